@@ -1,0 +1,216 @@
+/* aidash.h - live dashboard for an AI engine, as a library. MIT licence.
+ *
+ * aidash shows on the LAN what an inference engine does: it takes "ticks"
+ * (tokens, latency, model) from any thread, streams them to every browser and
+ * WebSocket client, and hands the viewers' commands (switch model, pause,
+ * resume) back. Memory is static, the engine never waits for a viewer.
+ *
+ * A complete program (compile with aidash.c, -DAIDASH_NO_MAIN and -lpthread):
+ *
+ *     #include "aidash.h"
+ *     #include <stdio.h>
+ *     #include <unistd.h>
+ *
+ *     int main(void)
+ *     {
+ *         struct aidash_config config = {0};
+ *         struct aidash_tick tick = {0};
+ *         int rc;
+ *
+ *         config.models = "resnet50,yolov8";
+ *         rc = aidash_start(&config);
+ *         if (rc != 0) {
+ *             fprintf(stderr, "%s\n", aidash_last_error());
+ *             return 1;
+ *         }
+ *         for (;;) {
+ *             usleep(20000);
+ *             tick.model = "yolov8";
+ *             tick.latency_ms = 19.8;
+ *             aidash_publish(&tick);
+ *         }
+ *     }
+ *
+ * Limits: there is one instance, in static storage inside aidash.c; its sizes
+ * are AIDASH_* macros that only aidash.c's compilation sees (section SIZES
+ * there, or a header named by -DAIDASH_CONFIG='"my_aidash.h"'). `aidash
+ * --sizes` prints what they cost.
+ *
+ * Errors: 0 or a count is success; failures are the negative AIDASH_E* codes.
+ *
+ * Threads: aidash_start() makes one hub thread and AIDASH_WORKERS HTTP workers.
+ * Callbacks run on the hub thread: they must return quickly, and may call
+ * aidash_publish(), but not aidash_start(), aidash_stop() or
+ * aidash_get_stats(). SIGPIPE is ignored from aidash_start() on.
+ */
+#ifndef AIDASH_H
+#define AIDASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define AIDASH_VERSION "0.1.0"
+
+/* Longest model name and node name, in bytes without the NUL. */
+#define AIDASH_MODEL_MAX 63
+#define AIDASH_NODE_MAX 31
+/* Longest client_id in /ws/{client_id}, in bytes. */
+#define AIDASH_CLIENT_ID_MAX 64
+
+/* ---- errors -------------------------------------------------------------- */
+
+enum aidash_error {
+    AIDASH_EINVAL = -1, /* an argument or option is out of its range */
+    AIDASH_ESTATE = -2, /* already started, or not started */
+    AIDASH_EBIND = -3,  /* an address can't be bound */
+    AIDASH_ESYS = -4    /* the system refused a thread, socket or memory */
+};
+
+/* The sentence for an AIDASH_E* code; static storage, never NULL. */
+const char *aidash_strerror(int code);
+
+/* What exactly went wrong in the last aidash_start() that failed: one sentence
+ * that names the option or the address. Static storage, valid until the next
+ * aidash_start(); "" when nothing failed. Call it from the starting thread. */
+const char *aidash_last_error(void);
+
+/* ---- configuration -------------------------------------------------------- */
+
+enum aidash_action {
+    AIDASH_SWITCH_MODEL = 1,
+    AIDASH_PAUSE = 2,
+    AIDASH_RESUME = 3
+};
+
+/* A viewer's command. Valid during the callback only. */
+struct aidash_command {
+    enum aidash_action action;
+    const char *model;     /* AIDASH_SWITCH_MODEL: the name, else "" */
+    const char *client_id; /* who asked; "" for POST /command */
+};
+
+enum aidash_log_level {
+    AIDASH_LOG_DEFAULT = 0, /* info */
+    AIDASH_LOG_ERROR = 1,
+    AIDASH_LOG_WARN = 2,
+    AIDASH_LOG_INFO = 3,
+    AIDASH_LOG_DEBUG = 4
+};
+
+/* All members zero means all defaults. Strings are copied by aidash_start(). */
+struct aidash_config {
+    /* Where to listen: a comma-separated list of [ADDR:]PORT, IPv6 addresses in
+     * brackets, port 0 for any free one. NULL: "8080", on all interfaces. */
+    const char *listen;
+    /* Models a viewer may switch to, comma-separated; the first is active.
+     * NULL: the simulator has its own three, other sources learn the names
+     * from the ticks. At most AIDASH_MODELS names of AIDASH_MODEL_MAX bytes. */
+    const char *models;
+    /* "none" (ticks come from aidash_publish(), UDP and HTTP), "sim" (a
+     * simulated engine) or "stdin" (NDJSON lines). NULL: "none". */
+    const char *source;
+    /* UDP address for ticks, [ADDR:]PORT. NULL: no UDP. */
+    const char *udp;
+    /* Origins whose pages may connect, comma-separated, "*" for any. NULL: only
+     * the dashboard's own origin (RFC 6454). */
+    const char *allow_origin;
+    /* Ticks a second of the simulator, above 0 to 10,000. 0: 5. */
+    double rate_hz;
+    /* Seed of the simulator. 0: 1. */
+    uint64_t seed;
+    /* Events that a blocked viewer may be behind before it loses the oldest;
+     * 1 to AIDASH_EVENTS / 2. 0: 100. */
+    unsigned backlog;
+    /* Nothing less important than this is logged. 0: info. */
+    enum aidash_log_level log_level;
+
+    /* A viewer's command. Return 0 to accept it (it then takes effect and all
+     * viewers are told), anything else to refuse. NULL: accept. Hub thread. */
+    int (*on_command)(const struct aidash_command *command, void *user);
+    /* Every event sent to viewers, as its JSON text (not NUL-terminated, valid
+     * during the call). NULL: none. Hub thread. */
+    void (*on_event)(const char *json, size_t len, void *user);
+    /* A log line without its newline. NULL: to stderr. Any aidash thread. */
+    void (*on_log)(enum aidash_log_level level, const char *line, void *user);
+    void *user; /* handed to each callback */
+};
+
+/* Start the server. config may be NULL (all defaults). Returns when it listens.
+ *
+ * Returns 0, AIDASH_EINVAL (an option is wrong), AIDASH_ESTATE (it runs
+ * already, or header and library differ), AIDASH_EBIND or AIDASH_ESYS;
+ * aidash_last_error() has the sentence. Not from a callback. */
+#define aidash_start(config) \
+    aidash_start_sized((config), sizeof(struct aidash_config))
+int aidash_start_sized(const struct aidash_config *config, size_t size);
+
+/* Stop: viewers get close code 1001 (RFC 6455 7.4.1), sockets are closed, the
+ * threads end. Takes less than a second. Does nothing when not started. From
+ * the thread that started, not from a callback. */
+void aidash_stop(void);
+
+/* The port of listener number i (0 for the first), in host order, or 0. Tells
+ * which port a listener on port 0 got. Any thread, after aidash_start(). */
+unsigned aidash_port(unsigned i);
+
+/* ---- ticks ---------------------------------------------------------------- */
+
+/* One step of the engine. Zero members mean "not known": the server completes
+ * them. tokens, tokens_generated and latency_ms may not all be zero. */
+struct aidash_tick {
+    /* 1..AIDASH_MODEL_MAX bytes of UTF-8 without control characters; NULL or
+     * "": the active model. Copied before return. */
+    const char *model;
+    /* Another board's name, 1..AIDASH_NODE_MAX bytes; NULL or "": this one. */
+    const char *node;
+    /* Tokens added by this step, 0..1e9. */
+    uint64_t tokens;
+    /* Tokens of the model so far, 0..2^53; replaces the server's own count. */
+    uint64_t tokens_generated;
+    /* Duration of this step in milliseconds, 0..1e9; for a language model the
+     * time since the previous token. 0: the time since the last tick. */
+    double latency_ms;
+    /* Tokens a second, 0..1e12. 0: over the server's window of 2 s. */
+    double tokens_per_second;
+    /* Unix time in seconds, 0..1e11. 0: now. */
+    double timestamp;
+};
+
+/* Queue one tick for all viewers. Copies some 100 bytes: no allocation, no
+ * lock, no waiting, and no system call unless the hub sleeps. When the inbox is
+ * full (AIDASH_INBOX ticks) the oldest is dropped and counted.
+ *
+ * Returns 0, AIDASH_EINVAL (a member out of range), or AIDASH_ESTATE (not
+ * started). Any thread, callbacks included. */
+int aidash_publish(const struct aidash_tick *tick);
+
+/* ---- state ---------------------------------------------------------------- */
+
+struct aidash_stats {
+    uint64_t ticks;         /* ticks made into events */
+    uint64_t inbox_dropped; /* ticks lost to a full inbox */
+    uint64_t dropped;       /* events lost by viewers that did not keep up */
+    uint64_t bytes_sent;    /* to viewers */
+    unsigned viewers;       /* WebSocket and SSE connections now */
+    int paused;             /* 1 while paused */
+    char model[AIDASH_MODEL_MAX + 1]; /* the active model, "" if none */
+};
+
+/* Copy the counters. Waits for the hub (well below a millisecond when it is
+ * idle). Returns 0, AIDASH_EINVAL (stats is NULL) or AIDASH_ESTATE. Any thread
+ * but the callbacks. */
+int aidash_get_stats(struct aidash_stats *stats);
+
+/* Print the map of static memory to standard output: each part, its count, its
+ * bytes, and the total. Any thread, started or not. */
+void aidash_print_sizes(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* AIDASH_H */
