@@ -122,10 +122,10 @@
 #error "AIDASH_EXCHANGES must be 1..1000"
 #endif
 
-/* Connections that have not yet sent a whole request head; the oldest gives
- * way when one more comes. 8..60000, 80 bytes each. */
+/* Connections that have not yet sent a whole request head. When all places are
+ * taken, the oldest gives way if it had a second. 8..60000, 152 bytes each. */
 #ifndef AIDASH_PENDING
-#define AIDASH_PENDING 256
+#define AIDASH_PENDING 1024
 #endif
 #if AIDASH_PENDING < 8 || AIDASH_PENDING > 60000
 #error "AIDASH_PENDING must be 8..60000"
@@ -160,7 +160,11 @@
 
 /* Events that a blocked viewer may be behind before it loses the oldest. */
 #ifndef AIDASH_BACKLOG
+#if AIDASH_EVENTS < 200
+#define AIDASH_BACKLOG (AIDASH_EVENTS / 2)
+#else
 #define AIDASH_BACKLOG 100
+#endif
 #endif
 #if AIDASH_BACKLOG < 1 || AIDASH_BACKLOG > AIDASH_EVENTS / 2
 #error "AIDASH_BACKLOG must be 1..AIDASH_EVENTS / 2"
@@ -175,12 +179,12 @@
 #error "AIDASH_INBOX must be a power of two"
 #endif
 
-/* Models that a viewer can switch between. 1..256. */
+/* Models that a viewer can switch between. 1..120: hello lists them all. */
 #ifndef AIDASH_MODELS
 #define AIDASH_MODELS 32
 #endif
-#if AIDASH_MODELS < 1 || AIDASH_MODELS > 256
-#error "AIDASH_MODELS must be 1..256"
+#if AIDASH_MODELS < 1 || AIDASH_MODELS > 120
+#error "AIDASH_MODELS must be 1..120"
 #endif
 
 /* Pairs of model and node whose tokens are counted; the pair that was silent
@@ -220,6 +224,7 @@ enum {
     AD_CORS_MAX = AD_ORIGIN_MAX + 64, /* two header lines with an origin */
     AD_HEAD_MAX = 8192,        /* bytes of a request head; more: 431 */
     AD_HEAD_MS = 10000,        /* a head not complete by then: 408 */
+    AD_GRACE_MS = 1000,        /* so long no newcomer takes its place */
     AD_QUEUE = 16,             /* sockets inside civetweb; its own holds 20 */
     AD_DEPTH_MAX = 16,         /* nesting of JSON from outside */
     AD_TOKENS = 128,           /* JSON values in one message */
@@ -248,7 +253,8 @@ enum {
     AD_EVENT_MAX = 512 + (AIDASH_MODELS + 1) * (2 * AIDASH_MODEL_MAX + 3),
     /* A client's unsent bytes: the rest of one frame or of one dressed event
      * (100 bytes of SSE fields), and then what it was answered. */
-    AD_OUT_CAP = AD_EVENT_MAX + 100 + 4 * AD_REPLY_MAX,
+    AD_OUT_CAP = (AD_EVENT_MAX > AD_BATCH_MAX ? AD_EVENT_MAX : AD_BATCH_MAX) +
+                 100 + 4 * AD_REPLY_MAX,
     AD_SLOTS = AIDASH_CLIENTS + AIDASH_EXCHANGES,
     AD_NO_SLOT = 65535
 };
@@ -305,7 +311,7 @@ struct ad_rate {
 
 /* What is counted for one model on one node. [h] */
 struct ad_series {
-    char model[AIDASH_MODEL_MAX + 1]; /* "": slot is free */
+    char model[AIDASH_MODEL_MAX + 1];
     char node[AIDASH_NODE_MAX + 1];
     uint64_t tokens;  /* tokens_generated */
     uint64_t last_ns; /* monotonic time of the last tick */
@@ -342,7 +348,9 @@ struct ad_dress {
 };
 
 /* A bounded queue of samples from any thread to the hub: Dmitry Vyukov's MPMC
- * ring (1024cores.net, "Bounded MPMC queue"). [a] */
+ * ring (1024cores.net, "Bounded MPMC queue"). A cell's turn is twice the lap
+ * that it waits for, and one more once it is filled, so that zeros are an empty
+ * queue and untouched cells cost no page. [a] */
 struct ad_inbox_cell {
     _Atomic size_t turn;
     struct ad_sample sample;
@@ -425,13 +433,14 @@ enum ad_kind {
  * side; what few clients need lies in ad_cold, so that its pages stay untouched
  * (and unpaid for) until then. [h] */
 struct ad_client {
-    int fd; /* -1: slot is free */
-    uint8_t kind;
+    int fd;
+    uint8_t kind;   /* enum ad_kind; AD_FREE: nothing else counts */
     bool blocked;   /* the socket took less than it was given */
     bool resuming;  /* still reads history: only the feed's end limits it */
     bool closing;   /* nothing more is read; ends when out is sent */
     bool whole;     /* AD_INGEST: the body is one JSON object */
     bool started;   /* AD_POLL: an element was sent */
+    bool deaf;      /* the peer has sent its FIN */
     bool viewer;    /* whose slots it counts among: viewers or exchanges */
     uint8_t events; /* registered with the poller: AD_IN, AD_OUT */
     uint16_t live;  /* place in ad_hub.live, or of the next free slot */
@@ -454,7 +463,6 @@ struct ad_client {
 };
 
 struct ad_cold {
-    char id[AIDASH_CLIENT_ID_MAX + 1];
     char cors[AD_CORS_MAX]; /* header lines of an exchange's answer, or "" */
     struct ad_ingest_report report;
     uint8_t control[125];           /* RFC 6455 5.5: of a split control frame */
@@ -464,7 +472,8 @@ struct ad_cold {
 
 /* A connection at the door: no whole request head yet, or no free worker. */
 struct ad_pending {
-    int fd; /* -1: slot is free */
+    int fd;
+    bool used;
     bool ready;
     uint32_t since_ms;
     uint32_t order; /* of becoming ready */
@@ -536,8 +545,10 @@ struct ad_hub {
     bool batching;
     bool batch_waits; /* a batch client has something to get */
     uint16_t n_live, free_slot;
+    unsigned n_slots;   /* slots ever used */
+    unsigned n_pending_slots, n_series; /* likewise */
     uint16_t live[AD_SLOTS]; /* slots that the fan-out goes through */
-    unsigned n_kind[AD_KINDS];
+    unsigned n_kind[AD_KINDS], n_open; /* clients, by kind and in all */
     unsigned n_pending, n_ready;
     uint32_t ready_order;
     struct ad_counters count;
@@ -560,6 +571,7 @@ static struct ad_feed ad_feed;
 static struct ad_dress ad_dress;
 static struct ad_series ad_series[AIDASH_SERIES];
 static struct ad_client ad_clients[AD_SLOTS];
+static char ad_ids[AD_SLOTS][AIDASH_CLIENT_ID_MAX + 1]; /* [h] client_ids */
 static struct ad_cold ad_cold[AD_SLOTS];
 static struct ad_pending ad_pending[AIDASH_PENDING];
 static uint8_t ad_scratch[AD_SCRATCH];  /* [h] what was just read */
@@ -1649,16 +1661,10 @@ _Static_assert(AD_TICK_MAX >= 135 + 70 + AD_MODEL_JSON_MAX + AD_NODE_JSON_MAX,
 /* The inbox takes samples from any thread; the feed and its dressed forms are
  * the hub's alone. Both are rings that lose their oldest when full. */
 
-static void ad_inbox_init(void)
+/* The turn at which the cell for position `at` may be filled. */
+static size_t ad_inbox_turn(size_t at)
 {
-    size_t i;
-
-    for (i = 0; i < AIDASH_INBOX; i++) {
-        atomic_init(&ad_inbox.cells[i].turn, i);
-    }
-    atomic_init(&ad_inbox.tail, 0);
-    atomic_init(&ad_inbox.head, 0);
-    atomic_init(&ad_inbox.dropped, 0);
+    return at / AIDASH_INBOX * 2;
 }
 
 /* Take the oldest sample (out may be NULL to drop it). Any thread. */
@@ -1670,18 +1676,18 @@ static bool ad_inbox_pop(struct ad_sample *out)
         struct ad_inbox_cell *cell = &ad_inbox.cells[at % AIDASH_INBOX];
         size_t turn = atomic_load_explicit(&cell->turn, memory_order_acquire);
 
-        if (turn == at + 1) {
+        if (turn == ad_inbox_turn(at) + 1) {
             if (atomic_compare_exchange_weak_explicit(
                     &ad_inbox.head, &at, at + 1, memory_order_relaxed,
                     memory_order_relaxed)) {
                 if (out != NULL) {
                     *out = cell->sample;
                 }
-                atomic_store_explicit(&cell->turn, at + AIDASH_INBOX,
+                atomic_store_explicit(&cell->turn, turn + 1,
                                       memory_order_release);
                 return true;
             }
-        } else if ((ptrdiff_t)(turn - (at + 1)) < 0) {
+        } else if ((ptrdiff_t)(turn - ad_inbox_turn(at)) <= 0) {
             return false;
         } else {
             at = atomic_load_explicit(&ad_inbox.head, memory_order_relaxed);
@@ -1698,18 +1704,18 @@ static void ad_inbox_push(const struct ad_sample *sample)
         struct ad_inbox_cell *cell = &ad_inbox.cells[at % AIDASH_INBOX];
         size_t turn = atomic_load_explicit(&cell->turn, memory_order_acquire);
 
-        if (turn == at) {
+        if (turn == ad_inbox_turn(at)) {
             if (atomic_compare_exchange_weak_explicit(
                     &ad_inbox.tail, &at, at + 1, memory_order_relaxed,
                     memory_order_relaxed)) {
                 cell->sample = *sample;
-                atomic_store_explicit(&cell->turn, at + 1,
+                atomic_store_explicit(&cell->turn, turn + 1,
                                       memory_order_release);
                 return;
             }
             continue;
         }
-        if ((ptrdiff_t)(turn - at) < 0 && ad_inbox_pop(NULL)) {
+        if ((ptrdiff_t)(turn - ad_inbox_turn(at)) < 0 && ad_inbox_pop(NULL)) {
             atomic_fetch_add_explicit(&ad_inbox.dropped, 1,
                                       memory_order_relaxed);
         }
@@ -1730,6 +1736,7 @@ static void ad_feed_init(void)
 {
     ad_feed.first = ad_feed.next = 1;
     ad_feed.off[1] = 0;
+    ad_dress.form = AD_FREE;
 }
 
 /* Where frame seq begins, first <= seq <= next. */
@@ -2244,17 +2251,17 @@ static void ad_put_hello(struct ad_text *t, const char *client_id,
 
 /* -- clients: slots, and bytes out ----------------------------------------- */
 
-static void ad_clients_init(void)
+/* A free slot: one that was used before, so that its pages are there already,
+ * or the next new one. A promise was made, so there is one. */
+static unsigned ad_client_slot(void)
 {
-    unsigned i;
+    unsigned slot = ad_hub.free_slot;
 
-    memset(ad_clients, 0, sizeof(ad_clients));
-    for (i = 0; i < AD_SLOTS; i++) {
-        ad_clients[i].fd = -1;
-        ad_clients[i].live = (uint16_t)(i + 1 < AD_SLOTS ? i + 1 : AD_NO_SLOT);
+    if (slot == AD_NO_SLOT) {
+        return ad_hub.n_slots++;
     }
-    ad_hub.free_slot = 0;
-    ad_hub.n_kind[AD_FREE] = AD_SLOTS;
+    ad_hub.free_slot = ad_clients[slot].live;
+    return slot;
 }
 
 static unsigned ad_client_index(const struct ad_client *c)
@@ -2269,6 +2276,7 @@ static struct ad_cold *ad_client_cold(const struct ad_client *c)
 
 static void ad_client_become(struct ad_client *c, enum ad_kind kind)
 {
+    ad_hub.n_open += (c->kind == AD_FREE) - (unsigned)(kind == AD_FREE);
     ad_hub.n_kind[c->kind]--;
     ad_hub.n_kind[kind]++;
     c->kind = (uint8_t)kind;
@@ -2289,7 +2297,7 @@ static void ad_client_unlive(struct ad_client *c)
 /* Watch for what the client can do next: nothing is read while answers wait. */
 static void ad_client_watch(struct ad_client *c)
 {
-    unsigned want = (c->out_len == 0 ? AD_IN : 0u) |
+    unsigned want = (c->out_len == 0 && !c->deaf ? AD_IN : 0u) |
                     (c->blocked ? AD_OUT : 0u);
 
     if (want != c->events) {
@@ -2309,7 +2317,6 @@ static void ad_client_drop(struct ad_client *c)
         c->events = 0;
     }
     (void)close(c->fd);
-    c->fd = -1;
     ad_client_become(c, AD_FREE);
     c->live = ad_hub.free_slot;
     ad_hub.free_slot = (uint16_t)ad_client_index(c);
@@ -2320,6 +2327,10 @@ static void ad_client_drop(struct ad_client *c)
  * overtake our last words. */
 static void ad_client_finish(struct ad_client *c)
 {
+    if (c->deaf) {
+        ad_client_drop(c);
+        return;
+    }
     ad_client_unlive(c);
     ad_client_become(c, AD_LINGER);
     c->rx_ms = ad_hub.now_ms;
@@ -2366,8 +2377,10 @@ static bool ad_client_say(struct ad_client *c)
     if (c->closing && c->out_len == 0) {
         ad_client_finish(c);
     }
-    ad_client_watch(c);
-    return true;
+    if (c->kind != AD_FREE) {
+        ad_client_watch(c);
+    }
+    return c->kind != AD_FREE;
 }
 
 /* Bytes to ad_reply; what does not fit there is a mistake of ours. */
@@ -2517,7 +2530,7 @@ static void ad_client_took(struct ad_client *c, size_t n, bool dressed)
 /* Send a client all that it has not got, as far as its socket takes it. */
 static void ad_client_flush(struct ad_client *c)
 {
-    while (c->fd >= 0 && !c->blocked) {
+    while (c->kind != AD_FREE && !c->blocked) {
         bool streams = c->live != AD_NO_SLOT ||
                        (c->kind == AD_POLL && !c->closing);
         bool dressed = c->kind == AD_SSE || c->kind == AD_POLL ||
@@ -2582,7 +2595,7 @@ static void ad_client_flush(struct ad_client *c)
         c->tx_ms = ad_hub.now_ms;
         c->blocked = n < 0 ? errno == EAGAIN : (size_t)n < len;
     }
-    if (c->fd < 0) {
+    if (c->kind == AD_FREE) {
         return;
     }
     if (c->next == ad_feed.next) {
@@ -2591,7 +2604,9 @@ static void ad_client_flush(struct ad_client *c)
     if (c->closing && c->out_len == 0 && c->kind != AD_LINGER) {
         ad_client_finish(c);
     }
-    ad_client_watch(c);
+    if (c->kind != AD_FREE) {
+        ad_client_watch(c);
+    }
 }
 
 /* Hand every client what it has not got. Under load this comes in paces of at
@@ -2652,7 +2667,7 @@ static struct ad_series *ad_series_get(const char *model, const char *node)
     struct ad_text t;
     unsigned i;
 
-    for (i = 0; i < AIDASH_SERIES; i++) {
+    for (i = 0; i < ad_hub.n_series; i++) {
         struct ad_series *s = &ad_series[i];
 
         if (strcmp(s->model, model) == 0 && strcmp(s->node, node) == 0) {
@@ -2661,6 +2676,9 @@ static struct ad_series *ad_series_get(const char *model, const char *node)
         if (s->last_ns < oldest->last_ns) {
             oldest = s;
         }
+    }
+    if (ad_hub.n_series < AIDASH_SERIES) {
+        oldest = &ad_series[ad_hub.n_series++];
     }
     memset(oldest, 0, sizeof(*oldest));
     memcpy(oldest->model, model, strlen(model));
@@ -2825,8 +2843,10 @@ static void ad_stdin_read(void)
         left -= used;
         if (ended && !ad_is_blank(line, n)) {
             const char *fault = ad_ingest(line, n);
+            uint64_t errors = ad_hub.count.ingest_errors;
 
-            if (fault != NULL) {
+            /* The first ten, then less and less: the log is not the feed. */
+            if (fault != NULL && (errors <= 10 || (errors & (errors - 1)) == 0)) {
                 ad_log(AIDASH_LOG_WARN, "stdin line %u: %s",
                        ad_hub.stdin_lines.line, fault);
             }
@@ -2972,7 +2992,7 @@ static void ad_ws_message(struct ad_client *c, unsigned opcode,
         ad_client_close(c, 1007);
         return;
     } else {
-        (void)ad_command(payload, len, ad_client_cold(c)->id, &t);
+        (void)ad_command(payload, len, ad_ids[ad_client_index(c)], &t);
     }
     ad_reply_frame(1, t.at, t.len);
 }
@@ -3278,6 +3298,11 @@ static void ad_client_read(struct ad_client *c)
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
     }
+    if (got == 0 && c->kind != AD_LINGER && (c->closing || c->kind == AD_POLL)) {
+        c->deaf = true; /* it said all, and still takes its answer */
+        ad_client_watch(c);
+        return;
+    }
     if (got <= 0) {
         ad_client_drop(c);
         return;
@@ -3305,7 +3330,7 @@ static void ad_client_event(unsigned index)
 {
     struct ad_client *c = &ad_clients[index];
 
-    if (c->fd >= 0 && c->blocked) {
+    if (c->kind != AD_FREE && c->blocked) {
         struct pollfd p = {c->fd, POLLOUT, 0};
 
         if (poll(&p, 1, 0) == 1) {
@@ -3316,7 +3341,7 @@ static void ad_client_event(unsigned index)
             ad_client_flush(c);
         }
     }
-    if (c->fd >= 0 && c->out_len == 0) {
+    if (c->kind != AD_FREE && c->out_len == 0) {
         ad_client_read(c);
     }
 }
@@ -3337,7 +3362,7 @@ static void ad_client_tidy(struct ad_client *c)
         struct linger reset = {1, 0}; /* gives its memory back at once */
 
         ad_log(AIDASH_LOG_INFO, "%s has not read for %d s: closed",
-               ad_client_cold(c)->id, AD_STALL_MS / 1000);
+               ad_ids[ad_client_index(c)], AD_STALL_MS / 1000);
         ad_hub.count.stalled++;
         (void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
         ad_client_drop(c);
@@ -3444,12 +3469,11 @@ static void ad_adopt_greet(struct ad_client *c, const struct ad_adopt *a)
 static void ad_adopt_run(struct ad_call *call)
 {
     struct ad_adopt *a = (struct ad_adopt *)(void *)call;
-    unsigned index = ad_hub.free_slot;
+    unsigned index = ad_client_slot();
     struct ad_client *c = &ad_clients[index];
     struct ad_cold *cold = &ad_cold[index];
     int bytes = AIDASH_SEND_BUFFER;
 
-    ad_hub.free_slot = c->live;
     memset(c, 0, sizeof(*c));
     c->fd = a->fd;
     c->live = AD_NO_SLOT;
@@ -3457,7 +3481,7 @@ static void ad_adopt_run(struct ad_call *call)
     c->viewer = ad_kind_class(a->kind) == 0;
     c->whole = a->whole;
     ad_client_become(c, a->kind);
-    memcpy(cold->id, a->id, strlen(a->id) + 1);
+    memcpy(ad_ids[index], a->id, strlen(a->id) + 1);
     (void)setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
     ad_adopt_place(c, a);
     ad_adopt_greet(c, a);
@@ -3479,11 +3503,11 @@ static void ad_adopt_run(struct ad_call *call)
     if (c->kind == AD_WS || c->kind == AD_WS_BATCH) {
         size_t used = 0;
 
-        while (c->fd >= 0 && used < a->rest_len && c->out_len == 0) {
+        while (c->kind != AD_FREE && used < a->rest_len && c->out_len == 0) {
             used += ad_ws_input(c, a->rest + used, a->rest_len - used);
             (void)ad_client_say(c);
         }
-        if (c->fd >= 0 && used < a->rest_len) {
+        if (c->kind != AD_FREE && used < a->rest_len) {
             ad_client_drop(c); /* it wrote much and does not read */
             return;
         }
@@ -3500,13 +3524,17 @@ static void ad_adopt_run(struct ad_call *call)
  * more than AD_QUEUE are inside. */
 static void ad_civetweb_queue(int fd, const struct sockaddr_storage *peer);
 
-static void ad_pending_init(void)
+/* Accept connections, or leave them in the kernel's line until a place at the
+ * door is free, or until the next tidy. */
+static void ad_listeners_watch(bool on)
 {
     unsigned i;
 
-    for (i = 0; i < AIDASH_PENDING; i++) {
-        ad_pending[i].fd = -1;
+    for (i = 0; i < ad_hub.n_listeners && on != ad_hub.accepting; i++) {
+        (void)ad_poll_set(ad_hub.listeners[i], on ? 0 : AD_IN, on ? AD_IN : 0,
+                          AD_TAG_LISTENER, i);
     }
+    ad_hub.accepting = on;
 }
 
 static void ad_pending_release(struct ad_pending *p)
@@ -3514,7 +3542,8 @@ static void ad_pending_release(struct ad_pending *p)
     (void)ad_poll_set(p->fd, AD_IN, 0, AD_TAG_PENDING, 0);
     ad_hub.n_pending--;
     ad_hub.n_ready -= p->ready;
-    p->fd = -1;
+    p->used = false;
+    ad_listeners_watch(!ad_hub.draining);
 }
 
 static void ad_pending_drop(struct ad_pending *p)
@@ -3553,10 +3582,10 @@ static void ad_door_serve(void)
         unsigned i;
         int fd;
 
-        for (i = 0; i < AIDASH_PENDING; i++) {
+        for (i = 0; i < ad_hub.n_pending_slots; i++) {
             struct ad_pending *p = &ad_pending[i];
 
-            if (p->fd >= 0 && p->ready &&
+            if (p->used && p->ready &&
                 (first == NULL ||
                  (int32_t)(p->order - first->order) < 0)) {
                 first = p;
@@ -3575,7 +3604,7 @@ static void ad_pending_event(unsigned index)
     struct ad_pending *p = &ad_pending[index];
     ssize_t got;
 
-    if (p->fd < 0 || p->ready) {
+    if (!p->used || p->ready) {
         return;
     }
     got = recv(p->fd, ad_scratch, AD_HEAD_MAX, MSG_PEEK);
@@ -3595,16 +3624,16 @@ static void ad_pending_event(unsigned index)
 }
 
 /* A place at the door; the one that has waited longest without a whole head
- * gives way. NULL if all wait for a worker. */
+ * gives way. NULL if there is none to be had now. */
 static struct ad_pending *ad_pending_place(void)
 {
     struct ad_pending *oldest = NULL;
     unsigned i;
 
-    for (i = 0; i < AIDASH_PENDING; i++) {
+    for (i = 0; i < ad_hub.n_pending_slots; i++) {
         struct ad_pending *p = &ad_pending[i];
 
-        if (p->fd < 0) {
+        if (!p->used) {
             return p;
         }
         if (!p->ready && (oldest == NULL ||
@@ -3612,10 +3641,14 @@ static struct ad_pending *ad_pending_place(void)
             oldest = p;
         }
     }
-    if (oldest != NULL) {
-        ad_hub.count.refused++;
-        ad_pending_drop(oldest);
+    if (ad_hub.n_pending_slots < AIDASH_PENDING) {
+        return &ad_pending[ad_hub.n_pending_slots++];
     }
+    if (oldest == NULL || ad_hub.now_ms - oldest->since_ms < AD_GRACE_MS) {
+        return NULL;
+    }
+    ad_hub.count.refused++;
+    ad_pending_drop(oldest);
     return oldest;
 }
 
@@ -3656,26 +3689,19 @@ static void ad_socket_tune(int fd)
 #endif
 }
 
-static void ad_listeners_watch(bool on)
-{
-    unsigned i;
-
-    for (i = 0; i < ad_hub.n_listeners && on != ad_hub.accepting; i++) {
-        (void)ad_poll_set(ad_hub.listeners[i], on ? 0 : AD_IN, on ? AD_IN : 0,
-                          AD_TAG_LISTENER, i);
-    }
-    ad_hub.accepting = on;
-}
-
 static void ad_listener_event(unsigned index)
 {
     unsigned i;
 
     for (i = 0; i < AD_READY_MAX && ad_hub.accepting; i++) {
-        struct sockaddr_storage peer;
-        int fd = ad_socket_accept(ad_hub.listeners[index], &peer);
-        struct ad_pending *p;
+        struct ad_pending *p = ad_pending_place();
+        int fd;
 
+        if (p == NULL) { /* newcomers wait in the kernel's line */
+            ad_listeners_watch(false);
+            return;
+        }
+        fd = ad_socket_accept(ad_hub.listeners[index], &p->peer);
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE) {
                 ad_log(AIDASH_LOG_WARN,
@@ -3685,18 +3711,17 @@ static void ad_listener_event(unsigned index)
             }
             return;
         }
-        p = ad_pending_place();
-        if (p == NULL || !ad_poll_set(fd, 0, AD_IN, AD_TAG_PENDING,
-                                      (unsigned)(p - ad_pending))) {
+        if (!ad_poll_set(fd, 0, AD_IN, AD_TAG_PENDING,
+                         (unsigned)(p - ad_pending))) {
             ad_hub.count.refused++;
             (void)close(fd);
             continue;
         }
         ad_socket_tune(fd);
         p->fd = fd;
+        p->used = true;
         p->ready = false;
         p->since_ms = ad_hub.now_ms;
-        p->peer = peer;
         ad_hub.n_pending++;
         ad_hub.count.accepted++;
         ad_pending_event((unsigned)(p - ad_pending));
@@ -3717,15 +3742,15 @@ static void ad_hub_tidy(void)
 {
     unsigned i;
 
-    for (i = 0; i < AD_SLOTS; i++) {
-        if (ad_clients[i].fd >= 0) {
+    for (i = 0; i < ad_hub.n_slots; i++) {
+        if (ad_clients[i].kind != AD_FREE) {
             ad_client_tidy(&ad_clients[i]);
         }
     }
-    for (i = 0; i < AIDASH_PENDING; i++) {
+    for (i = 0; i < ad_hub.n_pending_slots; i++) {
         struct ad_pending *p = &ad_pending[i];
 
-        if (p->fd >= 0 && !p->ready &&
+        if (p->used && !p->ready &&
             ad_hub.now_ms - p->since_ms >= AD_HEAD_MS) {
             ad_pending_refuse(p, 408, "the request head did not arrive");
         }
@@ -3763,15 +3788,15 @@ static void ad_hub_drain(void)
 
     ad_hub.draining = true;
     ad_listeners_watch(false);
-    for (i = 0; i < AIDASH_PENDING; i++) {
-        if (ad_pending[i].fd >= 0) {
+    for (i = 0; i < ad_hub.n_pending_slots; i++) {
+        if (ad_pending[i].used) {
             ad_pending_drop(&ad_pending[i]);
         }
     }
-    for (i = 0; i < AD_SLOTS; i++) {
+    for (i = 0; i < ad_hub.n_slots; i++) {
         struct ad_client *c = &ad_clients[i];
 
-        if (c->fd < 0 || c->kind == AD_LINGER || c->closing) {
+        if (c->kind == AD_FREE || c->kind == AD_LINGER || c->closing) {
             continue;
         }
         if (c->kind == AD_WS || c->kind == AD_WS_BATCH) {
@@ -3880,7 +3905,7 @@ static void *ad_hub_main(void *unused)
 
     ad_hub_clock();
     while (atomic_load(&ad_hub.stop) < 2 ||
-           (ad_hub.n_kind[AD_FREE] < AD_SLOTS && ad_hub.now_ns < end_ns)) {
+           (ad_hub.n_open > 0 && ad_hub.now_ns < end_ns)) {
         ad_hub_turn();
         if (!ad_hub.draining && atomic_load(&ad_hub.stop) > 0) {
             ad_hub_drain();
@@ -3888,8 +3913,8 @@ static void *ad_hub_main(void *unused)
             ad_hub.tidy_ns = end_ns;
         }
     }
-    for (i = 0; i < AD_SLOTS; i++) {
-        if (ad_clients[i].fd >= 0) {
+    for (i = 0; i < ad_hub.n_slots; i++) {
+        if (ad_clients[i].kind != AD_FREE) {
             ad_client_drop(&ad_clients[i]);
         }
     }
@@ -3931,7 +3956,7 @@ static const struct {
     {"dress", AD_UNITS, sizeof(ad_dress)},
     {"inbox", AIDASH_INBOX, sizeof(ad_inbox)},
     {"series", AIDASH_SERIES, sizeof(ad_series)},
-    {"clients", AD_SLOTS, sizeof(ad_clients)},
+    {"clients", AD_SLOTS, sizeof(ad_clients) + sizeof(ad_ids)},
     {"client_buffers", AD_SLOTS, sizeof(ad_cold)},
     {"pending", AIDASH_PENDING, sizeof(ad_pending)},
     {"poller", 1, sizeof(ad_poll)},
@@ -4904,12 +4929,9 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
     config = config != NULL ? config : &defaults;
     ad_error_text[0] = '\0';
     memset(&ad_hub, 0, sizeof(ad_hub));
-    memset(ad_series, 0, sizeof(ad_series));
     ad_hub.wake_rd = ad_hub.wake_wr = -1;
-    ad_inbox_init();
+    ad_hub.free_slot = AD_NO_SLOT;
     ad_feed_init();
-    ad_clients_init();
-    ad_pending_init();
     rc = ad_configure(config);
     if (rc != 0) {
         goto not_running;
