@@ -90,7 +90,7 @@
 #define USE_WEBSOCKET
 #define USE_IPV6
 /* How long its threads may sleep before they see a stop, in milliseconds. */
-#define SOCKET_TIMEOUT_QUANTUM 100
+#define SOCKET_TIMEOUT_QUANTUM 250
 #include <civetweb.h>
 
 #if defined(__GNUC__)
@@ -228,7 +228,7 @@ enum {
     AD_QUEUE = 16,             /* sockets inside civetweb; its own holds 20 */
     AD_DEPTH_MAX = 16,         /* nesting of JSON from outside */
     AD_TOKENS = 128,           /* JSON values in one message */
-    AD_ID_MAX = 64,            /* bytes of a command's "id", quotes included */
+    AD_ID_MAX = 64 + 2,        /* bytes of a command's "id", and its quotes */
     AD_INGEST_ERRORS = 5,      /* bad lines that an answer describes */
     AD_PING_MS = 20000,        /* a viewer idle for so long is pinged */
     AD_SILENCE_MS = 60000,     /* and one silent for so long is closed */
@@ -492,7 +492,7 @@ struct ad_counters {
     uint64_t bytes_sent, bytes_received;
     uint64_t commands, command_errors;
     uint64_t ingest_lines, ingest_errors;
-    uint64_t accepted, refused, stalled, fanouts;
+    uint64_t accepted, stalled, fanouts;
 };
 
 enum ad_source { AD_SOURCE_NONE, AD_SOURCE_SIM, AD_SOURCE_STDIN };
@@ -526,6 +526,7 @@ struct ad_hub {
     unsigned n_udp;
     _Atomic int sleep; /* [a] AD_AWAKE.. */
     _Atomic int stop;  /* [a] 1: close viewers, 2: end */
+    _Atomic uint64_t refused; /* [a] at the door, or its handshake */
     _Atomic int http_inside; /* [a] sockets inside civetweb */
     _Atomic int slots_taken[2]; /* [a] viewers, exchanges: held or promised */
     _Atomic(struct ad_call *) calls; /* [a] newest first */
@@ -991,34 +992,14 @@ static const char *ad_json_object(const char *s, size_t len)
     if (fault != NULL) {
         return fault;
     }
+    if (s[ad_json_space(s, len)] != '{') {
+        return "not a JSON object";
+    }
     jsmn_init(&parser);
     if (jsmn_parse(&parser, s, len, ad_tokens, AD_TOKENS) < 1) {
         return "too many values";
     }
-    return ad_tokens[0].type == JSMN_OBJECT ? NULL : "not a JSON object";
-}
-
-/* The value of a key of the tokenized object, or NULL. The last of several
- * counts, as in JavaScript. Keys are compared as written, unescaped. */
-static const jsmntok_t *ad_json_get(const char *s, const char *key)
-{
-    const jsmntok_t *found = NULL, *t = ad_tokens + 1;
-    size_t key_len = strlen(key);
-    int i;
-
-    for (i = 0; i < ad_tokens[0].size; i++) {
-        const jsmntok_t *value = t + 1;
-        const jsmntok_t *end = ad_tokens + AD_TOKENS;
-
-        if ((size_t)(t->end - t->start) == key_len &&
-            memcmp(s + t->start, key, key_len) == 0) {
-            found = value;
-        }
-        /* The next key is the first token that starts after the value. */
-        for (t = value + 1; t < end && t->start < value->end; t++) {
-        }
-    }
-    return found;
+    return NULL;
 }
 
 static bool ad_json_is_number(const char *s, const jsmntok_t *t)
@@ -1188,6 +1169,36 @@ static bool ad_json_name(const char *s, const jsmntok_t *t, char *out,
     return true;
 }
 
+/* Is this token the string `word` (of at most 31 bytes), escaped or not? */
+static bool ad_json_equals(const char *s, const jsmntok_t *t, const char *word)
+{
+    char text[32];
+
+    return ad_json_name(s, t, text, sizeof(text) - 1) &&
+           strcmp(text, word) == 0;
+}
+
+/* The value of a key of the tokenized object, or NULL. The last of several
+ * counts, as in JavaScript. */
+static const jsmntok_t *ad_json_get(const char *s, const char *key)
+{
+    const jsmntok_t *found = NULL, *t = ad_tokens + 1;
+    int i;
+
+    for (i = 0; i < ad_tokens[0].size; i++) {
+        const jsmntok_t *value = t + 1;
+        const jsmntok_t *end = ad_tokens + AD_TOKENS;
+
+        if (ad_json_equals(s, t, key)) {
+            found = value;
+        }
+        /* The next key is the first token that starts after the value. */
+        for (t = value + 1; t < end && t->start < value->end; t++) {
+        }
+    }
+    return found;
+}
+
 /* A name from a C string: 1..max bytes of UTF-8 without control characters. */
 static bool ad_name_ok(const char *s, size_t len, size_t max)
 {
@@ -1331,7 +1342,7 @@ static const char *ad_request_parse(const char *s, size_t len,
                       memchr(s + from, 'E', (size_t)(to - from)) == NULL;
 
         if ((quotes == 0 && !number) || to - from > AD_ID_MAX) {
-            *why = "\"id\" must be an integer, or a string of at most 62 bytes";
+            *why = "\"id\" must be an integer, or a string of at most 64 bytes";
             return "invalid_command";
         }
         memcpy(out->id, s + from, (size_t)(to - from));
@@ -1342,10 +1353,7 @@ static const char *ad_request_parse(const char *s, size_t len,
         return "invalid_command";
     }
     for (i = 1; i < AD_COUNT(ad_action_names); i++) {
-        size_t n = strlen(ad_action_names[i]);
-
-        if ((size_t)(t->end - t->start) == n &&
-            memcmp(s + t->start, ad_action_names[i], n) == 0) {
+        if (ad_json_equals(s, t, ad_action_names[i])) {
             out->action = (enum aidash_action)i;
         }
     }
@@ -2793,7 +2801,7 @@ static void ad_sim_tick(struct ad_sample *out)
     out->has = AD_HAS_TOKENS | AD_HAS_LATENCY;
 }
 
-/* Make the ticks that are due. After a second's standstill (the process was
+/* Make the ticks that are due; at rates above the wake-ups', several. After a second's standstill (the process was
  * stopped) the rhythm starts anew. */
 static void ad_sim_run(void)
 {
@@ -2803,11 +2811,16 @@ static void ad_sim_run(void)
         ad_hub.sim_due_ns = ad_hub.now_ns;
     }
     while (ad_hub.sim_due_ns <= ad_hub.now_ns) {
+        uint64_t due_ns = ad_hub.sim_due_ns;
+
+        /* A lone tick is made now, however late the timer was. */
+        ad_hub.sim_due_ns += ad_hub.sim_step_ns;
         if (!ad_hub.paused) {
             ad_sim_tick(&sample);
-            ad_tick_apply(&sample, ad_hub.sim_due_ns);
+            ad_tick_apply(&sample, ad_hub.sim_due_ns > ad_hub.now_ns
+                                       ? ad_hub.now_ns
+                                       : due_ns);
         }
-        ad_hub.sim_due_ns += ad_hub.sim_step_ns;
     }
 }
 
@@ -3569,7 +3582,7 @@ static void ad_pending_refuse(struct ad_pending *p, int status,
     (void)!send(p->fd, t.at, t.len, MSG_NOSIGNAL);
     (void)shutdown(p->fd, SHUT_WR);
     (void)!recv(p->fd, ad_scratch, sizeof(ad_scratch), 0);
-    ad_hub.count.refused++;
+    ad_hub.refused++;
     ad_pending_drop(p);
 }
 
@@ -3647,7 +3660,7 @@ static struct ad_pending *ad_pending_place(void)
     if (oldest == NULL || ad_hub.now_ms - oldest->since_ms < AD_GRACE_MS) {
         return NULL;
     }
-    ad_hub.count.refused++;
+    ad_hub.refused++;
     ad_pending_drop(oldest);
     return oldest;
 }
@@ -3713,7 +3726,7 @@ static void ad_listener_event(unsigned index)
         }
         if (!ad_poll_set(fd, 0, AD_IN, AD_TAG_PENDING,
                          (unsigned)(p - ad_pending))) {
-            ad_hub.count.refused++;
+            ad_hub.refused++;
             (void)close(fd);
             continue;
         }
@@ -4095,6 +4108,7 @@ static bool ad_promise_slot(struct mg_connection *conn, enum ad_kind kind)
         mg_set_user_connection_data(conn, &ad_promise[class]);
         return true;
     }
+    ad_hub.refused++;
     (void)ad_respond_error(conn, 503, "Retry-After: 5\r\n",
                            class == 0 ? "all places for viewers are taken"
                                       : "all places for exchanges are taken");
@@ -4162,7 +4176,7 @@ static void ad_status_run(struct ad_call *call)
         {"ingest_lines", n->ingest_lines},
         {"ingest_errors", n->ingest_errors},
         {"accepted", n->accepted},
-        {"refused", n->refused},
+        {"refused", atomic_load(&ad_hub.refused)},
         {"stalled", n->stalled},
     };
 
@@ -4389,6 +4403,7 @@ static int ad_check_upgrade(struct mg_connection *conn, const char *path)
     const char *key = mg_get_header(conn, "Sec-WebSocket-Key");
     char id[AIDASH_CLIENT_ID_MAX + 1];
 
+    ad_hub.refused++; /* until all is found right */
     if (strncmp(path, "/ws/", 4) != 0) {
         return ad_respond_error(conn, 404, "",
                                 "WebSockets are at /ws/{client_id}");
@@ -4422,6 +4437,7 @@ static int ad_check_upgrade(struct mg_connection *conn, const char *path)
         return ad_respond_error(conn, 403, "",
                                 "this origin is not allowed (--allow-origin)");
     }
+    ad_hub.refused--;
     return 0;
 }
 
@@ -5152,12 +5168,17 @@ static const struct ad_option {
     {"version", "", "print the version and exit", AD_OPT_FLAG},
     {"help", "", "print this and exit", AD_OPT_FLAG},
 };
-enum { AD_OPTIONS = AD_COUNT(ad_options_known), AD_OPTION_CAP = 1024 };
+enum {
+    AD_OPTIONS = AD_COUNT(ad_options_known),
+    AD_OPTION_CAP = 1024,
+    AD_WHERE_CAP = 256
+};
 
-/* What each option was given, and where, for the messages. */
+/* What each option was given, and how it was written there, for messages:
+ * --rate, AIDASH_RATE, or FILE line 3: rate. */
 static struct {
     bool set;
-    char value[AD_OPTION_CAP];
+    char value[AD_OPTION_CAP], name[AD_WHERE_CAP];
 } ad_given[AD_OPTIONS];
 
 /* Edits (insert, delete, replace) between two words: Levenshtein's distance. */
@@ -5213,9 +5234,9 @@ static const char *ad_option_nearest(const char *name)
     return best;
 }
 
-/* The options of one place override those of a lighter one as a whole, so a
- * list begins anew with each place. */
-static bool ad_option_set(const char *where, const char *name,
+/* One option; `written` is its name as its place writes it. The options of one place override those of a lighter one as
+ * a whole, so a list begins anew with each place: `fresh` is what it set. */
+static bool ad_option_set(const char *written, const char *name,
                           const char *value, bool fresh[AD_OPTIONS])
 {
     int i = ad_option_find(name);
@@ -5223,19 +5244,20 @@ static bool ad_option_set(const char *where, const char *name,
 
     if (i < 0) {
         (void)fprintf(stderr,
-                      "aidash: %sunknown option '%s'; the nearest is '%s' "
-                      "(--help lists all)\n",
-                      where, name, ad_option_nearest(name));
+                      "aidash: unknown option %s; the nearest is --%s (--help "
+                      "lists all)\n",
+                      written, ad_option_nearest(name));
         return false;
     }
     if (!fresh[i] || ad_options_known[i].kind != AD_OPT_LIST) {
         ad_given[i].value[0] = '\0';
         fresh[i] = true;
     }
+    (void)snprintf(ad_given[i].name, AD_WHERE_CAP, "%s", written);
     used = strlen(ad_given[i].value);
     if (used + strlen(value) + 2 > AD_OPTION_CAP) {
-        (void)fprintf(stderr, "aidash: %s%s: longer than %d characters\n",
-                      where, name, AD_OPTION_CAP - 2);
+        (void)fprintf(stderr, "aidash: %s: longer than %d characters\n",
+                      written, AD_OPTION_CAP - 2);
         return false;
     }
     (void)snprintf(ad_given[i].value + used, AD_OPTION_CAP - used, "%s%s",
@@ -5260,32 +5282,35 @@ static char *ad_trim(char *s)
 static bool ad_options_file(const char *path)
 {
     bool fresh[AD_OPTIONS] = {false};
-    char line[AD_OPTION_CAP + 64], where[512];
+    char line[AD_OPTION_CAP + 64], where[AD_WHERE_CAP];
     FILE *f = fopen(path, "r");
     unsigned n = 0;
     bool ok = true;
 
     if (f == NULL) {
-        (void)fprintf(stderr, "aidash: config: can't read %s: %s\n", path,
+        (void)fprintf(stderr, "aidash: --config: can't read %s: %s\n", path,
                       strerror(errno));
         return false;
     }
     while (ok && fgets(line, (int)sizeof(line), f) != NULL) {
         char *key = ad_trim(line), *equals = strchr(key, '=');
 
-        (void)snprintf(where, sizeof(where), "%s line %u: ", path, ++n);
+        n++;
         if (key[0] == '#' || key[0] == '\0') {
             continue;
         }
         if (equals == NULL) {
-            (void)fprintf(stderr, "aidash: %sexpected `key = value`\n", where);
+            (void)fprintf(stderr, "aidash: %s line %u: expected `key = value`\n",
+                          path, n);
             ok = false;
             continue;
         }
         *equals = '\0';
         key = ad_trim(key);
+        (void)snprintf(where, sizeof(where), "%s line %u: %s", path, n, key);
         if (strcmp(key, "config") == 0) {
-            (void)fprintf(stderr, "aidash: %sa config file can't name another\n",
+            (void)fprintf(stderr,
+                          "aidash: %s: a config file can't name another\n",
                           where);
             ok = false;
         } else {
@@ -5297,29 +5322,24 @@ static bool ad_options_file(const char *path)
 }
 
 /* AIDASH_LISTEN for --listen, AIDASH_ALLOW_ORIGIN for --allow-origin, ... */
-static const char *ad_option_env(const char *name)
-{
-    char key[64] = "AIDASH_";
-    size_t i, n = strlen(key);
-
-    for (i = 0; name[i] != '\0'; i++) {
-        key[n + i] = (char)(name[i] == '-' ? '_' : name[i] - 'a' + 'A');
-    }
-    key[n + i] = '\0';
-    return getenv(key);
-}
-
 static bool ad_options_env(void)
 {
     bool fresh[AD_OPTIONS] = {false};
     int i;
 
     for (i = 0; i < AD_OPTIONS; i++) {
-        const char *value = ad_option_env(ad_options_known[i].name);
+        const char *name = ad_options_known[i].name, *value;
+        char key[64];
+        size_t n = (size_t)snprintf(key, sizeof(key), "AIDASH_%s", name);
 
+        while (n-- > 0) {
+            key[n] = (char)(key[n] == '-'                    ? '_'
+                            : key[n] >= 'a' && key[n] <= 'z' ? key[n] - 32
+                                                             : key[n]);
+        }
+        value = getenv(key);
         if (value != NULL && value[0] != '\0' &&
-            !ad_option_set("environment: ", ad_options_known[i].name, value,
-                           fresh)) {
+            !ad_option_set(key, name, value, fresh)) {
             return false;
         }
     }
@@ -5332,28 +5352,28 @@ static bool ad_options_args(int argc, char **argv)
     int i, k;
 
     for (i = 1; i < argc; i++) {
-        char name[64];
+        char written[64], *name = written + 2;
         const char *value = strchr(argv[i], '=');
         size_t len = value != NULL ? (size_t)(value - argv[i]) : strlen(argv[i]);
 
-        if (strncmp(argv[i], "--", 2) != 0 || len - 2 >= sizeof(name)) {
+        if (strncmp(argv[i], "--", 2) != 0 || len >= sizeof(written)) {
             (void)fprintf(stderr,
                           "aidash: '%s' is not an option; options begin with "
                           "-- (--help lists all)\n",
                           argv[i]);
             return false;
         }
-        (void)snprintf(name, sizeof(name), "%.*s", (int)(len - 2), argv[i] + 2);
+        (void)snprintf(written, sizeof(written), "%.*s", (int)len, argv[i]);
         k = ad_option_find(name);
         if (k >= 0 && ad_options_known[k].kind == AD_OPT_FLAG) {
             if (value != NULL) {
-                (void)fprintf(stderr, "aidash: --%s takes no value\n", name);
+                (void)fprintf(stderr, "aidash: %s takes no value\n", written);
                 return false;
             }
             value = "yes";
         } else if (k >= 0 && value == NULL) {
             if (++i == argc) {
-                (void)fprintf(stderr, "aidash: --%s needs a value: %s\n", name,
+                (void)fprintf(stderr, "aidash: %s needs a value: %s\n", written,
                               ad_options_known[k].value);
                 return false;
             }
@@ -5361,7 +5381,7 @@ static bool ad_options_args(int argc, char **argv)
         } else if (value != NULL) {
             value++;
         }
-        if (!ad_option_set("", name, value != NULL ? value : "", fresh)) {
+        if (!ad_option_set(written, name, value != NULL ? value : "", fresh)) {
             return false;
         }
     }
@@ -5383,6 +5403,12 @@ static bool ad_option_flag(const char *name)
            strcmp(value, "0") != 0 && strcmp(value, "false") != 0;
 }
 
+/* The option's name as it was written. */
+static const char *ad_option_written(const char *name)
+{
+    return ad_given[ad_option_find(name)].name;
+}
+
 /* A number in [low, high] into *out, if it was given. */
 static bool ad_option_number(const char *name, double low, double high,
                              bool whole, double *out)
@@ -5398,7 +5424,7 @@ static bool ad_option_number(const char *name, double low, double high,
         (whole && strspn(text, "0123456789") != strlen(text))) {
         (void)fprintf(stderr, "aidash: %s: '%s' is not a %snumber from %g to "
                               "%.17g\n",
-                      name, text, whole ? "whole " : "", low, high);
+                      ad_option_written(name), text, whole ? "whole " : "", low, high);
         return false;
     }
     return true;
@@ -5420,9 +5446,9 @@ static bool ad_option_level(enum aidash_log_level *level)
         }
     }
     if (text != NULL) {
-        (void)fprintf(stderr, "aidash: log-level: '%s' must be error, warn, "
-                              "info or debug; the nearest is %s\n",
-                      text, ad_log_names[best]);
+        (void)fprintf(stderr, "aidash: %s: '%s' must be error, warn, info or "
+                              "debug; the nearest is %s\n",
+                      ad_option_written("log-level"), text, ad_log_names[best]);
     }
     return text == NULL;
 }
@@ -5437,7 +5463,9 @@ static bool ad_option_source(const char **source)
     if (ad_option_flag("stdin")) {
         if (text != NULL && strcmp(text, "stdin") != 0) {
             (void)fprintf(stderr,
-                          "aidash: stdin: it contradicts source = %s\n", text);
+                          "aidash: %s: it contradicts %s %s\n",
+                          ad_option_written("stdin"),
+                          ad_option_written("source"), text);
             return false;
         }
         *source = "stdin";
@@ -5450,9 +5478,9 @@ static bool ad_option_source(const char **source)
             best = i;
         }
     }
-    (void)fprintf(stderr, "aidash: source: '%s' must be sim, stdin or none; "
-                          "the nearest is %s\n",
-                  *source, known[best]);
+    (void)fprintf(stderr, "aidash: %s: '%s' must be sim, stdin or none; the "
+                          "nearest is %s\n",
+                  ad_option_written("source"), *source, known[best]);
     return false;
 }
 
@@ -5475,6 +5503,24 @@ static void ad_print_help(void)
            "line wins, then the environment.\n\n"
            "exit codes: 0 stopped by a signal, 1 failed while running, 2 wrong "
            "option,\n            3 an address can't be bound\n");
+}
+
+/* What is wrong with an option begins with the option's name in the library;
+ * here it is shown as the user wrote it. */
+static void ad_print_failure(int code)
+{
+    const char *why = aidash_last_error();
+    size_t len = strcspn(why, ":");
+    char name[32];
+    int i = -1;
+
+    if (code == AIDASH_EINVAL && len < sizeof(name)) {
+        (void)snprintf(name, sizeof(name), "%.*s", (int)len, why);
+        i = ad_option_find(name);
+    }
+    (void)fprintf(stderr, "aidash: %s%s\n",
+                  i >= 0 && ad_given[i].set ? ad_given[i].name : "",
+                  i >= 0 && ad_given[i].set ? why + len : why);
 }
 
 static int ad_run(void)
@@ -5509,7 +5555,7 @@ static int ad_run(void)
     (void)sigprocmask(SIG_BLOCK, &signals, NULL);
     rc = aidash_start(&config);
     if (rc != 0) {
-        (void)fprintf(stderr, "aidash: %s\n", aidash_last_error());
+        ad_print_failure(rc);
         return rc == AIDASH_EBIND    ? AD_EXIT_BIND
                : rc == AIDASH_EINVAL ? AD_EXIT_USAGE
                                      : AD_EXIT_FAILED;
