@@ -99,6 +99,12 @@
 #define AD_PRINTF(fmt, args)
 #endif
 
+#ifdef POLLRDHUP
+#define AD_POLLRDHUP POLLRDHUP
+#else
+#define AD_POLLRDHUP 0 /* POLLHUP and POLLERR are always told */
+#endif
+
 #define AD_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* ==== 2 SIZES ============================================================ */
@@ -245,6 +251,7 @@ enum {
     AD_DRAIN_MAX = 256,        /* ticks taken from the inbox in one go */
     AD_JOIN_MAX = 256,         /* events that may wait for a fan-out */
     AD_RATE_WINDOW_MS = 2000,  /* tokens_per_second is over this time */
+    AD_RATE_SPAN_MIN_MS = 500, /* a younger run counts as this old */
     AD_RATE_SLOTS = 64,        /* in slots of at least 1/64 of it */
     AD_MODEL_JSON_MAX = 2 * AIDASH_MODEL_MAX, /* only " and \ are escaped */
     AD_NODE_JSON_MAX = 2 * AIDASH_NODE_MAX,
@@ -438,7 +445,7 @@ struct ad_client {
     bool blocked;   /* the socket took less than it was given */
     bool resuming;  /* still reads history: only the feed's end limits it */
     bool closing;   /* nothing more is read; ends when out is sent */
-    bool whole;     /* AD_INGEST: the body is one JSON object */
+    bool whole;     /* the body is gathered, to be one JSON object */
     bool started;   /* AD_POLL: an element was sent */
     bool deaf;      /* the peer has sent its FIN */
     bool viewer;    /* whose slots it counts among: viewers or exchanges */
@@ -1002,6 +1009,11 @@ static const char *ad_json_object(const char *s, size_t len)
     return NULL;
 }
 
+static bool ad_json_is_null(const char *s, const jsmntok_t *t)
+{
+    return t->type == JSMN_PRIMITIVE && s[t->start] == 'n';
+}
+
 static bool ad_json_is_number(const char *s, const jsmntok_t *t)
 {
     return t->type == JSMN_PRIMITIVE &&
@@ -1229,7 +1241,7 @@ static bool ad_sample_number(const char *s, const char *key, double max,
 {
     const jsmntok_t *t = ad_json_get(s, key);
 
-    if (t == NULL || s[t->start] == 'n') {
+    if (t == NULL || ad_json_is_null(s, t)) {
         return true;
     }
     if (!ad_json_is_number(s, t)) {
@@ -1245,7 +1257,7 @@ static bool ad_sample_integer(const char *s, const char *key, uint64_t max,
 {
     const jsmntok_t *t = ad_json_get(s, key);
 
-    if (t == NULL || s[t->start] == 'n') {
+    if (t == NULL || ad_json_is_null(s, t)) {
         return true;
     }
     *has |= bit;
@@ -1633,8 +1645,8 @@ static double ad_rate_get(const struct ad_rate *r, uint64_t now_ns)
     if (span > AD_RATE_WINDOW_MS * AD_NS_PER_MS) {
         span = AD_RATE_WINDOW_MS * AD_NS_PER_MS;
     }
-    if (span < AD_NS_PER_MS) {
-        span = AD_NS_PER_MS;
+    if (span < AD_RATE_SPAN_MIN_MS * AD_NS_PER_MS) {
+        span = AD_RATE_SPAN_MIN_MS * AD_NS_PER_MS;
     }
     return (double)r->sum * (double)AD_NS_PER_S / (double)span;
 }
@@ -2001,8 +2013,7 @@ static void ad_poll_close(void)
     (void)close(ad_poll.epoll);
 }
 
-/* Watch fd for `want` instead of `had` (AD_IN, AD_OUT, 0: not at all). Pending
- * sockets are told once for each arrival: their bytes stay unread. */
+/* Watch fd for `want` instead of `had` (AD_IN, AD_OUT, 0: not at all). */
 static bool ad_poll_set(int fd, unsigned had, unsigned want, enum ad_tag tag,
                         unsigned index)
 {
@@ -2011,8 +2022,7 @@ static bool ad_poll_set(int fd, unsigned had, unsigned want, enum ad_tag tag,
                                                   : EPOLL_CTL_MOD;
 
     event.events = ((want & AD_IN) != 0 ? (uint32_t)EPOLLIN : 0) |
-                   ((want & AD_OUT) != 0 ? (uint32_t)EPOLLOUT : 0) |
-                   (tag == AD_TAG_PENDING ? (uint32_t)EPOLLET : 0);
+                   ((want & AD_OUT) != 0 ? (uint32_t)EPOLLOUT : 0);
     event.data.u64 = (uint64_t)index << 8 | (uint64_t)tag;
     return epoll_ctl(ad_poll.epoll, op, fd, &event) == 0;
 }
@@ -3202,6 +3212,28 @@ static void ad_ingest_line(struct ad_client *c, const uint8_t *line, size_t len)
     }
 }
 
+/* What was gathered as one JSON object is lines after all. */
+static void ad_ingest_unwhole(struct ad_client *c)
+{
+    struct ad_lines *lines = &c->in.http.lines;
+    uint8_t *buf = ad_client_cold(c)->in, copy[AD_LINE_CAP];
+    const uint8_t *line, *at = copy;
+    size_t left = lines->len, n, used;
+    bool ended;
+
+    memcpy(copy, buf, left);
+    c->whole = false;
+    lines->len = 0;
+    while (left > 0) {
+        used = ad_lines_next(lines, buf, at, left, &line, &n, &ended);
+        if (ended) {
+            ad_ingest_line(c, line, n);
+        }
+        at += used;
+        left -= used;
+    }
+}
+
 static void ad_ingest_answer(struct ad_client *c)
 {
     const struct ad_ingest_report *report = &ad_client_cold(c)->report;
@@ -3244,6 +3276,10 @@ static void ad_exchange_end(struct ad_client *c)
     int status;
 
     if (c->kind == AD_INGEST) {
+        if (c->whole && ad_json_fault((const char *)cold->in, lines->len)) {
+            ad_ingest_unwhole(c);
+            len = lines->len;
+        }
         lines->line++;
         ad_ingest_line(c, cold->in, len);
         ad_ingest_answer(c);
@@ -3278,8 +3314,13 @@ static void ad_exchange_input(struct ad_client *c, const uint8_t *data,
                 used = ad_lines_next(lines, buf, piece, n, &line, &line_len,
                                      &ended);
             } else if (n > AD_LINE_CAP - lines->len) {
-                lines->skip = true;
-                used = n;
+                used = 0;
+                if (c->kind == AD_INGEST) {
+                    ad_ingest_unwhole(c);
+                } else {
+                    lines->skip = true;
+                    used = n;
+                }
             } else {
                 memcpy(buf + lines->len, piece, n);
                 lines->len += (uint32_t)n;
@@ -3527,6 +3568,8 @@ static void ad_adopt_run(struct ad_call *call)
     } else if (c->kind == AD_INGEST || c->kind == AD_COMMAND) {
         ad_exchange_input(c, a->rest, a->rest_len);
         (void)ad_client_say(c);
+    } else if (c->kind == AD_LINGER) {
+        (void)shutdown(c->fd, SHUT_WR);
     }
     ad_client_flush(c);
 }
@@ -3593,7 +3636,7 @@ static void ad_door_serve(void)
            atomic_load(&ad_hub.http_inside) < AD_QUEUE) {
         struct ad_pending *first = NULL;
         unsigned i;
-        int fd;
+        int fd, one = 1;
 
         for (i = 0; i < ad_hub.n_pending_slots; i++) {
             struct ad_pending *p = &ad_pending[i];
@@ -3605,17 +3648,21 @@ static void ad_door_serve(void)
             }
         }
         fd = first->fd;
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof(one));
         ad_pending_release(first);
         atomic_fetch_add(&ad_hub.http_inside, 1);
         ad_civetweb_queue(fd, &first->peer);
     }
 }
 
-/* Has the whole head arrived? It is only looked at; civetweb reads it. */
+/* Has the whole head arrived? It is only looked at; civetweb reads it. The
+ * poller is told to wait for one byte more than there is. */
 static void ad_pending_event(unsigned index)
 {
     struct ad_pending *p = &ad_pending[index];
+    struct pollfd hangup;
     ssize_t got;
+    int low;
 
     if (!p->used || p->ready) {
         return;
@@ -3633,6 +3680,15 @@ static void ad_pending_event(unsigned index)
         ad_door_serve();
     } else if (got == AD_HEAD_MAX) {
         ad_pending_refuse(p, 431, "the request head is longer than 8 KiB");
+    } else {
+        hangup.fd = p->fd;
+        hangup.events = AD_POLLRDHUP;
+        low = (int)got + 1;
+        if (poll(&hangup, 1, 0) == 1) {
+            ad_pending_drop(p); /* the rest will never come */
+        } else {
+            (void)setsockopt(p->fd, SOL_SOCKET, SO_RCVLOWAT, &low, sizeof(low));
+        }
     }
 }
 
@@ -3958,6 +4014,8 @@ static const struct ad_asset ad_assets[] = {{"", "", "", NULL, 0, 0}};
  * behind the request head. */
 static int ad_civetweb_take(struct mg_connection *conn, uint8_t **rest,
                             size_t *rest_len);
+/* Has the request a body that was not read, and still its socket? */
+static bool ad_civetweb_unread(const struct mg_connection *conn);
 static void ad_arena_usage(size_t *used, size_t *high);
 
 /* Static memory, part by part, for /status and --sizes. */
@@ -4024,6 +4082,9 @@ static bool ad_origin_allowed(const char *origin, const char *host)
            strcasecmp(authority + 3, host) == 0;
 }
 
+static const char ad_not_allowed[] =
+    "this origin is not allowed (--allow-origin)";
+
 /* What a page of another origin must be told to see the answer, or "". */
 static void ad_cors_lines(const struct mg_connection *conn,
                           char out[AD_CORS_MAX])
@@ -4041,7 +4102,9 @@ static void ad_cors_lines(const struct mg_connection *conn,
 
 static bool ad_is_method(const struct mg_connection *conn, const char *method)
 {
-    return strcmp(mg_get_request_info(conn)->request_method, method) == 0;
+    const char *is = mg_get_request_info(conn)->request_method;
+
+    return is != NULL && strcmp(is, method) == 0; /* NULL: no HTTP at all */
 }
 
 /* Answer a request whole. `extra` is header lines or "". Returns the status, as
@@ -4284,11 +4347,6 @@ static int ad_post_body(struct mg_connection *conn, enum ad_kind kind)
     struct ad_adopt a;
 
     memset(&a, 0, sizeof(a));
-    if (!ad_origin_allowed(mg_get_header(conn, "Origin"),
-                           mg_get_header(conn, "Host"))) {
-        return ad_respond_error(conn, 403, "",
-                                "this origin is not allowed (--allow-origin)");
-    }
     a.kind = kind;
     a.whole = kind == AD_COMMAND || ad_header_has(type, "application/json");
     a.expects = ad_header_has(mg_get_header(conn, "Expect"), "100-continue");
@@ -4434,15 +4492,13 @@ static int ad_check_upgrade(struct mg_connection *conn, const char *path)
     }
     if (!ad_origin_allowed(mg_get_header(conn, "Origin"),
                            mg_get_header(conn, "Host"))) {
-        return ad_respond_error(conn, 403, "",
-                                "this origin is not allowed (--allow-origin)");
+        return ad_respond_error(conn, 403, "", ad_not_allowed);
     }
     ad_hub.refused--;
     return 0;
 }
 
-/* civetweb's begin_request: every request comes through here first. */
-static int ad_http_request(struct mg_connection *conn)
+static int ad_http_route(struct mg_connection *conn)
 {
     const struct mg_request_info *info = mg_get_request_info(conn);
     const char *path = info->local_uri_raw;
@@ -4461,6 +4517,11 @@ static int ad_http_request(struct mg_connection *conn)
 
         if (strcmp(ad_routes[i].path, path) != 0) {
             continue;
+        }
+        if (!ad_is_method(conn, "OPTIONS") &&
+            !ad_origin_allowed(mg_get_header(conn, "Origin"),
+                               mg_get_header(conn, "Host"))) {
+            return ad_respond_error(conn, 403, "", ad_not_allowed);
         }
         if (get && ad_routes[i].get != NULL) {
             return ad_routes[i].get(conn);
@@ -4490,11 +4551,28 @@ static int ad_http_request(struct mg_connection *conn)
     return ad_get_asset(conn, asset);
 }
 
+/* civetweb's begin_request: every request comes through here first. A body that
+ * nobody read is left to the hub, so that no worker waits for it and closing
+ * does not reset our answer away. */
+static int ad_http_request(struct mg_connection *conn)
+{
+    int status = ad_http_route(conn);
+    struct ad_adopt a;
+
+    if (status > 0 && ad_civetweb_unread(conn) && ad_slot_take(1)) {
+        memset(&a, 0, sizeof(a));
+        a.kind = AD_LINGER;
+        (void)ad_adopt(conn, &a);
+    }
+    return status;
+}
+
 /* civetweb's http_error: what it refuses by itself, in our form. */
 static int ad_http_error(struct mg_connection *conn, int status,
                          const char *why)
 {
-    (void)ad_respond_error(conn, status, "", why);
+    /* Its 411 is for a Content-Length that is no number: RFC 9112 6.3. */
+    (void)ad_respond_error(conn, status == 411 ? 400 : status, "", why);
     return 0;
 }
 
@@ -5757,6 +5835,12 @@ static int ad_civetweb_take(struct mg_connection *conn, uint8_t **rest,
     return fd;
 }
 
+static bool ad_civetweb_unread(const struct mg_connection *conn)
+{
+    return conn->client.sock != INVALID_SOCKET &&
+           (conn->content_len > 0 || conn->is_chunked);
+}
+
 /* The hub accepts connections, not civetweb: its placeholder goes. */
 static void ad_civetweb_init(const struct mg_context *const_ctx)
 {
@@ -5777,6 +5861,7 @@ static struct mg_context *ad_civetweb_start(void)
                              "request_timeout_ms", "10000",
                              "decode_url", "no",
                              "max_request_size", "16384",
+                             "enable_auth_domain_check", "no",
                              NULL};
     struct mg_callbacks callbacks;
     struct mg_context *ctx;
