@@ -33,6 +33,7 @@
 #include "aidash.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -90,7 +91,7 @@
 #define USE_WEBSOCKET
 #define USE_IPV6
 /* How long its threads may sleep before they see a stop, in milliseconds. */
-#define SOCKET_TIMEOUT_QUANTUM 250
+#define SOCKET_TIMEOUT_QUANTUM 500
 #include <civetweb.h>
 
 #if defined(__GNUC__)
@@ -460,6 +461,7 @@ struct ad_client {
     uint32_t rx_ms;     /* last byte received */
     uint32_t tx_ms;     /* last byte taken by the socket, or nothing to send */
     uint32_t ping_ms;   /* last ping */
+    uint64_t address;   /* of the peer, as ad_address_key() has it */
     union {
         struct ad_ws ws;
         struct {
@@ -480,6 +482,7 @@ struct ad_cold {
 /* A connection at the door: no whole request head yet, or no free worker. */
 struct ad_pending {
     int fd;
+    uint64_t address;
     bool used;
     bool ready;
     uint32_t since_ms;
@@ -509,7 +512,7 @@ struct ad_settings {
     enum ad_source source;
     double rate_hz;
     uint64_t seed;
-    unsigned backlog;
+    unsigned backlog, per_address;
     unsigned n_listen, n_origins;
     bool any_origin;
     bool learn_models; /* names come from the ticks */
@@ -2312,10 +2315,17 @@ static void ad_client_unlive(struct ad_client *c)
     }
 }
 
-/* Watch for what the client can do next: nothing is read while answers wait. */
+/* Is there room for one more answer behind what is unsent? Nothing is read from
+ * a client before there is. */
+static bool ad_client_room(const struct ad_client *c)
+{
+    return AD_OUT_CAP - c->out_len - ad_reply_len >= AD_REPLY_MAX + 4;
+}
+
+/* Watch for what the client can do next. */
 static void ad_client_watch(struct ad_client *c)
 {
-    unsigned want = (c->out_len == 0 && !c->deaf ? AD_IN : 0u) |
+    unsigned want = (ad_client_room(c) && !c->deaf ? AD_IN : 0u) |
                     (c->blocked ? AD_OUT : 0u);
 
     if (want != c->events) {
@@ -3060,7 +3070,7 @@ static void ad_ws_end(struct ad_client *c)
     }
 }
 
-/* Bytes from a client, answered into ad_reply. Stops early when that has no
+/* Bytes from a client, answered into ad_reply. Stops early when there is no
  * room for one more answer. Returns how many were used. A frame that lies
  * whole in `data` is unmasked there; only a split one costs the client's
  * buffers. */
@@ -3069,8 +3079,7 @@ static size_t ad_ws_input(struct ad_client *c, uint8_t *data, size_t len)
     struct ad_ws *ws = &c->in.ws;
     size_t used = 0;
 
-    while (used < len && !c->closing &&
-           sizeof(ad_reply) - ad_reply_len >= AD_REPLY_MAX + 4) {
+    while (used < len && !c->closing && ad_client_room(c)) {
         unsigned code = 0;
         size_t n;
 
@@ -3395,7 +3404,7 @@ static void ad_client_event(unsigned index)
             ad_client_flush(c);
         }
     }
-    if (c->kind != AD_FREE && c->out_len == 0) {
+    if (c->kind != AD_FREE && ad_client_room(c)) {
         ad_client_read(c);
     }
 }
@@ -3418,6 +3427,7 @@ static void ad_client_tidy(struct ad_client *c)
         ad_log(AIDASH_LOG_INFO, "%s has not read for %d s: closed",
                ad_ids[ad_client_index(c)], AD_STALL_MS / 1000);
         ad_hub.count.stalled++;
+        ad_hub.count.dropped += c->viewer ? ad_feed.next - c->next : 0;
         (void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
         ad_client_drop(c);
         return;
@@ -3446,6 +3456,27 @@ static void ad_client_tidy(struct ad_client *c)
         }
         (void)ad_client_say(c);
     }
+}
+
+/* One number for a peer's address: its IPv4 address, also when mapped into IPv6
+ * (RFC 4291 2.5.5.2), or its IPv6 network of 64 bits, which is one subscriber. */
+static uint64_t ad_address_key(const struct sockaddr_storage *peer)
+{
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)peer;
+    const struct sockaddr_in6 *v6 =
+        (const struct sockaddr_in6 *)(const void *)peer;
+    uint32_t low;
+    uint64_t network;
+
+    if (peer->ss_family == AF_INET) {
+        return ntohl(v4->sin_addr.s_addr);
+    }
+    if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
+        memcpy(&low, v6->sin6_addr.s6_addr + 12, sizeof(low));
+        return ntohl(low);
+    }
+    memcpy(&network, v6->sin6_addr.s6_addr, sizeof(network));
+    return network;
 }
 
 /* -- handover: a worker's connection becomes a client ------------------------- */
@@ -3527,9 +3558,14 @@ static void ad_adopt_run(struct ad_call *call)
     struct ad_client *c = &ad_clients[index];
     struct ad_cold *cold = &ad_cold[index];
     int bytes = AIDASH_SEND_BUFFER;
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof(peer);
 
     memset(c, 0, sizeof(*c));
     c->fd = a->fd;
+    if (getpeername(c->fd, (struct sockaddr *)&peer, &len) == 0) {
+        c->address = ad_address_key(&peer);
+    }
     c->live = AD_NO_SLOT;
     c->rx_ms = c->tx_ms = c->ping_ms = ad_hub.now_ms;
     c->viewer = ad_kind_class(a->kind) == 0;
@@ -3555,10 +3591,11 @@ static void ad_adopt_run(struct ad_call *call)
         return;
     }
     if (c->kind == AD_WS || c->kind == AD_WS_BATCH) {
-        size_t used = 0;
+        size_t used = 0, n = 1;
 
-        while (c->kind != AD_FREE && used < a->rest_len && c->out_len == 0) {
-            used += ad_ws_input(c, a->rest + used, a->rest_len - used);
+        while (c->kind != AD_FREE && used < a->rest_len && n > 0) {
+            n = ad_ws_input(c, a->rest + used, a->rest_len - used);
+            used += n;
             (void)ad_client_say(c);
         }
         if (c->kind != AD_FREE && used < a->rest_len) {
@@ -3721,6 +3758,20 @@ static struct ad_pending *ad_pending_place(void)
     return oldest;
 }
 
+/* Connections of an address, at the door and inside. */
+static unsigned ad_address_count(uint64_t address)
+{
+    unsigned i, n = 0;
+
+    for (i = 0; i < ad_hub.n_slots; i++) {
+        n += ad_clients[i].kind != AD_FREE && ad_clients[i].address == address;
+    }
+    for (i = 0; i < ad_hub.n_pending_slots; i++) {
+        n += ad_pending[i].used && ad_pending[i].address == address;
+    }
+    return n;
+}
+
 static int ad_socket_accept(int listener, struct sockaddr_storage *peer)
 {
     socklen_t len = sizeof(*peer);
@@ -3791,9 +3842,15 @@ static void ad_listener_event(unsigned index)
         p->used = true;
         p->ready = false;
         p->since_ms = ad_hub.now_ms;
+        p->address = ad_address_key(&p->peer);
         ad_hub.n_pending++;
         ad_hub.count.accepted++;
-        ad_pending_event((unsigned)(p - ad_pending));
+        if (ad_set.per_address != 0 &&
+            ad_address_count(p->address) > ad_set.per_address) {
+            ad_pending_refuse(p, 503, "too many connections from this address");
+        } else {
+            ad_pending_event((unsigned)(p - ad_pending));
+        }
     }
 }
 
@@ -4212,6 +4269,23 @@ static int ad_get_healthz(struct mg_connection *conn)
     return ad_respond_json(conn, 200, &t);
 }
 
+/* Events lost so far, those of clients that are blocked now included. */
+static uint64_t ad_dropped(void)
+{
+    uint64_t sum = ad_hub.count.dropped;
+    unsigned i;
+
+    for (i = 0; i < ad_hub.n_live; i++) {
+        const struct ad_client *c = &ad_clients[ad_hub.live[i]];
+        uint64_t behind = ad_feed.next - c->next;
+
+        if (c->blocked && !c->resuming && behind > ad_set.backlog) {
+            sum += behind - ad_set.backlog;
+        }
+    }
+    return sum;
+}
+
 struct ad_status_call {
     struct ad_call call;
     struct ad_text text;
@@ -4229,7 +4303,7 @@ static void ad_status_run(struct ad_call *call)
         {"ticks", n->ticks},
         {"events", ad_feed.next - 1},
         {"fanouts", n->fanouts},
-        {"dropped", n->dropped},
+        {"dropped", ad_dropped()},
         {"inbox_dropped", atomic_load(&ad_inbox.dropped)},
         {"paused_dropped", n->paused_dropped},
         {"bytes_sent", n->bytes_sent},
@@ -4486,7 +4560,9 @@ static int ad_check_upgrade(struct mg_connection *conn, const char *path)
         return ad_respond_error(conn, 426, "Sec-WebSocket-Version: 13\r\n",
                                 "only version 13 of WebSocket is spoken");
     }
-    if (key == NULL || strlen(key) != 24 || strcmp(key + 22, "==") != 0) {
+    if (key == NULL || strlen(key) != 24 || strcmp(key + 22, "==") != 0 ||
+        strspn(key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                    "0123456789+/") != 22) {
         return ad_respond_error(conn, 400, "",
                                 "Sec-WebSocket-Key must be 16 bytes in base64");
     }
@@ -4904,6 +4980,7 @@ static int ad_configure(const struct aidash_config *config)
         return ad_fail(AIDASH_EINVAL, "backlog: must be 1 to %d events",
                        AIDASH_EVENTS / 2);
     }
+    ad_set.per_address = config->per_address;
     ad_set.log_level = config->log_level != AIDASH_LOG_DEFAULT
                            ? config->log_level
                            : AIDASH_LOG_INFO;
@@ -5171,7 +5248,7 @@ static void ad_stats_run(struct ad_call *call)
 
     out->ticks = ad_hub.count.ticks;
     out->inbox_dropped = atomic_load(&ad_inbox.dropped);
-    out->dropped = ad_hub.count.dropped;
+    out->dropped = ad_dropped();
     out->bytes_sent = ad_hub.count.bytes_sent;
     out->viewers = ad_hub.n_kind[AD_WS] + ad_hub.n_kind[AD_WS_BATCH] +
                    ad_hub.n_kind[AD_SSE];
@@ -5237,6 +5314,8 @@ static const struct ad_option {
     {"udp", "[ADDR:]PORT", "take ticks as UDP datagrams here", AD_OPT_TEXT},
     {"backlog", "N", "events a slow viewer may be behind (default 100)",
      AD_OPT_NUMBER},
+    {"per-address", "N", "connections from one address at most (default 0: no "
+     "limit)", AD_OPT_NUMBER},
     {"allow-origin", "ORIGIN", "let pages of this origin connect; * for any; "
      "may be repeated", AD_OPT_LIST},
     {"log-level", "LEVEL", "error, warn, info or debug (default info)",
@@ -5583,6 +5662,99 @@ static void ad_print_help(void)
            "option,\n            3 an address can't be bound\n");
 }
 
+#ifdef __linux__
+
+/* The inode of the socket that listens on a port, 0 if none is found. See
+ * proc(5): local_address is ADDR:PORT in hexadecimal, state 0A is listening. */
+static unsigned long ad_port_inode(const char *table, unsigned port)
+{
+    unsigned long inode = 0, found;
+    unsigned local, state;
+    char line[512];
+    FILE *f = fopen(table, "r");
+
+    while (f != NULL && inode == 0 && fgets(line, sizeof(line), f) != NULL) {
+        if (sscanf(line,
+                   " %*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s "
+                   "%*u %*u %lu",
+                   &local, &state, &found) == 3 &&
+            local == port && state == 0x0A) {
+            inode = found;
+        }
+    }
+    if (f != NULL) {
+        (void)fclose(f);
+    }
+    return inode;
+}
+
+/* Does this process hold the socket? */
+static bool ad_process_holds(const char *pid, const char *socket_name)
+{
+    char path[300], target[64];
+    struct dirent *entry;
+    bool holds = false;
+    DIR *dir;
+
+    (void)snprintf(path, sizeof(path), "/proc/%.20s/fd", pid);
+    dir = opendir(path);
+    while (dir != NULL && !holds && (entry = readdir(dir)) != NULL) {
+        ssize_t n;
+
+        (void)snprintf(path, sizeof(path), "/proc/%.20s/fd/%.200s", pid,
+                       entry->d_name);
+        n = readlink(path, target, sizeof(target) - 1);
+        target[n > 0 ? n : 0] = '\0';
+        holds = strcmp(target, socket_name) == 0;
+    }
+    if (dir != NULL) {
+        (void)closedir(dir);
+    }
+    return holds;
+}
+
+/* Say which program has the port, as far as we may see it. */
+static void ad_print_holder(unsigned port)
+{
+    unsigned long inode = ad_port_inode("/proc/net/tcp", port);
+    char socket_name[64], path[300], name[64] = "";
+    struct dirent *entry;
+    DIR *dir = opendir("/proc");
+
+    inode = inode != 0 ? inode : ad_port_inode("/proc/net/tcp6", port);
+    (void)snprintf(socket_name, sizeof(socket_name), "socket:[%lu]", inode);
+    while (dir != NULL && inode != 0 && (entry = readdir(dir)) != NULL) {
+        FILE *f;
+
+        if (!ad_is_digit(entry->d_name[0]) ||
+            !ad_process_holds(entry->d_name, socket_name)) {
+            continue;
+        }
+        (void)snprintf(path, sizeof(path), "/proc/%.200s/comm", entry->d_name);
+        f = fopen(path, "r");
+        if (f != NULL && fgets(name, sizeof(name), f) != NULL) {
+            (void)fprintf(stderr, "aidash: %s (process %s) has port %u\n",
+                          ad_trim(name), entry->d_name, port);
+        }
+        if (f != NULL) {
+            (void)fclose(f);
+        }
+        break;
+    }
+    if (dir != NULL) {
+        (void)closedir(dir);
+    }
+}
+
+#else
+
+static void ad_print_holder(unsigned port)
+{
+    (void)port;
+}
+
+#endif
+
 /* What is wrong with an option begins with the option's name in the library;
  * here it is shown as the user wrote it. */
 static void ad_print_failure(int code)
@@ -5599,12 +5771,19 @@ static void ad_print_failure(int code)
     (void)fprintf(stderr, "aidash: %s%s\n",
                   i >= 0 && ad_given[i].set ? ad_given[i].name : "",
                   i >= 0 && ad_given[i].set ? why + len : why);
+    if (code == AIDASH_EBIND && ad_hub.n_listeners < ad_set.n_listen) {
+        const char *spec = ad_set.listen[ad_hub.n_listeners];
+        const char *colon = strrchr(spec, ':');
+
+        ad_print_holder((unsigned)strtoul(colon != NULL ? colon + 1 : spec,
+                                          NULL, 10));
+    }
 }
 
 static int ad_run(void)
 {
     struct aidash_config config = {0};
-    double rate = 0, seed = 0, backlog = 0;
+    double rate = 0, seed = 0, backlog = 0, per_address = 0;
     struct rlimit files;
     sigset_t signals;
     int rc, signal_number;
@@ -5613,7 +5792,8 @@ static int ad_run(void)
         !ad_option_level(&config.log_level) ||
         !ad_option_number("rate", 0.001, 10000, false, &rate) ||
         !ad_option_number("seed", 0, 9007199254740992.0, true, &seed) ||
-        !ad_option_number("backlog", 1, AIDASH_EVENTS / 2.0, true, &backlog)) {
+        !ad_option_number("backlog", 1, AIDASH_EVENTS / 2.0, true, &backlog) ||
+        !ad_option_number("per-address", 0, 65535, true, &per_address)) {
         return AD_EXIT_USAGE;
     }
     config.listen = ad_option_value("listen");
@@ -5623,6 +5803,7 @@ static int ad_run(void)
     config.rate_hz = rate;
     config.seed = (uint64_t)seed;
     config.backlog = (unsigned)backlog;
+    config.per_address = (unsigned)per_address;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &files);

@@ -125,6 +125,9 @@ struct aidash_config {
     /* Events that a blocked viewer may be behind before it loses the oldest;
      * 1 to AIDASH_EVENTS / 2. 0: 100. */
     unsigned backlog;
+    /* Connections from one address at most. 0: no limit, as is right behind a
+     * proxy, whose address all viewers share. */
+    unsigned per_address;
     /* Nothing less important than this is logged. 0: info. */
     enum aidash_log_level log_level;
 
