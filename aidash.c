@@ -6,12 +6,15 @@
  *   3 STATE      every struct, and who may touch it
  *   4 UTIL       time, log, bounded text
  *   5 CODEC      bytes in, bytes out: no sockets, no locks
- *   6 FEED       the inbox, the byte ring of finished frames, dressing
- *   7 HUB        the one event loop: clients, sources, door, fan-out
- *   8 HTTP       the routes, on civetweb's worker threads
- *   9 API        the public functions, in the order of aidash.h
- *  10 MAIN       the command line, unless AIDASH_NO_MAIN
- *  11 CIVETWEB   civetweb.c over a static arena, and the glue to its inside;
+ *   6 SCAN       what an engine's HTTP answer tells: likewise pure
+ *   7 FEED       the inbox, the byte ring of finished frames, dressing
+ *   8 HUB        the poller, clients, fan-out, ticks and their sources
+ *   9 METER      the proxy in front of an engine, and what it counts
+ *  10 LOOP       what comes in: commands, bodies, the door; the event loop
+ *  11 HTTP       the routes, on civetweb's worker threads
+ *  12 API        the public functions, in the order of aidash.h
+ *  13 MAIN       the command line, unless AIDASH_NO_MAIN
+ *  14 CIVETWEB   civetweb.c over a static arena, and the glue to its inside;
  *                last, so that its macros and names reach nothing of ours
  *
  * A tick's way: a source (sim, stdin, UDP, HTTP body: on the hub thread; the
@@ -77,12 +80,17 @@
 #define AIDASH_DASHBOARD 1
 #endif
 
+/* 0: no proxy and no meter. */
+#ifndef AIDASH_METER
+#define AIDASH_METER 1
+#endif
+
 #define JSMN_STATIC
 #define JSMN_STRICT
 #include <jsmn.h>
 
 /* civetweb without files, CGI and TLS, every function of it static: nothing
- * but aidash_* leaves this object file. Its source follows in section 11. */
+ * but aidash_* leaves this object file. Its source follows in section 14. */
 #define CIVETWEB_API static
 #define NO_SSL
 #define NO_CGI
@@ -186,12 +194,12 @@
 #error "AIDASH_INBOX must be a power of two"
 #endif
 
-/* Models that a viewer can switch between. 1..120: hello lists them all. */
+/* Models that a viewer can switch between. 1..60: hello lists them all. */
 #ifndef AIDASH_MODELS
 #define AIDASH_MODELS 32
 #endif
-#if AIDASH_MODELS < 1 || AIDASH_MODELS > 120
-#error "AIDASH_MODELS must be 1..120"
+#if AIDASH_MODELS < 1 || AIDASH_MODELS > 60
+#error "AIDASH_MODELS must be 1..60"
 #endif
 
 /* Pairs of model and node whose tokens are counted; the pair that was silent
@@ -210,6 +218,34 @@
 #endif
 #if AIDASH_MESSAGE_MAX < 256 || AIDASH_MESSAGE_MAX > 32768
 #error "AIDASH_MESSAGE_MAX must be 256..32768"
+#endif
+
+#if AIDASH_METER
+/* Proxied requests at once, running and in line. 1..1000. Each costs some
+ * 130 kB of static memory, touched when it is first used. */
+#ifndef AIDASH_FLOWS
+#define AIDASH_FLOWS 96
+#endif
+#if AIDASH_FLOWS < 1 || AIDASH_FLOWS > 1000
+#error "AIDASH_FLOWS must be 1..1000"
+#endif
+
+/* Of them, request bodies held whole at once, to be given another model. 1..32,
+ * a megabyte each. */
+#ifndef AIDASH_EDITS
+#define AIDASH_EDITS 4
+#endif
+#if AIDASH_EDITS < 1 || AIDASH_EDITS > 32
+#error "AIDASH_EDITS must be 1..32"
+#endif
+
+/* Engines behind the proxy (--upstream). 1..16. */
+#ifndef AIDASH_UPSTREAMS
+#define AIDASH_UPSTREAMS 4
+#endif
+#if AIDASH_UPSTREAMS < 1 || AIDASH_UPSTREAMS > 16
+#error "AIDASH_UPSTREAMS must be 1..16"
+#endif
 #endif
 
 /* Kernel send buffer of a viewer, in bytes: with the backlog, all that a
@@ -256,13 +292,18 @@ enum {
     AD_RATE_SLOTS = 64,        /* in slots of at least 1/64 of it */
     AD_MODEL_JSON_MAX = 2 * AIDASH_MODEL_MAX, /* only " and \ are escaped */
     AD_NODE_JSON_MAX = 2 * AIDASH_NODE_MAX,
-    /* hello: 450 bytes of fixed text, numbers and client_id, then each model
-     * in quotes with a comma, and the active one again. */
-    AD_EVENT_MAX = 512 + (AIDASH_MODELS + 1) * (2 * AIDASH_MODEL_MAX + 3),
+    /* hello: 600 bytes of fixed text, numbers and client_id, then each model
+     * in quotes with a comma, the active one again, and those in memory. */
+    AD_EVENT_MAX = 768 + (2 * AIDASH_MODELS + 1) * (2 * AIDASH_MODEL_MAX + 3),
     /* A client's unsent bytes: the rest of one frame or of one dressed event
      * (100 bytes of SSE fields), and then what it was answered. */
     AD_OUT_CAP = (AD_EVENT_MAX > AD_BATCH_MAX ? AD_EVENT_MAX : AD_BATCH_MAX) +
                  100 + 4 * AD_REPLY_MAX,
+    AD_FLOW_HEAD_MAX = 16384,  /* bytes of an answer's heads that are edited */
+    AD_FLOW_UP_MAX = 16384,    /* bytes of a request on their way at once */
+    AD_FLOW_FRONT = AD_HEAD_MAX + 1024, /* request line, Host, key */
+    AD_CONNECT_MS = 5000,      /* for a connection to an engine */
+    AD_FETCH_EVERY = 10,       /* seconds between looks at the engines' lists */
     AD_SLOTS = AIDASH_CLIENTS + AIDASH_EXCHANGES,
     AD_NO_SLOT = 65535
 };
@@ -298,6 +339,7 @@ struct ad_sample {
     double latency_ms;                /* AD_HAS_LATENCY */
     double rate;                      /* AD_HAS_RATE: tokens a second */
     uint64_t time_us;                 /* AD_HAS_TIME: Unix microseconds */
+    uint64_t surplus;                 /* tokens counted too many before */
     unsigned has;
 };
 enum {
@@ -305,7 +347,10 @@ enum {
     AD_HAS_TOTAL = 2,
     AD_HAS_LATENCY = 4,
     AD_HAS_RATE = 8,
-    AD_HAS_TIME = 16
+    AD_HAS_TIME = 16,
+    AD_IS_METERED = 32, /* from the meter: shown while paused, too */
+    AD_IS_FIRST = 64,   /* an estimate begins, until */
+    AD_IS_LAST = 128    /* the engine's own count ends it */
 };
 
 /* Sliding window over real time: slots of tokens with the time they began. */
@@ -323,6 +368,7 @@ struct ad_series {
     char node[AIDASH_NODE_MAX + 1];
     uint64_t tokens;  /* tokens_generated */
     uint64_t last_ns; /* monotonic time of the last tick */
+    unsigned estimates; /* requests whose own count is still to come */
     struct ad_rate rate;
     unsigned model_json_len, node_json_len;
     char model_json[AD_MODEL_JSON_MAX]; /* escaped once, not at each tick */
@@ -330,7 +376,8 @@ struct ad_series {
 };
 
 /* The kinds of shared events; their names are in ad_event_names. */
-enum ad_event { AD_EV_TICK, AD_EV_STATUS, AD_EV_KINDS };
+enum ad_event { AD_EV_TICK, AD_EV_STATUS, AD_EV_REQUEST_START, AD_EV_REQUEST,
+                AD_EV_KINDS };
 
 /* The feed: finished WebSocket frames end to end in a ring of bytes. Offsets
  * and sequence numbers only grow; a position in the ring is the offset modulo
@@ -490,6 +537,34 @@ struct ad_pending {
     struct sockaddr_storage peer;
 };
 
+#if AIDASH_METER
+
+struct ad_address {
+    struct sockaddr_storage storage;
+    socklen_t len;
+};
+
+/* An engine's URL, taken apart. [I] */
+struct ad_upstream {
+    char name[AIDASH_NODE_MAX + 1]; /* "": none was given */
+    char authority[288];            /* HOST:PORT, for Host */
+    char prefix[128];               /* of its paths, without a slash at the end */
+    unsigned n_addresses;
+    struct ad_address addresses[4];
+};
+
+/* What is known of it. [h] */
+struct ad_engine {
+    bool known, up, ollama, no_ps; /* no_ps: it has no /api/ps */
+    unsigned n_models;
+    char models[AIDASH_MODELS][AIDASH_MODEL_MAX + 1];
+    bool loaded[AIDASH_MODELS];
+};
+
+enum { AD_METRIC_TOKENS, AD_METRIC_TIME, AD_METRIC_STEPS, AD_METRICS };
+
+#endif /* AIDASH_METER */
+
 /* One function run on the hub thread for another thread, which waits. */
 struct ad_call {
     struct ad_call *next;
@@ -502,10 +577,11 @@ struct ad_counters {
     uint64_t bytes_sent, bytes_received;
     uint64_t commands, command_errors;
     uint64_t ingest_lines, ingest_errors;
-    uint64_t accepted, stalled, fanouts;
+    uint64_t accepted, stalled, fanouts, requests;
 };
 
-enum ad_source { AD_SOURCE_NONE, AD_SOURCE_SIM, AD_SOURCE_STDIN };
+enum ad_source { AD_SOURCE_NONE, AD_SOURCE_SIM, AD_SOURCE_STDIN,
+                 AD_SOURCE_METER };
 
 /* Settings, checked by aidash_start(). [I] */
 struct ad_settings {
@@ -518,6 +594,13 @@ struct ad_settings {
     bool learn_models; /* names come from the ticks */
     char listen[AD_LISTENERS][64];
     char origins[AD_ORIGINS][AD_ORIGIN_MAX + 1];
+#if AIDASH_METER
+    unsigned n_upstreams, max_inflight, queue;
+    double queue_timeout_ms, upstream_timeout_ms; /* 0: none */
+    bool has_scrape;
+    struct ad_upstream upstreams[AIDASH_UPSTREAMS], scrape;
+    char upstream_key[256];
+#endif
     enum aidash_log_level log_level;
     struct aidash_config config; /* for its callbacks */
 };
@@ -569,6 +652,17 @@ struct ad_hub {
     unsigned model; /* the active one, if n_models > 0 */
     char models[AIDASH_MODELS][AIDASH_MODEL_MAX + 1];
 
+#if AIDASH_METER
+    struct ad_engine engines[AIDASH_UPSTREAMS];
+    bool overrides; /* a viewer chose the model of all requests */
+    bool drains;    /* the end of the running ones is to be told */
+    bool scraped, scrape_warned;
+    bool loaded[AIDASH_MODELS]; /* beside models */
+    unsigned n_flows, n_running, n_queued, fetch_turn;
+    uint64_t request_id, requests_refused;
+    double metric[AD_METRICS];
+#endif
+
     uint64_t sim_due_ns, sim_step_ns, sim_state;
     bool stdin_open, stdin_is_file;
     struct ad_lines stdin_lines;
@@ -589,7 +683,7 @@ static uint8_t ad_scratch[AD_SCRATCH];  /* [h] what was just read */
 static uint8_t ad_reply[AD_OUT_CAP];    /* [h] what one client is answered */
 static size_t ad_reply_len;             /* [h] */
 static jsmntok_t ad_tokens[AD_TOKENS];  /* [h] */
-static _Alignas(16) uint8_t ad_arena[AIDASH_ARENA_BYTES]; /* section 11 */
+static _Alignas(16) uint8_t ad_arena[AIDASH_ARENA_BYTES]; /* section 14 */
 static _Atomic bool ad_running;
 static char ad_error_text[256]; /* of the starting thread */
 
@@ -1321,12 +1415,13 @@ static const char *ad_sample_parse(const char *s, size_t len,
 /* A command as it came. `id` is the raw JSON text of its "id". */
 struct ad_request {
     enum aidash_action action;
-    char model[AIDASH_MODEL_MAX + 1];
+    char model[AIDASH_MODEL_MAX + 1]; /* may be "" */
+    uint64_t request;                 /* AIDASH_CANCEL */
     char id[AD_ID_MAX + 1];
 };
 
 static const char *const ad_action_names[] = {"", "switch_model", "pause",
-                                              "resume"};
+                                              "resume", "drain", "cancel"};
 
 /* Parse a command. Returns NULL, or the error's code with its sentence in *why.
  * `id` is filled in as soon as it is known, also for a refused command. */
@@ -1373,15 +1468,21 @@ static const char *ad_request_parse(const char *s, size_t len,
         }
     }
     if (out->action == 0) {
-        *why = "the action is unknown; known are switch_model, pause, resume";
+        *why = "the action is unknown; known are switch_model, pause, resume, "
+               "drain and cancel";
         return "unknown_action";
     }
     if (out->action == AIDASH_SWITCH_MODEL) {
         t = ad_json_get(s, "model");
         if (t == NULL ||
-            !ad_json_name(s, t, out->model, AIDASH_MODEL_MAX) ||
-            out->model[0] == '\0') {
-            *why = "\"model\" must be a string of 1 to 63 bytes";
+            !ad_json_name(s, t, out->model, AIDASH_MODEL_MAX)) {
+            *why = "\"model\" must be a string of at most 63 bytes";
+            return "invalid_command";
+        }
+    } else if (out->action == AIDASH_CANCEL) {
+        t = ad_json_get(s, "request");
+        if (t == NULL || !ad_json_u64(s, t, AD_TOTAL_LIMIT, &out->request)) {
+            *why = "\"request\" must be the number of a request";
             return "invalid_command";
         }
     }
@@ -1655,7 +1756,7 @@ static double ad_rate_get(const struct ad_rate *r, uint64_t now_ns)
 }
 
 /* The document's tick, its six fields in their order for ever. Fixed text is
- * 135 bytes, numbers are at most 70, names at most 190. */
+ * 155 bytes, numbers are at most 70, names at most 190. */
 static void ad_tick_encode(struct ad_text *t, const struct ad_series *s,
                            double latency_ms, double rate, uint64_t time_us)
 {
@@ -1674,12 +1775,1576 @@ static void ad_tick_encode(struct ad_text *t, const struct ad_series *s,
         ad_put(t, s->node_json, s->node_json_len);
         ad_puts(t, "\"");
     }
-    ad_puts(t, "}");
+    ad_puts(t, s->estimates > 0 ? ",\"estimated\":true}" : "}");
 }
-_Static_assert(AD_TICK_MAX >= 135 + 70 + AD_MODEL_JSON_MAX + AD_NODE_JSON_MAX,
+_Static_assert(AD_TICK_MAX >= 155 + 70 + AD_MODEL_JSON_MAX + AD_NODE_JSON_MAX,
                "a tick's JSON fits AD_TICK_MAX");
 
-/* ==== 6 FEED ============================================================= */
+static const char *ad_http_reason(int status)
+{
+    static const struct {
+        int status;
+        const char *reason;
+    } reasons[] = {
+        {200, "OK"}, {204, "No Content"}, {304, "Not Modified"},
+        {400, "Bad Request"}, {403, "Forbidden"}, {404, "Not Found"},
+        {405, "Method Not Allowed"}, {406, "Not Acceptable"},
+        {408, "Request Timeout"}, {409, "Conflict"},
+        {413, "Content Too Large"}, {426, "Upgrade Required"},
+        {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"}, {503, "Service Unavailable"},
+        {505, "HTTP Version Not Supported"}};
+    size_t i = 0;
+
+    while (i < AD_COUNT(reasons) - 1 && reasons[i].status != status) {
+        i++;
+    }
+    return reasons[i].status == status ? reasons[i].reason : "Error";
+}
+
+/* The head of an answer that ends with the connection. len SIZE_MAX: it has no
+ * Content-Length. `extra` is whole header lines, or "". */
+static void ad_put_head(struct ad_text *t, int status, const char *type,
+                        size_t len, const char *extra)
+{
+    ad_putf(t, "HTTP/1.1 %d %s\r\n", status, ad_http_reason(status));
+    if (type != NULL) {
+        ad_putf(t, "Content-Type: %s\r\n", type);
+    }
+    if (len != SIZE_MAX) {
+        ad_putf(t, "Content-Length: %zu\r\n", len);
+    }
+    ad_putf(t,
+            "X-Content-Type-Options: nosniff\r\n"
+            "Connection: close\r\n%s\r\n",
+            extra);
+}
+
+static void ad_put_http_error(struct ad_text *t, int status, const char *why)
+{
+    ad_putf(t, "{\"error\":{\"code\":%d,\"message\":", status);
+    ad_put_string(t, why);
+    ad_puts(t, "}}");
+}
+
+/* ==== 6 SCAN =============================================================== */
+
+#if AIDASH_METER
+
+
+/* What an engine's HTTP answer tells, read from a copy of its bytes as they
+ * come, in pieces of any size: no sockets, no clock, no allocation. Nothing in
+ * an answer is an error here: what cannot be read is noted as trouble, and the
+ * bytes pass all the same.
+ *
+ *   ad_head    the head, and how the body behind it is framed
+ *   ad_js      a JSON text in pieces: what stands at the few paths we know
+ *   ad_scan    the body: events, token counts, times
+ *   ad_gaps    the spread of the times between tokens
+ *   ad_model   the "model" of a request
+ */
+
+enum {
+    AD_SCAN_HEAD_MAX = 65536,  /* bytes of an answer's heads, interim ones too */
+    AD_SCAN_LINE_MAX = 127,    /* bytes kept of a header line: ours are short */
+    AD_SCAN_DEPTH_MAX = 64,    /* nesting of JSON */
+    AD_SCAN_TEXT_MAX = AIDASH_MODEL_MAX, /* bytes kept of a key or a string */
+    AD_SCAN_FINISH_MAX = 31,   /* bytes kept of a finish reason */
+    AD_EDIT_MAX = 1024 * 1024  /* bytes of a request body that is edited */
+};
+
+/* What could not be read of an answer: its counts are then incomplete. */
+enum {
+    AD_TROUBLE_HEAD = 1,       /* no HTTP/1.x head, or a longer one */
+    AD_TROUBLE_FRAMING = 2,    /* bad lengths or chunks, bytes behind the end */
+    AD_TROUBLE_COMPRESSED = 4, /* a content or transfer coding */
+    AD_TROUBLE_JSON = 8,       /* broken JSON */
+    AD_TROUBLE_DEPTH = 16      /* JSON nested deeper than AD_SCAN_DEPTH_MAX */
+};
+
+/* ---- the head of an answer ---- */
+
+/* What the body is, by its Content-Type. */
+enum ad_form { AD_FORM_NONE, AD_FORM_SSE, AD_FORM_NDJSON, AD_FORM_JSON };
+
+enum ad_head_state { AD_HEAD_LINES, AD_HEAD_DONE, AD_HEAD_BAD };
+
+struct ad_head {
+    uint8_t state;    /* enum ad_head_state */
+    uint8_t form;     /* enum ad_form */
+    uint8_t trouble;  /* AD_TROUBLE_... */
+    bool no_body;     /* the request's method was HEAD */
+    bool until_close; /* the body ends with the connection */
+    bool encoded;     /* there is a Transfer-Encoding */
+    bool chunked;     /* and its last coding is chunked */
+    bool has_length;
+    bool line_ended;  /* but a folded line (RFC 9112 5.2) may still go on */
+    uint8_t line_len;
+    uint16_t status;  /* 0: no status line yet */
+    uint32_t len;     /* bytes of heads so far */
+    uint64_t length;  /* Content-Length */
+    struct ad_body body;
+    char line[AD_SCAN_LINE_MAX + 1];
+};
+
+static bool ad_head_is(const char *s, size_t len, const char *word)
+{
+    return len == strlen(word) && strncasecmp(s, word, len) == 0;
+}
+
+/* Cut the next item of a list off *s, without the blanks around it. Returns
+ * its length, and SIZE_MAX at the end of the list. */
+static size_t ad_head_item(const char **s, const char **item, char separator)
+{
+    const char *end;
+
+    if (*s == NULL) {
+        return SIZE_MAX;
+    }
+    *item = *s + strspn(*s, " \t");
+    end = strchr(*item, separator);
+    *s = end != NULL ? end + 1 : NULL;
+    end = end != NULL ? end : *item + strlen(*item);
+    while (end > *item && (end[-1] == ' ' || end[-1] == '\t')) {
+        end--;
+    }
+    return (size_t)(end - *item);
+}
+
+static uint8_t ad_head_form(const char *value)
+{
+    static const struct {
+        const char *type;
+        uint8_t form;
+    } forms[] = {
+        {"text/event-stream", AD_FORM_SSE},
+        {"application/x-ndjson", AD_FORM_NDJSON},
+        {"application/ndjson", AD_FORM_NDJSON},
+        {"application/json", AD_FORM_JSON},
+    };
+    const char *type;
+    size_t len = ad_head_item(&value, &type, ';'), i;
+
+    for (i = 0; i < AD_COUNT(forms); i++) {
+        if (ad_head_is(type, len, forms[i].type)) {
+            return forms[i].form;
+        }
+    }
+    return AD_FORM_NONE;
+}
+
+/* RFC 9112 6.3: several equal lengths are one, other ones are an attack or a
+ * mistake. */
+static void ad_head_length(struct ad_head *h, const char *value)
+{
+    const char *item;
+    size_t len, i;
+
+    while ((len = ad_head_item(&value, &item, ',')) != SIZE_MAX) {
+        uint64_t length = 0;
+        bool good = len > 0 && len <= 18; /* below 2^60 */
+
+        for (i = 0; i < len && good; i++) {
+            good = ad_is_digit(item[i]);
+            length = length * 10 + (uint64_t)(item[i] - '0');
+        }
+        if (!good || (h->has_length && length != h->length)) {
+            h->trouble |= AD_TROUBLE_FRAMING;
+            return;
+        }
+        h->has_length = true;
+        h->length = length;
+    }
+}
+
+/* A list of codings; how the body is framed depends on the last of them. */
+static void ad_head_codings(struct ad_head *h, const char *value,
+                            bool transfer)
+{
+    const char *coding;
+    size_t len;
+
+    while ((len = ad_head_item(&value, &coding, ',')) != SIZE_MAX) {
+        if (transfer && len > 0) {
+            h->encoded = true;
+            h->chunked = ad_head_is(coding, len, "chunked");
+        }
+        if (len > 0 && !ad_head_is(coding, len, "identity") &&
+            !(transfer && h->chunked)) {
+            h->trouble |= AD_TROUBLE_COMPRESSED;
+        }
+    }
+}
+
+/* A whole line of a head, in h->line. */
+static void ad_head_line(struct ad_head *h)
+{
+    char *value;
+    size_t len;
+
+    h->line[h->line_len] = '\0';
+    if (h->status == 0) { /* RFC 9112 4: HTTP/1.1 200 OK */
+        const char *s = h->line;
+
+        if (h->line_len < 12 || memcmp(s, "HTTP/1.", 7) != 0 ||
+            !ad_is_digit(s[7]) || s[8] != ' ' || s[9] < '1' || s[9] > '9' ||
+            !ad_is_digit(s[10]) || !ad_is_digit(s[11]) ||
+            (s[12] != ' ' && s[12] != '\0')) {
+            h->state = AD_HEAD_BAD;
+            return;
+        }
+        h->status = (uint16_t)((s[9] - '0') * 100 + (s[10] - '0') * 10 +
+                               (s[11] - '0'));
+        return;
+    }
+    value = strchr(h->line, ':');
+    if (value == NULL) {
+        return;
+    }
+    len = (size_t)(value++ - h->line);
+    if (ad_head_is(h->line, len, "Content-Type")) {
+        h->form = ad_head_form(value);
+    } else if (ad_head_is(h->line, len, "Content-Length")) {
+        ad_head_length(h, value);
+    } else if (ad_head_is(h->line, len, "Transfer-Encoding")) {
+        ad_head_codings(h, value, true);
+    } else if (ad_head_is(h->line, len, "Content-Encoding")) {
+        ad_head_codings(h, value, false);
+    }
+}
+
+static void ad_head_begin(struct ad_head *h, bool no_body)
+{
+    memset(h, 0, sizeof(*h));
+    h->no_body = no_body;
+}
+
+/* A head is complete: an interim one is forgotten, else the body follows as
+ * RFC 9112 6.3 says. */
+static void ad_head_end(struct ad_head *h)
+{
+    if (h->status < 200 && h->status != 101) {
+        uint32_t len = h->len;
+
+        ad_head_begin(h, h->no_body);
+        h->len = len;
+        return;
+    }
+    h->state = AD_HEAD_DONE;
+    h->body.state = AD_BODY_LENGTH;
+    if (h->no_body || h->status == 204 || h->status == 304) {
+        h->body.state = AD_BODY_DONE;
+    } else if (h->status == 101) { /* no longer HTTP */
+        h->form = AD_FORM_NONE;
+        h->until_close = true;
+    } else if (h->chunked) {
+        h->body.state = AD_BODY_CHUNK_SIZE;
+    } else if (h->encoded || !h->has_length ||
+               (h->trouble & AD_TROUBLE_FRAMING) != 0) {
+        h->until_close = true;
+    } else if (h->length == 0) {
+        h->body.state = AD_BODY_DONE;
+    }
+    h->body.left = h->chunked ? 0 : h->until_close ? UINT64_MAX : h->length;
+    if ((h->trouble & AD_TROUBLE_COMPRESSED) != 0) {
+        h->form = AD_FORM_NONE;
+    }
+}
+
+/* Take bytes of a head. Returns how many were used: all of them, but for the
+ * first bytes of the body. */
+static size_t ad_head_next(struct ad_head *h, const uint8_t *in, size_t len)
+{
+    size_t i = 0;
+
+    while (i < len && h->state == AD_HEAD_LINES) {
+        char c = (char)in[i++];
+
+        if (++h->len > AD_SCAN_HEAD_MAX) {
+            h->state = AD_HEAD_BAD;
+        } else if (c == '\r') {
+            continue; /* an LF ends a line, alone or not: RFC 9112 2.2 */
+        } else if (h->line_ended && c != ' ' && c != '\t') {
+            ad_head_line(h);
+            h->line_len = 0;
+        }
+        h->line_ended = false;
+        if (h->state == AD_HEAD_BAD) {
+            h->trouble |= AD_TROUBLE_HEAD;
+        } else if (c != '\n') {
+            if (h->line_len < AD_SCAN_LINE_MAX) {
+                h->line[h->line_len++] = c;
+            }
+        } else if (h->line_len > 0) {
+            h->line_ended = true;
+        } else if (h->status != 0) {
+            ad_head_end(h);
+        } else {
+            h->state = AD_HEAD_BAD; /* an empty line, no status line */
+            h->trouble |= AD_TROUBLE_HEAD;
+        }
+    }
+    return i;
+}
+
+/* ---- JSON in pieces ---- */
+
+/* The places in a JSON text that matter to us. */
+enum ad_node {
+    AD_N_NONE,
+    AD_N_TOP,     /* an event or a whole answer */
+    AD_N_REQUEST, /* a request's body */
+    AD_N_LIST,    /* several whole answers in an array */
+    AD_N_CHOICES,
+    AD_N_CHOICE,
+    AD_N_DELTA,
+    AD_N_CALLS,
+    AD_N_CALL,
+    AD_N_MESSAGE,
+    AD_N_MESSAGE_USAGE,
+    AD_N_RESPONSE,
+    AD_N_INCOMPLETE,
+    AD_N_USAGE,
+    AD_N_DETAILS,
+    AD_N_TIMINGS,
+    AD_N_PROGRESS,
+    AD_N_TGI_TOKEN,
+    AD_N_TGI_DETAILS,
+    AD_N_OPENAI_LIST, /* GET /v1/models */
+    AD_N_OLLAMA_LIST, /* GET /api/tags, /api/ps */
+    AD_N_LIST_ITEMS,
+    AD_N_LIST_ITEM,
+    AD_N_LIST_STATE,
+    AD_N_ERROR,
+    AD_N_TEXT,     /* of the answer: all that counts is whether it is empty */
+    AD_N_TGI_TEXT, /* a string here ends the stream */
+    AD_N_OVER,     /* true ends the stream */
+    AD_N_STREAM,
+    AD_N_MODEL, /* from here: short strings that are kept */
+    AD_N_TYPE,
+    AD_N_OBJECT,
+    AD_N_FINISH,
+    AD_N_LIST_NAME,
+    AD_N_LIST_STATUS,
+    AD_N_COMPLETION, /* from here: numbers, see ad_scan_event */
+    AD_N_PROMPT,     /* all of it, but for the next two */
+    AD_N_CACHE_READ,
+    AD_N_CACHE_WRITE,
+    AD_N_CACHED,
+    AD_N_PREDICTED, /* of one choice: llama-server's timings */
+    AD_N_CACHE_N,
+    AD_N_PROMPT_N,
+    AD_N_PROMPT_MS,
+    AD_N_PROMPT_RATE,
+    AD_N_PREDICTED_MS,
+    AD_N_PREDICTED_RATE,
+    AD_N_DRAFT_N,
+    AD_N_DRAFT_ACCEPTED,
+    AD_N_PROGRESS_TOTAL,
+    AD_N_PROGRESS_CACHED,
+    AD_N_PROGRESS_DONE,
+    AD_N_PROGRESS_MS,
+    AD_N_LOAD_NS,
+    AD_N_PROMPT_NS,
+    AD_N_EVAL_NS,
+    AD_N_TOTAL_NS,
+    AD_N_END
+};
+
+/* The ways from place to place. A key that is not here leads to AD_N_NONE, and
+ * so does all below it. */
+static const struct {
+    uint8_t from, to;
+    const char *key;
+} ad_paths[] = {
+    {AD_N_REQUEST, AD_N_MODEL, "model"},
+    {AD_N_REQUEST, AD_N_STREAM, "stream"},
+
+    /* OpenAI: chat completions, completions, embeddings; whole responses */
+    {AD_N_TOP, AD_N_CHOICES, "choices"},
+    {AD_N_TOP, AD_N_MODEL, "model"},
+    {AD_N_TOP, AD_N_USAGE, "usage"},
+    {AD_N_TOP, AD_N_ERROR, "error"},
+    {AD_N_TOP, AD_N_OBJECT, "object"},
+    {AD_N_TOP, AD_N_INCOMPLETE, "incomplete_details"},
+    {AD_N_CHOICE, AD_N_DELTA, "delta"},
+    {AD_N_CHOICE, AD_N_TEXT, "text"},
+    {AD_N_CHOICE, AD_N_FINISH, "finish_reason"},
+    {AD_N_DELTA, AD_N_TEXT, "content"},
+    {AD_N_DELTA, AD_N_TEXT, "reasoning_content"},
+    {AD_N_DELTA, AD_N_TEXT, "reasoning"},
+    {AD_N_DELTA, AD_N_TEXT, "refusal"},
+    {AD_N_DELTA, AD_N_CALLS, "tool_calls"},
+    {AD_N_DELTA, AD_N_CALL, "function_call"},
+    {AD_N_USAGE, AD_N_COMPLETION, "completion_tokens"},
+    {AD_N_USAGE, AD_N_COMPLETION, "output_tokens"},
+    {AD_N_USAGE, AD_N_PROMPT, "prompt_tokens"},
+    {AD_N_USAGE, AD_N_PROMPT, "input_tokens"},
+    {AD_N_USAGE, AD_N_CACHE_READ, "cache_read_input_tokens"},
+    {AD_N_USAGE, AD_N_CACHE_WRITE, "cache_creation_input_tokens"},
+    {AD_N_USAGE, AD_N_DETAILS, "prompt_tokens_details"},
+    {AD_N_USAGE, AD_N_DETAILS, "input_tokens_details"},
+    {AD_N_DETAILS, AD_N_CACHED, "cached_tokens"},
+
+    /* OpenAI: events of /v1/responses; Ollama's "response" is a string */
+    {AD_N_TOP, AD_N_TYPE, "type"},
+    {AD_N_TOP, AD_N_DELTA, "delta"},
+    {AD_N_TOP, AD_N_RESPONSE, "response"},
+    {AD_N_RESPONSE, AD_N_MODEL, "model"},
+    {AD_N_RESPONSE, AD_N_USAGE, "usage"},
+    {AD_N_RESPONSE, AD_N_ERROR, "error"},
+    {AD_N_RESPONSE, AD_N_INCOMPLETE, "incomplete_details"},
+    {AD_N_INCOMPLETE, AD_N_FINISH, "reason"},
+
+    /* Anthropic: /v1/messages. The usage in "message" knows the prompt, but
+     * not yet the answer. */
+    {AD_N_TOP, AD_N_FINISH, "stop_reason"},
+    {AD_N_TOP, AD_N_MESSAGE, "message"},
+    {AD_N_MESSAGE, AD_N_MODEL, "model"},
+    {AD_N_MESSAGE, AD_N_MESSAGE_USAGE, "usage"},
+    {AD_N_MESSAGE_USAGE, AD_N_PROMPT, "input_tokens"},
+    {AD_N_MESSAGE_USAGE, AD_N_CACHE_READ, "cache_read_input_tokens"},
+    {AD_N_MESSAGE_USAGE, AD_N_CACHE_WRITE, "cache_creation_input_tokens"},
+    {AD_N_DELTA, AD_N_TEXT, "text"},
+    {AD_N_DELTA, AD_N_TEXT, "thinking"},
+    {AD_N_DELTA, AD_N_TEXT, "partial_json"},
+    {AD_N_DELTA, AD_N_FINISH, "stop_reason"},
+
+    /* llama-server: timings with every API, and /completion */
+    {AD_N_TOP, AD_N_TIMINGS, "timings"},
+    {AD_N_TOP, AD_N_PROGRESS, "prompt_progress"},
+    {AD_N_TOP, AD_N_TEXT, "content"},
+    {AD_N_TOP, AD_N_OVER, "stop"},
+    {AD_N_TOP, AD_N_FINISH, "stop_type"},
+    {AD_N_TOP, AD_N_PREDICTED, "tokens_predicted"},
+    {AD_N_TOP, AD_N_PROMPT, "tokens_evaluated"},
+    {AD_N_TIMINGS, AD_N_CACHE_N, "cache_n"},
+    {AD_N_TIMINGS, AD_N_PROMPT_N, "prompt_n"},
+    {AD_N_TIMINGS, AD_N_PROMPT_MS, "prompt_ms"},
+    {AD_N_TIMINGS, AD_N_PROMPT_RATE, "prompt_per_second"},
+    {AD_N_TIMINGS, AD_N_PREDICTED, "predicted_n"},
+    {AD_N_TIMINGS, AD_N_PREDICTED_MS, "predicted_ms"},
+    {AD_N_TIMINGS, AD_N_PREDICTED_RATE, "predicted_per_second"},
+    {AD_N_TIMINGS, AD_N_DRAFT_N, "draft_n"},
+    {AD_N_TIMINGS, AD_N_DRAFT_ACCEPTED, "draft_n_accepted"},
+    {AD_N_PROGRESS, AD_N_PROGRESS_TOTAL, "total"},
+    {AD_N_PROGRESS, AD_N_PROGRESS_CACHED, "cache"},
+    {AD_N_PROGRESS, AD_N_PROGRESS_DONE, "processed"},
+    {AD_N_PROGRESS, AD_N_PROGRESS_MS, "time_ms"},
+
+    /* Ollama: /api/chat, /api/generate, /api/embed */
+    {AD_N_TOP, AD_N_TEXT, "thinking"},
+    {AD_N_TOP, AD_N_OVER, "done"},
+    {AD_N_TOP, AD_N_FINISH, "done_reason"},
+    {AD_N_TOP, AD_N_COMPLETION, "eval_count"},
+    {AD_N_TOP, AD_N_PROMPT, "prompt_eval_count"},
+    {AD_N_TOP, AD_N_CACHED, "prompt_eval_cached_count"},
+    {AD_N_TOP, AD_N_LOAD_NS, "load_duration"},
+    {AD_N_TOP, AD_N_PROMPT_NS, "prompt_eval_duration"},
+    {AD_N_TOP, AD_N_EVAL_NS, "eval_duration"},
+    {AD_N_TOP, AD_N_TOTAL_NS, "total_duration"},
+    {AD_N_MESSAGE, AD_N_TEXT, "content"},
+    {AD_N_MESSAGE, AD_N_TEXT, "thinking"},
+    {AD_N_MESSAGE, AD_N_CALLS, "tool_calls"},
+
+    /* TGI: /generate_stream */
+    {AD_N_TOP, AD_N_TGI_TOKEN, "token"},
+    {AD_N_TOP, AD_N_TGI_DETAILS, "details"},
+    {AD_N_TOP, AD_N_TGI_TEXT, "generated_text"},
+    {AD_N_TGI_TOKEN, AD_N_TEXT, "text"},
+    {AD_N_TGI_DETAILS, AD_N_FINISH, "finish_reason"},
+    {AD_N_TGI_DETAILS, AD_N_COMPLETION, "generated_tokens"},
+    {AD_N_TGI_DETAILS, AD_N_PROMPT, "input_length"},
+
+    /* Lists of models: OpenAI's, with llama-server's state of each in its
+     * router mode; Ollama's */
+    {AD_N_OPENAI_LIST, AD_N_LIST_ITEMS, "data"},
+    {AD_N_OLLAMA_LIST, AD_N_LIST_ITEMS, "models"},
+    {AD_N_LIST_ITEM, AD_N_LIST_NAME, "id"},
+    {AD_N_LIST_ITEM, AD_N_LIST_NAME, "name"},
+    {AD_N_LIST_ITEM, AD_N_LIST_STATE, "status"},
+    {AD_N_LIST_STATE, AD_N_LIST_STATUS, "value"},
+};
+
+static uint8_t ad_path(uint8_t from, const char *key, size_t len)
+{
+    size_t i;
+
+    for (i = 0; i < AD_COUNT(ad_paths) && from != AD_N_NONE; i++) {
+        if (ad_paths[i].from == from && strlen(ad_paths[i].key) == len &&
+            memcmp(ad_paths[i].key, key, len) == 0) {
+            return ad_paths[i].to;
+        }
+    }
+    return AD_N_NONE;
+}
+
+enum ad_js_state {
+    AD_JS_VALUE,        /* a value comes */
+    AD_JS_VALUE_OR_END, /* behind [ */
+    AD_JS_KEY,          /* behind a comma in an object */
+    AD_JS_KEY_OR_END,   /* behind { */
+    AD_JS_COLON,
+    AD_JS_STRING,
+    AD_JS_ESCAPE,
+    AD_JS_HEX,
+    AD_JS_WORD,         /* a number or a literal */
+    AD_JS_AFTER,        /* a comma or a closing bracket comes */
+    AD_JS_DONE,
+    AD_JS_BAD
+};
+
+/* What ad_js_next() stopped at; only what has a place is told. */
+enum ad_js_what {
+    AD_JS_NOTHING,
+    AD_JS_OPEN,    /* an object or array begins */
+    AD_JS_CLOSE,
+    AD_JS_TEXT,    /* a string has ended */
+    AD_JS_SCALAR   /* a number or literal has ended, and is in `text` */
+};
+
+struct ad_js {
+    uint8_t state; /* enum ad_js_state */
+    uint8_t what;  /* enum ad_js_what */
+    uint8_t node;  /* enum ad_node of the value at hand */
+    uint8_t depth; /* of objects and arrays */
+    uint8_t len;   /* bytes in `text` */
+    uint8_t digits; /* of a \u escape still to come */
+    bool key;      /* the string at hand is a key */
+    bool keep;     /* and goes to `text` */
+    bool cut;      /* `text` holds the beginning only */
+    bool any;      /* the string is not empty */
+    bool deep;     /* bad because too deep */
+    uint16_t code; /* of a \u escape */
+    uint16_t high; /* first half of a surrogate pair */
+    uint64_t objects; /* a bit for each depth: an object, not an array */
+    uint64_t at;      /* bytes used */
+    uint64_t from;    /* where the string at hand began, at its quote */
+    uint8_t nodes[AD_SCAN_DEPTH_MAX]; /* of the objects and arrays around */
+    char text[AD_SCAN_TEXT_MAX + 1];
+};
+_Static_assert(AD_SCAN_DEPTH_MAX <= 64, "ad_js.objects has 64 bits");
+_Static_assert(AD_SCAN_TEXT_MAX <= 255, "ad_js.len has 8 bits");
+_Static_assert(AD_SCAN_TEXT_MAX >= 48, "keys and numbers fit ad_js.text");
+
+static void ad_js_begin(struct ad_js *j, uint8_t node)
+{
+    memset(j, 0, sizeof(*j));
+    j->node = node;
+}
+
+static void ad_js_keep(struct ad_js *j, const void *s, size_t len)
+{
+    size_t room = AD_SCAN_TEXT_MAX - (size_t)j->len;
+
+    j->any = true;
+    if (!j->keep) {
+        return;
+    }
+    if (len > room) {
+        j->cut = true;
+        len = room;
+    }
+    memcpy(j->text + j->len, s, len);
+    j->len = (uint8_t)(j->len + len);
+}
+
+static void ad_js_keep_code(struct ad_js *j, unsigned long code)
+{
+    char bytes[4];
+
+    ad_js_keep(j, bytes, ad_utf8_put(bytes, code));
+}
+
+/* Half a surrogate pair that stayed alone. */
+static void ad_js_lone(struct ad_js *j)
+{
+    if (j->high != 0) {
+        j->high = 0;
+        ad_js_keep_code(j, 0xFFFD);
+    }
+}
+
+/* Four digits of a \u escape are there: UTF-16, RFC 8259 7. */
+static void ad_js_unit(struct ad_js *j)
+{
+    unsigned long code = j->code;
+
+    if (code >= 0xDC00 && code <= 0xDFFF && j->high != 0) {
+        code += 0x10000 - 0xDC00 + ((j->high - 0xD800ul) << 10);
+        j->high = 0;
+        ad_js_keep_code(j, code);
+        return;
+    }
+    ad_js_lone(j);
+    if (code >= 0xD800 && code <= 0xDBFF) {
+        j->high = j->code;
+    } else {
+        ad_js_keep_code(j, code >= 0xDC00 && code <= 0xDFFF ? 0xFFFD : code);
+    }
+}
+
+static void ad_js_bad(struct ad_js *j)
+{
+    j->state = AD_JS_BAD;
+}
+
+static void ad_js_tell(struct ad_js *j, enum ad_js_what what)
+{
+    j->what = j->node != AD_N_NONE ? (uint8_t)what : AD_JS_NOTHING;
+}
+
+static void ad_js_value_end(struct ad_js *j)
+{
+    j->state = j->depth == 0 ? AD_JS_DONE : AD_JS_AFTER;
+}
+
+static bool ad_js_in_object(const struct ad_js *j)
+{
+    return j->depth > 0 && (j->objects >> (j->depth - 1) & 1) != 0;
+}
+
+/* The place of an array's elements. */
+static uint8_t ad_js_element(uint8_t array)
+{
+    switch (array) {
+    case AD_N_CHOICES:
+        return AD_N_CHOICE;
+    case AD_N_CALLS:
+        return AD_N_CALL;
+    case AD_N_LIST:
+        return AD_N_TOP;
+    case AD_N_LIST_ITEMS:
+        return AD_N_LIST_ITEM;
+    default:
+        return AD_N_NONE;
+    }
+}
+
+static void ad_js_open(struct ad_js *j, bool object)
+{
+    if (j->depth == AD_SCAN_DEPTH_MAX) {
+        j->deep = true;
+        ad_js_bad(j);
+        return;
+    }
+    if (!object && (j->node == AD_N_TOP || j->node == AD_N_REQUEST)) {
+        j->node = j->node == AD_N_TOP && j->depth == 0 ? AD_N_LIST : AD_N_NONE;
+    }
+    ad_js_tell(j, AD_JS_OPEN);
+    j->nodes[j->depth] = j->node;
+    j->objects &= ~(1ull << j->depth);
+    j->objects |= (uint64_t)object << j->depth;
+    j->depth++;
+    j->state = object ? AD_JS_KEY_OR_END : AD_JS_VALUE_OR_END;
+}
+
+static void ad_js_close(struct ad_js *j, bool object)
+{
+    if (j->depth == 0 || ad_js_in_object(j) != object) {
+        ad_js_bad(j);
+        return;
+    }
+    j->depth--;
+    j->node = j->nodes[j->depth];
+    ad_js_tell(j, AD_JS_CLOSE);
+    ad_js_value_end(j);
+}
+
+static void ad_js_string_begin(struct ad_js *j, bool key, size_t i)
+{
+    j->state = AD_JS_STRING;
+    j->key = key;
+    /* Nothing of an answer's text is ever kept. */
+    j->keep = key || (j->node >= AD_N_MODEL && j->node <= AD_N_LIST_STATUS);
+    j->any = j->cut = false;
+    j->len = 0;
+    j->from = j->at + i;
+}
+
+static void ad_js_string_end(struct ad_js *j)
+{
+    ad_js_lone(j);
+    j->text[j->len] = '\0';
+    if (j->key) {
+        j->node = j->cut ? AD_N_NONE
+                         : ad_path(j->nodes[j->depth - 1], j->text, j->len);
+        j->state = AD_JS_COLON;
+        return;
+    }
+    ad_js_tell(j, AD_JS_TEXT);
+    ad_js_value_end(j);
+}
+
+/* A number too long to be kept loses digits out of its rows of digits: it stays
+ * a number, or stays none, and 8 bytes are left for what may still come, as in
+ * .12e-34. */
+static void ad_js_word(struct ad_js *j, uint8_t c)
+{
+    const char *end = j->text + j->len;
+
+    if (j->len >= AD_SCAN_TEXT_MAX - 8 && ad_is_digit(c) &&
+        ad_is_digit(end[-1]) && ad_is_digit(end[-2])) {
+        j->cut = true;
+    } else {
+        ad_js_keep(j, &c, 1);
+    }
+}
+
+static void ad_js_word_end(struct ad_js *j)
+{
+    size_t n;
+
+    j->text[j->len] = '\0';
+    n = ad_json_number(j->text, j->len);
+    n = n != 0 ? n : ad_json_literal(j->text, j->len);
+    if (n != j->len) {
+        ad_js_bad(j);
+        return;
+    }
+    if (j->cut) {
+        j->node = AD_N_NONE; /* its value is not known */
+    }
+    ad_js_tell(j, AD_JS_SCALAR);
+    ad_js_value_end(j);
+}
+
+static bool ad_js_in_word(uint8_t c)
+{
+    return ad_is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
+           c == '-' || c == '+' || c == '.';
+}
+
+/* One character outside of strings and words; i is where it stands. */
+static void ad_js_mark(struct ad_js *j, uint8_t c, size_t i)
+{
+    bool value = j->state == AD_JS_VALUE || j->state == AD_JS_VALUE_OR_END;
+    bool key = j->state == AD_JS_KEY || j->state == AD_JS_KEY_OR_END;
+    bool end = j->state == AD_JS_VALUE_OR_END ||
+               j->state == AD_JS_KEY_OR_END || j->state == AD_JS_AFTER;
+
+    if (value && j->depth > 0 && !ad_js_in_object(j)) {
+        j->node = ad_js_element(j->nodes[j->depth - 1]);
+    }
+    if (c == '"' && (value || key)) {
+        ad_js_string_begin(j, key, i);
+    } else if ((c == '{' || c == '[') && value) {
+        ad_js_open(j, c == '{');
+    } else if ((c == '}' || c == ']') && end) {
+        ad_js_close(j, c == '}');
+    } else if (c == ':' && j->state == AD_JS_COLON) {
+        j->state = AD_JS_VALUE;
+    } else if (c == ',' && j->state == AD_JS_AFTER) {
+        j->state = ad_js_in_object(j) ? AD_JS_KEY : AD_JS_VALUE;
+    } else if (ad_js_in_word(c) && value) {
+        j->state = AD_JS_WORD;
+        j->keep = true;
+        j->cut = false;
+        j->len = 0;
+        ad_js_keep(j, &c, 1);
+    } else {
+        ad_js_bad(j);
+    }
+}
+
+/* Read on, up to and including the next thing to tell (j->what). Returns how
+ * many bytes were used: all of them when there is nothing to tell, unless the
+ * text turned out bad. */
+static size_t ad_js_next(struct ad_js *j, const uint8_t *in, size_t len)
+{
+    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    const char *escape;
+    size_t i = 0, n;
+
+    j->what = AD_JS_NOTHING;
+    while (i < len && j->what == AD_JS_NOTHING && j->state != AD_JS_BAD) {
+        uint8_t c = in[i];
+
+        switch (j->state) {
+        case AD_JS_STRING:
+            for (n = i; n < len && in[n] >= 0x20 && in[n] != '"' &&
+                        in[n] != '\\';
+                 n++) {
+            }
+            if (n > i) {
+                ad_js_lone(j);
+                ad_js_keep(j, in + i, n - i);
+                i = n;
+                continue;
+            }
+            if (c == '"') {
+                ad_js_string_end(j);
+            } else if (c == '\\') {
+                j->state = AD_JS_ESCAPE;
+            } else {
+                ad_js_bad(j);
+            }
+            break;
+        case AD_JS_ESCAPE:
+            escape = c != '\0' ? strchr(from, c) : NULL;
+            if (escape != NULL) {
+                ad_js_lone(j);
+                ad_js_keep(j, to + (escape - from), 1);
+                j->state = AD_JS_STRING;
+            } else if (c == 'u') {
+                j->digits = 4;
+                j->state = AD_JS_HEX;
+            } else {
+                ad_js_bad(j);
+            }
+            break;
+        case AD_JS_HEX:
+            if (ad_hex(c) < 0) {
+                ad_js_bad(j);
+                break;
+            }
+            j->code = (uint16_t)(j->code << 4 | ad_hex(c));
+            if (--j->digits == 0) {
+                ad_js_unit(j);
+                j->state = AD_JS_STRING;
+            }
+            break;
+        case AD_JS_WORD:
+            if (!ad_js_in_word(c)) {
+                ad_js_word_end(j);
+                continue; /* the character is looked at again */
+            }
+            ad_js_word(j, c);
+            break;
+        default:
+            if (ad_json_space((const char *)in + i, 1) == 0) {
+                ad_js_mark(j, c, i);
+            }
+            break;
+        }
+        i++;
+    }
+    j->at += i;
+    return i;
+}
+
+/* The text has ended. Returns whether it was one whole JSON value. */
+static bool ad_js_end(struct ad_js *j)
+{
+    if (j->state == AD_JS_WORD) {
+        ad_js_word_end(j);
+    }
+    return j->state == AD_JS_DONE;
+}
+
+/* ---- the body of an answer ---- */
+
+/* What the event at hand has told so far. Its fields come in any order, so it
+ * is judged when it ends. */
+struct ad_scan_event {
+    bool text;       /* some of the answer, in the choice at hand if any */
+    bool choices;    /* there is such an array */
+    bool typed;      /* it has a "type" */
+    bool delta;      /* and that names a piece of the answer */
+    bool finish;     /* a finish reason */
+    bool over;       /* the last of its stream */
+    uint32_t n_choices, n_texts; /* choices, and those with text */
+    uint32_t has;    /* a bit for each of the numbers */
+    double number[AD_N_END - AD_N_COMPLETION];
+};
+_Static_assert(AD_N_END - AD_N_COMPLETION <= 32, "`has` has 32 bits");
+
+enum ad_sse { AD_SSE_NAME, AD_SSE_SPACE, AD_SSE_DATA, AD_SSE_SKIP };
+
+/* Everything about one answer. All counts are of the whole request. */
+struct ad_scan {
+    struct ad_head head;
+
+    /* What has been learned so far. */
+    uint8_t trouble;        /* AD_TROUBLE_...: incomplete */
+    bool ended;             /* the engine said so: [DONE], done, stop... */
+    bool failed;            /* the engine told an error */
+    bool has_prompt, has_cached, has_timings, has_progress;
+    bool partial;           /* `tokens` counts one of several choices */
+    uint32_t events;        /* JSON texts */
+    uint32_t comments;      /* keep-alive lines of an event stream */
+    uint64_t token_events;  /* choices of events that brought text */
+    uint64_t tokens;        /* as the engine counts them; 0: not told */
+    uint64_t prompt_tokens; /* cached ones included */
+    uint64_t cached_tokens;
+    uint64_t draft_tokens, draft_accepted;
+    double load_ms;         /* Ollama: the model's loading */
+    double prompt_ms, prompt_per_s;
+    double predicted_ms, predicted_per_s;
+    double total_ms;        /* Ollama */
+    uint64_t progress_total, progress_cached, progress_done; /* of the prompt */
+    double progress_ms;
+    char model[AIDASH_MODEL_MAX + 1]; /* as the answer names it */
+    char finish[AD_SCAN_FINISH_MAX + 1]; /* the last finish reason */
+
+    /* How reading stands. */
+    uint8_t line;           /* enum ad_sse */
+    uint8_t name_len;
+    uint8_t done_len;       /* bytes of "[DONE]" so far */
+    bool after_cr;
+    bool reading;           /* a JSON text has begun */
+    char name[6];           /* of the field, as far as we know such names */
+    uint64_t finished_tokens; /* of the choices that ended, without a usage */
+    uint64_t usage_tokens;  /* of the usage events of llama-server */
+    struct ad_scan_event event;
+    struct ad_js js;
+};
+
+static const char ad_done[] = "[DONE]";
+
+/* Times and counts beyond are not believed: 11 days in nanoseconds. */
+#define AD_SCAN_NUMBER_MAX 1e15
+
+static bool ad_scan_has(const struct ad_scan *s, enum ad_node node)
+{
+    return (s->event.has >> (node - AD_N_COMPLETION) & 1) != 0;
+}
+
+/* A number of the event, 0 if it has none. */
+static double ad_scan_number(const struct ad_scan *s, enum ad_node node)
+{
+    return ad_scan_has(s, node) ? s->event.number[node - AD_N_COMPLETION] : 0;
+}
+
+static uint64_t ad_scan_count(const struct ad_scan *s, enum ad_node node)
+{
+    double value = ad_scan_number(s, node);
+
+    return value <= (double)AD_TOKENS_LIMIT ? (uint64_t)value : 0;
+}
+
+/* The tokens of the answer, as this event has them.
+ *
+ * llama-server counts each choice on its own (its events have timings): with a
+ * usage asked for in an event without choices, one a choice; otherwise in the
+ * event with the finish reason. Those are added. In a whole answer it tells
+ * those of one choice only. Everyone else counts all that there is so far, and
+ * zero means that it does not count here. */
+static void ad_scan_tokens_told(struct ad_scan *s)
+{
+    const struct ad_scan_event *e = &s->event;
+    uint64_t n = ad_scan_count(s, AD_N_COMPLETION);
+
+    n = n != 0 ? n : ad_scan_count(s, AD_N_PREDICTED);
+    if (n == 0) {
+        return;
+    }
+    if (!ad_scan_has(s, AD_N_PREDICTED)) {
+        s->tokens = n;
+    } else if (e->choices && e->n_choices == 0) {
+        s->usage_tokens += n;
+        s->tokens = s->usage_tokens;
+    } else if (s->usage_tokens == 0) {
+        s->partial = s->head.form == AD_FORM_JSON && e->n_choices > 1;
+        s->tokens = s->finished_tokens + n;
+        if (e->finish || e->over) {
+            s->finished_tokens = s->tokens;
+        }
+    }
+}
+
+static void ad_scan_prompt_told(struct ad_scan *s)
+{
+    uint64_t n = ad_scan_count(s, AD_N_PROMPT) +
+                 ad_scan_count(s, AD_N_CACHE_READ) +
+                 ad_scan_count(s, AD_N_CACHE_WRITE);
+    uint64_t cached = ad_scan_count(s, AD_N_CACHED);
+
+    if (n == 0) {
+        n = ad_scan_count(s, AD_N_CACHE_N) + ad_scan_count(s, AD_N_PROMPT_N);
+    }
+    if (n != 0) {
+        s->has_prompt = true;
+        s->prompt_tokens = n;
+    }
+    if (ad_scan_has(s, AD_N_CACHED) || ad_scan_has(s, AD_N_CACHE_READ) ||
+        ad_scan_has(s, AD_N_CACHE_N)) {
+        s->has_cached = true;
+        cached = cached != 0 ? cached : ad_scan_count(s, AD_N_CACHE_READ);
+        cached = cached != 0 ? cached : ad_scan_count(s, AD_N_CACHE_N);
+        s->cached_tokens = cached != 0 ? cached : s->cached_tokens;
+    }
+}
+
+/* llama-server's and Ollama's times. */
+static void ad_scan_times_told(struct ad_scan *s)
+{
+    if (ad_scan_has(s, AD_N_PREDICTED_MS)) {
+        s->has_timings = true;
+        s->prompt_ms = ad_scan_number(s, AD_N_PROMPT_MS);
+        s->prompt_per_s = ad_scan_number(s, AD_N_PROMPT_RATE);
+        s->predicted_ms = ad_scan_number(s, AD_N_PREDICTED_MS);
+        s->predicted_per_s = ad_scan_number(s, AD_N_PREDICTED_RATE);
+        s->draft_tokens = ad_scan_count(s, AD_N_DRAFT_N);
+        s->draft_accepted = ad_scan_count(s, AD_N_DRAFT_ACCEPTED);
+    } else if (ad_scan_has(s, AD_N_TOTAL_NS)) {
+        s->has_timings = true;
+        s->total_ms = ad_scan_number(s, AD_N_TOTAL_NS) / 1e6;
+        s->load_ms = ad_scan_number(s, AD_N_LOAD_NS) / 1e6;
+        s->prompt_ms = ad_scan_number(s, AD_N_PROMPT_NS) / 1e6;
+        s->predicted_ms = ad_scan_number(s, AD_N_EVAL_NS) / 1e6;
+        s->prompt_per_s = 0;
+        s->predicted_per_s = 0;
+        if (s->prompt_ms > 0 && s->prompt_tokens > s->cached_tokens) {
+            s->prompt_per_s = (double)(s->prompt_tokens - s->cached_tokens) /
+                              s->prompt_ms * 1e3;
+        }
+        if (s->predicted_ms > 0) {
+            s->predicted_per_s = (double)s->tokens / s->predicted_ms * 1e3;
+        }
+    }
+    if (ad_scan_has(s, AD_N_PROGRESS_TOTAL)) {
+        s->has_progress = true;
+        s->progress_total = ad_scan_count(s, AD_N_PROGRESS_TOTAL);
+        s->progress_cached = ad_scan_count(s, AD_N_PROGRESS_CACHED);
+        s->progress_done = ad_scan_count(s, AD_N_PROGRESS_DONE);
+        s->progress_ms = ad_scan_number(s, AD_N_PROGRESS_MS);
+    }
+}
+
+/* An event is complete. Returns how many token events it is: one for each
+ * choice with text. A whole answer brings no tokens one by one. */
+static uint32_t ad_scan_event_end(struct ad_scan *s)
+{
+    const struct ad_scan_event *e = &s->event;
+    uint32_t n = e->n_texts;
+
+    if (e->text && (e->delta || !e->typed)) {
+        n++;
+    }
+    if (s->head.form == AD_FORM_JSON) {
+        n = 0;
+    }
+    s->events++;
+    s->token_events += n;
+    s->ended = s->ended || e->over;
+    ad_scan_tokens_told(s);
+    ad_scan_prompt_told(s);
+    ad_scan_times_told(s);
+    return n;
+}
+
+static bool ad_js_is(const struct ad_js *j, const char *text)
+{
+    return strlen(text) == j->len && memcmp(j->text, text, j->len) == 0;
+}
+
+/* The "type" of an event of /v1/responses and /v1/messages. */
+static void ad_scan_type(struct ad_scan *s)
+{
+    static const char from[] = "response.", to[] = ".delta";
+    const size_t from_len = sizeof(from) - 1, to_len = sizeof(to) - 1;
+    const struct ad_js *j = &s->js;
+
+    s->event.typed = true;
+    s->event.delta = ad_js_is(j, "content_block_delta") ||
+                     (j->len > from_len + to_len &&
+                      memcmp(j->text, from, from_len) == 0 &&
+                      memcmp(j->text + j->len - to_len, to, to_len) == 0);
+    s->event.over = ad_js_is(j, "message_stop") ||
+                    ad_js_is(j, "response.completed") ||
+                    ad_js_is(j, "response.incomplete") ||
+                    ad_js_is(j, "response.failed");
+    s->failed = s->failed || ad_js_is(j, "error") ||
+                ad_js_is(j, "response.failed");
+}
+
+/* Copy a name out of the text, whole characters only, if it is one. */
+static void ad_js_name(const struct ad_js *j, char *out, size_t max)
+{
+    size_t len = j->len < max ? j->len : max;
+
+    if (j->cut || len < j->len) {
+        while (len > 0 && !ad_utf8_ok((const uint8_t *)j->text, len)) {
+            len--;
+        }
+    }
+    if (ad_name_ok(j->text, len, max)) {
+        memcpy(out, j->text, len);
+        out[len] = '\0';
+    }
+}
+
+/* A string has ended at a place that matters. */
+static void ad_scan_string(struct ad_scan *s)
+{
+    const struct ad_js *j = &s->js;
+    struct ad_scan_event *e = &s->event;
+
+    switch (j->node) {
+    case AD_N_TEXT:
+    case AD_N_DELTA:    /* /v1/responses */
+    case AD_N_RESPONSE: /* Ollama */
+        e->text = e->text || j->any;
+        break;
+    case AD_N_MODEL:
+        ad_js_name(j, s->model, AIDASH_MODEL_MAX);
+        break;
+    case AD_N_TYPE:
+        ad_scan_type(s);
+        break;
+    case AD_N_OBJECT: /* vLLM before 2025 */
+        s->failed = s->failed || ad_js_is(j, "error");
+        break;
+    case AD_N_FINISH:
+        if (j->any && !ad_js_is(j, "none")) {
+            e->finish = true;
+            ad_js_name(j, s->finish, AD_SCAN_FINISH_MAX);
+        }
+        break;
+    case AD_N_ERROR:
+        s->failed = s->failed || j->any;
+        break;
+    case AD_N_TGI_TEXT:
+        e->over = true;
+        break;
+    default:
+        break;
+    }
+}
+
+static void ad_scan_scalar(struct ad_scan *s)
+{
+    const struct ad_js *j = &s->js;
+    struct ad_scan_event *e = &s->event;
+
+    if (j->text[0] == 't') {
+        e->over = e->over || j->node == AD_N_OVER;
+    } else if (j->node >= AD_N_COMPLETION &&
+               (j->text[0] == '-' || ad_is_digit(j->text[0]))) {
+        unsigned i = (unsigned)j->node - AD_N_COMPLETION;
+        jsmntok_t number;
+
+        memset(&number, 0, sizeof(number));
+        number.end = j->len;
+        e->number[i] = ad_json_double(j->text, &number);
+        if (e->number[i] >= 0 && e->number[i] <= AD_SCAN_NUMBER_MAX) {
+            e->has |= 1u << i;
+        }
+    }
+}
+
+/* Take in what the JSON reader stopped at. Returns how many token events have
+ * ended with it. */
+static uint32_t ad_scan_take(struct ad_scan *s)
+{
+    struct ad_scan_event *e = &s->event;
+
+    switch (s->js.what) {
+    case AD_JS_TEXT:
+        ad_scan_string(s);
+        break;
+    case AD_JS_SCALAR:
+        ad_scan_scalar(s);
+        break;
+    case AD_JS_OPEN:
+        if (s->js.node == AD_N_TOP) {
+            memset(e, 0, sizeof(*e));
+        } else if (s->js.node == AD_N_CHOICES) {
+            e->choices = true;
+        } else if (s->js.node == AD_N_CHOICE) {
+            e->n_choices++;
+            e->text = false;
+        } else if (s->js.node == AD_N_CALL) {
+            e->text = true;
+        } else if (s->js.node == AD_N_ERROR) {
+            s->failed = true;
+        }
+        break;
+    case AD_JS_CLOSE:
+        if (s->js.node == AD_N_TOP) {
+            return ad_scan_event_end(s);
+        }
+        if (s->js.node == AD_N_CHOICE) {
+            e->n_texts += e->text;
+            e->text = false;
+        }
+        break;
+    default:
+        break;
+    }
+    return 0;
+}
+
+/* The JSON text at hand ends here. */
+static void ad_scan_json_end(struct ad_scan *s)
+{
+    bool whole = !s->reading || ad_js_end(&s->js);
+
+    /* Part of "[DONE]" is no JSON either. */
+    if (!whole || (s->done_len > 0 && s->done_len < sizeof(ad_done) - 1)) {
+        s->trouble |= s->js.deep ? AD_TROUBLE_DEPTH : AD_TROUBLE_JSON;
+    }
+    s->reading = false;
+    s->done_len = 0;
+}
+
+/* Bytes of a JSON text. Returns how many token events ended in them. */
+static uint32_t ad_scan_json(struct ad_scan *s, const uint8_t *in, size_t len)
+{
+    uint32_t n = 0;
+
+    if (!s->reading) {
+        size_t space = ad_json_space((const char *)in, len);
+
+        if (space == len) {
+            return 0;
+        }
+        ad_js_begin(&s->js, AD_N_TOP);
+        s->reading = true;
+    }
+    while (len > 0 && s->js.state != AD_JS_BAD) {
+        size_t used = ad_js_next(&s->js, in, len);
+
+        n += ad_scan_take(s);
+        in += used;
+        len -= used;
+    }
+    return n;
+}
+
+/* Bytes of an event's data: JSON, or "[DONE]". */
+static uint32_t ad_scan_data(struct ad_scan *s, const uint8_t *in, size_t len)
+{
+    uint32_t n = 0;
+    size_t i = 0;
+
+    if (!s->reading && s->done_len == 0) {
+        i = ad_json_space((const char *)in, len);
+    }
+    for (; i < len && !s->reading && s->done_len < sizeof(ad_done) - 1; i++) {
+        if (in[i] != (uint8_t)ad_done[s->done_len]) {
+            n = ad_scan_json(s, (const uint8_t *)ad_done, s->done_len);
+            s->done_len = 0;
+            break;
+        }
+        s->done_len++;
+        s->ended = s->ended || s->done_len == sizeof(ad_done) - 1;
+    }
+    if (s->done_len == 0) {
+        n += ad_scan_json(s, in + i, len - i);
+    } else if (i + ad_json_space((const char *)in + i, len - i) < len) {
+        s->trouble |= AD_TROUBLE_JSON; /* more behind [DONE] */
+    }
+    return n;
+}
+
+/* A field of an event has its colon. */
+static void ad_scan_field(struct ad_scan *s)
+{
+    s->line = AD_SSE_SKIP;
+    if (s->name_len == 0) {
+        s->comments++;
+    } else if (s->name_len == 4 && memcmp(s->name, "data", 4) == 0) {
+        s->line = AD_SSE_SPACE;
+        /* A second line of the same event goes on with a newline. When the
+         * first was complete, the sender left out the empty line between. */
+        if (s->reading && s->js.state != AD_JS_DONE &&
+            s->js.state != AD_JS_BAD) {
+            (void)ad_scan_json(s, (const uint8_t *)"\n", 1);
+        } else {
+            ad_scan_json_end(s);
+        }
+    } else if (s->name_len == 5 && memcmp(s->name, "error", 5) == 0) {
+        s->failed = true; /* older llama-server */
+    }
+}
+
+/* A line of an event stream has ended. */
+static void ad_scan_line_end(struct ad_scan *s)
+{
+    if (s->line == AD_SSE_NAME && s->name_len == 0) {
+        ad_scan_json_end(s);
+    }
+    s->line = AD_SSE_NAME;
+    s->name_len = 0;
+}
+
+/* Server-sent events, as HTML's section 9.2.6 has them, but that an event
+ * counts as soon as its JSON is complete. */
+static uint32_t ad_scan_sse(struct ad_scan *s, const uint8_t *in, size_t len)
+{
+    uint32_t n = 0;
+    size_t i = 0, end;
+
+    while (i < len) {
+        uint8_t c = in[i];
+        bool lf_of_crlf = s->after_cr && c == '\n';
+
+        s->after_cr = c == '\r';
+        if (lf_of_crlf) {
+            i++;
+            continue;
+        }
+        if (c == '\r' || c == '\n') {
+            ad_scan_line_end(s);
+            i++;
+            continue;
+        }
+        if (s->line == AD_SSE_NAME) {
+            if (c == ':') {
+                ad_scan_field(s);
+            } else if (s->name_len < sizeof(s->name)) {
+                s->name[s->name_len++] = (char)c;
+            }
+            i++;
+            continue;
+        }
+        if (s->line == AD_SSE_SPACE) {
+            s->line = AD_SSE_DATA;
+            if (c == ' ') {
+                i++;
+                continue;
+            }
+        }
+        for (end = i; end < len && in[end] != '\r' && in[end] != '\n'; end++) {
+        }
+        if (s->line == AD_SSE_DATA) {
+            n += ad_scan_data(s, in + i, end - i);
+        }
+        i = end;
+    }
+    return n;
+}
+
+/* Newline-delimited JSON. */
+static uint32_t ad_scan_ndjson(struct ad_scan *s, const uint8_t *in,
+                               size_t len)
+{
+    uint32_t n = 0;
+
+    while (len > 0) {
+        const uint8_t *newline = memchr(in, '\n', len);
+        size_t piece = newline != NULL ? (size_t)(newline - in) : len;
+
+        n += ad_scan_json(s, in, piece);
+        if (newline != NULL) {
+            ad_scan_json_end(s);
+            piece++;
+        }
+        in += piece;
+        len -= piece;
+    }
+    return n;
+}
+
+/* Bytes of the body, free of its framing. */
+static uint32_t ad_scan_body(struct ad_scan *s, const uint8_t *in, size_t len)
+{
+    switch (s->head.form) {
+    case AD_FORM_SSE:
+        return ad_scan_sse(s, in, len);
+    case AD_FORM_NDJSON:
+        return ad_scan_ndjson(s, in, len);
+    case AD_FORM_JSON:
+        return ad_scan_json(s, in, len);
+    default:
+        return 0;
+    }
+}
+
+/* All of the body has come. */
+static void ad_scan_body_end(struct ad_scan *s)
+{
+    if (s->head.form == AD_FORM_JSON && s->reading && ad_js_end(&s->js)) {
+        s->ended = true;
+    }
+    ad_scan_json_end(s);
+}
+
+/* head: the request's method was HEAD, so that the answer has no body. */
+static void ad_scan_begin(struct ad_scan *s, bool head)
+{
+    memset(s, 0, sizeof(*s));
+    ad_head_begin(&s->head, head);
+}
+
+/* Whether all of the answer has come, as its framing tells; an answer that ends
+ * with the connection has when ad_scan_close() was called. */
+static bool ad_scan_complete(const struct ad_scan *s)
+{
+    return s->head.state == AD_HEAD_DONE &&
+           s->head.body.state == AD_BODY_DONE;
+}
+
+/* Take bytes as they were read from the engine. Returns how many token events
+ * were completed by them; the counts are up to date then. */
+static uint32_t ad_scan_feed(struct ad_scan *s, const uint8_t *in, size_t len)
+{
+    struct ad_body *body = &s->head.body;
+    const uint8_t *data = NULL;
+    uint32_t events = 0;
+    size_t i = 0, n;
+
+    if (s->head.state == AD_HEAD_LINES) {
+        i = ad_head_next(&s->head, in, len);
+        if (s->head.state != AD_HEAD_LINES) {
+            s->trouble |= s->head.trouble;
+        }
+    }
+    if (s->head.state != AD_HEAD_DONE) {
+        return 0;
+    }
+    while (i < len && body->state != AD_BODY_DONE &&
+           body->state != AD_BODY_BAD) {
+        i += ad_body_next(body, in + i, len - i, &data, &n);
+        if (n > 0) {
+            events += ad_scan_body(s, data, n);
+        }
+        if (body->state == AD_BODY_DONE) {
+            ad_scan_body_end(s);
+        }
+    }
+    if (i < len || body->state == AD_BODY_BAD) {
+        s->trouble |= AD_TROUBLE_FRAMING;
+    }
+    return events;
+}
+
+/* The engine has closed the connection. */
+static void ad_scan_close(struct ad_scan *s)
+{
+    if (s->head.state == AD_HEAD_DONE && s->head.until_close &&
+        s->head.body.state == AD_BODY_LENGTH) {
+        s->head.body.state = AD_BODY_DONE;
+        ad_scan_body_end(s);
+    }
+}
+
+/* The tokens of the answer by the best knowledge so far: the engine's count,
+ * or else the token events, which are a lower bound (*estimated). An engine's
+ * count below them is one of those that come on the way, of one choice of
+ * several, as long as the answer has not ended. */
+static uint64_t ad_scan_tokens(const struct ad_scan *s, bool *estimated)
+{
+    bool told = s->tokens != 0 && (s->ended || s->tokens >= s->token_events);
+
+    *estimated = told ? s->partial : s->token_events != 0;
+    return told ? s->tokens : s->token_events;
+}
+
+/* ---- the times between tokens ---- */
+
+/* A histogram of 18 octaves from 64 us to 16.8 s, each of 7 bins with equal
+ * ratios: what it tells is at most 5 % off ((r - 1) / (r + 1) with
+ * r = 2^(1/7)). Below, all times are one bin; above, all are the longest. */
+enum {
+    AD_GAPS_OCTAVES = 18,
+    AD_GAPS_STEPS = 7,
+    AD_GAPS_BINS = AD_GAPS_OCTAVES * AD_GAPS_STEPS + 2
+};
+
+struct ad_gaps {
+    uint32_t n;
+    uint32_t bins[AD_GAPS_BINS];
+    uint64_t max_us;
+};
+
+/* Where a bin of the first octave begins: 65536 x 2^(i/7), in 1/1024 us. */
+static const uint32_t ad_gaps_steps[AD_GAPS_STEPS + 1] = {
+    65536, 72358, 79889, 88205, 97386, 107523, 118715, 131072};
+
+/* k token events were completed by one read, gap_us after the read that
+ * completed those before: each is taken to have come after 1/k of it. The first
+ * read of a request has no gap. */
+static void ad_gaps_add(struct ad_gaps *g, uint64_t gap_us, uint32_t k)
+{
+    unsigned bin = 0, octave = 0, i;
+
+    if (k == 0) {
+        return;
+    }
+    gap_us /= k;
+    g->n += k;
+    g->max_us = gap_us > g->max_us ? gap_us : g->max_us;
+    while (octave < AD_GAPS_OCTAVES && gap_us >= 128ull << octave) {
+        octave++;
+    }
+    if (octave == AD_GAPS_OCTAVES) {
+        bin = AD_GAPS_BINS - 1;
+    } else if (gap_us >= 64) {
+        for (i = 0; gap_us * 1024 >= (uint64_t)ad_gaps_steps[i + 1] << octave;
+             i++) {
+        }
+        bin = 1 + octave * AD_GAPS_STEPS + i;
+    }
+    g->bins[bin] += k;
+}
+
+/* The time that `percent` of the gaps do not exceed; 0 when there are none. */
+static uint64_t ad_gaps_at(const struct ad_gaps *g, unsigned percent)
+{
+    uint64_t rank = ((uint64_t)g->n * percent + 99) / 100, seen = 0;
+    double low, high;
+    uint64_t us = 32; /* below 64 */
+    unsigned bin;
+
+    for (bin = 0; bin < AD_GAPS_BINS - 1; bin++) {
+        seen += g->bins[bin];
+        if (seen >= rank) {
+            break;
+        }
+    }
+    if (bin == AD_GAPS_BINS - 1) {
+        return g->max_us;
+    }
+    if (bin > 0) { /* the harmonic mean is equally far from both ends */
+        unsigned octave = (bin - 1) / AD_GAPS_STEPS;
+        unsigned i = (bin - 1) % AD_GAPS_STEPS;
+
+        low = (double)((uint64_t)ad_gaps_steps[i] << octave) / 1024;
+        high = (double)((uint64_t)ad_gaps_steps[i + 1] << octave) / 1024;
+        us = (uint64_t)(2 * low * high / (low + high) + 0.5);
+    }
+    return us < g->max_us ? us : g->max_us;
+}
+
+/* ---- the model that a request asks for ---- */
+
+struct ad_edit {
+    bool found;  /* body[from .. from + len) is the string, with its quotes */
+    bool has_stream, stream; /* what the request says about streaming */
+    size_t from, len;
+    char name[AIDASH_MODEL_MAX + 1]; /* "": none, or no name */
+};
+
+/* Find the top-level "model" of a request body, the last one if there are
+ * several, as the engines' parsers do. Nothing is found in a body that is no
+ * well-formed JSON object, is longer than AD_EDIT_MAX, or is nested deeper than
+ * AD_SCAN_DEPTH_MAX; nor when "model" is no string. */
+static void ad_model_edit(struct ad_edit *m, const uint8_t *body, size_t len)
+{
+    struct ad_js js;
+    size_t i = 0;
+
+    memset(m, 0, sizeof(*m));
+    if (len > AD_EDIT_MAX || !ad_utf8_ok(body, len)) {
+        return;
+    }
+    ad_js_begin(&js, AD_N_REQUEST);
+    while (i < len && js.state != AD_JS_BAD) {
+        i += ad_js_next(&js, body + i, len - i);
+        if (js.node == AD_N_MODEL && js.what != AD_JS_NOTHING) {
+            m->found = js.what == AD_JS_TEXT;
+            m->from = (size_t)js.from;
+            m->len = (size_t)(js.at - js.from);
+            m->name[0] = '\0';
+            if (m->found) {
+                ad_js_name(&js, m->name, AIDASH_MODEL_MAX);
+            }
+        } else if (js.node == AD_N_STREAM && js.what == AD_JS_SCALAR) {
+            m->has_stream = js.text[0] == 't' || js.text[0] == 'f';
+            m->stream = js.text[0] == 't';
+        }
+    }
+    if (!ad_js_end(&js)) {
+        memset(m, 0, sizeof(*m));
+    }
+}
+
+#endif /* AIDASH_METER */
+
+/* ==== 7 FEED ============================================================= */
 
 /* The inbox takes samples from any thread; the feed and its dressed forms are
  * the hub's alone. Both are rings that lose their oldest when full. */
@@ -1752,7 +3417,8 @@ static size_t ad_inbox_fill(void)
            atomic_load_explicit(&ad_inbox.head, memory_order_relaxed);
 }
 
-static const char *const ad_event_names[] = {"inference_tick", "status"};
+static const char *const ad_event_names[] = {"inference_tick", "status",
+                                             "request_start", "request"};
 _Static_assert(AD_COUNT(ad_event_names) == AD_EV_KINDS, "each kind has a name");
 
 static void ad_feed_init(void)
@@ -1970,7 +3636,7 @@ static bool ad_dress_tick(struct ad_text *t, uint64_t *seq, uint64_t until,
     return true;
 }
 
-/* ==== 7 HUB ============================================================== */
+/* ==== 8 HUB ============================================================== */
 
 /* The hub thread runs ad_hub_main() and owns everything marked [h]. It never
  * waits for a peer: every socket is non-blocking, and what a peer does not take
@@ -1978,15 +3644,17 @@ static bool ad_dress_tick(struct ad_text *t, uint64_t *seq, uint64_t until,
 
 /* -- the poller: three functions, over epoll or poll() ---------------------- */
 
-enum { AD_IN = 1, AD_OUT = 2 };
+enum { AD_IN = 1, AD_OUT = 2, AD_HUP = 4 /* tell when the peer's FIN comes */ };
 
 /* What a descriptor is, and its place in that table. */
 enum ad_tag { AD_TAG_WAKE, AD_TAG_TIMER, AD_TAG_LISTENER, AD_TAG_UDP,
-              AD_TAG_STDIN, AD_TAG_PENDING, AD_TAG_CLIENT };
+              AD_TAG_STDIN, AD_TAG_PENDING, AD_TAG_CLIENT, AD_TAG_DOWN,
+              AD_TAG_UP, AD_TAG_FETCH };
 
 struct ad_ready {
     enum ad_tag tag;
     unsigned index;
+    bool hangup; /* the peer's FIN or reset has come */
 };
 
 enum { AD_READY_MAX = 128 };
@@ -2016,7 +3684,7 @@ static void ad_poll_close(void)
     (void)close(ad_poll.epoll);
 }
 
-/* Watch fd for `want` instead of `had` (AD_IN, AD_OUT, 0: not at all). */
+/* Watch fd for `want` instead of `had` (AD_IN, AD_OUT, AD_HUP; 0: no more). */
 static bool ad_poll_set(int fd, unsigned had, unsigned want, enum ad_tag tag,
                         unsigned index)
 {
@@ -2025,7 +3693,8 @@ static bool ad_poll_set(int fd, unsigned had, unsigned want, enum ad_tag tag,
                                                   : EPOLL_CTL_MOD;
 
     event.events = ((want & AD_IN) != 0 ? (uint32_t)EPOLLIN : 0) |
-                   ((want & AD_OUT) != 0 ? (uint32_t)EPOLLOUT : 0);
+                   ((want & AD_OUT) != 0 ? (uint32_t)EPOLLOUT : 0) |
+                   ((want & AD_HUP) != 0 ? (uint32_t)EPOLLRDHUP : 0);
     event.data.u64 = (uint64_t)index << 8 | (uint64_t)tag;
     return epoll_ctl(ad_poll.epoll, op, fd, &event) == 0;
 }
@@ -2051,6 +3720,8 @@ static unsigned ad_poll_wait(uint64_t deadline_ns,
     for (i = 0; i < n; i++) {
         out[used].tag = (enum ad_tag)(events[i].data.u64 & 0xFF);
         out[used].index = (unsigned)(events[i].data.u64 >> 8);
+        out[used].hangup =
+            (events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
         if (out[used].tag == AD_TAG_TIMER) {
             ad_poll.armed_ns = 0;
         } else {
@@ -2062,7 +3733,13 @@ static unsigned ad_poll_wait(uint64_t deadline_ns,
 
 #else
 
-enum { AD_POLL_MAX = AD_SLOTS + AIDASH_PENDING + AD_LISTENERS + 8 };
+#if AIDASH_METER
+enum { AD_POLL_FLOWS = 2 * AIDASH_FLOWS + 1 };
+#else
+enum { AD_POLL_FLOWS = 0 };
+#endif
+enum { AD_POLL_MAX = AD_SLOTS + AIDASH_PENDING + AD_LISTENERS + AD_POLL_FLOWS +
+                     8 };
 
 static struct {
     unsigned n, start;
@@ -2098,7 +3775,8 @@ static bool ad_poll_set(int fd, unsigned had, unsigned want, enum ad_tag tag,
     }
     ad_poll.fds[i].fd = fd;
     ad_poll.fds[i].events = (short)(((want & AD_IN) != 0 ? POLLIN : 0) |
-                                    ((want & AD_OUT) != 0 ? POLLOUT : 0));
+                                    ((want & AD_OUT) != 0 ? POLLOUT : 0) |
+                                    ((want & AD_HUP) != 0 ? AD_POLLRDHUP : 0));
     ad_poll.tags[i].tag = tag;
     ad_poll.tags[i].index = index;
     return true;
@@ -2121,7 +3799,9 @@ static unsigned ad_poll_wait(uint64_t deadline_ns,
         unsigned k = (ad_poll.start + i) % ad_poll.n;
 
         if (ad_poll.fds[k].revents != 0) {
-            out[used++] = ad_poll.tags[k];
+            out[used] = ad_poll.tags[k];
+            out[used++].hangup = (ad_poll.fds[k].revents &
+                                  (AD_POLLRDHUP | POLLHUP | POLLERR)) != 0;
         }
     }
     ad_poll.start = (ad_poll.start + i) % ad_poll.n;
@@ -2205,9 +3885,39 @@ static void ad_put_models(struct ad_text *t)
     ad_puts(t, ad_hub.paused ? "],\"paused\":true" : "],\"paused\":false");
 }
 
+/* What only the meter has: the engine, the models in memory, the line. */
+static void ad_put_meter(struct ad_text *t)
+{
+#if AIDASH_METER
+    bool down = false, some = false;
+    unsigned i;
+
+    if (ad_set.n_upstreams == 0) {
+        return;
+    }
+    for (i = 0; i < ad_set.n_upstreams; i++) {
+        down = down || (ad_hub.engines[i].known && !ad_hub.engines[i].up);
+    }
+    ad_puts(t, down ? ",\"engine\":\"down\"" : ",\"engine\":\"up\"");
+    ad_puts(t, ad_hub.overrides ? ",\"override\":true" : ",\"override\":false");
+    ad_putf(t, ",\"running\":%u,\"queued\":%u,\"loaded\":[", ad_hub.n_running,
+            ad_hub.n_queued);
+    for (i = 0; i < ad_hub.n_models; i++) {
+        if (ad_hub.loaded[i]) {
+            ad_put(t, ",", some);
+            ad_put_string(t, ad_hub.models[i]);
+            some = true;
+        }
+    }
+    ad_puts(t, "]");
+#else
+    (void)t;
+#endif
+}
+
 static void ad_put_source(struct ad_text *t)
 {
-    static const char *const names[] = {"none", "sim", "stdin"};
+    static const char *const names[] = {"none", "sim", "stdin", "meter"};
     bool ended = ad_set.source == AD_SOURCE_STDIN && !ad_hub.stdin_open;
 
     ad_puts(t, ",\"source\":");
@@ -2218,6 +3928,7 @@ static void ad_put_source(struct ad_text *t)
                                                      : "running");
     ad_puts(t, ",\"rate_hz\":");
     ad_put_fixed(t, ad_set.source == AD_SOURCE_SIM ? ad_set.rate_hz : 0, 3);
+    ad_put_meter(t);
 }
 
 /* Append an event to the feed and hand it to the tap. */
@@ -2746,19 +4457,24 @@ static void ad_tick_apply(const struct ad_sample *in, uint64_t at_ns)
         s->tokens = in->total;
     } else {
         s->tokens += added;
+        s->tokens -= in->surplus < s->tokens ? in->surplus : s->tokens;
     }
+    s->estimates += (in->has & AD_IS_FIRST) != 0;
+    s->estimates -= (in->has & AD_IS_LAST) != 0 && s->estimates > 0;
     if ((in->has & AD_HAS_LATENCY) == 0 && s->last_ns != 0) {
         latency_ms = (double)(at_ns - s->last_ns) / (double)AD_NS_PER_MS;
     }
     s->last_ns = at_ns;
     ad_rate_add(&s->rate, added, at_ns,
                 (uint64_t)(latency_ms * (double)AD_NS_PER_MS));
-    if (ad_hub.paused) {
+    if (ad_hub.paused && (in->has & AD_IS_METERED) == 0) {
         ad_hub.count.paused_dropped++;
         return;
     }
     if ((in->has & AD_HAS_TIME) == 0) {
-        time_us = ad_hub.now_us - (ad_hub.now_ns - at_ns) / 1000;
+        time_us = at_ns > ad_hub.now_ns
+                      ? ad_hub.now_us + (at_ns - ad_hub.now_ns) / 1000
+                      : ad_hub.now_us - (ad_hub.now_ns - at_ns) / 1000;
     }
     ad_tick_encode(&t, s, latency_ms,
                    (in->has & AD_HAS_RATE) != 0 ? in->rate
@@ -2923,6 +4639,1566 @@ static void ad_udp_read(int fd)
     }
 }
 
+/* ==== 9 METER ============================================================ */
+
+/* A reverse proxy in front of an engine, and the meter in it. A flow is one
+ * request: the client's socket (down), the engine's (up), a fixed state. Bytes
+ * are relayed as they come; the scanner of section 6 reads a copy. All on the
+ * hub thread, none of the HTTP workers. */
+
+#if AIDASH_METER
+
+enum ad_flow_state {
+    AD_FLOW_FREE,
+    AD_FLOW_QUEUED,  /* in line: the client's bytes wait in the kernel */
+    AD_FLOW_GATHER,  /* its body is read whole, to be edited */
+    AD_FLOW_CONNECT, /* to the engine */
+    AD_FLOW_RUN,     /* bytes pass */
+    AD_FLOW_ENDING   /* the engine is closed; the client takes the rest */
+};
+enum { AD_NO_EDIT = 255 };
+
+/* A proxied request. [h] */
+struct ad_flow {
+    uint8_t state; /* enum ad_flow_state */
+    uint8_t down_events, up_events;
+    uint8_t upstream, address; /* which engine, its next address to try */
+    uint8_t edit;              /* its edit buffer, or AD_NO_EDIT */
+    bool work;        /* it has a body: the line, the limit and pause are for it */
+    bool head;        /* the method is HEAD */
+    bool expects;     /* Expect: 100-continue */
+    bool has_auth;    /* it brings its own Authorization */
+    bool reads_down;
+    bool head_passed; /* the answer's head went to the client */
+    int down, up;     /* sockets, -1: closed */
+    uint64_t id;
+    uint64_t start_ns, start_us; /* it came in */
+    uint64_t sent_ns;            /* the engine had all of it; 0: not yet */
+    uint64_t first_ns, last_ns;  /* reads that completed tokens */
+    uint64_t counted;            /* tokens in ticks */
+    uint32_t heard_ms, moved_ms, ending_ms; /* engine, client, end */
+    uint32_t head_len, framing_len, rest_len; /* of the request, see ad_proxy */
+    uint32_t gathered;           /* bytes of a body or head held back */
+    uint32_t to_up_at, to_up_len, to_down_at, to_down_len;
+    uint8_t *to_up;
+    struct ad_body body; /* framing of the request's body */
+    char framing[64];
+    char route[64], client[48];
+    char model[AIDASH_MODEL_MAX + 1]; /* as asked for, "": not known */
+    char name[AIDASH_MODEL_MAX + 1];  /* that its ticks count for */
+    struct ad_scan scan;
+    struct ad_gaps gaps;
+};
+
+struct ad_cold_flow {
+    char method[32], target[AD_HEAD_MAX];
+    uint8_t to_up[AD_FLOW_FRONT + AD_HEAD_MAX + 64 + 2 * AD_FLOW_UP_MAX];
+    uint8_t to_down[AD_FLOW_HEAD_MAX + 64 + AD_SCRATCH];
+};
+
+/* The head's end touches the body's beginning: they are sent as one. */
+struct ad_edit_buffer {
+    uint8_t head[AD_FLOW_FRONT + AD_HEAD_MAX + 64];
+    uint8_t body[AD_EDIT_MAX + AD_MODEL_JSON_MAX + 16];
+};
+
+/* A question of our own to an engine. [h] */
+struct ad_fetch {
+    int fd; /* -1: none is under way */
+    uint8_t what, events, upstream, address;
+    bool sent;
+    uint32_t since_ms;
+    struct ad_head head;
+    struct ad_js js;
+    unsigned n_models;
+    char models[AIDASH_MODELS][AIDASH_MODEL_MAX + 1];
+    bool loaded[AIDASH_MODELS];
+    double metric[AD_METRICS];
+    bool has_metric[AD_METRICS];
+    char metric_model[AIDASH_MODEL_MAX + 1];
+    struct ad_lines lines;
+    uint8_t line[AD_LINE_CAP];
+};
+
+static struct ad_flow ad_flows[AIDASH_FLOWS];
+static struct ad_cold_flow ad_cold_flows[AIDASH_FLOWS];
+static struct ad_edit_buffer ad_edits[AIDASH_EDITS];
+static bool ad_edit_used[AIDASH_EDITS];
+static struct ad_fetch ad_fetch;
+
+/* A request on its way from a worker to the hub. Its own header lines are in
+ * `text`, without those that are about the connection alone (RFC 9110 7.6.1)
+ * and without the body's framing, which `framing` has, with the empty line. */
+struct ad_proxy {
+    struct ad_call call;
+    int fd;
+    bool taken; /* out: the hub has it */
+    bool work, head, expects, has_auth;
+    struct ad_body body;
+    struct ad_text text;
+    const char *method, *target, *framing;
+    const uint8_t *rest; /* of the body, as far as it came with the head */
+    size_t rest_len;
+    char route[64], client[48];
+    char model[AIDASH_MODEL_MAX + 1];
+};
+
+static void ad_flow_left(struct ad_flow *f);
+
+/* An engine came up or went down: everybody is told. */
+static void ad_engine_state(unsigned upstream, bool up)
+{
+    struct ad_engine *e = &ad_hub.engines[upstream];
+
+    if (!e->known || e->up != up) {
+        e->known = true;
+        e->up = up;
+        ad_log(up ? AIDASH_LOG_INFO : AIDASH_LOG_WARN, "engine %s is %s",
+               ad_set.upstreams[upstream].authority, up ? "up" : "down");
+        ad_status_append();
+    }
+}
+
+/* Without a viewer's choice, the model shown is the one that answered last. */
+static void ad_meter_shows(const char *name)
+{
+    unsigned i = ad_model_find(name);
+
+    if (!ad_hub.overrides && i < ad_hub.n_models && i != ad_hub.model) {
+        ad_hub.model = i;
+        ad_status_append();
+    }
+}
+
+/* The engine that has a model: by its list, by its own name, else the first. */
+static uint8_t ad_upstream_of(const char *model)
+{
+    unsigned i, k;
+
+    for (i = 0; i < ad_set.n_upstreams && model[0] != '\0'; i++) {
+        for (k = 0; k < ad_hub.engines[i].n_models; k++) {
+            if (strcmp(ad_hub.engines[i].models[k], model) == 0) {
+                return (uint8_t)i;
+            }
+        }
+    }
+    for (i = 0; i < ad_set.n_upstreams; i++) {
+        if (strcmp(ad_set.upstreams[i].name, model) == 0) {
+            return (uint8_t)i;
+        }
+    }
+    return 0;
+}
+
+static struct ad_cold_flow *ad_flow_cold(const struct ad_flow *f)
+{
+    return &ad_cold_flows[f - ad_flows];
+}
+
+static bool ad_flow_ollama(const struct ad_flow *f)
+{
+    return strncmp(f->route, "/api/", 5) == 0;
+}
+
+/* An error in the shape of the API that was asked. */
+static void ad_put_api_error(struct ad_text *t, bool ollama, int status,
+                             const char *type, const char *why)
+{
+    ad_puts(t, ollama ? "{\"error\":" : "{\"error\":{\"message\":");
+    ad_put_string(t, why);
+    if (!ollama) {
+        ad_putf(t, ",\"type\":\"%s\",\"param\":null,\"code\":%d}", type,
+                status);
+    }
+    ad_puts(t, "}");
+}
+
+/* -- what the viewers are told of a flow -- */
+
+static void ad_put_field(struct ad_text *t, const char *name, double value)
+{
+    if (value >= 0) {
+        ad_putf(t, ",\"%s\":", name);
+        ad_put_fixed(t, value, 3);
+    }
+}
+
+static double ad_ms(uint64_t from_ns, uint64_t to_ns)
+{
+    return from_ns == 0 || to_ns < from_ns
+               ? -1
+               : (double)(to_ns - from_ns) / (double)AD_NS_PER_MS;
+}
+
+static void ad_put_flow(struct ad_text *t, const struct ad_flow *f,
+                        const char *event, const char *status)
+{
+    ad_putf(t, "{\"event\":\"%s\",\"seq\":%llu,\"id\":%llu,\"model\":", event,
+            (unsigned long long)ad_feed.next, (unsigned long long)f->id);
+    ad_put_string(t, ad_name_ok(f->scan.model, strlen(f->scan.model),
+                                AIDASH_MODEL_MAX)
+                         ? f->scan.model
+                         : f->model);
+    ad_puts(t, ",\"route\":");
+    ad_put_string(t, f->route);
+    ad_puts(t, ",\"client\":");
+    ad_put_string(t, f->client);
+    ad_puts(t, ",\"status\":");
+    ad_put_string(t, status);
+}
+
+static void ad_flow_tell_start(struct ad_flow *f)
+{
+    char json[AD_EVENT_MAX];
+    struct ad_text t = ad_text_in(json, sizeof(json));
+
+    ad_put_flow(&t, f, "request_start",
+                f->state == AD_FLOW_QUEUED ? "queued" : "running");
+    if (f->state == AD_FLOW_QUEUED) {
+        ad_putf(&t, ",\"place\":%u", ad_hub.n_queued);
+    }
+    ad_puts(&t, ",\"timestamp\":");
+    ad_put_decimal(&t, f->start_us, 6);
+    ad_puts(&t, "}");
+    ad_event_append(AD_EV_REQUEST_START, &t);
+}
+
+/* The record of a flow at its end. Rates and times come from the engine where
+ * it tells them, else from our own clock (WIRE: n tokens, n - 1 gaps). */
+static void ad_flow_tell_end(const struct ad_flow *f, const char *status)
+{
+    const struct ad_scan *s = &f->scan;
+    char json[AD_EVENT_MAX];
+    struct ad_text t = ad_text_in(json, sizeof(json));
+    bool estimated;
+    uint64_t tokens = ad_scan_tokens(s, &estimated);
+    uint64_t fresh = s->prompt_tokens - s->cached_tokens;
+    double ttft_ms = ad_ms(f->sent_ns, f->first_ns);
+    double decode_ms = ad_ms(f->first_ns, f->last_ns);
+    double prefill = s->prompt_ms > 0 ? (double)fresh * 1000 / s->prompt_ms : -1;
+    double decode = s->predicted_per_s > 0     ? s->predicted_per_s
+                    : tokens > 1 && decode_ms > 0
+                        ? (double)(tokens - 1) * 1000 / decode_ms
+                        : -1;
+
+    ad_put_flow(&t, f, "request", status);
+    if (s->has_prompt) {
+        ad_putf(&t, ",\"prompt_tokens\":%llu",
+                (unsigned long long)s->prompt_tokens);
+    }
+    if (tokens > 0 || s->ended) {
+        ad_putf(&t, ",\"completion_tokens\":%llu", (unsigned long long)tokens);
+    }
+    if (s->has_cached) {
+        ad_putf(&t, ",\"cached_tokens\":%llu",
+                (unsigned long long)s->cached_tokens);
+    }
+    if (s->head.form != AD_FORM_JSON) {
+        ad_put_field(&t, "ttft_ms", ttft_ms);
+        if (s->has_timings && ttft_ms >= 0) {
+            double wait = ttft_ms - s->load_ms - s->prompt_ms;
+
+            ad_put_field(&t, "queue_ms", wait > 0 ? wait : 0);
+        }
+    }
+    ad_put_field(&t, "prefill_tokens_per_second", prefill);
+    ad_put_field(&t, "decode_tokens_per_second", decode);
+    if (f->gaps.n > 0) {
+        ad_put_field(&t, "itl_p50_ms", (double)ad_gaps_at(&f->gaps, 50) / 1000);
+        ad_put_field(&t, "itl_p95_ms", (double)ad_gaps_at(&f->gaps, 95) / 1000);
+        ad_put_field(&t, "itl_max_ms", (double)f->gaps.max_us / 1000);
+    }
+    ad_put_field(&t, "duration_ms", ad_ms(f->start_ns, ad_hub.now_ns));
+    if (s->finish[0] != '\0' &&
+        ad_utf8_ok((const uint8_t *)s->finish, strlen(s->finish))) {
+        ad_puts(&t, ",\"finish_reason\":");
+        ad_put_string(&t, s->finish);
+    }
+    if (estimated || (s->trouble != 0 && s->head.form != AD_FORM_NONE)) {
+        ad_puts(&t, ",\"estimated\":true");
+    }
+    ad_puts(&t, ",\"timestamp\":");
+    ad_put_decimal(&t, f->start_us, 6);
+    ad_puts(&t, "}");
+    ad_event_append(AD_EV_REQUEST, &t);
+}
+
+/* -- ticks of a flow -- */
+
+/* The model that the ticks of a flow count for: as the first answer names it,
+ * and the same to the end. */
+static void ad_flow_name(struct ad_flow *f, char out[AIDASH_MODEL_MAX + 1])
+{
+    const char *name = f->scan.model;
+
+    if (f->name[0] == '\0') {
+        if (!ad_name_ok(name, strlen(name), AIDASH_MODEL_MAX)) {
+            name = f->model;
+        }
+        (void)snprintf(f->name, sizeof(f->name), "%s",
+                       name[0] != '\0' ? name : "default");
+        ad_meter_shows(f->name);
+    }
+    memcpy(out, f->name, sizeof(f->name));
+}
+
+/* Ticks for the token events that one read completed. */
+static void ad_flow_ticks(struct ad_flow *f, uint32_t events, uint64_t now_ns)
+{
+    struct ad_sample sample;
+    uint64_t before_ns = f->first_ns == 0 ? f->sent_ns : f->last_ns;
+    uint64_t gap_ns = now_ns - before_ns;
+    uint32_t i;
+
+    if (f->first_ns == 0) {
+        f->first_ns = now_ns;
+    } else {
+        ad_gaps_add(&f->gaps, gap_ns / 1000, events);
+    }
+    f->last_ns = now_ns;
+    memset(&sample, 0, sizeof(sample));
+    ad_flow_name(f, sample.model);
+    sample.tokens = 1;
+    sample.latency_ms = (double)gap_ns / (double)AD_NS_PER_MS / events;
+    sample.has = AD_HAS_TOKENS | AD_HAS_LATENCY | AD_IS_METERED;
+    for (i = 0; i < events; i++) {
+        if (f->counted++ == 0) {
+            sample.has |= AD_IS_FIRST;
+        }
+        ad_tick_apply(&sample, now_ns);
+        sample.has &= ~(unsigned)AD_IS_FIRST;
+    }
+}
+
+/* The engine's own count takes the place of the estimate. */
+static void ad_flow_settle(struct ad_flow *f)
+{
+    struct ad_sample sample;
+    bool estimated;
+    uint64_t tokens = ad_scan_tokens(&f->scan, &estimated);
+    double span_ms = f->scan.predicted_ms > 0 ? f->scan.predicted_ms
+                                              : ad_ms(f->first_ns, f->last_ns);
+
+    if (tokens == 0 && f->counted == 0) {
+        return;
+    }
+    memset(&sample, 0, sizeof(sample));
+    ad_flow_name(f, sample.model);
+    sample.tokens = tokens > f->counted ? tokens - f->counted : 0;
+    sample.surplus = tokens < f->counted ? f->counted - tokens : 0;
+    if (f->counted == 0) { /* an answer that came whole: all of it is one step */
+        sample.latency_ms = ad_ms(f->sent_ns, ad_hub.now_ns);
+    } else if (tokens > 1 && span_ms > 0) {
+        sample.latency_ms = span_ms / (double)(tokens - 1);
+    }
+    sample.has = AD_HAS_TOKENS | AD_HAS_LATENCY | AD_IS_METERED |
+                 (f->counted > 0 ? AD_IS_LAST : 0u);
+    ad_tick_apply(&sample, ad_hub.now_ns);
+}
+
+/* How a request ended whose answer came whole. */
+static const char *ad_flow_outcome(const struct ad_flow *f)
+{
+    unsigned status = f->scan.head.status;
+
+    if (status >= 400 && status < 500) {
+        return "refused";
+    }
+    return status >= 500 || f->scan.failed ? "failed" : "finished";
+}
+
+/* -- a flow's sockets and its end -- */
+
+static void ad_flow_watch(struct ad_flow *f)
+{
+    unsigned down = (f->reads_down ? AD_IN : 0u) |
+                    (f->to_down_len > 0 ? AD_OUT : 0u) | AD_HUP;
+    unsigned up = f->state == AD_FLOW_CONNECT
+                      ? AD_OUT
+                      : (f->to_down_len == 0 ? AD_IN : 0u) |
+                            (f->to_up_len > 0 ? AD_OUT : 0u);
+    unsigned index = (unsigned)(f - ad_flows);
+
+    if (f->down >= 0 && down != f->down_events) {
+        (void)ad_poll_set(f->down, f->down_events, down, AD_TAG_DOWN, index);
+        f->down_events = (uint8_t)down;
+    }
+    if (f->up >= 0 && up != f->up_events) {
+        (void)ad_poll_set(f->up, f->up_events, up, AD_TAG_UP, index);
+        f->up_events = (uint8_t)up;
+    }
+}
+
+static void ad_flow_close_up(struct ad_flow *f)
+{
+    if (f->up >= 0) {
+        if (f->up_events != 0) {
+            (void)ad_poll_set(f->up, f->up_events, 0, AD_TAG_UP, 0);
+        }
+        (void)close(f->up);
+        f->up = -1;
+        f->up_events = 0;
+    }
+}
+
+static void ad_flow_free(struct ad_flow *f)
+{
+    ad_flow_close_up(f);
+    if (f->down >= 0) {
+        if (f->down_events != 0) {
+            (void)ad_poll_set(f->down, f->down_events, 0, AD_TAG_DOWN, 0);
+        }
+        (void)close(f->down);
+        f->down = -1;
+    }
+    if (f->edit != AD_NO_EDIT) {
+        ad_edit_used[f->edit] = false;
+        f->edit = AD_NO_EDIT;
+    }
+    f->state = AD_FLOW_FREE;
+    ad_hub.n_flows--;
+}
+
+static void ad_flow_uncount(struct ad_flow *f)
+{
+    if (f->state == AD_FLOW_QUEUED) {
+        ad_hub.n_queued--;
+    } else if (f->state != AD_FLOW_ENDING && f->work) {
+        ad_hub.n_running--;
+    }
+    if (ad_hub.drains && ad_hub.n_running == 0) {
+        ad_hub.drains = false;
+        ad_status_append();
+    }
+}
+
+/* The flow is over, but for what the client still has to take. A cut answer
+ * ends without the last chunk, as the engine's own would. */
+static void ad_flow_end(struct ad_flow *f, const char *status)
+{
+    ad_flow_close_up(f);
+    if (f->work) {
+        ad_flow_settle(f);
+        ad_flow_tell_end(f, status);
+        ad_hub.count.requests++;
+    }
+    ad_flow_uncount(f);
+    f->state = AD_FLOW_ENDING;
+    f->reads_down = true; /* until its FIN */
+    f->ending_ms = ad_hub.now_ms;
+    if (f->down < 0) {
+        ad_flow_free(f);
+        return;
+    }
+    if (f->to_down_len == 0) {
+        (void)shutdown(f->down, SHUT_WR);
+    }
+    ad_flow_watch(f);
+}
+
+/* The client is gone: the engine must stop at once. */
+static void ad_flow_left(struct ad_flow *f)
+{
+    if (f->state != AD_FLOW_ENDING) {
+        ad_flow_end(f, "left");
+    }
+    if (f->state != AD_FLOW_FREE) {
+        ad_flow_free(f);
+    }
+}
+
+/* Send the client what waits for it. */
+static void ad_flow_send_down(struct ad_flow *f)
+{
+    struct ad_cold_flow *cold = ad_flow_cold(f);
+    ssize_t n;
+
+    if (f->to_down_len == 0) {
+        return;
+    }
+    n = send(f->down, cold->to_down + f->to_down_at, f->to_down_len,
+             MSG_NOSIGNAL);
+    if (n < 0 && errno != EAGAIN && errno != EINTR) {
+        ad_flow_left(f);
+        return;
+    }
+    if (n > 0) {
+        f->to_down_at += (uint32_t)n;
+        f->to_down_len -= (uint32_t)n;
+        ad_hub.count.bytes_sent += (uint64_t)n;
+        f->moved_ms = ad_hub.now_ms;
+    }
+    if (f->to_down_len == 0) {
+        f->to_down_at = 0;
+        if (f->state == AD_FLOW_ENDING) {
+            (void)shutdown(f->down, SHUT_WR);
+        }
+    }
+    ad_flow_watch(f);
+}
+
+/* Bytes for the client: straight to its socket, the rest into the buffer. */
+static void ad_flow_pass_down(struct ad_flow *f, const uint8_t *bytes,
+                              size_t len)
+{
+    struct ad_cold_flow *cold = ad_flow_cold(f);
+    ssize_t n = 0;
+
+    if (f->to_down_len == 0) {
+        n = send(f->down, bytes, len, MSG_NOSIGNAL);
+        if (n < 0 && errno != EAGAIN && errno != EINTR) {
+            ad_flow_left(f);
+            return;
+        }
+        n = n > 0 ? n : 0;
+        ad_hub.count.bytes_sent += (uint64_t)n;
+        f->moved_ms = ad_hub.now_ms;
+    }
+    if ((size_t)n < len) {
+        memcpy(cold->to_down + f->to_down_at + f->to_down_len, bytes + n,
+               len - (size_t)n);
+        f->to_down_len += (uint32_t)(len - (size_t)n);
+    }
+}
+
+/* Answer in the engine's place, and end. */
+static void ad_flow_refuse(struct ad_flow *f, int status, const char *type,
+                           const char *record, const char *why)
+{
+    char json[AD_REPLY_MAX];
+    struct ad_text j = ad_text_in(json, sizeof(json));
+    struct ad_cold_flow *cold = ad_flow_cold(f);
+    struct ad_text t = ad_text_in(cold->to_down, sizeof(cold->to_down));
+
+    ad_put_api_error(&j, ad_flow_ollama(f), status, type, why);
+    ad_put_head(&t, status, "application/json", j.len,
+                status == 503 ? "Retry-After: 5\r\n" : "");
+    if (!f->head) {
+        ad_put(&t, j.at, j.len);
+    }
+    f->to_down_at = 0;
+    f->to_down_len = (uint32_t)t.len;
+    f->scan.failed = true;
+    ad_flow_send_down(f);
+    if (f->state != AD_FLOW_FREE && f->state != AD_FLOW_ENDING) {
+        ad_flow_end(f, record);
+    }
+}
+
+/* -- the answer -- */
+
+/* Is this line of an answer's head about the connection alone (RFC 9110 7.6.1)?
+ * Ours to the client is another, so it is not passed on. */
+static bool ad_head_line_hop(const char *line, size_t len)
+{
+    static const char *const names[] = {"connection:", "keep-alive:",
+                                        "proxy-connection:"};
+    size_t i;
+
+    for (i = 0; i < AD_COUNT(names); i++) {
+        size_t n = strlen(names[i]);
+
+        if (len >= n && strncasecmp(line, names[i], n) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Pass the answer's heads on, gathered whole in the buffer for the client: the
+ * last of them says how this connection goes on. `more` is what came behind. */
+static void ad_flow_pass_head(struct ad_flow *f, size_t head_len,
+                              const uint8_t *more, size_t more_len)
+{
+    static char out[AD_FLOW_HEAD_MAX + 64];
+    struct ad_text t = ad_text_in(out, sizeof(out));
+    const char *at = (const char *)ad_flow_cold(f)->to_down;
+    const char *end = at + head_len, *last = at, *next;
+
+    /* The last head begins behind the last empty line but one. */
+    for (next = at; (next = memmem(next, (size_t)(end - next), "\n\r\n", 3)) !=
+                    NULL && next + 3 < end;) {
+        next += 3;
+        last = next;
+    }
+    ad_put(&t, at, (size_t)(last - at));
+    for (at = last; at < end; at = next) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+
+        next = newline != NULL ? newline + 1 : end;
+        if (next == end) { /* the empty line */
+            ad_puts(&t, "Connection: close\r\n");
+        }
+        if (!ad_head_line_hop(at, (size_t)(next - at))) {
+            ad_put(&t, at, (size_t)(next - at));
+        }
+    }
+    f->to_down_len = 0;
+    ad_flow_pass_down(f, (const uint8_t *)t.at, t.len);
+    if (f->state == AD_FLOW_RUN && more_len > 0) {
+        ad_flow_pass_down(f, more, more_len);
+    }
+}
+
+/* Bytes of the answer. While its head is incomplete they gather in to_down. */
+static void ad_flow_relay(struct ad_flow *f, const uint8_t *bytes, size_t len)
+{
+    struct ad_cold_flow *cold = ad_flow_cold(f);
+    size_t head_len, before = f->gathered;
+
+    if (f->head_passed) {
+        ad_flow_pass_down(f, bytes, len);
+        return;
+    }
+    if (f->scan.head.state == AD_HEAD_LINES &&
+        before + len <= AD_FLOW_HEAD_MAX) {
+        memcpy(cold->to_down + before, bytes, len);
+        f->gathered += (uint32_t)len;
+        return;
+    }
+    f->head_passed = true;
+    head_len = f->scan.head.len;
+    if (f->scan.head.state == AD_HEAD_DONE && f->scan.head.status != 101 &&
+        head_len >= before && head_len <= AD_FLOW_HEAD_MAX) {
+        memcpy(cold->to_down + before, bytes, head_len - before);
+        ad_flow_pass_head(f, head_len, bytes + (head_len - before),
+                          len - (head_len - before));
+    } else { /* not HTTP as we know it: as it is */
+        f->to_down_len = f->gathered;
+        ad_flow_pass_down(f, bytes, len);
+    }
+}
+
+/* Read from the engine, stamp, scan, pass on. */
+static void ad_flow_read_up(struct ad_flow *f)
+{
+    ssize_t got = recv(f->up, ad_scratch, sizeof(ad_scratch), 0);
+    uint64_t now_ns = ad_clock_ns(CLOCK_MONOTONIC);
+    uint32_t events;
+
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return;
+    }
+    if (got <= 0) {
+        if (got == 0) {
+            ad_scan_close(&f->scan);
+        }
+        if (f->scan.head.state != AD_HEAD_DONE && f->gathered == 0) {
+            ad_flow_refuse(f, 502, "upstream_error", "failed",
+                           "the engine closed the connection without an "
+                           "answer");
+        } else if (!f->head_passed) {
+            f->to_down_len = f->gathered; /* half a head, as it came */
+            ad_flow_send_down(f);
+            if (f->state == AD_FLOW_RUN) {
+                ad_flow_end(f, "cut");
+            }
+        } else {
+            ad_flow_end(f, ad_scan_complete(&f->scan) ? ad_flow_outcome(f)
+                                                      : "cut");
+        }
+        return;
+    }
+    f->heard_ms = ad_hub.now_ms;
+    if (f->sent_ns == 0) { /* it answers before it has read all */
+        f->sent_ns = now_ns;
+    }
+    events = ad_scan_feed(&f->scan, ad_scratch, (size_t)got);
+    ad_flow_relay(f, ad_scratch, (size_t)got);
+    if (f->state != AD_FLOW_RUN) {
+        return; /* the client left meanwhile, and the counts are told */
+    }
+    if (events > 0 && f->scan.head.form != AD_FORM_JSON && f->work) {
+        ad_flow_ticks(f, events, now_ns);
+    }
+    if (ad_scan_complete(&f->scan)) {
+        ad_flow_end(f, ad_flow_outcome(f));
+        return;
+    }
+    ad_flow_watch(f);
+}
+
+/* -- the request -- */
+
+/* Send the engine what waits for it; then note when the request was whole. */
+static void ad_flow_send_up(struct ad_flow *f)
+{
+    ssize_t n;
+
+    if (f->to_up_len > 0) {
+        n = send(f->up, f->to_up + f->to_up_at, f->to_up_len, MSG_NOSIGNAL);
+        if (n < 0 && errno != EAGAIN && errno != EINTR) {
+            f->to_up_len = 0; /* its answer, if any, can still be read */
+            f->body.state = AD_BODY_DONE;
+        }
+        if (n > 0) {
+            f->to_up_at += (uint32_t)n;
+            f->to_up_len -= (uint32_t)n;
+        }
+    }
+    if (f->to_up_len == 0) {
+        f->to_up_at = 0;
+        if (f->edit != AD_NO_EDIT) { /* the buffer's work is done */
+            ad_edit_used[f->edit] = false;
+            f->edit = AD_NO_EDIT;
+            f->to_up = ad_flow_cold(f)->to_up;
+        }
+        if (f->sent_ns == 0 && f->body.state >= AD_BODY_DONE) {
+            f->sent_ns = ad_clock_ns(CLOCK_MONOTONIC);
+        }
+    }
+    f->reads_down = f->to_up_len == 0;
+}
+
+/* Follow the framing of the request's body, to see its end. */
+static void ad_flow_follow(struct ad_flow *f, const uint8_t *bytes, size_t len)
+{
+    const uint8_t *data;
+    size_t n, used = 0;
+
+    while (used < len && f->body.state < AD_BODY_DONE) {
+        used += ad_body_next(&f->body, bytes + used, len - used, &data, &n);
+    }
+}
+
+static void ad_flow_connect(struct ad_flow *f);
+
+/* What stands in front of the client's own header lines: the request line with
+ * the engine's prefix, its Host (RFC 9112 3.2), our key if the client has none.
+ * It is put so that it ends at `end`; returns its length. */
+static size_t ad_flow_front(const struct ad_flow *f, uint8_t *end)
+{
+    static char front[AD_FLOW_FRONT];
+    const struct ad_upstream *u = &ad_set.upstreams[f->upstream];
+    const struct ad_cold_flow *cold = ad_flow_cold(f);
+    struct ad_text t = ad_text_in(front, sizeof(front));
+
+    ad_putf(&t, "%s %s%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n",
+            cold->method, u->prefix, cold->target, u->authority);
+    if (ad_set.upstream_key[0] != '\0' && !f->has_auth) {
+        ad_putf(&t, "Authorization: Bearer %s\r\n", ad_set.upstream_key);
+    }
+    memcpy(end - t.len, t.at, t.len);
+    return t.len;
+}
+
+/* The body is gathered whole in the edit buffer: put the head in front, with
+ * the model that a viewer chose, and go. RFC 9112: a length, no chunks. */
+static void ad_flow_edited(struct ad_flow *f)
+{
+    struct ad_edit_buffer *e = &ad_edits[f->edit];
+    struct ad_cold_flow *cold = ad_flow_cold(f);
+    char model[AD_MODEL_JSON_MAX + 2], length[48];
+    struct ad_text m = ad_text_in(model, sizeof(model));
+    struct ad_edit found;
+    size_t body_len = f->gathered, head_len = f->head_len;
+    uint8_t *at;
+    int n;
+
+    f->gathered = 0;
+    ad_model_edit(&found, e->body, body_len);
+    if (found.name[0] != '\0') {
+        memcpy(f->model, found.name, sizeof(f->model));
+    }
+    if (found.found && ad_hub.overrides) {
+        ad_put_string(&m, ad_model_name());
+        memmove(e->body + found.from + m.len, e->body + found.from + found.len,
+                body_len - found.from - found.len);
+        memcpy(e->body + found.from, m.at, m.len);
+        body_len = body_len - found.len + m.len;
+        memcpy(f->model, ad_model_name(), sizeof(f->model));
+    }
+    f->upstream = ad_upstream_of(f->model);
+    n = snprintf(length, sizeof(length), "Content-Length: %zu\r\n\r\n",
+                 body_len);
+    at = e->head + sizeof(e->head) - (size_t)n;
+    memcpy(at, length, (size_t)n);
+    at -= head_len;
+    memcpy(at, cold->to_up + AD_FLOW_FRONT, head_len);
+    at -= ad_flow_front(f, at);
+    f->to_up = at;
+    f->to_up_at = 0;
+    f->to_up_len = (uint32_t)((size_t)(e->body - at) + body_len);
+    ad_flow_connect(f);
+}
+
+/* Gather body bytes for an edit. A body that turns out too long goes on as it
+ * is: what is gathered as one chunk together with what is left of its last. */
+static void ad_flow_gather(struct ad_flow *f, const uint8_t *bytes, size_t len)
+{
+    struct ad_edit_buffer *e = &ad_edits[f->edit];
+    size_t used = 0;
+
+    while (used < len && f->body.state < AD_BODY_DONE) {
+        const uint8_t *data = NULL;
+        size_t n;
+
+        used += ad_body_next(&f->body, bytes + used, len - used, &data, &n);
+        if (n > AD_EDIT_MAX - f->gathered) {
+            ad_flow_refuse(f, 413, "invalid_request_error", "refused",
+                           "a chunked request longer than 1 MiB can't be "
+                           "given another model; send a Content-Length");
+            return;
+        }
+        if (n > 0) {
+            memcpy(e->body + f->gathered, data, n);
+            f->gathered += (uint32_t)n;
+        }
+    }
+    if (f->body.state == AD_BODY_BAD) {
+        ad_flow_refuse(f, 400, "invalid_request_error", "refused",
+                       "the request's chunks are malformed");
+    } else if (f->body.state == AD_BODY_DONE) {
+        ad_flow_edited(f);
+    }
+}
+
+/* Read from the client: its body, and afterwards only whether it is there. */
+static void ad_flow_read_down(struct ad_flow *f)
+{
+    bool body = f->body.state < AD_BODY_DONE &&
+                (f->state == AD_FLOW_RUN || f->state == AD_FLOW_GATHER);
+    size_t cap = f->state == AD_FLOW_RUN ? AD_FLOW_UP_MAX : AD_SCRATCH;
+    ssize_t got = recv(f->down, ad_scratch, cap, 0);
+
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return;
+    }
+    if (got <= 0) {
+        ad_flow_left(f);
+        return;
+    }
+    ad_hub.count.bytes_received += (uint64_t)got;
+    f->moved_ms = ad_hub.now_ms;
+    if (!body) {
+        return;
+    }
+    if (f->state == AD_FLOW_GATHER) {
+        ad_flow_gather(f, ad_scratch, (size_t)got);
+    } else {
+        ad_flow_follow(f, ad_scratch, (size_t)got);
+        memcpy(f->to_up, ad_scratch, (size_t)got);
+        f->to_up_len = (uint32_t)got;
+        ad_flow_send_up(f);
+        ad_flow_watch(f);
+    }
+}
+
+/* Try the engine's addresses in turn. */
+static void ad_flow_connect(struct ad_flow *f)
+{
+    const struct ad_upstream *u = &ad_set.upstreams[f->upstream];
+    int on = 1;
+
+    ad_flow_close_up(f);
+    f->state = AD_FLOW_CONNECT;
+    while (f->address < u->n_addresses) {
+        const struct ad_address *a = &u->addresses[f->address++];
+
+        f->up = socket(a->storage.ss_family,
+                       SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (f->up >= 0 &&
+            (connect(f->up, (const struct sockaddr *)&a->storage, a->len) ==
+                 0 ||
+             errno == EINPROGRESS)) {
+            (void)setsockopt(f->up, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+            f->heard_ms = ad_hub.now_ms;
+            ad_flow_watch(f);
+            return;
+        }
+        ad_flow_close_up(f);
+    }
+    ad_engine_state(f->upstream, false);
+    ad_flow_refuse(f, 502, "upstream_error", "failed",
+                   "the engine can't be reached");
+}
+
+static void ad_flow_connected(struct ad_flow *f)
+{
+    int error = 0;
+    socklen_t len = sizeof(error);
+
+    (void)getsockopt(f->up, SOL_SOCKET, SO_ERROR, &error, &len);
+    if (error != 0) {
+        ad_flow_connect(f);
+        return;
+    }
+    ad_engine_state(f->upstream, true);
+    f->state = AD_FLOW_RUN;
+    ad_flow_send_up(f);
+    ad_flow_watch(f);
+}
+
+/* -- the line -- */
+
+/* Does the request's body have to be read before it goes on? */
+static bool ad_flow_wants_edit(const struct ad_flow *f)
+{
+    return f->work && f->body.state < AD_BODY_DONE &&
+           (ad_hub.overrides || ad_set.n_upstreams > 1) &&
+           (f->body.state != AD_BODY_LENGTH || f->body.left <= AD_EDIT_MAX);
+}
+
+static uint8_t ad_edit_free(void)
+{
+    uint8_t i = 0;
+
+    while (i < AIDASH_EDITS && ad_edit_used[i]) {
+        i++;
+    }
+    return i < AIDASH_EDITS ? i : AD_NO_EDIT;
+}
+
+static bool ad_flow_may_run(const struct ad_flow *f)
+{
+    return !f->work ||
+           (!ad_hub.paused && ad_hub.n_running < ad_set.max_inflight &&
+            (!ad_flow_wants_edit(f) || ad_edit_free() != AD_NO_EDIT));
+}
+
+/* The flow's turn has come. */
+static void ad_flow_run(struct ad_flow *f)
+{
+    struct ad_cold_flow *cold = ad_flow_cold(f);
+    uint8_t *headers = cold->to_up + AD_FLOW_FRONT;
+    size_t front;
+
+    ad_hub.n_running += f->work;
+    f->to_up = cold->to_up;
+    if (ad_flow_wants_edit(f)) {
+        f->state = AD_FLOW_GATHER;
+        f->edit = ad_edit_free();
+        ad_edit_used[f->edit] = true;
+        f->reads_down = true;
+    } else {
+        f->state = AD_FLOW_CONNECT;
+    }
+    if (f->work) {
+        ad_flow_tell_start(f);
+    }
+    if (f->state == AD_FLOW_GATHER) {
+        f->gathered = 0;
+        if (f->expects) {
+            static const char go[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+            ad_flow_pass_down(f, (const uint8_t *)go, sizeof(go) - 1);
+        }
+        ad_flow_gather(f, headers + f->head_len, f->rest_len);
+        if (f->state == AD_FLOW_GATHER) {
+            ad_flow_watch(f);
+        }
+        return;
+    }
+    if (ad_hub.overrides && f->work && f->body.state == AD_BODY_LENGTH) {
+        ad_log(AIDASH_LOG_WARN, "request %llu: longer than 1 MiB, passed with "
+                                "its own model",
+               (unsigned long long)f->id);
+    }
+    /* The framing lines and the end of the head go between the two parts. */
+    memmove(headers + f->head_len + f->framing_len, headers + f->head_len,
+            f->rest_len);
+    memcpy(headers + f->head_len, f->framing, f->framing_len);
+    ad_flow_follow(f, headers + f->head_len + f->framing_len, f->rest_len);
+    front = ad_flow_front(f, headers);
+    f->to_up_at = (uint32_t)(AD_FLOW_FRONT - front);
+    f->to_up_len = (uint32_t)front + f->head_len + f->framing_len + f->rest_len;
+    ad_flow_connect(f);
+}
+
+/* Let those in line go on, first come first, while there is room. */
+static void ad_line_run(void)
+{
+    while (ad_hub.n_queued > 0 && !ad_hub.paused) {
+        struct ad_flow *first = NULL;
+        unsigned i;
+
+        for (i = 0; i < AIDASH_FLOWS; i++) {
+            if (ad_flows[i].state == AD_FLOW_QUEUED &&
+                (first == NULL || ad_flows[i].id < first->id)) {
+                first = &ad_flows[i];
+            }
+        }
+        if (first == NULL || !ad_flow_may_run(first)) {
+            return;
+        }
+        ad_hub.n_queued--;
+        ad_flow_run(first);
+    }
+}
+
+/* -- handover -- */
+
+static void ad_proxy_run(struct ad_call *call)
+{
+    struct ad_proxy *p = (struct ad_proxy *)(void *)call;
+    struct ad_flow *f = ad_flows;
+    struct ad_cold_flow *cold;
+    unsigned i = 0;
+
+    while (i < AIDASH_FLOWS && ad_flows[i].state != AD_FLOW_FREE) {
+        i++;
+    }
+    if (i == AIDASH_FLOWS || ad_hub.draining) {
+        p->taken = false;
+        ad_hub.requests_refused++;
+        return;
+    }
+    p->taken = true;
+    f += i;
+    cold = ad_flow_cold(f);
+    memset(f, 0, sizeof(*f));
+    f->down = p->fd;
+    f->up = -1;
+    f->edit = AD_NO_EDIT;
+    f->id = ++ad_hub.request_id;
+    f->start_ns = ad_hub.now_ns;
+    f->start_us = ad_hub.now_us;
+    f->moved_ms = f->heard_ms = ad_hub.now_ms;
+    f->work = p->work;
+    f->head = p->head;
+    f->body = p->body;
+    f->head_len = (uint32_t)p->text.len;
+    f->rest_len = (uint32_t)p->rest_len;
+    f->framing_len = (uint32_t)strlen(p->framing);
+    memcpy(f->framing, p->framing, f->framing_len);
+    memcpy(f->route, p->route, sizeof(f->route));
+    memcpy(f->client, p->client, sizeof(f->client));
+    f->expects = p->expects;
+    f->has_auth = p->has_auth;
+    memcpy(f->model, p->model, sizeof(f->model));
+    memcpy(cold->method, p->method, strlen(p->method) + 1);
+    memcpy(cold->target, p->target, strlen(p->target) + 1);
+    memcpy(cold->to_up + AD_FLOW_FRONT, p->text.at, p->text.len);
+    memcpy(cold->to_up + AD_FLOW_FRONT + p->text.len, p->rest, p->rest_len);
+    ad_scan_begin(&f->scan, p->head);
+    ad_hub.n_flows++;
+    if (ad_flow_may_run(f) && (!f->work || ad_hub.n_queued == 0)) {
+        ad_flow_run(f);
+    } else if (ad_hub.n_queued < ad_set.queue) {
+        f->state = AD_FLOW_QUEUED;
+        ad_hub.n_queued++;
+        ad_flow_tell_start(f);
+        ad_flow_watch(f);
+    } else {
+        ad_hub.requests_refused++;
+        f->state = AD_FLOW_RUN;
+        ad_hub.n_running++;
+        ad_flow_refuse(f, 503, "overloaded_error", "refused",
+                       ad_hub.paused ? "paused, and the line is full"
+                                     : "the line is full");
+    }
+}
+
+/* -- what the poller and the clock tell -- */
+
+static void ad_flow_event(unsigned index, enum ad_tag tag, bool hangup)
+{
+    struct ad_flow *f = &ad_flows[index];
+
+    if (f->state == AD_FLOW_FREE) {
+        return;
+    }
+    if (tag == AD_TAG_DOWN) {
+        if (hangup && f->state != AD_FLOW_ENDING) {
+            ad_flow_left(f);
+            return;
+        }
+        if (f->to_down_len > 0 && f->head_passed) {
+            ad_flow_send_down(f);
+        } else if (f->to_down_len > 0 && f->state == AD_FLOW_ENDING) {
+            ad_flow_send_down(f);
+        }
+        if (f->state != AD_FLOW_FREE && f->reads_down) {
+            ad_flow_read_down(f);
+        }
+        return;
+    }
+    if (f->up < 0) {
+        return;
+    }
+    if (f->state == AD_FLOW_CONNECT) {
+        ad_flow_connected(f);
+        return;
+    }
+    if (f->to_up_len > 0) {
+        ad_flow_send_up(f);
+        ad_flow_watch(f);
+    }
+    if (f->state == AD_FLOW_RUN && f->to_down_len == 0) {
+        ad_flow_read_up(f);
+    }
+}
+
+static void ad_flow_tidy(struct ad_flow *f)
+{
+    uint32_t heard_ms = ad_hub.now_ms - f->heard_ms;
+    uint32_t moved_ms = ad_hub.now_ms - f->moved_ms;
+
+    switch (f->state) {
+    case AD_FLOW_ENDING:
+        if (ad_hub.now_ms - f->ending_ms >=
+            (f->to_down_len > 0 ? (uint32_t)AD_STALL_MS
+                                : (uint32_t)AD_LINGER_MS)) {
+            ad_flow_free(f);
+        }
+        break;
+    case AD_FLOW_QUEUED:
+        if (ad_set.queue_timeout_ms > 0 &&
+            ad_ms(f->start_ns, ad_hub.now_ns) >= ad_set.queue_timeout_ms) {
+            ad_flow_refuse(f, 503, "overloaded_error", "refused",
+                           "waited in line for too long");
+        }
+        break;
+    case AD_FLOW_CONNECT:
+        if (heard_ms >= AD_CONNECT_MS) {
+            ad_flow_connect(f);
+        }
+        break;
+    case AD_FLOW_GATHER:
+        if (moved_ms >= AD_SILENCE_MS) {
+            ad_flow_refuse(f, 408, "invalid_request_error", "refused",
+                           "the body did not arrive");
+        }
+        break;
+    case AD_FLOW_RUN:
+        if (f->to_down_len > 0 && moved_ms >= AD_STALL_MS) {
+            ad_flow_left(f); /* it does not read */
+        } else if (f->head_passed && f->to_down_len == 0 &&
+                   ad_set.upstream_timeout_ms > 0 &&
+                   heard_ms >= ad_set.upstream_timeout_ms) {
+            ad_flow_end(f, "cut");
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+/* End a request by its number. False if there is none such. */
+static bool ad_flow_cancel(uint64_t id)
+{
+    unsigned i;
+
+    for (i = 0; i < AIDASH_FLOWS; i++) {
+        struct ad_flow *f = &ad_flows[i];
+
+        if (f->state == AD_FLOW_FREE || f->state == AD_FLOW_ENDING ||
+            f->id != id) {
+            continue;
+        }
+        if (f->head_passed || f->gathered > 0) {
+            ad_flow_end(f, "cut");
+        } else {
+            ad_flow_refuse(f, 503, "cancelled", "cut",
+                           "cancelled at the dashboard");
+        }
+        return true;
+    }
+    return false;
+}
+
+/* -- what aidash itself asks the engines: their models, their metrics -- */
+
+/* One question at a time, on the hub's sockets: GET, Connection: close. Nothing
+ * here loads a model or wakes a sleeping engine: lists are read, no more. */
+
+enum ad_fetch_what { AD_FETCH_OPENAI, AD_FETCH_OLLAMA, AD_FETCH_LOADED,
+                     AD_FETCH_METRICS };
+
+static const char *const ad_fetch_paths[] = {"/v1/models", "/api/tags",
+                                             "/api/ps", ""};
+
+static void ad_fetch_watch(unsigned want)
+{
+    struct ad_fetch *q = &ad_fetch;
+
+    if (q->events != want) {
+        (void)ad_poll_set(q->fd, q->events, want, AD_TAG_FETCH, 0);
+        q->events = (uint8_t)want;
+    }
+}
+
+static void ad_fetch_end(void)
+{
+    ad_fetch_watch(0);
+    (void)close(ad_fetch.fd);
+    ad_fetch.fd = -1;
+}
+
+static const struct ad_upstream *ad_fetch_upstream(void)
+{
+    return ad_fetch.what == AD_FETCH_METRICS
+               ? &ad_set.scrape
+               : &ad_set.upstreams[ad_fetch.upstream];
+}
+
+static void ad_fetch_connect(void)
+{
+    const struct ad_upstream *u = ad_fetch_upstream();
+    struct ad_fetch *q = &ad_fetch;
+
+    while (q->address < u->n_addresses) {
+        const struct ad_address *a = &u->addresses[q->address++];
+
+        q->fd = socket(a->storage.ss_family,
+                       SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (q->fd >= 0 &&
+            (connect(q->fd, (const struct sockaddr *)&a->storage, a->len) ==
+                 0 ||
+             errno == EINPROGRESS)) {
+            q->events = 0;
+            q->since_ms = ad_hub.now_ms;
+            ad_fetch_watch(AD_OUT);
+            return;
+        }
+        if (q->fd >= 0) {
+            (void)close(q->fd);
+            q->fd = -1;
+        }
+    }
+    if (q->what != AD_FETCH_METRICS) {
+        ad_engine_state(q->upstream, false);
+    }
+}
+
+static void ad_fetch_begin(enum ad_fetch_what what, unsigned upstream)
+{
+    struct ad_fetch *q = &ad_fetch;
+
+    memset(q, 0, sizeof(*q));
+    q->fd = -1;
+    q->what = (uint8_t)what;
+    q->upstream = (uint8_t)upstream;
+    ad_head_begin(&q->head, false);
+    ad_js_begin(&q->js, what == AD_FETCH_OPENAI ? AD_N_OPENAI_LIST
+                                                : AD_N_OLLAMA_LIST);
+    ad_fetch_connect();
+}
+
+/* A model's name or state in the list at hand. */
+static void ad_fetch_model(void)
+{
+    struct ad_fetch *q = &ad_fetch;
+    struct ad_engine *e = &ad_hub.engines[q->upstream];
+    unsigned i;
+
+    if (q->js.node == AD_N_LIST_STATUS && q->js.what == AD_JS_TEXT) {
+        if (q->n_models > 0) {
+            q->loaded[q->n_models - 1] = strcmp(q->js.text, "loaded") == 0;
+        }
+        return;
+    }
+    if (q->js.node != AD_N_LIST_NAME || q->js.what != AD_JS_TEXT || q->js.cut ||
+        !ad_name_ok(q->js.text, strlen(q->js.text), AIDASH_MODEL_MAX)) {
+        return;
+    }
+    if (q->what == AD_FETCH_LOADED) {
+        for (i = 0; i < e->n_models; i++) {
+            if (strcmp(e->models[i], q->js.text) == 0) {
+                q->loaded[i] = true;
+            }
+        }
+    } else if (q->n_models < AIDASH_MODELS) {
+        memcpy(q->models[q->n_models], q->js.text, strlen(q->js.text) + 1);
+        q->loaded[q->n_models++] = false;
+    }
+}
+
+/* Take over a list that was read whole: all engines' models are one list. */
+static void ad_fetch_models_done(void)
+{
+    struct ad_fetch *q = &ad_fetch;
+    struct ad_engine *e = &ad_hub.engines[q->upstream];
+    char active[AIDASH_MODEL_MAX + 1];
+    unsigned i, k, before = ad_hub.n_models;
+    bool changed = false;
+
+    if (q->what == AD_FETCH_LOADED) {
+        changed = memcmp(e->loaded, q->loaded, sizeof(e->loaded)) != 0;
+        memcpy(e->loaded, q->loaded, sizeof(e->loaded));
+        e->ollama = true;
+    } else {
+        changed = e->n_models != q->n_models ||
+                  memcmp(e->models, q->models, sizeof(e->models)) != 0;
+        memcpy(e->models, q->models, sizeof(e->models));
+        if (!e->ollama) {
+            changed = changed ||
+                      memcmp(e->loaded, q->loaded, sizeof(e->loaded)) != 0;
+            memcpy(e->loaded, q->loaded, sizeof(e->loaded));
+        }
+        e->n_models = q->n_models;
+    }
+    if (!changed) {
+        return;
+    }
+    (void)snprintf(active, sizeof(active), "%s", ad_model_name());
+    ad_hub.n_models = 0;
+    for (i = 0; i < ad_set.n_upstreams; i++) {
+        e = &ad_hub.engines[i];
+        for (k = 0; k < e->n_models && ad_hub.n_models < AIDASH_MODELS; k++) {
+            if (ad_model_find(e->models[k]) == ad_hub.n_models) {
+                ad_hub.loaded[ad_hub.n_models] = e->loaded[k];
+                memcpy(ad_hub.models[ad_hub.n_models++], e->models[k],
+                       sizeof(e->models[k]));
+            }
+        }
+    }
+    if (ad_hub.overrides && ad_model_find(active) == ad_hub.n_models &&
+        ad_hub.n_models < AIDASH_MODELS) { /* chosen: it stays in the list */
+        ad_hub.loaded[ad_hub.n_models] = false;
+        memcpy(ad_hub.models[ad_hub.n_models++], active, sizeof(active));
+    }
+    k = ad_model_find(active);
+    ad_hub.model = k < ad_hub.n_models ? k : 0;
+    if (before > 0 || ad_hub.n_models > 0) {
+        ad_status_append();
+    }
+}
+
+/* -- metrics: a Prometheus page, line by line -- */
+
+/* The counters that move while the engine works. llama.cpp's gauges of tokens a
+ * second are left alone: they are means since the last scrape by anybody. */
+static const struct {
+    const char *name;
+    unsigned what;
+    double scale; /* to milliseconds, for times */
+} ad_metrics[] = {
+    {"llamacpp:tokens_predicted_total", AD_METRIC_TOKENS, 1},
+    {"llamacpp:tokens_predicted_seconds_total", AD_METRIC_TIME, 1000},
+    {"vllm:generation_tokens_total", AD_METRIC_TOKENS, 1},
+    {"vllm:inter_token_latency_seconds_sum", AD_METRIC_TIME, 1000},
+    {"vllm:inter_token_latency_seconds_count", AD_METRIC_STEPS, 1},
+    {"vllm:time_per_output_token_seconds_sum", AD_METRIC_TIME, 1000},
+    {"vllm:time_per_output_token_seconds_count", AD_METRIC_STEPS, 1},
+};
+
+/* One sample line, `name{labels} value`: Prometheus' text format 0.0.4. */
+static void ad_metrics_line(const char *s, size_t len)
+{
+    const char *value = memrchr(s, ' ', len);
+    size_t name_len = 0, i;
+    jsmntok_t t = {JSMN_PRIMITIVE, 0, 0, 0};
+
+    while (name_len < len && s[name_len] != '{' && s[name_len] != ' ') {
+        name_len++;
+    }
+    for (i = 0; i < AD_COUNT(ad_metrics) && value != NULL; i++) {
+        const char *label;
+
+        value = memrchr(s, ' ', len);
+        if (strlen(ad_metrics[i].name) != name_len ||
+            memcmp(ad_metrics[i].name, s, name_len) != 0 ||
+            ad_json_number(value + 1, (size_t)(s + len - value - 1)) !=
+                (size_t)(s + len - value - 1)) {
+            continue;
+        }
+        t.start = (int)(value + 1 - s);
+        t.end = (int)len;
+        ad_fetch.metric[ad_metrics[i].what] +=
+            ad_json_double(s, &t) * ad_metrics[i].scale;
+        ad_fetch.has_metric[ad_metrics[i].what] = true;
+        label = memmem(s, len, "model_name=\"", 12);
+        if (label != NULL) {
+            size_t n = strcspn(label + 12, "\"");
+
+            if (ad_name_ok(label + 12, n, AIDASH_MODEL_MAX)) {
+                memcpy(ad_fetch.metric_model, label + 12, n);
+                ad_fetch.metric_model[n] = '\0';
+            }
+        }
+        return;
+    }
+}
+
+/* What the counters gained since the last page is one tick. */
+static void ad_fetch_metrics_done(void)
+{
+    struct ad_fetch *q = &ad_fetch;
+    double *last = ad_hub.metric;
+    double tokens = q->metric[AD_METRIC_TOKENS] - last[AD_METRIC_TOKENS];
+    double time_ms = q->metric[AD_METRIC_TIME] - last[AD_METRIC_TIME];
+    double steps = q->has_metric[AD_METRIC_STEPS]
+                       ? q->metric[AD_METRIC_STEPS] - last[AD_METRIC_STEPS]
+                       : tokens;
+    struct ad_sample sample;
+
+    if (!q->has_metric[AD_METRIC_TOKENS]) {
+        if (!ad_hub.scrape_warned) {
+            ad_hub.scrape_warned = true;
+            ad_log(AIDASH_LOG_WARN, "scrape: no counter of llama-server or "
+                                    "vLLM on that page");
+        }
+        return;
+    }
+    if (ad_hub.scraped && tokens > 0 && tokens <= (double)AD_TOKENS_LIMIT) {
+        memset(&sample, 0, sizeof(sample));
+        memcpy(sample.model, q->metric_model, sizeof(sample.model));
+        sample.tokens = (uint64_t)tokens;
+        sample.has = AD_HAS_TOKENS | AD_IS_METERED;
+        if (time_ms > 0 && steps > 0) {
+            sample.latency_ms = time_ms / steps;
+            sample.has |= AD_HAS_LATENCY;
+        }
+        ad_tick_apply(&sample, ad_hub.now_ns);
+    }
+    memcpy(ad_hub.metric, q->metric, sizeof(ad_hub.metric));
+    ad_hub.scraped = true;
+}
+
+static void ad_fetch_body(const uint8_t *data, size_t len)
+{
+    struct ad_fetch *q = &ad_fetch;
+    size_t used = 0;
+
+    if (q->what != AD_FETCH_METRICS) {
+        while (used < len && q->js.state != AD_JS_BAD) {
+            used += ad_js_next(&q->js, data + used, len - used);
+            ad_fetch_model();
+        }
+        return;
+    }
+    while (len > 0) {
+        const uint8_t *line;
+        size_t n;
+        bool ended;
+
+        used = ad_lines_next(&q->lines, q->line, data, len, &line, &n, &ended);
+        if (ended && n != SIZE_MAX && n > 0 && line[0] != '#') {
+            ad_metrics_line((const char *)line, n);
+        }
+        data += used;
+        len -= used;
+    }
+}
+
+/* The answer has come whole. */
+static void ad_fetch_done(void)
+{
+    struct ad_fetch *q = &ad_fetch;
+    unsigned what = q->what, upstream = q->upstream;
+    bool good = q->head.status == 200;
+
+    ad_fetch_end();
+    if (what == AD_FETCH_METRICS) {
+        if (good) {
+            ad_fetch_metrics_done();
+        }
+        return;
+    }
+    good = good && ad_js_end(&q->js);
+    if (good) {
+        ad_fetch_models_done();
+    }
+    if (what == AD_FETCH_OPENAI && !good) {
+        ad_fetch_begin(AD_FETCH_OLLAMA, upstream);
+    } else if (what != AD_FETCH_LOADED && good &&
+               !ad_hub.engines[upstream].no_ps) {
+        ad_fetch_begin(AD_FETCH_LOADED, upstream);
+    } else if (what == AD_FETCH_LOADED && !good) {
+        ad_hub.engines[upstream].no_ps = true; /* it is no Ollama */
+    }
+}
+
+static void ad_fetch_event(void)
+{
+    struct ad_fetch *q = &ad_fetch;
+    const struct ad_upstream *u = ad_fetch_upstream();
+    ssize_t got;
+    size_t used = 0;
+
+    if (q->fd < 0) {
+        return;
+    }
+    if (!q->sent) {
+        char text[AD_EVENT_MAX];
+        struct ad_text t = ad_text_in(text, sizeof(text));
+        int error = 0;
+        socklen_t len = sizeof(error);
+
+        (void)getsockopt(q->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+        if (error != 0) {
+            ad_fetch_end();
+            ad_fetch_connect();
+            return;
+        }
+        ad_putf(&t, "GET %s%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n",
+                u->prefix, ad_fetch_paths[q->what], u->authority);
+        if (ad_set.upstream_key[0] != '\0' && q->what != AD_FETCH_METRICS) {
+            ad_putf(&t, "Authorization: Bearer %s\r\n", ad_set.upstream_key);
+        }
+        ad_puts(&t, "\r\n");
+        (void)!send(q->fd, t.at, t.len, MSG_NOSIGNAL); /* a fresh buffer */
+        q->sent = true;
+        ad_fetch_watch(AD_IN);
+        if (q->what != AD_FETCH_METRICS) {
+            ad_engine_state(q->upstream, true);
+        }
+        return;
+    }
+    got = recv(q->fd, ad_scratch, sizeof(ad_scratch), 0);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return;
+    }
+    if (got <= 0) {
+        if (got == 0 && q->head.state == AD_HEAD_DONE && q->head.until_close) {
+            ad_fetch_done();
+        } else {
+            ad_fetch_end();
+        }
+        return;
+    }
+    q->since_ms = ad_hub.now_ms;
+    if (q->head.state == AD_HEAD_LINES) {
+        used = ad_head_next(&q->head, ad_scratch, (size_t)got);
+    }
+    while (q->head.state == AD_HEAD_DONE && used < (size_t)got &&
+           q->head.body.state < AD_BODY_DONE) {
+        const uint8_t *data = NULL;
+        size_t n;
+
+        used += ad_body_next(&q->head.body, ad_scratch + used,
+                             (size_t)got - used, &data, &n);
+        if (n > 0) {
+            ad_fetch_body(data, n);
+        }
+    }
+    if (q->head.state == AD_HEAD_DONE && q->head.body.state == AD_BODY_DONE) {
+        ad_fetch_done();
+    } else if (q->head.state == AD_HEAD_BAD ||
+               q->head.body.state == AD_BODY_BAD) {
+        ad_fetch_end();
+    }
+}
+
+/* Once a second: the next question, if it is time for one. */
+static void ad_fetch_tidy(void)
+{
+    if (ad_fetch.fd >= 0) {
+        if (ad_hub.now_ms - ad_fetch.since_ms >= AD_CONNECT_MS) {
+            if (ad_fetch.what != AD_FETCH_METRICS && !ad_fetch.sent) {
+                ad_engine_state(ad_fetch.upstream, false);
+            }
+            ad_fetch_end();
+        }
+        return;
+    }
+    if (ad_set.n_upstreams > 0 && ad_hub.fetch_turn++ % AD_FETCH_EVERY <
+                                      ad_set.n_upstreams) {
+        ad_fetch_begin(AD_FETCH_OPENAI,
+                       (ad_hub.fetch_turn - 1) % AD_FETCH_EVERY);
+    } else if (ad_set.has_scrape) {
+        ad_fetch_begin(AD_FETCH_METRICS, 0);
+    }
+}
+
+#endif /* AIDASH_METER */
+
+/* ==== 10 LOOP =============================================================== */
+
+/* The hub's other half: what viewers and feeders say, the door, and the loop
+ * that runs it all. */
+
 /* -- commands ---------------------------------------------------------------- */
 
 static void ad_put_error(struct ad_text *t, const char *code, const char *why,
@@ -2939,8 +6215,76 @@ static void ad_put_error(struct ad_text *t, const char *code, const char *why,
     ad_puts(t, "}");
 }
 
+/* Is the command for something that is there? Returns NULL, or the error's code
+ * with its sentence in *why. */
+static const char *ad_command_fault(const struct ad_request *request,
+                                    const char **why)
+{
+    bool meter = ad_set.source == AD_SOURCE_METER;
+    bool names = request->action == AIDASH_SWITCH_MODEL;
+
+    if (names && request->model[0] == '\0') {
+        *why = "\"model\" must not be empty without the meter (--upstream)";
+        return meter ? NULL : "invalid_command";
+    }
+    if (names && ad_model_find(request->model) == ad_hub.n_models) {
+        *why = "the model is not in the list that hello and status give";
+        return "unknown_model";
+    }
+    if (request->action >= AIDASH_DRAIN && !meter) {
+        *why = "only the meter (--upstream) has requests to drain or cancel";
+        return "unknown_action";
+    }
+    return NULL;
+}
+
+/* Let an accepted command take effect. Returns false if there is nothing to
+ * act on. */
+static bool ad_command_effect(const struct ad_request *request)
+{
+    bool paused = request->action == AIDASH_PAUSE ||
+                  request->action == AIDASH_DRAIN;
+    unsigned model = ad_model_find(request->model);
+
+    switch (request->action) {
+    case AIDASH_SWITCH_MODEL:
+#if AIDASH_METER
+        if (ad_set.source == AD_SOURCE_METER) {
+            bool overrides = request->model[0] != '\0';
+
+            if (overrides == ad_hub.overrides &&
+                (!overrides || model == ad_hub.model)) {
+                return true;
+            }
+            ad_hub.overrides = overrides;
+            ad_hub.model = overrides ? model : ad_hub.model;
+            ad_status_append();
+            return true;
+        }
+#endif
+        if (model != ad_hub.model) {
+            ad_hub.model = model;
+            ad_status_append();
+        }
+        return true;
+#if AIDASH_METER
+    case AIDASH_CANCEL:
+        return ad_flow_cancel(request->request);
+    case AIDASH_DRAIN:
+        ad_hub.drains = ad_hub.n_running > 0;
+#endif
+        /* fall through */
+    default:
+        if (paused != ad_hub.paused) {
+            ad_hub.paused = paused;
+            ad_status_append();
+        }
+        return true;
+    }
+}
+
 /* Carry out a command and write its ack or error to *t. Returns the status that
- * POST /command answers: 200, 400, or 409 when the firmware refused. */
+ * POST /command answers: 200, 400, or 409 when it was refused. */
 static int ad_command(const uint8_t *text, size_t len, const char *client_id,
                       struct ad_text *t)
 {
@@ -2949,39 +6293,29 @@ static int ad_command(const uint8_t *text, size_t len, const char *client_id,
     const char *why;
     const char *code = ad_request_parse((const char *)text, len, &request,
                                         &why);
-    bool paused = request.action == AIDASH_PAUSE;
-    unsigned model = ad_hub.model;
 
     ad_hub.count.commands++;
-    if (code == NULL && request.action == AIDASH_SWITCH_MODEL) {
-        model = ad_model_find(request.model);
-        if (model == ad_hub.n_models) {
-            code = "unknown_model";
-            why = "the model is not in the list that hello and status give";
-        }
+    if (code == NULL) {
+        code = ad_command_fault(&request, &why);
     }
     if (code == NULL && ad_set.config.on_command != NULL) {
         command.action = request.action;
         command.model = request.model;
+        command.request = request.request;
         command.client_id = client_id;
         if (ad_set.config.on_command(&command, ad_set.config.user) != 0) {
             code = "refused";
             why = "the engine refused the command";
         }
     }
+    if (code == NULL && !ad_command_effect(&request)) {
+        code = "refused";
+        why = "there is no such request now";
+    }
     if (code != NULL) {
         ad_hub.count.command_errors++;
         ad_put_error(t, code, why, request.id);
         return strcmp(code, "refused") == 0 ? 409 : 400;
-    }
-    if (request.action == AIDASH_SWITCH_MODEL) {
-        if (model != ad_hub.model) {
-            ad_hub.model = model;
-            ad_status_append();
-        }
-    } else if (paused != ad_hub.paused) {
-        ad_hub.paused = paused;
-        ad_status_append();
     }
     ad_puts(t, "{\"event\":\"ack\",\"action\":");
     ad_put_string(t, ad_action_names[request.action]);
@@ -3138,53 +6472,6 @@ static size_t ad_ws_input(struct ad_client *c, uint8_t *data, size_t len)
 _Static_assert(AD_REPLY_MAX >= 125 + 4, "a pong fits the room kept for answers");
 
 /* -- clients: HTTP bodies in -------------------------------------------------- */
-
-static const char *ad_http_reason(int status)
-{
-    static const struct {
-        int status;
-        const char *reason;
-    } reasons[] = {
-        {200, "OK"}, {204, "No Content"}, {304, "Not Modified"},
-        {400, "Bad Request"}, {403, "Forbidden"}, {404, "Not Found"},
-        {405, "Method Not Allowed"}, {406, "Not Acceptable"},
-        {408, "Request Timeout"}, {409, "Conflict"},
-        {413, "Content Too Large"}, {426, "Upgrade Required"},
-        {431, "Request Header Fields Too Large"},
-        {500, "Internal Server Error"}, {503, "Service Unavailable"},
-        {505, "HTTP Version Not Supported"}};
-    size_t i = 0;
-
-    while (i < AD_COUNT(reasons) - 1 && reasons[i].status != status) {
-        i++;
-    }
-    return reasons[i].status == status ? reasons[i].reason : "Error";
-}
-
-/* The head of an answer that ends with the connection. len SIZE_MAX: it has no
- * Content-Length. `extra` is whole header lines, or "". */
-static void ad_put_head(struct ad_text *t, int status, const char *type,
-                        size_t len, const char *extra)
-{
-    ad_putf(t, "HTTP/1.1 %d %s\r\n", status, ad_http_reason(status));
-    if (type != NULL) {
-        ad_putf(t, "Content-Type: %s\r\n", type);
-    }
-    if (len != SIZE_MAX) {
-        ad_putf(t, "Content-Length: %zu\r\n", len);
-    }
-    ad_putf(t,
-            "X-Content-Type-Options: nosniff\r\n"
-            "Connection: close\r\n%s\r\n",
-            extra);
-}
-
-static void ad_put_http_error(struct ad_text *t, int status, const char *why)
-{
-    ad_putf(t, "{\"error\":{\"code\":%d,\"message\":", status);
-    ad_put_string(t, why);
-    ad_puts(t, "}}");
-}
 
 /* The last answer of an exchange. */
 static void ad_exchange_answer(struct ad_client *c, int status,
@@ -3613,7 +6900,7 @@ static void ad_adopt_run(struct ad_call *call)
 
 /* -- the door: from accept() to a whole request head --------------------------- */
 
-/* Section 11: put a socket into civetweb's queue. Does not wait as long as no
+/* Section 14: put a socket into civetweb's queue. Does not wait as long as no
  * more than AD_QUEUE are inside. */
 static void ad_civetweb_queue(int fd, const struct sockaddr_storage *peer);
 
@@ -3881,6 +7168,14 @@ static void ad_hub_tidy(void)
             ad_pending_refuse(p, 408, "the request head did not arrive");
         }
     }
+#if AIDASH_METER
+    for (i = 0; i < AIDASH_FLOWS && ad_hub.n_flows > 0; i++) {
+        if (ad_flows[i].state != AD_FLOW_FREE) {
+            ad_flow_tidy(&ad_flows[i]);
+        }
+    }
+    ad_fetch_tidy();
+#endif
     ad_listeners_watch(!ad_hub.draining);
     ad_hub.tidy_ns = ad_hub.now_ns + AD_NS_PER_S;
 }
@@ -3978,6 +7273,19 @@ static void ad_hub_dispatch(const struct ad_ready *ready)
     case AD_TAG_CLIENT:
         ad_client_event(ready->index);
         break;
+#if AIDASH_METER
+    case AD_TAG_DOWN:
+    case AD_TAG_UP:
+        ad_flow_event(ready->index, ready->tag, ready->hangup);
+        break;
+    case AD_TAG_FETCH:
+        ad_fetch_event();
+        break;
+#else
+    case AD_TAG_DOWN:
+    case AD_TAG_UP:
+    case AD_TAG_FETCH:
+#endif
     case AD_TAG_TIMER:
         break;
     }
@@ -4011,6 +7319,9 @@ static void ad_hub_turn(void)
     }
     ad_hub_calls();
     ad_door_serve();
+#if AIDASH_METER
+    ad_line_run();
+#endif
     ad_inbox_run();
     if (ad_set.source == AD_SOURCE_SIM) {
         ad_sim_run();
@@ -4044,10 +7355,20 @@ static void *ad_hub_main(void *unused)
             ad_client_drop(&ad_clients[i]);
         }
     }
+#if AIDASH_METER
+    for (i = 0; i < AIDASH_FLOWS; i++) {
+        if (ad_flows[i].state != AD_FLOW_FREE) {
+            ad_flow_free(&ad_flows[i]);
+        }
+    }
+    if (ad_fetch.fd >= 0) {
+        ad_fetch_end();
+    }
+#endif
     return unused;
 }
 
-/* ==== 8 HTTP ============================================================= */
+/* ==== 11 HTTP ============================================================ */
 
 /* civetweb's worker threads run this. They read a request head, answer short
  * things, and hand every connection that lasts to the hub. They own nothing:
@@ -4067,10 +7388,11 @@ struct ad_asset {
 static const struct ad_asset ad_assets[] = {{"", "", "", NULL, 0, 0}};
 #endif
 
-/* Section 11: take the socket out of civetweb's hands. `rest` is what came
+/* Section 14: take the socket out of civetweb's hands. `rest` is what came
  * behind the request head. */
 static int ad_civetweb_take(struct mg_connection *conn, uint8_t **rest,
                             size_t *rest_len);
+static void ad_civetweb_give(struct mg_connection *conn, int fd);
 /* Has the request a body that was not read, and still its socket? */
 static bool ad_civetweb_unread(const struct mg_connection *conn);
 static void ad_arena_usage(size_t *used, size_t *high);
@@ -4089,6 +7411,12 @@ static const struct {
     {"pending", AIDASH_PENDING, sizeof(ad_pending)},
     {"poller", 1, sizeof(ad_poll)},
     {"hub", 1, sizeof(ad_hub) + sizeof(ad_set) + sizeof(ad_error_text)},
+#if AIDASH_METER
+    {"flows", AIDASH_FLOWS, sizeof(ad_flows)},
+    {"flow_buffers", AIDASH_FLOWS, sizeof(ad_cold_flows)},
+    {"edits", AIDASH_EDITS, sizeof(ad_edits) + sizeof(ad_edit_used)},
+    {"fetch", 1, sizeof(ad_fetch)},
+#endif
     {"scratch", 1, sizeof(ad_scratch) + sizeof(ad_reply) + sizeof(ad_tokens)},
     {"arena", AIDASH_WORKERS, sizeof(ad_arena)},
 };
@@ -4315,6 +7643,7 @@ static void ad_status_run(struct ad_call *call)
         {"accepted", n->accepted},
         {"refused", atomic_load(&ad_hub.refused)},
         {"stalled", n->stalled},
+        {"requests", n->requests},
     };
 
     ad_puts(t, "{\"version\":\"" AIDASH_VERSION "\",\"started\":");
@@ -4338,6 +7667,14 @@ static void ad_status_run(struct ad_call *call)
         ad_putf(t, "%s\"%s\":%llu", i > 0 ? "," : "", counters[i].name,
                 (unsigned long long)counters[i].value);
     }
+#if AIDASH_METER
+    ad_putf(t,
+            "},\"requests\":{\"running\":%u,\"queued\":%u,\"refused\":%llu,"
+            "\"max_inflight\":%u,\"queue\":%u",
+            ad_hub.n_running, ad_hub.n_queued,
+            (unsigned long long)ad_hub.requests_refused, ad_set.max_inflight,
+            ad_set.queue);
+#endif
     ad_arena_usage(&used, &high);
     ad_putf(t,
             "},\"memory\":{\"static_bytes\":%zu,\"arena_bytes\":%d,"
@@ -4574,6 +7911,120 @@ static int ad_check_upgrade(struct mg_connection *conn, const char *path)
     return 0;
 }
 
+#if AIDASH_METER
+
+/* Header lines that are about the client's connection, or that the proxy writes
+ * itself. RFC 9110 7.6.1; `named` is the value of Connection. */
+static bool ad_header_hop(const char *name, const char *named)
+{
+    static const char *const hops[] = {
+        "Connection", "Keep-Alive", "Proxy-Connection", "TE", "Upgrade",
+        "Proxy-Authorization", "Host", "Content-Length", "Transfer-Encoding"};
+    size_t i;
+
+    for (i = 0; i < AD_COUNT(hops); i++) {
+        if (strcasecmp(name, hops[i]) == 0) {
+            return true;
+        }
+    }
+    return ad_header_has(named, name);
+}
+
+/* The model that a small request asks for, if all of it came with the head. */
+static void ad_forward_model(struct ad_proxy *p)
+{
+    struct ad_edit found;
+
+    if (p->body.state == AD_BODY_LENGTH && p->body.left == p->rest_len) {
+        ad_model_edit(&found, p->rest, p->rest_len);
+        memcpy(p->model, found.name, sizeof(p->model));
+    }
+}
+
+/* Whatever is not ours goes to the engine. */
+static int ad_forward(struct mg_connection *conn)
+{
+    const struct mg_request_info *info = mg_get_request_info(conn);
+    const char *named = mg_get_header(conn, "Connection");
+    const char *encoding = mg_get_header(conn, "Transfer-Encoding");
+    const char *length = mg_get_header(conn, "Content-Length");
+    char head[AD_HEAD_MAX], target[AD_HEAD_MAX], framing[64];
+    struct ad_proxy p;
+    uint8_t *rest;
+    size_t k;
+    int i;
+
+    memset(&p, 0, sizeof(p));
+    p.text = ad_text_in(head, sizeof(head));
+    p.method = info->request_method;
+    p.target = target;
+    p.framing = framing;
+    p.body.state = AD_BODY_DONE;
+    p.head = ad_is_method(conn, "HEAD");
+    p.expects = ad_header_has(mg_get_header(conn, "Expect"), "100-continue");
+    p.has_auth = mg_get_header(conn, "Authorization") != NULL;
+    (void)snprintf(framing, sizeof(framing), "\r\n");
+    if (encoding != NULL) {
+        if (length != NULL || strcasecmp(encoding, "chunked") != 0) {
+            return ad_respond_error(conn, 400, "",
+                                    "the body must be chunked, or have a "
+                                    "Content-Length, and not both");
+        }
+        p.body.state = AD_BODY_CHUNK_SIZE;
+        (void)snprintf(framing, sizeof(framing),
+                       "Transfer-Encoding: chunked\r\n\r\n");
+    } else if (length != NULL) {
+        if (strlen(length) > 18 || length[0] == '\0' ||
+            strspn(length, "0123456789") != strlen(length)) {
+            return ad_respond_error(conn, 400, "",
+                                    "Content-Length is not a number");
+        }
+        p.body.left = strtoull(length, NULL, 10);
+        p.body.state = p.body.left > 0 ? AD_BODY_LENGTH : AD_BODY_DONE;
+        (void)snprintf(framing, sizeof(framing), "Content-Length: %s\r\n\r\n",
+                       length);
+    }
+    p.work = p.body.state != AD_BODY_DONE;
+    for (i = 0; i < info->num_headers; i++) {
+        if (!ad_header_hop(info->http_headers[i].name, named)) {
+            ad_putf(&p.text, "%s: %s\r\n", info->http_headers[i].name,
+                    info->http_headers[i].value);
+        }
+    }
+    if (p.text.full || strlen(p.method) >= 32 ||
+        (size_t)snprintf(target, sizeof(target), "%s%s%s", info->local_uri_raw,
+                         info->query_string != NULL ? "?" : "",
+                         info->query_string != NULL ? info->query_string
+                                                    : "") >= sizeof(target)) {
+        return ad_respond_error(conn, 431, "", "the request head is too long");
+    }
+    (void)snprintf(p.route, sizeof(p.route), "%s", info->local_uri_raw);
+    for (k = 0; p.route[k] != '\0'; k++) { /* shown to viewers: plain ASCII */
+        p.route[k] = (unsigned char)p.route[k] < 0x7F ? p.route[k] : '?';
+    }
+    (void)snprintf(p.client, sizeof(p.client), "%s", info->remote_addr);
+    p.fd = ad_civetweb_take(conn, &rest, &p.rest_len);
+    p.rest = rest;
+    if (p.rest_len > AD_FLOW_UP_MAX) {
+        p.rest_len = AD_FLOW_UP_MAX; /* civetweb's buffer is no larger */
+    }
+    ad_forward_model(&p);
+    p.call.run = ad_proxy_run;
+    ad_hub_run(&p.call);
+    if (!p.taken) {
+        struct ad_text json = ad_text_in(head, sizeof(head));
+
+        ad_civetweb_give(conn, p.fd);
+        ad_put_api_error(&json, strncmp(p.route, "/api/", 5) == 0, 503,
+                         "overloaded_error", "too many requests at once");
+        return ad_respond(conn, 503, "application/json", "Retry-After: 5\r\n",
+                          json.at, json.len);
+    }
+    return 200;
+}
+
+#endif /* AIDASH_METER */
+
 static int ad_http_route(struct mg_connection *conn)
 {
     const struct mg_request_info *info = mg_get_request_info(conn);
@@ -4614,6 +8065,11 @@ static int ad_http_route(struct mg_connection *conn)
         return ad_respond_error(conn, 405, extra, "not with this method");
     }
     asset = ad_asset_find(path);
+#if AIDASH_METER
+    if (asset == NULL && ad_set.n_upstreams > 0 && path[0] == '/') {
+        return ad_forward(conn);
+    }
+#endif
     if (ad_is_method(conn, "OPTIONS")) {
         return ad_options(conn, "GET, HEAD, OPTIONS");
     }
@@ -4702,7 +8158,7 @@ static int ad_http_log(const struct mg_connection *conn, const char *message)
     return 1;
 }
 
-/* ==== 9 API ============================================================== */
+/* ==== 12 API ============================================================= */
 
 /* What aidash.h declares, in its order. */
 
@@ -4947,6 +8403,183 @@ static int ad_configure_listen(const char *list)
     return 0;
 }
 
+#if AIDASH_METER
+
+/* http://HOST[:PORT][/PREFIX] into its parts and addresses. Returns NULL, or
+ * what is wrong. Asks the resolver, so it may take its time. */
+static const char *ad_url_parse(const char *url, size_t len,
+                                struct ad_upstream *u)
+{
+    char host[256], port[8] = "80";
+    const char *at = url + 7, *end = url + len, *slash, *colon;
+    struct addrinfo hints, *list, *a;
+    size_t host_len;
+
+    if (len >= 8 && strncasecmp(url, "https://", 8) == 0) {
+        return "https is not spoken; put nginx or stunnel in between";
+    }
+    if (len < 8 || strncasecmp(url, "http://", 7) != 0) {
+        return "it must begin with http://";
+    }
+    slash = memchr(at, '/', (size_t)(end - at));
+    slash = slash != NULL ? slash : end;
+    while (end > slash && end[-1] == '/') {
+        end--;
+    }
+    if ((size_t)(end - slash) >= sizeof(u->prefix) ||
+        (size_t)(slash - at) >= sizeof(host)) {
+        return "it is too long";
+    }
+    memcpy(u->prefix, slash, (size_t)(end - slash));
+    (void)snprintf(u->authority, sizeof(u->authority), "%.*s",
+                   (int)(slash - at), at);
+    colon = memrchr(at, ':', (size_t)(slash - at));
+    if (colon != NULL && memchr(colon, ']', (size_t)(slash - colon)) == NULL) {
+        if ((size_t)(slash - colon) - 1 >= sizeof(port) - 1) {
+            return "the port is no number";
+        }
+        (void)snprintf(port, sizeof(port), "%.*s", (int)(slash - colon - 1),
+                       colon + 1);
+    } else {
+        colon = slash;
+    }
+    if (port[0] == '\0' || strspn(port, "0123456789") != strlen(port) ||
+        strtoul(port, NULL, 10) < 1 || strtoul(port, NULL, 10) > 65535) {
+        return "the port is no number";
+    }
+    if (colon > at && *at == '[' && colon[-1] == ']') {
+        at++;
+        colon--;
+    }
+    host_len = (size_t)(colon - at);
+    if (host_len == 0) {
+        return "it has no host";
+    }
+    memcpy(host, at, host_len);
+    host[host_len] = '\0';
+    memset(&hints, 0, sizeof(hints));
+    hints.ai_socktype = SOCK_STREAM;
+    if (getaddrinfo(host, port, &hints, &list) != 0) {
+        return "its host can't be resolved";
+    }
+    for (a = list; a != NULL && u->n_addresses < AD_COUNT(u->addresses);
+         a = a->ai_next) {
+        memcpy(&u->addresses[u->n_addresses].storage, a->ai_addr,
+               a->ai_addrlen);
+        u->addresses[u->n_addresses++].len = a->ai_addrlen;
+    }
+    freeaddrinfo(list);
+    return NULL;
+}
+
+static int ad_configure_upstreams(const char *list)
+{
+    const char *item, *why;
+    size_t len;
+
+    while (ad_list_next(&list, &item, &len)) {
+        struct ad_upstream *u = &ad_set.upstreams[ad_set.n_upstreams];
+        const char *equals = memchr(item, '=', len);
+        const char *colon = memchr(item, ':', len);
+
+        if (ad_set.n_upstreams == AIDASH_UPSTREAMS) {
+            return ad_fail(AIDASH_EINVAL, "upstream: more than %d engines",
+                           AIDASH_UPSTREAMS);
+        }
+        if (equals != NULL && (colon == NULL || equals < colon)) {
+            if (!ad_name_ok(item, (size_t)(equals - item), AIDASH_NODE_MAX)) {
+                return ad_fail(AIDASH_EINVAL,
+                               "upstream: a name must be 1 to %d bytes",
+                               AIDASH_NODE_MAX);
+            }
+            memcpy(u->name, item, (size_t)(equals - item));
+            len -= (size_t)(equals + 1 - item);
+            item = equals + 1;
+        }
+        why = ad_url_parse(item, len, u);
+        if (why != NULL) {
+            return ad_fail(AIDASH_EINVAL, "upstream: '%.*s': %s",
+                           (int)(len < 100 ? len : 100), item, why);
+        }
+        ad_set.n_upstreams++;
+    }
+    return 0;
+}
+
+/* The bearer token (RFC 6750 2.1) is the file's first line. */
+static int ad_configure_key(const char *path)
+{
+    FILE *f = fopen(path, "r");
+    size_t n;
+    bool got;
+
+    if (f == NULL) {
+        return ad_fail(AIDASH_EINVAL, "upstream-key-file: can't read %.100s: %s",
+                       path, strerror(errno));
+    }
+    got = fgets(ad_set.upstream_key, (int)sizeof(ad_set.upstream_key), f) !=
+          NULL;
+    (void)fclose(f);
+    n = strcspn(ad_set.upstream_key, "\r\n");
+    ad_set.upstream_key[n] = '\0';
+    if (!got || n == 0 || n + 1 >= sizeof(ad_set.upstream_key) ||
+        strspn(ad_set.upstream_key,
+               "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+               "0123456789-._~+/=") != n) {
+        return ad_fail(AIDASH_EINVAL,
+                       "upstream-key-file: %.100s has no key of 1 to 254 "
+                       "characters in its first line",
+                       path);
+    }
+    return 0;
+}
+
+static int ad_configure_meter(const struct aidash_config *config)
+{
+    const char *why;
+    int rc = ad_configure_upstreams(config->upstream);
+
+    if (rc == 0 && config->upstream_key_file != NULL) {
+        rc = ad_configure_key(config->upstream_key_file);
+    }
+    if (rc == 0 && config->scrape != NULL) {
+        why = ad_url_parse(config->scrape, strlen(config->scrape),
+                           &ad_set.scrape);
+        if (why != NULL) {
+            return ad_fail(AIDASH_EINVAL, "scrape: '%.100s': %s",
+                           config->scrape, why);
+        }
+        ad_set.has_scrape = true;
+    }
+    ad_set.max_inflight = config->max_inflight != 0 ? config->max_inflight : 16;
+    ad_set.queue = config->queue == 0 ? 64 : config->queue > 0
+                                                  ? (unsigned)config->queue
+                                                  : 0;
+    if (ad_set.max_inflight > AIDASH_FLOWS || ad_set.queue > AIDASH_FLOWS) {
+        return ad_fail(AIDASH_EINVAL,
+                       "max-inflight: it and queue must be at most %d",
+                       AIDASH_FLOWS);
+    }
+    if (config->queue_timeout_s < 0 || config->upstream_timeout_s < 0) {
+        return ad_fail(AIDASH_EINVAL, "queue-timeout: must not be negative");
+    }
+    ad_set.queue_timeout_ms =
+        (config->queue_timeout_s > 0 ? config->queue_timeout_s : 600) * 1000;
+    ad_set.upstream_timeout_ms =
+        (config->upstream_timeout_s > 0 ? config->upstream_timeout_s : 600) *
+        1000;
+    if (rc == 0 && ad_set.n_upstreams > 0) {
+        if (ad_set.source != AD_SOURCE_NONE) {
+            return ad_fail(AIDASH_EINVAL, "upstream: the meter is a source of "
+                                          "its own; leave source out");
+        }
+        ad_set.source = AD_SOURCE_METER;
+    }
+    return rc;
+}
+
+#endif /* AIDASH_METER */
+
 /* Check all that can be checked without opening anything. */
 static int ad_configure(const struct aidash_config *config)
 {
@@ -4991,7 +8624,14 @@ static int ad_configure(const struct aidash_config *config)
     if (models == NULL && ad_set.source == AD_SOURCE_SIM) {
         models = "llama3,mistral,qwen2.5";
     }
-    ad_set.learn_models = models == NULL;
+#if AIDASH_METER
+    rc = ad_configure_meter(config);
+    if (rc != 0) {
+        return rc;
+    }
+    ad_fetch.fd = -1;
+#endif
+    ad_set.learn_models = models == NULL && ad_set.source != AD_SOURCE_METER;
     rc = ad_configure_models(models);
     if (rc == 0) {
         rc = ad_configure_origins(config->allow_origin);
@@ -5080,7 +8720,7 @@ static void ad_close(void)
     ad_poll_close();
 }
 
-/* Section 11: civetweb with its workers; its listeners are the hub's. */
+/* Section 14: civetweb with its workers; its listeners are the hub's. */
 static struct mg_context *ad_civetweb_start(void);
 
 int aidash_start_sized(const struct aidash_config *config, size_t size)
@@ -5203,6 +8843,7 @@ int aidash_publish(const struct aidash_tick *tick)
         return AIDASH_EINVAL;
     }
     sample.model[0] = sample.node[0] = '\0';
+    sample.surplus = 0;
     if (!ad_copy_name(sample.model, tick->model, AIDASH_MODEL_MAX) ||
         !ad_copy_name(sample.node, tick->node, AIDASH_NODE_MAX)) {
         return AIDASH_EINVAL;
@@ -5285,7 +8926,7 @@ void aidash_print_sizes(void)
     printf("%-16s %8s %12zu\n", "total", "", ad_static_bytes());
 }
 
-/* ==== 10 MAIN ============================================================ */
+/* ==== 13 MAIN ============================================================ */
 
 #ifndef AIDASH_NO_MAIN
 
@@ -5318,6 +8959,20 @@ static const struct ad_option {
      "limit)", AD_OPT_NUMBER},
     {"allow-origin", "ORIGIN", "let pages of this origin connect; * for any; "
      "may be repeated", AD_OPT_LIST},
+#if AIDASH_METER
+    {"upstream", "[NAME=]URL", "meter an engine: pass requests on to it; may be "
+     "repeated, chosen by model", AD_OPT_LIST},
+    {"upstream-key-file", "FILE", "its bearer token, for clients without one",
+     AD_OPT_TEXT},
+    {"upstream-timeout", "S", "longest silence inside an answer (default 600)",
+     AD_OPT_NUMBER},
+    {"max-inflight", "N", "requests at the engine at once (default 16)",
+     AD_OPT_NUMBER},
+    {"queue", "N", "requests in line at most (default 64)", AD_OPT_NUMBER},
+    {"queue-timeout", "S", "longest wait in line (default 600)", AD_OPT_NUMBER},
+    {"scrape", "URL", "read an engine's Prometheus page once a second instead",
+     AD_OPT_TEXT},
+#endif
     {"log-level", "LEVEL", "error, warn, info or debug (default info)",
      AD_OPT_TEXT},
     {"config", "FILE", "read options from lines `key = value`", AD_OPT_TEXT},
@@ -5617,6 +9272,12 @@ static bool ad_option_source(const char **source)
     size_t i, best = 0;
 
     *source = text != NULL ? text : "sim";
+#if AIDASH_METER
+    if (text == NULL && (ad_option_value("upstream") != NULL ||
+                         ad_option_value("scrape") != NULL)) {
+        *source = "none";
+    }
+#endif
     if (ad_option_flag("stdin")) {
         if (text != NULL && strcmp(text, "stdin") != 0) {
             (void)fprintf(stderr,
@@ -5713,14 +9374,16 @@ static bool ad_process_holds(const char *pid, const char *socket_name)
     return holds;
 }
 
-/* Say which program has the port, as far as we may see it. */
-static void ad_print_holder(unsigned port)
+/* " by NAME (process PID)" of the program that has the port, or "" if we may not
+ * see it. */
+static void ad_port_holder(unsigned port, char *out, size_t cap)
 {
     unsigned long inode = ad_port_inode("/proc/net/tcp", port);
     char socket_name[64], path[300], name[64] = "";
     struct dirent *entry;
     DIR *dir = opendir("/proc");
 
+    out[0] = '\0';
     inode = inode != 0 ? inode : ad_port_inode("/proc/net/tcp6", port);
     (void)snprintf(socket_name, sizeof(socket_name), "socket:[%lu]", inode);
     while (dir != NULL && inode != 0 && (entry = readdir(dir)) != NULL) {
@@ -5733,8 +9396,8 @@ static void ad_print_holder(unsigned port)
         (void)snprintf(path, sizeof(path), "/proc/%.200s/comm", entry->d_name);
         f = fopen(path, "r");
         if (f != NULL && fgets(name, sizeof(name), f) != NULL) {
-            (void)fprintf(stderr, "aidash: %s (process %s) has port %u\n",
-                          ad_trim(name), entry->d_name, port);
+            (void)snprintf(out, cap, " by %s (process %.20s)", ad_trim(name),
+                           entry->d_name);
         }
         if (f != NULL) {
             (void)fclose(f);
@@ -5748,9 +9411,11 @@ static void ad_print_holder(unsigned port)
 
 #else
 
-static void ad_print_holder(unsigned port)
+static void ad_port_holder(unsigned port, char *out, size_t cap)
 {
     (void)port;
+    (void)cap;
+    out[0] = '\0';
 }
 
 #endif
@@ -5761,23 +9426,24 @@ static void ad_print_failure(int code)
 {
     const char *why = aidash_last_error();
     size_t len = strcspn(why, ":");
-    char name[32];
+    char name[32], holder[128] = "";
     int i = -1;
 
     if (code == AIDASH_EINVAL && len < sizeof(name)) {
         (void)snprintf(name, sizeof(name), "%.*s", (int)len, why);
         i = ad_option_find(name);
     }
-    (void)fprintf(stderr, "aidash: %s%s\n",
-                  i >= 0 && ad_given[i].set ? ad_given[i].name : "",
-                  i >= 0 && ad_given[i].set ? why + len : why);
     if (code == AIDASH_EBIND && ad_hub.n_listeners < ad_set.n_listen) {
         const char *spec = ad_set.listen[ad_hub.n_listeners];
         const char *colon = strrchr(spec, ':');
 
-        ad_print_holder((unsigned)strtoul(colon != NULL ? colon + 1 : spec,
-                                          NULL, 10));
+        ad_port_holder((unsigned)strtoul(colon != NULL ? colon + 1 : spec, NULL,
+                                         10),
+                       holder, sizeof(holder));
     }
+    (void)fprintf(stderr, "aidash: %s%s%s\n",
+                  i >= 0 && ad_given[i].set ? ad_given[i].name : "",
+                  i >= 0 && ad_given[i].set ? why + len : why, holder);
 }
 
 static int ad_run(void)
@@ -5787,6 +9453,25 @@ static int ad_run(void)
     struct rlimit files;
     sigset_t signals;
     int rc, signal_number;
+#if AIDASH_METER
+    double inflight = 0, queue = 0;
+
+    if (!ad_option_number("upstream-timeout", 1, 86400, false,
+                          &config.upstream_timeout_s) ||
+        !ad_option_number("max-inflight", 1, AIDASH_FLOWS, true, &inflight) ||
+        !ad_option_number("queue", 0, AIDASH_FLOWS, true, &queue) ||
+        !ad_option_number("queue-timeout", 1, 86400, false,
+                          &config.queue_timeout_s)) {
+        return AD_EXIT_USAGE;
+    }
+    config.upstream = ad_option_value("upstream");
+    config.upstream_key_file = ad_option_value("upstream-key-file");
+    config.scrape = ad_option_value("scrape");
+    config.max_inflight = (unsigned)inflight;
+    config.queue = ad_option_value("queue") != NULL && queue == 0
+                       ? -1
+                       : (int)queue;
+#endif
 
     if (!ad_option_source(&config.source) ||
         !ad_option_level(&config.log_level) ||
@@ -5860,7 +9545,7 @@ int main(int argc, char **argv)
 
 #endif /* AIDASH_NO_MAIN */
 
-/* ==== 11 CIVETWEB ======================================================== */
+/* ==== 14 CIVETWEB ======================================================== */
 
 /* civetweb allocates a little: some 180 kB at start, a buffer a worker, 32 bytes
  * a request. It gets that from a static arena: blocks in address order, each
@@ -6014,6 +9699,12 @@ static int ad_civetweb_take(struct mg_connection *conn, uint8_t **rest,
     *rest = (uint8_t *)conn->buf + conn->request_len;
     *rest_len = (size_t)(conn->data_len - conn->request_len);
     return fd;
+}
+
+/* The hub did not want it: civetweb may answer. */
+static void ad_civetweb_give(struct mg_connection *conn, int fd)
+{
+    conn->client.sock = fd;
 }
 
 static bool ad_civetweb_unread(const struct mg_connection *conn)

@@ -83,13 +83,16 @@ const char *aidash_last_error(void);
 enum aidash_action {
     AIDASH_SWITCH_MODEL = 1,
     AIDASH_PAUSE = 2,
-    AIDASH_RESUME = 3
+    AIDASH_RESUME = 3,
+    AIDASH_DRAIN = 4, /* pause; viewers are told when the last request ended */
+    AIDASH_CANCEL = 5 /* end one request */
 };
 
 /* A viewer's command. Valid during the callback only. */
 struct aidash_command {
     enum aidash_action action;
     const char *model;     /* AIDASH_SWITCH_MODEL: the name, else "" */
+    uint64_t request;      /* AIDASH_CANCEL: the request's id, else 0 */
     const char *client_id; /* who asked; "" for POST /command */
 };
 
@@ -128,6 +131,23 @@ struct aidash_config {
     /* Connections from one address at most. 0: no limit, as is right behind a
      * proxy, whose address all viewers share. */
     unsigned per_address;
+
+    /* The meter: a proxy in front of these engines, [NAME=]http://HOST[:PORT]
+     * [/PREFIX], comma-separated; a request goes to the one that has its model.
+     * Then source must be NULL or "none". NULL: no proxy. */
+    const char *upstream;
+    /* A file whose first line is the engines' bearer token. NULL: none. */
+    const char *upstream_key_file;
+    /* Instead of the proxy: a Prometheus page of llama-server or vLLM, read once
+     * a second. NULL: none. */
+    const char *scrape;
+    /* Seconds of silence inside an answer, and of waiting in line. 0: 600. */
+    double upstream_timeout_s, queue_timeout_s;
+    /* Requests at the engine at once, 1 to AIDASH_FLOWS. 0: 16. */
+    unsigned max_inflight;
+    /* Requests in line at most, up to AIDASH_FLOWS; -1: no line. 0: 64. */
+    int queue;
+
     /* Nothing less important than this is logged. 0: info. */
     enum aidash_log_level log_level;
 
