@@ -98,6 +98,7 @@
 #define NO_CACHING
 #define USE_WEBSOCKET
 #define USE_IPV6
+#define STOP_FLAG_NEEDS_LOCK /* its stop flag is atomic */
 /* How long its threads may sleep before they see a stop, in milliseconds. */
 #define SOCKET_TIMEOUT_QUANTUM 500
 #include <civetweb.h>
