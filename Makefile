@@ -1,0 +1,254 @@
+# aidash: every build, test and release step. `make help` lists the targets.
+#
+# Yours to set: CC, CFLAGS, CPPFLAGS, LDFLAGS, PREFIX, DESTDIR, and
+#   CIVETWEB=DIR JSMN=DIR UPLOT=DIR   source trees of your own instead of the fetched ones
+#   CIVETWEB_VERSION=1.15|1.16        another civetweb than the distribution's
+#   TOOLCHAIN=NAME                    cross-compile: toolchains/NAME.mk, into build/NAME/
+#   ARGS="--rate 20"                  options for `make run`
+#   SUITE=unit,e2e TEST=ingest        only these suites, only the test files whose name contains this
+#   FUZZ_SECONDS=60                   how long `make fuzz` stays on each input
+
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+STRIP := strip
+PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 30
+
+ifdef TOOLCHAIN
+ifeq ($(wildcard toolchains/$(TOOLCHAIN).mk),)
+$(error no toolchain $(TOOLCHAIN); there are: $(basename $(notdir $(wildcard toolchains/*.mk))))
+endif
+include toolchains/$(TOOLCHAIN).mk
+OUT := build/$(TOOLCHAIN)
+else
+OUT := build
+endif
+
+# ---- flags --------------------------------------------------------------------
+
+# CFLAGS and LDFLAGS are the user's and come last. -Werror is for the tests alone: a newer compiler's new warning must not
+# break anybody's build.
+AD_CFLAGS := $(TARGET_CFLAGS) -std=c11 -O2 -g -ffunction-sections -fdata-sections
+AD_LDFLAGS := $(TARGET_LDFLAGS) -Wl,--gc-sections
+AD_LIBS := -lpthread
+AD_WARN := -Wall -Wextra -Wconversion -Werror
+AD_ASAN := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+AD_FUZZ := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -DAIDASH_NO_MAIN
+AD_TSAN := -O1 -fno-omit-frame-pointer -fsanitize=thread
+AD_POLL := -DAIDASH_USE_POLL=1
+
+# ---- dependencies ---------------------------------------------------------------
+
+FETCH := sh toolchains/fetch.sh
+CIVETWEB_DIR := $(or $(CIVETWEB),build/deps/civetweb$(addprefix -,$(CIVETWEB_VERSION)))
+JSMN_DIR := $(or $(JSMN),build/deps/jsmn)
+UPLOT_DIR := $(or $(UPLOT),build/deps/uplot)
+
+# Programs that the build runs; asked for once a compiler.
+HAVE_TOOLS := build/deps/.tools-$(notdir $(firstword $(CC)))
+$(HAVE_TOOLS): toolchains/fetch.sh
+	@mkdir -p $(@D)
+	@CC="$(CC)" $(FETCH) need $(firstword $(CC)) $(if $(TOOLCHAIN),,libc-headers) $(STRIP) gzip xz od sha256sum \
+	    $(if $(UPLOT),,node npm ca-certificates)
+	@touch $@
+
+build/deps/civetweb/src/civetweb.c: | $(HAVE_TOOLS)
+	@$(FETCH) sources build/deps civetweb $(if $(JSMN),,jsmn)
+
+build/deps/civetweb-%/src/civetweb.c: | $(HAVE_TOOLS)
+	@$(FETCH) sources build/deps civetweb=$*
+
+# civetweb's rule brings both, as they lie in the same index.
+build/deps/jsmn/jsmn.h: | $(CIVETWEB_DIR)/src/civetweb.c
+	@test -f $@ || $(FETCH) sources build/deps jsmn
+
+build/deps/uplot/dist/uPlot.iife.min.js build/deps/uplot/dist/uPlot.min.css &: www/package-lock.json | $(HAVE_TOOLS)
+	@cmp -s $< build/deps/uplot/package-lock.json || { $(FETCH) uplot build/deps www && cp $< build/deps/uplot/; }
+	@touch -c build/deps/uplot/dist/*
+
+ifdef CIVETWEB
+$(CIVETWEB)/src/civetweb.c:
+	@echo "aidash: CIVETWEB=$(CIVETWEB) has no src/civetweb.c" >&2; exit 1
+endif
+ifdef JSMN
+$(JSMN)/jsmn.h:
+	@echo "aidash: JSMN=$(JSMN) has no jsmn.h" >&2; exit 1
+endif
+ifdef UPLOT
+$(UPLOT)/dist/uPlot.iife.min.js $(UPLOT)/dist/uPlot.min.css:
+	@echo "aidash: UPLOT=$(UPLOT) has no dist/$(@F)" >&2; exit 1
+endif
+
+# ---- the dashboard ----------------------------------------------------------------
+
+# uPlot's minified script is half the size of its ES module; with this last line it is one.
+build/www/uPlot.esm.js: $(UPLOT_DIR)/dist/uPlot.iife.min.js
+	@mkdir -p $(@D)
+	@{ echo '/*'; cat $(UPLOT_DIR)/LICENSE; echo; echo '*/'; cat $<; echo; echo 'export default uPlot;'; } > $@
+
+WWW := $(wildcard $(addprefix www/,*.html *.css *.js *.mjs *.svg *.png *.webmanifest contract.schema.json)) \
+    build/www/uPlot.esm.js $(UPLOT_DIR)/dist/uPlot.min.css
+
+build/aidash_www.h: www/embed.sh build/www.files $(WWW)
+	@sh www/embed.sh $@ $(WWW)
+
+# ---- the compile --------------------------------------------------------------------
+
+# $(call note,FILE,TEXT): a file that holds the text, renewed (and with it what depends on it) only when the text changes.
+define note
+$(1): FORCE
+	@mkdir -p $$(@D)
+	@printf '%s\n' '$(subst ','\'',$(2))' | cmp -s - $$@ || printf '%s\n' '$(subst ','\'',$(2))' > $$@
+endef
+
+$(eval $(call note,build/www.files,$(WWW)))
+
+# One compile is the whole program. civetweb and jsmn are system headers to it, so that warnings are about our code.
+# $(call compile,CIVETWEB_DIR,FLAGS,SOURCES) and $(link)
+compile = $(CC) $(AD_CFLAGS) $(2) $(CPPFLAGS) $(CFLAGS) -Ibuild -isystem $(1)/include -isystem $(1)/src \
+    -isystem $(JSMN_DIR) -MMD -MP -MF $@.d -MT $@ -o $@ $(3)
+link = $(AD_LDFLAGS) $(LDFLAGS) $(AD_LIBS)
+
+# For tests that compile one thing or another.
+$(eval $(call note,build/compile,$(CC) $(AD_CFLAGS) $(CPPFLAGS) $(CFLAGS) -Ibuild -isystem $(CIVETWEB_DIR)/include \
+    -isystem $(CIVETWEB_DIR)/src -isystem $(JSMN_DIR)))
+
+# $(call needs,FILE,CIVETWEB_DIR,FLAGS): what each compile of aidash.c waits for, its flags among them.
+define needs
+$(call note,$(1).flags,$(CC) $(AD_CFLAGS) $(3) $(CPPFLAGS) $(CFLAGS) $(2) $(JSMN_DIR) $(link))
+$(1): $(1).flags aidash.c aidash.h build/aidash_www.h $(2)/src/civetweb.c $(JSMN_DIR)/jsmn.h $(TARGET_NEEDS)
+-include $(1).d
+endef
+
+# $(call program,FILE,CIVETWEB_DIR,NAME_OF_FLAGS)
+define program
+$(call needs,$(1),$(2),$($(3)))
+$(1):
+	@echo "  CC    $$@"
+	@$$(call compile,$(2),$$($(3)),aidash.c) $$(link)
+endef
+
+$(eval $(call program,$(OUT)/aidash,$(CIVETWEB_DIR)))
+$(eval $(call program,build/asan/aidash,$(CIVETWEB_DIR),AD_ASAN))
+$(eval $(call program,build/tsan/aidash,$(CIVETWEB_DIR),AD_TSAN))
+$(eval $(call program,build/poll/aidash,$(CIVETWEB_DIR),AD_POLL))
+$(eval $(call program,build/civetweb-1.15/aidash,build/deps/civetweb-1.15))
+$(eval $(call program,build/civetweb-1.16/aidash,build/deps/civetweb-1.16))
+
+$(OUT)/aidash.stripped: $(OUT)/aidash
+	@$(STRIP) -o $@ $<
+	@echo "  $<: $$(($$(wc -c < $@) / 1000)) kB stripped"
+
+all: $(OUT)/aidash.stripped ## build/aidash, and its stripped size (the default)
+	@:
+
+run: all ## build it and start it on port 8080 with the simulated engine; ARGS="--rate 20" adds options
+	@exec $(TARGET_RUN) $(OUT)/aidash $(ARGS)
+
+# ---- tests --------------------------------------------------------------------------
+
+# What a suite is and how it runs: tests/run.mjs. A new tests/unit_NAME.c, tests/fuzz_NAME.c, tests/e2e/NAME.test.mjs or
+# tests/browser/NAME.test.mjs is found by its name.
+UNIT := $(patsubst tests/unit_%.c,build/unit/%,$(wildcard tests/unit_*.c))
+FUZZ := $(patsubst tests/fuzz_%.c,build/fuzz/%,$(filter-out %/fuzz_replay.c,$(wildcard tests/fuzz_*.c)))
+REPLAY := $(patsubst build/fuzz/%,build/replay/%,$(FUZZ))
+AD_TEST := -DAIDASH_NO_MAIN -Wno-unused-function $(AD_WARN)
+
+$(foreach f,$(UNIT) $(REPLAY),$(eval $(call needs,$(f),$(CIVETWEB_DIR),$(AD_ASAN) $(AD_TEST))))
+$(UNIT): build/unit/%: tests/unit_%.c
+	@echo "  CC    $@"
+	@$(call compile,$(CIVETWEB_DIR),$(AD_ASAN) $(AD_TEST),$<) $(link)
+
+$(REPLAY): build/replay/%: tests/fuzz_%.c tests/fuzz_replay.c
+	@echo "  CC    $@"
+	@$(call compile,$(CIVETWEB_DIR),$(AD_ASAN) $(AD_TEST),$< tests/fuzz_replay.c) $(link)
+
+$(foreach f,$(FUZZ),$(eval $(call needs,$(f),$(CIVETWEB_DIR),$(AD_FUZZ))))
+$(FUZZ): build/fuzz/%: tests/fuzz_%.c | build/deps/.tools-fuzz
+	@echo "  CC    $@"
+	@$(call compile,$(CIVETWEB_DIR),$(AD_FUZZ),$<) $(link)
+$(FUZZ): private CC := clang
+
+# The object that an embedder links.
+$(eval $(call needs,build/lib/aidash.o,$(CIVETWEB_DIR),$(AD_WARN) -DAIDASH_NO_MAIN))
+build/lib/aidash.o:
+	@$(call compile,$(CIVETWEB_DIR),$(AD_WARN) -DAIDASH_NO_MAIN,-c aidash.c)
+
+build/alloc_count: tests/alloc_count.c build/lib/aidash.o
+	@$(CC) -std=c11 -O2 -g $(AD_WARN) $(CPPFLAGS) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(AD_LIBS)
+
+build/examples/%: examples/%.c aidash.h build/lib/aidash.o
+	@mkdir -p $(@D)
+	@$(CC) -O2 -g -I. $(CPPFLAGS) $(CFLAGS) -o $@ $< build/lib/aidash.o $(LDFLAGS) $(AD_LIBS)
+
+build/deps/.tools-test: toolchains/fetch.sh | $(HAVE_TOOLS)
+	@$(FETCH) need g++ nm node npm ca-certificates setarch
+	@touch $@
+
+build/deps/.tools-fuzz: toolchains/fetch.sh | $(HAVE_TOOLS)
+	@$(FETCH) need clang && $(FETCH) need libfuzzer
+	@touch $@
+
+tests/node_modules/.installed: tests/package-lock.json | build/deps/.tools-test
+	@cmp -s $< $@ || { $(FETCH) modules tests && cp $< $@; }
+	@touch $@
+
+HAVE_TEST := all tests/node_modules/.installed build/deps/.tools-test
+RUN_TESTS := MAKE="$(MAKE)" CC="$(CC)" TEST="$(TEST)" node tests/run.mjs
+
+test: $(HAVE_TEST) ## run every test; the last line is "N passed, N failed"
+	@$(RUN_TESTS) $(SUITE)
+
+lint: $(HAVE_TEST) ## warnings, exported symbols, allocators, the map, the header from C99 and C++98
+	@$(RUN_TESTS) lint
+
+asan: $(HAVE_TEST) ## unit tests, corpus and end-to-end tests under the address and undefined-behaviour sanitizers
+	@$(RUN_TESTS) unit corpus e2e-asan
+
+tsan: $(HAVE_TEST) ## end-to-end tests under the thread sanitizer
+	@$(RUN_TESTS) e2e-tsan
+
+fuzz: $(FUZZ) ## fuzz each input for FUZZ_SECONDS with clang's libFuzzer; finds go to build/fuzz/
+	@for f in $(FUZZ); do \
+	    name=$${f##*/}; log=build/fuzz/$$name.log; mkdir -p build/fuzz/new-$$name; \
+	    $$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+	        -artifact_prefix=build/fuzz/$$name- build/fuzz/new-$$name tests/corpus/$$name > $$log 2>&1 || \
+	        { tail -n 40 $$log; exit 1; }; \
+	    echo "  FUZZ  $$name: $$(sed -n 's/^stat::number_of_executed_units: *//p' $$log) inputs, none failed"; \
+	done
+
+bench: all build/lib/aidash.o tests/node_modules/.installed ## measure against a raw send() loop
+	@CC="$(CC)" AIDASH=$(OUT)/aidash AIDASH_LIB=build/lib/aidash.o node tests/bench/run.mjs
+
+# ---- looking and installing -------------------------------------------------------------
+
+size: all ## bytes by part: code, data, dashboard
+	@size $(OUT)/aidash
+	@echo; awk '/bytes, [0-9]+ here/ { printf "%8d  %s\n", $$5, substr($$2, 1, length($$2) - 1); sum += $$5 } \
+	    END { printf "%8d  the page, as stored in the program\n", sum }' build/aidash_www.h
+	@printf '%8d  %s, stripped\n' $$(wc -c < $(OUT)/aidash.stripped) $(OUT)/aidash
+
+map: ## the sections of aidash.c
+	@grep -n '^/\* ==== ' aidash.c
+
+install: all ## copy it to PREFIX (/usr/local), below DESTDIR
+	install -D -m 755 $(OUT)/aidash.stripped $(DESTDIR)$(PREFIX)/bin/aidash
+	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/aidash/LICENSE
+	install -D -m 644 THIRD-PARTY.md $(DESTDIR)$(PREFIX)/share/doc/aidash/THIRD-PARTY.md
+
+clean: ## remove what was built; what was fetched stays
+	@find build -mindepth 1 -maxdepth 1 ! -name deps -exec rm -rf {} + 2>/dev/null || true
+
+distclean: ## remove what was fetched, too
+	@rm -rf build tests/node_modules
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+FORCE:
+.PHONY: all run test lint asan tsan fuzz bench size map install clean distclean help FORCE

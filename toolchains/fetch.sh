@@ -1,0 +1,334 @@
+#!/bin/sh
+# fetch.sh - brings what the build needs and the machine lacks.
+#
+#   fetch.sh need COMMAND...              install Debian's or Ubuntu's package of each command that is missing
+#   fetch.sh sources DIR NAME[=VERSION].. civetweb and jsmn from the distribution's source packages, into DIR/NAME
+#   fetch.sh foreign DIR ARCH PACKAGE...  unpack another architecture's packages into DIR/ARCH, without installing them
+#   fetch.sh uplot DIR PACKAGE_DIR        uPlot from npm, into DIR/uplot, pinned by PACKAGE_DIR's lock file
+#   fetch.sh modules PACKAGE_DIR          the npm packages of PACKAGE_DIR, into its node_modules
+#
+# What is fetched is checked against the SHA-256 sums below, and appears under its final name only when it is whole.
+# Exit codes: 0 all there, 1 not to be had (one sentence on stderr says what and why), 2 wrong usage.
+# APT_ETC and OS_RELEASE name other places for /etc/apt and /etc/os-release (for the tests).
+set -u
+LC_ALL=C
+export LC_ALL
+
+# The distribution's source packages: "name version", the tarball's sum, the file that the build includes.
+known_sums='
+civetweb 1.15+dfsg ec372e9737bc820118bbb735f46a07d41f795814ca0f38bc6e67048e7a460f33
+civetweb 1.16+dfsg 41dbfd68cd3b914ce440a5813f21058813b61a972600cc04fb8233a0d2d04fe4
+jsmn 1.1.0 5f0913a10657fe7ec8d5794ccf00a01000e3e1f2f1e1f143c34a0f7b47edcb38
+'
+uplot_js_sum=19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f
+uplot_css_sum=df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04
+
+say() { printf 'aidash: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# A place for unfinished things, beside the finished ones, so that `mv` is a rename.
+scratch() {
+    mkdir -p "$1" || die "can't write to $1"
+    work=$(mktemp -d "$1/.unfinished.XXXXXX") || die "can't write to $1"
+    trap 'rm -rf "$work"' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+}
+
+# check_sum FILE EXPECTED WHAT OVERRIDE
+check_sum() {
+    got=$(sha256sum <"$1") && got=${got%% *}
+    [ "$got" = "$2" ] || die "the checksum of $3 differs: expected SHA-256 $2, got $got." \
+        "It was thrown away. Try again later or from another mirror; to use a copy that you trust: make $4=DIR"
+}
+
+# ---- programs ---------------------------------------------------------------
+
+has() {
+    case $1 in
+    ca-certificates) [ -s /etc/ssl/certs/ca-certificates.crt ] ;;
+    font-dejavu) [ -f /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] ;;
+    libc-headers) echo '#include <stdio.h>' | "${CC:-cc}" -E -x c - >/dev/null 2>&1 ;;
+    libfuzzer) echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' |
+        clang -fsanitize=fuzzer -x c -o /dev/null - >/dev/null 2>&1 ;;
+    *) have "$1" ;;
+    esac
+}
+
+package_of() {
+    case $1 in
+    cc) echo gcc ;;
+    libc-headers) echo libc6-dev ;;
+    libfuzzer) echo "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev" ;;
+    nm | strip | objdump) echo binutils ;;
+    xz) echo xz-utils ;;
+    node) echo nodejs ;;
+    convert) echo imagemagick ;;
+    tesseract | text2image) echo tesseract-ocr ;;
+    font-dejavu) echo fonts-dejavu-core ;;
+    ip) echo iproute2 ;;
+    ps) echo procps ;;
+    setarch) echo util-linux ;;
+    sha256sum | od) echo coreutils ;;
+    *-linux-gnu*-gcc) echo "gcc-${1%-gcc}" ;;
+    *-linux-gnu*-strip) echo "binutils-${1%-strip}" ;;
+    qemu-*-static) echo qemu-user-static ;;
+    *) echo "$1" ;;
+    esac
+}
+
+need() {
+    missing='' packages=''
+    for c; do
+        has "$c" && continue
+        missing="$missing $c" packages="$packages $(package_of "$c")"
+    done
+    [ -n "$missing" ] || return 0
+    if ! have apt-get; then
+        die "these are missing and there is no apt-get to install them:$missing. Install them (the build wants a C" \
+            "compiler with its headers, gzip, node and npm); with no node: make UPLOT=DIR names a copy of uPlot's package"
+    fi
+    sudo=''
+    if [ "$(id -u)" != 0 ]; then
+        have sudo || die "missing:$missing. As root: apt-get install$packages"
+        sudo=sudo
+    fi
+    say "installing what is missing (apt-get install):$packages"
+    log=$(mktemp) || die "can't write a temporary file"
+    trap 'rm -f "$log"' EXIT
+    if ! apt_install && ! { $sudo apt-get update </dev/null >>"$log" 2>&1; apt_install; }; then
+        grep -E '^(E|Err|Error):' "$log" | tail -n 4 >&2
+        die "can't install$packages: is the network there and the package mirror in ${APT_ETC:-/etc/apt} right?" \
+            "To see all: ${sudo:+sudo }apt-get update && ${sudo:+sudo }apt-get install$packages"
+    fi
+    for c in $missing; do
+        has "$c" || die "installed$packages, but $c is still missing"
+    done
+}
+
+# shellcheck disable=SC2086 # words are meant to be split
+apt_install() {
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get -y -q --no-install-recommends \
+        -o DPkg::Lock::Timeout=300 install $packages </dev/null >>"$log" 2>&1
+}
+
+# ---- source packages ----------------------------------------------------------
+
+# The machine's own package sources, as a list of one suite, deb-src or deb: deb822 files and one-line lists, those entries whose
+# suite is the release itself. source_list RELEASE_SUITES SUITE COMPONENT TYPE
+source_list() {
+    etc=${APT_ETC:-/etc/apt}
+    cat "$etc/sources.list" "$etc"/sources.list.d/*.list 2>/dev/null | awk -v suites=" $1 " -v suite="$2" -v comp="$3" -v type="$4" '
+        $1 != "deb" && $1 != "deb-src" { next }
+        {
+            signed = trusted = ""
+            line = $0
+            if (match(line, /\[[^]]*\]/)) {
+                n = split(substr(line, RSTART + 1, RLENGTH - 2), opt, " ")
+                for (i = 1; i <= n; i++) {
+                    if (opt[i] ~ /^signed-by=/) signed = substr(opt[i], 11)
+                    if (opt[i] ~ /^trusted=/) trusted = substr(opt[i], 9)
+                }
+                line = substr(line, 1, RSTART - 1) substr(line, RSTART + RLENGTH)
+            }
+            sub(/#.*/, "", line)
+            n = split(line, word, " ")
+            if (word[2] ~ /^cdrom:/ || !index(suites, " " word[3] " ")) next
+            for (i = 4; i <= n; i++) {
+                if (word[i] != comp || seen[word[2]]++) continue
+                print "Types: " type "\nURIs: " word[2] "\nSuites: " suite "\nComponents: " comp
+                if (signed != "") print "Signed-By: " signed
+                if (trusted != "") print "Trusted: " trusted
+                print ""
+            }
+        }'
+    for f in "$etc"/sources.list.d/*.sources; do
+        [ -f "$f" ] || continue
+        cat "$f"
+        echo
+    done | awk -v suites=" $1 " -v suite="$2" -v comp="$3" -v type="$4" '
+        function flush(    n, i, word, good) {
+            n = split(field["suites"], word, " ")
+            for (i = 1; i <= n; i++) if (index(suites, " " word[i] " ")) good = 1
+            if (good && index(" " field["components"] " ", " " comp " ") && field["uris"] != "" &&
+                tolower(field["enabled"]) !~ /no/) {
+                print "Types: " type "\nURIs:" field["uris"] "\nSuites: " suite "\nComponents: " comp
+                if ("signed-by" in field) print "Signed-By:" field["signed-by"]
+                if ("trusted" in field) print "Trusted:" field["trusted"]
+                print ""
+            }
+            split("", field)
+        }
+        /^#/ { next }
+        /^[ \t]*$/ { flush(); next }
+        /^[ \t]/ { field[name] = field[name] (name == "signed-by" ? "\n" : "") $0; next }
+        { i = index($0, ":"); name = tolower(substr($0, 1, i - 1)); field[name] = substr($0, i + 1) }
+        END { flush() }'
+}
+
+# What the machine runs: $component holds civetweb and jsmn, $codename is its release, $suites its possible names.
+read_release() {
+    ID='' ID_LIKE='' VERSION_CODENAME='' UBUNTU_CODENAME='' PRETTY_NAME='this system'
+    # shellcheck disable=SC1090
+    . "${OS_RELEASE:-/etc/os-release}" 2>/dev/null
+    case " $ID $ID_LIKE " in
+    *ubuntu*) component=universe codename=${UBUNTU_CODENAME:-$VERSION_CODENAME} suites=$codename ;;
+    *) component=main codename=$VERSION_CODENAME suites="$codename stable oldstable testing unstable sid" ;;
+    esac
+}
+
+# The suite that carries a civetweb version.
+suite_of() {
+    case $component/$1 in
+    main/1.15) echo bookworm ;;
+    main/1.16) echo trixie ;;
+    universe/1.15) echo jammy ;;
+    universe/1.16) echo noble ;;
+    *) die "civetweb $1 is not known here: CIVETWEB_VERSION is 1.15 or 1.16, CIVETWEB=DIR takes any source tree" ;;
+    esac
+}
+
+# fetch_source DIR PACKAGE SUITE OVERRIDE: leaves DIR/PACKAGE-VERSION, prints VERSION.
+fetch_source() {
+    apt=$work/apt-$3
+    log=$work/apt-$3.log
+    if [ ! -d "$apt" ]; then # the index of a suite is read once
+        mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
+        source_list "$suites" "$3" "$component" deb-src >"$apt/list.sources"
+        [ -s "$apt/list.sources" ] || die "found no package source for $PRETTY_NAME ($codename, $component) in" \
+            "${APT_ETC:-/etc/apt}, so the source of $2 can't be fetched: make $4=DIR names a copy"
+        say "reading the source index of $(sed -n 's/^URIs: *//p' "$apt/list.sources" | head -n 1) $3"
+        private_apt update >"$log" 2>&1
+        [ -n "$(find "$apt/lists" -name '*_Sources*')" ] || unreachable "$2" "$4"
+    fi
+    mkdir -p "$work/$2"
+    # Only the original tarball is of use, so whether it is there and what it contains decides, not apt's exit code.
+    (cd "$work/$2" && private_apt source --download-only "$2" >>"$log" 2>&1)
+    tarball=$(find "$work/$2" -name "$2_*.orig.tar.*" ! -name '*.asc' | head -n 1)
+    [ -n "$tarball" ] || unreachable "$2" "$4"
+    version=${tarball##*/"$2"_}
+    version=${version%.orig.tar.*}
+    sum=$(echo "$known_sums" | awk -v p="$2" -v v="$version" '$1 == p && $2 == v { print $3 }')
+    [ -n "$sum" ] || die "$PRETTY_NAME has $2 $version, which aidash was not tested with:" \
+        "make $4=DIR names a source tree to use$([ "$2" != civetweb ] || echo ', make CIVETWEB_VERSION=1.16 the last tested')"
+    check_sum "$tarball" "$sum" "$2 $version ($(basename "$tarball"))" "$4"
+    mkdir "$work/$2/tree"
+    tar -xf "$tarball" -C "$work/$2/tree" --strip-components=1 || die "can't unpack $(basename "$tarball")"
+    version=${version%+dfsg}
+    rm -rf "$1/$2-$version"
+    mv "$work/$2/tree" "$1/$2-$version" || die "can't write to $1"
+    say "fetched $2 $version (SHA-256 checked)"
+}
+
+# foreign DIR ARCH PACKAGE...
+foreign() {
+    dir=$1 arch=$2
+    shift 2
+    have apt-get || die "the $arch packages $* come from Debian's or Ubuntu's archive, and this machine has no apt-get"
+    scratch "$dir"
+    work=$(cd "$work" && pwd)
+    read_release
+    apt=$work/apt log=$work/apt.log
+    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$work/tree"
+    source_list "$suites" "$codename" "$component" deb >"$apt/list.sources"
+    say "fetching for $arch: $*"
+    private_apt -o APT::Architecture="$arch" -o APT::Architectures="$arch" update >"$log" 2>&1
+    (cd "$work" && private_apt -o APT::Architecture="$arch" -o APT::Architectures="$arch" download "$@" >>"$log" 2>&1) ||
+        die "can't get the $arch packages $* from the package mirror: $(grep -E '^(E|Error):' "$log" | head -n 1)"
+    for deb in "$work"/*.deb; do
+        dpkg-deb -x "$deb" "$work/tree" || die "can't unpack $(basename "$deb")"
+    done
+    rm -rf "${dir:?}/$arch"
+    mv "$work/tree" "$dir/$arch" || die "can't write to $dir"
+}
+
+unreachable() {
+    grep -E '^ *(E|Err|Error|W|Warning|Ign):' "$log" | grep -iE 'fetch|resolve|connect|could not|404|unable' | tail -n 2 >&2
+    die "can't get the source of $1 from the package mirror. Is the network there, and is a proxy needed?" \
+        "Run make again when it is reached, or make $2=DIR names a source tree"
+}
+
+private_apt() {
+    apt-get -q -o Dir::Etc::sourcelist="$apt/list.sources" -o Dir::Etc::sourceparts=- \
+        -o Dir::State::Lists="$apt/lists" -o Dir::Cache="$apt/cache" -o APT::Sandbox::User= \
+        -o Acquire::GzipIndexes=true -o Acquire::Languages=none -o Acquire::http::Timeout=30 -o Acquire::Retries=2 \
+        "$@" </dev/null
+}
+
+sources() {
+    dir=$1
+    shift
+    have apt-get || die "civetweb and jsmn come from Debian's or Ubuntu's source packages, and this machine has no apt-get:" \
+        "make CIVETWEB=DIR JSMN=DIR names the source trees (civetweb's releases 1.15 and 1.16, jsmn 1.1.0)"
+    scratch "$dir"
+    work=$(cd "$work" && pwd)
+    read_release
+    for name; do
+        package=${name%=*} wanted=''
+        [ "$package" = "$name" ] || wanted=${name#*=}
+        case $package in
+        civetweb) override=CIVETWEB ;;
+        jsmn) override=JSMN ;;
+        *) usage ;;
+        esac
+        suite=$codename
+        if [ -n "$wanted" ]; then
+            suite=$(suite_of "$wanted") || exit 1
+        fi
+        fetch_source "$dir" "$package" "$suite" "$override"
+        if [ -z "$wanted" ]; then
+            ln -sfn "$package-$version" "$dir/$package"
+        elif [ "$wanted" != "$version" ]; then
+            die "asked for $package $wanted, but suite $suite has $version"
+        fi
+    done
+}
+
+# ---- npm ------------------------------------------------------------------------
+
+# npm_ci WHAT HINT: in the current directory
+npm_ci() {
+    say "fetching $1 (npm ci)"
+    if ! npm ci --ignore-scripts --no-audit --no-fund --loglevel=error </dev/null >npm.log 2>&1; then
+        grep -E 'npm (ERR!|error) (code|errno|.*request to|.*integrity)' npm.log | head -n 3 >&2
+        rm -f npm.log
+        die "npm can't get $1 as the lock file pins it. Is the registry reached, and is a proxy needed?" \
+            "Run make again when it is reached$2"
+    fi
+    rm -f npm.log
+}
+
+uplot() {
+    scratch "$1"
+    cp "$2/package.json" "$2/package-lock.json" "$work/" || die "no package files in $2"
+    (cd "$work" && npm_ci uPlot ', or make UPLOT=DIR names a copy of its package') || exit 1
+    dist=$work/node_modules/uplot/dist
+    check_sum "$dist/uPlot.iife.min.js" $uplot_js_sum "uPlot's uPlot.iife.min.js" UPLOT
+    check_sum "$dist/uPlot.min.css" $uplot_css_sum "uPlot's uPlot.min.css" UPLOT
+    rm -rf "$1/uplot"
+    mv "$work/node_modules/uplot" "$1/uplot" || die "can't write to $1"
+    say "fetched uPlot (SHA-256 checked)"
+}
+
+modules() {
+    cd "$1" || die "no directory $1"
+    (npm_ci "the packages of $1" '')
+}
+
+usage() {
+    sed -n '2,/^set -u/{/^#/s/^# \{0,1\}//p}' "$0" >&2
+    exit 2
+}
+
+[ $# -ge 2 ] || usage
+command=$1
+shift
+case $command in
+need) need "$@" ;;
+sources) [ $# -ge 2 ] || usage; sources "$@" ;;
+foreign) [ $# -ge 3 ] || usage; foreign "$@" ;;
+uplot) [ $# -eq 2 ] || usage; uplot "$@" ;;
+modules) modules "$@" ;;
+*) usage ;;
+esac

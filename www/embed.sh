@@ -1,0 +1,63 @@
+#!/bin/sh
+# embed.sh OUT FILE... - turns page files into a C header: one gzipped byte array a file, and the table of them.
+#
+# index.html is served as /, contract.schema.json as /contract.json (stored plain, so that any tool can read it), every
+# other file as /NAME. The same files give the same header. The struct is declared where the header is included:
+#     struct ad_asset { const char *path, *type, *etag; const unsigned char *data; size_t len; int gzip; };
+set -eu
+LC_ALL=C
+export LC_ALL
+
+out=$1
+shift
+tmp=$(mktemp -d "$out.XXXXXX")
+trap 'rm -rf "$tmp"' EXIT
+
+for file; do
+    name=${file##*/}
+    gzip=1
+    case $name in
+    index.html) path=/ ;;
+    contract.schema.json) path=/contract.json gzip=0 ;;
+    *) path=/$name ;;
+    esac
+    case $name in
+    contract.schema.json) type='application/schema+json' ;;
+    *.html) type='text/html; charset=utf-8' ;;
+    *.js | *.mjs) type='text/javascript; charset=utf-8' ;;
+    *.css) type='text/css; charset=utf-8' ;;
+    *.svg) type='image/svg+xml' ;;
+    *.json) type='application/json' ;;
+    *.png) type='image/png' ;;
+    *.webmanifest) type='application/manifest+json' ;;
+    *) echo "embed.sh: $file: no content type is known for this kind of file" >&2; exit 1 ;;
+    esac
+    printf '%s\t%s\t%s\t%s\n' "$path" "$gzip" "$type" "$file"
+done >"$tmp/files"
+sort "$tmp/files" >"$tmp/list"
+
+twice=$(cut -f1 "$tmp/list" | uniq -d)
+[ -z "$twice" ] || { echo "embed.sh: two files for $twice" >&2; exit 1; }
+
+n=0
+tab=$(printf '\t')
+while IFS=$tab read -r path gzip type file; do
+    if [ "$gzip" = 1 ]; then gzip -9nc "$file"; else cat "$file"; fi >"$tmp/body"
+    etag=$(sha256sum <"$tmp/body" | cut -c1-16)
+    echo "/* $path: $(($(wc -c <"$file"))) bytes, $(($(wc -c <"$tmp/body"))) here */"
+    echo "static const unsigned char ad_asset_$n[] = {"
+    od -An -v -tx1 "$tmp/body" | sed 's/ *\([0-9a-f][0-9a-f]\)/0x\1,/g'
+    echo '};'
+    printf '    {"%s", "%s", "\\"%s\\"", ad_asset_%d, sizeof ad_asset_%d, %d},\n' \
+        "$path" "$type" "$etag" $n $n "$gzip" >>"$tmp/table"
+    n=$((n + 1))
+done <"$tmp/list" >"$tmp/arrays"
+
+{
+    echo '/* The page files, made by www/embed.sh. */'
+    cat "$tmp/arrays"
+    echo 'static const struct ad_asset ad_assets[] = {'
+    cat "$tmp/table"
+    echo '};'
+} >"$tmp/header"
+mv "$tmp/header" "$out"
