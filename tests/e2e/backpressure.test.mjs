@@ -1,0 +1,300 @@
+/* Viewers that do not read, that come by the thousand, or never say a word. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+    Raw, RawViewer, SANITIZED, SLOW, assertRefused, connect, handshakeText, isStatus, isTick,
+    numbered, openFiles, poll, post, request, residentKb, serve, start, status, statusWhen, text,
+} from './aidash.mjs';
+
+const seqsOf = (viewer) => numbered(viewer.events).map(({ seq }) => seq);
+
+/* Every number from the hello on, once. */
+function assertWhole(viewer, what) {
+    const first = viewer.events[0].next_seq;
+    const seqs = seqsOf(viewer);
+    assert.deepEqual(seqs, seqs.map((_, i) => first + i), what);
+}
+
+/* Stop the ticks, so that all that will ever come has a last number. */
+async function pause(server) {
+    await post(server, '/command', '{"action":"pause"}');
+    return (await status(server)).next_seq;
+}
+
+/* More events than the kernel's buffers of one connection can hold. */
+const MANY = 20000;
+const flood = (server) => post(server, '/ingest', '{"tokens":1,"latency_ms":1}\n'.repeat(MANY));
+
+/* What a raw viewer got and what it was told that it lost are all there was. */
+function assertExact(events, end) {
+    const seqs = numbered(events).map(({ seq }) => seq);
+    const told = events.filter((e) => e.dropped !== undefined);
+    assert.ok(told.length > 0, 'it was told that it lost events');
+    assert.ok(told.every((e, i) => i === 0 || e.dropped > told[i - 1].dropped));
+    assert.equal(new Set(seqs).size, seqs.length, 'nothing comes twice');
+    assert.equal(seqs.length + told.at(-1).dropped, end - events[0].next_seq, 'received and dropped are all');
+    return told.at(-1).dropped;
+}
+
+test('a viewer that never reads costs the others and the memory nothing', async (t) => {
+    const server = await serve(t, ['--rate', '2000', '--backlog', '100']);
+    const good = await Promise.all(['a', 'b'].map((id) => connect(server, `/ws/${id}`)));
+    const deaf = await RawViewer.open(server, { reading: false });
+    await statusWhen(server, (now) => now.counters.ticks > 5000); /* touches all that is kept */
+    const kb = residentKb(server);
+    const now = await statusWhen(server, (each) => each.counters.ticks > 12000);
+    assert.ok(SANITIZED || residentKb(server) - kb <= 64, `${kb} kB grew to ${residentKb(server)} kB`);
+    assert.equal(now.clients.websocket, 3);
+    const end = await pause(server);
+    for (const viewer of good) {
+        await viewer.next((e) => isStatus(e) && e.paused);
+        assertWhole(viewer, 'a reading viewer lost nothing');
+    }
+    deaf.socket.resume();
+    await deaf.nextEvent((e) => isStatus(e) && e.paused);
+    const dropped = assertExact(deaf.events, end);
+    assert.equal((await status(server)).counters.dropped, dropped);
+    const kept = seqsOf(deaf).filter((seq) => seq >= deaf.events.findLast((e) => e.dropped !== undefined).next_seq);
+    assert.ok(kept.length >= 100, 'it has at least its backlog');
+});
+
+test('a viewer that reads by fits and starts gets whole frames and exact losses', async (t) => {
+    const server = await serve(t, ['--source', 'none', '--backlog', '50']);
+    const slow = await RawViewer.open(server, { reading: false });
+    for (let fit = 1; fit <= 3; fit++) {
+        await flood(server);
+        slow.socket.resume();
+        await slow.nextEvent((e) => e.dropped !== undefined);
+        slow.socket.pause();
+    }
+    const end = await pause(server);
+    slow.socket.resume();
+    await slow.nextEvent((e) => isStatus(e) && e.paused);
+    assertExact(slow.events, end);
+});
+
+test('an event stream that is not read loses the oldest and is told so exactly', async (t) => {
+    const server = await serve(t, ['--source', 'none', '--backlog', '100']);
+    const deaf = await Raw.connect(server);
+    deaf.write('GET /events HTTP/1.1\r\nHost: x\r\n\r\n');
+    await deaf.until((bytes) => bytes.includes('event: hello'));
+    deaf.socket.pause();
+    await flood(server);
+    const end = await pause(server);
+    deaf.socket.resume();
+    await deaf.until((bytes) => bytes.includes(`\n\nid: ${end - 1}\n`), 'newest event');
+    const blocks = deaf.bytes.subarray(deaf.bytes.indexOf('\r\n\r\n') + 4).toString().split('\n\n')
+        .filter((block) => block.includes('data: '));
+    const events = blocks.map((block) => JSON.parse(block.slice(block.indexOf('data: ') + 6)));
+    assertExact(events, end);
+    const ids = blocks.map((block) => block.match(/^id: (\d+)$/m)?.[1]).filter(Boolean).map(Number);
+    assert.deepEqual(ids, numbered(events).map(({ seq }) => seq), 'ids agree with the numbers that viewers count');
+});
+
+test('answers to commands come through while ticks are being dropped', async (t) => {
+    const server = await serve(t, ['--source', 'none', '--backlog', '50']);
+    const slow = await RawViewer.open(server, { reading: false });
+    await flood(server);
+    slow.write(Buffer.concat(Array.from({ length: 20 }, (_, id) => text({ action: 'resume', id }))));
+    await statusWhen(server, (now) => now.counters.commands > 0);
+    await flood(server);
+    slow.socket.resume();
+    for (let id = 0; id < 20; id++) {
+        assert.equal((await slow.nextEvent((e) => e.event === 'ack')).id, id);
+    }
+    const end = await pause(server);
+    await slow.nextEvent((e) => isStatus(e) && e.paused);
+    assertExact(slow.events, end);
+});
+
+/* ---- batches ------------------------------------------------------------------------------ */
+
+test('above 100 events a second ?batch=1 gets batches of at most 4 KiB, each tick once', async (t) => {
+    const server = await serve(t, ['--rate', '1000']);
+    const single = await connect(server, '/ws/single');
+    const batch = await connect(server, '/ws/batch?batch=1');
+    await batch.next((e) => e.event === 'batch');
+    for (let i = 0; i < 800; i++) {
+        await single.tick();
+    }
+    const end = await pause(server);
+    await single.next((e) => isStatus(e) && e.paused);
+    await batch.next((e) => isStatus(e) && e.paused);
+    assertWhole(batch);
+    const events = new Map(numbered(single.events).map(({ seq, event }) => [seq, event]));
+    const batched = numbered(batch.events);
+    assert.equal(batched.at(-1).seq, end - 1);
+    for (const { seq, event } of batched.filter((each) => events.has(each.seq))) {
+        assert.deepEqual(event, events.get(seq));
+    }
+    const frames = batch.events.filter((e) => e.event === 'batch');
+    const ticks = frames.reduce((sum, e) => sum + e.ticks.length, 0);
+    assert.ok(ticks > 700 && ticks / frames.length >= 5, `${ticks} ticks in ${frames.length} batches`);
+    assert.ok(Math.max(...batch.texts.map((text) => Buffer.byteLength(text))) <= 4096);
+});
+
+test('below 100 events a second ?batch=1 gets single frames', async (t) => {
+    const server = await serve(t, ['--rate', '50']);
+    const batch = await connect(server, '/ws/batch?batch=1');
+    for (let i = 0; i < 30; i++) {
+        await batch.tick();
+    }
+    assert.ok(!batch.events.some((e) => e.event === 'batch'));
+    assertWhole(batch);
+});
+
+test('batches keep their order with status events and acks between them', async (t) => {
+    const server = await serve(t, ['--rate', '2000', '--backlog', '1000']);
+    const batch = await connect(server, '/ws/batch?batch=1');
+    await batch.next((e) => e.event === 'batch');
+    for (let i = 0; i < 20; i++) {
+        const model = ['mistral', 'llama3'][i % 2];
+        await batch.command({ action: 'switch_model', model });
+        await batch.next((e) => e.event === 'batch' && e.ticks[0].model === model);
+    }
+    await batch.command({ action: 'pause' });
+    await batch.command({ action: 'resume' });
+    await batch.next((e) => e.event === 'batch');
+    assertWhole(batch);
+    let model = 'llama3';
+    for (const { event } of numbered(batch.events)) {
+        if (isStatus(event)) {
+            model = event.model;
+        } else {
+            assert.equal(event.model, model, 'a tick shows the model of the status before it');
+        }
+    }
+});
+
+test('batch viewers that join in mid-batch or fall behind stay exact', async (t) => {
+    const server = await serve(t, ['--rate', '2000', '--backlog', '200']);
+    const joined = [];
+    for (let i = 0; i < 10; i++) {
+        joined.push(await connect(server, `/ws/b${i}?batch=1`));
+        await joined[0].next((e) => e.event === 'batch');
+    }
+    const end = await pause(server);
+    for (const viewer of joined) {
+        await viewer.next((e) => isStatus(e) && e.paused);
+        assertWhole(viewer);
+        assert.equal(seqsOf(viewer).at(-1), end - 1);
+    }
+    const flooded = await serve(t, ['--source', 'none', '--backlog', '200']);
+    const deaf = await RawViewer.open(flooded, { where: '/ws/deaf?batch=1', reading: false });
+    await flood(flooded);
+    await flood(flooded);
+    const last = await pause(flooded);
+    deaf.socket.resume();
+    await deaf.nextEvent((e) => isStatus(e) && e.paused);
+    assertExact(deaf.events, last);
+    assert.ok(deaf.events.some((e) => e.event === 'batch'));
+});
+
+/* ---- many connections ------------------------------------------------------------------------ */
+
+test('a full table refuses with 503 and Retry-After, and a freed slot is used again', async () => {
+    const server = await start(['--rate', '5']);
+    const { max } = (await status(server)).clients;
+    const viewers = [];
+    while (viewers.length < max) {
+        const some = Math.min(64, max - viewers.length);
+        viewers.push(...await Promise.all(Array.from({ length: some }, () => RawViewer.open(server))));
+    }
+    const headers = { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13',
+        'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==' };
+    const refused = await request(server, '/ws/late', { headers });
+    assertRefused(refused, 503);
+    assert.match(refused.headers['retry-after'], /^\d+$/);
+    assertRefused(await request(server, '/events'), 503);
+    const full = await status(server);
+    assert.equal(full.clients.websocket, max);
+    assert.ok(full.counters.refused >= 2);
+    await Promise.all(viewers.map((viewer) => viewer.nextEvent(isTick)));
+    viewers.pop().reset();
+    await statusWhen(server, (now) => now.clients.websocket === max - 1);
+    const late = await connect(server, '/ws/late');
+    await late.tick();
+    viewers.forEach((viewer) => viewer.reset());
+    await statusWhen(server, (now) => now.clients.websocket === 1);
+    await server.stop();
+});
+
+test('a thousand silent connections do not delay a good client', async (t) => {
+    const server = await serve(t, ['--rate', '50']);
+    const silent = [];
+    for (let i = 0; i < 10; i++) {
+        silent.push(...await Promise.all(Array.from({ length: 100 }, () => Raw.connect(server))));
+    }
+    for (const where of ['/healthz', '/status', '/']) {
+        const asked = performance.now();
+        assert.equal((await request(server, where)).status, 200);
+        assert.ok(performance.now() - asked < 500 * SLOW, `${where} took ${performance.now() - asked} ms`);
+    }
+    const viewer = await connect(server);
+    await viewer.tick();
+    assert.ok((await status(server)).clients.pending >= 100);
+    silent.forEach((raw) => raw.reset());
+    await statusWhen(server, (now) => now.clients.pending <= 2);
+});
+
+test('heads that come byte by byte neither starve others nor fail', async (t) => {
+    const server = await serve(t, ['--rate', '50']);
+    const slow = await Promise.all(Array.from({ length: 60 }, () => Raw.connect(server)));
+    const head = Buffer.from('GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: abc\r\n\r\n');
+    for (const [at, byte] of head.entries()) {
+        await Promise.all(slow.map((raw) => raw.write(Buffer.of(byte))));
+        if (at % 10 === 0) {
+            assert.equal((await request(server, '/healthz')).status, 200);
+        }
+    }
+    for (const raw of slow) {
+        assert.match(await raw.rest(), /^HTTP\/1\.1 200 [^]*\{"status":"ok"\}/);
+    }
+});
+
+test('coming and going leaves no descriptor and no memory behind', async (t) => {
+    const server = await serve(t, ['--rate', '200']);
+    const round = async () => {
+        await Promise.all(Array.from({ length: 10 }, async (_, i) => {
+            const viewer = await RawViewer.open(server, { where: i % 2 ? '/ws/x' : '/ws/x?batch=1' });
+            await viewer.nextEvent((e) => isTick(e) || e.event === 'batch');
+            if (i % 3) {
+                viewer.reset();
+            } else {
+                viewer.socket.end();
+            }
+            const sse = await Raw.connect(server);
+            sse.write('GET /events HTTP/1.1\r\nHost: x\r\n\r\n');
+            await sse.until((bytes) => bytes.includes('inference_tick'));
+            sse.reset();
+            const half = await Raw.connect(server);
+            half.write(handshakeText(server).slice(0, 10 * i));
+            half.reset();
+            assert.equal((await request(server, '/status')).status, 200);
+        }));
+        await statusWhen(server, (now) => now.clients.websocket + now.clients.batch + now.clients.sse + now.clients.pending === 0);
+    };
+    await round();
+    const [files, kb] = [openFiles(server), residentKb(server)];
+    for (let i = 0; i < 15; i++) {
+        await round();
+    }
+    await poll(() => openFiles(server) <= files, `at most ${files} open files`);
+    assert.ok(SANITIZED || residentKb(server) - kb <= 128, `${kb} kB grew to ${residentKb(server)} kB`);
+    const { memory } = await status(server);
+    assert.ok(memory.arena_high_water_bytes < memory.arena_bytes);
+});
+
+test('a request that stops in its body is given up without a stuck worker', async (t) => {
+    const server = await serve(t, ['--rate', '50']);
+    const stuck = [];
+    for (let i = 0; i < 16; i++) {
+        const raw = await Raw.connect(server);
+        raw.write('POST /command HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{');
+        stuck.push(raw);
+    }
+    const asked = performance.now();
+    assert.equal((await request(server, '/healthz')).status, 200);
+    assert.ok(performance.now() - asked < 3000 * SLOW, `answered after ${performance.now() - asked} ms`);
+    stuck.forEach((raw) => raw.reset());
+});

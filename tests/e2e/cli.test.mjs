@@ -1,0 +1,288 @@
+/* The command line, the environment, the config file, and leaving. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { test } from 'node:test';
+import {
+    OP, Raw, RawViewer, SLOW, connect, request, run, serve, start, status, udpPort, within,
+} from './aidash.mjs';
+
+const OPTIONS = ['listen', 'source', 'stdin', 'rate', 'seed', 'models', 'udp', 'backlog',
+    'allow-origin', 'log-level', 'config', 'sizes', 'version', 'help'];
+
+const file = (t, name, text) => {
+    const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-'));
+    t.after(() => rmSync(dir, { recursive: true }));
+    writeFileSync(path.join(dir, name), text);
+    return path.join(dir, name);
+};
+
+test('--help lists every option and leaves with 0', async () => {
+    const { code, stdout } = await run(['--help']);
+    assert.equal(code, 0);
+    for (const option of OPTIONS) {
+        assert.match(stdout, new RegExp(`--${option}\\b`));
+    }
+});
+
+test('--version prints name and version', async () => {
+    assert.deepEqual(await run(['--version']), { code: 0, stdout: 'aidash 0.1.0\n', stderr: '' });
+});
+
+test('--sizes prints parts that add up to the total', async () => {
+    const { code, stdout } = await run(['--sizes']);
+    assert.equal(code, 0);
+    const numbers = (line) => line.replace(/(\d),(?=\d{3})/g, '$1').match(/\b\d+\b/g)?.map(Number);
+    const lines = stdout.split('\n').map((line) => ({ name: line, bytes: numbers(line)?.at(-1) }))
+        .filter(({ bytes }) => bytes !== undefined);
+    const total = lines.filter(({ name }) => /total/i.test(name));
+    assert.equal(total.length, 1, stdout);
+    const parts = lines.filter((line) => line !== total[0]);
+    assert.ok(parts.length >= 5, stdout);
+    assert.equal(parts.reduce((sum, part) => sum + part.bytes, 0), total[0].bytes, stdout);
+});
+
+test('/status shows the memory map that --sizes prints', async (t) => {
+    const server = await serve(t, ['--source', 'none']);
+    const { memory } = await status(server);
+    assert.equal(memory.parts.reduce((sum, part) => sum + part.bytes, 0), memory.static_bytes);
+    assert.ok(memory.arena_used_bytes <= memory.arena_high_water_bytes);
+    assert.ok(memory.arena_high_water_bytes <= memory.arena_bytes);
+    const { stdout } = await run(['--sizes']);
+    for (const part of memory.parts) {
+        assert.ok(stdout.includes(part.name), part.name);
+        assert.match(stdout.replaceAll(',', ''), new RegExp(`\\b${part.bytes}\\b`));
+    }
+});
+
+test('a wrong option names itself, the reason and the nearest valid one', async (t) => {
+    /* arguments, then what the message must contain */
+    const wrong = [
+        [['--lisen', '8080'], '--lisen', '--listen'],
+        [['--rat', '5'], '--rat', '--rate'],
+        [['--back-log', '5'], '--back-log', '--backlog'],
+        [['--verison'], '--verison', '--version'],
+        [['--source', 'simm'], '--source', 'simm', 'sim'],
+        [['--log-level', 'wran'], '--log-level', 'wran', 'warn'],
+        [['--rate'], '--rate'],
+        [['--rate', ''], '--rate'],
+        [['--rate', '0'], '--rate', '10000'],
+        [['--rate', '-1'], '--rate', '-1'],
+        [['--rate', '10000.1'], '--rate', '10000'],
+        [['--rate', 'fast'], '--rate', 'fast'],
+        [['--rate', '5hz'], '--rate', '5hz'],
+        [['--rate', 'nan'], '--rate', 'nan'],
+        [['--rate', 'inf'], '--rate', 'inf'],
+        [['--rate', '1e999'], '--rate', '1e999'],
+        [['--seed', 'x'], '--seed', 'x'],
+        [['--seed', '-1'], '--seed', '-1'],
+        [['--seed', '18446744073709551616'], '--seed'],
+        [['--backlog', '0'], '--backlog', '0'],
+        [['--backlog', '99999999'], '--backlog', '99999999'],
+        [['--backlog', '1.5'], '--backlog', '1.5'],
+        [['--models', ''], '--models'],
+        [['--models', 'a,,b'], '--models'],
+        [['--models', 'm'.repeat(64)], '--models', '63'],
+        [['--listen', '65536'], '--listen', '65536'],
+        [['--listen', 'x:y:1'], '--listen', 'x:y:1'],
+        [['--listen', '[::1:80'], '--listen', '[::1:80'],
+        [['--listen', '127.0.0.1:'], '--listen', '127.0.0.1:'],
+        [['--listen', '300.1.1.1:80'], '--listen', '300.1.1.1:80'],
+        [['--udp', 'x'], '--udp', 'x'],
+        [['--config'], '--config'],
+        [['--config', '/nonexistent/aidash.conf'], '/nonexistent/aidash.conf'],
+        [['stray'], 'stray'],
+        [['-x'], '-x'],
+    ];
+    for (const [args, ...parts] of wrong) {
+        await t.test(`aidash ${args.join(' ').slice(0, 40)}`, async () => {
+            const { code, stdout, stderr } = await run(args);
+            assert.equal(code, 2, stderr);
+            assert.equal(stdout, '');
+            for (const part of parts) {
+                assert.ok(stderr.includes(part), `${part} not in: ${stderr}`);
+            }
+            assert.ok(stderr.split('\n').length <= 4, `not short: ${stderr}`);
+        });
+    }
+});
+
+test('the rate may be as slow as 0.001 and as fast as 10,000', async (t) => {
+    for (const rate of [0.001, 10000]) {
+        const server = await serve(t, ['--rate', String(rate)]);
+        assert.equal((await status(server)).rate_hz, rate);
+    }
+});
+
+test('every option can come from the environment', async (t) => {
+    const server = await serve(t, [], {
+        listen: [],
+        env: {
+            AIDASH_LISTEN: '127.0.0.1:0', AIDASH_RATE: '50', AIDASH_MODELS: 'a,b',
+            AIDASH_SOURCE: 'sim', AIDASH_SEED: '7', AIDASH_BACKLOG: '33',
+            AIDASH_UDP: '127.0.0.1:0', AIDASH_ALLOW_ORIGIN: 'http://a.example',
+            AIDASH_LOG_LEVEL: 'info',
+        },
+    });
+    await udpPort(server);
+    const { hello } = await connect(server, '/ws/env', { origin: 'http://a.example' });
+    assert.deepEqual(hello.models, ['a', 'b']);
+    assert.equal(hello.rate_hz, 50);
+    assert.equal(hello.source, 'sim');
+    assert.equal(hello.limits.backlog_events, 33);
+});
+
+test('a wrong value in the environment names its variable', async () => {
+    const { code, stderr } = await run([], { env: { AIDASH_RATE: 'fast' } });
+    assert.equal(code, 2);
+    assert.match(stderr, /AIDASH_RATE/);
+    assert.match(stderr, /fast/);
+});
+
+test('the config file has comments, blank lines and any spacing', async (t) => {
+    const config = file(t, 'aidash.conf', [
+        '# the whole line', '', '  listen = 127.0.0.1:0  ', 'rate=25', '\tmodels\t=\ta,b\r',
+        'backlog = 44', 'allow-origin = http://a.example', 'seed = 7',
+    ].join('\n'));
+    const server = await serve(t, ['--config', config], { listen: [] });
+    const { hello } = await connect(server, '/ws/c', { origin: 'http://a.example' });
+    assert.deepEqual(hello.models, ['a', 'b']);
+    assert.equal(hello.rate_hz, 25);
+    assert.equal(hello.limits.backlog_events, 44);
+});
+
+test('the command line wins over the environment, and that over the file', async (t) => {
+    const config = file(t, 'aidash.conf', 'rate = 10\nmodels = file\nbacklog = 11\n');
+    const server = await serve(t, ['--rate', '30'],
+        { env: { AIDASH_CONFIG: config, AIDASH_RATE: '20', AIDASH_MODELS: 'env' } });
+    const { hello } = await connect(server);
+    assert.equal(hello.rate_hz, 30);
+    assert.deepEqual(hello.models, ['env']);
+    assert.equal(hello.limits.backlog_events, 11);
+});
+
+test('a mistake in the config file is told with file and line number', async (t) => {
+    const wrong = [
+        ['rate = 5\n\n# fine\nrates = 5\n', 4, /rates.*rate\b/s],
+        ['rate = fast\n', 1, /fast/],
+        ['rate = 5\nlisten\n', 2, /key = value/],
+        ['= 5\n', 1, /./],
+        [`models = ${'m'.repeat(5000)}\n`, 1, /./],
+    ];
+    for (const [text, line, reason] of wrong) {
+        const config = file(t, 'wrong.conf', text);
+        const { code, stderr } = await run(['--config', config]);
+        assert.equal(code, 2, stderr);
+        assert.match(stderr, new RegExp(`wrong\\.conf(:| line )${line}\\b`));
+        assert.match(stderr, reason);
+    }
+});
+
+test('a port in use exits with 3 and says which', async (t) => {
+    const server = await serve(t, ['--source', 'none']);
+    const { code, stderr } = await run(['--listen', `127.0.0.1:${server.port}`]);
+    assert.equal(code, 3);
+    assert.match(stderr, new RegExp(`127\\.0\\.0\\.1:${server.port}\\b`));
+    assert.match(stderr, /in use/);
+    assert.match(stderr, new RegExp(`\\b${server.pid}\\b`), 'who has it');
+});
+
+test('a UDP port in use exits with 3 and says which', async (t) => {
+    const server = await serve(t, ['--source', 'none', '--udp', '127.0.0.1:0']);
+    const port = await udpPort(server);
+    const { code, stderr } = await run(['--listen', '127.0.0.1:0', '--udp', `127.0.0.1:${port}`]);
+    assert.equal(code, 3);
+    assert.match(stderr, new RegExp(`127\\.0\\.0\\.1:${port}\\b`));
+    assert.match(stderr, /in use/);
+});
+
+test('an address of another machine exits with 3', async () => {
+    const { code, stderr } = await run(['--listen', '192.0.2.1:8080']);
+    assert.equal(code, 3);
+    assert.match(stderr, /192\.0\.2\.1:8080/);
+});
+
+test('several listeners serve the same stream, IPv6 too', async (t) => {
+    const server = await serve(t, ['--rate', '100'],
+        { listen: ['--listen', '127.0.0.1:0', '--listen', '[::1]:0', '--listen', '127.0.0.1:0'] });
+    const all = /(?:listening on http:\/\/\S+\n[^]*?){3}/;
+    const ends = [...(await server.logged(all))[0].matchAll(/http:\/\/(\S+):(\d+)\n/g)]
+        .map(([, host, port]) => ({ host, port: Number(port) }));
+    assert.deepEqual(ends.map(({ host }) => host), ['127.0.0.1', '[::1]', '127.0.0.1']);
+    const ticks = [];
+    for (const end of ends) {
+        const viewer = await connect(end);
+        ticks.push((await viewer.tick()).timestamp);
+        assert.equal((await request(end, '/healthz')).text.trim(), '{"status":"ok"}');
+    }
+    assert.ok(ticks[0] < ticks[1] && ticks[1] < ticks[2]);
+});
+
+test('the port alone listens on all interfaces', async (t) => {
+    const server = await serve(t, ['--source', 'none'], { listen: ['--listen', '0'] });
+    assert.equal((await request({ host: '127.0.0.1', port: server.port }, '/healthz')).status, 200);
+    assert.equal((await request({ host: '127.0.0.2', port: server.port }, '/healthz')).status, 200);
+});
+
+test('nothing below the log level is logged', async (t) => {
+    const { port } = await serve(t, ['--source', 'none']);
+    const { stderr } = await run(['--log-level', 'error', '--listen', `127.0.0.1:${port}`]);
+    assert.match(stderr, /in use/);
+    const bad = /stdin line 1\b.*\n/;
+    const server = await serve(t, ['--stdin', '--log-level', 'warn'],
+        { input: 'bad\n', ready: bad });
+    assert.match(server.stderr(), new RegExp(`^[^\\n]*${bad.source}$`));
+});
+
+for (const signal of ['SIGTERM', 'SIGINT']) {
+    test(`${signal} closes viewers with 1001 and leaves within a second`, async () => {
+        const server = await start(['--rate', '100']);
+        const viewers = await Promise.all(['a', 'b', 'c?batch=1'].map((id) => connect(server, `/ws/${id}`)));
+        const sse = await Raw.connect(server);
+        sse.write('GET /events HTTP/1.1\r\nHost: x\r\n\r\n');
+        await sse.until((bytes) => bytes.includes('event: inference_tick'));
+        await server.stop(signal);
+        for (const viewer of viewers) {
+            assert.equal((await viewer.closed).code, 1001);
+        }
+        await within(sse.closed, 'end of the event stream');
+    });
+}
+
+test('neither blocked viewers nor half requests nor open uploads delay the exit', async () => {
+    const server = await start(['--rate', '5000', '--udp', '127.0.0.1:0']);
+    const deaf = await RawViewer.open(server, { reading: false });
+    const torn = await RawViewer.open(server);
+    torn.write(Buffer.of(0x81, 0xff, 0));
+    const head = await Raw.connect(server);
+    head.write('GET / HTTP/1.1\r\nHos');
+    const silent = await Raw.connect(server);
+    const uploads = [];
+    for (let i = 0; i < 6; i++) {
+        const upload = await Raw.connect(server);
+        upload.write('POST /ingest HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n'
+            + '10\r\n{"latency_ms":1}\r\n');
+        uploads.push(upload);
+    }
+    const body = await Raw.connect(server);
+    body.write('POST /command HTTP/1.1\r\nHost: x\r\nContent-Length: 4000\r\n\r\n{');
+    await torn.nextFrame(OP.TEXT);
+    await server.stop();
+    for (const raw of [torn, head, silent, body, ...uploads]) {
+        await within(raw.closed, 'end of connection');
+    }
+    deaf.socket.destroy();
+});
+
+test('a thousand viewers are all told 1001', { timeout: 20000 * SLOW }, async () => {
+    const server = await start(['--rate', '20']);
+    const viewers = [];
+    while (viewers.length < 1000) {
+        viewers.push(...await Promise.all(Array.from({ length: 50 }, () => RawViewer.open(server))));
+    }
+    await server.stop();
+    for (const viewer of viewers) {
+        assert.equal(await viewer.closeCode(), 1001);
+    }
+});

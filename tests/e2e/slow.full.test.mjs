@@ -1,0 +1,70 @@
+/* The limits that are counted in tens of seconds, all waited for at once. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import {
+    OP, Raw, RawViewer, SANITIZED, SLOW, connect, numbered, poll, residentKb, serve, status,
+    statusWhen, within,
+} from './aidash.mjs';
+
+/* How long something took must lie between these seconds. */
+function assertBetween(since, from, to, what) {
+    const seconds = (performance.now() - since) / 1000;
+    assert.ok(seconds >= from && seconds <= to, `${what} after ${seconds.toFixed(1)} s`);
+}
+
+describe('limits of time', { concurrency: true, timeout: 60000 * SLOW }, () => {
+    test('a head that is not complete within 10 s is answered with 408', async (t) => {
+        const server = await serve(t, ['--source', 'none']);
+        const since = performance.now();
+        const half = await Raw.connect(server);
+        half.write('GET /healthz HTTP/1.1\r\nHost: x\r\n');
+        const drip = await Raw.connect(server);
+        const timer = setInterval(() => drip.over || drip.write('x'), 200);
+        t.after(() => clearInterval(timer));
+        for (const raw of [half, drip]) {
+            await within(raw.closed, 'answer to half a head', 15000 * SLOW);
+            assert.match(raw.bytes.toString(), /^HTTP\/1\.1 408 [^]*"code":408/);
+            assertBetween(since, 9, 12 * SLOW, '408');
+        }
+    });
+
+    test('a silent connection is closed', async (t) => {
+        const server = await serve(t, ['--source', 'none']);
+        const raw = await Raw.connect(server);
+        const since = performance.now();
+        await within(raw.closed, 'end of a silent connection', 35000 * SLOW);
+        assertBetween(since, 5, 35 * SLOW, 'closed');
+    });
+
+    test('an idle viewer is pinged after 20 s, an idle stream gets a comment', async (t) => {
+        const server = await serve(t, ['--source', 'none']);
+        const since = performance.now();
+        const viewer = await RawViewer.open(server);
+        const sse = await Raw.connect(server);
+        sse.write('GET /events HTTP/1.1\r\nHost: x\r\n\r\n');
+        await within(viewer.until(() => viewer.frames.some((f) => f.op === OP.PING), 'ping', 25000 * SLOW), 'ping', 25000 * SLOW);
+        assertBetween(since, 18, 23 * SLOW, 'ping');
+        await sse.until((bytes) => /\n:[^\n]*\n/.test(bytes.toString()), 'comment', 8000 * SLOW);
+    });
+
+    test('a viewer that reads nothing for 30 s is closed, while others get every tick', async (t) => {
+        const server = await serve(t, ['--rate', '2000', '--backlog', '100']);
+        const good = await connect(server);
+        const deaf = await RawViewer.open(server, { reading: false });
+        const since = performance.now();
+        await statusWhen(server, (now) => now.counters.ticks > 5000); /* touches all that is kept */
+        const kb = residentKb(server);
+        const now = await poll(async () => {
+            const each = await status(server);
+            return each.counters.stalled === 1 && each;
+        }, 'end of the stalled viewer', 45000 * SLOW);
+        assertBetween(since, 30, 40 * SLOW, 'closed');
+        assert.equal(now.clients.websocket, 1);
+        assert.ok(SANITIZED || residentKb(server) - kb <= 64, `${kb} kB grew to ${residentKb(server)} kB`);
+        assert.ok(now.counters.dropped > 10000, `${now.counters.dropped} events counted as dropped`);
+        const seqs = numbered(good.events).map(({ seq }) => seq);
+        assert.ok(seqs.length > 2000 * 25);
+        assert.ok(seqs.every((seq, i) => seq === seqs[0] + i), 'the other viewer lost nothing');
+        deaf.socket.destroy();
+    });
+});
