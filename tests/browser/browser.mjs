@@ -1,0 +1,131 @@
+/* The page in Debian's Chromium: one browser a test file, a context a page. Whatever a page must never do (a script error, a
+ * broken content security policy, a request to another host) fails the test that it happens in.
+ *
+ *   CHROMIUM   the browser, default /usr/bin/chromium
+ *
+ * Waits are for states of the page, with a limit; nothing sleeps to let something happen. */
+import { after, before } from 'node:test';
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { chromium } from 'playwright-core';
+import { ingest, ROOT, SLOW } from '../e2e/aidash.mjs';
+
+export { ingest, serve, start, request, statusWhen } from '../e2e/aidash.mjs';
+
+const PATIENCE_MS = 10_000 * SLOW;
+const SCREENSHOTS = path.join(ROOT, 'build/screenshots');
+
+let browser;
+before(async () => {
+  browser = await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: ['--no-sandbox', '--js-flags=--expose-gc'] });
+});
+after(() => browser.close());
+
+/* Open the page of a server. `server` is anything with a url; `before` runs on the page before it loads. */
+export async function open(t, server, { width = 1280, height = 860, theme = 'light', before = () => {}, ...context } = {}) {
+  const opened = await browser.newContext({ viewport: { width, height }, colorScheme: theme, ...context });
+  t.after(() => opened.close());
+  const page = await opened.newPage();
+  page.setDefaultTimeout(PATIENCE_MS);
+  const problems = [];
+  const { host } = new URL(server.url);
+  page.on('pageerror', (error) => problems.push(error.stack));
+  page.on('request', (request) => {
+    const url = new URL(request.url());
+    if (url.host !== host && url.protocol !== 'data:' && url.protocol !== 'blob:') problems.push(`a request to ${url}`);
+  });
+  page.on('console', (message) => {
+    const expected = /ERR_CONNECTION_REFUSED|ERR_INTERNET_DISCONNECTED|ERR_CONNECTION_RESET|503 \(|WebSocket connection to .* failed/;
+    if (message.type() === 'error' && !expected.test(message.text())) problems.push(message.text());
+  });
+  await page.exposeFunction('reportViolation', (text) => problems.push(`content security policy: ${text}`));
+  await page.addInitScript(() => document.addEventListener('securitypolicyviolation',
+    (event) => window.reportViolation(`${event.violatedDirective} ${event.blockedURI}`)));
+  await before(page);
+  await page.goto(`${server.url}/`);
+  await page.evaluate(async () => {
+    const [{ feed, client, requests }, { store }] = await Promise.all([import('./session.js'), import('./store.js')]);
+    const ring = (column) => Array.from({ length: feed.ring.end - feed.ring.first },
+      (_, i) => feed.ring[column][(feed.ring.first + i) & feed.ring.mask]);
+    window.app = { feed, client, requests, store, ring };
+  });
+  t.after(() => assert.deepEqual(problems, []));
+  return page;
+}
+
+/* Wait until the page says so; the function runs in the page, where window.app has the page's own modules. */
+export const until = (page, test, argument) => page.waitForFunction(test, argument, { polling: 'raf', timeout: PATIENCE_MS });
+
+export const text = (page, id) => page.textContent(`#${id}`);
+
+export const live = async (page) => {
+  await until(page, () => document.documentElement.dataset.state === 'running');
+  return page;
+};
+
+/* What the page's own modules say: the function runs in the page and gets window.app, and an argument. */
+export const inside = (page, run, argument) => page.evaluate(`(${run})(window.app, ${JSON.stringify(argument)})`);
+
+/* The share of a chart's plotting area, 0..1 from the left, that has a line in it. */
+export const inked = (page, plot, from, to) => page.evaluate(([id, a, b]) => {
+  const canvas = document.querySelector(`#${id} canvas`);
+  const over = document.querySelector(`#${id} .u-over`).getBoundingClientRect();
+  const box = canvas.getBoundingClientRect();
+  const scale = canvas.width / box.width;
+  const [left, top] = [(over.left - box.left) * scale, (over.top - box.top) * scale];
+  const width = Math.floor(over.width * scale * (b - a));
+  const { data } = canvas.getContext('2d').getImageData(Math.ceil(left + over.width * scale * a), top, width, over.height * scale);
+  const rows = Math.floor(data.length / 4 / width);
+  let columns = 0;
+  for (let x = 0; x < width; x++) {
+    for (let y = 0; y < rows; y++) {
+      const i = 4 * (y * width + x);
+      // grey is the grid, the marks and the shade; a line has a colour
+      if (data[i + 3] > 200 && Math.max(data[i], data[i + 1], data[i + 2]) - Math.min(data[i], data[i + 1], data[i + 2]) > 60) {
+        columns++;
+        break;
+      }
+    }
+  }
+  return columns / width;
+}, [plot, from, to]);
+
+export async function screenshot(page, name, options = {}) {
+  mkdirSync(SCREENSHOTS, { recursive: true });
+  await page.screenshot({ path: path.join(SCREENSHOTS, `${name}.png`), fullPage: true, ...options });
+}
+
+/* An engine for POST /ingest: line(at) is its tick of that time, always the same for the same seed. */
+export function engine(model, { hz = 5, seed = 1, latency = 120, tokens = 3 } = {}) {
+  let state = seed;
+  const random = () => { state = (state * 48271) % 2147483647; return state / 2147483647; };
+  const window = [];
+  let total = 0;
+  return {
+    line(at) {
+      const wave = 1 + 0.35 * Math.sin(at / 9) + 0.15 * Math.sin(at / 2.3);
+      const more = Math.round(tokens * wave * (0.6 + 0.8 * random()));
+      total += more;
+      window.push([at, more]);
+      while (window[0][0] <= at - 2) window.shift();
+      const peak = random() < 0.012 ? 110 * random() : 0;
+      return {
+        model, timestamp: Number(at.toFixed(3)), tokens_generated: total,
+        latency_ms: Number((latency / (0.75 + 0.25 * wave) + 25 * (random() + random() - 1) + peak).toFixed(1)),
+        tokens_per_second: Number((window.reduce((sum, [, n]) => sum + n, 0) / 2).toFixed(2)),
+      };
+    },
+    /* Its last `seconds`, up to now. */
+    past(seconds) {
+      const now = Date.now() / 1000;
+      const count = Math.round(seconds * hz);
+      return Array.from({ length: count }, (_, i) => this.line(now - (count - i) / hz));
+    },
+    /* Let it run on until the test ends. */
+    run(t, server) {
+      const timer = setInterval(() => ingest(server, this.line(Date.now() / 1000)).catch(() => {}), 1000 / hz);
+      t.after(() => clearInterval(timer));
+    },
+  };
+}

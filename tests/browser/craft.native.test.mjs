@@ -1,0 +1,229 @@
+/* How it is made: accessible, steady, remembers its settings, in both themes and at every size. */
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+import { readFileSync } from 'node:fs';
+import { engine, ingest, inside, live, open, request, screenshot, serve, start, text, until } from './browser.mjs';
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+async function assertAccessible(page) {
+  await page.evaluate(axe);
+  const violations = await page.evaluate(async () => (await window.axe.run({ resultTypes: ['violations'] })).violations
+    .map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html, any }) => `${html.slice(0, 200)} ${any[0]?.message ?? ''}`).join(' | ')}`));
+  assert.deepEqual(violations, []);
+}
+
+/* Five minutes, of which the last half minute is another model's, that runs on. */
+async function busy(t, options = {}) {
+  const server = await serve(t, ['--source', 'none', '--models', 'llama3,mistral,qwen2.5']);
+  const [before, after] = [engine('llama3'), engine('mistral', { seed: 5, latency: 82, tokens: 4 })];
+  await ingest(server, ...before.past(300).slice(0, -150));
+  await ingest(server, ...after.past(30));
+  after.run(t, server);
+  const command = '{"action":"switch_model","model":"mistral"}';
+  await request(server, '/command', { method: 'POST', body: command, headers: { 'Content-Length': command.length } });
+  const page = await open(t, server, options);
+  await until(page, () => app.store.state.filled);
+  return page;
+}
+
+for (const theme of ['light', 'dark']) {
+  test(`axe finds nothing: ${theme}`, async (t) => {
+    const server = await serve(t, []);
+    const page = await open(t, server, { theme });
+    await live(page);
+    await assertAccessible(page);
+    await page.click('#settings-open');
+    await assertAccessible(page);
+    await page.click('#settings-close');
+    await page.evaluate(() => localStorage.setItem('aidash', JSON.stringify({ limitLatency: 1, limitRate: 1e6 })));
+    await page.reload();
+    await page.locator('#card-latency[data-alarm]').waitFor();
+    await assertAccessible(page);
+    await page.click('#pause');
+    await until(page, () => document.documentElement.dataset.state === 'paused');
+    await page.mouse.move(1, 1);
+    await assertAccessible(page);
+  });
+
+  test(`axe finds nothing without a connection, empty, and small: ${theme}`, async (t) => {
+    const server = await start(['--source', 'none']);
+    const page = await open(t, server, { theme, width: 360, height: 740 });
+    await page.locator('#empty').waitFor();
+    await assertAccessible(page);
+    await server.stop();
+    await until(page, () => document.documentElement.dataset.state === 'waiting');
+    await assertAccessible(page);
+  });
+}
+
+test('the keyboard reaches everything, and shows where it is', async (t) => {
+  const server = await serve(t, []);
+  const page = await open(t, server);
+  await live(page);
+  const reached = [];
+  for (let i = 0; i < 40; i++) {
+    await page.keyboard.press('Tab');
+    const at = await page.evaluate(() => {
+      const node = document.activeElement;
+      const { outlineStyle, outlineWidth } = getComputedStyle(node);
+      return node === document.body ? null : { name: node.id || node.dataset.model || node.dataset.span || node.dataset.lane || node.textContent.trim(), outline: outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2 };
+    });
+    if (!at) break;
+    reached.push(at);
+  }
+  assert.deepEqual(reached.map(({ name }) => name), ['theme', 'settings-open', 'llama3', 'mistral', 'qwen2.5', 'pause', '60', '300', 'all', 'freeze',
+    'Export', 'llama3', 'plots', 'contract', 'status']);
+  assert.deepEqual(reached.filter(({ outline }) => !outline), []);
+});
+
+test('nothing jumps: no layout shift while it loads, runs, pauses and loses the connection', async (t) => {
+  const server = await start(['--rate', '50']);
+  const page = await open(t, server, { before: (opened) => opened.addInitScript(() => {
+    window.shifts = [];
+    new PerformanceObserver((list) => list.getEntries().forEach((entry) => window.shifts.push([entry.value,
+      entry.sources.map(({ node }) => node?.id || node?.className || node?.nodeName)]))).observe({ type: 'layout-shift', buffered: true });
+  }) });
+  await live(page);
+  await until(page, () => app.feed.ring.end > 100);
+  await inside(page, async ({ client }) => { await client.send({ action: 'pause' }); });
+  await until(page, () => document.documentElement.dataset.state === 'paused');
+  await inside(page, async ({ client }) => { await client.send({ action: 'resume' }); });
+  await live(page);
+  await server.stop();
+  await until(page, () => document.documentElement.dataset.state === 'waiting');
+  await until(page, () => /attempt 2/.test(document.querySelector('#connection-text').textContent));
+  const shifts = await page.evaluate(() => window.shifts);
+  const sum = shifts.reduce((all, [value]) => all + value, 0);
+  assert.ok(sum < 0.01, JSON.stringify(shifts));
+});
+
+test('settings are remembered; a wrong memory does no harm', async (t) => {
+  const server = await serve(t, []);
+  const page = await open(t, server);
+  await live(page);
+  await page.click('#theme');
+  assert.equal(await page.getAttribute('html', 'data-theme'), 'dark');
+  await page.click('[data-span="300"]');
+  await page.click('#settings-open');
+  await page.fill('#limit-latency', '5');
+  await page.keyboard.press('Escape');
+  await page.locator('#card-latency[data-alarm]').waitFor();
+  assert.equal(await page.isVisible('#latency-alarm'), true);
+  await page.reload();
+  assert.equal(await page.getAttribute('html', 'data-theme'), 'dark');
+  assert.equal(await page.getAttribute('[data-span="300"]', 'aria-pressed'), 'true');
+  await page.locator('#card-latency[data-alarm]').waitFor();
+  await page.click('#settings-open');
+  assert.equal(await page.inputValue('#limit-latency'), '5');
+  await page.fill('#limit-latency', '');
+  await page.check('input[name=theme][value=auto]');
+  assert.equal(await page.getAttribute('html', 'data-theme'), null);
+  await page.click('#settings-close');
+  await page.locator('#card-latency:not([data-alarm])').waitFor();
+  for (const odd of ['{', '[]', 'null', '{"theme":"pink","span":7,"limitLatency":"x","limitRate":-1}']) {
+    await page.evaluate((value) => localStorage.setItem('aidash', value), odd);
+    await page.reload();
+    await until(page, () => document.querySelector('[data-span="60"]').getAttribute('aria-pressed') === 'true');
+  }
+});
+
+test('a limit that is passed notifies once, if it may', async (t) => {
+  const server = await serve(t, ['--rate', '20']);
+  const page = await open(t, server, { permissions: ['notifications'], before: (opened) => opened.addInitScript(() => {
+    window.notified = [];
+    window.Notification = class {
+      static permission = 'granted';
+      static requestPermission = async () => 'granted';
+      constructor(title, { body }) { window.notified.push([title, body]); }
+    };
+  }) });
+  await live(page);
+  await page.click('#settings-open');
+  await page.fill('#limit-rate', '100000');
+  await page.check('#notify');
+  await until(page, () => window.notified.length > 0);
+  const end = await inside(page, ({ feed }) => feed.ring.end);
+  await until(page, (old) => app.feed.ring.end > old + 20, end);
+  const notified = await page.evaluate(() => window.notified);
+  assert.equal(notified.length, 1);
+  assert.match(notified[0][1], /^[\d.,]+ a second, below 100000$/);
+});
+
+test('reduced motion: the picture moves once a second', async (t) => {
+  const server = await serve(t, ['--rate', '50']);
+  const page = await open(t, server, { reducedMotion: 'reduce' });
+  await live(page);
+  const draws = await page.evaluate(() => new Promise((done) => {
+    const canvas = document.querySelector('#plot-latency canvas');
+    const context = canvas.getContext('2d');
+    const times = [];
+    const real = context.clearRect;
+    context.clearRect = function clearRect(...args) {
+      times.push(performance.now());
+      real.apply(this, args);
+      if (times.length === 4) done(times);
+    };
+  }));
+  assert.ok(draws[3] - draws[0] > 2500, String(draws));
+});
+
+test('the theme follows the system, and so do the charts', async (t) => {
+  const server = await serve(t, []);
+  const page = await open(t, server);
+  await live(page);
+  const colours = () => page.evaluate(async () => (await import('./colours.js')).laneColour(0) + getComputedStyle(document.body.parentElement).backgroundColor);
+  const light = await colours();
+  await page.emulateMedia({ colorScheme: 'dark' });
+  const dark = await colours();
+  assert.notEqual(light, dark);
+});
+
+test('no page is wider than its window', async (t) => {
+  const server = await serve(t, ['--models', Array.from({ length: 20 }, (_, i) => `a-rather-long-name-of-a-model-${i}:latest-q4_k_m`).join()]);
+  for (const width of [360, 768, 1280, 3840]) {
+    const page = await open(t, server, { width });
+    await live(page);
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width);
+  }
+});
+
+test('screenshots: busy', async (t) => {
+  for (const [width, height] of [[360, 740], [1280, 860], [2560, 1440]]) {
+    for (const theme of ['light', 'dark']) {
+      const page = await busy(t, { width, height, theme });
+      await live(page);
+      await page.hover('#plot-latency .u-over', { position: { x: width * 0.45, y: 40 } });
+      await until(page, () => document.querySelector('#legend-time').textContent !== 'latest');
+      await screenshot(page, `busy-${width}-${theme}`);
+      if (width === 1280 && theme === 'dark') {
+        await page.mouse.move(1, 1);
+        await until(page, () => document.querySelector('#legend-time').textContent === 'latest');
+        await screenshot(page, 'readme', { fullPage: false });
+      }
+    }
+  }
+});
+
+test('screenshots: empty, paused, disconnected', async (t) => {
+  for (const [width, height, theme] of [[360, 740, 'dark'], [1280, 860, 'light'], [2560, 1440, 'dark']]) {
+    const empty = await serve(t, ['--source', 'none']);
+    const page = await open(t, empty, { width, height, theme });
+    await page.locator('#empty').waitFor();
+    await screenshot(page, `empty-${width}-${theme}`);
+
+    const sim = await start(['--rate', '20']);
+    const other = await open(t, sim, { width, height, theme });
+    await live(other);
+    await until(other, () => app.feed.ring.end > 60);
+    await other.click('#pause');
+    await until(other, () => document.documentElement.dataset.state === 'paused');
+    await until(other, () => Date.now() / 1000 > app.feed.lastTime + 1.5);
+    await screenshot(other, `paused-${width}-${theme}`);
+    await sim.stop();
+    await until(other, () => /attempt 2/.test(document.querySelector('#connection-text').textContent));
+    await screenshot(other, `disconnected-${width}-${theme}`);
+    assert.equal(await text(other, 'state'), 'No connection');
+  }
+});

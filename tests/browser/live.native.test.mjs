@@ -1,0 +1,164 @@
+/* What moves: numbers, the model switch, pause and resume, the state in the title. */
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { ingest, inside, live, open, request, serve, statusWhen, text, until } from './browser.mjs';
+
+test('the numbers move, and the first one is there at once', async (t) => {
+  const server = await serve(t, ['--rate', '20']);
+  await statusWhen(server, (status) => status.counters.ticks > 3);
+  const page = await open(t, server);
+  await until(page, () => /^\d/.test(document.querySelector('#latency').textContent));
+  const [paint] = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint').map((entry) => entry.startTime));
+  t.diagnostic(`first paint after ${Math.round(paint)} ms, first number by ${Math.round(await page.evaluate(() => performance.now()))} ms`);
+  const seen = new Set();
+  for (let i = 0; i < 4; i++) {
+    const before = await text(page, 'latency');
+    seen.add(before);
+    await until(page, (old) => document.querySelector('#latency').textContent !== old, before);
+  }
+  assert.ok(seen.size >= 3);
+  const tokens = Number((await text(page, 'tokens')).replaceAll(',', ''));
+  await until(page, (old) => Number(document.querySelector('#tokens').textContent.replaceAll(',', '')) > old, tokens);
+  assert.equal(await text(page, 'connection-text'), 'Live');
+  assert.equal(await text(page, 'state'), 'Running');
+  assert.equal(await text(page, 'model'), 'llama3');
+  assert.match(await text(page, 'latency-p95'), /^\d+(\.\d+)? ms$/);
+  await until(page, () => /^[\d.,]+ tok\/s · llama3 · aidash$/.test(document.title));
+  assert.match(await page.getAttribute('#favicon', 'href'), /^data:image\/svg/);
+});
+
+test('a switch shows within a tick, on every page', async (t) => {
+  const server = await serve(t, []);
+  const pages = await Promise.all([open(t, server), open(t, server)]);
+  await Promise.all(pages.map(live));
+  const switched = await pages[0].evaluate(async () => {
+    const { feed } = app;
+    const before = feed.ring.end;
+    document.querySelector('[data-model=mistral]').click();
+    const shown = document.querySelector('[data-model=mistral]').getAttribute('aria-pressed'); // at once, before the ack
+    while (feed.now(Date.now() / 1000).lane.model !== 'mistral') await new Promise(requestAnimationFrame);
+    const lanes = [];
+    for (let i = before; i < feed.ring.end; i++) lanes.push(feed.tickAt(i).model);
+    return { shown, lanes };
+  });
+  assert.equal(switched.shown, 'true');
+  assert.ok(switched.lanes.filter((model) => model !== 'mistral').length <= 1, switched.lanes.join());
+  for (const page of pages) {
+    await until(page, () => document.querySelector('#model').textContent === 'mistral');
+    await until(page, () => document.querySelector('[data-model=mistral]').getAttribute('aria-pressed') === 'true');
+    assert.equal(await page.getAttribute('[data-model=llama3]', 'aria-pressed'), 'false');
+    assert.deepEqual(await inside(page, ({ feed }) => feed.marks.map(({ kind, text: words }) => [kind, words])), [['model', 'mistral']]);
+  }
+});
+
+test('pause stops every page, resume starts them again, and the pause is a gap', async (t) => {
+  const server = await serve(t, ['--rate', '20']);
+  const pages = await Promise.all([open(t, server), open(t, server)]);
+  await Promise.all(pages.map(live));
+  await pages[0].click('#pause');
+  for (const page of pages) {
+    await until(page, () => document.documentElement.dataset.state === 'paused');
+    assert.equal(await text(page, 'state'), 'Paused');
+    assert.equal(await text(page, 'pause-text'), 'Resume');
+    assert.notEqual(await page.getAttribute('#card-rate', 'data-stale'), null);
+    await until(page, () => document.title.startsWith('Paused'));
+  }
+  const stopped = await inside(pages[1], ({ feed }) => feed.ring.end);
+  await pages[1].click('#pause');
+  await Promise.all(pages.map(live));
+  await until(pages[1], (end) => app.feed.ring.end > end + 2, stopped);
+  const marks = await inside(pages[0], ({ feed, ring }) => ({
+    marks: feed.marks, breaks: ring('time').filter((_, i) => ring('flags')[i] & 1) }));
+  assert.equal(marks.marks.length, 1);
+  assert.equal(marks.marks[0].kind, 'paused');
+  assert.ok(marks.marks[0].to > marks.marks[0].from);
+  assert.equal(marks.breaks.filter((at) => at >= marks.marks[0].from).length, 1, 'the line is broken there');
+});
+
+test('a command that is refused shows where it was given, and what was shown is taken back', async (t) => {
+  const server = await serve(t, []);
+  const page = await open(t, server);
+  await live(page);
+  // A model that the server doesn't have, as if it had just lost it.
+  await page.evaluate(() => {
+    const { store } = app;
+    store.set({ models: [...store.state.models, 'gone'] });
+    document.querySelector('[data-model=gone]').click();
+  });
+  await until(page, () => document.querySelector('#control-problem').textContent !== '');
+  assert.match(await text(page, 'control-problem'), /not in the list/);
+  assert.equal(await text(page, 'model'), 'llama3');
+  assert.equal(await page.getAttribute('[data-model=llama3]', 'aria-pressed'), 'true');
+  await page.click('[data-model="qwen2.5"]');
+  await until(page, () => document.querySelector('#model').textContent === 'qwen2.5');
+  assert.equal(await text(page, 'control-problem'), '');
+});
+
+test('a long list of models can be searched', async (t) => {
+  const names = Array.from({ length: 30 }, (_, i) => `model-${i}`);
+  const server = await serve(t, ['--models', names.join()]);
+  const page = await open(t, server);
+  await live(page);
+  await page.fill('#model-search', 'L-2');
+  assert.deepEqual(await page.locator('#models li:visible').allTextContents(), names.filter((name) => name.includes('l-2')));
+  await page.click('[data-model=model-29]');
+  await until(page, () => document.querySelector('#model').textContent === 'model-29');
+});
+
+test('a server that waits says how to feed it, and learns models as they come', async (t) => {
+  const server = await serve(t, ['--source', 'none']);
+  const page = await open(t, server);
+  await page.locator('#empty').waitFor();
+  assert.equal(await text(page, 'empty-lead'), 'No tick yet');
+  assert.equal(await text(page, 'state'), 'No data yet');
+  assert.match(await text(page, 'empty-code'), new RegExp(`curl .* ${server.url}/ingest$`));
+  await ingest(server, { model: 'yolo', latency_ms: 41.5 });
+  await page.locator('#empty').waitFor({ state: 'hidden' });
+  await until(page, () => document.querySelector('[data-model=yolo]') !== null);
+  assert.equal(await text(page, 'latency'), '41.5');
+});
+
+test('a pipeline without tokens shows steps', async (t) => {
+  const server = await serve(t, ['--source', 'none']);
+  const lines = Array.from({ length: 100 }, (_, i) => ({ model: 'yolo', node: 'cam-1', latency_ms: 30, timestamp: Date.now() / 1000 - 10 + i / 10 }));
+  await ingest(server, ...lines);
+  const page = await open(t, server);
+  await live(page);
+  assert.equal(await text(page, 'rate-label'), 'Steps per second');
+  assert.equal(await text(page, 'tokens-label'), 'Steps');
+  assert.equal(await text(page, 'tokens'), '100');
+  assert.equal(await text(page, 'rate'), '10.0');
+  assert.equal(await page.textContent('#legend .name'), 'yolo @ cam-1');
+});
+
+test('input that has ended is not idle', async (t) => {
+  const server = await serve(t, ['--stdin'], { input: '' });
+  const page = await open(t, server);
+  server.proc.stdin.end('{"model":"m","tokens":1,"latency_ms":5}\n');
+  await until(page, () => document.querySelector('#state').textContent === 'Input ended');
+});
+
+test('a silent engine is idle, and its numbers look old', async (t) => {
+  const server = await serve(t, ['--source', 'none']);
+  await ingest(server, { model: 'm', tokens: 9, tokens_per_second: 8, latency_ms: 5, timestamp: Date.now() / 1000 - 60 });
+  const page = await open(t, server);
+  await until(page, () => document.querySelector('#state').textContent === 'Idle');
+  assert.equal(await text(page, 'rate'), '0.00');
+  assert.equal(await text(page, 'latency'), '5.00');
+  assert.notEqual(await page.getAttribute('#card-latency', 'data-stale'), null);
+});
+
+test('viewers, uptime and what the page is made of', async (t) => {
+  const server = await serve(t, []);
+  const page = await open(t, server);
+  await live(page);
+  await until(page, () => document.querySelector('#viewers').textContent === '1');
+  await until(page, () => /^\d+ s$/.test(document.querySelector('#uptime').textContent));
+  await until(page, () => /^aidash \d+\.\d+\.\d+ · simulated engine, 5 Hz$/.test(document.querySelector('#about').textContent));
+  const files = await page.evaluate(() => performance.getEntriesByType('resource').map((entry) => [entry.name, entry.encodedBodySize]));
+  const html = await request(server, '/', { headers: { 'Accept-Encoding': 'gzip' } });
+  const pageFiles = files.filter(([name]) => /\.(js|css|svg|webmanifest)$/.test(name));
+  const bytes = pageFiles.reduce((sum, [, size]) => sum + size, html.bytes.length);
+  t.diagnostic(`${bytes} bytes in ${pageFiles.length + 1} files`);
+  assert.ok(bytes <= 60_000, `the page is ${bytes} bytes`);
+});

@@ -1,0 +1,162 @@
+/* The requests panel. The events are put into the stream of a real server, each valid by the contract. */
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { validate } from '../e2e/aidash.mjs';
+import { live, open, screenshot, serve, text, until } from './browser.mjs';
+
+/* A page into whose stream page.say(event) puts an event; page.heard are the commands that it sends. */
+async function withRequests(t, options = {}, args = []) {
+  const server = await serve(t, args);
+  const page = await open(t, server, { ...options, before: (opened) => opened.routeWebSocket(/\/ws\//, (socket) => {
+    const upstream = socket.connectToServer();
+    let seq = 0;
+    opened.heard = [];
+    upstream.onMessage((message) => {
+      const event = JSON.parse(message);
+      seq = event.seq ?? event.next_seq ?? seq + 1;
+      if (event.event === 'hello') opened.restart = () => socket.send(JSON.stringify({ ...event, started: event.started + 9, next_seq: 1 }));
+      socket.send(event.event === 'hello' ? JSON.stringify({ ...event, source: 'meter' }) : message);
+    });
+    socket.onMessage((message) => {
+      const command = JSON.parse(message);
+      opened.heard.push(command);
+      if (command.action === 'cancel') socket.send(JSON.stringify({ event: 'error', code: 'refused', message: 'It has just ended.', id: command.id }));
+      else upstream.send(message);
+    });
+    opened.say = (event) => socket.send(JSON.stringify(validate({ seq, ...event })));
+  }) });
+  await live(page);
+  return page;
+}
+
+const start = (id, more = {}) => ({ event: 'request_start', id, model: 'llama3', route: '/v1/chat/completions', client: '192.168.1.20', status: 'running', ...more });
+const end = (id, more = {}) => ({
+  ...start(id), event: 'request', status: 'finished', prompt_tokens: 812, completion_tokens: 96, cached_tokens: 128, ttft_ms: 412.5, queue_ms: 3.1,
+  prefill_tokens_per_second: 1651.2, decode_tokens_per_second: 24.31, itl_p50_ms: 40.2, itl_p95_ms: 66.9, itl_max_ms: 190.4, duration_ms: 4361.7,
+  finish_reason: 'stop', ...more });
+const rows = (page) => page.locator('#requests-body tr:not(.more)');
+const column = (page, n) => rows(page).locator(`td:nth-child(${n})`).allTextContents();
+
+test('there is no requests panel until there was a request', async (t) => {
+  const page = await withRequests(t);
+  assert.equal(await page.isVisible('#requests'), false);
+  assert.equal(await page.isVisible('#tile-requests'), false);
+  page.say(start(1));
+  await page.locator('#requests').waitFor();
+  await until(page, () => document.querySelector('#inflight').textContent === '1 / 0');
+  page.say(start(2, { status: 'queued', client: 'nightly' }));
+  await until(page, () => document.querySelector('#inflight').textContent === '1 / 1');
+});
+
+test('a running request counts its tokens and its time; at the end its true numbers stand', async (t) => {
+  const page = await withRequests(t, {}, ['--rate', '20']);
+  page.say(start(1, { timestamp: Date.now() / 1000 }));
+  await until(page, () => /^~[1-9]/.test(document.querySelector('#requests-body td:nth-child(7)')?.textContent ?? ''));
+  const before = (await column(page, 11))[0];
+  await until(page, (old) => document.querySelector('#requests-body td:nth-child(11)').textContent !== old, before);
+  page.say(end(1));
+  await until(page, () => document.querySelector('#requests-body tr').dataset.status === 'finished');
+  const cells = await rows(page).first().locator('td').allTextContents();
+  assert.deepEqual(cells.slice(2), ['llama3', '192.168.1.20', '/v1/chat/completions', '812', '96', '413 ms', '1,651', '24.3', '4,362 ms']);
+  assert.equal(await rows(page).first().locator('.status span').textContent(), 'finished');
+  await until(page, () => document.querySelector('#ttft').textContent === '413 ms');
+  await page.locator('#plot-ttft canvas').waitFor();
+  page.say(end(2, { estimated: true, completion_tokens: 7, cached_tokens: undefined, ttft_ms: undefined }));
+  await until(page, () => document.querySelector('#requests-body td:nth-child(7)').textContent === '~7');
+});
+
+test('running ones are on top; the rest is sorted by any column; the last fifty stay', async (t) => {
+  const page = await withRequests(t);
+  page.say(start(1000, { client: 'first' }));
+  for (let id = 1; id <= 60; id++) page.say(end(id, { prompt_tokens: (id * 37) % 101 }));
+  await until(page, () => document.querySelectorAll('#requests-body tr').length === 51);
+  assert.equal(await rows(page).first().getAttribute('data-status'), 'running');
+  const sorted = async (n, down) => {
+    const numbers = (await column(page, n)).slice(1).map((one) => Number(one.replaceAll(',', '')));
+    return numbers.every((one, i) => i === 0 || (down ? numbers[i - 1] >= one : numbers[i - 1] <= one));
+  };
+  await page.click('#requests-head th:nth-child(6) button');
+  await until(page, () => document.querySelector('#requests-head th:nth-child(6)').getAttribute('aria-sort') === 'descending');
+  await until(page, () => document.querySelectorAll('#requests-body tr')[1].children[5].textContent === '100');
+  assert.ok(await sorted(6, true));
+  await page.click('#requests-head th:nth-child(6) button');
+  await until(page, () => document.querySelectorAll('#requests-body tr')[1].children[5].textContent !== '100');
+  assert.ok(await sorted(6, false));
+  assert.equal(await page.locator('#requests-head [aria-sort]').count(), 1);
+  assert.equal(await rows(page).first().getAttribute('data-status'), 'running');
+});
+
+test('a row opens its details, and stays open and focused while others come', async (t) => {
+  const page = await withRequests(t);
+  page.say(end(1));
+  const open1 = rows(page).last().locator('.open');
+  await open1.focus();
+  await page.keyboard.press('Enter');
+  await page.locator('tr.more').waitFor();
+  assert.equal(await open1.getAttribute('aria-expanded'), 'true');
+  const details = await page.locator('tr.more div').allTextContents();
+  assert.deepEqual(details, ['Request1', 'Cached prompt tokens128', 'Waited3.10 ms', 'Between tokens, p5040.2 ms', 'p9566.9 ms', 'longest190 ms', 'Finish reasonstop']);
+  page.say(end(2));
+  await until(page, () => document.querySelectorAll('#requests-body tr').length === 3);
+  assert.equal(await page.evaluate(() => document.activeElement.getAttribute('aria-expanded')), 'true');
+  assert.equal(await page.locator('tr.more').evaluate((node) => node.previousElementSibling.querySelector('.open').getAttribute('aria-expanded')), 'true');
+  await page.keyboard.press('Enter');
+  await page.locator('tr.more').waitFor({ state: 'detached' });
+});
+
+test('cancel is sent for the one request, and a refusal is shown', async (t) => {
+  const page = await withRequests(t);
+  page.say(start(41));
+  page.say(start(42));
+  page.say(end(40));
+  await until(page, () => document.querySelectorAll('#requests-body tr').length === 3);
+  assert.equal(await page.locator('#requests-body button:visible', { hasText: 'Cancel' }).count(), 2);
+  await rows(page).first().locator('button', { hasText: 'Cancel' }).click();
+  await page.locator('#notice.shown').waitFor();
+  assert.equal(await text(page, 'notice'), 'Request 42 was not cancelled: It has just ended.');
+  assert.deepEqual(page.heard.map(({ action, request }) => [action, request]), [['cancel', 42]]);
+});
+
+test('requests are exported with all that is known', async (t) => {
+  const page = await withRequests(t);
+  page.say(end(1, { client: '=cmd|x' }));
+  await until(page, () => app.requests.any);
+  const get = async (what) => {
+    const [download] = await Promise.all([page.waitForEvent('download'), page.evaluate((name) => document.querySelector(`[data-export="${name}"]`).click(), what)]);
+    return readFileSync(await download.path(), 'utf8');
+  };
+  const [head, line] = (await get('requests-csv')).split('\r\n');
+  assert.equal(head.split(',').length, line.split(',').length);
+  assert.match(line, /^\d{4}-\d\d-\d\dT[^,]+,1,llama3,'=cmd\|x,\/v1\/chat\/completions,finished,812,128,96,412\.5,/);
+  const record = JSON.parse(await get('requests-ndjson'));
+  assert.deepEqual([record.id, record.itl_max_ms, record.client], [1, 190.4, '=cmd|x']);
+});
+
+test('what ran on a server that restarted runs no more', async (t) => {
+  const page = await withRequests(t);
+  page.say(end(1));
+  page.say(start(2));
+  await until(page, () => app.requests.inState('running') === 1);
+  page.restart();
+  await until(page, () => app.requests.list().length === 1);
+  assert.equal(await rows(page).first().getAttribute('data-status'), 'finished');
+});
+
+test('screenshots: a busy proxy', async (t) => {
+  for (const [width, theme] of [[360, 'light'], [1280, 'dark'], [2560, 'light']]) {
+    const page = await withRequests(t, { width, height: width === 360 ? 740 : 900, theme }, ['--rate', '10']);
+    const now = Date.now() / 1000;
+    for (let id = 1; id <= 14; id++) {
+      page.say(end(id, {
+        timestamp: now - 60 + id * 4, client: `192.168.1.${20 + (id % 4)}`, route: ['/v1/chat/completions', '/api/chat', '/completion'][id % 3],
+        status: ['finished', 'finished', 'left', 'finished', 'failed'][id % 5], ttft_ms: 200 + ((id * 97) % 400), decode_tokens_per_second: 22 + (id % 5),
+        prompt_tokens: 200 + ((id * 331) % 3000), completion_tokens: 40 + ((id * 53) % 300), duration_ms: 900 + ((id * 777) % 9000) }));
+    }
+    page.say(start(15, { timestamp: now - 2 }));
+    page.say(start(16, { status: 'queued', client: 'nightly', route: '/api/generate', timestamp: now - 1 }));
+    await until(page, () => document.querySelectorAll('#requests-body tr').length === 16 && app.feed.ring.end > 30);
+    await page.locator('#requests-body .open').nth(3).click();
+    await screenshot(page, `requests-${width}-${theme}`);
+  }
+});

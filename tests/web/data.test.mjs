@@ -1,0 +1,352 @@
+/* The page's data: clock, ring, decimation, feed, request log, CSV, number formats. */
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { Clock } from '../../www/clock.js';
+import { csv } from '../../www/csv.js';
+import { decimate, LINES, quantiles, Rows } from '../../www/decimate.js';
+import { Feed, LANES_MAX } from '../../www/feed.js';
+import { age, duration, milliseconds, niceCeiling, short, whole } from '../../www/format.js';
+import { RequestLog } from '../../www/requests.js';
+import { BREAK, Ring } from '../../www/ring.js';
+
+const tick = (timestamp, more = {}) => ({
+  event: 'inference_tick', model: 'a', tokens_generated: 10, latency_ms: 100, tokens_per_second: 5, timestamp, ...more });
+const hello = (more = {}) => ({ event: 'hello', started: 1, next_seq: 1, model: 'a', models: ['a'], paused: false, ...more });
+const times = (feed) => Array.from({ length: feed.ring.end - feed.ring.first }, (_, i) => feed.ring.time[(feed.ring.first + i) & feed.ring.mask]);
+const broken = (feed) => times(feed).filter((_, i) => feed.ring.flags[(feed.ring.first + i) & feed.ring.mask] & BREAK);
+
+/* ---- clock */
+
+test('of the latest samples the one with the shortest round trip counts', () => {
+  const clock = new Clock();
+  clock.sample(1010.05, 1000, 1000.2); // skew 9.95 +- 0.1
+  clock.sample(1010.01, 1000, 1000.02); // skew 10 +- 0.01
+  clock.sample(1010.2, 1000, 1000.3); // skew 10.05 +- 0.15
+  assert.ok(Math.abs(clock.skew - 10) < 1e-9);
+  assert.ok(Math.abs(clock.toBrowser(1500) - 1490) < 1e-9);
+});
+
+test('a clock that was set is noticed with the next sample, even if that one is worse', () => {
+  const clock = new Clock();
+  clock.sample(1010, 1000, 1000.002);
+  clock.sample(5000, 1001, 1001.4);
+  assert.ok(Math.abs(clock.skew - 3998.8) < 1e-9);
+});
+
+/* ---- ring */
+
+const fill = (ring, count, value = (i) => i) => {
+  for (let i = 0; i < count; i++) ring.push(ring.end, 0, value(i), 0, 0, 0, 0, 0);
+};
+
+test('the ring keeps the newest, and finds times across its seam', () => {
+  const ring = new Ring(8);
+  assert.equal(ring.find(5), 0);
+  fill(ring, 13);
+  assert.deepEqual([ring.first, ring.end], [5, 13]);
+  assert.equal(ring.find(0), 5);
+  assert.equal(ring.find(9), 9);
+  assert.equal(ring.find(9.5), 10);
+  assert.equal(ring.find(99), 13);
+});
+
+test('what was overwritten stays lost after a rewind', () => {
+  const ring = new Ring(8);
+  fill(ring, 13);
+  ring.rewind(10);
+  assert.deepEqual([ring.first, ring.end], [5, 10]);
+  fill(ring, 2);
+  assert.deepEqual([ring.first, ring.end], [5, 12]);
+  fill(ring, 10);
+  assert.deepEqual([ring.first, ring.end], [14, 22]);
+});
+
+/* ---- decimation */
+
+const one = new Int8Array(64).fill(-1);
+one[0] = 0;
+
+test('every column keeps its lowest and highest tick, in their order', () => {
+  const ring = new Ring(1024);
+  let seed = 1;
+  const values = [];
+  for (let i = 0; i < 1000; i++) {
+    seed = (seed * 16807) % 2147483647;
+    values.push(Math.fround((seed % 1000) + (i === 511 ? 1e6 : 0)));
+    ring.push(i, 0, values[i], 0, 0, 0, 0, 0);
+  }
+  const rows = new Rows();
+  decimate(ring, ring.latency, 0, 1000, 10, one, rows);
+  assert.ok(rows.x.length <= 200);
+  for (let column = 0; column < 100; column++) {
+    const all = values.slice(column * 10, column * 10 + 10);
+    const kept = rows.x.flatMap((x, row) => (Math.floor(x / 10) === column ? [rows.y[0][row]] : []));
+    assert.deepEqual([Math.min(...kept), Math.max(...kept)], [Math.min(...all), Math.max(...all)]);
+  }
+  assert.ok(rows.x.every((x, row) => row === 0 || x > rows.x[row - 1]));
+  assert.ok(rows.x.every((x, row) => rows.y[0][row] === values[x]), 'a point is a tick that was');
+});
+
+test('few ticks are drawn as they are', () => {
+  const ring = new Ring(16);
+  fill(ring, 10, (i) => i * i);
+  const rows = new Rows();
+  decimate(ring, ring.latency, 0, 10, 0.5, one, rows);
+  assert.deepEqual(rows.x, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  assert.deepEqual(rows.y[0], [0, 1, 4, 9, 16, 25, 36, 49, 64, 81]);
+});
+
+test('a break is null from the line\'s last value on, also between other lines\' rows', () => {
+  const ring = new Ring(16);
+  const lineOf = new Int8Array(64).fill(-1);
+  lineOf[0] = 0;
+  lineOf[1] = 1;
+  ring.push(0, 0, 10, 0, 0, 0, 0, BREAK); // the first one: nothing to break from
+  ring.push(1, 0, 20, 0, 0, 0, 1, 0);
+  ring.push(2, 0, 21, 0, 0, 0, 1, 0);
+  ring.push(3, 0, 11, 0, 0, 0, 0, BREAK);
+  ring.push(4, 0, 12, 0, 0, 0, 0, BREAK);
+  ring.push(5, 0, 22, 0, 0, 0, 1, 0);
+  ring.push(6, 0, 99, 0, 0, 0, 2, 0); // not drawn
+  const rows = new Rows();
+  decimate(ring, ring.latency, 0, ring.end, 0.1, lineOf, rows);
+  assert.deepEqual(rows.x, [0, 1, 2, 3, 4, 4, 5]);
+  assert.deepEqual(rows.y[0], [10, null, null, 11, null, 12, undefined]);
+  assert.deepEqual(rows.y[1], [undefined, 20, 21, undefined, undefined, undefined, 22]);
+  assert.equal(rows.y.length, LINES);
+});
+
+test('rows are bounded by the columns, not by the ticks', () => {
+  const ring = new Ring(1 << 16);
+  for (let i = 0; i < 60_000; i++) ring.push(i / 1000, 0, (i * 7919) % 997, 0, 0, 0, 0, 0);
+  const rows = new Rows();
+  decimate(ring, ring.latency, 0, ring.end, 60 / 600, one, rows);
+  assert.ok(rows.x.length > 600 && rows.x.length <= 1202, String(rows.x.length));
+});
+
+test('quantiles are ticks that were; of very many a sample serves', () => {
+  const ring = new Ring(1 << 17);
+  assert.deepEqual(quantiles(ring, ring.latency, 0, 0, [0.5]), [NaN]);
+  fill(ring, 100, (i) => 100 - i);
+  assert.deepEqual(quantiles(ring, ring.latency, 0, 100, [0, 0.5, 0.95, 1]), [1, 50, 95, 100]);
+  fill(ring, 99_900, (i) => (i * 7919) % 99_991);
+  const [p50, p95] = quantiles(ring, ring.latency, 100, ring.end, [0.5, 0.95]);
+  assert.ok(Math.abs(p50 - 50_000) < 1000 && Math.abs(p95 - 95_000) < 1000, `${p50} ${p95}`);
+});
+
+/* ---- feed */
+
+const ready = (feed) => { feed.clock.sample(0, 0, 0); return feed; };
+const answer = (ticks, lastSeq, more = {}) => ({ started: 1, ticks, last_seq: lastSeq, missed: 0, ...more });
+
+test('what the server kept goes before what came live, nothing twice', () => {
+  const feed = ready(new Feed(64));
+  assert.equal(feed.connected(hello({ next_seq: 50 }), null, 10), 'last=10000');
+  feed.add([tick(10), tick(10.2)], 50, 10.3); // live: 50, 51
+  feed.add([tick(10.4)], 52, 10.5);
+  const more = feed.fill(answer([tick(9.6), tick(9.8), tick(10), tick(10.2)], 51), 10.5);
+  assert.equal(more, '');
+  assert.deepEqual(times(feed), [9.6, 9.8, 10, 10.2, 10.4]);
+  assert.deepEqual(broken(feed), [9.6]);
+  assert.equal(feed.lanes[0].steps, 5);
+  assert.equal(feed.fill(answer([tick(1)], 1), 11), '', 'an answer that nobody awaits changes nothing');
+  assert.equal(times(feed).length, 5);
+});
+
+test('ticks that the history already had may still come live', () => {
+  const feed = ready(new Feed(64));
+  feed.connected(hello({ next_seq: 50 }), null, 10);
+  feed.fill(answer([tick(9.8), tick(10), tick(10.2)], 51), 10.5);
+  feed.add([tick(10), tick(10.2), tick(10.4)], 50, 10.5);
+  assert.deepEqual(times(feed), [9.8, 10, 10.2, 10.4]);
+  feed.connected(hello({ started: 2, next_seq: 1 }), { since: 52, missed: 0, restarted: true }, 11);
+  feed.add([tick(11)], 1, 11);
+  assert.deepEqual(times(feed), [9.8, 10, 10.2, 10.4, 11], 'a new server counts anew');
+});
+
+test('missed events are fetched by number, page by page, and the line is whole again', () => {
+  const feed = ready(new Feed(64));
+  feed.connected(hello({ next_seq: 1 }), null, 0);
+  feed.fill(answer([], 0), 0);
+  feed.add([tick(1), tick(1.2)], 1, 1.2);
+  assert.equal(feed.connected(hello({ next_seq: 7 }), { since: 2, missed: 4, restarted: false }, 2.1), 'since=2&limit=10000');
+  feed.add([tick(2.2)], 7, 2.2);
+  assert.equal(feed.fill(answer([tick(1.4), tick(1.6)], 4), 2.3), 'since=4&limit=10000');
+  feed.add([tick(2.4)], 8, 2.4);
+  assert.equal(feed.fill(answer([tick(1.8), tick(2), tick(2.2)], 7), 2.5), '');
+  assert.deepEqual(times(feed), [1, 1.2, 1.4, 1.6, 1.8, 2, 2.2, 2.4]);
+  assert.deepEqual(broken(feed), [1]);
+});
+
+test('what is no longer kept, or can\'t be fetched, is a gap', () => {
+  const feed = ready(new Feed(64));
+  feed.connected(hello(), null, 0);
+  feed.giveUpFill();
+  feed.add([tick(1)], 1, 1);
+  feed.connected(hello({ next_seq: 9 }), { since: 1, missed: 7, restarted: false }, 2);
+  feed.add([tick(2)], 9, 2);
+  feed.fill(answer([tick(1.8)], 8, { missed: 6 }), 2);
+  assert.deepEqual(broken(feed), [1, 1.8]);
+  feed.connected(hello({ next_seq: 20 }), { since: 9, missed: 10, restarted: false }, 3);
+  feed.giveUpFill();
+  feed.add([tick(3)], 20, 3);
+  assert.deepEqual(broken(feed), [1, 1.8, 3]);
+});
+
+test('a switch in the past is marked; models that take turns are not', () => {
+  const feed = ready(new Feed(64));
+  feed.connected(hello(), null, 0);
+  const of = (model, from) => Array.from({ length: 10 }, (_, i) => tick(from + i / 10, { model }));
+  feed.fill(answer([...of('a', 1), ...of('b', 2), ...of('c', 3).flatMap((one) => [one, { ...one, model: 'd' }])], 40), 9);
+  assert.deepEqual(feed.marks.map(({ kind, from, text }) => [kind, from, text]), [['model', 2, 'b'], ['model', 3, 'c']]);
+});
+
+test('a second reconnect before the first gap was filled asks for all of it', () => {
+  const feed = ready(new Feed(64));
+  feed.connected(hello(), null, 0);
+  feed.fill(answer([], 0), 0);
+  feed.add([tick(1)], 1, 1);
+  feed.connected(hello({ next_seq: 5 }), { since: 1, missed: 3, restarted: false }, 2);
+  feed.add([tick(2)], 5, 2);
+  assert.equal(feed.connected(hello({ next_seq: 8 }), { since: 5, missed: 2, restarted: false }, 3), 'since=1&limit=10000');
+  feed.fill(answer([tick(1.5), tick(2), tick(2.5)], 7), 3);
+  assert.deepEqual(times(feed), [1, 1.5, 2, 2.5]);
+});
+
+test('a restarted server is a mark and a gap, and what was before stays', () => {
+  const feed = ready(new Feed(64));
+  feed.connected(hello(), null, 0);
+  feed.fill(answer([tick(1)], 1), 1);
+  assert.equal(feed.connected(hello({ started: 2 }), { since: 1, missed: 0, restarted: true }, 2), 'last=10000');
+  feed.fill(answer([tick(1.9), tick(2)], 2, { started: 2 }), 2);
+  assert.deepEqual(times(feed), [1, 1.9, 2]);
+  assert.deepEqual(broken(feed), [1, 1.9]);
+  assert.deepEqual(feed.marks.map(({ kind }) => kind), ['restart']);
+});
+
+test('the axis is the browser\'s clock: skew is taken off, a node\'s odd clock is not believed', () => {
+  const feed = new Feed(64);
+  feed.clock.sample(1000, 0, 0);
+  feed.connected(hello(), null, 5);
+  feed.fill(answer([tick(1001), tick(999_999, { node: 'odd' }), tick(1002)], 3), 5);
+  feed.add([tick(1004), tick(77, { node: 'odd' }), tick(1006)], 4, 5);
+  assert.deepEqual(times(feed), [1, 1, 2, 4, 5, 5]);
+});
+
+test('before the server was asked for the time, the first tick tells it', () => {
+  const feed = new Feed(64);
+  feed.add([tick(5000)], 1, 10);
+  assert.deepEqual(times(feed), [10]);
+});
+
+test('silence breaks the line when it is long for the lane', () => {
+  const feed = ready(new Feed(64));
+  for (const [i, at] of [1, 1.2, 1.4, 2, 6, 6.2].entries()) feed.add([tick(at)], i + 1, at);
+  assert.deepEqual(broken(feed), [1, 6]);
+  const slow = ready(new Feed(64));
+  for (const [i, at] of [10, 15, 20, 25].entries()) slow.add([tick(at)], i + 1, at);
+  assert.deepEqual(broken(slow), [10, 15], 'five seconds are no silence for who ticks each five seconds');
+});
+
+test('running lanes add up; the one that was switched away from does not count', () => {
+  const feed = ready(new Feed(64));
+  feed.connected(hello(), null, 0);
+  feed.add([tick(1, { tokens_per_second: 5 }), tick(1, { node: 'pi-2', tokens_per_second: 7, estimated: true })], 1, 1);
+  assert.deepEqual([feed.now(1).rate, feed.now(1).estimated, feed.now(1).running], [12, true, true]);
+  feed.modelChanged('b', 1.1);
+  feed.add([tick(1.2, { model: 'b', tokens_per_second: 1 })], 3, 1.2);
+  assert.equal(feed.now(1.3).rate, 8);
+  assert.deepEqual([feed.now(9).rate, feed.now(9).running, feed.now(9).latency], [0, false, 100]);
+  assert.deepEqual(feed.marks.map(({ kind, text }) => [kind, text]), [['model', 'b']]);
+});
+
+test('steps a second stand in where there are no tokens', () => {
+  const feed = ready(new Feed(64));
+  for (let i = 0; i < 40; i++) feed.add([tick(10 + i / 10, { tokens_generated: 0, tokens_per_second: 0 })], i + 1, 10 + i / 10);
+  assert.equal(feed.tokenless, true);
+  assert.equal(feed.now(14).rate, 10);
+  assert.equal(feed.tickAt(39).tokens_per_second, 0);
+  feed.add([tick(14, { model: 'b' })], 41, 14);
+  assert.equal(feed.tokenless, false);
+});
+
+test('nothing grows: lanes, marks and ticks are bounded', () => {
+  const feed = ready(new Feed(64));
+  for (let i = 0; i < 500; i++) {
+    feed.add([tick(i, { model: `m${i}` })], i + 1, i);
+    feed.mark('dropped', i, 'x');
+  }
+  assert.equal(feed.lanes.length, LANES_MAX);
+  assert.equal(feed.lanes.at(-1).model, '(others)');
+  assert.equal(feed.marks.length, 200);
+  assert.equal(times(feed).length, 64);
+});
+
+test('a tick comes out of the ring as it went in', () => {
+  const feed = ready(new Feed(64));
+  const odd = tick(1741478400.123456, { node: 'pi-2', estimated: true, latency_ms: 118.317, tokens_per_second: 3.82, tokens_generated: 2 ** 53 });
+  feed.add([odd], 1, 1741478400.2);
+  assert.deepEqual(feed.tickAt(0), odd);
+});
+
+test('a span opens once and closes', () => {
+  const feed = new Feed(64);
+  feed.open('paused', 1, 'paused');
+  feed.open('paused', 2, 'paused');
+  feed.close('paused', 3);
+  feed.close('paused', 4);
+  assert.deepEqual(feed.marks, [{ kind: 'paused', from: 1, to: 3, text: 'paused' }]);
+});
+
+/* ---- requests */
+
+const start = (id, more = {}) => ({ event: 'request_start', seq: id, id, model: 'a', route: '/v1', client: 'c', status: 'running', ...more });
+const end = (id, more = {}) => ({ ...start(id), event: 'request', status: 'finished', ttft_ms: 250, ...more });
+
+test('a running request counts its model\'s tokens when it is the only one', () => {
+  const log = new RequestLog();
+  log.count([tick(1, { tokens_generated: 100 })]);
+  log.add(start(1), 1);
+  log.add(start(2, { model: 'b', status: 'queued' }), 1);
+  log.count([tick(2, { tokens_generated: 103 }), tick(2, { tokens_generated: 104 }), tick(2, { model: 'b', tokens_generated: 9 })]);
+  assert.deepEqual(log.list().map(({ live }) => live), [4, 0]);
+  assert.deepEqual([log.inState('running'), log.inState('queued')], [1, 1]);
+  log.add(start(3), 2);
+  log.count([tick(3, { tokens_generated: 110 })]);
+  assert.deepEqual(log.list().map(({ live }) => live), [4, 0, 0]);
+});
+
+test('the last fifty that ended are kept, and all that run', () => {
+  const log = new RequestLog();
+  log.add(start(1000), 0);
+  for (let id = 1; id <= 60; id++) log.add(end(id), id);
+  assert.equal(log.list().length, 51);
+  assert.ok(log.entries.has(1000) && !log.entries.has(10) && log.entries.has(11));
+  assert.equal(log.latestTtft, 250);
+  assert.equal(log.ttft.time[0], 1.25);
+  log.restart();
+  assert.ok(!log.entries.has(1000));
+});
+
+/* ---- CSV */
+
+test('CSV is quoted where it must be, and holds no formulas', () => {
+  const text = csv(['a', 'b', 'c'], [
+    { a: 1.5, b: 'x,y', c: true }, { a: 'say "hi"', c: '=1+1' }, { a: '@cmd', b: '-2', c: -2 }, { a: 'two\nlines', b: null, c: 'ü' }]);
+  assert.equal(text, 'a,b,c\r\n1.5,"x,y",true\r\n"say ""hi""",,\'=1+1\r\n\'@cmd,\'-2,-2\r\n"two\nlines",,ü\r\n');
+  assert.equal(csv(['a'], []), '');
+});
+
+/* ---- numbers */
+
+test('numbers are short and of a steady width', () => {
+  assert.deepEqual([0, 3.816, 9.994, 9.996, 23.44, 99.96, 118.3, 1180, 99_999, 118_400, 999_960, 1_184_000, NaN].map(short),
+    ['0.00', '3.82', '9.99', '10.0', '23.4', '100', '118', '1,180', '99,999', '118k', '1.00M', '1.18M', '–']);
+  assert.deepEqual([milliseconds(118.3), milliseconds(12_340)], [['118', 'ms'], ['12.3', 's']]);
+  assert.deepEqual([duration(undefined), duration(8.314), whole(1234567), whole(NaN)], ['–', '8.31 ms', '1,234,567', '–']);
+  assert.deepEqual([-1, 42.9, 187, 18_720, 273_600, NaN].map(age), ['0 s', '42 s', '3 min 07 s', '5 h 12 min', '3 d 4 h', '–']);
+});
+
+test('a scale ends a little above its highest value, at a round number', () => {
+  assert.deepEqual([0, -1, 1, 9.6, 118, 203, 4999, 1e6].map(niceCeiling), [1, 1, 1.2, 12, 150, 250, 6000, 1.2e6]);
+});

@@ -1,0 +1,29 @@
+// @ts-check
+/**
+ * The page. Each panel is a module of its own that mounts itself on its part of
+ * index.html: it subscribes to the store, and draws from the feed when the
+ * frame calls. A new panel is a new module and a line here.
+ *
+ *   aidash-client   socket, retry, sequence numbers     (for other pages too)
+ *   session         server events -> feed, requests, store
+ *   feed, ring      ticks in fixed memory; clock: the board's against ours
+ *   store           all other state; frame: draws once, and only when seen
+ *   view, decimate  which time is shown, and which ticks of it
+ */
+
+import { mountCharts } from "./charts.js";
+import { mountConnection } from "./connection.js";
+import { mountControl } from "./control.js";
+import { mountExport } from "./export.js";
+import { mountGlance } from "./glance.js";
+import { mountRequests } from "./requests-panel.js";
+import { mountSettings } from "./settings-panel.js";
+
+mountConnection();
+mountCharts();
+mountGlance();
+mountControl();
+mountRequests();
+mountSettings();
+mountExport();
+

@@ -1,0 +1,50 @@
+// @ts-check
+/** The connection's state in the header, with the countdown to the next attempt. */
+
+import { byId, setAttr, setText, announce } from "./dom.js";
+import { onFrame } from "./frame.js";
+import { client } from "./session.js";
+import { store } from "./store.js";
+
+const CAUSES = { "": "", unreachable: "", full: "Server full. ", refused: "Refused. ", offline: "Browser offline. " };
+
+export function mountConnection() {
+  const text = byId("connection-text", HTMLElement);
+  const box = byId("connection", HTMLElement);
+  const retry = byId("retry", HTMLButtonElement);
+  retry.addEventListener("click", () => client.retry());
+  setText(byId("host", HTMLElement), location.host);
+
+  let said = "connecting";
+  store.on(["connection"], ({ connection }) => {
+    retry.hidden = connection.phase !== "waiting";
+    setAttr(box, "title", connection.reason || null);
+    const say = connection.phase === "connecting" ? said : connection.phase;
+    if (say !== said) {
+      said = say;
+      announce(say === "live" ? "Connected." : `Connection lost. ${connection.reason} It will be tried again.`);
+    }
+  });
+
+  onFrame(() => {
+    const { connection, cause } = store.state;
+    setAttr(box, "data-phase", connection.phase);
+    switch (connection.phase) {
+      case "live":
+        setText(text, "Live");
+        return Infinity;
+      case "connecting":
+        setText(text, connection.attempt ? `Connecting, attempt ${connection.attempt}` : "Connecting");
+        return Infinity;
+      case "closed":
+        setText(text, "Closed");
+        return Infinity;
+      default: {
+        const left = Math.max(0, connection.retryAt - Date.now());
+        const attempt = connection.attempt > 1 ? ` (attempt ${connection.attempt})` : "";
+        setText(text, `${CAUSES[cause]}Reconnecting in ${Math.ceil(left / 1000)} s${attempt}`);
+        return left % 1000 || 1000;
+      }
+    }
+  });
+}

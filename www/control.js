@@ -1,0 +1,85 @@
+// @ts-check
+/** The engine's card: its model, the others to switch to, pause and resume. */
+
+import { laneColour } from "./colours.js";
+import { byId, make, setAttr, setText } from "./dom.js";
+import { NONE } from "./format.js";
+import { onFrame } from "./frame.js";
+import { command, feed, requests } from "./session.js";
+import { store } from "./store.js";
+
+const SEARCH_FROM = 8; // models before there is a search field
+
+export function mountControl() {
+  const card = byId("card-control", HTMLElement);
+  const list = byId("models", HTMLUListElement);
+  const search = byId("model-search", HTMLInputElement);
+  const pause = byId("pause", HTMLButtonElement);
+  const drain = byId("drain", HTMLButtonElement);
+  const problem = byId("control-problem", HTMLElement);
+  const name = byId("model", HTMLElement);
+
+  list.addEventListener("click", (event) => {
+    const button = event.target instanceof Element && event.target.closest("button");
+    if (button && button.dataset.model !== undefined) {
+      run({ action: "switch_model", model: button.dataset.model });
+    }
+  });
+  pause.addEventListener("click", () => run({ action: store.state.paused ? "resume" : "pause" }));
+  drain.addEventListener("click", () => run({ action: "drain" }));
+  search.addEventListener("input", filter);
+
+  /** @param {import("./contract").Command} what */
+  async function run(what) {
+    setText(problem, "");
+    if (!store.state.pending) {
+      setText(problem, await command(what));
+    }
+  }
+
+  function filter() {
+    const wanted = search.value.trim().toLowerCase();
+    for (const item of list.children) {
+      item.toggleAttribute("hidden", !item.textContent?.toLowerCase().includes(wanted));
+    }
+  }
+
+  store.on(["models"], ({ models }) => {
+    list.replaceChildren(...models.map((model) => {
+      const button = make("button", { type: "button", "data-model": model }, model);
+      return make("li", {}, button);
+    }));
+    search.hidden = models.length < SEARCH_FROM;
+    filter();
+  });
+
+  store.on(["model", "models", "loaded", "pending", "paused", "connection", "hello"], (state) => {
+    const live = state.connection.phase === "live";
+    setAttr(card, "aria-busy", state.pending ? "true" : null);
+    for (const button of list.querySelectorAll("button")) {
+      const own = button.dataset.model === state.model;
+      setAttr(button, "aria-pressed", String(own));
+      setAttr(button, "data-loaded", state.loaded.includes(button.dataset.model ?? "") ? "" : null);
+      setAttr(button, "title", state.loaded.includes(button.dataset.model ?? "") ? "in memory" : null);
+      button.disabled = !live;
+    }
+    pause.disabled = drain.disabled = !live;
+    drain.hidden = state.hello?.source !== "meter";
+    setText(byId("pause-text", HTMLElement), state.paused ? "Resume" : "Pause");
+    setAttr(byId("pause-icon", SVGElement), "href", state.paused ? "#i-play" : "#i-pause");
+    if (!live) {
+      setText(problem, "");
+    }
+  });
+
+  onFrame((now) => {
+    const lane = feed.now(now).lane;
+    const model = store.state.model || lane?.model || "";
+    setText(name, model || NONE);
+    setAttr(name, "title", model || null);
+    const own = feed.lanes.find((known) => known.model === model);
+    byId("model-lane", HTMLElement).style.background = own ? laneColour(own.index) : "";
+    drain.disabled ||= requests.inState("running") === 0 && store.state.paused;
+    return Infinity;
+  });
+}

@@ -1,0 +1,78 @@
+// @ts-check
+/** The few things that are done to the page, each only when it makes a difference. */
+
+/**
+ * @template {Element} T
+ * @param {string} id
+ * @param {new () => T} kind
+ * @returns {T}
+ */
+export function byId(id, kind) {
+  const node = document.getElementById(id);
+  if (!(node instanceof kind)) {
+    throw new Error(`the page has no ${kind.name} #${id}`);
+  }
+  return node;
+}
+
+/**
+ * @param {Element} node
+ * @param {string} text
+ */
+export function setText(node, text) {
+  if (node.textContent !== text) {
+    node.textContent = text;
+  }
+}
+
+/**
+ * @param {Element} node
+ * @param {string} name
+ * @param {string | null} value  null: without it
+ */
+export function setAttr(node, name, value) {
+  if (node.getAttribute(name) !== value) {
+    if (value === null) {
+      node.removeAttribute(name);
+    } else {
+      node.setAttribute(name, value);
+    }
+  }
+}
+
+/**
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} tag
+ * @param {Record<string, string>} [attrs]
+ * @param {...(Node | string)} children
+ * @returns {HTMLElementTagNameMap[K]}
+ */
+export function make(tag, attrs = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attrs)) {
+    node.setAttribute(name, value);
+  }
+  node.append(...children);
+  return node;
+}
+
+/** @param {string} text  for screen readers, once */
+export function announce(text) {
+  setText(byId("announce", HTMLElement), text);
+}
+
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let noticeTimer;
+
+/**
+ * Say something at the bottom of the page for a while.
+ *
+ * @param {string} text
+ */
+export function notice(text) {
+  const node = byId("notice", HTMLElement);
+  setText(node, text);
+  node.classList.add("shown");
+  clearTimeout(noticeTimer);
+  noticeTimer = setTimeout(() => node.classList.remove("shown"), 6000);
+}

@@ -1,0 +1,116 @@
+// @ts-check
+/** Take the data along: ticks and requests as CSV or NDJSON, the charts as a picture. */
+
+import { chartCanvases } from "./charts.js";
+import { colours } from "./colours.js";
+import { notice } from "./dom.js";
+import { feed, requests } from "./session.js";
+import { range } from "./view.js";
+import { csv } from "./csv.js";
+
+const TICK_FIELDS = ["timestamp", "model", "node", "latency_ms", "tokens_generated", "tokens_per_second", "estimated"];
+const REQUEST_FIELDS = [
+  "time", "id", "model", "client", "route", "status", "prompt_tokens", "cached_tokens", "completion_tokens", "ttft_ms", "queue_ms",
+  "prefill_tokens_per_second", "decode_tokens_per_second", "itl_p50_ms", "itl_p95_ms", "itl_max_ms", "duration_ms", "finish_reason", "estimated",
+];
+
+export function mountExport() {
+  document.addEventListener("click", (event) => {
+    const target = event.target instanceof Element ? event.target : null;
+    const what = target?.closest("[data-export]")?.getAttribute("data-export");
+    for (const menu of document.querySelectorAll("details.menu")) {
+      if (what || !target || !menu.contains(target)) {
+        menu.removeAttribute("open");
+      }
+    }
+    if (what) {
+      exportAs(what);
+    }
+  });
+  document.addEventListener("keydown", (event) => {
+    const menu = event.key === "Escape" && document.querySelector("details.menu[open]");
+    if (menu) {
+      menu.removeAttribute("open");
+      menu.querySelector("summary")?.focus();
+    }
+  });
+}
+
+/** @param {string} what */
+function exportAs(what) {
+  switch (what) {
+    case "csv": return save("ticks.csv", "text/csv", csv(TICK_FIELDS, shownTicks()));
+    case "ndjson": return save("ticks.ndjson", "application/x-ndjson", ndjson(shownTicks()));
+    case "requests-csv": return save("requests.csv", "text/csv", csv(REQUEST_FIELDS, requestRecords()));
+    case "requests-ndjson": return save("requests.ndjson", "application/x-ndjson", ndjson(requestRecords()));
+    case "png": return savePicture();
+  }
+}
+
+/** The ticks that the charts show. */
+function shownTicks() {
+  const { ring } = feed;
+  const [from, to] = range(Date.now() / 1000);
+  const ticks = [];
+  for (let i = ring.find(from); i < ring.end && ring.time[i & ring.mask] <= to; i++) {
+    ticks.push(feed.tickAt(i));
+  }
+  return ticks;
+}
+
+function requestRecords() {
+  return requests.list().map(({ at, last }) => ({ time: new Date(at * 1000).toISOString(), ...last }));
+}
+
+/** @param {object[]} records */
+function ndjson(records) {
+  return records.map((record) => `${JSON.stringify(record)}\n`).join("");
+}
+
+/** The charts, one below the other. */
+function savePicture() {
+  const parts = chartCanvases();
+  const ratio = devicePixelRatio;
+  const head = 28 * ratio;
+  const picture = document.createElement("canvas");
+  picture.width = Math.max(...parts.map(({ canvas }) => canvas.width));
+  picture.height = parts.reduce((sum, { canvas }) => sum + canvas.height + head, 0);
+  const context = picture.getContext("2d");
+  if (!context) {
+    return;
+  }
+  context.fillStyle = colours.card;
+  context.fillRect(0, 0, picture.width, picture.height);
+  context.fillStyle = colours.text;
+  context.font = `${14 * ratio}px system-ui, sans-serif`;
+  let top = 0;
+  for (const { title, canvas } of parts) {
+    context.fillText(title, 12 * ratio, top + 20 * ratio);
+    context.drawImage(canvas, 0, top + head);
+    top += canvas.height + head;
+  }
+  picture.toBlob((blob) => {
+    if (blob) {
+      download("aidash.png", blob);
+    }
+  });
+}
+
+/** @param {string} name @param {string} type @param {string} text */
+function save(name, type, text) {
+  if (text) {
+    download(name, new Blob([text], { type }));
+  } else {
+    notice("There is nothing to export yet.");
+  }
+}
+
+/** @param {string} name @param {Blob} blob */
+function download(name, blob) {
+  const url = URL.createObjectURL(blob);
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}

@@ -1,0 +1,439 @@
+// @ts-check
+/**
+ * From the server's events to what panels draw: the ring of ticks, the lanes
+ * (a model on a node), the marks on the time axis. Nothing here touches the
+ * page, and nothing here grows.
+ */
+
+import { Ring, BREAK, ESTIMATED } from "./ring.js";
+import { Clock } from "./clock.js";
+
+/** @typedef {import("./contract").Tick} Tick */
+/** @typedef {import("./contract").Hello} Hello */
+/** @typedef {import("./aidash-client.js").Gap} Gap */
+
+/**
+ * One model on one node.
+ *
+ * @typedef {object} Lane
+ * @property {number} index
+ * @property {string} model
+ * @property {string} node       "" for the server's own
+ * @property {number} time       of its latest tick, browser's clock, Unix seconds
+ * @property {number} interval   between its ticks, smoothed, seconds
+ * @property {number} latency    ms
+ * @property {number} rate       tokens/s; without tokens: steps/s
+ * @property {number} tokens     cumulative
+ * @property {number} steps      ticks seen
+ * @property {boolean} estimated
+ * @property {boolean} broken    its next tick is not joined to the latest
+ * @property {number} windowFrom index of the oldest tick in the rate window
+ * @property {number} inWindow   its ticks in the rate window
+ */
+
+/**
+ * Something that happened, to be shown on the time axis. A span has both
+ * times (to is Infinity while it lasts), a moment only `from`.
+ *
+ * @typedef {object} Mark
+ * @property {"model" | "dropped" | "restart" | "paused" | "offline"} kind
+ * @property {number} from
+ * @property {number} to
+ * @property {string} text
+ */
+
+/**
+ * What the feed knows of the present.
+ *
+ * @typedef {object} Now
+ * @property {number} rate        all running lanes together
+ * @property {number} latency     of the latest tick
+ * @property {boolean} estimated
+ * @property {boolean} running    ticks are coming
+ * @property {Lane | null} lane   the latest tick's
+ */
+
+export const LANES_MAX = 64;
+const MARKS_MAX = 200;
+const RATE_WINDOW_S = 2; // as the server's own
+const IDLE_S = 3; // without ticks for so long, or five intervals: idle
+const SWITCH_TICKS = 8; // "near" when a switch is looked for
+const FOREIGN_S = 10; // a tick whose clock is further off goes by its arrival
+
+export class Feed {
+  ring;
+  clock = new Clock();
+  /** @type {Lane[]} */ lanes = [];
+  /** @type {Mark[]} */ marks = [];
+  /** Browser's clock at the latest tick, Unix seconds. */
+  lastTime = 0;
+
+  /** @type {Lane | null} */ #latest = null;
+  #retired = -1; // the lane that the latest switch left: it counts again with its next tick
+  #model = "";
+  /**
+   * What the server's history is to fill: the events after `since` (-1: all) up
+   * to `until`, to be put before `index`, where the lanes stood like this.
+   *
+   * @type {{since: number, until: number, index: number, lanes: Lane[]} | null}
+   */
+  #missing = null;
+  #filledTo = 0; // the server's history had the events up to this one, so that they are here
+
+  /** @param {number} [capacity]  ticks kept, a power of two */
+  constructor(capacity = 1 << 19) {
+    this.ring = new Ring(capacity);
+  }
+
+  /**
+   * Live ticks.
+   *
+   * @param {Tick[]} ticks
+   * @param {number} seq  the first one's number
+   * @param {number} now  browser's clock, Unix seconds
+   */
+  add(ticks, seq, now) {
+    for (let i = Math.max(0, this.#filledTo + 1 - seq); i < ticks.length; i++) {
+      if (this.clock.error === Infinity) {
+        this.clock.skew = ticks[i].timestamp - now; // the best guess until the server was asked
+      }
+      this.#append(ticks[i], seq + i, this.#liveTime(ticks[i], now));
+    }
+  }
+
+  /**
+   * The time of a tick that came now: by its own clock, unless that is a node's
+   * that goes wrong.
+   *
+   * @param {Tick} tick
+   * @param {number} arrival
+   */
+  #liveTime(tick, arrival) {
+    const time = this.clock.toBrowser(tick.timestamp);
+    return Math.abs(time - arrival) > FOREIGN_S ? arrival : Math.min(time, arrival);
+  }
+
+  /**
+   * Connected. What the ring has from here on may later be preceded by what
+   * the server kept, see fill().
+   *
+   * @param {Hello} hello
+   * @param {Gap | null} gap
+   * @param {number} now
+   * @returns {string} the query for GET /ticks
+   */
+  connected(hello, gap, now) {
+    this.#model = hello.model;
+    const resume = gap !== null && !gap.restarted;
+    if (!resume) {
+      this.#filledTo = 0;
+    }
+    if (!resume || !this.#missing) {
+      this.#missing = {
+        since: resume ? gap.since : -1,
+        until: hello.next_seq - 1,
+        index: this.ring.end,
+        lanes: this.lanes.map((lane) => ({ ...lane })),
+      };
+    }
+    if (gap?.restarted) {
+      this.mark("restart", now, "server restarted");
+    }
+    this.breakLines();
+    return this.#query();
+  }
+
+  #query() {
+    const since = this.#missing?.since ?? -1;
+    return since < 0 ? "last=10000" : `since=${since}&limit=10000`;
+  }
+
+  /**
+   * What the server kept goes before what came live since the connection.
+   *
+   * @param {import("./contract").TicksAnswer} answer
+   * @param {number} now
+   * @returns {string} the query for more of it, or "" when all is here
+   */
+  fill(answer, now) {
+    const missing = this.#missing;
+    if (!missing) {
+      return "";
+    }
+    const { ring } = this;
+    const live = this.#take(Math.max(missing.index, ring.first));
+    this.lanes = missing.lanes;
+    this.#latest = this.lanes.reduce((a, b) => (a && a.time > b.time ? a : b), /** @type {Lane | null} */ (null));
+    const resume = missing.since >= 0;
+    this.#filledTo = answer.last_seq;
+    if (!resume || answer.missed > 0) {
+      this.breakLines();
+    }
+    const { ticks } = answer;
+    for (let i = 0; i < ticks.length; i++) {
+      this.#append(ticks[i], 0, this.#pastTime(ticks, i, now));
+      if (switchedAt(ticks, i)) {
+        this.mark("model", this.lastTime, ticks[i].model);
+      }
+    }
+    const more = resume && ticks.length > 0 && answer.last_seq < missing.until;
+    this.#missing = more
+      ? { ...missing, since: answer.last_seq, index: ring.end, lanes: this.lanes.map((lane) => ({ ...lane })) }
+      : null;
+    if (more) {
+      this.breakLines();
+    }
+    for (const { tick, seq, time } of live) {
+      if (seq > answer.last_seq) {
+        this.#append(tick, seq, this.#liveTime(tick, time)); // the clock may be known better by now
+      }
+    }
+    return more ? this.#query() : "";
+  }
+
+  /** The server's history can't be had: what is missing stays missing. */
+  giveUpFill() {
+    this.#missing = null;
+  }
+
+  /**
+   * Another model is active: the one before no longer counts as running.
+   *
+   * @param {string} model
+   * @param {number} now
+   */
+  modelChanged(model, now) {
+    if (model === this.#model) {
+      return;
+    }
+    if (this.#model && model) {
+      this.mark("model", now, model);
+    }
+    this.#retired = this.lanes.findIndex((lane) => lane.model === this.#model && lane.node === "");
+    this.#model = model;
+  }
+
+  /**
+   * A moment.
+   *
+   * @param {Mark["kind"]} kind
+   * @param {number} time
+   * @param {string} text
+   */
+  mark(kind, time, text) {
+    this.#addMark({ kind, from: time, to: time, text });
+  }
+
+  /**
+   * The beginning of a time without ticks.
+   *
+   * @param {Mark["kind"]} kind
+   * @param {number} time
+   * @param {string} text
+   */
+  open(kind, time, text) {
+    if (!this.marks.some((mark) => mark.kind === kind && mark.to === Infinity)) {
+      this.#addMark({ kind, from: time, to: Infinity, text });
+    }
+  }
+
+  /**
+   * Its end.
+   *
+   * @param {Mark["kind"]} kind
+   * @param {number} time
+   */
+  close(kind, time) {
+    for (const mark of this.marks) {
+      if (mark.kind === kind && mark.to === Infinity) {
+        mark.to = time;
+      }
+    }
+  }
+
+  /** No line is drawn across this moment. */
+  breakLines() {
+    for (const lane of this.lanes) {
+      lane.broken = true;
+    }
+  }
+
+  /**
+   * @param {number} time  Unix seconds
+   * @returns {Now}
+   */
+  now(time) {
+    const result = { rate: 0, latency: this.#latest?.latency ?? NaN, estimated: false, running: false, lane: this.#latest };
+    for (const lane of this.lanes) {
+      if (lane.index !== this.#retired && time - lane.time <= Math.max(IDLE_S, 5 * lane.interval)) {
+        result.rate += lane.rate;
+        result.estimated ||= lane.estimated;
+        result.running = true;
+      }
+    }
+    return result;
+  }
+
+  /** True when no tick ever counted a token: a pipeline of steps, such as vision. */
+  get tokenless() {
+    return this.lanes.length > 0 && this.lanes.every((lane) => lane.tokens === 0);
+  }
+
+  /**
+   * @param {Tick} tick
+   * @param {number} seq
+   * @param {number} time  browser's clock
+   */
+  #append(tick, seq, time) {
+    const { ring } = this;
+    const lane = this.#lane(tick.model, tick.node ?? "");
+    time = Math.max(time, this.lastTime); // the axis never goes back
+    const step = time - lane.time;
+    const broken = lane.broken || step > Math.max(RATE_WINDOW_S, 5 * lane.interval);
+    if (!broken) {
+      lane.interval += (step - lane.interval) / Math.min(lane.steps, 10);
+    } else if (lane.steps > 0) { // a pause says little about the pace, but a slow pace is no pause
+      lane.interval = Math.min(step, lane.interval * 2 || RATE_WINDOW_S);
+    }
+    lane.broken = false;
+    lane.steps++;
+    lane.time = time;
+    lane.latency = tick.latency_ms;
+    lane.tokens = tick.tokens_generated;
+    lane.estimated = tick.estimated === true;
+    if (lane.tokens > 0) {
+      lane.rate = tick.tokens_per_second;
+      lane.windowFrom = ring.end + 1;
+      lane.inWindow = 0;
+    } else {
+      lane.rate = this.#stepRate(lane);
+    }
+    ring.push(time, tick.timestamp, tick.latency_ms, lane.rate, tick.tokens_generated, seq, lane.index,
+      (broken ? BREAK : 0) | (lane.estimated ? ESTIMATED : 0));
+    this.lastTime = time;
+    this.#latest = lane;
+    if (lane.index === this.#retired) {
+      this.#retired = -1;
+    }
+  }
+
+  /**
+   * Steps a second, for a lane without tokens: its ticks in the last 2 s, the
+   * one at lane.time, which is not in the ring yet, included.
+   *
+   * @param {Lane} lane
+   */
+  #stepRate(lane) {
+    const { ring } = this;
+    let i = Math.max(lane.windowFrom, ring.first);
+    for (; i < ring.end && ring.time[i & ring.mask] <= lane.time - RATE_WINDOW_S; i++) {
+      if (ring.lane[i & ring.mask] === lane.index) {
+        lane.inWindow--;
+      }
+    }
+    lane.windowFrom = i;
+    lane.inWindow++;
+    return lane.inWindow / RATE_WINDOW_S;
+  }
+
+  /**
+   * The time of a tick of the past: by the server's clock, unless it carries
+   * the clock of a node that is ahead of what came after it.
+   *
+   * @param {Tick[]} ticks
+   * @param {number} i
+   * @param {number} now
+   */
+  #pastTime(ticks, i, now) {
+    const own = ticks[i].timestamp;
+    const next = ticks[Math.min(i + 1, ticks.length - 1)].timestamp;
+    return own - next > FOREIGN_S ? this.lastTime : Math.min(this.clock.toBrowser(own), now);
+  }
+
+  /**
+   * Take the ticks from `index` on out of the ring again.
+   *
+   * @param {number} index
+   */
+  #take(index) {
+    const { ring } = this;
+    /** @type {{tick: Tick, seq: number, time: number}[]} */
+    const taken = [];
+    for (let i = index; i < ring.end; i++) {
+      taken.push({ tick: this.tickAt(i), seq: ring.seq[i & ring.mask], time: ring.time[i & ring.mask] });
+    }
+    ring.rewind(index);
+    this.lastTime = index > ring.first ? ring.time[(index - 1) & ring.mask] : 0;
+    return taken;
+  }
+
+  /**
+   * A tick of the ring as it came (its latency and rate to seven digits).
+   *
+   * @param {number} index
+   * @returns {Tick}
+   */
+  tickAt(index) {
+    const { ring } = this;
+    const k = index & ring.mask;
+    const lane = this.lanes[ring.lane[k]];
+    return {
+      event: "inference_tick",
+      model: lane.model,
+      tokens_generated: ring.tokens[k],
+      latency_ms: Number(ring.latency[k].toPrecision(7)),
+      tokens_per_second: ring.tokens[k] > 0 ? Number(ring.rate[k].toPrecision(7)) : 0,
+      timestamp: ring.stamp[k],
+      ...(lane.node ? { node: lane.node } : {}),
+      ...(ring.flags[k] & ESTIMATED ? { estimated: true } : {}),
+    };
+  }
+
+  /**
+   * @param {string} model
+   * @param {string} node
+   * @returns {Lane}
+   */
+  #lane(model, node) {
+    const known = this.#latest?.model === model && this.#latest.node === node
+      ? this.#latest
+      : this.lanes.find((lane) => lane.model === model && lane.node === node);
+    if (known) {
+      return known;
+    }
+    if (this.lanes.length === LANES_MAX) {
+      return this.lanes[LANES_MAX - 1];
+    }
+    const full = this.lanes.length === LANES_MAX - 1;
+    const lane = {
+      index: this.lanes.length, model: full ? "(others)" : model, node: full ? "" : node,
+      time: 0, interval: 0, latency: NaN, rate: 0, tokens: 0, steps: 0, estimated: false, broken: true,
+      windowFrom: this.ring.end, inWindow: 0,
+    };
+    this.lanes.push(lane);
+    return lane;
+  }
+
+  /** @param {Mark} mark */
+  #addMark(mark) {
+    this.marks.push(mark);
+    this.marks.sort((a, b) => a.from - b.from);
+    if (this.marks.length > MARKS_MAX) {
+      this.marks.shift();
+    }
+  }
+}
+
+/**
+ * Whether a tick of the past is the first after a switch of the server's own
+ * model: neither of the two is near on the other side, as it would be if both ran.
+ *
+ * @param {Tick[]} ticks
+ * @param {number} i
+ */
+function switchedAt(ticks, i) {
+  const before = ticks[i - 1];
+  return i > 0 && !before.node && !ticks[i].node && before.model !== ticks[i].model
+    && ticks.slice(i, i + SWITCH_TICKS).every((tick) => tick.model !== before.model)
+    && ticks.slice(Math.max(0, i - SWITCH_TICKS), i).every((tick) => tick.model !== ticks[i].model);
+}

@@ -1,0 +1,112 @@
+// @ts-check
+/** Numbers for people: as short as can be, of a steady width. */
+
+const groups = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+
+/** What stands where there is no number. */
+export const NONE = "–";
+
+/**
+ * Three significant digits: 3.82, 23.4, 118, 1,180, 118k, 1.18M.
+ *
+ * @param {number} value
+ * @returns {string}
+ */
+export function short(value) {
+  const size = Math.abs(value);
+  if (!Number.isFinite(value)) {
+    return NONE;
+  }
+  if (size < 9.995) {
+    return value.toFixed(2);
+  }
+  if (size < 99.95) {
+    return value.toFixed(1);
+  }
+  if (size < 99_999.5) {
+    return groups.format(value);
+  }
+  return size < 999_950 ? `${(value / 1e3).toFixed(0)}k` : `${short(value / 1e6)}M`;
+}
+
+/**
+ * @param {number} value
+ * @returns {string}
+ */
+export function whole(value) {
+  return Number.isFinite(value) ? groups.format(value) : NONE;
+}
+
+/**
+ * A duration in milliseconds with its unit: 8.31 ms, 118 ms, 12.3 s.
+ *
+ * @param {number} value
+ * @returns {[number: string, unit: string]}
+ */
+export function milliseconds(value) {
+  return value >= 10_000 ? [short(value / 1000), "s"] : [short(value), "ms"];
+}
+
+/**
+ * @param {number | undefined} value
+ * @returns {string}
+ */
+export function duration(value) {
+  return value === undefined || !Number.isFinite(value) ? NONE : milliseconds(value).join(" ");
+}
+
+/**
+ * Seconds as the two largest units: 42 s, 3 min 07 s, 5 h 12 min, 3 d 4 h.
+ *
+ * @param {number} seconds
+ * @returns {string}
+ */
+export function age(seconds) {
+  const s = Math.max(0, Math.floor(seconds));
+  if (!Number.isFinite(s)) {
+    return NONE;
+  }
+  if (s < 60) {
+    return `${s} s`;
+  }
+  if (s < 3600) {
+    return `${Math.floor(s / 60)} min ${two(s % 60)} s`;
+  }
+  if (s < 86_400) {
+    return `${Math.floor(s / 3600)} h ${two(Math.floor(s / 60) % 60)} min`;
+  }
+  return `${Math.floor(s / 86_400)} d ${Math.floor(s / 3600) % 24} h`;
+}
+
+/**
+ * The time of day: 14:03:22, or 14:03:22.4.
+ *
+ * @param {number} unix  seconds
+ * @param {number} [decimals]
+ * @returns {string}
+ */
+export function clockTime(unix, decimals = 0) {
+  const date = new Date(unix * 1000);
+  const fraction = decimals ? `.${String(date.getMilliseconds()).padStart(3, "0").slice(0, decimals)}` : "";
+  return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}${fraction}`;
+}
+
+/**
+ * The end of a scale that holds the value: steps far enough apart that it
+ * seldom changes.
+ *
+ * @param {number} value
+ */
+export function niceCeiling(value) {
+  if (value <= 0) {
+    return 1;
+  }
+  const power = 10 ** Math.floor(Math.log10(value));
+  const step = [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].find((s) => s * power >= value * 1.05) ?? 12;
+  return step * power;
+}
+
+/** @param {number} n */
+function two(n) {
+  return String(n).padStart(2, "0");
+}

@@ -1,0 +1,115 @@
+// @ts-check
+/** The requests that went through the proxy: the running ones and the latest that ended. */
+
+/** @typedef {import("./contract").RequestStart} RequestStart */
+/** @typedef {import("./contract").Request} Request */
+/** @typedef {import("./contract").Tick} Tick */
+
+/**
+ * @typedef {object} Entry
+ * @property {number} id
+ * @property {number} at        when it came in, browser's clock, Unix seconds
+ * @property {number} live      tokens counted while it runs
+ * @property {boolean} running  it has not ended
+ * @property {RequestStart | Request} last  the latest that was said of it
+ */
+
+const ENDED_MAX = 50;
+const RUNNING_MAX = 256;
+const TTFT_MAX = 4096;
+const MODELS_MAX = 64;
+
+export class RequestLog {
+  /** @type {Map<number, Entry>} in the order of arrival */
+  entries = new Map();
+  /** Changes with every event. */
+  version = 0;
+  /** Times to the first token, a ring: the n-th is at n % TTFT_MAX. */
+  ttft = { count: 0, time: new Float64Array(TTFT_MAX), value: new Float32Array(TTFT_MAX) };
+  /** @type {Map<string, number>} each model's latest token count */
+  #tokens = new Map();
+
+  /** False until the first request was seen. */
+  get any() {
+    return this.entries.size > 0;
+  }
+
+  /**
+   * @param {RequestStart | Request} event
+   * @param {number} at  when it came in, browser's clock
+   */
+  add(event, at) {
+    this.version++;
+    const known = this.entries.get(event.id);
+    const running = event.status === "running" || event.status === "queued";
+    const entry = known ?? { id: event.id, at, live: 0, running, last: event };
+    entry.last = event;
+    entry.running = running;
+    this.entries.set(event.id, entry);
+    if (!running && "ttft_ms" in event && event.ttft_ms !== undefined) {
+      const { ttft } = this;
+      ttft.time[ttft.count % TTFT_MAX] = entry.at + event.ttft_ms / 1000;
+      ttft.value[ttft.count % TTFT_MAX] = event.ttft_ms;
+      ttft.count++;
+    }
+    this.#forget(false, ENDED_MAX);
+    this.#forget(true, RUNNING_MAX);
+  }
+
+  /**
+   * Count the tokens of a model for the request that runs on it, if it is the only one.
+   *
+   * @param {Tick[]} ticks
+   */
+  count(ticks) {
+    const running = this.list().filter((entry) => entry.last.status === "running");
+    for (const { model, tokens_generated: tokens } of ticks) {
+      const more = tokens - (this.#tokens.get(model) ?? tokens);
+      if (this.#tokens.size < MODELS_MAX || this.#tokens.has(model)) {
+        this.#tokens.set(model, tokens);
+      }
+      const own = running.filter((entry) => entry.last.model === model);
+      if (own.length === 1) {
+        own[0].live += Math.max(0, more);
+      }
+    }
+  }
+
+  /** The server is a new one: what ran on the old one runs no more. */
+  restart() {
+    for (const entry of this.list()) {
+      if (entry.running) {
+        this.entries.delete(entry.id);
+      }
+    }
+    this.version++;
+  }
+
+  /** @returns {Entry[]} */
+  list() {
+    return [...this.entries.values()];
+  }
+
+  /** @param {"running" | "queued"} status */
+  inState(status) {
+    return this.list().filter((entry) => entry.last.status === status).length;
+  }
+
+  /** The latest time to the first token, ms; NaN when there was none. */
+  get latestTtft() {
+    return this.ttft.count ? this.ttft.value[(this.ttft.count - 1) % TTFT_MAX] : NaN;
+  }
+
+  /**
+   * Keep the newest `max` of those that run, or don't.
+   *
+   * @param {boolean} running
+   * @param {number} max
+   */
+  #forget(running, max) {
+    const ids = this.list().filter((entry) => entry.running === running).map((entry) => entry.id);
+    for (const id of ids.slice(0, Math.max(0, ids.length - max))) {
+      this.entries.delete(id);
+    }
+  }
+}

@@ -1,0 +1,71 @@
+// @ts-check
+/** The settings dialog, and the theme button. */
+
+import { restyleCharts } from "./charts.js";
+import { byId, setAttr, setText } from "./dom.js";
+import { requestDraw } from "./frame.js";
+import { feed } from "./session.js";
+import { saveSettings, settings } from "./settings.js";
+import { applyTheme, isDark } from "./theme.js";
+
+export function mountSettings() {
+  const dialog = byId("settings", HTMLDialogElement);
+  const notify = byId("notify", HTMLInputElement);
+  const hint = byId("notify-hint", HTMLElement);
+  const themes = [...document.querySelectorAll("input[name=theme]")].filter((node) => node instanceof HTMLInputElement);
+
+  byId("settings-open", HTMLButtonElement).addEventListener("click", () => {
+    setText(byId("limit-rate-text", HTMLElement), `${feed.tokenless ? "steps" : "tokens"} per second are below`);
+    show();
+    dialog.showModal();
+  });
+  byId("settings-close", HTMLButtonElement).addEventListener("click", () => dialog.close());
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog) {
+      dialog.close(); // a click beside it
+    }
+  });
+
+  byId("theme", HTMLButtonElement).addEventListener("click", () => setTheme(isDark() ? "light" : "dark"));
+  for (const input of themes) {
+    input.addEventListener("change", () => setTheme(/** @type {typeof settings.theme} */ (input.value)));
+  }
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTheme(settings.theme));
+
+  for (const [id, name] of /** @type {const} */ ([["limit-latency", "limitLatency"], ["limit-rate", "limitRate"]])) {
+    const input = byId(id, HTMLInputElement);
+    input.addEventListener("input", () => {
+      saveSettings({ [name]: input.valueAsNumber > 0 ? input.valueAsNumber : null });
+      restyleCharts();
+    });
+  }
+  notify.addEventListener("change", async () => {
+    const granted = notify.checked && (await Notification.requestPermission()) === "granted";
+    saveSettings({ notify: granted });
+    show();
+  });
+  show();
+
+  /** @param {typeof settings.theme} theme */
+  function setTheme(theme) {
+    saveSettings({ theme });
+    applyTheme();
+    restyleCharts();
+    show();
+    requestDraw();
+  }
+
+  function show() {
+    for (const input of themes) {
+      input.checked = input.value === settings.theme;
+    }
+    setAttr(byId("theme", HTMLButtonElement), "aria-label", isDark() ? "Light theme" : "Dark theme");
+    byId("limit-latency", HTMLInputElement).value = String(settings.limitLatency ?? "");
+    byId("limit-rate", HTMLInputElement).value = String(settings.limitRate ?? "");
+    const can = "Notification" in window && isSecureContext;
+    notify.disabled = !can;
+    notify.checked = can && settings.notify && Notification.permission === "granted";
+    setText(hint, !can ? "Browsers notify only for pages that come over HTTPS or from this machine."
+      : Notification.permission === "denied" ? "This browser does not let the page notify." : "");
+  }
+}
