@@ -195,12 +195,12 @@
 #error "AIDASH_INBOX must be a power of two"
 #endif
 
-/* Models that a viewer can switch between. 1..60: hello lists them all. */
+/* Models that a viewer can switch between. 1..50: hello lists them all. */
 #ifndef AIDASH_MODELS
 #define AIDASH_MODELS 32
 #endif
-#if AIDASH_MODELS < 1 || AIDASH_MODELS > 60
-#error "AIDASH_MODELS must be 1..60"
+#if AIDASH_MODELS < 1 || AIDASH_MODELS > 50
+#error "AIDASH_MODELS must be 1..50"
 #endif
 
 /* Pairs of model and node whose tokens are counted; the pair that was silent
@@ -4453,6 +4453,7 @@ static void ad_tick_apply(const struct ad_sample *in, uint64_t at_ns)
         ad_status_append();
     }
     s = ad_series_get(model, in->node);
+    at_ns = at_ns > s->last_ns ? at_ns : s->last_ns; /* time never runs back */
     if ((in->has & AD_HAS_TOTAL) != 0) {
         added = in->total > s->tokens ? in->total - s->tokens : 0;
         s->tokens = in->total;
@@ -4909,7 +4910,8 @@ static void ad_flow_tell_end(const struct ad_flow *f, const char *status)
         ad_put_field(&t, "itl_p95_ms", (double)ad_gaps_at(&f->gaps, 95) / 1000);
         ad_put_field(&t, "itl_max_ms", (double)f->gaps.max_us / 1000);
     }
-    ad_put_field(&t, "duration_ms", ad_ms(f->start_ns, ad_hub.now_ns));
+    ad_put_field(&t, "duration_ms",
+                 ad_ms(f->start_ns, ad_clock_ns(CLOCK_MONOTONIC)));
     if (s->finish[0] != '\0' &&
         ad_utf8_ok((const uint8_t *)s->finish, strlen(s->finish))) {
         ad_puts(&t, ",\"finish_reason\":");
@@ -4976,6 +4978,7 @@ static void ad_flow_settle(struct ad_flow *f)
 {
     struct ad_sample sample;
     bool estimated;
+    uint64_t now_ns = ad_clock_ns(CLOCK_MONOTONIC);
     uint64_t tokens = ad_scan_tokens(&f->scan, &estimated);
     double span_ms = f->scan.predicted_ms > 0 ? f->scan.predicted_ms
                                               : ad_ms(f->first_ns, f->last_ns);
@@ -4988,13 +4991,13 @@ static void ad_flow_settle(struct ad_flow *f)
     sample.tokens = tokens > f->counted ? tokens - f->counted : 0;
     sample.surplus = tokens < f->counted ? f->counted - tokens : 0;
     if (f->counted == 0) { /* an answer that came whole: all of it is one step */
-        sample.latency_ms = ad_ms(f->sent_ns, ad_hub.now_ns);
+        sample.latency_ms = ad_ms(f->sent_ns, now_ns);
     } else if (tokens > 1 && span_ms > 0) {
         sample.latency_ms = span_ms / (double)(tokens - 1);
     }
     sample.has = AD_HAS_TOKENS | AD_HAS_LATENCY | AD_IS_METERED |
                  (f->counted > 0 ? AD_IS_LAST : 0u);
-    ad_tick_apply(&sample, ad_hub.now_ns);
+    ad_tick_apply(&sample, now_ns);
 }
 
 /* How a request ended whose answer came whole. */
@@ -5582,7 +5585,7 @@ static void ad_flow_run(struct ad_flow *f)
         if (f->expects) {
             static const char go[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
-            ad_flow_pass_down(f, (const uint8_t *)go, sizeof(go) - 1);
+            (void)!send(f->down, go, sizeof(go) - 1, MSG_NOSIGNAL);
         }
         ad_flow_gather(f, headers + f->head_len, f->rest_len);
         if (f->state == AD_FLOW_GATHER) {
@@ -8552,10 +8555,14 @@ static int ad_configure_meter(const struct aidash_config *config)
         }
         ad_set.has_scrape = true;
     }
-    ad_set.max_inflight = config->max_inflight != 0 ? config->max_inflight : 16;
-    ad_set.queue = config->queue == 0 ? 64 : config->queue > 0
-                                                  ? (unsigned)config->queue
-                                                  : 0;
+    ad_set.max_inflight = config->max_inflight;
+    if (ad_set.max_inflight == 0) {
+        ad_set.max_inflight = AIDASH_FLOWS < 16 ? AIDASH_FLOWS : 16;
+    }
+    ad_set.queue = config->queue > 0 ? (unsigned)config->queue : 0;
+    if (config->queue == 0) {
+        ad_set.queue = AIDASH_FLOWS < 64 ? AIDASH_FLOWS : 64;
+    }
     if (ad_set.max_inflight > AIDASH_FLOWS || ad_set.queue > AIDASH_FLOWS) {
         return ad_fail(AIDASH_EINVAL,
                        "max-inflight: it and queue must be at most %d",

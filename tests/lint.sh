@@ -25,6 +25,7 @@ check 'aidash.c names the ranges of its limits' test "$(least | wc -l)" -eq "$(g
 check 'it compiles with every limit at its least' syntax $(least) aidash.c
 check 'it compiles with every limit at its greatest' syntax $(greatest) aidash.c
 check 'it compiles without the dashboard' syntax -DAIDASH_DASHBOARD=0 aidash.c
+check 'it compiles without the meter' syntax -DAIDASH_METER=0 aidash.c
 check 'it compiles with poll() for epoll' syntax -DAIDASH_USE_POLL=1 aidash.c
 check 'it compiles at -O2 with NDEBUG' syntax -DNDEBUG aidash.c
 if command -v clang >/dev/null; then
