@@ -304,6 +304,7 @@ enum {
     AD_FLOW_UP_MAX = 16384,    /* bytes of a request on their way at once */
     AD_FLOW_FRONT = AD_HEAD_MAX + 1024, /* request line, Host, key */
     AD_CONNECT_MS = 5000,      /* for a connection to an engine */
+    AD_PROGRESS_MS = 100,      /* between events about a prompt's reading */
     AD_FETCH_EVERY = 10,       /* seconds between looks at the engines' lists */
     AD_SLOTS = AIDASH_CLIENTS + AIDASH_EXCHANGES,
     AD_NO_SLOT = 65535
@@ -2193,7 +2194,6 @@ static const struct {
     {AD_N_TOP, AD_N_RESPONSE, "response"},
     {AD_N_RESPONSE, AD_N_MODEL, "model"},
     {AD_N_RESPONSE, AD_N_USAGE, "usage"},
-    {AD_N_RESPONSE, AD_N_ERROR, "error"},
     {AD_N_RESPONSE, AD_N_INCOMPLETE, "incomplete_details"},
     {AD_N_INCOMPLETE, AD_N_FINISH, "reason"},
 
@@ -2477,15 +2477,13 @@ static void ad_js_string_end(struct ad_js *j)
     ad_js_value_end(j);
 }
 
-/* A number too long to be kept loses digits out of its rows of digits: it stays
- * a number, or stays none, and 8 bytes are left for what may still come, as in
- * .12e-34. */
+/* A number too long to be kept loses digits that follow others: it stays a
+ * number, or stays none, and 8 bytes are left for what may still come, as in
+ * .1e-1. */
 static void ad_js_word(struct ad_js *j, uint8_t c)
 {
-    const char *end = j->text + j->len;
-
     if (j->len >= AD_SCAN_TEXT_MAX - 8 && ad_is_digit(c) &&
-        ad_is_digit(end[-1]) && ad_is_digit(end[-2])) {
+        ad_is_digit(j->text[j->len - 1])) {
         j->cut = true;
     } else {
         ad_js_keep(j, &c, 1);
@@ -2640,8 +2638,6 @@ static bool ad_js_end(struct ad_js *j)
 struct ad_scan_event {
     bool text;       /* some of the answer, in the choice at hand if any */
     bool choices;    /* there is such an array */
-    bool typed;      /* it has a "type" */
-    bool delta;      /* and that names a piece of the answer */
     bool finish;     /* a finish reason */
     bool over;       /* the last of its stream */
     uint32_t n_choices, n_texts; /* choices, and those with text */
@@ -2650,7 +2646,8 @@ struct ad_scan_event {
 };
 _Static_assert(AD_N_END - AD_N_COMPLETION <= 32, "`has` has 32 bits");
 
-enum ad_sse { AD_SSE_NAME, AD_SSE_SPACE, AD_SSE_DATA, AD_SSE_SKIP };
+/* A line of an event stream: the name of its field, then its value. */
+enum ad_sse { AD_SSE_NAME, AD_SSE_DATA, AD_SSE_SKIP };
 
 /* Everything about one answer. All counts are of the whole request. */
 struct ad_scan {
@@ -2735,7 +2732,7 @@ static void ad_scan_tokens_told(struct ad_scan *s)
     } else if (e->choices && e->n_choices == 0) {
         s->usage_tokens += n;
         s->tokens = s->usage_tokens;
-    } else if (s->usage_tokens == 0) {
+    } else {
         s->partial = s->head.form == AD_FORM_JSON && e->n_choices > 1;
         s->tokens = s->finished_tokens + n;
         if (e->finish || e->over) {
@@ -2808,11 +2805,8 @@ static void ad_scan_times_told(struct ad_scan *s)
 static uint32_t ad_scan_event_end(struct ad_scan *s)
 {
     const struct ad_scan_event *e = &s->event;
-    uint32_t n = e->n_texts;
+    uint32_t n = e->n_texts + e->text;
 
-    if (e->text && (e->delta || !e->typed)) {
-        n++;
-    }
     if (s->head.form == AD_FORM_JSON) {
         n = 0;
     }
@@ -2833,21 +2827,14 @@ static bool ad_js_is(const struct ad_js *j, const char *text)
 /* The "type" of an event of /v1/responses and /v1/messages. */
 static void ad_scan_type(struct ad_scan *s)
 {
-    static const char from[] = "response.", to[] = ".delta";
-    const size_t from_len = sizeof(from) - 1, to_len = sizeof(to) - 1;
     const struct ad_js *j = &s->js;
 
-    s->event.typed = true;
-    s->event.delta = ad_js_is(j, "content_block_delta") ||
-                     (j->len > from_len + to_len &&
-                      memcmp(j->text, from, from_len) == 0 &&
-                      memcmp(j->text + j->len - to_len, to, to_len) == 0);
+    s->failed = s->failed || ad_js_is(j, "error") ||
+                ad_js_is(j, "response.failed");
     s->event.over = ad_js_is(j, "message_stop") ||
                     ad_js_is(j, "response.completed") ||
                     ad_js_is(j, "response.incomplete") ||
                     ad_js_is(j, "response.failed");
-    s->failed = s->failed || ad_js_is(j, "error") ||
-                ad_js_is(j, "response.failed");
 }
 
 /* Copy a name out of the text, whole characters only, if it is one. */
@@ -3022,12 +3009,7 @@ static uint32_t ad_scan_data(struct ad_scan *s, const uint8_t *in, size_t len)
         s->done_len++;
         s->ended = s->ended || s->done_len == sizeof(ad_done) - 1;
     }
-    if (s->done_len == 0) {
-        n += ad_scan_json(s, in + i, len - i);
-    } else if (i + ad_json_space((const char *)in + i, len - i) < len) {
-        s->trouble |= AD_TROUBLE_JSON; /* more behind [DONE] */
-    }
-    return n;
+    return n + ad_scan_json(s, in + i, len - i);
 }
 
 /* A field of an event has its colon. */
@@ -3037,7 +3019,7 @@ static void ad_scan_field(struct ad_scan *s)
     if (s->name_len == 0) {
         s->comments++;
     } else if (s->name_len == 4 && memcmp(s->name, "data", 4) == 0) {
-        s->line = AD_SSE_SPACE;
+        s->line = AD_SSE_DATA;
         /* A second line of the same event goes on with a newline. When the
          * first was complete, the sender left out the empty line between. */
         if (s->reading && s->js.state != AD_JS_DONE &&
@@ -3062,7 +3044,8 @@ static void ad_scan_line_end(struct ad_scan *s)
 }
 
 /* Server-sent events, as HTML's section 9.2.6 has them, but that an event
- * counts as soon as its JSON is complete. */
+ * counts as soon as its JSON is complete. The space behind a colon is as good
+ * as none: JSON may begin with it. */
 static uint32_t ad_scan_sse(struct ad_scan *s, const uint8_t *in, size_t len)
 {
     uint32_t n = 0;
@@ -3090,13 +3073,6 @@ static uint32_t ad_scan_sse(struct ad_scan *s, const uint8_t *in, size_t len)
             }
             i++;
             continue;
-        }
-        if (s->line == AD_SSE_SPACE) {
-            s->line = AD_SSE_DATA;
-            if (c == ' ') {
-                i++;
-                continue;
-            }
         }
         for (end = i; end < len && in[end] != '\r' && in[end] != '\n'; end++) {
         }
@@ -4678,9 +4654,12 @@ struct ad_flow {
     uint64_t sent_ns;            /* the engine had all of it; 0: not yet */
     uint64_t first_ns, last_ns;  /* reads that completed tokens */
     uint64_t counted;            /* tokens in ticks */
+    uint64_t progress;           /* of the prompt, as told to the viewers */
+    uint32_t progress_ms;
     uint32_t heard_ms, moved_ms, ending_ms; /* engine, client, end */
     uint32_t head_len, framing_len, rest_len; /* of the request, see ad_proxy */
     uint32_t gathered;           /* bytes of a body or head held back */
+    uint32_t interim_len;        /* bytes of interim heads that were passed */
     uint32_t to_up_at, to_up_len, to_down_at, to_down_len;
     uint8_t *to_up;
     struct ad_body body; /* framing of the request's body */
@@ -4701,7 +4680,7 @@ struct ad_cold_flow {
 /* The head's end touches the body's beginning: they are sent as one. */
 struct ad_edit_buffer {
     uint8_t head[AD_FLOW_FRONT + AD_HEAD_MAX + 64];
-    uint8_t body[AD_EDIT_MAX + AD_MODEL_JSON_MAX + 16];
+    uint8_t body[AD_EDIT_MAX + AD_SCRATCH]; /* more than a longer name needs */
 };
 
 /* A question of our own to an engine. [h] */
@@ -4837,10 +4816,7 @@ static void ad_put_flow(struct ad_text *t, const struct ad_flow *f,
 {
     ad_putf(t, "{\"event\":\"%s\",\"seq\":%llu,\"id\":%llu,\"model\":", event,
             (unsigned long long)ad_feed.next, (unsigned long long)f->id);
-    ad_put_string(t, ad_name_ok(f->scan.model, strlen(f->scan.model),
-                                AIDASH_MODEL_MAX)
-                         ? f->scan.model
-                         : f->model);
+    ad_put_string(t, f->name[0] != '\0' ? f->name : f->model);
     ad_puts(t, ",\"route\":");
     ad_put_string(t, f->route);
     ad_puts(t, ",\"client\":");
@@ -4917,10 +4893,33 @@ static void ad_flow_tell_end(const struct ad_flow *f, const char *status)
         ad_puts(&t, ",\"finish_reason\":");
         ad_put_string(&t, s->finish);
     }
-    if (estimated || (s->trouble != 0 && s->head.form != AD_FORM_NONE)) {
+    if (estimated || s->trouble != 0) {
         ad_puts(&t, ",\"estimated\":true");
     }
     ad_puts(&t, ",\"timestamp\":");
+    ad_put_decimal(&t, f->start_us, 6);
+    ad_puts(&t, "}");
+    ad_event_append(AD_EV_REQUEST, &t);
+}
+
+/* How far the prompt is read, where the engine streams that: at most ten times
+ * a second. */
+static void ad_flow_tell_progress(struct ad_flow *f)
+{
+    char json[AD_EVENT_MAX];
+    struct ad_text t = ad_text_in(json, sizeof(json));
+
+    if (f->scan.progress_done == f->progress ||
+        ad_hub.now_ms - f->progress_ms < AD_PROGRESS_MS) {
+        return;
+    }
+    f->progress = f->scan.progress_done;
+    f->progress_ms = ad_hub.now_ms;
+    ad_put_flow(&t, f, "request", "running");
+    ad_putf(&t, ",\"prompt_tokens\":%llu,\"prompt_processed\":%llu,"
+                "\"timestamp\":",
+            (unsigned long long)f->scan.progress_total,
+            (unsigned long long)f->scan.progress_done);
     ad_put_decimal(&t, f->start_us, 6);
     ad_puts(&t, "}");
     ad_event_append(AD_EV_REQUEST, &t);
@@ -4938,8 +4937,7 @@ static void ad_flow_name(struct ad_flow *f, char out[AIDASH_MODEL_MAX + 1])
         if (!ad_name_ok(name, strlen(name), AIDASH_MODEL_MAX)) {
             name = f->model;
         }
-        (void)snprintf(f->name, sizeof(f->name), "%s",
-                       name[0] != '\0' ? name : "default");
+        (void)snprintf(f->name, sizeof(f->name), "%s", name);
         ad_meter_shows(f->name);
     }
     memcpy(out, f->name, sizeof(f->name));
@@ -5082,6 +5080,9 @@ static void ad_flow_end(struct ad_flow *f, const char *status)
 {
     ad_flow_close_up(f);
     if (f->work) {
+        char name[AIDASH_MODEL_MAX + 1];
+
+        ad_flow_name(f, name);
         ad_flow_settle(f);
         ad_flow_tell_end(f, status);
         ad_hub.count.requests++;
@@ -5209,6 +5210,13 @@ static bool ad_head_line_hop(const char *line, size_t len)
     return false;
 }
 
+/* Have only whole interim heads come so far (RFC 9110 15.2)? */
+static bool ad_head_between(const struct ad_head *h)
+{
+    return h->state == AD_HEAD_LINES && h->len > 0 && h->status == 0 &&
+           h->line_len == 0 && !h->line_ended;
+}
+
 /* Pass the answer's heads on, gathered whole in the buffer for the client: the
  * last of them says how this connection goes on. `more` is what came behind. */
 static void ad_flow_pass_head(struct ad_flow *f, size_t head_len,
@@ -5258,10 +5266,16 @@ static void ad_flow_relay(struct ad_flow *f, const uint8_t *bytes, size_t len)
         before + len <= AD_FLOW_HEAD_MAX) {
         memcpy(cold->to_down + before, bytes, len);
         f->gathered += (uint32_t)len;
+        if (ad_head_between(&f->scan.head)) { /* 100 Continue goes on at once */
+            f->to_down_len = f->gathered;
+            f->interim_len = f->scan.head.len;
+            f->gathered = 0;
+            ad_flow_send_down(f);
+        }
         return;
     }
     f->head_passed = true;
-    head_len = f->scan.head.len;
+    head_len = f->scan.head.len - f->interim_len;
     if (f->scan.head.state == AD_HEAD_DONE && f->scan.head.status != 101 &&
         head_len >= before && head_len <= AD_FLOW_HEAD_MAX) {
         memcpy(cold->to_down + before, bytes, head_len - before);
@@ -5287,7 +5301,8 @@ static void ad_flow_read_up(struct ad_flow *f)
         if (got == 0) {
             ad_scan_close(&f->scan);
         }
-        if (f->scan.head.state != AD_HEAD_DONE && f->gathered == 0) {
+        if (f->scan.head.state != AD_HEAD_DONE && f->gathered == 0 &&
+            !f->head_passed) {
             ad_flow_refuse(f, 502, "upstream_error", "failed",
                            "the engine closed the connection without an "
                            "answer");
@@ -5314,6 +5329,8 @@ static void ad_flow_read_up(struct ad_flow *f)
     }
     if (events > 0 && f->scan.head.form != AD_FORM_JSON && f->work) {
         ad_flow_ticks(f, events, now_ns);
+    } else if (f->scan.has_progress && f->first_ns == 0) {
+        ad_flow_tell_progress(f);
     }
     if (ad_scan_complete(&f->scan)) {
         ad_flow_end(f, ad_flow_outcome(f));
@@ -5354,8 +5371,10 @@ static void ad_flow_send_up(struct ad_flow *f)
     f->reads_down = f->to_up_len == 0;
 }
 
-/* Follow the framing of the request's body, to see its end. */
-static void ad_flow_follow(struct ad_flow *f, const uint8_t *bytes, size_t len)
+/* Follow the framing of the request's body. Returns how many of the bytes
+ * belong to it: what comes behind its end is not the engine's. */
+static uint32_t ad_flow_follow(struct ad_flow *f, const uint8_t *bytes,
+                               size_t len)
 {
     const uint8_t *data;
     size_t n, used = 0;
@@ -5363,6 +5382,7 @@ static void ad_flow_follow(struct ad_flow *f, const uint8_t *bytes, size_t len)
     while (used < len && f->body.state < AD_BODY_DONE) {
         used += ad_body_next(&f->body, bytes + used, len - used, &data, &n);
     }
+    return (uint32_t)used;
 }
 
 static void ad_flow_connect(struct ad_flow *f);
@@ -5426,8 +5446,47 @@ static void ad_flow_edited(struct ad_flow *f)
     ad_flow_connect(f);
 }
 
-/* Gather body bytes for an edit. A body that turns out too long goes on as it
- * is: what is gathered as one chunk together with what is left of its last. */
+/* The request's chunks make no sense (RFC 9112 7.1). */
+static void ad_flow_malformed(struct ad_flow *f)
+{
+    if (f->head_passed || f->gathered > 0) {
+        ad_flow_end(f, "cut");
+    } else {
+        ad_flow_refuse(f, 400, "invalid_request_error", "refused",
+                       "the request's chunks are malformed");
+    }
+}
+
+/* A chunked body turned out too long to be edited: it goes on with its own
+ * model. What was gathered becomes one chunk together with what is still to
+ * come of the chunk at hand (`n` bytes of it are the first of `more`). */
+static void ad_flow_ungather(struct ad_flow *f, const uint8_t *more,
+                             size_t more_len, size_t n)
+{
+    struct ad_edit_buffer *e = &ad_edits[f->edit];
+    char lines[64];
+    int len = snprintf(lines, sizeof(lines),
+                       "Transfer-Encoding: chunked\r\n\r\n%llx\r\n",
+                       (unsigned long long)(f->gathered + n + f->body.left));
+    uint8_t *at = e->head + sizeof(e->head) - (size_t)len;
+
+    ad_log(AIDASH_LOG_WARN, "request %llu: longer than 1 MiB, passed with its "
+                            "own model",
+           (unsigned long long)f->id);
+    memcpy(at, lines, (size_t)len);
+    at -= f->head_len;
+    memcpy(at, ad_flow_cold(f)->to_up + AD_FLOW_FRONT, f->head_len);
+    at -= ad_flow_front(f, at);
+    more_len = n + ad_flow_follow(f, more + n, more_len - n);
+    memcpy(e->body + f->gathered, more, more_len);
+    f->to_up = at;
+    f->to_up_at = 0;
+    f->to_up_len = (uint32_t)((size_t)(e->body - at) + f->gathered + more_len);
+    f->gathered = 0;
+    ad_flow_connect(f);
+}
+
+/* Gather body bytes for an edit. */
 static void ad_flow_gather(struct ad_flow *f, const uint8_t *bytes, size_t len)
 {
     struct ad_edit_buffer *e = &ad_edits[f->edit];
@@ -5439,9 +5498,7 @@ static void ad_flow_gather(struct ad_flow *f, const uint8_t *bytes, size_t len)
 
         used += ad_body_next(&f->body, bytes + used, len - used, &data, &n);
         if (n > AD_EDIT_MAX - f->gathered) {
-            ad_flow_refuse(f, 413, "invalid_request_error", "refused",
-                           "a chunked request longer than 1 MiB can't be "
-                           "given another model; send a Content-Length");
+            ad_flow_ungather(f, data, (size_t)(bytes + len - data), n);
             return;
         }
         if (n > 0) {
@@ -5450,8 +5507,8 @@ static void ad_flow_gather(struct ad_flow *f, const uint8_t *bytes, size_t len)
         }
     }
     if (f->body.state == AD_BODY_BAD) {
-        ad_flow_refuse(f, 400, "invalid_request_error", "refused",
-                       "the request's chunks are malformed");
+        f->gathered = 0;
+        ad_flow_malformed(f);
     } else if (f->body.state == AD_BODY_DONE) {
         ad_flow_edited(f);
     }
@@ -5480,9 +5537,12 @@ static void ad_flow_read_down(struct ad_flow *f)
     if (f->state == AD_FLOW_GATHER) {
         ad_flow_gather(f, ad_scratch, (size_t)got);
     } else {
-        ad_flow_follow(f, ad_scratch, (size_t)got);
-        memcpy(f->to_up, ad_scratch, (size_t)got);
-        f->to_up_len = (uint32_t)got;
+        f->to_up_len = ad_flow_follow(f, ad_scratch, (size_t)got);
+        memcpy(f->to_up, ad_scratch, f->to_up_len);
+        if (f->body.state == AD_BODY_BAD) {
+            ad_flow_malformed(f);
+            return;
+        }
         ad_flow_send_up(f);
         ad_flow_watch(f);
     }
@@ -5602,7 +5662,12 @@ static void ad_flow_run(struct ad_flow *f)
     memmove(headers + f->head_len + f->framing_len, headers + f->head_len,
             f->rest_len);
     memcpy(headers + f->head_len, f->framing, f->framing_len);
-    ad_flow_follow(f, headers + f->head_len + f->framing_len, f->rest_len);
+    f->rest_len = ad_flow_follow(f, headers + f->head_len + f->framing_len,
+                                 f->rest_len);
+    if (f->body.state == AD_BODY_BAD) {
+        ad_flow_malformed(f);
+        return;
+    }
     front = ad_flow_front(f, headers);
     f->to_up_at = (uint32_t)(AD_FLOW_FRONT - front);
     f->to_up_len = (uint32_t)front + f->head_len + f->framing_len + f->rest_len;
@@ -5670,6 +5735,10 @@ static void ad_proxy_run(struct ad_call *call)
     f->expects = p->expects;
     f->has_auth = p->has_auth;
     memcpy(f->model, p->model, sizeof(f->model));
+    if (f->model[0] == '\0' && ad_set.n_upstreams == 1 &&
+        ad_hub.engines[0].n_models == 1) { /* what else could it be */
+        memcpy(f->model, ad_hub.engines[0].models[0], sizeof(f->model));
+    }
     memcpy(cold->method, p->method, strlen(p->method) + 1);
     memcpy(cold->target, p->target, strlen(p->target) + 1);
     memcpy(cold->to_up + AD_FLOW_FRONT, p->text.at, p->text.len);
@@ -7945,6 +8014,18 @@ static void ad_forward_model(struct ad_proxy *p)
     }
 }
 
+static int ad_forward_error(struct mg_connection *conn, int status,
+                            const char *type, const char *why)
+{
+    const char *path = mg_get_request_info(conn)->local_uri_raw;
+    char json[AD_REPLY_MAX];
+    struct ad_text t = ad_text_in(json, sizeof(json));
+
+    ad_put_api_error(&t, strncmp(path, "/api/", 5) == 0, status, type, why);
+    return ad_respond(conn, status, "application/json",
+                      status == 503 ? "Retry-After: 5\r\n" : "", t.at, t.len);
+}
+
 /* Whatever is not ours goes to the engine. */
 static int ad_forward(struct mg_connection *conn)
 {
@@ -7956,7 +8037,7 @@ static int ad_forward(struct mg_connection *conn)
     struct ad_proxy p;
     uint8_t *rest;
     size_t k;
-    int i;
+    int i, lengths = 0;
 
     memset(&p, 0, sizeof(p));
     p.text = ad_text_in(head, sizeof(head));
@@ -7968,19 +8049,29 @@ static int ad_forward(struct mg_connection *conn)
     p.expects = ad_header_has(mg_get_header(conn, "Expect"), "100-continue");
     p.has_auth = mg_get_header(conn, "Authorization") != NULL;
     (void)snprintf(framing, sizeof(framing), "\r\n");
-    if (encoding != NULL) {
-        if (length != NULL || strcasecmp(encoding, "chunked") != 0) {
-            return ad_respond_error(conn, 400, "",
-                                    "the body must be chunked, or have a "
-                                    "Content-Length, and not both");
+    for (i = 0; i < info->num_headers; i++) {
+        const char *name = info->http_headers[i].name;
+
+        lengths += strcasecmp(name, "Content-Length") == 0 ||
+                   strcasecmp(name, "Transfer-Encoding") == 0;
+        if (!ad_header_hop(name, named)) {
+            ad_putf(&p.text, "%s: %s\r\n", name, info->http_headers[i].value);
         }
+    }
+    if (lengths > 1 ||
+        (encoding != NULL && strcasecmp(encoding, "chunked") != 0)) {
+        return ad_forward_error(conn, 400, "invalid_request_error",
+                                "the body must be chunked, or have one "
+                                "Content-Length, and not both");
+    }
+    if (encoding != NULL) {
         p.body.state = AD_BODY_CHUNK_SIZE;
         (void)snprintf(framing, sizeof(framing),
                        "Transfer-Encoding: chunked\r\n\r\n");
     } else if (length != NULL) {
         if (strlen(length) > 18 || length[0] == '\0' ||
             strspn(length, "0123456789") != strlen(length)) {
-            return ad_respond_error(conn, 400, "",
+            return ad_forward_error(conn, 400, "invalid_request_error",
                                     "Content-Length is not a number");
         }
         p.body.left = strtoull(length, NULL, 10);
@@ -7989,18 +8080,13 @@ static int ad_forward(struct mg_connection *conn)
                        length);
     }
     p.work = p.body.state != AD_BODY_DONE;
-    for (i = 0; i < info->num_headers; i++) {
-        if (!ad_header_hop(info->http_headers[i].name, named)) {
-            ad_putf(&p.text, "%s: %s\r\n", info->http_headers[i].name,
-                    info->http_headers[i].value);
-        }
-    }
     if (p.text.full || strlen(p.method) >= 32 ||
         (size_t)snprintf(target, sizeof(target), "%s%s%s", info->local_uri_raw,
                          info->query_string != NULL ? "?" : "",
                          info->query_string != NULL ? info->query_string
                                                     : "") >= sizeof(target)) {
-        return ad_respond_error(conn, 431, "", "the request head is too long");
+        return ad_forward_error(conn, 431, "invalid_request_error",
+                                "the request head is too long");
     }
     (void)snprintf(p.route, sizeof(p.route), "%s", info->local_uri_raw);
     for (k = 0; p.route[k] != '\0'; k++) { /* shown to viewers: plain ASCII */
@@ -8016,13 +8102,9 @@ static int ad_forward(struct mg_connection *conn)
     p.call.run = ad_proxy_run;
     ad_hub_run(&p.call);
     if (!p.taken) {
-        struct ad_text json = ad_text_in(head, sizeof(head));
-
         ad_civetweb_give(conn, p.fd);
-        ad_put_api_error(&json, strncmp(p.route, "/api/", 5) == 0, 503,
-                         "overloaded_error", "too many requests at once");
-        return ad_respond(conn, 503, "application/json", "Retry-After: 5\r\n",
-                          json.at, json.len);
+        return ad_forward_error(conn, 503, "overloaded_error",
+                                "too many requests at once");
     }
     return 200;
 }

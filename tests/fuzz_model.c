@@ -1,0 +1,52 @@
+/* A request's body: its model is found, replaced by another and found again,
+ * and nothing else about the body changes. */
+#include "../aidash.c"
+
+#define REQUIRE(condition) \
+    do { \
+        if (!(condition)) { \
+            (void)fprintf(stderr, "not so: %s\n", #condition); \
+            abort(); \
+        } \
+    } while (0)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static char edited[65536 + 64];
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const char other[] = "b\xC3\xA9 \"x\" \\y";
+    struct ad_text out = ad_text_in(edited, sizeof(edited));
+    const char *fault = ad_json_fault((const char *)data, size);
+    struct ad_edit before, after;
+
+    if (size > 65536) {
+        return 0;
+    }
+    ad_model_edit(&before, data, size);
+    REQUIRE(before.name[0] == '\0' ||
+            ad_name_ok(before.name, strlen(before.name), AIDASH_MODEL_MAX));
+    REQUIRE(!before.stream || before.has_stream);
+    if (!before.found) {
+        return 0;
+    }
+    /* Well-formed: only the depth may be more than elsewhere. */
+    REQUIRE(fault == NULL || strcmp(fault, "nested too deep") == 0);
+    REQUIRE(before.from <= size && before.len <= size - before.from);
+    REQUIRE(ad_json_string((const char *)data + before.from,
+                           size - before.from) == before.len);
+
+    ad_put(&out, (const char *)data, before.from);
+    ad_put_string(&out, other);
+    ad_put(&out, (const char *)data + before.from + before.len,
+           size - before.from - before.len);
+    REQUIRE(!out.full);
+    ad_model_edit(&after, (const uint8_t *)edited, out.len);
+    REQUIRE(after.found && after.from == before.from);
+    REQUIRE(strcmp(after.name, other) == 0);
+    REQUIRE(after.has_stream == before.has_stream &&
+            after.stream == before.stream);
+    REQUIRE(size - before.len == out.len - after.len);
+    return 0;
+}

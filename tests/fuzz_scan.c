@@ -1,0 +1,131 @@
+/* An engine's answer: with its head, or one byte that names the form and then
+ * the body. Read whole, byte by byte and at splits that follow from the data,
+ * it must tell the same; and the JSON reader must take what ad_json_fault()
+ * takes. */
+#include "../aidash.c"
+
+#define REQUIRE(condition) \
+    do { \
+        if (!(condition)) { \
+            (void)fprintf(stderr, "not so: %s\n", #condition); \
+            abort(); \
+        } \
+    } while (0)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void begin(struct ad_scan *s, const uint8_t **in, size_t *len)
+{
+    ad_scan_begin(s, *len > 0 && (**in & 0x80) != 0);
+    if (*len > 0 && **in != 'H') {
+        s->head.state = AD_HEAD_DONE;
+        s->head.form = **in & 3;
+        s->head.until_close = true;
+        s->head.body.state = AD_BODY_LENGTH;
+        s->head.body.left = UINT64_MAX;
+        (*in)++;
+        (*len)--;
+    }
+}
+
+/* most: longest piece; 0: as the seed says. */
+static void read_answer(struct ad_scan *s, const uint8_t *in, size_t len,
+                        size_t most, uint32_t seed)
+{
+    uint64_t events = 0;
+
+    begin(s, &in, &len);
+    while (len > 0) {
+        size_t n = most;
+
+        if (most == 0) {
+            seed = seed * 1664525u + 1013904223u;
+            n = 1 + (seed >> 24) % 40;
+        }
+        n = n < len ? n : len;
+        events += ad_scan_feed(s, in, n);
+        REQUIRE(events == s->token_events);
+        in += n;
+        len -= n;
+    }
+    ad_scan_close(s);
+}
+
+static bool same(const struct ad_scan *a, const struct ad_scan *b)
+{
+    return a->head.status == b->head.status && a->head.form == b->head.form &&
+           ad_scan_complete(a) == ad_scan_complete(b) &&
+           a->trouble == b->trouble && a->ended == b->ended &&
+           a->failed == b->failed && a->has_prompt == b->has_prompt &&
+           a->has_cached == b->has_cached &&
+           a->has_timings == b->has_timings &&
+           a->has_progress == b->has_progress && a->events == b->events &&
+           a->comments == b->comments && a->partial == b->partial && a->token_events == b->token_events &&
+           a->tokens == b->tokens && a->prompt_tokens == b->prompt_tokens &&
+           a->cached_tokens == b->cached_tokens &&
+           a->draft_tokens == b->draft_tokens &&
+           a->draft_accepted == b->draft_accepted &&
+           memcmp(&a->load_ms, &b->load_ms, sizeof(double)) == 0 &&
+           memcmp(&a->prompt_ms, &b->prompt_ms, sizeof(double)) == 0 &&
+           memcmp(&a->prompt_per_s, &b->prompt_per_s, sizeof(double)) == 0 &&
+           memcmp(&a->predicted_ms, &b->predicted_ms, sizeof(double)) == 0 &&
+           memcmp(&a->predicted_per_s, &b->predicted_per_s,
+                  sizeof(double)) == 0 &&
+           memcmp(&a->total_ms, &b->total_ms, sizeof(double)) == 0 &&
+           memcmp(&a->progress_ms, &b->progress_ms, sizeof(double)) == 0 &&
+           a->progress_total == b->progress_total &&
+           a->progress_cached == b->progress_cached &&
+           a->progress_done == b->progress_done &&
+           strcmp(a->model, b->model) == 0 && strcmp(a->finish, b->finish) == 0;
+}
+
+static void check_json(const uint8_t *data, size_t size)
+{
+    const char *fault = ad_json_fault((const char *)data, size);
+    struct ad_js js;
+    size_t i;
+    bool whole;
+
+    ad_js_begin(&js, AD_N_TOP);
+    for (i = 0; i < size && js.state != AD_JS_BAD;) {
+        i += ad_js_next(&js, data + i, size - i);
+    }
+    whole = ad_js_end(&js);
+    /* The reader leaves UTF-8 to others, and goes deeper. */
+    if (fault == NULL) {
+        REQUIRE(whole);
+    } else if (strcmp(fault, "not valid UTF-8") != 0 &&
+               strcmp(fault, "nested too deep") != 0) {
+        REQUIRE(!whole);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct ad_scan whole, pieces;
+    bool estimated;
+    uint32_t seed = 1;
+    size_t i;
+
+    for (i = 0; i < size; i++) {
+        seed = (seed ^ data[i]) * 16777619u;
+    }
+    read_answer(&whole, data, size, size, 0);
+    read_answer(&pieces, data, size, 1, 0);
+    REQUIRE(same(&whole, &pieces));
+    read_answer(&pieces, data, size, 0, seed);
+    REQUIRE(same(&whole, &pieces));
+
+    REQUIRE(whole.model[0] == '\0' ||
+            ad_name_ok(whole.model, strlen(whole.model), AIDASH_MODEL_MAX));
+    REQUIRE(whole.finish[0] == '\0' ||
+            ad_name_ok(whole.finish, strlen(whole.finish),
+                       AD_SCAN_FINISH_MAX));
+    REQUIRE(whole.prompt_tokens <= 3 * AD_TOKENS_LIMIT);
+    REQUIRE(whole.predicted_ms >= 0 && whole.predicted_ms <= 1e15);
+    REQUIRE(whole.prompt_per_s >= 0 && whole.prompt_per_s <= 1e300);
+    (void)ad_scan_tokens(&whole, &estimated);
+    REQUIRE(!estimated || whole.token_events > 0 || whole.partial);
+    check_json(data, size);
+    return 0;
+}
