@@ -100,7 +100,7 @@
 #define USE_IPV6
 #define STOP_FLAG_NEEDS_LOCK /* its stop flag is atomic */
 /* How long its threads may sleep before they see a stop, in milliseconds. */
-#define SOCKET_TIMEOUT_QUANTUM 500
+#define SOCKET_TIMEOUT_QUANTUM 200
 #include <civetweb.h>
 
 #if defined(__GNUC__)
@@ -5483,6 +5483,7 @@ static void ad_flow_ungather(struct ad_flow *f, const uint8_t *more,
     f->to_up_at = 0;
     f->to_up_len = (uint32_t)((size_t)(e->body - at) + f->gathered + more_len);
     f->gathered = 0;
+    f->reads_down = false; /* the rest waits until this is sent */
     ad_flow_connect(f);
 }
 
@@ -8840,7 +8841,7 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
     ad_hub_clock();
     ad_hub.start_ns = ad_hub.now_ns;
     ad_hub.start_us = ad_hub.now_us;
-    ad_hub.tidy_ns = ad_hub.now_ns + AD_NS_PER_S;
+    ad_hub.tidy_ns = ad_hub.now_ns; /* at once: the engines are asked */
     ad_hub.sim_state = ad_set.seed;
     ad_hub.sim_step_ns = (uint64_t)((double)AD_NS_PER_S / ad_set.rate_hz);
     ad_hub.sim_due_ns = ad_hub.now_ns + ad_hub.sim_step_ns;
