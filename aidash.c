@@ -255,10 +255,10 @@
 #define AIDASH_SEND_BUFFER (64 * 1024)
 #endif
 
-/* What civetweb may allocate in all: measured 184 kB at start with 4 workers
- * of 16 kB request buffer each, 32 bytes more while a request runs. */
+/* What civetweb may allocate in all: measured 80 kB with 4 workers of 16 kB
+ * request buffer each, 32 bytes more while a request runs. /status tells. */
 #ifndef AIDASH_ARENA_BYTES
-#define AIDASH_ARENA_BYTES (160 * 1024 + AIDASH_WORKERS * 32 * 1024)
+#define AIDASH_ARENA_BYTES (64 * 1024 + AIDASH_WORKERS * 32 * 1024)
 #endif
 
 enum {
@@ -1829,7 +1829,7 @@ static void ad_put_http_error(struct ad_text *t, int status, const char *why)
     ad_puts(t, "}}");
 }
 
-/* ==== 6 SCAN =============================================================== */
+/* ==== 6 SCAN ============================================================= */
 
 #if AIDASH_METER
 
@@ -3619,7 +3619,7 @@ static bool ad_dress_tick(struct ad_text *t, uint64_t *seq, uint64_t until,
  * waits for a peer: every socket is non-blocking, and what a peer does not take
  * is dropped from the old end. */
 
-/* -- the poller: three functions, over epoll or poll() ---------------------- */
+/* -- the poller: three functions, over epoll or poll() -- */
 
 enum { AD_IN = 1, AD_OUT = 2, AD_HUP = 4 /* tell when the peer's FIN comes */ };
 
@@ -3787,7 +3787,7 @@ static unsigned ad_poll_wait(uint64_t deadline_ns,
 
 #endif
 
-/* -- waking the hub, and running a function on it: other threads ------------ */
+/* -- waking the hub, and running a function on it: other threads -- */
 
 static void ad_wake(void)
 {
@@ -3841,7 +3841,7 @@ static unsigned ad_kind_class(enum ad_kind kind)
     return kind == AD_WS || kind == AD_WS_BATCH || kind == AD_SSE ? 0 : 1;
 }
 
-/* -- events that the hub itself makes -------------------------------------- */
+/* -- events that the hub itself makes -- */
 
 static const char *ad_model_name(void)
 {
@@ -3958,7 +3958,7 @@ static void ad_put_hello(struct ad_text *t, const char *client_id,
             AD_SILENCE_MS / 1000, AD_STALL_MS / 1000);
 }
 
-/* -- clients: slots, and bytes out ----------------------------------------- */
+/* -- clients: slots, and bytes out -- */
 
 /* A free slot: one that was used before, so that its pages are there already,
  * or the next new one. A promise was made, so there is one. */
@@ -4362,7 +4362,7 @@ static void ad_fanout(void)
     ad_hub.pace_ns = start_ns + took_ns;
 }
 
-/* -- ticks ------------------------------------------------------------------ */
+/* -- ticks -- */
 
 /* The index of a model that viewers can switch to, or n_models. */
 static unsigned ad_model_find(const char *name)
@@ -4515,8 +4515,8 @@ static void ad_sim_tick(struct ad_sample *out)
     out->has = AD_HAS_TOKENS | AD_HAS_LATENCY;
 }
 
-/* Make the ticks that are due; at rates above the wake-ups', several. After a second's standstill (the process was
- * stopped) the rhythm starts anew. */
+/* Make the ticks that are due; at rates above the wake-ups', several. After a
+ * second's standstill (the process was stopped) the rhythm starts anew. */
 static void ad_sim_run(void)
 {
     struct ad_sample sample;
@@ -4573,7 +4573,8 @@ static void ad_stdin_read(void)
             uint64_t errors = ad_hub.count.ingest_errors;
 
             /* The first ten, then less and less: the log is not the feed. */
-            if (fault != NULL && (errors <= 10 || (errors & (errors - 1)) == 0)) {
+            if (fault != NULL &&
+                (errors <= 10 || (errors & (errors - 1)) == 0)) {
                 ad_log(AIDASH_LOG_WARN, "stdin line %u: %s",
                        ad_hub.stdin_lines.line, fault);
             }
@@ -6268,12 +6269,12 @@ static void ad_fetch_tidy(void)
 
 #endif /* AIDASH_METER */
 
-/* ==== 10 LOOP =============================================================== */
+/* ==== 10 LOOP ============================================================ */
 
 /* The hub's other half: what viewers and feeders say, the door, and the loop
  * that runs it all. */
 
-/* -- commands ---------------------------------------------------------------- */
+/* -- commands -- */
 
 static void ad_put_error(struct ad_text *t, const char *code, const char *why,
                          const char *id)
@@ -6401,7 +6402,7 @@ static int ad_command(const uint8_t *text, size_t len, const char *client_id,
     return 200;
 }
 
-/* -- clients: WebSocket in --------------------------------------------------- */
+/* -- clients: WebSocket in -- */
 
 static void ad_ws_control(struct ad_client *c, unsigned opcode,
                           const uint8_t *payload, size_t len)
@@ -6545,7 +6546,7 @@ static size_t ad_ws_input(struct ad_client *c, uint8_t *data, size_t len)
 }
 _Static_assert(AD_REPLY_MAX >= 125 + 4, "a pong fits the room kept for answers");
 
-/* -- clients: HTTP bodies in -------------------------------------------------- */
+/* -- clients: HTTP bodies in -- */
 
 /* The last answer of an exchange. */
 static void ad_exchange_answer(struct ad_client *c, int status,
@@ -6710,7 +6711,7 @@ static void ad_exchange_input(struct ad_client *c, const uint8_t *data,
     }
 }
 
-/* -- clients: what the poller tells ------------------------------------------- */
+/* -- clients: what the poller tells -- */
 
 static void ad_client_read(struct ad_client *c)
 {
@@ -6840,7 +6841,7 @@ static uint64_t ad_address_key(const struct sockaddr_storage *peer)
     return network;
 }
 
-/* -- handover: a worker's connection becomes a client ------------------------- */
+/* -- handover: a worker's connection becomes a client -- */
 
 struct ad_adopt {
     struct ad_call call;
@@ -6972,7 +6973,7 @@ static void ad_adopt_run(struct ad_call *call)
     ad_client_flush(c);
 }
 
-/* -- the door: from accept() to a whole request head --------------------------- */
+/* -- the door: from accept() to a whole request head -- */
 
 /* Section 14: put a socket into civetweb's queue. Does not wait as long as no
  * more than AD_QUEUE are inside. */
@@ -7215,7 +7216,7 @@ static void ad_listener_event(unsigned index)
     }
 }
 
-/* -- the loop ------------------------------------------------------------------ */
+/* -- the loop -- */
 
 static void ad_hub_clock(void)
 {
@@ -7637,7 +7638,8 @@ static bool ad_promise_slot(struct mg_connection *conn, enum ad_kind kind)
     return false;
 }
 
-/* A number of 0..max in the query. Returns 1: found, 0: not there, -1: malformed. */
+/* A number of 0..max in the query. Returns 1 if it is there, 0 if not, -1 if it
+ * is malformed. */
 static int ad_query_u64(const struct mg_connection *conn, const char *name,
                         uint64_t max, uint64_t *value)
 {
@@ -9137,8 +9139,9 @@ static const char *ad_option_nearest(const char *name)
     return best;
 }
 
-/* One option; `written` is its name as its place writes it. The options of one place override those of a lighter one as
- * a whole, so a list begins anew with each place: `fresh` is what it set. */
+/* One option; `written` is its name as its place writes it. The options of one
+ * place override those of a lighter one as a whole, so a list begins anew with
+ * each place: `fresh` is what this one has set. */
 static bool ad_option_set(const char *written, const char *name,
                           const char *value, bool fresh[AD_OPTIONS])
 {
@@ -9327,7 +9330,8 @@ static bool ad_option_number(const char *name, double low, double high,
         (whole && strspn(text, "0123456789") != strlen(text))) {
         (void)fprintf(stderr, "aidash: %s: '%s' is not a %snumber from %g to "
                               "%.17g\n",
-                      ad_option_written(name), text, whole ? "whole " : "", low, high);
+                      ad_option_written(name), text, whole ? "whole " : "", low,
+                      high);
         return false;
     }
     return true;
@@ -9638,10 +9642,10 @@ int main(int argc, char **argv)
 
 /* ==== 14 CIVETWEB ======================================================== */
 
-/* civetweb allocates a little: some 180 kB at start, a buffer a worker, 32 bytes
- * a request. It gets that from a static arena: blocks in address order, each
- * with its size in front, the first free one that is large enough, neighbours
- * joined when freed. A refusal closes one connection. */
+/* civetweb allocates a little: tables at start, a buffer a worker, 32 bytes a
+ * request. It gets that from a static arena: blocks in address order, each with
+ * its size in front, the first free one that is large enough, neighbours joined
+ * when freed. A refusal closes one connection. */
 
 struct ad_block {
     size_t size; /* of the whole block, header included; a multiple of 16 */
