@@ -94,7 +94,7 @@ build/www/uPlot.esm.js: $(UPLOT_DIR)/dist/uPlot.iife.min.js
 WWW := $(wildcard $(addprefix www/,*.html *.css *.js *.mjs *.svg *.png *.webmanifest contract.schema.json)) \
     build/www/uPlot.esm.js $(UPLOT_DIR)/dist/uPlot.min.css
 
-build/aidash_www.h: www/embed.sh build/www.files $(WWW)
+build/aidash_www.h: www/embed.sh www/strip.awk build/www.files $(WWW)
 	@sh www/embed.sh $@ $(WWW)
 
 # ---- the compile --------------------------------------------------------------------
@@ -229,8 +229,8 @@ bench: all build/lib/aidash.o tests/node_modules/.installed ## measure against a
 
 size: all ## bytes by part: code, data, dashboard
 	@size $(OUT)/aidash
-	@echo; awk '/bytes, [0-9]+ here/ { printf "%8d  %s\n", $$5, substr($$2, 1, length($$2) - 1); sum += $$5 } \
-	    END { printf "%8d  the page, as stored in the program\n", sum }' build/aidash_www.h
+	@echo; awk '/bytes, [0-9]+ here/ { printf "%8d  %s\n", $$5, name = substr($$2, 1, length($$2) - 1); if (name != "/contract.json") sum += $$5 } \
+	    END { printf "%8d  the page: all but /contract.json\n", sum }' build/aidash_www.h
 	@printf '%8d  %s, stripped\n' $$(wc -c < $(OUT)/aidash.stripped) $(OUT)/aidash
 
 map: ## the sections of aidash.c

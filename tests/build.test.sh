@@ -74,7 +74,7 @@ check 'without root or sudo, the command to type is told' says 'As root: apt-get
 repository() {
     mkdir -p "$1/pool" "$1/dists/$2/$3/source" "$tmp/civetweb-x/src"
     echo 'int mg;' >"$tmp/civetweb-x/src/civetweb.c"
-    tar -C "$tmp" -cJf "$1/pool/civetweb_$4.orig.tar.xz" civetweb-x
+    tar -C "$tmp" --mtime=@0 -cJf "$1/pool/civetweb_$4.orig.tar.xz" civetweb-x
     echo x >"$1/pool/civetweb_$4-1.dsc"
     {
         printf 'Package: civetweb\nBinary: libcivetweb1\nVersion: %s-1\nFormat: 3.0 (quilt)\n' "$4"

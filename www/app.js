@@ -11,19 +11,19 @@
  *   view, decimate  which time is shown, and which ticks of it
  */
 
-import { mountCharts } from "./charts.js";
 import { mountConnection } from "./connection.js";
 import { mountControl } from "./control.js";
-import { mountExport } from "./export.js";
 import { mountGlance } from "./glance.js";
 import { mountRequests } from "./requests-panel.js";
 import { mountSettings } from "./settings-panel.js";
 
 mountConnection();
-mountCharts();
 mountGlance();
 mountControl();
 mountRequests();
 mountSettings();
-mountExport();
 
+// uPlot takes its time to start: the first numbers do not wait for it.
+const [{ mountCharts }, { mountExport }] = await Promise.all([import("./charts.js"), import("./export.js")]);
+mountCharts();
+mountExport();

@@ -5,12 +5,10 @@
  */
 
 import uPlot from "./uPlot.esm.js";
-import { colours, laneColour, readColours } from "./colours.js";
-import { decimate, LINES, Rows } from "./decimate.js";
-import { announce, byId, make, setAttr, setText } from "./dom.js";
+import { announce, byId, colours, laneColour, make, onFrame, requestDraw, setAttr, setText } from "./dom.js";
 import { LANES_MAX } from "./feed.js";
 import { clockTime, duration, niceCeiling, NONE, short } from "./format.js";
-import { onFrame, requestDraw } from "./frame.js";
+import { decimate, LINES, Rows } from "./ring.js";
 import { feed, requests } from "./session.js";
 import { settings } from "./settings.js";
 import { store } from "./store.js";
@@ -70,7 +68,7 @@ export function mountCharts() {
     setAttr(byId("freeze", HTMLButtonElement), "aria-pressed", String(frozenAt !== 0));
     byId("reset", HTMLButtonElement).disabled = zoom === null;
   });
-  store.on(["span", "frozenAt", "zoom", "paused", "connection", "status", "filled", "model"], redraw);
+  store.on(["restyled", "span", "frozenAt", "zoom", "paused", "connection", "sourceState", "filled", "model"], redraw);
   plots.addEventListener("keydown", onKey);
   plots.addEventListener("blur", () => moveCursor(-1));
   byId("legend", HTMLUListElement).addEventListener("click", (event) => {
@@ -83,12 +81,6 @@ export function mountCharts() {
     }
   });
   onFrame(draw);
-}
-
-/** Theme or limits have changed. */
-export function restyleCharts() {
-  readColours();
-  redraw();
 }
 
 /** The canvases, for a picture of them. */
@@ -104,7 +96,6 @@ function redraw() {
 
 /** Make the charts anew. */
 function build() {
-  readColours();
   const shown = /** @type {Metric[]} */ (["latency", "rate", "ttft"]).filter((metric) => !figureOf(metric).hidden);
   charts.forEach(({ plot }) => plot.destroy());
   builtFor = rootSize();
@@ -168,7 +159,7 @@ function options(metric, area, times) {
     cursor: {
       y: false,
       hover: { prox: HOVER_PX },
-      points: { size: 0.5 * rem, width: 2, stroke: (_, i) => laneColour(drawnLanes[i - 1]?.index ?? 0), fill: () => colours.card },
+      points: { size: 0.5 * rem, width: 2, fill: () => colours.card },
       drag: { x: true, y: false, setScale: false },
       sync: { key: "aidash", setSeries: false },
       bind: { dblclick: () => () => { resetZoom(); return null; } },
@@ -195,11 +186,12 @@ function options(metric, area, times) {
  * @returns {uPlot.Series}
  */
 function series(metric) {
+  if (metric === "ttft") {
+    const colour = () => colours.accent;
+    return { stroke: colour, paths: () => null, points: { show: true, size: 6, fill: colour } };
+  }
   /** @param {number} i */
   const colour = (i) => laneColour(drawnLanes[i - 1]?.index ?? 0);
-  if (metric === "ttft") {
-    return { stroke: (_, i) => colour(i), paths: () => null, points: { show: true, size: 6, fill: (_, i) => colour(i) } };
-  }
   return {
     stroke: (_, i) => colour(i),
     width: 1.5,
@@ -442,6 +434,8 @@ function drawLegend(from) {
     setText(latency, duration(latencyValue));
     setText(rate, rateValue === undefined ? NONE : `${short(rateValue)} ${unit}`);
   });
+  const ttft = time === null ? undefined : valueAt("ttft", 0);
+  setText(byId("plot-ttft-value", HTMLElement), ttft === undefined ? "" : duration(ttft));
   setText(byId("plot-rate-caption", HTMLElement), feed.tokenless ? "Steps per second" : "Tokens per second");
   setText(byId("legend-time", HTMLElement), time === null ? "latest" : clockTime(time, 2));
 }

@@ -1,8 +1,7 @@
 // @ts-check
 /** The connection's state in the header, with the countdown to the next attempt. */
 
-import { byId, setAttr, setText, announce } from "./dom.js";
-import { onFrame } from "./frame.js";
+import { announce, byId, onFrame, setAttr, setText } from "./dom.js";
 import { client } from "./session.js";
 import { store } from "./store.js";
 

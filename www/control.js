@@ -1,11 +1,9 @@
 // @ts-check
 /** The engine's card: its model, the others to switch to, pause and resume. */
 
-import { laneColour } from "./colours.js";
-import { byId, make, setAttr, setText } from "./dom.js";
+import { byId, laneColour, make, onFrame, setAttr, setText } from "./dom.js";
 import { NONE } from "./format.js";
-import { onFrame } from "./frame.js";
-import { command, feed, requests } from "./session.js";
+import { command, feed } from "./session.js";
 import { store } from "./store.js";
 
 const SEARCH_FROM = 8; // models before there is a search field
@@ -44,27 +42,27 @@ export function mountControl() {
     }
   }
 
-  store.on(["models"], ({ models }) => {
-    list.replaceChildren(...models.map((model) => {
-      const button = make("button", { type: "button", "data-model": model }, model);
-      return make("li", {}, button);
-    }));
+  store.on(["models", "override"], ({ models, override }) => {
+    const names = override === null ? models : ["", ...models]; // "": each request goes to the model that it names
+    list.replaceChildren(...names.map((model) => make("li", {},
+      make("button", { type: "button", "data-model": model }, model || "as requested"))));
     search.hidden = models.length < SEARCH_FROM;
     filter();
   });
 
-  store.on(["model", "models", "loaded", "pending", "paused", "connection", "hello"], (state) => {
+  store.on(["model", "models", "override", "loaded", "pending", "paused", "connection", "hello"], (state) => {
     const live = state.connection.phase === "live";
     setAttr(card, "aria-busy", state.pending ? "true" : null);
     for (const button of list.querySelectorAll("button")) {
-      const own = button.dataset.model === state.model;
-      setAttr(button, "aria-pressed", String(own));
-      setAttr(button, "data-loaded", state.loaded.includes(button.dataset.model ?? "") ? "" : null);
-      setAttr(button, "title", state.loaded.includes(button.dataset.model ?? "") ? "in memory" : null);
+      const { model = "" } = button.dataset;
+      const loaded = state.loaded.includes(model);
+      setAttr(button, "aria-pressed", String(model === (state.override === false ? "" : state.model)));
+      setAttr(button, "data-loaded", loaded ? "" : null);
+      setAttr(button, "title", loaded ? "in memory" : null);
       button.disabled = !live;
     }
     pause.disabled = drain.disabled = !live;
-    drain.hidden = state.hello?.source !== "meter";
+    drain.hidden = state.hello?.source !== "meter" || state.paused;
     setText(byId("pause-text", HTMLElement), state.paused ? "Resume" : "Pause");
     setAttr(byId("pause-icon", SVGElement), "href", state.paused ? "#i-play" : "#i-pause");
     if (!live) {
@@ -79,7 +77,6 @@ export function mountControl() {
     setAttr(name, "title", model || null);
     const own = feed.lanes.find((known) => known.model === model);
     byId("model-lane", HTMLElement).style.background = own ? laneColour(own.index) : "";
-    drain.disabled ||= requests.inState("running") === 0 && store.state.paused;
     return Infinity;
   });
 }

@@ -1,5 +1,6 @@
 #!/bin/sh
 # embed.sh OUT FILE... - turns page files into a C header: one gzipped byte array a file, and the table of them.
+# Comments and indentation are left out (strip.awk).
 #
 # index.html is served as /, contract.schema.json as /contract.json (stored plain, so that any tool can read it), every
 # other file as /NAME. The same files give the same header. The struct is declared where the header is included:
@@ -39,10 +40,25 @@ sort "$tmp/files" >"$tmp/list"
 twice=$(cut -f1 "$tmp/list" | uniq -d)
 [ -z "$twice" ] || { echo "embed.sh: two files for $twice" >&2; exit 1; }
 
+# What of a file is sent: our own without comments and indentation, but for the comment that tells how to use the client.
+here=$(dirname "$0")
+plain() {
+    case ${1##*/} in
+    uPlot.*) cat "$1" ;;
+    aidash-client.js) awk -v keep=1 -f "$here/strip.awk" "$1" ;;
+    *.js | *.mjs | *.css) awk -f "$here/strip.awk" "$1" ;;
+    *.html) sed 's/^ *//' "$1" ;;
+    *) cat "$1" ;;
+    esac
+}
+
 n=0
 tab=$(printf '\t')
 while IFS=$tab read -r path gzip type file; do
-    if [ "$gzip" = 1 ]; then gzip -9nc "$file"; else cat "$file"; fi >"$tmp/body"
+    case $path in
+    /contract.json) cat "$file" >"$tmp/body" ;;
+    *) plain "$file" | gzip -9n >"$tmp/body" ;;
+    esac
     etag=$(sha256sum <"$tmp/body" | cut -c1-16)
     echo "/* $path: $(($(wc -c <"$file"))) bytes, $(($(wc -c <"$tmp/body"))) here */"
     echo "static const unsigned char ad_asset_$n[] = {"

@@ -2,11 +2,10 @@
 /** Take the data along: ticks and requests as CSV or NDJSON, the charts as a picture. */
 
 import { chartCanvases } from "./charts.js";
-import { colours } from "./colours.js";
-import { notice } from "./dom.js";
+import { colours, notice } from "./dom.js";
+import { csv } from "./format.js";
 import { feed, requests } from "./session.js";
 import { range } from "./view.js";
-import { csv } from "./csv.js";
 
 const TICK_FIELDS = ["timestamp", "model", "node", "latency_ms", "tokens_generated", "tokens_per_second", "estimated"];
 const REQUEST_FIELDS = [

@@ -5,8 +5,8 @@
  * page, and nothing here grows.
  */
 
-import { Ring, BREAK, ESTIMATED } from "./ring.js";
 import { Clock } from "./clock.js";
+import { BREAK, ESTIMATED, Ring } from "./ring.js";
 
 /** @typedef {import("./contract").Tick} Tick */
 /** @typedef {import("./contract").Hello} Hello */

@@ -1,32 +1,34 @@
 // @ts-check
 /** The cards at the top, the page's title and its icon: how it stands now. */
 
-import { laneColour } from "./colours.js";
-import { byId, setAttr, setText, announce } from "./dom.js";
-import { quantiles } from "./decimate.js";
+import { announce, byId, laneColour, onFrame, setAttr, setText } from "./dom.js";
 import { age, duration, milliseconds, NONE, short, whole } from "./format.js";
-import { onFrame } from "./frame.js";
-import { checkLimits } from "./limits.js";
+import { quantiles } from "./ring.js";
 import { feed, requests } from "./session.js";
+import { settings } from "./settings.js";
 import { drawSpark } from "./spark.js";
 import { store } from "./store.js";
 
 const EVERY_S = 0.2; // digits that change faster can't be read
 const STATISTICS_EVERY_S = 1;
+const STEADY_S = 2; // beyond for so long before anybody is called
+const QUIET_S = 60; // and not again before that
 const FILL_S = 1; // after so long without history the page counts as empty
+
+/** @typedef {keyof typeof STATES} EngineState */
 
 const STATES = {
   connecting: "Connecting",
   waiting: "No connection",
   closed: "Closed",
+  down: "Engine down",
+  draining: "Draining",
   paused: "Paused",
   running: "Running",
   ended: "Input ended",
   empty: "No data yet",
   idle: "Idle",
 };
-
-/** @typedef {keyof typeof STATES} EngineState */
 
 export function mountGlance() {
   const card = { rate: byId("card-rate", HTMLElement), latency: byId("card-latency", HTMLElement) };
@@ -75,6 +77,7 @@ export function mountGlance() {
       state = next;
       document.documentElement.dataset.state = next;
       setText(node.state, STATES[next]);
+      setAttr(byId("favicon", HTMLLinkElement), "href", icon(next));
       drawTitle(present, next);
     }
     return EVERY_S * 1000;
@@ -86,17 +89,20 @@ export function mountGlance() {
    * @returns {EngineState}
    */
   function engineState(present, now) {
-    const { connection, paused, status, filled } = store.state;
+    const { connection, paused, sourceState, down, filled } = store.state;
     if (connection.phase !== "live") {
       return connection.phase;
     }
+    if (down) {
+      return "down";
+    }
     if (paused) {
-      return "paused";
+      return requests.inState("running") ? "draining" : "paused";
     }
     if (present.running) {
       return "running";
     }
-    if (status?.source_state === "ended") {
+    if (sourceState === "ended") {
       return "ended";
     }
     return feed.ring.end || (!filled && now - connectedAt < FILL_S) ? "idle" : "empty";
@@ -108,7 +114,7 @@ export function mountGlance() {
    * @param {number} now
    */
   function drawNumbers(present, state, now) {
-    const { status, dropped } = store.state;
+    const { status, dropped, hello } = store.state;
     const { lane } = present;
     const steps = feed.tokenless;
     setText(node["rate-label"], steps ? "Steps per second" : "Tokens per second");
@@ -124,10 +130,10 @@ export function mountGlance() {
     setAttr(node["tile-lost"], "data-bad", dropped ? "" : null);
     setText(node.viewers, status ? whole(Math.max(1, status.clients.websocket + status.clients.sse)) : NONE); // this page is one
     setText(node.uptime, status ? age(now - feed.clock.toBrowser(status.started)) : NONE);
-    node["tile-ttft"].hidden = node["tile-requests"].hidden = !requests.any;
+    node["tile-ttft"].hidden = node["tile-requests"].hidden = !requests.any && hello?.source !== "meter";
     setText(node.ttft, duration(requests.latestTtft));
     setText(node.inflight, `${requests.inState("running")} / ${requests.inState("queued")}`);
-    const fresh = state === "running";
+    const fresh = state === "running" || (state === "draining" && present.running);
     setAttr(card.rate, "data-stale", fresh ? null : "");
     setAttr(card.latency, "data-stale", fresh ? null : "");
     checkLimits(fresh ? present : null, now);
@@ -148,7 +154,7 @@ export function mountGlance() {
   /** @param {number} now */
   function drawStatistics(now) {
     const { ring } = feed;
-    const { span, hello, status } = store.state;
+    const { span, hello } = store.state;
     const from = span === Infinity ? ring.first : ring.find(now - span);
     const [p50, p95] = quantiles(ring, ring.latency, from, ring.end, [0.5, 0.95]);
     setText(node["latency-p50"], duration(p50));
@@ -168,7 +174,7 @@ export function mountGlance() {
     setText(node["latency-over"], over);
 
     if (hello) {
-      setText(node.about, `aidash ${hello.version} · ${sourceText(hello, status)}`);
+      setText(node.about, `aidash ${hello.version} · ${sourceText(hello)}`);
     }
     const { skew, error } = feed.clock;
     setText(node.skew, error !== Infinity && Math.abs(skew) > Math.max(1, error)
@@ -184,28 +190,69 @@ export function mountGlance() {
     const unit = feed.tokenless ? "/s" : "tok/s";
     const text = state === "running" ? `${short(present.rate)} ${unit}` : STATES[state];
     document.title = [text, model, "aidash"].filter(Boolean).join(" · ");
-    const colour = state === "running" || state === "idle" ? "#0f766e"
-      : state === "paused" || state === "ended" ? "#b45309" : state === "waiting" || state === "closed" ? "#b91c1c" : "#475569";
-    setAttr(byId("favicon", HTMLLinkElement), "href", icon(colour));
   }
 }
 
 /**
  * @param {import("./contract").Hello} hello
- * @param {import("./contract").StatusAnswer | null} status
  */
-function sourceText(hello, status) {
+function sourceText(hello) {
   switch (hello.source) {
     case "sim": return `simulated engine, ${hello.rate_hz} Hz`;
-    case "stdin": return status?.source_state === "ended" ? "standard input, ended" : "standard input";
-    case "meter": return "proxy";
+    case "stdin": return "standard input";
+    case "meter": return "meter";
     default: return "pushed ticks";
   }
 }
 
-/** The page's icon with another background. @param {string} colour */
-function icon(colour) {
+/**
+ * The page's icon, in the colour of the state.
+ *
+ * @param {EngineState} state
+ */
+function icon(state) {
+  const colour = { running: "#0f766e", idle: "#0f766e", paused: "#b45309", draining: "#b45309", ended: "#b45309",
+    down: "#b91c1c", waiting: "#b91c1c", closed: "#b91c1c", connecting: "#475569", empty: "#475569" }[state];
   return `data:image/svg+xml,${encodeURIComponent(
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><rect width="24" height="24" rx="6" fill="${colour}"/>`
     + `<path d="M4 13h3.5l2.5-7 3.5 12 2.5-8 1.2 3H20" fill="none" stroke="#fff" stroke-width="2" stroke-linecap="round" stroke-linejoin="round"/></svg>`)}`;
+}
+
+/* ---- limits: a card is marked while its number is beyond the one that was set for it ---- */
+
+/** @type {Record<"latency" | "rate", {since: number, told: number}>} */
+const beyond = { latency: { since: 0, told: 0 }, rate: { since: 0, told: 0 } };
+
+/**
+ * @param {import("./feed.js").Now | null} present  null: nothing runs
+ * @param {number} now
+ */
+export function checkLimits(present, now) {
+  const { limitLatency, limitRate } = settings;
+  check("latency", present !== null && limitLatency !== null && present.latency > limitLatency, now,
+    () => `Latency ${milliseconds(present?.latency ?? 0).join(" ")}, above ${limitLatency} ms`);
+  check("rate", present !== null && limitRate !== null && present.rate < limitRate, now,
+    () => `${short(present?.rate ?? 0)} a second, below ${limitRate}`);
+}
+
+/**
+ * @param {"latency" | "rate"} name
+ * @param {boolean} is
+ * @param {number} now
+ * @param {() => string} text
+ */
+function check(name, is, now, text) {
+  const state = beyond[name];
+  state.since = is ? state.since || now : 0;
+  setAttr(byId(`card-${name}`, HTMLElement), "data-alarm", is ? "" : null);
+  byId(`${name}-alarm`, HTMLElement).hidden = !is;
+  if (is && settings.notify && now - state.since >= STEADY_S && now - state.told >= QUIET_S && canNotify()) {
+    state.told = now;
+    new Notification("aidash", { body: text(), tag: name });
+  }
+}
+
+/** Browsers notify only for secure pages, and only if they may. */
+export function canNotify() {
+  return "Notification" in window && isSecureContext && Notification.permission === "granted";
 }

@@ -1,9 +1,8 @@
 // @ts-check
 /** The requests as a table: the running ones on top, a row opens its details. */
 
-import { byId, make, notice, setAttr, setText } from "./dom.js";
+import { byId, make, notice, onFrame, requestDraw, setAttr, setText } from "./dom.js";
 import { clockTime, duration, NONE, short, whole } from "./format.js";
-import { onFrame, requestDraw } from "./frame.js";
 import { command, requests } from "./session.js";
 
 /** @typedef {import("./requests.js").Entry} Entry */
@@ -21,7 +20,7 @@ const EVERY_S = 0.2;
 /** @type {Column[]} */
 const columns = [
   { title: "Time", value: (entry) => entry.at, text: clockTime },
-  { title: "Status", value: ({ last }) => last.status },
+  { title: "Status", value: ({ id, last }) => (last.status === "queued" ? `queued, place ${requests.place(id)}` : last.status) },
   { title: "Model", value: ({ last }) => last.model },
   { title: "Client", value: ({ last }) => last.client },
   { title: "Route", value: ({ last }) => last.route },
@@ -33,6 +32,7 @@ const columns = [
   { title: "Duration", value: (entry, now) => field(entry.last, "duration_ms") ?? (entry.running ? Math.max(0, now - entry.at) * 1000 : undefined), text: duration },
 ];
 const STATUS = 1;
+const IN = 5;
 const OUT = 6;
 
 /** @type {[label: string, name: string, text: (value: any) => string][]} */
@@ -181,6 +181,9 @@ function fillLine(line, entry, now) {
     let shown = raw === undefined ? NONE : text ? text(raw) : String(raw);
     if (i === OUT && (entry.running || field(entry.last, "estimated"))) {
       shown = `~${shown}`;
+    }
+    if (i === IN && entry.running && field(entry.last, "prompt_processed") !== undefined) {
+      shown = `${whole(field(entry.last, "prompt_processed"))} of ${shown}`;
     }
     setText(line.texts[i], shown);
     line.cells[i].classList.toggle("number", typeof raw !== "string");

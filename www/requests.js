@@ -20,7 +20,7 @@ const TTFT_MAX = 4096;
 const MODELS_MAX = 64;
 
 export class RequestLog {
-  /** @type {Map<number, Entry>} in the order of arrival */
+  /** @type {Map<number, Entry>} */
   entries = new Map();
   /** Changes with every event. */
   version = 0;
@@ -39,8 +39,11 @@ export class RequestLog {
    * @param {number} at  when it came in, browser's clock
    */
   add(event, at) {
-    this.version++;
     const known = this.entries.get(event.id);
+    if (known && known.last.seq >= event.seq) {
+      return; // the past comes after the present when it is fetched
+    }
+    this.version++;
     const running = event.status === "running" || event.status === "queued";
     const entry = known ?? { id: event.id, at, live: 0, running, last: event };
     entry.last = event;
@@ -85,9 +88,18 @@ export class RequestLog {
     this.version++;
   }
 
-  /** @returns {Entry[]} */
+  /** @returns {Entry[]} in the order of their arrival */
   list() {
-    return [...this.entries.values()];
+    return [...this.entries.values()].sort((a, b) => a.id - b.id);
+  }
+
+  /**
+   * Where a waiting one stands in line.
+   *
+   * @param {number} id
+   */
+  place(id) {
+    return this.list().filter((entry) => entry.last.status === "queued" && entry.id <= id).length;
   }
 
   /** @param {"running" | "queued"} status */

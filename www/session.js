@@ -2,11 +2,10 @@
 /** Between the server and the page: what comes in goes to the feed, the request log and the store. */
 
 import { AidashClient, CommandError } from "./aidash-client.js";
+import { notice, requestDraw } from "./dom.js";
 import { Feed } from "./feed.js";
 import { RequestLog } from "./requests.js";
 import { store } from "./store.js";
-import { requestDraw } from "./frame.js";
-import { notice } from "./dom.js";
 
 /** @typedef {import("./aidash-client.js").Gap} Gap */
 /** @typedef {import("./contract").Hello} Hello */
@@ -18,8 +17,12 @@ const FETCH_MS = 8_000;
 export const feed = new Feed();
 export const requests = new RequestLog();
 
-/** What the server said last, without what was only asked for. */
-let truth = { model: "", paused: false };
+/**
+ * What the server said last, without what was only asked for.
+ *
+ * @type {Pick<import("./store.js").PageState, "model" | "paused" | "override">}
+ */
+let truth = { model: "", paused: false, override: null };
 let connections = 0;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let statusTimer;
@@ -34,11 +37,7 @@ export const client = new AidashClient({ onHello, onTicks, onStatus, onDropped, 
  * @returns {Promise<string>} "" or why it was not carried out
  */
 export async function command(command) {
-  const asked = {
-    ...(command.action === "switch_model" ? { model: command.model } : {}),
-    ...(command.action === "pause" ? { paused: true } : {}),
-    ...(command.action === "resume" ? { paused: false } : {}),
-  };
+  const asked = effect(command);
   store.set({ ...asked, pending: true });
   let problem = "";
   try {
@@ -49,6 +48,27 @@ export async function command(command) {
   }
   store.set({ ...truth, pending: false });
   return problem;
+}
+
+/**
+ * What a command changes if it is carried out.
+ *
+ * @param {import("./contract").Command} command
+ * @returns {Partial<typeof truth>}
+ */
+function effect(command) {
+  const { override, model } = store.state;
+  switch (command.action) {
+    case "switch_model":
+      return { model: command.model || model, override: override === null ? null : command.model !== "" };
+    case "pause":
+    case "drain":
+      return { paused: true };
+    case "resume":
+      return { paused: false };
+    default:
+      return {};
+  }
 }
 
 /** @param {import("./contract").Tick[]} ticks @param {number} seq */
@@ -64,6 +84,9 @@ function onHello(hello, gap) {
   if (gap?.restarted) {
     requests.restart();
   }
+  if (hello.source === "meter" && (!gap || gap.missed > 0 || gap.restarted)) {
+    replayRequests(hello, gap && !gap.restarted ? gap.since : 0);
+  }
   feed.close("offline", now);
   const query = feed.connected(hello, gap, now);
   setTruth(hello, now);
@@ -77,20 +100,20 @@ function onStatus(status) {
   feed.modelChanged(status.model, now);
   setTruth(status, now);
   const { hello } = store.state;
-  store.set({ status: store.state.status && { ...store.state.status, source_state: status.source_state },
-    hello: hello && { ...hello, source: status.source, rate_hz: status.rate_hz } });
+  store.set({ hello: hello && { ...hello, source: status.source, rate_hz: status.rate_hz } });
 }
 
 /** @param {Hello | Status} said @param {number} now */
-function setTruth({ model, models, loaded, paused }, now) {
+function setTruth(said, now) {
+  const { model, models, loaded = [], paused, source_state: sourceState, override = null } = said;
   if (paused) {
     feed.open("paused", now, "paused");
     feed.breakLines();
   } else {
     feed.close("paused", now);
   }
-  truth = { model, paused };
-  store.set({ model, paused, models, loaded: loaded ?? [] });
+  truth = { model, paused, override };
+  store.set({ ...truth, models, loaded, sourceState, down: said.engine === "down" });
   requestDraw();
 }
 
@@ -157,6 +180,42 @@ async function fill(query, hello, connection) {
     store.set({ filled: true });
     requestDraw();
   }
+}
+
+/**
+ * The requests that the server still has events of, from its event stream,
+ * which begins with what is kept.
+ *
+ * @param {Hello} hello
+ * @param {number} since  the last event that is known
+ */
+async function replayRequests(hello, since) {
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), FETCH_MS);
+  try {
+    const response = await fetch(`./events?last_event_id=${since}`, { cache: "no-store", signal: stop.signal });
+    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = "";
+    for (let seq = since; reader && seq < hello.next_seq - 1;) {
+      const { value, done } = await reader.read();
+      if (done) {
+        break;
+      }
+      const lines = (rest + value).split("\n");
+      rest = lines.pop() ?? "";
+      for (const line of lines) {
+        if (line.startsWith("id: ")) {
+          seq = Number(line.slice(4));
+        } else if (line.startsWith('data: {"event":"request') && seq < hello.next_seq) {
+          onEvent(JSON.parse(line.slice(6)));
+        }
+      }
+    }
+  } catch {
+    // those that come from now on are seen
+  }
+  clearTimeout(timer);
+  stop.abort();
 }
 
 /** Viewers, counters and the clock: now, then every 10 s while somebody looks. */

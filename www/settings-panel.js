@@ -1,12 +1,10 @@
 // @ts-check
 /** The settings dialog, and the theme button. */
 
-import { restyleCharts } from "./charts.js";
-import { byId, setAttr, setText } from "./dom.js";
-import { requestDraw } from "./frame.js";
+import { byId, readColours, requestDraw, setAttr, setText } from "./dom.js";
 import { feed } from "./session.js";
-import { saveSettings, settings } from "./settings.js";
-import { applyTheme, isDark } from "./theme.js";
+import { applyTheme, isDark, saveSettings, settings } from "./settings.js";
+import { store } from "./store.js";
 
 export function mountSettings() {
   const dialog = byId("settings", HTMLDialogElement);
@@ -36,7 +34,7 @@ export function mountSettings() {
     const input = byId(id, HTMLInputElement);
     input.addEventListener("input", () => {
       saveSettings({ [name]: input.valueAsNumber > 0 ? input.valueAsNumber : null });
-      restyleCharts();
+      restyle();
     });
   }
   notify.addEventListener("change", async () => {
@@ -44,22 +42,30 @@ export function mountSettings() {
     saveSettings({ notify: granted });
     show();
   });
-  show();
+  showTheme();
 
   /** @param {typeof settings.theme} theme */
   function setTheme(theme) {
     saveSettings({ theme });
     applyTheme();
-    restyleCharts();
-    show();
+    restyle();
+    showTheme();
+  }
+
+  function restyle() {
+    readColours();
+    store.set({ restyled: store.state.restyled + 1 });
     requestDraw();
   }
 
-  function show() {
+  function showTheme() {
+    setAttr(byId("theme", HTMLButtonElement), "aria-label", isDark() ? "Light theme" : "Dark theme");
     for (const input of themes) {
       input.checked = input.value === settings.theme;
     }
-    setAttr(byId("theme", HTMLButtonElement), "aria-label", isDark() ? "Light theme" : "Dark theme");
+  }
+
+  function show() {
     byId("limit-latency", HTMLInputElement).value = String(settings.limitLatency ?? "");
     byId("limit-rate", HTMLInputElement).value = String(settings.limitRate ?? "");
     const can = "Notification" in window && isSecureContext;

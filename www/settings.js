@@ -1,5 +1,8 @@
 // @ts-check
-/** What this browser remembers. A browser that keeps nothing gets the defaults. */
+/**
+ * What this browser remembers, and of that the theme, which is set here before
+ * the first paint. A browser that keeps nothing gets the defaults.
+ */
 
 /**
  * @typedef {object} Settings
@@ -49,3 +52,20 @@ function load() {
   good.notify = saved?.notify === true;
   return good;
 }
+
+/** Set the page's theme from the settings. */
+export function applyTheme() {
+  const { dataset } = document.documentElement;
+  if (settings.theme === "auto") {
+    delete dataset.theme;
+  } else {
+    dataset.theme = settings.theme;
+  }
+}
+
+/** Whether the page is dark now. */
+export function isDark() {
+  return settings.theme === "auto" ? matchMedia("(prefers-color-scheme: dark)").matches : settings.theme === "dark";
+}
+
+applyTheme();

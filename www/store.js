@@ -13,10 +13,14 @@
  * @property {string[]} models
  * @property {string[]} loaded     of those, the ones in memory, where the engine tells
  * @property {boolean} paused      as far as known, or as asked for just now
+ * @property {import("./contract").SourceState} sourceState
+ * @property {boolean} down        the meter's engine can't be reached
+ * @property {boolean | null} override  the meter sends every request to `model`; null: there is no meter
  * @property {boolean} pending     a command awaits its answer
  * @property {import("./contract").StatusAnswer | null} status  the latest GET /status
  * @property {boolean} filled      the server's history is here (or could not be had)
  * @property {number} dropped      events lost by this page since it was opened
+ * @property {number} restyled     changes with the theme and the limits
  * @property {number} span         seconds that the charts show; Infinity: all there is
  * @property {number} frozenAt     the charts stand still at this Unix time; 0: they run
  * @property {[number, number] | null} zoom  the charts show only this, Unix seconds
@@ -31,10 +35,14 @@ const state = {
   models: [],
   loaded: [],
   paused: false,
+  sourceState: "none",
+  down: false,
+  override: null,
   pending: false,
   status: null,
   filled: false,
   dropped: 0,
+  restyled: 0,
   span: 60,
   frozenAt: 0,
   zoom: null,

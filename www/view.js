@@ -2,7 +2,7 @@
 /** Which time the charts show. */
 
 import { feed } from "./session.js";
-import { settings, saveSettings } from "./settings.js";
+import { saveSettings, settings } from "./settings.js";
 import { store } from "./store.js";
 
 const ZOOM_MIN_S = 0.05;
@@ -40,8 +40,9 @@ export function resetZoom() {
 
 /** True while the picture moves by itself. */
 export function moving() {
-  const { connection, paused, frozenAt, zoom, status } = store.state;
-  return !zoom && !frozenAt && !paused && connection.phase === "live" && status?.source_state !== "ended";
+  const { connection, paused, frozenAt, zoom, sourceState, hello } = store.state;
+  const stopped = sourceState === "ended" || (paused && hello?.source !== "meter"); // the meter's running requests go on
+  return !zoom && !frozenAt && !stopped && connection.phase === "live";
 }
 
 /**
@@ -65,5 +66,7 @@ export function range(now) {
  * @param {number} now
  */
 function edge(now) {
-  return store.state.frozenAt || (moving() || !feed.ring.end ? now : Math.min(now, feed.lastTime + 1));
+  const { frozenAt, span } = store.state;
+  const room = Math.min(span, 300) * 0.06; // for what ended it to be marked
+  return frozenAt || (moving() || !feed.ring.end ? now : Math.min(now, feed.lastTime + room));
 }

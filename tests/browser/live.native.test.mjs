@@ -31,18 +31,22 @@ test('a switch shows within a tick, on every page', async (t) => {
   const server = await serve(t, []);
   const pages = await Promise.all([open(t, server), open(t, server)]);
   await Promise.all(pages.map(live));
-  const switched = await pages[0].evaluate(async () => {
-    const { feed } = app;
-    const before = feed.ring.end;
+  const switched = await pages[0].evaluate(() => new Promise((done) => {
+    const { feed, store } = app;
     document.querySelector('[data-model=mistral]').click();
     const shown = document.querySelector('[data-model=mistral]').getAttribute('aria-pressed'); // at once, before the ack
-    while (feed.now(Date.now() / 1000).lane.model !== 'mistral') await new Promise(requestAnimationFrame);
-    const lanes = [];
-    for (let i = before; i < feed.ring.end; i++) lanes.push(feed.tickAt(i).model);
-    return { shown, lanes };
-  });
+    let end = 0; // of the ring when the ack came
+    store.on(['pending'], ({ pending }) => { if (!pending) end = feed.ring.end; });
+    const look = () => {
+      if (end === 0 || feed.ring.end < end + 5) return requestAnimationFrame(look);
+      const models = [];
+      for (let i = end; i < feed.ring.end; i++) models.push(feed.tickAt(i).model);
+      return done({ shown, models });
+    };
+    look();
+  }));
   assert.equal(switched.shown, 'true');
-  assert.ok(switched.lanes.filter((model) => model !== 'mistral').length <= 1, switched.lanes.join());
+  assert.ok(switched.models.filter((model) => model !== 'mistral').length <= 1, switched.models.join());
   for (const page of pages) {
     await until(page, () => document.querySelector('#model').textContent === 'mistral');
     await until(page, () => document.querySelector('[data-model=mistral]').getAttribute('aria-pressed') === 'true');
@@ -123,11 +127,11 @@ test('a pipeline without tokens shows steps', async (t) => {
   const lines = Array.from({ length: 100 }, (_, i) => ({ model: 'yolo', node: 'cam-1', latency_ms: 30, timestamp: Date.now() / 1000 - 10 + i / 10 }));
   await ingest(server, ...lines);
   const page = await open(t, server);
-  await live(page);
+  await until(page, () => app.store.state.filled && document.querySelector('#tokens').textContent === '100');
   assert.equal(await text(page, 'rate-label'), 'Steps per second');
   assert.equal(await text(page, 'tokens-label'), 'Steps');
-  assert.equal(await text(page, 'tokens'), '100');
-  assert.equal(await text(page, 'rate'), '10.0');
+  assert.equal(await text(page, 'plot-rate-caption'), 'Steps per second');
+  assert.equal(await inside(page, ({ feed }) => feed.lanes[0].rate), 10);
   assert.equal(await page.textContent('#legend .name'), 'yolo @ cam-1');
 });
 

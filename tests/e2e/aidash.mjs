@@ -136,6 +136,8 @@ export async function start(args = [], { env = {}, input, bin = BIN,
         proc.on('error', (error) => { log += error.message; exited = -1; done(-1); wake(); });
         proc.on('close', (code, signal) => { exited = code ?? signal; done(exited); wake(); });
     });
+    /* The one place that always shows why a server died, whatever else fails by it. */
+    exit.then((code) => code === 0 || code === 'SIGKILL' || console.error(`exit ${code}: ${log.slice(-4000)}`));
     const killNow = () => proc.kill('SIGKILL');
     process.on('exit', killNow);
 
@@ -294,10 +296,10 @@ export async function connect(server, where = '/ws/test', options = {}) {
 
 /* One request as given (the path is sent verbatim). An upgrade that succeeds
  * gives status 101 and leaves its socket in `socket`. */
-export function request(server, where, { method = 'GET', headers = {}, body } = {}) {
+export function request(server, where, { method = 'GET', headers = {}, body, localAddress } = {}) {
     const asked = new Promise((done, fail) => {
         const req = http.request({ host: server.host.replace(/[[\]]/g, ''), port: server.port,
-            path: where, method, headers, agent: false });
+            path: where, method, headers, localAddress, agent: false });
         req.on('error', fail);
         req.on('upgrade', (res, socket) => {
             socket.on('error', () => {});
@@ -411,8 +413,13 @@ export class Raw {
         return this.bytes.toString('latin1');
     }
 
+    /* Node does not end a socket that is reset after end(). */
     reset() {
-        this.socket.resetAndDestroy();
+        if (this.socket.writableEnded) {
+            this.socket.destroy();
+        } else {
+            this.socket.resetAndDestroy();
+        }
     }
 }
 

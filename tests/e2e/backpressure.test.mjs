@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
-    Raw, RawViewer, SANITIZED, SLOW, assertRefused, connect, handshakeText, isStatus, isTick,
-    numbered, openFiles, poll, post, request, residentKb, serve, start, status, statusWhen, text,
+    BIN, Raw, RawViewer, SANITIZED, SLOW, assertRefused, connect, handshakeText, isStatus, isTick,
+    numbered, openFiles, poll, post, request, residentKb, serve, start, status, statusWhen, text, validate,
 } from './aidash.mjs';
 
 const seqsOf = (viewer) => numbered(viewer.events).map(({ seq }) => seq);
@@ -107,6 +107,22 @@ test('answers to commands come through while ticks are being dropped', async (t)
     assertExact(slow.events, end);
 });
 
+test('a page of /ticks whose reader falls behind the history is still whole JSON', async (t) => {
+    const server = await serve(t, ['--source', 'none']);
+    await flood(server);
+    const slow = await Raw.connect(server);
+    slow.socket.pause();
+    slow.write('GET /ticks?since=0&limit=10000 HTTP/1.1\r\nHost: x\r\n\r\n');
+    await statusWhen(server, (now) => now.clients.http >= 1);
+    await flood(server);
+    slow.socket.resume();
+    const answer = await slow.rest();
+    const page = validate(JSON.parse(answer.slice(answer.indexOf('\r\n\r\n'))), 'TicksAnswer');
+    assert.ok(page.ticks.length > 100 && page.missed >= MANY - 4096);
+    const counts = page.ticks.map((tick) => tick.tokens_generated);
+    assert.ok(counts.every((count, i) => i === 0 || count > counts[i - 1]), 'in order, none twice');
+});
+
 /* ---- batches ------------------------------------------------------------------------------ */
 
 test('above 100 events a second ?batch=1 gets batches of at most 4 KiB, each tick once', async (t) => {
@@ -129,14 +145,14 @@ test('above 100 events a second ?batch=1 gets batches of at most 4 KiB, each tic
     }
     const frames = batch.events.filter((e) => e.event === 'batch');
     const ticks = frames.reduce((sum, e) => sum + e.ticks.length, 0);
-    assert.ok(ticks > 700 && ticks / frames.length >= 5, `${ticks} ticks in ${frames.length} batches`);
+    assert.ok(ticks > 300 && ticks / frames.length >= 5, `${ticks} ticks in ${frames.length} batches`);
     assert.ok(Math.max(...batch.texts.map((text) => Buffer.byteLength(text))) <= 4096);
 });
 
 test('below 100 events a second ?batch=1 gets single frames', async (t) => {
-    const server = await serve(t, ['--rate', '50']);
+    const server = await serve(t, ['--rate', '20']);
     const batch = await connect(server, '/ws/batch?batch=1');
-    for (let i = 0; i < 30; i++) {
+    for (let i = 0; i < 15; i++) {
         await batch.tick();
     }
     assert.ok(!batch.events.some((e) => e.event === 'batch'));
@@ -250,6 +266,37 @@ test('heads that come byte by byte neither starve others nor fail', async (t) =>
     for (const raw of slow) {
         assert.match(await raw.rest(), /^HTTP\/1\.1 200 [^]*\{"status":"ok"\}/);
     }
+});
+
+test('one address gets no more connections than --per-address, others do', async (t) => {
+    const server = await serve(t, ['--rate', '50', '--per-address', '3']);
+    const from = (localAddress) => ({ localAddress });
+    const viewers = [];
+    for (const id of ['a', 'b', 'c']) {
+        viewers.push(await connect(server, `/ws/${id}`, from('127.0.0.7')));
+    }
+    const refused = await request(server, '/healthz', from('127.0.0.7'));
+    assertRefused(refused, 503);
+    assert.match(refused.headers['retry-after'], /^\d+$/);
+    await (await connect(server, '/ws/d', from('127.0.0.8'))).tick();
+    viewers[0].close();
+    await poll(async () => (await request(server, '/healthz', from('127.0.0.7'))).status === 200, 'free place');
+    await viewers[1].tick();
+});
+
+test('running out of descriptors harms nobody and is over when some are free again', async (t) => {
+    const limited = ['-c', 'ulimit -n 64; exec "$0" "$@"', BIN, '--listen', '127.0.0.1:0', '--rate', '50'];
+    const server = await serve(t, limited, { bin: '/bin/sh', listen: [] });
+    const viewer = await connect(server);
+    const silent = await Promise.all(Array.from({ length: 100 }, () => Raw.connect(server)));
+    await server.logged(/ulimit/);
+    for (let i = 0; i < 10; i++) {
+        await viewer.tick();
+    }
+    silent.forEach((raw) => raw.reset());
+    assert.equal((await request(server, '/healthz')).status, 200);
+    await (await connect(server)).tick();
+    assertWhole(viewer);
 });
 
 test('coming and going leaves no descriptor and no memory behind', async (t) => {

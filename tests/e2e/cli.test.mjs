@@ -8,7 +8,7 @@ import {
     OP, Raw, RawViewer, SLOW, connect, request, run, serve, start, status, udpPort, within,
 } from './aidash.mjs';
 
-const OPTIONS = ['listen', 'source', 'stdin', 'rate', 'seed', 'models', 'udp', 'backlog',
+const OPTIONS = ['listen', 'source', 'stdin', 'rate', 'seed', 'models', 'udp', 'backlog', 'per-address',
     'allow-origin', 'log-level', 'config', 'sizes', 'version', 'help'];
 
 const file = (t, name, text) => {
@@ -84,6 +84,8 @@ test('a wrong option names itself, the reason and the nearest valid one', async 
         [['--models', ''], '--models'],
         [['--models', 'a,,b'], '--models'],
         [['--models', 'm'.repeat(64)], '--models', '63'],
+        [['--models', Array.from({ length: 257 }, (_, i) => `m${i}`).join()], '--models'],
+        [['--per-address', '-1'], '--per-address', '-1'],
         [['--listen', '65536'], '--listen', '65536'],
         [['--listen', 'x:y:1'], '--listen', 'x:y:1'],
         [['--listen', '[::1:80'], '--listen', '[::1:80'],
@@ -276,7 +278,7 @@ test('neither blocked viewers nor half requests nor open uploads delay the exit'
 });
 
 test('a thousand viewers are all told 1001', { timeout: 20000 * SLOW }, async () => {
-    const server = await start(['--rate', '20']);
+    const server = await start(['--source', 'none']);
     const viewers = [];
     while (viewers.length < 1000) {
         viewers.push(...await Promise.all(Array.from({ length: 50 }, () => RawViewer.open(server))));

@@ -425,10 +425,12 @@ test('random and mutated bytes leave the server and its other viewers undisturbe
         open.push(raw);
         if (open.length > 20) {
             open.shift().socket.destroy();
+        }
+        if (round % 10 === 0) {
             await good.tick();
         }
     }
-    open.forEach((raw) => raw.reset());
+    open.forEach((raw) => raw.socket.destroy());
     await good.command(RESUME);
     const seqs = numbered(good.events).map(({ seq }) => seq);
     assert.deepEqual(seqs, seqs.map((_, i) => good.hello.next_seq + i), 'the good viewer lost nothing');

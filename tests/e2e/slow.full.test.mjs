@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import {
-    OP, Raw, RawViewer, SANITIZED, SLOW, connect, numbered, poll, residentKb, serve, status,
-    statusWhen, within,
+    OP, Raw, RawViewer, SANITIZED, SLOW, connect, ingest, numbered, poll, residentKb, serve, sleep,
+    status, statusWhen, within,
 } from './aidash.mjs';
 
 /* How long something took must lie between these seconds. */
@@ -12,7 +12,7 @@ function assertBetween(since, from, to, what) {
     assert.ok(seconds >= from && seconds <= to, `${what} after ${seconds.toFixed(1)} s`);
 }
 
-describe('limits of time', { concurrency: true, timeout: 60000 * SLOW }, () => {
+describe('limits of time', { concurrency: true, timeout: 120000 * SLOW }, () => {
     test('a head that is not complete within 10 s is answered with 408', async (t) => {
         const server = await serve(t, ['--source', 'none']);
         const since = performance.now();
@@ -26,6 +26,24 @@ describe('limits of time', { concurrency: true, timeout: 60000 * SLOW }, () => {
             assert.match(raw.bytes.toString(), /^HTTP\/1\.1 408 [^]*"code":408/);
             assertBetween(since, 9, 12 * SLOW, '408');
         }
+    });
+
+    test('the rate is that of the last two seconds and falls when the engine slows down', async (t) => {
+        const server = await serve(t, ['--source', 'none']);
+        const viewer = await connect(server);
+        const ticks = [];
+        for (let i = 0; i < 24; i++) {
+            await ingest(server, { tokens: 10, latency_ms: 1 });
+            ticks.push({ ...await viewer.tick(), at: performance.now() });
+            await sleep(100);
+        }
+        for (const tick of ticks.slice(21)) {
+            const tokens = 10 * ticks.filter(({ at }) => at > tick.at - 2000 && at <= tick.at).length;
+            assert.ok(Math.abs(tick.tokens_per_second - tokens / 2) <= 10.1, `${tick.tokens_per_second} for ${tokens / 2}`);
+        }
+        await sleep(2100);
+        await ingest(server, { tokens: 10 });
+        assert.equal((await viewer.tick()).tokens_per_second, 5, 'what is older than two seconds is forgotten');
     });
 
     test('a silent connection is closed', async (t) => {
@@ -45,6 +63,17 @@ describe('limits of time', { concurrency: true, timeout: 60000 * SLOW }, () => {
         await within(viewer.until(() => viewer.frames.some((f) => f.op === OP.PING), 'ping', 25000 * SLOW), 'ping', 25000 * SLOW);
         assertBetween(since, 18, 23 * SLOW, 'ping');
         await sse.until((bytes) => /\n:[^\n]*\n/.test(bytes.toString()), 'comment', 8000 * SLOW);
+    });
+
+    /* Longer than all others: only where everything takes long anyway. */
+    test('a viewer that does not answer pings is closed after 60 s, one that does stays', { skip: !SANITIZED }, async (t) => {
+        const server = await serve(t, ['--source', 'none']);
+        const gone = await RawViewer.open(server);
+        const since = performance.now();
+        const there = await connect(server);
+        await within(gone.closed, 'end of the silent viewer', 80000);
+        assertBetween(since, 58, 75, 'closed');
+        assert.equal((await there.command({ action: 'resume' })).event, 'ack');
     });
 
     test('a viewer that reads nothing for 30 s is closed, while others get every tick', async (t) => {

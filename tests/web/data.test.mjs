@@ -2,8 +2,8 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { Clock } from '../../www/clock.js';
-import { csv } from '../../www/csv.js';
-import { decimate, LINES, quantiles, Rows } from '../../www/decimate.js';
+import { csv } from '../../www/format.js';
+import { decimate, LINES, quantiles, Rows } from '../../www/ring.js';
 import { Feed, LANES_MAX } from '../../www/feed.js';
 import { age, duration, milliseconds, niceCeiling, short, whole } from '../../www/format.js';
 import { RequestLog } from '../../www/requests.js';
