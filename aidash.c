@@ -4138,7 +4138,7 @@ static void ad_client_close(struct ad_client *c, unsigned code)
 {
     uint8_t payload[2] = {(uint8_t)(code >> 8), (uint8_t)code};
 
-    ad_reply_frame(8, payload, code == 0 ? 0 : 2);
+    ad_reply_frame(8, payload, code == 0 ? 0u : 2u);
     c->closing = true;
     ad_client_unlive(c);
 }
@@ -6813,7 +6813,7 @@ static void ad_client_tidy(struct ad_client *c)
         ad_hub.now_ms - c->ping_ms >= AD_PING_MS) {
         c->ping_ms = ad_hub.now_ms;
         if (ws) {
-            ad_reply_frame(9, NULL, 0);
+            ad_reply_frame(9, "", 0);
         } else {
             ad_reply_add(": ping\n\n", 8);
         }

@@ -67,7 +67,7 @@ export class RequestLog {
   count(ticks) {
     const running = this.list().filter((entry) => entry.last.status === "running");
     for (const { model, tokens_generated: tokens } of ticks) {
-      const more = tokens - (this.#tokens.get(model) ?? tokens);
+      const more = tokens - (this.#tokens.get(model) ?? tokens - 1); // the first of a model: one, at least
       if (this.#tokens.size < MODELS_MAX || this.#tokens.has(model)) {
         this.#tokens.set(model, tokens);
       }

@@ -36,7 +36,7 @@ export async function open(t, server, { width = 1280, height = 860, theme = 'lig
     if (url.host !== host && url.protocol !== 'data:' && url.protocol !== 'blob:') problems.push(`a request to ${url}`);
   });
   page.on('console', (message) => {
-    const expected = /ERR_CONNECTION_REFUSED|ERR_INTERNET_DISCONNECTED|ERR_CONNECTION_RESET|503 \(|WebSocket connection to .* failed/;
+    const expected = /net::ERR_|503 \(|WebSocket connection to .* failed/;
     if (message.type() === 'error' && !expected.test(message.text())) problems.push(message.text());
   });
   await page.exposeFunction('reportViolation', (text) => problems.push(`content security policy: ${text}`));

@@ -1,4 +1,5 @@
-/* The requests panel. The events are put into the stream of a real server, each valid by the contract. */
+/* The requests panel's table: many requests and odd ones are put into the stream of a real server, each valid by the contract.
+ * With the meter in front of an engine: meter.native.test.mjs. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { ROOT, connect, isStatus, request, start } from './aidash.mjs';
+import { ROOT, connect, request, start } from './aidash.mjs';
 
 const bin = path.resolve(process.env.AIDASH_FIRMWARE ?? path.join(ROOT, 'build/examples/firmware'));
 

@@ -5,8 +5,8 @@ import { after, before, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { EventSource } from 'eventsource';
 import {
-    Inbox, Raw, SLOW, assertRefused, connect, exchange, ingest, isStatus, isTick, numbered, post,
-    request, serve, sleep, start, status, statusWhen, validate, within,
+    Inbox, Raw, assertRefused, connect, exchange, ingest, isStatus, isTick, numbered, post,
+    request, serve, start, status, statusWhen, validate, within,
 } from './aidash.mjs';
 
 /* One server for the tests that change nothing. */
@@ -445,8 +445,8 @@ test('answers carry CORS headers for allowed origins only', async () => {
 
 test('unknown paths are 404, wrong methods 405 with Allow, both with a JSON body', async () => {
     for (const where of ['/nowhere', '/index.htm', '/status/x', '/statusx', '/STATUS', '/ticks/', '/healthz/x', '/.git/config',
-        '/app.js/x', '/aidash.c', '/%00', '/status%00', '/\u00ff', '/a'.repeat(500), '/favicon.icox']) {
-        assertRefused(await request(server, encodeURI(decodeURI(where)).includes('%C3') ? '/%C3%BF' : where), 404);
+        '/app.js/x', '/aidash.c', '/%00', '/status%00', '/%C3%BF', '/a'.repeat(500), '/favicon.icox']) {
+        assertRefused(await request(server, where), 404);
     }
     for (const [method, where, allowed] of [['POST', '/', 'GET'], ['DELETE', '/status', 'GET'], ['PUT', '/command', 'POST'],
         ['GET', '/command', 'POST'], ['GET', '/ingest', 'POST'], ['POST', '/events', 'GET'], ['PATCH', '/ticks', 'GET'],

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import {
     Raw, SANITIZED, SLOW, assertRefused, connect, exchange, ingest, isStatus, isTick, post,
-    request, residentKb, serve, sleep, status, statusWhen, udpPort, within,
+    request, residentKb, serve, status, statusWhen, udpPort, within,
 } from './aidash.mjs';
 
 const none = (t, ...args) => serve(t, ['--source', 'none', ...args]);
@@ -190,8 +190,7 @@ test('stdin: lines may come in pieces, end in CRLF, be empty, or lack the last n
     const { server, viewer, stdin } = await piped(t);
     assert.equal(viewer.hello.source, 'stdin');
     stdin.write('{"tokens":');
-    await server.logged(/listening/);
-    await sleep(20);
+    await statusWhen(server, (now) => now.uptime_s > 0.05);
     stdin.write('1}\n{"tokens":2}\r\n\n\r\n   \n{"tokens"');
     assert.equal((await viewer.tick()).tokens_generated, 1);
     assert.equal((await viewer.tick()).tokens_generated, 3);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import {
     OP, Raw, RawViewer, SANITIZED, SLOW, connect, ingest, numbered, poll, residentKb, serve, sleep,
-    status, statusWhen, within,
+    status, within,
 } from './aidash.mjs';
 
 /* How long something took must lie between these seconds. */
@@ -77,11 +77,11 @@ describe('limits of time', { concurrency: true, timeout: 120000 * SLOW }, () => 
     });
 
     test('a viewer that reads nothing for 30 s is closed, while others get every tick', async (t) => {
-        const server = await serve(t, ['--rate', '2000', '--backlog', '100']);
+        const server = await serve(t, ['--rate', '500', '--backlog', '100']);
         const good = await connect(server);
         const deaf = await RawViewer.open(server, { reading: false });
         const since = performance.now();
-        await statusWhen(server, (now) => now.counters.ticks > 5000); /* touches all that is kept */
+        await poll(async () => (await status(server)).counters.ticks > 5000, 'all that is kept touched', 20000 * SLOW);
         const kb = residentKb(server);
         const now = await poll(async () => {
             const each = await status(server);
@@ -90,9 +90,9 @@ describe('limits of time', { concurrency: true, timeout: 120000 * SLOW }, () => 
         assertBetween(since, 30, 40 * SLOW, 'closed');
         assert.equal(now.clients.websocket, 1);
         assert.ok(SANITIZED || residentKb(server) - kb <= 64, `${kb} kB grew to ${residentKb(server)} kB`);
-        assert.ok(now.counters.dropped > 10000, `${now.counters.dropped} events counted as dropped`);
+        assert.ok(now.counters.dropped > 5000, `${now.counters.dropped} events counted as dropped`);
         const seqs = numbered(good.events).map(({ seq }) => seq);
-        assert.ok(seqs.length > 2000 * 25);
+        assert.ok(seqs.length > 500 * 25);
         assert.ok(seqs.every((seq, i) => seq === seqs[0] + i), 'the other viewer lost nothing');
         deaf.socket.destroy();
     });
