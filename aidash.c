@@ -7020,7 +7020,8 @@ static void ad_pending_refuse(struct ad_pending *p, int status,
     struct ad_text j = ad_text_in(json, sizeof(json));
 
     ad_put_http_error(&j, status, why);
-    ad_put_head(&t, status, "application/json", j.len, "");
+    ad_put_head(&t, status, "application/json", j.len,
+                status == 503 ? "Retry-After: 5\r\n" : "");
     ad_put(&t, j.at, j.len);
     (void)!send(p->fd, t.at, t.len, MSG_NOSIGNAL);
     (void)shutdown(p->fd, SHUT_WR);

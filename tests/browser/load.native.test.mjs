@@ -1,0 +1,46 @@
+/* A thousand ticks a second: everything is taken, memory stays where it is, and the page keeps up.
+ *
+ *   AIDASH_LOAD_SECONDS   how long it is watched, default 12 (600 for the long run) */
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { inside, live, open, serve, text, until } from './browser.mjs';
+
+const SECONDS = Number(process.env.AIDASH_LOAD_SECONDS || 12);
+const HEAP_MAX = 1_000_000; // bytes that the heap may differ by, of about 5 MB
+
+test('a thousand ticks a second', { timeout: (SECONDS + 120) * 1000 }, async (t) => {
+  const server = await serve(t, ['--rate', '1000']);
+  const page = await open(t, server);
+  await live(page);
+  const session = await page.context().newCDPSession(page);
+  await session.send('Performance.enable');
+  const heap = async () => {
+    await session.send('HeapProfiler.collectGarbage');
+    return (await session.send('Runtime.getHeapUsage')).usedSize;
+  };
+  const metrics = async () => Object.fromEntries((await session.send('Performance.getMetrics')).metrics.map(({ name, value }) => [name, value]));
+  const later = (seconds) => page.waitForFunction((end) => app.feed.lastTime > end, (Date.now() / 1000) + seconds, { polling: 250, timeout: (seconds + 60) * 1000 });
+
+  await page.click('[data-span="300"]');
+  await later(3); // what is made once is made
+  const before = { heap: await heap(), end: await inside(page, ({ feed }) => feed.ring.end), ...await metrics() };
+  await page.evaluate(() => {
+    window.longest = 0;
+    new PerformanceObserver((list) => list.getEntries().forEach(({ duration }) => { window.longest = Math.max(window.longest, duration); }))
+      .observe({ type: 'longtask' });
+  });
+  await later(SECONDS);
+  const after = { heap: await heap(), end: await inside(page, ({ feed }) => feed.ring.end), ...await metrics() };
+  const seconds = after.Timestamp - before.Timestamp;
+  const per = (name) => `${(1000 * (after[name] - before[name]) / seconds).toFixed(1)} ms`;
+  t.diagnostic(`${Math.round((after.end - before.end) / seconds)} ticks/s over ${seconds.toFixed(1)} s; a second takes ${per('TaskDuration')} of the main thread, ${per('ScriptDuration')} of it script; `
+    + `longest task ${Math.round(await page.evaluate(() => window.longest))} ms; heap ${(before.heap / 1e6).toFixed(2)} -> ${(after.heap / 1e6).toFixed(2)} MB`);
+  assert.ok((after.end - before.end) / seconds > 900, 'all ticks came');
+  assert.ok(Math.abs(after.heap - before.heap) < HEAP_MAX, `heap ${before.heap} -> ${after.heap}`);
+  assert.equal(await text(page, 'lost'), '0');
+  assert.equal(await text(page, 'connection-text'), 'Live');
+  const { seqs, time } = await inside(page, ({ feed, ring }) => ({ seqs: ring('seq').filter((seq) => seq > 0), time: Date.now() / 1000 - feed.lastTime }));
+  assert.ok(seqs.every((seq, i) => i === 0 || seq === seqs[i - 1] + 1), 'each tick once, in order');
+  assert.ok(time < 1, `the page is ${time} s behind`);
+  await until(page, () => /^\d/.test(document.querySelector('#rate').textContent));
+});

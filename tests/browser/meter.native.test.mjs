@@ -1,0 +1,122 @@
+/* The page in front of the meter: a request from its start to its end, the line, drain, the model for all, an engine that is down. */
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { exchange, request, within } from '../e2e/aidash.mjs';
+import { chatEvent, chunk, DONE_EVENT, LAST_CHUNK, metered, post, replay, STREAM_HEAD } from '../e2e/engine.mjs';
+import { open, text, until } from './browser.mjs';
+
+const USAGE = `data: ${JSON.stringify({ object: 'chat.completion.chunk', model: 'replayed', choices: [], usage: { prompt_tokens: 31, completion_tokens: 9 } })}\n\n`;
+const ask = (server, model = 'replayed') => exchange(server, post('/v1/chat/completions', JSON.stringify({ model, stream: true, messages: [] }), 'Connection: close\r\n'));
+
+async function stage(t, { models = ['replayed', 'other'], args = [] } = {}) {
+  const engine = await replay(t, { models });
+  const server = await metered(t, engine, args);
+  const page = await open(t, server);
+  await until(page, (count) => app.store.state.models.length === count, models.length);
+  return { engine, server, page };
+}
+
+/* The engine takes the next request and sends these tokens, and goes on when finish() is called. */
+async function serveNext(engine, words = ['one', 'two', 'three']) {
+  const call = await engine.next();
+  await call.write(STREAM_HEAD);
+  for (const word of words) await call.write(chunk(chatEvent(word)));
+  call.finish = async () => {
+    await call.write(chunk(USAGE) + chunk(DONE_EVENT) + LAST_CHUNK);
+    call.socket.end();
+  };
+  return call;
+}
+
+test('a request from its start to its end, and after a reload', async (t) => {
+  const { engine, server, page } = await stage(t);
+  assert.equal(await text(page, 'state'), 'No data yet');
+  assert.equal(await page.isVisible('#requests'), false);
+  const asked = ask(server);
+  const call = await serveNext(engine);
+  await until(page, () => document.querySelector('#requests-body tr')?.dataset.status === 'running');
+  await until(page, () => document.querySelector('#requests-body td:nth-child(7)').textContent === '~3');
+  await until(page, () => document.querySelector('#inflight').textContent === '1 / 0');
+  assert.equal(await page.isVisible('#rate-about'), true, 'a live count is an estimate');
+  await call.finish();
+  await asked;
+  await until(page, () => document.querySelector('#requests-body tr').dataset.status === 'finished');
+  const cells = await page.locator('#requests-body tr td').allTextContents();
+  assert.deepEqual(cells.slice(2, 7), ['replayed', '127.0.0.1', '/v1/chat/completions', '31', '9']);
+  assert.match(cells[7], /^[\d.,]+ ms$/);
+  await until(page, () => document.querySelector('#tokens').textContent === '9');
+  await until(page, () => document.querySelector('#inflight').textContent === '0 / 0');
+  await until(page, () => document.querySelector('#plot-ttft canvas') !== null);
+
+  await page.reload();
+  await until(page, () => document.querySelector('#requests-body tr')?.dataset.status === 'finished');
+  assert.deepEqual(await page.locator('#requests-body tr td').allTextContents(), cells);
+  await until(page, () => document.querySelector('#tokens').textContent === '9');
+});
+
+test('cancel ends the one request at the engine', async (t) => {
+  const { engine, server, page } = await stage(t);
+  const asked = ask(server);
+  const call = await serveNext(engine);
+  await page.locator('#requests-body button', { hasText: 'Cancel' }).click();
+  await within(call.closed, 'end of the engine\'s connection');
+  await asked;
+  await until(page, () => !['running', 'queued'].includes(document.querySelector('#requests-body tr').dataset.status));
+  assert.equal(await page.locator('#requests-body button:visible', { hasText: 'Cancel' }).count(), 0);
+});
+
+test('pause holds new requests in line, in order; resume lets them go', async (t) => {
+  const { engine, server, page } = await stage(t);
+  await page.click('#pause');
+  await until(page, () => document.documentElement.dataset.state === 'paused');
+  const asked = [ask(server)];
+  await until(page, () => document.querySelector('#inflight').textContent === '0 / 1');
+  asked.push(ask(server));
+  await until(page, () => document.querySelector('#inflight').textContent === '0 / 2');
+  assert.deepEqual((await page.locator('#requests-body .status span').allTextContents()).sort(), ['queued, place 1', 'queued, place 2']);
+  await page.click('#pause');
+  for (const call of [await serveNext(engine), await serveNext(engine)]) await call.finish();
+  await Promise.all(asked);
+  await until(page, () => document.querySelectorAll('#requests-body [data-status=finished]').length === 2);
+});
+
+test('drain lets the running ones end, and tells when they have', async (t) => {
+  const { engine, server, page } = await stage(t);
+  const asked = ask(server);
+  const call = await serveNext(engine);
+  await until(page, () => document.querySelector('#inflight').textContent === '1 / 0');
+  await page.click('#drain');
+  await until(page, () => document.querySelector('#state').textContent === 'Draining');
+  await call.finish();
+  await asked;
+  await until(page, () => document.querySelector('#state').textContent === 'Paused');
+  assert.equal(await page.isVisible('#drain'), false);
+});
+
+test('one model for all requests, and each its own again', async (t) => {
+  const { engine, server, page } = await stage(t);
+  assert.deepEqual(await page.locator('#models button').allTextContents(), ['as requested', 'replayed', 'other']);
+  assert.equal(await page.getAttribute('[data-model=""]', 'aria-pressed'), 'true');
+  await page.click('[data-model=other]');
+  await until(page, () => !app.store.state.pending && document.querySelector('[data-model=other]').getAttribute('aria-pressed') === 'true');
+  const asked = ask(server);
+  const call = await serveNext(engine);
+  assert.equal(JSON.parse(call.request.body).model, 'other');
+  await call.finish();
+  await asked;
+  await page.click('[data-model=""]');
+  await until(page, () => !app.store.state.pending && document.querySelector('[data-model=""]').getAttribute('aria-pressed') === 'true');
+  assert.equal(await page.getAttribute('[data-model=other]', 'aria-pressed'), 'false');
+});
+
+test('an engine that is down is told', async (t) => {
+  const { engine, server, page } = await stage(t);
+  await engine.down();
+  const answer = await request(server, '/v1/chat/completions', { method: 'POST', body: '{}', headers: { 'Content-Length': 2 } });
+  assert.equal(answer.status, 502);
+  await until(page, () => document.querySelector('#state').textContent === 'Engine down');
+  await until(page, () => document.title.startsWith('Engine down'));
+  await until(page, () => document.querySelector('#requests-body tr').dataset.status === 'failed');
+  await engine.up();
+  await until(page, () => document.querySelector('#state').textContent !== 'Engine down');
+});

@@ -1,0 +1,135 @@
+/* aidash.h as a firmware uses it: start and stop, ticks from threads, callbacks. */
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import readline from 'node:readline';
+import { after, before, test } from 'node:test';
+import {
+    Inbox, ROOT, connect, isStatus, isTick, post, request, serve, statusWhen, validate, within,
+} from './aidash.mjs';
+
+const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-'));
+const bin = path.join(dir, 'library');
+before(() => {
+    const built = spawnSync(process.env.CC || 'cc', ['-Wall', '-Wextra', '-I', ROOT, '-o', bin,
+        path.join(ROOT, 'tests/e2e/library.c'), path.join(ROOT, 'build/lib/aidash.o'), '-lpthread'], { encoding: 'utf8' });
+    assert.equal(built.status, 0, built.stderr ?? built.error);
+});
+after(() => rmSync(dir, { recursive: true }));
+
+/* A firmware that has not started aidash yet. */
+function firmware(t) {
+    const proc = spawn(bin, [], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const said = new Inbox();
+    const events = [];
+    const left = new Promise((done) => { proc.on('close', (code, signal) => done(code ?? signal)); });
+    readline.createInterface({ input: proc.stdout }).on('line', (line) => {
+        if (line.startsWith('event ')) {
+            events.push(validate(JSON.parse(line.slice(6))));
+        } else {
+            said.push(line);
+        }
+    });
+    t.after(async () => {
+        proc.stdin.end();
+        try {
+            assert.equal(await within(left, 'end of the firmware'), 0);
+        } finally {
+            proc.kill('SIGKILL');
+        }
+    });
+    const unit = {
+        events,
+        said,
+        async ask(line) {
+            proc.stdin.write(`${line}\n`);
+            return (await said.next((each) => each.startsWith('= '), `answer to ${line}`)).slice(2);
+        },
+        async start(models = 'yolo,locked', listen = '127.0.0.1:0') {
+            const [code, port] = (await unit.ask(`start ${listen} ${models}`)).split(' ');
+            assert.equal(code, '0');
+            assert.notEqual(port, '0');
+            return { host: '127.0.0.1', port: Number(port) };
+        },
+    };
+    return unit;
+}
+
+test('the callbacks hear every event and command, and may refuse', async (t) => {
+    const unit = firmware(t);
+    const server = await unit.start();
+    const viewer = await connect(server, '/ws/page-1');
+    assert.deepEqual([viewer.hello.source, viewer.hello.model], ['none', 'yolo']);
+    assert.equal(await unit.ask('publish yolo 3 12.5'), '0');
+    const tick = await viewer.tick();
+    assert.deepEqual([tick.model, tick.tokens_generated, tick.latency_ms], ['yolo', 3, 12.5]);
+    assert.equal((await viewer.command({ action: 'switch_model', model: 'locked' })).code, 'refused');
+    const refused = await post(server, '/command', '{"action":"switch_model","model":"locked","id":4}');
+    assert.equal(refused.status, 409);
+    assert.deepEqual([validate(refused.json).code, refused.json.id], ['refused', 4]);
+    assert.equal((await viewer.command({ action: 'pause' })).event, 'ack');
+    await viewer.next((e) => isStatus(e) && e.paused);
+    assert.deepEqual(unit.said.all.filter((line) => line.startsWith('command')),
+        ['command 1 locked page-1.', 'command 1 locked .', 'command 2  page-1.']);
+    assert.deepEqual(unit.events, viewer.events.filter((e) => isTick(e) || isStatus(e)));
+    assert.ok(unit.said.all.some((line) => /^log 3 listening on/.test(line)), 'its log, and not stderr');
+    assert.equal(await unit.ask('stats'), '0 1 0 0 1 1 yolo');
+});
+
+test('ticks from four threads are all counted, the lost ones too', async (t) => {
+    const unit = firmware(t);
+    const server = await unit.start('threads');
+    const each = 50000;
+    assert.equal(await unit.ask(`threads 4 ${each}`), 'done');
+    const { counters } = await statusWhen(server, (now) => now.counters.ticks + now.counters.inbox_dropped === 200000);
+    const { ticks } = (await request(server, '/ticks?last=1')).json;
+    assert.equal(ticks[0].tokens_generated, counters.ticks, 'each tick that came adds its token');
+});
+
+test('it can be stopped and started again in the same process', async (t) => {
+    const unit = firmware(t);
+    let server = await unit.start();
+    for (let round = 0; round < 5; round++) {
+        const viewer = await connect(server);
+        assert.equal(viewer.hello.next_seq, 1, 'numbers begin anew');
+        await unit.ask('publish yolo 1 1');
+        assert.equal((await viewer.tick()).tokens_generated, 1, 'counts begin anew');
+        assert.match(await unit.ask('start 127.0.0.1:0 other'), /^-2 \d+ .+/, 'it runs already');
+        assert.equal(await unit.ask('stop'), 'stopped');
+        assert.equal((await viewer.closed).code, 1001);
+        assert.equal(await unit.ask('publish yolo 1 1'), '-2', 'not started');
+        assert.match(await unit.ask('stats'), /^-2 /);
+        assert.equal(await unit.ask('stop'), 'stopped', 'a second stop does nothing');
+        server = await unit.start('yolo', `127.0.0.1:${server.port}`);
+    }
+});
+
+test('what can\'t be started says why and can be tried again', async (t) => {
+    const unit = firmware(t);
+    const other = await serve(t, ['--source', 'none']);
+    for (const [bad, code, reason] of [
+        ['listen nowhere', -1, /nowhere/], ['listen 127.0.0.1:65536', -1, /65536/],
+        ['models a,,b', -1, /models/], ['source pipe', -1, /pipe/], ['udp x', -1, /x/], ['rate -1', -1, /rate/],
+        ['rate 10001', -1, /10001|10000/], ['rate nan', -1, /rate/], ['backlog 99999', -1, /backlog/], ['size 8', -2, /./],
+        [`listen 127.0.0.1:${other.port}`, -3, /in use/], ['listen 192.0.2.1:80', -3, /192\.0\.2\.1/],
+    ]) {
+        const answer = await unit.ask(`bad ${bad}`);
+        assert.match(answer, new RegExp(`^${code} `), bad);
+        assert.match(answer, reason, bad);
+    }
+    const viewer = await connect(await unit.start());
+    await unit.ask('publish yolo 1 1');
+    await viewer.tick();
+});
+
+test('a tick that is out of range is refused', async (t) => {
+    const unit = firmware(t);
+    await unit.start();
+    for (const tick of ['yolo 0 0', 'yolo 1000000001 1', 'yolo 1 -1', 'yolo 1 nan', 'yolo 1 inf', 'yolo 1 1e10',
+        `${'m'.repeat(64)} 1 1`]) {
+        assert.equal(await unit.ask(`publish ${tick}`), '-1', tick);
+    }
+    assert.equal(await unit.ask(`publish ${'m'.repeat(63)} 1 1`), '0');
+});

@@ -1,0 +1,493 @@
+/* What viewers can do to the requests that pass through aidash: another model,
+ * pause and the line, cancel, drain; and where requests go. */
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync, mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { Raw, SLOW, connect, exchange, isStatus, isTick, poll, request, run, sleep, start, status, statusWhen, within }
+    from './aidash.mjs';
+import { LAST_CHUNK, STREAM_HEAD, TRANSCRIPTS, abreast, answer, chatEvent, chunk, get, isRequest, isStart, metered, post, replay,
+    takeApart } from './engine.mjs';
+
+const test = abreast('control');
+const CHAT = '/v1/chat/completions';
+const ask = (model = 'alpha') => post(CHAT, JSON.stringify({ model, stream: true, messages: [] }));
+
+async function stage(t, args = [], options = { models: ['alpha', 'beta'] }) {
+    const engine = await replay(t, options);
+    const server = await metered(t, engine, args);
+    const viewer = await connect(server);
+    await statusWhen(server, (now) => now.models.length === options.models.length);
+    return { engine, server, viewer };
+}
+
+/* Begin a request; its answer comes as client.rest(). */
+async function begin(server, bytes = ask()) {
+    const client = await Raw.connect(server);
+    client.write(bytes);
+    return client;
+}
+
+const finish = (call) => call.socket.end(STREAM_HEAD + chunk(chatEvent('x')) + LAST_CHUNK);
+const queued = (server, n) => statusWhen(server, (now) => now.requests.queued === n);
+
+/* ---- where requests go, and with what --------------------------------------------- */
+
+test('each head passes as it is, but for what is about the connection', async (t) => {
+    const { engine, server } = await stage(t, [], { models: ['alpha'] });
+    for (const [method, target, headers, body] of [
+        ['GET', '/v1/models/alpha?x=1&y=%20%2F&x=2', ['Accept: */*', 'X-Empty:', 'X-Two: 1', 'X-Two: 2'], ''],
+        ['GET', '/a%2Fb/%2e%2e/c%20d?', [], ''],
+        ['DELETE', '/api/delete', ['Content-Length: 13'], '{"name":"a"}\n'],
+        ['PUT', '/upload', ['Content-Length: 3', 'Content-Type: application/octet-stream'], '\0\xff\r'],
+        ['PATCH', '/thing', ['Content-Length: 2', 'Authorization: Bearer mine', 'Cookie: a=b; c=d'], '{}'],
+        ['OPTIONS', CHAT, ['Origin: http://elsewhere.test', 'Access-Control-Request-Method: POST'], ''],
+        ['PROPFIND', '/dav', [], ''],
+        ['POST', '/v1/x', ['Content-Length: 0'], ''],
+        ['POST', '/v1/long', [`X-Long: ${'z'.repeat(4000)}`, 'Content-Length: 2', 'Accept-Encoding: gzip, br', 'User-Agent: t/1'], 'ok'],
+    ]) {
+        const answered = exchange(server, Buffer.from(`${method} ${target} HTTP/1.1\r\nHost: here\r\nConnection: keep-alive, X-Mine\r\n`
+            + `X-Mine: dropped\r\nKeep-Alive: timeout=9\r\n${headers.map((h) => `${h}\r\n`).join('')}\r\n${body}`, 'latin1'));
+        const call = await engine.next();
+        const got = call.request;
+        assert.equal(`${got.method} ${got.target} ${got.version}`, `${method} ${target} HTTP/1.1`);
+        assert.deepEqual(got.headers.filter((h) => /^(host|connection):/i.test(h)),
+            [`Host: 127.0.0.1:${engine.port}`, 'Connection: close']);
+        assert.deepEqual(got.headers.filter((h) => !/^(host|connection):/i.test(h)).map((h) => h.trim()).sort(),
+            headers.slice().sort());
+        assert.equal(got.body.toString('latin1'), body);
+        call.socket.end('HTTP/1.1 299 Fine\r\nX-Answer: 1\r\nAccess-Control-Allow-Origin: \r\nX-Twice: a\r\nX-Twice: b\r\n'
+            + 'Content-Length: 2\r\n\r\nok');
+        assert.deepEqual(takeApart(Buffer.from(await answered, 'latin1')).lines, ['HTTP/1.1 299 Fine', 'X-Answer: 1',
+            'Access-Control-Allow-Origin: ', 'X-Twice: a', 'X-Twice: b', 'Content-Length: 2']);
+    }
+});
+
+test('HEAD, 204 and 304 end without a body', async (t) => {
+    const { engine, server } = await stage(t, [], { models: ['alpha'] });
+    for (const [method, reply] of [['HEAD', 'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n'],
+        ['GET', 'HTTP/1.1 204 No Content\r\n\r\n'], ['GET', 'HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n'],
+        ['HEAD', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n']]) {
+        const answered = exchange(server, `${method} /props HTTP/1.1\r\nHost: a\r\n\r\n`);
+        const call = await engine.next();
+        await call.write(reply); // and it keeps the connection
+        const { lines, body } = takeApart(Buffer.from(await answered, 'latin1'));
+        assert.deepEqual(lines, takeApart(Buffer.from(reply)).lines);
+        assert.equal(body.length, 0);
+        await within(call.closed, 'end of the engine\'s connection');
+    }
+});
+
+test('a chunked body passes in its chunks', async (t) => {
+    const { engine, server } = await stage(t, [], { models: ['alpha'] });
+    const body = 'a;ext=1\r\n{"stream":\r\n5\r\ntrue}\r\n0\r\nX-Trailer: 1\r\n\r\n';
+    const client = await Raw.connect(server);
+    client.write(`POST ${CHAT} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n`);
+    await client.dribble(body);
+    const call = await engine.next((c) => c.request.method === 'POST');
+    await poll(() => call.bytes.toString().endsWith(`\r\n\r\n${body}`), 'all chunks');
+    finish(call);
+    assert.ok((await client.rest()).endsWith(LAST_CHUNK));
+});
+
+test('a URL prefix goes before each path, lists too', async (t) => {
+    const engine = await replay(t, { lists: { '/engine/one/v1/models': '{"data":[{"id":"gamma"}]}' } });
+    const server = await metered(t, `${engine.url}/engine/one/`);
+    await statusWhen(server, (now) => now.models.join() === 'gamma');
+    const answered = exchange(server, get('/v1/x?y=z'));
+    const call = await engine.next((c) => !/\/api\/ps$/.test(c.request.target));
+    assert.equal(call.request.target, '/engine/one/v1/x?y=z');
+    call.socket.end(answer('{}'));
+    assert.match(await answered, /200 OK/);
+});
+
+test('--upstream-key-file adds a token for clients without one', async (t) => {
+    const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-key-'));
+    t.after(() => rmSync(dir, { recursive: true }));
+    const file = path.join(dir, 'key');
+    writeFileSync(file, 'sk-secret.123\nmore\n');
+    const { engine, server } = await stage(t, ['--upstream-key-file', file], { models: ['alpha'] });
+    engine.answerAll();
+    const sent = async (extra) => {
+        await exchange(server, post(CHAT, '{}', extra));
+        return engine.all.at(-1).request.headers.filter((h) => /^authorization:/i.test(h));
+    };
+    assert.deepEqual(await sent(''), ['Authorization: Bearer sk-secret.123']);
+    assert.deepEqual(await sent('Authorization: Bearer mine\r\n'), ['Authorization: Bearer mine']);
+    assert.ok(!server.stderr().includes('sk-secret'));
+    assert.ok(!JSON.stringify(await status(server)).includes('sk-secret'));
+    for (const bad of ['', '\n', 'white space\n', `${'k'.repeat(300)}\n`]) {
+        writeFileSync(file, bad);
+        assert.equal((await run(['--listen', '127.0.0.1:0', '--upstream', engine.url, '--upstream-key-file', file])).code, 2);
+    }
+    assert.equal((await run(['--listen', '127.0.0.1:0', '--upstream', engine.url, '--upstream-key-file', `${file}x`])).code, 2);
+});
+
+test('several engines: the model decides, then the name, else the first', async (t) => {
+    const one = await replay(t, { models: ['alpha', 'both'] });
+    const two = await replay(t, { models: ['beta', 'both'] });
+    const server = await metered(t, [`one=${one.url}`, `two=${two.url}`]);
+    await statusWhen(server, (now) => now.models.length === 3);
+    assert.deepEqual((await status(server)).models, ['alpha', 'both', 'beta']);
+    one.answerAll((call) => call.socket.end(answer('{"from":1}')));
+    two.answerAll((call) => call.socket.end(answer('{"from":2}')));
+    const from = async (body, extra) => JSON.parse(takeApart(Buffer.from(await exchange(server,
+        post(CHAT, body, extra)), 'latin1')).body).from;
+    assert.equal(await from('{"model":"alpha"}'), 1);
+    assert.equal(await from('{"model":"beta"}'), 2);
+    assert.equal(await from('{"model":"both"}'), 1);
+    assert.equal(await from('{"model":"two"}'), 2);
+    assert.equal(await from('{"model":"unknown"}'), 1);
+    assert.equal(await from('{"messages":[{"content":"\\"model\\":\\"beta\\""}]}'), 1);
+    assert.equal(await from(`{"messages":["${'x'.repeat(200_000)}"],"model":"beta"}`), 2, 'the model at the end of a long body');
+    const chunked = `POST ${CHAT} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${chunk('{"mod')}${chunk('el":"beta"}')}${LAST_CHUNK}`;
+    assert.equal(JSON.parse(takeApart(Buffer.from(await exchange(server, chunked), 'latin1')).body).from, 2);
+    // One of them down: the other goes on.
+    await one.down();
+    assert.equal(await from('{"model":"beta"}'), 2);
+    assert.match(await exchange(server, post(CHAT, '{"model":"alpha"}')), /^HTTP\/1\.1 502 /);
+    assert.equal((await status(server)).engine, 'down');
+});
+
+/* ---- models ---------------------------------------------------------------------- */
+
+test('models come from the engine, read without waking it', async (t) => {
+    const { engine, server, viewer } = await stage(t);
+    const now = await status(server);
+    assert.deepEqual([now.source, now.models, now.loaded, now.override, now.engine], ['meter', ['alpha', 'beta'], [], false, 'up']);
+    assert.ok(viewer.hello.models.length === 2 || viewer.events.some((e) => isStatus(e) && e.models.length === 2));
+    assert.ok(engine.asked.every((line) => /^GET \/(v1\/models|api\/ps|api\/tags)$/.test(line)), engine.asked.join());
+});
+
+test('the router of llama-server marks what is loaded', async (t) => {
+    const page = (name) => takeApart(readFileSync(path.join(TRANSCRIPTS, `${name}.response`))).body.toString();
+    const { server } = await stage(t, [], { models: ['tiny-a', 'tiny-b'], lists: { '/v1/models': page('router-models') } });
+    const now = await status(server);
+    assert.deepEqual([now.models, now.loaded], [['tiny-a', 'tiny-b'], ['tiny-b']]);
+});
+
+for (const openai of [true, false]) {
+    test(`Ollama's list, and what it has loaded, ${openai ? 'with' : 'without'} its OpenAI routes`, async (t) => {
+        const model = (name) => ({ name, model: name, modified_at: '2026-11-01T00:00:00Z', size: 5, digest: 'd', details: {
+            family: 'f', families: ['f'], parameter_size: '4B', quantization_level: 'Q4_0' } });
+        const { engine, server } = await stage(t, [], { models: ['qwen3:4b', 'gemma:2b'], lists: {
+            ...(openai ? {} : { '/v1/models': null }),
+            '/api/tags': JSON.stringify({ models: [model('qwen3:4b'), model('gemma:2b')] }),
+            '/api/ps': JSON.stringify({ models: [{ ...model('gemma:2b'), size_vram: 5, expires_at: '2026-11-24T00:00:00Z' }] }) } });
+        await statusWhen(server, (now) => now.loaded.join() === 'gemma:2b');
+        assert.deepEqual((await status(server)).models, ['qwen3:4b', 'gemma:2b']);
+        assert.ok(engine.asked.every((line) => /^GET \/(v1\/models|api\/ps|api\/tags)$/.test(line)), engine.asked.join());
+    });
+}
+
+test('switch_model: the top-level model alone is replaced, all else is the same to the byte', async (t) => {
+    const { engine, server, viewer } = await stage(t);
+    engine.answerAll();
+    const passed = async (body, chunked = false) => {
+        await exchange(server, chunked
+            ? Buffer.concat([Buffer.from(`POST ${CHAT} HTTP/1.1\r\nHost: a\r\nX-Kept: 1\r\nTransfer-Encoding: chunked\r\n\r\n`),
+                Buffer.from(chunk(body.slice(0, 5)) + chunk(body.slice(5)) + LAST_CHUNK)])
+            : post(CHAT, body, 'X-Kept: 1\r\n'));
+        const got = engine.all.at(-1).request;
+        assert.ok(got.headers.includes('X-Kept: 1'));
+        assert.ok(chunked ? !got.value('transfer-encoding') || !got.value('content-length') : !got.value('transfer-encoding'));
+        return got.body.toString();
+    };
+    const bodies = [
+        ['{"model":"alpha"}', '{"model":"beta"}'],
+        [' {\t"messages" : [ {"model":"alpha"} ] ,\r\n "model" :  "alpha" , "x":1.50e+1 }\n',
+            ' {\t"messages" : [ {"model":"alpha"} ] ,\r\n "model" :  "beta" , "x":1.50e+1 }\n'],
+        ['{"a":"\\"model\\":\\"alpha\\"","m\\u006fdel":"a\\"b","z":"\u00e9\u{1F60A}\\ud83d"}',
+            '{"a":"\\"model\\":\\"alpha\\"","m\\u006fdel":"beta","z":"\u00e9\u{1F60A}\\ud83d"}'],
+        ['{"model":null}', '{"model":null}'],
+        ['{"messages":[]}', '{"messages":[]}'],
+        ['{"model":"alpha"', '{"model":"alpha"'],
+        ['no json', 'no json'],
+        [`{"pad":"${'p'.repeat(900_000)}","model":"alpha"}`, `{"pad":"${'p'.repeat(900_000)}","model":"beta"}`],
+    ];
+    for (const [body] of bodies) {
+        assert.equal(await passed(body), body, 'nobody chose');
+    }
+    assert.equal((await viewer.command({ action: 'switch_model', model: 'beta' })).event, 'ack');
+    const told = await viewer.next((e) => isStatus(e) && e.override === true);
+    assert.equal(told.model, 'beta');
+    for (const [body, wanted] of bodies) {
+        for (const chunked of [false, true]) {
+            const got = await passed(body, chunked);
+            assert.ok(got === wanted, `${body.slice(0, 60)}: ${got.slice(0, 100)}`);
+        }
+    }
+    // A GET has nothing to replace; a body of more than 1 MiB passes as it is.
+    await exchange(server, get('/props?model=alpha'));
+    assert.equal(engine.all.at(-1).request.target, '/props?model=alpha');
+    const long = `{"model":"alpha","pad":"${'p'.repeat(1_100_000)}"}`;
+    assert.ok(await passed(long) === long);
+    await server.logged(/longer than 1 MiB/);
+    const exact = `{"model":"alpha","pad":"${'p'.repeat(1024 * 1024 - 26)}"}`;
+    assert.equal(exact.length, 1024 * 1024);
+    assert.ok(await passed(exact) === exact.replace('alpha', 'beta'));
+    // The record has the model that was asked for in the end.
+    assert.equal((await viewer.next((e) => isRequest(e) && e.model === 'beta')).status, 'finished');
+
+    assert.equal((await viewer.command({ action: 'switch_model', model: 'nope' })).code, 'unknown_model');
+    assert.equal((await viewer.command({ action: 'switch_model', model: '' })).event, 'ack');
+    await viewer.next((e) => isStatus(e) && e.override === false);
+    assert.equal(await passed('{"model":"alpha"}'), '{"model":"alpha"}');
+});
+
+test('switch_model: a chunked body of more than 1 MiB passes unchanged', async (t) => {
+    const { engine, server, viewer } = await stage(t);
+    await viewer.command({ action: 'switch_model', model: 'beta' });
+    const body = `{"model":"alpha","pad":"${'p'.repeat(1_500_000)}"}`;
+    const parts = body.match(/[^]{1,10000}/g).map(chunk).join('');
+    const answered = exchange(server, `POST ${CHAT} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${parts}${LAST_CHUNK}`);
+    const call = await engine.next();
+    assert.ok(call.request.body.toString() === body);
+    finish(call);
+    assert.match(await answered, /^HTTP\/1\.1 200 /);
+});
+
+test('Expect: 100-continue with a chosen model', async (t) => {
+    const { engine, server, viewer } = await stage(t);
+    await viewer.command({ action: 'switch_model', model: 'beta' });
+    const client = await begin(server, `POST ${CHAT} HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 17\r\n\r\n`);
+    await client.until((bytes) => bytes.includes('100 Continue\r\n\r\n'));
+    await client.write('{"model":"alpha"}');
+    const call = await engine.next();
+    assert.equal(call.request.body.toString(), '{"model":"beta"}');
+    finish(call);
+    assert.equal((await client.rest()).match(/100 Continue/g).length, 1);
+});
+
+/* ---- pause and the line -------------------------------------------------------------- */
+
+test('pause: running ones finish, new ones wait in order and go on at resume', async (t) => {
+    const { engine, server, viewer } = await stage(t);
+    const running = await begin(server);
+    const first = await engine.next();
+    await first.write(STREAM_HEAD + chunk(chatEvent('a')));
+    await viewer.tick();
+    assert.equal((await viewer.command({ action: 'pause' })).event, 'ack');
+
+    const waiting = [];
+    for (let i = 0; i < 4; i++) {
+        waiting.push(await begin(server, ask(`waits-${i}`)));
+        const told = await viewer.next(isStart);
+        assert.deepEqual([told.status, told.place, told.model], ['queued', i + 1, `waits-${i}`]);
+    }
+    await queued(server, 4);
+    assert.equal((await status(server)).running, 1);
+    // Listing works throughout.
+    assert.deepEqual(JSON.parse((await request(server, '/v1/models')).text).data.map((m) => m.id), ['alpha', 'beta']);
+    await first.write(chunk(chatEvent('b')) + LAST_CHUNK);
+    assert.ok((await running.rest()).endsWith(LAST_CHUNK));
+    const ended = await viewer.next(isRequest);
+    assert.deepEqual([ended.status, ended.completion_tokens], ['finished', 2]);
+    assert.equal(viewer.events.filter(isTick).at(-1).tokens_generated, 2, 'ticks come while paused');
+    assert.equal(engine.all.filter((c) => c.request.method === 'POST').length, 1, 'nothing new reached the engine');
+
+    await viewer.command({ action: 'resume' });
+    for (let i = 0; i < 4; i++) {
+        const call = await engine.next((c) => c.request.method === 'POST');
+        assert.equal(JSON.parse(call.request.body).model, `waits-${i}`, 'first come, first served');
+        finish(call);
+        assert.ok((await waiting[i].rest()).endsWith(LAST_CHUNK));
+    }
+    const now = await statusWhen(server, (s) => s.requests.running === 0);
+    assert.deepEqual([now.requests.queued, now.requests.refused], [0, 0]);
+});
+
+test('--max-inflight: the rest waits in line, without pause', async (t) => {
+    const { engine, server, viewer } = await stage(t, ['--max-inflight', '2']);
+    const clients = [];
+    for (let i = 0; i < 5; i++) {
+        clients.push(await begin(server, ask(`m${i}`)));
+        const told = await viewer.next(isStart);
+        assert.equal(told.status, i < 2 ? 'running' : 'queued');
+    }
+    assert.deepEqual((({ running, queued: line, max_inflight: max }) => [running, line, max])((await status(server)).requests), [2, 3, 2]);
+    for (let i = 0; i < 5; i++) {
+        const call = await engine.next();
+        assert.equal(JSON.parse(call.request.body).model, `m${i}`);
+        assert.ok((await status(server)).requests.running <= 2);
+        finish(call);
+        await clients[i].rest();
+    }
+});
+
+test('a full line: 503 with Retry-After in the shape of the API, and the dashboard is served', async (t) => {
+    const { server, viewer } = await stage(t, ['--queue', '2', '--max-inflight', '1']);
+    await viewer.command({ action: 'pause' });
+    const waiting = [await begin(server), await begin(server)];
+    await queued(server, 2);
+    for (const [where, shape] of [[CHAT, (e) => e.error.message], ['/api/chat', (e) => e.error]]) {
+        const { lines, body } = takeApart(Buffer.from(await exchange(server, post(where, '{"model":"alpha"}')), 'latin1'));
+        assert.match(lines[0], /^HTTP\/1\.1 503 /);
+        assert.ok(lines.some((line) => /^retry-after: \d+$/i.test(line)), lines.join());
+        assert.match(shape(JSON.parse(body)), /line is full/);
+        assert.equal((await viewer.next(isRequest)).status, 'refused');
+    }
+    assert.equal((await status(server)).requests.refused, 2);
+    for (const where of ['/', '/app.js', '/healthz', '/ticks?last=5', '/v1/models']) {
+        assert.equal((await request(server, where)).status, 200, where);
+    }
+    const other = await connect(server, '/ws/other');
+    assert.deepEqual([other.hello.queued, other.hello.paused], [2, true]);
+    waiting.forEach((client) => client.reset());
+    await queued(server, 0);
+    const left = [await viewer.next(isRequest), await viewer.next(isRequest)];
+    assert.ok(left.every((record) => record.status === 'left'));
+});
+
+test('hundreds that wait and are refused take nothing from the dashboard', async (t) => {
+    const { server, viewer } = await stage(t, ['--queue', '60']);
+    await viewer.command({ action: 'pause' });
+    const clients = await Promise.all(Array.from({ length: 200 }, () => begin(server)));
+    await statusWhen(server, (now) => now.requests.queued === 60 && now.requests.refused === 140);
+    const before = Date.now();
+    for (let i = 0; i < 20; i++) {
+        assert.equal((await request(server, '/status')).status, 200);
+        (await connect(server, `/ws/v${i}`)).close();
+    }
+    assert.ok(Date.now() - before < 3000 * SLOW, `${Date.now() - before} ms`);
+    clients.forEach((client) => client.reset());
+    await queued(server, 0);
+});
+
+test('--queue-timeout: 503 after the longest wait', async (t) => {
+    const { server, viewer } = await stage(t, ['--queue-timeout', '1']);
+    await viewer.command({ action: 'pause' });
+    const began = Date.now();
+    const { lines } = takeApart(Buffer.from(await exchange(server, ask()), 'latin1'));
+    assert.match(lines[0], /^HTTP\/1\.1 503 /);
+    assert.ok(lines.some((line) => /^retry-after: \d+$/i.test(line)));
+    assert.ok(Date.now() - began >= 950, `${Date.now() - began} ms`);
+    assert.equal((await viewer.next(isRequest)).status, 'refused');
+    await queued(server, 0);
+});
+
+test('--queue 1: one waits, the next is refused', async (t) => {
+    const { server, viewer } = await stage(t, ['--queue', '1', '--max-inflight', '1']);
+    await begin(server);
+    await viewer.next(isStart);
+    await begin(server);
+    await viewer.next(isStart);
+    assert.match(await exchange(server, ask()), /^HTTP\/1\.1 503 /);
+});
+
+test('cancel ends a running request, one in line, and none that is not there', async (t) => {
+    const { engine, server, viewer } = await stage(t, ['--max-inflight', '1']);
+    const running = await begin(server);
+    const { id } = await viewer.next(isStart);
+    const call = await engine.next();
+    await call.write(STREAM_HEAD + chunk(chatEvent('a')));
+    await running.until((bytes) => bytes.includes('"a"'));
+    const waiting = await begin(server);
+    const second = await viewer.next(isStart);
+    assert.equal(second.status, 'queued');
+
+    assert.equal((await viewer.command({ action: 'cancel', request: second.id })).event, 'ack');
+    assert.match(await waiting.rest(), /^HTTP\/1\.1 503 [^]*cancelled/);
+    assert.equal((await viewer.next((e) => isRequest(e) && e.id === second.id)).status, 'cut');
+
+    assert.equal((await viewer.command({ action: 'cancel', request: id })).event, 'ack');
+    await within(call.closed, 'end of the engine\'s connection');
+    assert.ok(!(await running.rest()).endsWith(LAST_CHUNK));
+    assert.equal((await viewer.next((e) => isRequest(e) && e.id === id)).status, 'cut');
+
+    for (const no of [id, 12345]) {
+        assert.equal((await viewer.command({ action: 'cancel', request: no })).event, 'error');
+    }
+    for (const bad of [{ action: 'cancel' }, { action: 'cancel', request: '1' }, { action: 'cancel', request: -1 }]) {
+        assert.equal((await viewer.command(bad)).code, 'invalid_command', JSON.stringify(bad));
+    }
+    // A request before its answer began.
+    const silent = await begin(server);
+    const third = await viewer.next(isStart);
+    await engine.next();
+    await viewer.command({ action: 'cancel', request: third.id });
+    assert.match(await silent.rest(), /^HTTP\/1\.1 503 /);
+});
+
+test('drain: pause, and a status when the last has ended', async (t) => {
+    const { engine, server, viewer } = await stage(t);
+    const client = await begin(server);
+    const call = await engine.next();
+    await viewer.next(isStart);
+    assert.equal((await viewer.command({ action: 'drain' })).event, 'ack');
+    assert.equal((await viewer.next((e) => isStatus(e) && e.paused)).running, 1);
+    const mark = viewer.events.length;
+    finish(call);
+    await client.rest();
+    await viewer.next((e) => isStatus(e) && e.running === 0);
+    assert.equal(viewer.events.slice(mark).filter(isStatus).length, 1, 'told once');
+    // With nothing running it is told at once.
+    await viewer.command({ action: 'resume' });
+    await viewer.next((e) => isStatus(e) && !e.paused);
+    await viewer.command({ action: 'drain' });
+    assert.equal((await viewer.next((e) => isStatus(e) && e.paused)).running, 0);
+});
+
+/* ---- the page of metrics --------------------------------------------------------------- */
+
+const scraped = async (t, pages) => {
+    let n = 0;
+    const engine = await replay(t);
+    engine.answerAll((call) => call.socket.end(answer(pages[Math.min(n++, pages.length - 1)], { type: 'text/plain; version=0.0.4' })));
+    const server = await start(['--scrape', `${engine.url}/metrics`]);
+    t.after(() => server.stop());
+    return { engine, server, viewer: await connect(server) };
+};
+
+test('--scrape: llama-server\'s counters become ticks, its gauges do not', async (t) => {
+    const page = (name) => takeApart(readFileSync(path.join(TRANSCRIPTS, `${name}.response`))).body.toString();
+    const count = (text) => Number(text.match(/^llamacpp:tokens_predicted_total (\d+)/m)[1]);
+    const pages = [page('metrics-before'), page('metrics-after')];
+    const { engine, viewer, server } = await scraped(t, pages);
+    const tick = await viewer.tick();
+    assert.equal(tick.tokens_generated, count(pages[1]) - count(pages[0]));
+    assert.equal(engine.all[0].request.target, '/metrics');
+    await poll(() => engine.all.length >= 4, 'more looks');
+    assert.equal(viewer.events.filter(isTick).length, 1, 'nothing gained, no tick');
+    assert.equal((await status(server)).counters.ticks, 1);
+});
+
+test('--scrape: vLLM\'s counters, by model, over all engines', async (t) => {
+    const page = (tokens, steps, seconds) => '# HELP vllm:generation_tokens_total Number of generation tokens processed.\n'
+        + '# TYPE vllm:generation_tokens_total counter\n'
+        + `vllm:generation_tokens_total{engine="0",model_name="meta/llama-3"} ${tokens}.0\n`
+        + `vllm:generation_tokens_total{engine="1",model_name="meta/llama-3"} 1e1\n`
+        + `vllm:inter_token_latency_seconds_sum{engine="0",model_name="meta/llama-3"} ${seconds}\n`
+        + `vllm:inter_token_latency_seconds_bucket{engine="0",le="+Inf",model_name="meta/llama-3"} ${steps}.0\n`
+        + `vllm:inter_token_latency_seconds_count{engine="0",model_name="meta/llama-3"} ${steps}.0\n`
+        + 'vllm:num_requests_running{engine="0",model_name="meta/llama-3"} NaN\n';
+    const { viewer } = await scraped(t, [page(100, 90, 1), page(160, 140, 3), page(20, 10, 0.1), page(25, 14, 0.3)]);
+    const tick = await viewer.tick();
+    assert.deepEqual([tick.model, tick.tokens_generated, tick.latency_ms], ['meta/llama-3', 60, 40]);
+    // The engine began anew: its counters fell, and count from there.
+    const next = await viewer.tick();
+    assert.deepEqual([next.tokens_generated, next.latency_ms], [65, 50]);
+});
+
+test('--scrape: a page without known counters is told once, and an engine that is down does no harm', async (t) => {
+    const { engine, server } = await scraped(t, ['# nothing\nother_total 1\n']);
+    await server.logged(/no counter/);
+    await poll(() => engine.all.length >= 3, 'more looks');
+    assert.equal(server.stderr().match(/no counter/g).length, 1);
+    await engine.down();
+    await sleep(1200);
+    assert.equal((await request(server, '/healthz')).status, 200);
+});
+
+test('options that can\'t be are refused', async () => {
+    for (const args of [['--upstream', 'https://a'], ['--upstream', 'ftp://a'], ['--upstream', 'http://'],
+        ['--upstream', 'http://a:99999'], ['--upstream', '=http://127.0.0.1:1'], ['--scrape', '127.0.0.1:1'],
+        ['--upstream', 'http://127.0.0.1:1', '--source', 'sim'], ['--upstream', 'http://127.0.0.1:1', '--max-inflight', '0'],
+        ['--upstream', 'http://127.0.0.1:1', '--max-inflight', '100000'], ['--upstream-timeout', '-1'],
+        ['--upstream', 'http://no-such-host.invalid']]) {
+        const { code, stderr } = await run(['--listen', '127.0.0.1:0', ...args]);
+        assert.equal(code, 2, `${args.join(' ')}: ${stderr}`);
+    }
+});
+
+test.run();

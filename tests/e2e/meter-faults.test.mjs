@@ -1,0 +1,431 @@
+/* What goes wrong between a client and its engine, and what each of them sees of
+ * it through aidash. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { gzipSync } from 'node:zlib';
+import { Raw, SLOW, connect, exchange, isStatus, isTick, poll, request, residentKb, sleep, start, status, statusWhen, within } from './aidash.mjs';
+import { DONE_EVENT, LAST_CHUNK, STREAM_HEAD, abreast, answer, chatEvent, chunk, dechunk, get, isRequest, isStart, metered, post, replay,
+    takeApart } from './engine.mjs';
+
+const test = abreast('faults');
+const CHAT = '/v1/chat/completions';
+const ask = (where = CHAT) => post(where, '{"model":"replayed","stream":true,"messages":[]}');
+const idle = (server) => statusWhen(server, (now) => now.requests.running === 0 && now.requests.queued === 0);
+
+async function stage(t, args = [], options = {}) {
+    const engine = await replay(t, options);
+    const server = await metered(t, engine, args);
+    const viewer = await connect(server);
+    return { engine, server, viewer };
+}
+
+/* A request that has reached the engine. */
+async function begun(t, args, options, bytes = ask()) {
+    const set = await stage(t, args, options);
+    const client = await Raw.connect(set.server);
+    client.write(bytes);
+    return { ...set, client, call: await set.engine.next() };
+}
+
+test('an engine that is down: 502 in the shape of the API asked, status, and up again', async (t) => {
+    const { engine, server, viewer } = await stage(t);
+    await poll(async () => (await status(server)).engine === 'up', 'engine up');
+    await engine.down();
+    for (const [where, shape] of [[CHAT, (e) => assert.equal(typeof e.error.message, 'string')],
+        ['/completion', (e) => assert.equal(typeof e.error.message, 'string')],
+        ['/api/chat', (e) => assert.equal(typeof e.error, 'string')]]) {
+        const got = takeApart(Buffer.from(await exchange(server, ask(where)), 'latin1'));
+        assert.match(got.lines[0], /^HTTP\/1\.1 502 /);
+        assert.ok(got.lines.some((line) => /^content-type: application\/json/i.test(line)), got.lines.join());
+        shape(JSON.parse(got.body));
+        const record = await viewer.next(isRequest);
+        assert.deepEqual([record.status, record.route, record.completion_tokens ?? 0], ['failed', where, 0]);
+    }
+    assert.equal((await request(server, '/v1/models')).status, 502);
+    assert.equal((await request(server, '/healthz')).status, 200, 'the dashboard is served');
+    const told = viewer.events.filter(isStatus).filter((e) => e.engine === 'down');
+    assert.equal(told.length, 1, 'told once');
+    await engine.up();
+    const answered = exchange(server, ask());
+    (await engine.next()).socket.end(answer('{}'));
+    assert.match(await answered, /^HTTP\/1\.1 200 /);
+    await poll(() => viewer.events.filter(isStatus).at(-1).engine === 'up', 'status that it is up');
+});
+
+test('an engine that is down at the start comes up', async (t) => {
+    const engine = await replay(t);
+    await engine.down();
+    const server = await metered(t, engine);
+    await statusWhen(server, (now) => now.engine === 'down');
+    await engine.up();
+    const answered = exchange(server, ask());
+    (await engine.next()).socket.end(answer('{}'));
+    assert.match(await answered, /^HTTP\/1\.1 200 /);
+    assert.equal((await status(server)).engine, 'up');
+});
+
+for (const how of ['closes', 'resets']) {
+    const leave = (call) => (how === 'resets' ? call.socket.resetAndDestroy() : call.socket.end());
+
+    test(`the engine ${how} before its answer: 502`, async (t) => {
+        const { viewer, client, call } = await begun(t);
+        leave(call);
+        const got = takeApart(Buffer.from(await client.rest(), 'latin1'));
+        assert.match(got.lines[0], /^HTTP\/1\.1 502 /);
+        assert.equal(typeof JSON.parse(got.body).error.message, 'string');
+        assert.equal((await viewer.next(isRequest)).status, 'failed');
+    });
+
+    test(`the engine ${how} in the middle of the head: the client gets no whole head`, async (t) => {
+        const { server, viewer, client, call } = await begun(t);
+        await call.write('HTTP/1.1 200 OK\r\nContent-Type: text/event-');
+        await sleep(30);
+        leave(call);
+        const got = await client.rest();
+        assert.ok(!got.includes('\r\n\r\n') || got.startsWith('HTTP/1.1 502 '), got);
+        assert.ok(['cut', 'failed'].includes((await viewer.next(isRequest)).status));
+        await idle(server);
+    });
+
+    test(`the engine ${how} in mid-stream: the answer is cut, without the last chunk`, async (t) => {
+        const { server, viewer, client, call } = await begun(t);
+        await call.write(STREAM_HEAD + chunk(chatEvent('a')) + chunk(chatEvent('b')));
+        await client.until((bytes) => bytes.includes('"b"'));
+        leave(call);
+        const { body } = takeApart(Buffer.from(await client.rest(), 'latin1'));
+        assert.deepEqual({ ...dechunk(body), data: dechunk(body).data.toString() },
+            { data: chatEvent('a') + chatEvent('b'), complete: false });
+        const record = await viewer.next(isRequest);
+        assert.deepEqual([record.status, record.completion_tokens, record.estimated], ['cut', 2, true]);
+        await idle(server);
+    });
+
+    test(`the engine ${how} short of its Content-Length: cut`, async (t) => {
+        const { viewer, client, call } = await begun(t);
+        await call.write('HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"a":');
+        await client.until((bytes) => bytes.includes('{"a":'));
+        leave(call);
+        assert.ok((await client.rest()).endsWith('{"a":'));
+        assert.equal((await viewer.next(isRequest)).status, 'cut');
+    });
+}
+
+test('an answer that ends with the connection is finished', async (t) => {
+    const { viewer, client, call } = await begun(t);
+    await call.write(`HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n${chatEvent('a')}${DONE_EVENT}`);
+    call.socket.end();
+    assert.ok((await client.rest()).endsWith(`\r\n\r\n${chatEvent('a')}${DONE_EVENT}`));
+    assert.equal((await viewer.next(isRequest)).status, 'finished');
+});
+
+test('--upstream-timeout ends a stalled stream, but never the wait for the first byte', async (t) => {
+    const { server, viewer, client, call } = await begun(t, ['--upstream-timeout', '1']);
+    await sleep(2500); // no byte yet: queueing and prompt work take what they take
+    assert.equal((await status(server)).requests.running, 1);
+    await call.write(STREAM_HEAD + chunk(chatEvent('a')));
+    await client.until((bytes) => bytes.includes('"a"'));
+    const began = Date.now();
+    const { body } = takeApart(Buffer.from(await client.rest(), 'latin1'));
+    assert.ok(Date.now() - began >= 900 && Date.now() - began < 3500 * SLOW, `after ${Date.now() - began} ms`);
+    assert.equal(dechunk(body).complete, false);
+    await within(call.closed, 'end of the engine\'s connection');
+    assert.equal((await viewer.next(isRequest)).status, 'cut');
+});
+
+test('pings keep a slow stream alive', async (t) => {
+    const { client, call, viewer } = await begun(t, ['--upstream-timeout', '1']);
+    await call.write(STREAM_HEAD);
+    for (let i = 0; i < 5; i++) {
+        await sleep(500);
+        await call.write(chunk(':\n\n'));
+    }
+    call.socket.end(LAST_CHUNK);
+    assert.ok((await client.rest()).endsWith(LAST_CHUNK));
+    assert.equal((await viewer.next(isRequest)).status, 'finished');
+});
+
+test('a line of 10 MB passes, and the events around it count', async (t) => {
+    const { server, viewer, client, call } = await begun(t);
+    const resident = residentKb(server);
+    const long = `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: 'x'.repeat(10_000_000) } }] })}\n\n`;
+    const bytes = STREAM_HEAD + chunk(chatEvent('a')) + chunk(long) + chunk(chatEvent('c')) + chunk(DONE_EVENT) + LAST_CHUNK;
+    call.write(bytes);
+    call.socket.end();
+    const got = takeApart(Buffer.from(await client.rest(), 'latin1'));
+    assert.ok(got.body.equals(takeApart(Buffer.from(bytes)).body));
+    const record = await viewer.next(isRequest);
+    assert.deepEqual([record.status, record.completion_tokens], ['finished', 3]);
+    if (SLOW === 1) {
+        assert.ok(residentKb(server) - resident < 1500, `${residentKb(server) - resident} kB more`);
+    }
+});
+
+for (const [name, bytes] of [['no number', 'zz\r\nabc\r\n'], ['too large', 'fffffffffffffffff\r\nabc\r\n'],
+    ['negative', '-5\r\nabc\r\n'], ['empty', '\r\nabc\r\n'], ['no newline behind the data', '3\r\nabcdef\r\n0\r\n\r\n']]) {
+    test(`a bad chunk size (${name}) passes as it is; the request is not finished`, async (t) => {
+        const { server, viewer, client, call } = await begun(t);
+        const all = STREAM_HEAD + chunk(chatEvent('a')) + bytes;
+        await call.write(all);
+        call.socket.end();
+        const got = takeApart(Buffer.from(await client.rest(), 'latin1'));
+        assert.equal(got.body.toString(), takeApart(Buffer.from(all)).body.toString());
+        const record = await viewer.next(isRequest);
+        assert.equal(record.status, 'cut');
+        assert.equal(record.estimated, true);
+        await idle(server);
+    });
+}
+
+test('bytes that are no HTTP pass as they are', async (t) => {
+    const { client, call, viewer } = await begun(t);
+    await call.write('SSH-2.0-OpenSSH_9.2\r\n\r\nhello');
+    call.socket.end();
+    const got = await client.rest();
+    assert.ok(got === 'SSH-2.0-OpenSSH_9.2\r\n\r\nhello' || got.startsWith('HTTP/1.1 502 '), got);
+    assert.ok(['cut', 'failed'].includes((await viewer.next(isRequest)).status));
+});
+
+test('a gzipped answer passes; its tokens can\'t be counted', async (t) => {
+    const { client, call, viewer } = await begun(t);
+    const zipped = gzipSync(chatEvent('a') + DONE_EVENT);
+    const head = 'HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: gzip\r\n'
+        + `Content-Length: ${zipped.length}\r\n\r\n`;
+    await call.write(Buffer.concat([Buffer.from(head), zipped]));
+    call.socket.end();
+    assert.ok(takeApart(Buffer.from(await client.rest(), 'latin1')).body.equals(zipped));
+    const record = await viewer.next(isRequest);
+    assert.deepEqual([record.status, record.completion_tokens ?? 0, record.estimated], ['finished', 0, true]);
+});
+
+for (const kB of [12, 40, 200]) {
+    test(`an answer's head of ${kB} kB`, async (t) => {
+        const { server, client, call, viewer } = await begun(t);
+        const filler = Array.from({ length: kB }, (_, i) => `X-Filler-${i}: ${'y'.repeat(1000 - 14 - String(i).length)}\r\n`).join('');
+        const bytes = `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n${filler}Content-Length: 2\r\n\r\n{}`;
+        await call.write(bytes);
+        call.socket.end();
+        const got = takeApart(Buffer.from(await client.rest(), 'latin1'));
+        assert.deepEqual(got.lines, takeApart(Buffer.from(bytes)).lines);
+        assert.equal(got.body.toString(), '{}');
+        await viewer.next(isRequest);
+        await idle(server);
+    });
+}
+
+test('interim answers come at once, and before the final one', async (t) => {
+    const { client, call } = await begun(t);
+    await call.write('HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n');
+    await client.until((bytes) => bytes.includes('103 Early Hints'), 'the interim answer', 1500 * SLOW);
+    call.socket.end(`HTTP/1.1 102 Processing\r\n\r\n${answer('{}')}`);
+    assert.match(await client.rest(), /^HTTP\/1\.1 103 [^]*HTTP\/1\.1 102 [^]*HTTP\/1\.1 200 OK\r\n[^]*\{\}$/);
+});
+
+test('Expect: 100-continue: a client that waits for it gets it', async (t) => {
+    const { engine, server } = await stage(t, [], { early: true });
+    const client = await Raw.connect(server);
+    client.write(`POST ${CHAT} HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 14\r\n\r\n`);
+    const call = await engine.next();
+    assert.ok(call.request.headers.some((h) => /^expect: 100-continue$/i.test(h)), 'passed on');
+    await call.write('HTTP/1.1 100 Continue\r\n\r\n');
+    await client.until((bytes) => bytes.includes('100 Continue'), '100 Continue', 1500 * SLOW);
+    await client.write('{"stream":true');
+    await poll(() => call.bytes.toString().endsWith('{"stream":true'), 'the body at the engine');
+    call.socket.end(answer('{}'));
+    assert.match(await client.rest(), /100 Continue[^]*200 OK[^]*\{\}$/);
+});
+
+/* ---- the client --------------------------------------------------------------- */
+
+for (const how of ['closes', 'resets', 'closes its sending side']) {
+    const leave = (client) => (how === 'resets' ? client.reset() : how === 'closes' ? client.socket.destroy() : client.socket.end());
+
+    test(`a client that ${how} before the first byte: the engine's connection is closed at once`, async (t) => {
+        const { server, viewer, client, call } = await begun(t);
+        const began = Date.now();
+        leave(client);
+        await within(call.closed, 'end of the engine\'s connection', 500 * SLOW);
+        assert.ok(Date.now() - began < 300 * SLOW);
+        assert.equal((await viewer.next(isRequest)).status, 'left');
+        await idle(server);
+    });
+
+    test(`a client that ${how} in mid-stream: the engine's connection is closed at once`, async (t) => {
+        const { server, viewer, client, call } = await begun(t);
+        await call.write(STREAM_HEAD + chunk(chatEvent('a')));
+        await client.until((bytes) => bytes.includes('"a"'));
+        leave(client);
+        await within(call.closed, 'end of the engine\'s connection', 500 * SLOW);
+        const record = await viewer.next(isRequest);
+        assert.deepEqual([record.status, record.completion_tokens], ['left', 1]);
+        await idle(server);
+    });
+}
+
+test('a client that leaves in the middle of its request\'s body', async (t) => {
+    const { engine, server, viewer } = await stage(t, [], { early: true });
+    const client = await Raw.connect(server);
+    client.write(`POST ${CHAT} HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{"stream":`);
+    const call = await engine.next();
+    client.reset();
+    await within(call.closed, 'end of the engine\'s connection', 500 * SLOW);
+    assert.equal((await viewer.next(isRequest)).status, 'left');
+    await idle(server);
+});
+
+test('a slow client: what is kept for it is bounded, and the engine waits', async (t) => {
+    const { server, viewer, client, call } = await begun(t);
+    client.socket.pause();
+    const event = chatEvent('x'.repeat(1000));
+    let sent = 0;
+    let blocked = 0;
+    call.socket.write(STREAM_HEAD);
+    const resident = residentKb(server);
+    // Until the engine's side is full, and stays so.
+    while (blocked < 20 && sent < 200e6) {
+        if (call.socket.writableLength > 1e6) {
+            blocked++;
+            await sleep(10);
+        } else {
+            blocked = 0;
+            call.socket.write(chunk(event).repeat(100));
+            sent += chunk(event).length * 100;
+            await new Promise(setImmediate);
+        }
+    }
+    assert.equal(blocked, 20, 'the engine is held back');
+    if (SLOW === 1) {
+        assert.ok(residentKb(server) - resident < 1000, `${residentKb(server) - resident} kB more`);
+    }
+    const busy = () => readFileSync(`/proc/${server.pid}/stat`, 'utf8').split(' ').slice(13, 15)
+        .reduce((sum, ticks) => sum + Number(ticks), 0);
+    const before = busy();
+    await sleep(500);
+    assert.ok(busy() - before <= 10 * SLOW, `${busy() - before} ticks of CPU in 0.5 s of waiting`);
+    assert.equal((await request(server, '/healthz')).status, 200);
+    // An engine that dies meanwhile costs nothing either, and the client gets what was kept.
+    call.socket.resetAndDestroy();
+    const later = busy();
+    await sleep(500);
+    assert.ok(busy() - later <= 10 * SLOW, `${busy() - later} ticks of CPU in 0.5 s after the engine's end`);
+    client.socket.resume();
+    assert.ok((await client.rest()).length > 1000);
+    assert.equal((await viewer.next(isRequest)).status, 'cut');
+});
+
+test('a slow client gets all of it in the end', async (t) => {
+    const { viewer, client, call } = await begun(t);
+    client.socket.pause();
+    const body = Array.from({ length: 20_000 }, (_, i) => chunk(chatEvent(`${i} ${'x'.repeat(300)}`))).join('') + LAST_CHUNK;
+    const written = call.write(STREAM_HEAD + body);
+    await sleep(300);
+    client.socket.resume();
+    await written;
+    const got = takeApart(Buffer.from(await client.rest(), 'latin1'));
+    assert.equal(got.body.length, body.length);
+    assert.ok(got.body.equals(Buffer.from(body)));
+    const record = await viewer.next(isRequest);
+    assert.deepEqual([record.status, record.completion_tokens], ['finished', 20_000]);
+});
+
+test('an engine that takes nothing: the client is held back, and gets the answer', async (t) => {
+    const { engine, server } = await stage(t, [], { early: true });
+    const client = await Raw.connect(server);
+    client.write(`POST ${CHAT} HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n`);
+    const call = await engine.next();
+    call.socket.pause();
+    client.write(Buffer.alloc(50_000_000, 'x'));
+    const resident = residentKb(server);
+    await sleep(400);
+    assert.ok(client.socket.writableLength > 10e6, 'held back');
+    if (SLOW === 1) {
+        assert.ok(residentKb(server) - resident < 1000);
+    }
+    // It refuses without having read the body.
+    call.socket.write(answer('{"error":"too long"}', { status: '413 Payload Too Large' }));
+    await client.until((bytes) => bytes.includes('too long'));
+    assert.match(client.bytes.toString(), /^HTTP\/1\.1 413 /);
+    client.reset();
+    call.socket.resume();
+    await within(call.closed, 'end of the engine\'s connection');
+});
+
+test('a request that is no HTTP, or has two lengths, is refused in JSON', async (t) => {
+    const { engine, server } = await stage(t);
+    engine.answerAll();
+    for (const bytes of [`POST ${CHAT} HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+        `POST ${CHAT} HTTP/1.1\r\nHost: a\r\nContent-Length: -3\r\n\r\nabc`,
+        `POST ${CHAT} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\nabc`,
+        `POST ${CHAT} HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd`]) {
+        const got = takeApart(Buffer.from(await exchange(server, bytes), 'latin1'));
+        assert.match(got.lines[0], /^HTTP\/1\.1 (400|501) /, bytes);
+        assert.equal(typeof JSON.parse(got.body).error.message, 'string');
+    }
+});
+
+test('bytes behind a request are not passed on', async (t) => {
+    const { engine, server } = await stage(t);
+    engine.answerAll();
+    for (const bytes of [`POST ${CHAT} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}GET /a HTTP/1.1\r\nHost: a\r\n\r\n`,
+        `POST ${CHAT} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\nGET /a HTTP/1.1\r\nHost: a\r\n\r\n`,
+        'GET /props HTTP/1.1\r\nHost: a\r\n\r\nGET /a HTTP/1.1\r\nHost: a\r\n\r\n']) {
+        const got = await exchange(server, bytes);
+        assert.equal(got.match(/^HTTP/gm).length, 1, got);
+        const call = engine.all.at(-1);
+        assert.ok(!call.bytes.includes('GET /a'), call.bytes.toString());
+    }
+});
+
+test('a broken chunk in a request reaches no one as a whole request', async (t) => {
+    const { engine, server } = await stage(t, [], { early: true });
+    const client = await Raw.connect(server);
+    client.write(`POST ${CHAT} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n`);
+    const call = await engine.next().catch(() => null);
+    if (call) { // passed on: the engine refuses it
+        call.socket.end(answer('{"error":"bad"}', { status: '400 Bad Request' }));
+    }
+    assert.match(await client.rest(), /^HTTP\/1\.1 400 /);
+});
+
+test('SIGTERM with running requests: it leaves within a second, and the answers are cut', async (t) => {
+    const engine = await replay(t);
+    const server = await start(['--upstream', engine.url]);
+    const clients = [];
+    for (let i = 0; i < 4; i++) {
+        const client = await Raw.connect(server);
+        client.write(ask());
+        const call = await engine.next();
+        if (i % 2) {
+            await call.write(STREAM_HEAD + chunk(chatEvent('a')));
+            await client.until((bytes) => bytes.includes('"a"'));
+        }
+        clients.push([client, call]);
+    }
+    await server.stop();
+    for (const [client, call] of clients) {
+        assert.ok(!(await client.rest()).endsWith(LAST_CHUNK));
+        await within(call.closed, 'end of the engine\'s connection');
+    }
+});
+
+test('no request and no prompt is left behind by a thousand that come and go', async (t) => {
+    const { engine, server, viewer } = await stage(t);
+    let served = 0;
+    engine.answerAll((call) => {
+        if (served++ % 3 === 0) {
+            call.socket.resetAndDestroy();
+        } else {
+            call.socket.end(STREAM_HEAD + chunk(chatEvent('secret answer')) + (served % 3 ? LAST_CHUNK : ''));
+        }
+    });
+    const bytes = post(CHAT, '{"model":"replayed","stream":true,"messages":[{"role":"user","content":"secret prompt"}]}');
+    for (let i = 0; i < (SLOW > 1 ? 20 : 100); i++) {
+        await Promise.all(Array.from({ length: 10 }, () => exchange(server, bytes)));
+    }
+    const now = await idle(server);
+    assert.equal(now.requests.refused, 0);
+    assert.equal(engine.connections(), 0);
+    assert.ok(!viewer.texts.some((text) => text.includes('secret')));
+    assert.ok(!server.stderr().includes('secret'));
+});
+
+test.run();
