@@ -51,13 +51,13 @@ const node = (file, variant, { slow = 1, env = {}, build = [] } = {}) => ({
 const examples = () => (existsSync('examples') ? readdirSync('examples') : []).filter((name) => name.endsWith('.c'))
   .map((name) => `build/examples/${path.basename(name, '.c')}`);
 
-// End-to-end tests wait more than they compute, those of the long limits most: these come first, and two run at a time.
+// End-to-end tests wait more than they compute, so several run at a time; those of the long limits wait most and come first.
 const on = (variant, without, options) => () => list('tests/e2e', /\.test\.mjs$/)
   .filter((file) => !without.some((kind) => file.includes(`.${kind}.`)))
   .sort((a, b) => b.includes('slow') - a.includes('slow'))
   .map((file) => ({
     ...node(file, variant, { build: [`build/${variant}/aidash`, ...examples()], ...options }),
-    beside: true,
+    lanes: variant === 'native' ? 2 : 3,
   }));
 
 const program = (source, target, args = []) => ({
@@ -248,8 +248,9 @@ async function lane(queue) {
     for (const key of Object.keys(total)) total[key] += result[key];
   }
 }
-await lane(plan.filter(({ job }) => !job.beside));
-const beside = plan.filter(({ job }) => job.beside);
-await Promise.all([lane(beside), lane(beside)]);
+for (const lanes of [1, 2, 3]) {
+  const queue = plan.filter(({ job }) => (job.lanes ?? 1) === lanes);
+  await Promise.all(Array.from({ length: lanes }, () => lane(queue)));
+}
 console.log(`${total.passed} passed, ${total.failed} failed${total.skipped ? `, ${total.skipped} skipped` : ''}`);
 process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0;

@@ -242,12 +242,14 @@ function lonePoints(plot, line) {
 }
 
 /**
- * @param {uPlot} _plot
+ * @param {uPlot} plot
  * @param {number[]} splits
  */
-function timeLabels(_plot, splits) {
+function timeLabels(plot, splits) {
   const step = splits.length > 1 ? splits[1] - splits[0] : 1;
-  return splits.map((at) => (step < 1 ? clockTime(at, 2) : step < 60 ? clockTime(at) : clockTime(at).slice(0, 5)));
+  const end = plot.over.clientWidth - builtFor; // a label further to the right would be cut
+  return splits.map((at) => (plot.valToPos(at, "x") > end ? ""
+    : step < 1 ? clockTime(at, 2) : step < 60 ? clockTime(at) : clockTime(at).slice(0, 5)));
 }
 
 /** @param {number} now */

@@ -99,7 +99,7 @@ export function mountGlance() {
     if (paused) {
       return requests.inState("running") ? "draining" : "paused";
     }
-    if (present.running) {
+    if (present.running || requests.inState("running")) {
       return "running";
     }
     if (sourceState === "ended") {
@@ -117,10 +117,11 @@ export function mountGlance() {
     const { status, dropped, hello } = store.state;
     const { lane } = present;
     const steps = feed.tokenless;
+    const still = state !== "idle" && state !== "running"; // the last number stays, as an old one
     setText(node["rate-label"], steps ? "Steps per second" : "Tokens per second");
     setText(node["rate-unit"], steps ? "/s" : "tok/s");
     setText(node["tokens-label"], steps ? "Steps" : "Tokens");
-    setText(node.rate, lane ? short(state === "idle" ? 0 : present.running ? present.rate : lane.rate) : NONE);
+    setText(node.rate, lane ? short(present.running ? present.rate : still ? lane.rate : 0) : NONE);
     node["rate-about"].hidden = !present.estimated;
     const [latency, unit] = milliseconds(present.latency);
     setText(node.latency, latency);
@@ -133,7 +134,7 @@ export function mountGlance() {
     node["tile-ttft"].hidden = node["tile-requests"].hidden = !requests.any && hello?.source !== "meter";
     setText(node.ttft, duration(requests.latestTtft));
     setText(node.inflight, `${requests.inState("running")} / ${requests.inState("queued")}`);
-    const fresh = state === "running" || (state === "draining" && present.running);
+    const fresh = present.running && (state === "running" || state === "draining");
     setAttr(card.rate, "data-stale", fresh ? null : "");
     setAttr(card.latency, "data-stale", fresh ? null : "");
     checkLimits(fresh ? present : null, now);

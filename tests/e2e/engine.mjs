@@ -318,6 +318,21 @@ export function takeApart(bytes) {
     };
 }
 
+/* Sends a request and keeps the answer in pieces, for answers of megabytes.
+ * Nothing is read before resume() if it is `slow`. */
+export function collect(server, bytes, { slow = false } = {}) {
+    const socket = net.connect({ host: server.host, port: server.port, noDelay: true });
+    const parts = [];
+    socket.on('error', () => {});
+    socket.on('data', (part) => parts.push(part));
+    if (slow) {
+        socket.pause();
+    }
+    const whole = new Promise((done) => { socket.on('close', () => done(Buffer.concat(parts))); });
+    socket.write(bytes);
+    return { resume: () => socket.resume(), rest: () => within(whole, 'end of the answer', 30_000 * SLOW) };
+}
+
 /* A chunked body without its framing; `complete` says that the last chunk came. */
 export function dechunk(body) {
     const parts = [];
