@@ -281,7 +281,11 @@ test('a thousand viewers are all told 1001', { timeout: 20000 * SLOW }, async ()
     const server = await start(['--source', 'none']);
     const viewers = [];
     while (viewers.length < 1000) {
-        viewers.push(...await Promise.all(Array.from({ length: 50 }, () => RawViewer.open(server))));
+        viewers.push(...await Promise.all(Array.from({ length: 50 }, async () => {
+            const viewer = await RawViewer.open(server);
+            await viewer.nextEvent((e) => e.event === 'hello');
+            return viewer;
+        })));
     }
     await server.stop();
     for (const viewer of viewers) {

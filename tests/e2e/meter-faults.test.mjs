@@ -8,7 +8,7 @@ import { Raw, SLOW, connect, exchange, isStatus, isTick, poll, request, resident
 import { DONE_EVENT, LAST_CHUNK, STREAM_HEAD, abreast, answer, chatEvent, chunk, collect, dechunk, get, isRequest, isStart, metered, post, replay,
     takeApart } from './engine.mjs';
 
-/* What measures, or moves megabytes, runs alone; all else four at a time. */
+/* What measures, or moves megabytes, runs alone; all else several at a time. */
 const test = abreast('faults');
 const CHAT = '/v1/chat/completions';
 const ask = (where = CHAT) => post(where, '{"model":"replayed","stream":true,"messages":[]}');
