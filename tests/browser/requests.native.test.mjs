@@ -42,7 +42,7 @@ const column = (page, n) => rows(page).locator(`td:nth-child(${n})`).allTextCont
 test('there is no requests panel until there was a request', async (t) => {
   const page = await withRequests(t);
   assert.equal(await page.isVisible('#requests'), false);
-  assert.equal(await page.isVisible('#tile-requests'), false);
+  assert.equal(await page.isVisible('#tile-requests'), true, 'a meter shows its line from the start');
   page.say(start(1));
   await page.locator('#requests').waitFor();
   await until(page, () => document.querySelector('#inflight').textContent === '1 / 0');
