@@ -73,7 +73,10 @@ test('an event stream that is not read loses the oldest and is told so exactly',
     await flood(server);
     const end = await pause(server);
     deaf.socket.resume();
-    await deaf.until((bytes) => bytes.includes(`\n\nid: ${end - 1}\n`), 'newest event');
+    await deaf.until((bytes) => {
+        const newest = bytes.indexOf(`\n\nid: ${end - 1}\n`);
+        return newest >= 0 && bytes.indexOf('\n\n', newest + 2) >= 0;
+    }, 'newest event, whole');
     const blocks = deaf.bytes.subarray(deaf.bytes.indexOf('\r\n\r\n') + 4).toString().split('\n\n')
         .filter((block) => block.includes('data: '));
     const events = blocks.map((block) => JSON.parse(block.slice(block.indexOf('data: ') + 6)));
