@@ -235,14 +235,18 @@ const counts = { done: true, done_reason: 'stop', total_duration: 900_000_000, l
 async function ollama(t, lines, ask) {
     const set = await stage(t, { models: ['qwen3:4b'] });
     const client = new Ollama({ host: set.server.url });
-    const asked = ask(client);
+    const parts = [];
+    /* Read from the start: node's fetch cancels a body that nobody reads when its
+     * Response is collected as garbage. */
+    const read = ask(client).then(async (stream) => {
+        for await (const part of stream) {
+            parts.push(part);
+        }
+    });
     const call = await set.engine.next();
     await dribble(call, Buffer.from(ndjson(...lines)), ways['at random splits']());
     call.socket.end();
-    const parts = [];
-    for await (const part of await asked) {
-        parts.push(part);
-    }
+    await read;
     const record = await set.viewer.next(isRequest);
     return { parts, record, ticks: set.viewer.events.filter(isTick), call };
 }
