@@ -247,6 +247,14 @@
 #if AIDASH_UPSTREAMS < 1 || AIDASH_UPSTREAMS > 16
 #error "AIDASH_UPSTREAMS must be 1..16"
 #endif
+
+/* Records of ended requests kept for GET /requests. 1..10000, 1.1 kB each. */
+#ifndef AIDASH_RECORDS
+#define AIDASH_RECORDS 50
+#endif
+#if AIDASH_RECORDS < 1 || AIDASH_RECORDS > 10000
+#error "AIDASH_RECORDS must be 1..10000"
+#endif
 #endif
 
 /* Kernel send buffer of a viewer, in bytes: with the backlog, all that a
@@ -304,6 +312,7 @@ enum {
     AD_FLOW_HEAD_MAX = 16384,  /* bytes of an answer's heads that are edited */
     AD_FLOW_UP_MAX = 16384,    /* bytes of a request on their way at once */
     AD_FLOW_FRONT = AD_HEAD_MAX + 1024, /* request line, Host, key */
+    AD_RECORD_MAX = 960 + AD_MODEL_JSON_MAX, /* bytes of a request's record */
     AD_CONNECT_MS = 5000,      /* for a connection to an engine */
     AD_PROGRESS_MS = 100,      /* between events about a prompt's reading */
     AD_FETCH_EVERY = 10,       /* seconds between looks at the engines' lists */
@@ -4655,6 +4664,7 @@ struct ad_flow {
     uint64_t start_ns, start_us; /* it came in */
     uint64_t sent_ns;            /* the engine had all of it; 0: not yet */
     uint64_t first_ns, last_ns;  /* reads that completed tokens */
+    uint64_t start_seq;          /* event that told its start */
     uint64_t counted;            /* tokens in ticks */
     uint64_t progress;           /* of the prompt, as told to the viewers */
     uint32_t progress_ms;
@@ -4703,6 +4713,13 @@ struct ad_fetch {
     uint8_t line[AD_LINE_CAP];
 };
 
+/* How a request went, as its event told it. [h] */
+struct ad_record {
+    uint16_t len;
+    char json[AD_RECORD_MAX];
+};
+
+static struct ad_record ad_records[AIDASH_RECORDS]; /* number n at n % count */
 static struct ad_flow ad_flows[AIDASH_FLOWS];
 static struct ad_cold_flow ad_cold_flows[AIDASH_FLOWS];
 static struct ad_edit_buffer ad_edits[AIDASH_EDITS];
@@ -4814,10 +4831,10 @@ static double ad_ms(uint64_t from_ns, uint64_t to_ns)
 }
 
 static void ad_put_flow(struct ad_text *t, const struct ad_flow *f,
-                        const char *event, const char *status)
+                        const char *event, uint64_t seq, const char *status)
 {
     ad_putf(t, "{\"event\":\"%s\",\"seq\":%llu,\"id\":%llu,\"model\":", event,
-            (unsigned long long)ad_feed.next, (unsigned long long)f->id);
+            (unsigned long long)seq, (unsigned long long)f->id);
     ad_put_string(t, f->name[0] != '\0' ? f->name : f->model);
     ad_puts(t, ",\"route\":");
     ad_put_string(t, f->route);
@@ -4832,7 +4849,8 @@ static void ad_flow_tell_start(struct ad_flow *f)
     char json[AD_EVENT_MAX];
     struct ad_text t = ad_text_in(json, sizeof(json));
 
-    ad_put_flow(&t, f, "request_start",
+    f->start_seq = ad_feed.next;
+    ad_put_flow(&t, f, "request_start", f->start_seq,
                 f->state == AD_FLOW_QUEUED ? "queued" : "running");
     if (f->state == AD_FLOW_QUEUED) {
         ad_putf(&t, ",\"place\":%u", ad_hub.n_queued);
@@ -4848,8 +4866,9 @@ static void ad_flow_tell_start(struct ad_flow *f)
 static void ad_flow_tell_end(const struct ad_flow *f, const char *status)
 {
     const struct ad_scan *s = &f->scan;
-    char json[AD_EVENT_MAX];
+    char json[AD_RECORD_MAX];
     struct ad_text t = ad_text_in(json, sizeof(json));
+    struct ad_record *record;
     bool estimated;
     uint64_t tokens = ad_scan_tokens(s, &estimated);
     uint64_t fresh = s->prompt_tokens - s->cached_tokens;
@@ -4861,7 +4880,7 @@ static void ad_flow_tell_end(const struct ad_flow *f, const char *status)
                         ? (double)(tokens - 1) * 1000 / decode_ms
                         : -1;
 
-    ad_put_flow(&t, f, "request", status);
+    ad_put_flow(&t, f, "request", ad_feed.next, status);
     if (s->has_prompt) {
         ad_putf(&t, ",\"prompt_tokens\":%llu",
                 (unsigned long long)s->prompt_tokens);
@@ -4902,6 +4921,25 @@ static void ad_flow_tell_end(const struct ad_flow *f, const char *status)
     ad_put_decimal(&t, f->start_us, 6);
     ad_puts(&t, "}");
     ad_event_append(AD_EV_REQUEST, &t);
+    record = &ad_records[ad_hub.count.requests++ % AIDASH_RECORDS];
+    record->len = (uint16_t)t.len;
+    memcpy(record->json, t.at, t.len);
+}
+
+/* How a request is doing that is not over yet. */
+static void ad_put_running(struct ad_text *t, const struct ad_flow *f)
+{
+    bool queued = f->state == AD_FLOW_QUEUED;
+
+    ad_put_flow(t, f, "request", f->start_seq, queued ? "queued" : "running");
+    if (f->counted > 0) {
+        ad_putf(t, ",\"completion_tokens\":%llu,\"estimated\":true",
+                (unsigned long long)f->counted);
+    }
+    ad_put_field(t, "ttft_ms", ad_ms(f->sent_ns, f->first_ns));
+    ad_puts(t, ",\"timestamp\":");
+    ad_put_decimal(t, f->start_us, 6);
+    ad_puts(t, "}");
 }
 
 /* How far the prompt is read, where the engine streams that: at most ten times
@@ -4917,7 +4955,7 @@ static void ad_flow_tell_progress(struct ad_flow *f)
     }
     f->progress = f->scan.progress_done;
     f->progress_ms = ad_hub.now_ms;
-    ad_put_flow(&t, f, "request", "running");
+    ad_put_flow(&t, f, "request", ad_feed.next, "running");
     ad_putf(&t, ",\"prompt_tokens\":%llu,\"prompt_processed\":%llu,"
                 "\"timestamp\":",
             (unsigned long long)f->scan.progress_total,
@@ -5087,7 +5125,6 @@ static void ad_flow_end(struct ad_flow *f, const char *status)
         ad_flow_name(f, name);
         ad_flow_settle(f);
         ad_flow_tell_end(f, status);
-        ad_hub.count.requests++;
     }
     ad_flow_uncount(f);
     f->state = AD_FLOW_ENDING;
@@ -7489,6 +7526,7 @@ static const struct {
     {"poller", 1, sizeof(ad_poll)},
     {"hub", 1, sizeof(ad_hub) + sizeof(ad_set) + sizeof(ad_error_text)},
 #if AIDASH_METER
+    {"records", AIDASH_RECORDS, sizeof(ad_records)},
     {"flows", AIDASH_FLOWS, sizeof(ad_flows)},
     {"flow_buffers", AIDASH_FLOWS, sizeof(ad_cold_flows)},
     {"edits", AIDASH_EDITS, sizeof(ad_edits) + sizeof(ad_edit_used)},
@@ -7827,6 +7865,91 @@ static int ad_get_events(struct mg_connection *conn)
     return ad_promise_slot(conn, a.kind) ? ad_adopt(conn, &a) : 503;
 }
 
+#if AIDASH_METER
+
+/* The requests under way, then the records kept, one a call: all at once would
+ * be more than a worker's stack wants. */
+struct ad_requests_call {
+    struct ad_call call;
+    unsigned flow;          /* the next to look at */
+    uint64_t record, last;  /* the next; so many of the newest */
+    struct ad_text text;    /* "": there is none */
+};
+
+static void ad_running_next(struct ad_call *call)
+{
+    struct ad_requests_call *r = (struct ad_requests_call *)(void *)call;
+
+    r->text.len = 0;
+    while (r->flow < AIDASH_FLOWS && r->text.len == 0) {
+        const struct ad_flow *f = &ad_flows[r->flow++];
+
+        if (f->work && f->state != AD_FLOW_FREE && f->state != AD_FLOW_ENDING) {
+            ad_put_running(&r->text, f);
+        }
+    }
+}
+
+static void ad_record_next(struct ad_call *call)
+{
+    struct ad_requests_call *r = (struct ad_requests_call *)(void *)call;
+    uint64_t n = ad_hub.count.requests;
+    uint64_t oldest = n > r->last ? n - r->last : 0;
+
+    r->text.len = 0;
+    r->record = r->record < oldest ? oldest : r->record;
+    if (r->record < n) {
+        const struct ad_record *kept = &ad_records[r->record % AIDASH_RECORDS];
+
+        ad_put(&r->text, kept->json, kept->len);
+        r->record++;
+    }
+}
+
+static int ad_get_requests(struct mg_connection *conn)
+{
+    char json[AD_RECORD_MAX], head[AD_CORS_MAX + AD_REPLY_MAX];
+    char cors[AD_CORS_MAX];
+    struct ad_text t = ad_text_in(head, sizeof(head));
+    struct ad_requests_call r = {.last = AIDASH_RECORDS};
+    unsigned list;
+
+    if (ad_query_u64(conn, "last", AIDASH_RECORDS, &r.last) < 0) {
+        char why[64];
+
+        (void)snprintf(why, sizeof(why), "last is a whole number from 0 to %d",
+                       AIDASH_RECORDS);
+        return ad_respond_error(conn, 400, "", why);
+    }
+    ad_cors_lines(conn, cors);
+    ad_put_head(&t, 200, "application/json", SIZE_MAX, cors);
+    (void)mg_write(conn, t.at, t.len);
+    if (ad_is_method(conn, "HEAD")) {
+        return 200;
+    }
+    for (list = 0; list < 2; list++) {
+        const char *before = list == 0 ? "{\"running\":[" : "],\"requests\":[";
+
+        r.call.run = list == 0 ? ad_running_next : ad_record_next;
+        for (;; before = ",") {
+            r.text = ad_text_in(json, sizeof(json));
+            ad_hub_run(&r.call);
+            if (r.text.len == 0) {
+                break;
+            }
+            (void)mg_write(conn, before, strlen(before));
+            (void)mg_write(conn, json, r.text.len);
+        }
+        if (before[0] != ',') {
+            (void)mg_write(conn, before, strlen(before));
+        }
+    }
+    (void)mg_write(conn, "]}", 2);
+    return 200;
+}
+
+#endif
+
 /* POST: the body's framing from the head, then the hub reads it. */
 static int ad_post_body(struct mg_connection *conn, enum ad_kind kind)
 {
@@ -7911,6 +8034,9 @@ static const struct {
     {"/status", "GET, HEAD, OPTIONS", ad_get_status, NULL},
     {"/ticks", "GET, HEAD, OPTIONS", ad_get_ticks, NULL},
     {"/events", "GET, HEAD, OPTIONS", ad_get_events, NULL},
+#if AIDASH_METER
+    {"/requests", "GET, HEAD, OPTIONS", ad_get_requests, NULL},
+#endif
     {"/ingest", "POST, PUT, OPTIONS", NULL, ad_post_ingest},
     {"/command", "POST, OPTIONS", NULL, ad_post_command},
 };

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { Raw, SLOW, connect, exchange, isStatus, isTick, poll, request, run, sleep, start, status, statusWhen, within }
+import { Raw, SLOW, connect, exchange, isStatus, isTick, poll, request, run, sleep, start, status, statusWhen, validate, within }
     from './aidash.mjs';
 import { LAST_CHUNK, STREAM_HEAD, TRANSCRIPTS, abreast, answer, chatEvent, chunk, get, isRequest, isStart, metered, post, replay,
     takeApart } from './engine.mjs';
@@ -477,6 +477,54 @@ test('--scrape: a page without known counters is told once, and an engine that i
     await engine.down();
     await sleep(1200);
     assert.equal((await request(server, '/healthz')).status, 200);
+});
+
+/* ---- GET /requests ------------------------------------------------------------------ */
+
+test('GET /requests: those under way, and the newest fifty that ended, as their events told', async (t) => {
+    const { engine, server, viewer } = await stage(t, ['--max-inflight', '1']);
+    const list = async (query = '') => {
+        const { json, status: code } = await request(server, `/requests${query}`);
+        assert.equal(code, 200);
+        return validate(json, 'RequestsAnswer');
+    };
+    assert.deepEqual(await list(), { running: [], requests: [] });
+
+    const told = [];
+    for (let i = 0; i < 53; i++) {
+        const client = await begin(server);
+        finish(await engine.next());
+        await client.rest();
+        told.push(await viewer.next(isRequest));
+    }
+    assert.deepEqual(await list(), { running: [], requests: told.slice(-50) });
+    assert.deepEqual((await list('?last=2')).requests, told.slice(-2));
+    assert.deepEqual((await list('?last=0')).requests, []);
+
+    const runs = await begin(server);
+    const call = await engine.next();
+    const waits = await begin(server, ask('beta'));
+    await queued(server, 1);
+    await call.write(STREAM_HEAD + chunk(chatEvent('a')) + chunk(chatEvent('b')));
+    await viewer.next((event) => isTick(event) && event.tokens_generated === 55);
+    const [first, second] = (await list('?last=1')).running;
+    assert.deepEqual([first.status, first.completion_tokens, first.estimated, first.client], ['running', 2, true, '127.0.0.1']);
+    assert.ok(first.ttft_ms > 0);
+    assert.deepEqual([second.status, second.model, second.completion_tokens], ['queued', 'beta', undefined]);
+    assert.deepEqual([first, second].map(({ id }) => id), [54, 55]);
+
+    call.socket.end(LAST_CHUNK);
+    finish(await engine.next());
+    await Promise.all([runs.rest(), waits.rest()]);
+    await viewer.next(isRequest);
+    await viewer.next(isRequest);
+    assert.deepEqual((await list()).running, []);
+
+    for (const wrong of ['51', '-1', 'x', '1.5', '']) {
+        assert.equal((await request(server, `/requests?last=${wrong}`)).status, 400, wrong);
+    }
+    assert.equal((await request(server, '/requests', { method: 'HEAD' })).text, '');
+    assert.equal((await request(server, '/requests', { method: 'POST' })).status, 405);
 });
 
 test('options that can\'t be are refused', async () => {
