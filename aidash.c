@@ -25,6 +25,10 @@
 
 /* ==== 1 PLATFORM ========================================================= */
 
+#ifdef __cplusplus
+#error "aidash.c is C: compile it with a C compiler; aidash.h is for C++, too"
+#endif
+
 #if !defined(_GNU_SOURCE)
 #define _GNU_SOURCE /* accept4, epoll, timerfd; POSIX.1-2008 elsewhere */
 #endif
@@ -96,6 +100,7 @@
 #define NO_CGI
 #define NO_FILES
 #define NO_CACHING
+#define NUM_WEBDAV_LOCKS 0 /* 16 kB each in 1.16, for files alone */
 #define USE_WEBSOCKET
 #define USE_IPV6
 #define STOP_FLAG_NEEDS_LOCK /* its stop flag is atomic */
@@ -147,8 +152,8 @@
 #error "AIDASH_PENDING must be 8..60000"
 #endif
 
-/* HTTP worker threads. 1..64. Each costs some 24 kB of the arena, and a
- * stack. */
+/* HTTP worker threads. 1..64. Each costs a request head's bytes and 5 kB of
+ * the arena, and a stack. */
 #ifndef AIDASH_WORKERS
 #define AIDASH_WORKERS 4
 #endif
@@ -221,6 +226,24 @@
 #error "AIDASH_MESSAGE_MAX must be 256..32768"
 #endif
 
+/* Longest request head, in bytes; a longer one is answered with 431. A browser
+ * sends some 700, and its cookies for this host. */
+#ifndef AIDASH_HEAD_MAX
+#define AIDASH_HEAD_MAX 8192
+#endif
+#if AIDASH_HEAD_MAX < 2048 || AIDASH_HEAD_MAX > 16384
+#error "AIDASH_HEAD_MAX must be 2048..16384"
+#endif
+
+/* Bytes read, and bytes dressed, at once: two buffers. A UDP datagram that is
+ * longer loses its end. */
+#ifndef AIDASH_SCRATCH
+#define AIDASH_SCRATCH 65536
+#endif
+#if AIDASH_SCRATCH < 16640 || AIDASH_SCRATCH > 65536
+#error "AIDASH_SCRATCH must be 16640..65536"
+#endif
+
 #if AIDASH_METER
 /* Proxied requests at once, running and in line. 1..1000. Each costs some
  * 130 kB of static memory, touched when it is first used. */
@@ -263,11 +286,11 @@
 #define AIDASH_SEND_BUFFER (64 * 1024)
 #endif
 
-/* What civetweb may allocate in all; with less than it needs at start nothing is
- * served. Measured: 168 kB and 19 kB a worker (civetweb 1.16; 1.15 takes half),
- * 32 bytes while a request runs. /status tells the high-water mark. */
+/* What civetweb may allocate in all: its tables at start, a buffer for each
+ * worker, 32 bytes while a request runs. Section 14 refuses less than that;
+ * /status tells the high-water mark. */
 #ifndef AIDASH_ARENA_BYTES
-#define AIDASH_ARENA_BYTES (192 * 1024 + AIDASH_WORKERS * 32 * 1024)
+#define AIDASH_ARENA_BYTES (8192 + AIDASH_WORKERS * (AIDASH_HEAD_MAX + 5120))
 #endif
 
 enum {
@@ -275,7 +298,8 @@ enum {
     AD_ORIGINS = 16,           /* --allow-origin likewise */
     AD_ORIGIN_MAX = 255,       /* bytes of an origin: 253 is a host's limit */
     AD_CORS_MAX = AD_ORIGIN_MAX + 64, /* two header lines with an origin */
-    AD_HEAD_MAX = 8192,        /* bytes of a request head; more: 431 */
+    AD_HEAD_MAX = AIDASH_HEAD_MAX,
+    AD_REQUEST_MAX = AD_HEAD_MAX + 1024, /* a worker's buffer: head, more */
     AD_HEAD_MS = 10000,        /* a head not complete by then: 408 */
     AD_GRACE_MS = 1000,        /* so long no newcomer takes its place */
     AD_QUEUE = 16,             /* sockets inside civetweb; its own holds 20 */
@@ -289,12 +313,13 @@ enum {
     AD_LINGER_MS = 1000,       /* wait for the peer's FIN after our last byte */
     AD_BATCH_MS = 50,          /* batches are flushed so often */
     AD_BATCH_RATE = 100,       /* events a second above which batches form */
-    AD_BATCH_MAX = 4096,       /* bytes of a batch frame's payload */
+    /* Bytes of a batch frame's payload. */
+    AD_BATCH_MAX = AIDASH_FEED_BYTES < 65536 ? AIDASH_FEED_BYTES / 16 : 4096,
     AD_REPLY_MAX = 512,        /* bytes of an ack, error or private status */
     AD_LINE_CAP = AIDASH_MESSAGE_MAX + 1, /* a line, and a CR to take off */
     AD_TICK_MAX = 512,         /* bytes of a tick's JSON, see ad_tick_encode */
-    AD_SCRATCH = 65536,        /* bytes read or dressed at once */
-    AD_UNITS = 512,            /* events dressed at once */
+    AD_SCRATCH = AIDASH_SCRATCH,
+    AD_UNITS = AIDASH_EVENTS < 512 ? AIDASH_EVENTS : 512, /* dressed at once */
     AD_DRAIN_MAX = 256,        /* ticks taken from the inbox in one go */
     AD_JOIN_MAX = 256,         /* events that may wait for a fan-out */
     AD_RATE_WINDOW_MS = 2000,  /* tokens_per_second is over this time */
@@ -7117,7 +7142,7 @@ static void ad_pending_event(unsigned index)
         ad_hub.n_ready++;
         ad_door_serve();
     } else if (got == AD_HEAD_MAX) {
-        ad_pending_refuse(p, 431, "the request head is longer than 8 KiB");
+        ad_pending_refuse(p, 431, "the request head is too long");
     } else {
         hangup.fd = p->fd;
         hangup.events = AD_POLLRDHUP;
@@ -9900,6 +9925,15 @@ static void ad_arena_usage(size_t *used, size_t *high)
 #define free ad_arena_free
 #include <civetweb.c>
 
+/* Else a worker that gets no buffer ends in silence. 20 is civetweb's queue;
+ * the rest is for its options, its handlers and what a request asks for. */
+_Static_assert(AIDASH_ARENA_BYTES >=
+                   sizeof(struct mg_context) + 20 * sizeof(struct socket) +
+                       AIDASH_WORKERS * (sizeof(struct mg_connection) +
+                                         AD_REQUEST_MAX + 256) +
+                       2048,
+               "AIDASH_ARENA_BYTES is less than civetweb needs");
+
 static void ad_civetweb_queue(int fd, const struct sockaddr_storage *peer)
 {
     struct socket so;
@@ -9950,18 +9984,19 @@ static void ad_civetweb_init(const struct mg_context *const_ctx)
 
 static struct mg_context *ad_civetweb_start(void)
 {
-    char workers[8];
+    char workers[8], request[8];
     const char *options[] = {"listening_ports", "127.0.0.1:0",
                              "num_threads", workers,
                              "request_timeout_ms", "10000",
                              "decode_url", "no",
-                             "max_request_size", "16384",
+                             "max_request_size", request,
                              "enable_auth_domain_check", "no",
                              NULL};
     struct mg_callbacks callbacks;
     struct mg_context *ctx;
 
     (void)sprintf(workers, "%d", AIDASH_WORKERS);
+    (void)sprintf(request, "%d", AD_REQUEST_MAX);
     memset(&callbacks, 0, sizeof(callbacks));
     callbacks.begin_request = ad_http_request;
     callbacks.http_error = ad_http_error;

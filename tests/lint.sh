@@ -26,6 +26,11 @@ check 'it compiles with every limit at its least' syntax $(least) aidash.c
 check 'it compiles with every limit at its greatest' syntax $(greatest) aidash.c
 check 'it compiles without the dashboard' syntax -DAIDASH_DASHBOARD=0 aidash.c
 check 'it compiles without the meter' syntax -DAIDASH_METER=0 aidash.c
+check 'it compiles without both' syntax -DAIDASH_METER=0 -DAIDASH_DASHBOARD=0 aidash.c
+small_arena() { syntax -DAIDASH_ARENA_BYTES=49152 aidash.c 2>&1 | grep 'AIDASH_ARENA_BYTES is less than civetweb needs'; }
+check 'an arena that civetweb could not start in is refused, and named' small_arena
+cplusplus() { g++ -fsyntax-only -I. -x c++ aidash.c 2>&1 | grep 'aidash.c is C: compile it with a C compiler'; }
+check 'a C++ compiler is told to leave aidash.c to C' cplusplus
 check 'it compiles with poll() for epoll' syntax -DAIDASH_USE_POLL=1 aidash.c
 check 'it compiles at -O2 with NDEBUG' syntax -DNDEBUG aidash.c
 if command -v clang >/dev/null; then
