@@ -43,6 +43,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -2162,6 +2164,7 @@ enum ad_node {
     AD_N_OBJECT,
     AD_N_FINISH,
     AD_N_LIST_NAME,
+    AD_N_LIST_OWNER,
     AD_N_LIST_STATUS,
     AD_N_COMPLETION, /* from here: numbers, see ad_scan_event */
     AD_N_PROMPT,     /* all of it, but for the next two */
@@ -2298,6 +2301,7 @@ static const struct {
     {AD_N_OLLAMA_LIST, AD_N_LIST_ITEMS, "models"},
     {AD_N_LIST_ITEM, AD_N_LIST_NAME, "id"},
     {AD_N_LIST_ITEM, AD_N_LIST_NAME, "name"},
+    {AD_N_LIST_ITEM, AD_N_LIST_OWNER, "owned_by"},
     {AD_N_LIST_ITEM, AD_N_LIST_STATE, "status"},
     {AD_N_LIST_STATE, AD_N_LIST_STATUS, "value"},
 };
@@ -8559,6 +8563,82 @@ static size_t ad_spec_host(const char *spec)
     return colon == NULL || spec[0] == '*' ? 0 : (size_t)(colon - spec);
 }
 
+/* How others on the network may call this machine. */
+struct ad_lan {
+    char host[256]; /* as a URL has it */
+    char by[24];    /* the interface, or "mDNS" */
+};
+enum { AD_LAN_MAX = 8 };
+
+/* Interfaces of this name are for containers and virtual machines here. */
+static bool ad_lan_virtual(const char *name)
+{
+    static const char *const kinds[] = {"docker", "br-", "veth", "virbr",
+                                        "cni", "flannel", "lxc"};
+    size_t i = 0;
+
+    while (i < AD_COUNT(kinds) &&
+           strncmp(name, kinds[i], strlen(kinds[i])) != 0) {
+        i++;
+    }
+    return i < AD_COUNT(kinds);
+}
+
+/* The addresses of one family. Returns how many there are in `out` then. */
+static unsigned ad_lan_family(struct ad_lan out[AD_LAN_MAX], unsigned n,
+                              int family)
+{
+    struct ifaddrs *all = NULL, *at;
+
+    if (getifaddrs(&all) != 0) {
+        return n;
+    }
+    for (at = all; at != NULL && n < AD_LAN_MAX; at = at->ifa_next) {
+        const struct sockaddr *a = at->ifa_addr;
+        char text[INET6_ADDRSTRLEN];
+        const void *bytes;
+
+        if (a == NULL || a->sa_family != family ||
+            (at->ifa_flags & IFF_LOOPBACK) != 0 ||
+            (at->ifa_flags & IFF_UP) == 0 || ad_lan_virtual(at->ifa_name)) {
+            continue;
+        }
+        bytes = family == AF_INET
+                    ? (const void *)&((const struct sockaddr_in *)(const void *)a)
+                          ->sin_addr
+                    : &((const struct sockaddr_in6 *)(const void *)a)->sin6_addr;
+        if ((family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(
+                                       (const struct in6_addr *)bytes)) ||
+            inet_ntop(family, bytes, text, sizeof(text)) == NULL) {
+            continue;
+        }
+        (void)snprintf(out[n].host, sizeof(out[n].host),
+                       family == AF_INET6 ? "[%s]" : "%s", text);
+        (void)snprintf(out[n++].by, sizeof(out[0].by), "%.20s", at->ifa_name);
+    }
+    freeifaddrs(all);
+    return n;
+}
+
+/* Names and addresses for people on the LAN: the one that mDNS publishes, where
+ * Avahi runs, then IPv4, and IPv6 where there is nothing else. */
+static unsigned ad_lan_list(struct ad_lan out[AD_LAN_MAX])
+{
+    unsigned named = 0, n;
+    char name[200];
+
+    if (access("/run/avahi-daemon/socket", F_OK) == 0 &&
+        gethostname(name, sizeof(name)) == 0) {
+        name[sizeof(name) - 1] = '\0';
+        (void)snprintf(out[0].host, sizeof(out[0].host), "%.*s.local",
+                       (int)strcspn(name, "."), name);
+        (void)snprintf(out[0].by, sizeof(out[0].by), "mDNS");
+        named = 1;
+    }
+    n = ad_lan_family(out, named, AF_INET);
+    return n > named ? n : ad_lan_family(out, n, AF_INET6);
+}
+
 static int ad_configure_models(const char *list)
 {
     const char *item;
@@ -9021,11 +9101,17 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
     }
     for (i = 0; i < ad_hub.n_listeners; i++) {
         size_t host = ad_spec_host(ad_set.listen[i]);
+        struct ad_lan lan[AD_LAN_MAX];
+        unsigned k, n_lan = host > 0 ? 0 : ad_lan_list(lan);
 
         ad_log(AIDASH_LOG_INFO, "listening on http://%.*s:%u%s",
                host > 0 ? (int)host : 9,
                host > 0 ? ad_set.listen[i] : "localhost", ad_hub.ports[i],
                host > 0 ? "" : " (all interfaces)");
+        for (k = 0; k < n_lan; k++) {
+            ad_log(AIDASH_LOG_INFO, "on the LAN: http://%s:%u (%s)",
+                   lan[k].host, ad_hub.ports[i], lan[k].by);
+        }
     }
     return 0;
 
@@ -9556,7 +9642,13 @@ static void ad_print_help(void)
 
     printf("aidash " AIDASH_VERSION
            " - shows on the LAN, live, what an AI engine does\n\n"
-           "usage: aidash [options]\n\n");
+           "usage: aidash [options]\n"
+#if AIDASH_METER
+           "       aidash doctor [options]    look for engines, ports and "
+           "addresses, and say what\n"
+           "                                  to type next\n"
+#endif
+           "\n");
     for (i = 0; i < AD_OPTIONS; i++) {
         char left[48];
 
@@ -9568,7 +9660,8 @@ static void ad_print_help(void)
            "AIDASH_ALLOW_ORIGIN,\n...) and from the config file; the command "
            "line wins, then the environment.\n\n"
            "exit codes: 0 stopped by a signal, 1 failed while running, 2 wrong "
-           "option,\n            3 an address can't be bound\n");
+           "option,\n            3 an address can't be bound; of the doctor: "
+           "0 an engine is there, 1 none\n");
 }
 
 #ifdef __linux__
@@ -9694,6 +9787,254 @@ static void ad_print_failure(int code)
                   i >= 0 && ad_given[i].set ? why + len : why, holder);
 }
 
+#if AIDASH_METER
+
+/* What answered. */
+struct ad_found {
+    unsigned status; /* 0: nothing that speaks HTTP is there */
+    bool list;       /* the answer is JSON, and whole */
+    unsigned n_models;
+    char model[AIDASH_MODEL_MAX + 1]; /* the first */
+    char owner[AIDASH_MODEL_MAX + 1]; /* as the list of models names it */
+};
+
+static int ad_doctor_connect(const struct ad_upstream *u)
+{
+    const struct timeval patience = {1, 0};
+    unsigned i;
+
+    for (i = 0; i < u->n_addresses; i++) {
+        const struct ad_address *a = &u->addresses[i];
+        int fd = socket(a->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience,
+                         sizeof(patience));
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience,
+                         sizeof(patience));
+        if (connect(fd, (const struct sockaddr *)&a->storage, a->len) == 0) {
+            return fd;
+        }
+        (void)close(fd);
+    }
+    return -1;
+}
+
+/* A piece of a list of models. */
+static void ad_doctor_list(struct ad_found *found, struct ad_js *js,
+                           const uint8_t *data, size_t len)
+{
+    size_t at = 0;
+
+    while (at < len && js->state != AD_JS_BAD) {
+        at += ad_js_next(js, data + at, len - at);
+        if (js->what != AD_JS_TEXT || js->cut) {
+            continue;
+        }
+        if (js->node == AD_N_LIST_OWNER) {
+            memcpy(found->owner, js->text, strlen(js->text) + 1);
+        } else if (js->node == AD_N_LIST_NAME && found->n_models++ == 0 &&
+                   ad_name_ok(js->text, strlen(js->text), AIDASH_MODEL_MAX)) {
+            memcpy(found->model, js->text, strlen(js->text) + 1);
+        }
+    }
+}
+
+/* Ask for a path, and read the answer as a list of models. */
+static void ad_doctor_ask(const struct ad_upstream *u, const char *path,
+                          struct ad_found *found)
+{
+    char ask[1024];
+    struct ad_text t = ad_text_in(ask, sizeof(ask));
+    struct ad_head head;
+    struct ad_js js;
+    int reads, fd = ad_doctor_connect(u);
+
+    memset(found, 0, sizeof(*found));
+    ad_head_begin(&head, false);
+    ad_js_begin(&js, AD_N_OPENAI_LIST);
+    ad_putf(&t, "GET %s%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s%s%s"
+                "\r\n", u->prefix, path, u->authority,
+            ad_set.upstream_key[0] != '\0' ? "Authorization: Bearer " : "",
+            ad_set.upstream_key, ad_set.upstream_key[0] != '\0' ? "\r\n" : "");
+    (void)!send(fd, t.at, t.len, MSG_NOSIGNAL);
+    for (reads = 0; reads < 100 && head.body.state < AD_BODY_DONE; reads++) {
+        ssize_t got = recv(fd, ad_scratch, sizeof(ad_scratch), 0);
+        size_t used = 0;
+
+        if (got <= 0) {
+            break;
+        }
+        if (head.state == AD_HEAD_LINES) {
+            used = ad_head_next(&head, ad_scratch, (size_t)got);
+        }
+        while (head.state == AD_HEAD_DONE && used < (size_t)got &&
+               head.body.state < AD_BODY_DONE) {
+            const uint8_t *data = NULL;
+            size_t n;
+
+            used += ad_body_next(&head.body, ad_scratch + used,
+                                 (size_t)got - used, &data, &n);
+            ad_doctor_list(found, &js, data, n);
+        }
+    }
+    found->status = head.state == AD_HEAD_DONE ? head.status : 0;
+    found->list = ad_js_end(&js);
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+}
+
+/* Where engines listen unless they are told otherwise, and as whose their list
+ * of models shows them. */
+static const struct {
+    const char *port, *owner, *name;
+} ad_doctor_engines[] = {{"11434", "library", "Ollama"},
+                         {"8080", "llamacpp", "llama-server"},
+                         {"8081", "llamacpp", "llama-server"},
+                         {"8000", "vllm", "vLLM"},
+                         {"1234", "organization_owner", "LM Studio"}};
+
+/* Look at one place, and print what is there. Returns its name, NULL if it is no
+ * engine. */
+static const char *ad_doctor_look(const struct ad_upstream *u)
+{
+    const char *name = "an engine";
+    struct ad_found found;
+    size_t i;
+
+    ad_doctor_ask(u, "/ticks?last=0", &found);
+    if (found.status == 200) {
+        printf("  aidash itself at http://%s: it runs already\n", u->authority);
+        return NULL;
+    }
+    ad_doctor_ask(u, "/v1/models", &found);
+    for (i = 0; i < AD_COUNT(ad_doctor_engines); i++) {
+        if (strcmp(ad_doctor_engines[i].owner, found.owner) == 0) {
+            name = ad_doctor_engines[i].name;
+        }
+    }
+    if (!found.list || (found.status != 200 && found.status != 401 &&
+                        found.status != 503)) {
+        return NULL;
+    }
+    printf("  %s at http://%s%s: ", name, u->authority, u->prefix);
+    if (found.status == 401) {
+        printf("it wants another key (--upstream-key-file)\n");
+    } else if (found.status == 503) {
+        printf("it is not ready yet\n");
+    } else if (found.n_models == 0) {
+        printf("no model\n");
+    } else {
+        printf("%s", found.model);
+        printf(found.n_models > 1 ? " and %u more\n" : "\n",
+               found.n_models - 1);
+    }
+    return name;
+}
+
+/* Can this be listened on? Prints so. Returns the port, or 0. */
+static unsigned ad_doctor_port(const char *spec)
+{
+    const char *colon = strrchr(spec, ':');
+    char holder[128];
+    unsigned port;
+    int fd = ad_socket_bind(spec, SOCK_STREAM, &port);
+
+    if (fd >= 0) {
+        (void)close(fd);
+        printf("  %s is free\n", spec);
+        return port;
+    }
+    ad_port_holder((unsigned)strtoul(colon != NULL ? colon + 1 : spec, NULL, 10),
+                   holder, sizeof(holder));
+    printf("  %s can't be had: %s%s\n", spec, strerror(-fd), holder);
+    return 0;
+}
+
+/* aidash doctor: what is here, and what to type next. */
+static int ad_doctor(void)
+{
+    const char *list = ad_option_value("listen"), *item, *name = NULL;
+    const char *key = ad_option_value("upstream-key-file");
+    char listen[64], missing[128] = "", url[512] = "";
+    struct ad_lan lan[AD_LAN_MAX];
+    struct ad_upstream u;
+    unsigned port = 0, n_lan, i;
+    size_t len;
+    int rc = ad_configure_upstreams(ad_option_value("upstream"));
+
+    rc = rc == 0 && key != NULL ? ad_configure_key(key) : rc;
+    if (rc != 0) {
+        ad_print_failure(rc);
+        return AD_EXIT_USAGE;
+    }
+
+    printf("engines\n");
+    for (i = 0; i < ad_set.n_upstreams + AD_COUNT(ad_doctor_engines); i++) {
+        size_t usual = i - ad_set.n_upstreams;
+        const char *is;
+
+        if (i < ad_set.n_upstreams) {
+            u = ad_set.upstreams[i];
+        } else {
+            (void)snprintf(listen, sizeof(listen), "http://127.0.0.1:%s",
+                           ad_doctor_engines[usual].port);
+            memset(&u, 0, sizeof(u));
+            (void)ad_url_parse(listen, strlen(listen), &u);
+        }
+        is = ad_doctor_look(&u);
+        if (is != NULL && name == NULL) {
+            name = is;
+            (void)snprintf(url, sizeof(url), "http://%s%s", u.authority,
+                           u.prefix);
+        } else if (is == NULL && i < ad_set.n_upstreams) {
+            printf("  none at http://%s%s\n", u.authority, u.prefix);
+        } else if (is == NULL) {
+            size_t n = strlen(missing);
+
+            (void)snprintf(missing + n, sizeof(missing) - n, "%s%s (%s)",
+                           n > 0 ? ", " : "", ad_doctor_engines[usual].port,
+                           ad_doctor_engines[usual].name);
+        }
+    }
+    if (missing[0] != '\0') {
+        printf("  none at the usual %s\n", missing);
+    }
+
+    printf("ports\n");
+    for (list = list != NULL ? list : "8080";
+         port == 0 && ad_list_next(&list, &item, &len);) {
+        (void)snprintf(listen, sizeof(listen), "%.*s", (int)len, item);
+        port = ad_doctor_port(listen);
+    }
+    for (i = 8090; port == 0 && i < 8100; i++) {
+        (void)snprintf(listen, sizeof(listen), "%u", i);
+        port = ad_doctor_port(listen);
+    }
+
+    n_lan = ad_lan_list(lan);
+    printf("addresses\n  http://localhost:%u on this machine\n", port);
+    for (i = 0; i < n_lan; i++) {
+        printf("  http://%s:%u on the LAN (%s)\n", lan[i].host, port, lan[i].by);
+    }
+
+    printf("next\n  aidash --listen %s%s%s\n", listen,
+           name != NULL ? " --upstream " : "", url);
+    if (name != NULL) {
+        bool ollama = strcmp(name, "Ollama") == 0;
+
+        printf("  and let clients use %shttp://%s:%u%s\n",
+               ollama ? "OLLAMA_HOST=" : "", n_lan > 0 ? lan[0].host : "localhost",
+               port, ollama ? "" : "/v1");
+    } else {
+        printf("  for a simulated engine; with --upstream http://HOST:PORT once "
+               "there is a real one\n");
+    }
+    return name != NULL ? AD_EXIT_OK : AD_EXIT_FAILED;
+}
+
+#endif
+
 static int ad_run(void)
 {
     struct aidash_config config = {0};
@@ -9761,8 +10102,14 @@ static int ad_run(void)
 int main(int argc, char **argv)
 {
     const char *file = NULL;
+    bool doctor = false;
     int i;
 
+#if AIDASH_METER
+    doctor = argc > 1 && strcmp(argv[1], "doctor") == 0;
+    argc -= doctor;
+    argv += doctor;
+#endif
     /* The file's name is needed before the rest can be read in its order. */
     file = getenv("AIDASH_CONFIG");
     for (i = 1; i < argc; i++) {
@@ -9788,6 +10135,11 @@ int main(int argc, char **argv)
         aidash_print_sizes();
         return AD_EXIT_OK;
     }
+#if AIDASH_METER
+    if (doctor) {
+        return ad_doctor();
+    }
+#endif
     return ad_run();
 }
 

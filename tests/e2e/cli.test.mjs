@@ -26,6 +26,13 @@ test('--help lists every option and leaves with 0', async () => {
     }
 });
 
+test('--help names the doctor', async () => {
+    assert.match((await run(['--help'])).stdout, /^ +aidash doctor \[options\] /m);
+    const { code, stderr } = await run(['doctr']);
+    assert.equal(code, 2);
+    assert.match(stderr, /doctr/);
+});
+
 test('--version prints name and version', async () => {
     assert.deepEqual(await run(['--version']), { code: 0, stdout: 'aidash 0.1.0\n', stderr: '' });
 });
@@ -225,6 +232,21 @@ test('the port alone listens on all interfaces', async (t) => {
     const server = await serve(t, ['--source', 'none'], { listen: ['--listen', '0'] });
     assert.equal((await request({ host: '127.0.0.1', port: server.port }, '/healthz')).status, 200);
     assert.equal((await request({ host: '127.0.0.2', port: server.port }, '/healthz')).status, 200);
+});
+
+test('the addresses to open on the LAN are told, for listeners on all interfaces', async (t) => {
+    const all = Object.entries(os.networkInterfaces())
+        .filter(([name]) => !/^(docker|br-|veth|virbr|cni|flannel|lxc)/.test(name)).flatMap(([, list]) => list)
+        .filter(({ internal, address }) => !internal && !/^fe[89ab]/.test(address));
+    const v4 = all.filter(({ family }) => family === 'IPv4').map(({ address }) => address);
+    const v6 = all.filter(({ family }) => family === 'IPv6').map(({ address }) => `[${address}]`);
+    const server = await serve(t, ['--source', 'none'], { listen: ['--listen', '0', '--listen', '127.0.0.1:0'] });
+    await server.logged(/listening on http:\/\/127\.0\.0\.1:\d+\n/);
+    const told = [...server.stderr().matchAll(/on the LAN: http:\/\/(\S+):(\d+) \((\S+)\)\n/g)].filter(([, , , by]) => by !== 'mDNS');
+    assert.deepEqual(told.map(([, host]) => host), (v4.length > 0 ? v4 : v6).slice(0, 8));
+    for (const [, host, port] of told) {
+        assert.equal((await request({ host, port }, '/healthz')).status, 200);
+    }
 });
 
 test('nothing below the log level is logged', async (t) => {

@@ -1,7 +1,10 @@
 /* What viewers can do to the requests that pass through aidash: another model,
  * pause and the line, cancel, drain; and where requests go. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFileSync, writeFileSync, mkdtempSync, rmSync } from 'node:fs';
+import http from 'node:http';
+import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { Raw, SLOW, connect, exchange, isStatus, isTick, poll, request, run, sleep, start, status, statusWhen, validate, within }
@@ -525,6 +528,71 @@ test('GET /requests: those under way, and the newest fifty that ended, as their 
     }
     assert.equal((await request(server, '/requests', { method: 'HEAD' })).text, '');
     assert.equal((await request(server, '/requests', { method: 'POST' })).status, 405);
+});
+
+/* ---- aidash doctor ------------------------------------------------------------------ */
+
+const list = (owner, ...ids) => JSON.stringify({ object: 'list', data: ids.map((id) => ({ id, object: 'model', owned_by: owner })) });
+
+async function freePort() {
+    const { port, close } = await holdPort();
+    await close();
+    return port;
+}
+
+async function holdPort() {
+    const server = net.createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return { port: server.address().port, close: () => new Promise((done) => { server.close(done); }) };
+}
+
+test('doctor: finds the engine, and what it says to type next works', async (t) => {
+    const engine = await replay(t, { lists: { '/v1/models': list('llamacpp', 'alpha', 'beta') } });
+    const listen = `127.0.0.1:${await freePort()}`;
+    const { code, stdout } = await run(['doctor', '--upstream', engine.url, '--listen', listen]);
+    assert.equal(code, 0, stdout);
+    assert.match(stdout, new RegExp(`^  llama-server at ${engine.url}: alpha and 1 more$`, 'm'));
+    assert.match(stdout, new RegExp(`^  ${listen} is free$`, 'm'));
+    const [, next] = stdout.match(/^next\n {2}aidash (.*)$/m);
+    const server = await start([], { listen: next.split(' ') });
+    t.after(() => server.stop());
+    await statusWhen(server, (now) => now.models.length === 2 && now.engine === 'up');
+});
+
+test('doctor: an engine by its list, one that is not ready or wants a key, and what is none', async (t) => {
+    let answer;
+    const web = http.createServer((req, res) => {
+        const [code, body] = req.url === '/v1/models' ? answer : [404, '{}'];
+        res.writeHead(code).end(body);
+    }).listen(0, '127.0.0.1');
+    await once(web, 'listening');
+    t.after(() => web.close());
+    const url = `http://127.0.0.1:${web.address().port}`;
+    for (const [code, body, said, wanted] of [
+        [200, list('library', 'qwen3:4b'), `Ollama at ${url}: qwen3:4b`, 'OLLAMA_HOST='],
+        [200, list('vllm', 'm'), `vLLM at ${url}: m`],
+        [200, list('somebody', 'm', 'n', 'o'), `an engine at ${url}: m and 2 more`],
+        [200, list('x'), `an engine at ${url}: no model`],
+        [401, '{"error":{}}', `an engine at ${url}: it wants another key (--upstream-key-file)`],
+        [503, '{"error":{"message":"Loading model"}}', `an engine at ${url}: it is not ready yet`],
+        [200, '<!doctype html>', `none at ${url}`],
+        [200, '{"data":[', `none at ${url}`],
+        [404, '{}', `none at ${url}`],
+    ]) {
+        answer = [code, body];
+        const { stdout } = await run(['doctor', '--upstream', url]);
+        assert.ok(stdout.includes(`\n  ${said}\n`), `${said}: ${stdout}`);
+        if (wanted) {
+            assert.ok(stdout.includes(wanted), stdout);
+        }
+    }
+    const held = await holdPort();
+    t.after(() => held.close());
+    const { stdout } = await run(['doctor', '--listen', `127.0.0.1:${held.port}`]);
+    assert.match(stdout, new RegExp(`^  127.0.0.1:${held.port} can't be had: Address already in use by \\S+ \\(process ${process.pid}\\)$`, 'm'));
+    assert.match(stdout, /^  809\d is free$/m);
+    assert.equal((await run(['doctor', '--upstream', 'https://x'])).code, 2);
+    assert.equal((await run(['doctor', '--frobnicate'])).code, 2);
 });
 
 test('options that can\'t be are refused', async () => {
