@@ -13,7 +13,7 @@ import { ingest, ROOT, SLOW } from '../e2e/aidash.mjs';
 
 export { ingest, serve, start, request, statusWhen } from '../e2e/aidash.mjs';
 
-const PATIENCE_MS = 10_000 * SLOW;
+const PATIENCE_MS = 30_000 * SLOW;
 const SCREENSHOTS = path.join(ROOT, 'build/screenshots');
 
 let browser;
@@ -22,7 +22,8 @@ before(async () => {
 });
 after(() => browser.close());
 
-/* Open the page of a server. `server` is anything with a url; `before` runs on the page before it loads. */
+/* Open the page of a server, and wait until all panels stand. `server` is anything with a url; `before` runs on the page
+ * before it loads. */
 export async function open(t, server, { width = 1280, height = 860, theme = 'light', before = () => {}, ...context } = {}) {
   const opened = await browser.newContext({ viewport: { width, height }, colorScheme: theme, ...context });
   t.after(() => opened.close());
@@ -45,7 +46,7 @@ export async function open(t, server, { width = 1280, height = 860, theme = 'lig
   await before(page);
   await page.goto(`${server.url}/`);
   await page.evaluate(async () => {
-    const [{ feed, client, requests }, { store }] = await Promise.all([import('./session.js'), import('./store.js')]);
+    const [{ feed, client, requests }, { store }] = await Promise.all([import('./session.js'), import('./store.js'), import('./app.js')]);
     const ring = (column) => Array.from({ length: feed.ring.end - feed.ring.first },
       (_, i) => feed.ring[column][(feed.ring.first + i) & feed.ring.mask]);
     window.app = { feed, client, requests, store, ring };
@@ -63,6 +64,12 @@ export const live = async (page) => {
   await until(page, () => document.documentElement.dataset.state === 'running');
   return page;
 };
+
+/* Wait until an element, by its id, has this text. */
+export const says = (page, id, wanted) => until(page, ([which, is, pattern]) => {
+  const shown = document.getElementById(which).textContent;
+  return pattern === null ? shown === is : new RegExp(pattern).test(shown);
+}, [id, wanted, wanted instanceof RegExp ? wanted.source : null]);
 
 /* What the page's own modules say: the function runs in the page and gets window.app, and an argument. */
 export const inside = (page, run, argument) => page.evaluate(`(${run})(window.app, ${JSON.stringify(argument)})`);
