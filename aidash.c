@@ -10102,11 +10102,10 @@ static int ad_run(void)
 int main(int argc, char **argv)
 {
     const char *file = NULL;
-    bool doctor = false;
     int i;
-
 #if AIDASH_METER
-    doctor = argc > 1 && strcmp(argv[1], "doctor") == 0;
+    bool doctor = argc > 1 && strcmp(argv[1], "doctor") == 0;
+
     argc -= doctor;
     argv += doctor;
 #endif
