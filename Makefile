@@ -225,6 +225,27 @@ fuzz: $(FUZZ) ## fuzz each input for FUZZ_SECONDS with clang's libFuzzer; finds 
 bench: all build/lib/aidash.o tests/node_modules/.installed ## measure against a raw send() loop
 	@CC="$(CC)" AIDASH=$(OUT)/aidash AIDASH_LIB=build/lib/aidash.o node tests/bench/run.mjs
 
+# ---- one file -------------------------------------------------------------------------------
+
+INCLUDED := build $(CIVETWEB_DIR)/include $(CIVETWEB_DIR)/src $(JSMN_DIR)
+$(eval $(call note,build/dist.included,$(INCLUDED)))
+
+build/dist/aidash.c: toolchains/amalgamate.sh aidash.c aidash.h build/aidash_www.h $(CIVETWEB_DIR)/src/civetweb.c \
+    $(JSMN_DIR)/jsmn.h LICENSE THIRD-PARTY.md build/dist.included
+	@sh toolchains/amalgamate.sh $(CC) -std=c11 $(addprefix -I,$(INCLUDED)) > $@
+
+build/dist/aidash.h: aidash.h
+	@mkdir -p $(@D)
+	@cp $< $@
+
+# The whole program from the one file, with what an embedder types.
+build/onefile/aidash: build/dist/aidash.c
+	@mkdir -p $(@D)
+	@$(CC) -O2 -Wall -Wextra -Werror $(CPPFLAGS) $(CFLAGS) -o $@ $< $(LDFLAGS) $(AD_LIBS)
+
+amalgamation: build/dist/aidash.c build/dist/aidash.h ## build/dist/aidash.c and .h: aidash and all its parts in one file
+	@echo "  build/dist/aidash.c: $$(wc -l < $<) lines, with aidash.h all that a program needs"
+
 # ---- looking and installing -------------------------------------------------------------
 
 size: all ## bytes by part: code, data, dashboard
@@ -248,7 +269,7 @@ distclean: ## remove what was fetched, too
 	@rm -rf build tests/node_modules
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all run test lint asan tsan fuzz bench size map install clean distclean help FORCE
+.PHONY: all run test lint asan tsan fuzz bench amalgamation size map install clean distclean help FORCE

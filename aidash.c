@@ -7535,7 +7535,9 @@ static const struct ad_asset ad_assets[] = {{"", "", "", NULL, 0, 0}};
  * behind the request head. */
 static int ad_civetweb_take(struct mg_connection *conn, uint8_t **rest,
                             size_t *rest_len);
+#if AIDASH_METER
 static void ad_civetweb_give(struct mg_connection *conn, int fd);
+#endif
 /* Has the request a body that was not read, and still its socket? */
 static bool ad_civetweb_unread(const struct mg_connection *conn);
 static void ad_arena_usage(size_t *used, size_t *high);
@@ -10309,11 +10311,13 @@ static int ad_civetweb_take(struct mg_connection *conn, uint8_t **rest,
     return fd;
 }
 
+#if AIDASH_METER
 /* The hub did not want it: civetweb may answer. */
 static void ad_civetweb_give(struct mg_connection *conn, int fd)
 {
     conn->client.sock = fd;
 }
+#endif
 
 static bool ad_civetweb_unread(const struct mg_connection *conn)
 {

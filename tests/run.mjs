@@ -90,6 +90,11 @@ const sanitizers = {
 const suites = {
   lint: () => [{ name: 'lint', build: ['build/compile', 'build/aidash_www.h'], command: ['sh', 'tests/lint.sh'], seconds: 300 }],
   build: () => [{ name: 'build', build: [], command: ['sh', 'tests/build.test.sh'], seconds: 300 }],
+  onefile: () => [{
+    name: 'onefile', build: ['amalgamation', 'build/compile'], command: ['sh', 'tests/onefile.test.sh'], seconds: 300,
+  }],
+  'e2e-onefile': () => on('onefile', ['native', 'full'], { slow: 1 })()
+    .filter(({ name }) => /contract|rfc6455/.test(name)),
   unit: () => list('tests', /^unit_.*\.c$/).map((file) => program(file, `build/unit/${named(file, 'unit_')}`)),
   corpus: () => list('tests', /^fuzz_(?!replay).*\.c$/).map((file) => program(file,
     `build/replay/${named(file, 'fuzz_')}`, [`tests/corpus/${named(file, 'fuzz_')}`])),

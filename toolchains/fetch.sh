@@ -63,6 +63,7 @@ package_of() {
     libfuzzer) echo "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev" ;;
     nm | strip | objdump) echo binutils ;;
     xz) echo xz-utils ;;
+    musl-gcc) echo musl-tools ;;
     node) echo nodejs ;;
     convert) echo imagemagick ;;
     tesseract | text2image) echo tesseract-ocr ;;

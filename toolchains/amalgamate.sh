@@ -1,0 +1,93 @@
+#!/bin/sh
+# amalgamate.sh - prints aidash.c as one file: every #include of a file that is not the system's is replaced by that file.
+#
+#   amalgamate.sh COMPILER FLAGS...     FLAGS have -I for each directory of such files
+#
+# The compiler tells which files these are, so what a default build leaves out (civetweb's Lua, say) stays out. A file comes
+# in once; what is not aidash's own is not asked for the embedder's warnings.
+set -eu
+LC_ALL=C
+export LC_ALL
+
+parts=$("$@" -MM aidash.c)
+version=$(sed -n 's/^#define AIDASH_VERSION "\(.*\)"/\1/p' aidash.h)
+
+cat <<TEXT
+/* aidash $version in one file, made by \`make amalgamation\` from aidash.c and the parts below. A program with aidash
+ * inside (the API is aidash.h), and aidash itself:
+ *
+ *     cc app.c aidash.c -DAIDASH_NO_MAIN -lpthread
+ *     cc -o aidash aidash.c -lpthread
+ *
+ * Sizes are macros: section 2. The licences of all that is inside:
+ *
+TEXT
+{
+    echo '## aidash'
+    echo
+    cat LICENSE
+    echo
+    echo '## The parts'
+    echo
+    sed -n '/^| part/,$p' THIRD-PARTY.md
+} | sed 's|\*/|* /|g; s/^/ * /; s/ *$//'
+echo ' */'
+echo
+
+printf '%s\n' "$parts" | awk '
+    { for (i = 1; i <= NF; i++) if ($i != "\\" && $i !~ /:$/) files[++n] = $i }
+
+    # The file that the compiler found for this name, or "".
+    function found(name,    i) {
+        for (i = 1; i <= n; i++)
+            if (files[i] == name || substr(files[i], length(files[i]) - length(name)) == "/" name) return files[i]
+        return ""
+    }
+
+    function quiet() {
+        print "#if defined(__GNUC__)"
+        print "#pragma GCC diagnostic push"
+        print "#pragma GCC diagnostic ignored \"-Wpragmas\" /* names that one of the compilers lacks */"
+        print "#pragma GCC diagnostic ignored \"-Wunknown-warning-option\""
+        for (i = split(warnings, w, " "); i > 0; i--) print "#pragma GCC diagnostic ignored \"-W" w[i] "\""
+        print "#endif"
+    }
+
+    function insert(file, own,    name) {
+        name = file
+        sub(/.*\//, "", name)
+        print "/* ---- begin " name " ---- */"
+        if (!own) quiet()
+        copy(file, 1)
+        if (!own) print "#if defined(__GNUC__)\n#pragma GCC diagnostic pop\n#endif"
+        print "/* ---- end " name " ---- */"
+    }
+
+    function copy(file, nested,    line, name, path, read) {
+        seen[file] = 1
+        while ((read = (getline line < file)) > 0) {
+            if (line !~ /^[ \t]*#[ \t]*include[ \t]*["<]/) {
+                print line
+                continue
+            }
+            name = line
+            sub(/^[^"<]*["<]/, "", name)
+            sub(/[">].*/, "", name)
+            path = found(name)
+            if (path == "" && (line ~ /</ || name ~ /\//)) print line # of the system, or of a library
+            else if (path == "") print "#error \"" name " is not in this file\""
+            else if (path in seen) print "/* " name " is above */"
+            else insert(path, nested || name ~ /^aidash/)
+        }
+        if (read < 0) {
+            print "amalgamate.sh: cannot read " file | "cat >&2"
+            exit 1
+        }
+        close(file)
+    }
+
+    BEGIN {
+        warnings = "cast-qual conversion discarded-qualifiers incompatible-pointer-types-discards-qualifiers " \
+            "null-pointer-subtraction sign-conversion unused-but-set-variable unused-function cpp"
+    }
+    END { copy("aidash.c", 0) }'
