@@ -7,6 +7,7 @@
 #   ARGS="--rate 20"                  options for `make run`
 #   SUITE=unit,e2e TEST=ingest        only these suites, only the test files whose name contains this
 #   FUZZ_SECONDS=60                   how long `make fuzz` stays on each input
+#   HOST=pi@raspberrypi.local SSH=ssh the board of `make deploy`, and the command that reaches it
 
 .SUFFIXES:
 .DELETE_ON_ERROR:
@@ -32,8 +33,8 @@ endif
 # ---- flags --------------------------------------------------------------------
 
 # CFLAGS and LDFLAGS are the user's and come last. -Werror is for the tests alone: a newer compiler's new warning must not
-# break anybody's build.
-AD_CFLAGS := $(TARGET_CFLAGS) -std=c11 -O2 -g -ffunction-sections -fdata-sections
+# break anybody's build. With the prefix map, the same sources give the same bytes in any directory.
+AD_CFLAGS := $(TARGET_CFLAGS) -std=c11 -O2 -g -ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=.
 AD_LDFLAGS := $(TARGET_LDFLAGS) -Wl,--gc-sections
 AD_LIBS := -lpthread
 AD_WARN := -Wall -Wextra -Wconversion -Werror
@@ -257,10 +258,28 @@ size: all ## bytes by part: code, data, dashboard
 map: ## the sections of aidash.c
 	@grep -n '^/\* ==== ' aidash.c
 
-install: all ## copy it to PREFIX (/usr/local), below DESTDIR
-	install -D -m 755 $(OUT)/aidash.stripped $(DESTDIR)$(PREFIX)/bin/aidash
-	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/aidash/LICENSE
-	install -D -m 644 THIRD-PARTY.md $(DESTDIR)$(PREFIX)/share/doc/aidash/THIRD-PARTY.md
+install: $(OUT)/package/aidash ## copy it, its manual page and its service to PREFIX (/usr/local), below DESTDIR
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" sh $(OUT)/package/install.sh --files
+
+# ---- shipping ---------------------------------------------------------------------------
+
+# A directory with all that goes to a board; install.sh in it does the rest.
+PACKAGE := $(addprefix package/,install.sh aidash.service aidash.avahi aidash.conf aidash.1 aidash.bash) \
+    LICENSE THIRD-PARTY.md README.md CHANGELOG.md
+$(OUT)/package/aidash: $(OUT)/aidash.stripped $(PACKAGE)
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@cp $(PACKAGE) $(@D) && cp $< $@
+
+deploy: ## make HOST=pi@raspberrypi.local run it as a service; ARGS="--upstream URL" goes to its config
+	@MAKE="$(MAKE)" SSH="$(SSH)" sh package/deploy.sh "$(HOST)" $(ARGS)
+
+ifdef TOOLCHAIN
+deb: $(OUT)/package/aidash
+	@sh package/deb.sh $(OUT)/package $(TOOLCHAIN) build
+else
+deb: ## a Debian package, build/aidash_*.deb, for this machine or TOOLCHAIN
+	@$(MAKE) --no-print-directory deb TOOLCHAIN=$(patsubst armv7l,armv7,$(shell uname -m))
+endif
 
 clean: ## remove what was built; what was fetched stays
 	@find build -mindepth 1 -maxdepth 1 ! -name deps -exec rm -rf {} + 2>/dev/null || true
@@ -272,4 +291,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all run test lint asan tsan fuzz bench amalgamation size map install clean distclean help FORCE
+.PHONY: all run test lint asan tsan fuzz bench amalgamation size map install deploy deb clean distclean help FORCE
