@@ -183,10 +183,6 @@ build/lib/aidash.o:
 build/alloc_count: tests/alloc_count.c build/lib/aidash.o
 	@$(CC) -std=c11 -O2 -g $(AD_WARN) $(CPPFLAGS) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(AD_LIBS)
 
-build/examples/%: examples/%.c aidash.h build/lib/aidash.o
-	@mkdir -p $(@D)
-	@$(CC) -O2 -g -I. $(CPPFLAGS) $(CFLAGS) -o $@ $< build/lib/aidash.o $(LDFLAGS) $(AD_LIBS)
-
 build/deps/.tools-test: toolchains/fetch.sh | $(HAVE_TOOLS)
 	@$(FETCH) need g++ nm node npm ca-certificates setarch
 	@touch $@
@@ -244,6 +240,29 @@ build/onefile/aidash: build/dist/aidash.c
 	@mkdir -p $(@D)
 	@$(CC) -O2 -Wall -Wextra -Werror $(CPPFLAGS) $(CFLAGS) -o $@ $< $(LDFLAGS) $(AD_LIBS)
 
+# examples/firmware with nothing but the two files: a copy of the project, built by its own Makefile or by CMake. What names
+# a toolchain's parts by build/... finds them from there.
+ONE_FILE := build/dist/aidash.c build/dist/aidash.h
+FIRMWARE := $(wildcard examples/firmware/*)
+AD_EMBED := $(TARGET_CFLAGS) -O2 -Wall -Wextra -Werror
+$(OUT)/firmware/firmware: $(FIRMWARE) $(ONE_FILE) $(TARGET_NEEDS)
+	@rm -rf $(@D) && mkdir -p $(@D) && cp $(FIRMWARE) $(@D) && ln -s $(CURDIR)/build $(@D)/build
+	@$(MAKE) --no-print-directory -C $(@D) AIDASH=build/dist CC="$(CC)" CFLAGS="$(AD_EMBED)" LDFLAGS="$(TARGET_LDFLAGS)"
+
+build/firmware-cmake/firmware: $(FIRMWARE) $(ONE_FILE)
+	@rm -rf $(@D)
+	@cmake -S examples/firmware -B $(@D) -DAIDASH=$(CURDIR)/build/dist -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_COMPILER=$(CC) \
+	    -DCMAKE_C_FLAGS="$(AD_EMBED)"
+	@cmake --build $(@D)
+
+ifndef TOOLCHAIN
+build/aarch64/firmware/firmware: FORCE
+	@$(MAKE) --no-print-directory TOOLCHAIN=aarch64 $@
+endif
+
+# What a compile needs, and nothing compiled.
+toolchain: $(HAVE_TOOLS) $(TARGET_NEEDS)
+
 amalgamation: build/dist/aidash.c build/dist/aidash.h ## build/dist/aidash.c and .h: aidash and all its parts in one file
 	@echo "  build/dist/aidash.c: $$(wc -l < $<) lines, with aidash.h all that a program needs"
 
@@ -291,4 +310,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all run test lint asan tsan fuzz bench amalgamation size map install deploy deb clean distclean help FORCE
+.PHONY: all run test lint asan tsan fuzz bench amalgamation toolchain size map install deploy deb clean distclean help FORCE

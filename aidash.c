@@ -8974,7 +8974,7 @@ static int ad_configure(const struct aidash_config *config)
 /* Open what the hub waits on: wake-up, listeners, UDP, stdin. */
 static int ad_open(const struct aidash_config *config)
 {
-    unsigned i, port;
+    unsigned i, port = 0;
     int fd;
 
     if (!ad_poll_open()) {

@@ -85,7 +85,7 @@ check 'aidash.h is C99' gcc -std=c99 -pedantic $warnings -I. -fsyntax-only "$tmp
 check 'aidash.h is C++98' g++ -std=c++98 -pedantic -Wall -Wextra -Wno-long-long -Werror -I. -fsyntax-only "$tmp/only.cc"
 check 'the program in aidash.h compiles and links' \
     gcc -std=gnu99 $warnings -I. -o "$tmp/example" "$tmp/example.c" build/lib/aidash.o -lpthread
-for f in examples/*.c; do
+for f in examples/*/*.c; do
     [ -f "$f" ] || continue
     check "$f compiles and links" gcc -std=gnu11 $warnings -I. -o "$tmp/example" "$f" build/lib/aidash.o -lpthread
 done

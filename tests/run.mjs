@@ -48,15 +48,12 @@ const node = (file, variant, { slow = 1, env = {}, build = [] } = {}) => ({
   seconds: 180 * slow,
 });
 
-const examples = () => (existsSync('examples') ? readdirSync('examples') : []).filter((name) => name.endsWith('.c'))
-  .map((name) => `build/examples/${path.basename(name, '.c')}`);
-
 // End-to-end tests wait more than they compute, so several run at a time; those of the long limits wait most and come first.
 const on = (variant, without, options) => () => list('tests/e2e', /\.test\.mjs$/)
   .filter((file) => !without.some((kind) => file.includes(`.${kind}.`)))
   .sort((a, b) => b.includes('slow') - a.includes('slow'))
   .map((file) => ({
-    ...node(file, variant, { build: [`build/${variant}/aidash`, ...examples()], ...options }),
+    ...node(file, variant, { build: [`build/${variant}/aidash`], ...options }),
     lanes: variant === 'native' ? 2 : 3,
   }));
 
@@ -65,6 +62,20 @@ const program = (source, target, args = []) => ({
   build: [target],
   command: [path.resolve(target), ...args],
   seconds: 300,
+});
+
+// examples/firmware, built by make and by CMake for this machine, and by make for another.
+const firmware = (file) => [
+  ['firmware', 'build/firmware/firmware', [], []],
+  ['firmware by cmake', 'build/firmware-cmake/firmware', [], ['sh', 'toolchains/fetch.sh', 'need', 'cmake']],
+  ['firmware for aarch64', 'build/aarch64/firmware/firmware', ['qemu-aarch64-static'],
+    ['sh', '-c', `${make} -s TOOLCHAIN=aarch64 toolchain && sh toolchains/fetch.sh need qemu-aarch64-static`]],
+].map(([name, target, runner, needs]) => {
+  const reason = needs.length && refused(...needs);
+  return reason ? { name, skip: `${name} can't be built and run here. ${reason}` } : {
+    ...node(file, 'native', { slow: runner.length ? 5 : 1, build: [target], env: { FIRMWARE: [...runner, path.resolve(target)].join(' ') } }),
+    name,
+  };
 });
 
 const named = (file, prefix) => path.basename(file, '.c').slice(prefix.length);
@@ -100,7 +111,8 @@ const suites = {
     `build/replay/${named(file, 'fuzz_')}`, [`tests/corpus/${named(file, 'fuzz_')}`])),
   alloc: () => list('tests', /^alloc_count\.c$/).map((file) => program(file, 'build/alloc_count')),
   web: () => list('tests/web', /\.test\.mjs$/).map((file) => node(file, 'native')),
-  e2e: () => on('native', [], { build: ['all', ...examples()] })(),
+  e2e: () => on('native', ['firmware'], { build: ['all'] })(),
+  firmware: () => list('tests/e2e', /^firmware\..*\.test\.mjs$/).flatMap(firmware),
   browser: () => {
     const files = list('tests/browser', /\.test\.mjs$/);
     const reason = files.length && !process.env.CHROMIUM && refused('sh', 'toolchains/fetch.sh', 'need', 'chromium');

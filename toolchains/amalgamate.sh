@@ -87,7 +87,9 @@ printf '%s\n' "$parts" | awk '
     }
 
     BEGIN {
-        warnings = "cast-qual conversion discarded-qualifiers incompatible-pointer-types-discards-qualifiers " \
-            "null-pointer-subtraction sign-conversion unused-but-set-variable unused-function cpp"
+        warnings = "array-bounds cast-qual conversion cpp discarded-qualifiers format-truncation " \
+            "incompatible-pointer-types-discards-qualifiers maybe-uninitialized null-pointer-subtraction restrict " \
+            "sign-conversion stringop-overflow stringop-overread stringop-truncation unused-but-set-variable " \
+            "unused-function"
     }
     END { copy("aidash.c", 0) }'

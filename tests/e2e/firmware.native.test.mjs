@@ -1,26 +1,42 @@
-/* The example that a firmware starts from: aidash as a library. */
+/* examples/firmware, the project that a firmware starts from: aidash as a library,
+ * dropped in as two files. FIRMWARE is the command that runs it. */
 import assert from 'node:assert/strict';
-import path from 'node:path';
 import { test } from 'node:test';
-import { ROOT, connect, isStatus, sleep, start, status } from './aidash.mjs';
+import { connect, isStatus, poll, sleep, start, status } from './aidash.mjs';
 
-const bin = path.join(ROOT, 'build/examples/firmware');
+const [bin, ...args] = process.env.FIRMWARE.split(' ');
 
-test('the firmware example publishes ticks and obeys model switch and pause', async (t) => {
-    const firmware = await start([], { bin, listen: [], env: { AIDASH_LISTEN: '127.0.0.1:0' } });
-    t.after(() => firmware.proc.kill('SIGKILL'));
-    const viewer = await connect(firmware, '/ws/bench');
-    assert.deepEqual([viewer.hello.model, viewer.hello.models], ['yolov8n', ['yolov8n', 'resnet50']]);
-    assert.equal((await viewer.tick()).model, 'yolov8n');
-    await viewer.command({ action: 'switch_model', model: 'resnet50' });
-    await viewer.tick((tick) => tick.model === 'resnet50' && tick.latency_ms === 45);
-    assert.equal((await viewer.command({ action: 'switch_model', model: 'none-such' })).code, 'unknown_model');
-    await viewer.command({ action: 'pause' });
-    await viewer.next((e) => isStatus(e) && e.paused);
-    await sleep(100); /* for the inference that was under way */
-    const { counters } = await status(firmware);
-    await sleep(200);
-    assert.deepEqual((await status(firmware)).counters.paused_dropped, counters.paused_dropped, 'its loop stands still');
-    await viewer.command({ action: 'resume' });
-    await viewer.tick();
-});
+for (const signal of ['SIGTERM', 'SIGINT']) {
+    test(`the firmware publishes 1,000 steps a second, obeys viewers, and ends with ${signal}`, async (t) => {
+        const firmware = await start(args, { bin, listen: [], env: { AIDASH_LISTEN: '127.0.0.1:0' } });
+        t.after(() => firmware.proc.kill('SIGKILL'));
+        const viewer = await connect(firmware, '/ws/bench');
+        assert.deepEqual([viewer.hello.model, viewer.hello.models], ['yolov8n', ['yolov8n', 'resnet50']]);
+        await viewer.tick((tick) => tick.model === 'yolov8n' && tick.latency_ms > 0
+            && Math.abs(tick.tokens_per_second - 1000) < 100);
+
+        assert.equal((await viewer.command({ action: 'switch_model', model: 'none-such' })).code, 'unknown_model');
+        await viewer.command({ action: 'switch_model', model: 'resnet50' });
+        await viewer.tick((tick) => tick.model === 'resnet50');
+
+        await viewer.command({ action: 'pause' });
+        await viewer.next((event) => isStatus(event) && event.paused);
+        const steps = async () => (await status(firmware)).counters;
+        await poll(async () => {
+            const before = await steps();
+            await sleep(100); /* a hundred steps of a loop that did not stand still */
+            const after = await steps();
+            return after.ticks === before.ticks && after.paused_dropped === before.paused_dropped;
+        }, 'loop that stands still');
+        await viewer.command({ action: 'switch_model', model: 'yolov8n' });
+        const held = viewer.events.length;
+        await viewer.command({ action: 'resume' });
+        await viewer.tick();
+        assert.deepEqual(viewer.events.slice(held).filter((event) => event.event === 'inference_tick')
+            .map((tick) => tick.model).filter((model) => model !== 'yolov8n'), []);
+
+        await firmware.stop(signal);
+        assert.match(firmware.stderr(), /stopped after \d+ steps\n$/);
+        assert.equal((await viewer.closed).code, 1001);
+    });
+}
