@@ -111,8 +111,8 @@ const suites = {
     `build/replay/${named(file, 'fuzz_')}`, [`tests/corpus/${named(file, 'fuzz_')}`])),
   alloc: () => list('tests', /^alloc_count\.c$/).map((file) => program(file, 'build/alloc_count')),
   web: () => list('tests/web', /\.test\.mjs$/).map((file) => node(file, 'native')),
-  e2e: () => on('native', ['firmware'], { build: ['all'] })(),
-  firmware: () => list('tests/e2e', /^firmware\..*\.test\.mjs$/).flatMap(firmware),
+  e2e: () => on('native', [], { build: ['all'] })(),
+  firmware: () => list('tests/embed', /^firmware\.test\.mjs$/).flatMap(firmware),
   browser: () => {
     const files = list('tests/browser', /\.test\.mjs$/);
     const reason = files.length && !process.env.CHROMIUM && refused('sh', 'toolchains/fetch.sh', 'need', 'chromium');

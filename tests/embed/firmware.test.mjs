@@ -2,7 +2,7 @@
  * dropped in as two files. FIRMWARE is the command that runs it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { connect, isStatus, poll, sleep, start, status } from './aidash.mjs';
+import { connect, isStatus, poll, sleep, start, status } from '../e2e/aidash.mjs';
 
 const [bin, ...args] = process.env.FIRMWARE.split(' ');
 
