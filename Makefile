@@ -3,7 +3,7 @@
 # Yours to set: CC, CFLAGS, CPPFLAGS, LDFLAGS, PREFIX, DESTDIR, and
 #   CIVETWEB=DIR JSMN=DIR UPLOT=DIR   source trees of your own instead of the fetched ones
 #   CIVETWEB_VERSION=1.15|1.16        another civetweb than the distribution's
-#   TOOLCHAIN=NAME                    cross-compile: toolchains/NAME.mk, into build/NAME/
+#   TOOLCHAIN=NAME                    what to build for: toolchains/NAME.mk, into build/NAME/ (make NAME is short for it)
 #   ARGS="--rate 20"                  options for `make run`
 #   SUITE=unit,e2e TEST=ingest        only these suites, only the test files whose name contains this
 #   FUZZ_SECONDS=60                   how long `make fuzz` stays on each input
@@ -34,9 +34,10 @@ endif
 
 # CFLAGS and LDFLAGS are the user's and come last. -Werror is for the tests alone: a newer compiler's new warning must not
 # break anybody's build. With the prefix map, the same sources give the same bytes in any directory.
-AD_CFLAGS := $(TARGET_CFLAGS) -std=c11 -O2 -g -ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=.
+AD_CFLAGS := -std=c11 -O2 -g -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
+    -ffile-prefix-map=$(CURDIR)=. $(TARGET_CFLAGS)
 AD_LDFLAGS := $(TARGET_LDFLAGS) -Wl,--gc-sections
-AD_LIBS := -lpthread
+AD_LIBS := -lpthread $(TARGET_LIBS)
 AD_WARN := -Wall -Wextra -Wconversion -Werror
 AD_ASAN := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 AD_FUZZ := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -DAIDASH_NO_MAIN
@@ -134,19 +135,28 @@ $(1):
 	@$$(call compile,$(2),$$($(3)),aidash.c) $$(link)
 endef
 
-$(eval $(call program,$(OUT)/aidash,$(CIVETWEB_DIR)))
+$(eval $(call program,$(OUT)/aidash.debug,$(CIVETWEB_DIR)))
 $(eval $(call program,build/asan/aidash,$(CIVETWEB_DIR),AD_ASAN))
 $(eval $(call program,build/tsan/aidash,$(CIVETWEB_DIR),AD_TSAN))
 $(eval $(call program,build/poll/aidash,$(CIVETWEB_DIR),AD_POLL))
 $(eval $(call program,build/civetweb-1.15/aidash,build/deps/civetweb-1.15))
 $(eval $(call program,build/civetweb-1.16/aidash,build/deps/civetweb-1.16))
 
-$(OUT)/aidash.stripped: $(OUT)/aidash
+# What is shipped has no symbols; a debugger finds them in aidash.debug beside it, which is the same program.
+$(OUT)/aidash: $(OUT)/aidash.debug
 	@$(STRIP) -o $@ $<
-	@echo "  $<: $$(($$(wc -c < $@) / 1000)) kB stripped"
+	@echo "  $@: $$(($$(wc -c < $@) / 1000)) kB stripped"
 
-all: $(OUT)/aidash.stripped ## build/aidash, and its stripped size (the default)
+all: $(OUT)/aidash ## build/aidash, and its stripped size (the default)
 	@:
+
+# Each toolchains/NAME.mk is a target of that name.
+TARGETS := $(basename $(notdir $(wildcard toolchains/*.mk)))
+$(TARGETS):
+	@$(MAKE) --no-print-directory TOOLCHAIN=$@ all
+
+dist: ## a static program for each of toolchains/*.mk: build/aarch64/aidash, build/armv7/aidash ...
+	@for target in $(TARGETS); do $(MAKE) --no-print-directory TOOLCHAIN=$$target all || exit; done
 
 run: all ## build it and start it on port 8080 with the simulated engine; ARGS="--rate 20" adds options
 	@exec $(TARGET_RUN) $(OUT)/aidash $(ARGS)
@@ -268,11 +278,13 @@ amalgamation: build/dist/aidash.c build/dist/aidash.h ## build/dist/aidash.c and
 
 # ---- looking and installing -------------------------------------------------------------
 
-size: all ## bytes by part: code, data, dashboard
-	@size $(OUT)/aidash
-	@echo; awk '/bytes, [0-9]+ here/ { printf "%8d  %s\n", $$5, name = substr($$2, 1, length($$2) - 1); if (name != "/contract.json") sum += $$5 } \
-	    END { printf "%8d  the page: all but /contract.json\n", sum }' build/aidash_www.h
-	@printf '%8d  %s, stripped\n' $$(wc -c < $(OUT)/aidash.stripped) $(OUT)/aidash
+size: all ## bytes by part and by target that was built
+	@printf '%10s %10s %10s %10s  %s\n' text data bss stripped target; \
+	for f in $(wildcard $(OUT)/aidash $(TARGETS:%=build/%/aidash)); do \
+	    size $$f | awk -v stripped=$$(($$(wc -c < $$f))) -v name=$$f 'NR == 2 { printf "%10d %10d %10d %10d  %s\n", $$1, $$2, $$3, stripped, name }'; \
+	done
+	@awk '/bytes, [0-9]+ here/ { printf "%10d  %s\n", $$5, name = substr($$2, 1, length($$2) - 1); if (name != "/contract.json") sum += $$5 } \
+	    END { printf "%10d  the page, in each of them: all but /contract.json\n", sum }' build/aidash_www.h
 
 map: ## the sections of aidash.c
 	@grep -n '^/\* ==== ' aidash.c
@@ -285,7 +297,7 @@ install: $(OUT)/package/aidash ## copy it, its manual page and its service to PR
 # A directory with all that goes to a board; install.sh in it does the rest.
 PACKAGE := $(addprefix package/,install.sh aidash.service aidash.avahi aidash.conf aidash.1 aidash.bash) \
     LICENSE THIRD-PARTY.md README.md CHANGELOG.md
-$(OUT)/package/aidash: $(OUT)/aidash.stripped $(PACKAGE)
+$(OUT)/package/aidash: $(OUT)/aidash $(PACKAGE)
 	@rm -rf $(@D) && mkdir -p $(@D)
 	@cp $(PACKAGE) $(@D) && cp $< $@
 
@@ -310,4 +322,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all run test lint asan tsan fuzz bench amalgamation toolchain size map install deploy deb clean distclean help FORCE
+.PHONY: all $(TARGETS) dist run test lint asan tsan fuzz bench amalgamation toolchain size map install deploy deb clean distclean help FORCE

@@ -1,5 +1,6 @@
-# 64-bit Arm, static with musl: Raspberry Pi 3, 4, 5 and Zero 2 (64-bit systems), every Jetson, any aarch64 Linux.
-# Debian: gcc-aarch64-linux-gnu; qemu-user-static to run it here. musl is unpacked below build/deps, not installed.
+# 64-bit Arm: Raspberry Pi 3, 4, 5 and Zero 2 W with a 64-bit system, every Jetson, any other arm64 board.
+# Debian and Ubuntu: gcc-aarch64-linux-gnu; qemu-user-static runs it elsewhere.
+CROSS := aarch64-linux-gnu
 TARGET_ARCH := arm64
-TARGET := aarch64-linux
+TARGET_RUN := qemu-aarch64-static
 include toolchains/include/musl.mk

@@ -3,7 +3,8 @@
 #
 #   fetch.sh need COMMAND...              install Debian's or Ubuntu's package of each command that is missing
 #   fetch.sh sources DIR NAME[=VERSION].. civetweb and jsmn from the distribution's source packages, into DIR/NAME
-#   fetch.sh foreign DIR ARCH PACKAGE...  unpack another architecture's packages into DIR/ARCH, without installing them
+#   fetch.sh musl DIR CROSS ARCH [SOURCE] static musl for the compiler CROSS-gcc, into DIR/CROSS with its gcc.specs: the
+#                                         distribution's package, else built from its source package (or from SOURCE)
 #   fetch.sh uplot DIR PACKAGE_DIR        uPlot from npm, into DIR/uplot, pinned by PACKAGE_DIR's lock file
 #   fetch.sh modules PACKAGE_DIR          the npm packages of PACKAGE_DIR, into its node_modules
 #
@@ -19,6 +20,9 @@ known_sums='
 civetweb 1.15+dfsg ec372e9737bc820118bbb735f46a07d41f795814ca0f38bc6e67048e7a460f33
 civetweb 1.16+dfsg 41dbfd68cd3b914ce440a5813f21058813b61a972600cc04fb8233a0d2d04fe4
 jsmn 1.1.0 5f0913a10657fe7ec8d5794ccf00a01000e3e1f2f1e1f143c34a0f7b47edcb38
+musl 1.2.3 7d5b0b6062521e4627e099e4c9dc8248d32a30285e959b7eecaa780cf8cfd4a4
+musl 1.2.4 7a35eae33d5372a7c0da1188de798726f68825513b7ae3ebe97aaaa52114f039
+musl 1.2.5 a9a118bbe84d8764da0ea0d28b3ab3fae8477fc7e4085d90102b8596fc7c75e4
 '
 uplot_js_sum=19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f
 uplot_css_sum=df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04
@@ -72,8 +76,10 @@ package_of() {
     ps) echo procps ;;
     setarch) echo util-linux ;;
     sha256sum | od) echo coreutils ;;
-    *-linux-gnu*-gcc) echo "gcc-${1%-gcc}" ;;
-    *-linux-gnu*-strip) echo "binutils-${1%-strip}" ;;
+    "$(uname -m)-linux-gnu-gcc") echo gcc ;;
+    "$(uname -m)-linux-gnu-strip") echo binutils ;;
+    *-linux-gnu*-gcc) echo "gcc-${1%-gcc}" | tr _ - ;;
+    *-linux-gnu*-strip) echo "binutils-${1%-strip}" | tr _ - ;;
     qemu-*-static) echo qemu-user-static ;;
     *) echo "$1" ;;
     esac
@@ -222,26 +228,50 @@ fetch_source() {
     say "fetched $2 $version (SHA-256 checked)"
 }
 
-# foreign DIR ARCH PACKAGE...
-foreign() {
-    dir=$1 arch=$2
-    shift 2
-    have apt-get || die "the $arch packages $* come from Debian's or Ubuntu's archive, and this machine has no apt-get"
+# musl DIR CROSS ARCH [SOURCE]
+musl() {
+    dir=$1 cross=$2 arch=$3 source=${4:-}
+    have apt-get || [ -n "$source" ] || die "musl for $arch comes from Debian's or Ubuntu's packages, and this machine has" \
+        "no apt-get: make MUSL=DIR names its source tree (musl 1.2)"
     scratch "$dir"
     work=$(cd "$work" && pwd)
-    read_release
-    apt=$work/apt log=$work/apt.log
-    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$work/tree"
+    if [ -n "$source" ]; then
+        build_musl
+    else
+        read_release
+        if ! unpack_musl; then
+            say "no musl package for $arch in $PRETTY_NAME's archive: building musl from its source"
+            fetch_source "$work" musl "$codename" MUSL
+            source=$work/musl-$version
+            build_musl
+        fi
+    fi
+    sed "s|$include|$dir/$cross/include|; s|$lib|$dir/$cross/lib|g" "$specs" >"$work/musl/gcc.specs"
+    rm -rf "${dir:?}/$cross"
+    mv "$work/musl" "$dir/$cross" || die "can't write to $dir"
+}
+
+# The package of another architecture, which is not installed: its include and lib directories.
+unpack_musl() {
+    apt=$work/apt-$arch log=$work/apt.log
+    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$work/tree" "$work/musl"
     source_list "$suites" "$codename" "$component" deb >"$apt/list.sources"
-    say "fetching for $arch: $*"
+    say "fetching musl for $arch"
     private_apt -o APT::Architecture="$arch" -o APT::Architectures="$arch" update >"$log" 2>&1
-    (cd "$work" && private_apt -o APT::Architecture="$arch" -o APT::Architectures="$arch" download "$@" >>"$log" 2>&1) ||
-        die "can't get the $arch packages $* from the package mirror: $(grep -E '^(E|Error):' "$log" | head -n 1)"
-    for deb in "$work"/*.deb; do
-        dpkg-deb -x "$deb" "$work/tree" || die "can't unpack $(basename "$deb")"
-    done
-    rm -rf "${dir:?}/$arch"
-    mv "$work/tree" "$dir/$arch" || die "can't write to $dir"
+    (cd "$work" && private_apt -o APT::Architecture="$arch" -o APT::Architectures="$arch" download musl-dev >>"$log" 2>&1) ||
+        return 1
+    dpkg-deb -x "$work"/musl-dev_*.deb "$work/tree" || die "can't unpack the package musl-dev"
+    mv "$work"/tree/usr/include/*-musl* "$work/musl/include" && mv "$work"/tree/usr/lib/*-musl* "$work/musl/lib" ||
+        die "the package musl-dev looks different from those that are known"
+    specs=$work/musl/lib/musl-gcc.specs include='/usr/include/[^ ]*' lib='/usr/lib/[^ /]*'
+}
+
+build_musl() {
+    specs=$source/lib/musl-gcc.specs include=$work/musl/include lib=$work/musl/lib
+    (cd "$source" && unset MAKEFLAGS MFLAGS MAKELEVEL && CFLAGS='' LDFLAGS='' CC=$cross-gcc \
+        ./configure --target="$cross" --prefix="$work/musl" --disable-shared --enable-wrapper=gcc &&
+        make -j "$(nproc)" install-headers install-libs lib/musl-gcc.specs) >"$work/musl.log" 2>&1 ||
+        die "can't build musl: $(grep -iE 'error' "$work/musl.log" | head -n 1)"
 }
 
 unreachable() {
@@ -328,7 +358,7 @@ shift
 case $command in
 need) need "$@" ;;
 sources) [ $# -ge 2 ] || usage; sources "$@" ;;
-foreign) [ $# -ge 3 ] || usage; foreign "$@" ;;
+musl) [ $# -ge 3 ] || usage; musl "$@" ;;
 uplot) [ $# -eq 2 ] || usage; uplot "$@" ;;
 modules) modules "$@" ;;
 *) usage ;;

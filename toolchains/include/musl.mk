@@ -1,16 +1,23 @@
-# What the static musl targets share: Debian's cross compiler, with the target's own musl in place of glibc.
-#   TARGET       aarch64-linux: the triplet up to the C library
-#   TARGET_ABI   eabihf: what follows the C library's name
-#   TARGET_ARCH  arm64: Debian's name of the architecture
-CC := $(TARGET)-gnu$(TARGET_ABI)-gcc
-STRIP := $(TARGET)-gnu$(TARGET_ABI)-strip
-TARGET_RUN := qemu-$(firstword $(subst -, ,$(TARGET)))-static
-MUSL := build/deps/foreign/$(TARGET_ARCH)
-TARGET_CFLAGS := -specs=$(MUSL)/musl-gcc.specs -Wno-cpp
-TARGET_LDFLAGS := -static
-TARGET_NEEDS := $(MUSL)/musl-gcc.specs
+# What the targets share: the distribution's compiler for them, and static musl in place of its glibc. A target sets
+#   CROSS          aarch64-linux-gnu: what the compiler's name begins with
+#   TARGET_ARCH    arm64: the distribution's name of the architecture
+#   TARGET_CFLAGS  -mcpu=cortex-a76: what code for just this CPU gains
+#   TARGET_LIBS    -latomic: libraries that code for this CPU calls
+#   TARGET_RUN     qemu-aarch64-static: what runs the program on another CPU
+# musl is the distribution's package of it, unpacked and not installed; where there is none for the target, it is built from
+# the distribution's source package. MUSL=DIR takes a source tree of your own.
+CC := $(CROSS)-gcc
+STRIP := $(CROSS)-strip
+MUSL_DIR := build/deps/musl/$(CROSS)
+TARGET_NEEDS := $(MUSL_DIR)/gcc.specs
+ifeq ($(shell uname -m),$(firstword $(subst -, ,$(CROSS))))
+TARGET_RUN :=
+endif
 
-# musl's own specs file, with the place where it was unpacked.
-$(MUSL)/musl-gcc.specs:
-	@sh toolchains/fetch.sh foreign build/deps/foreign $(TARGET_ARCH) musl-dev
-	@sed 's|/usr/|$(MUSL)/usr/|g' $(MUSL)/usr/lib/*/musl-gcc.specs > $@
+# -Os: what aidash computes is little beside what the kernel does for it, so small costs nothing that can be measured.
+# musl protects relocated data in its dynamic loader alone: in a static program RELRO is padding, up to 64 kB on arm64.
+TARGET_CFLAGS := -specs=$(MUSL_DIR)/gcc.specs -Wno-cpp -fno-pie -Os $(TARGET_CFLAGS)
+TARGET_LDFLAGS := -static -Wl,-z,norelro
+
+$(MUSL_DIR)/gcc.specs: | build/deps/.tools-$(CC)
+	@$(FETCH) musl build/deps/musl $(CROSS) $(TARGET_ARCH) $(MUSL)
