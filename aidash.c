@@ -302,7 +302,8 @@ enum {
     AD_CORS_MAX = AD_ORIGIN_MAX + 64, /* two header lines with an origin */
     AD_HEAD_MAX = AIDASH_HEAD_MAX,
     AD_REQUEST_MAX = AD_HEAD_MAX + 1024, /* a worker's buffer: head, more */
-    AD_HEAD_MS = 10000,        /* a head not complete by then: 408 */
+    AD_HEAD_MS = 10000,        /* a head not complete by then: 408; after an
+                                * answer, a connection without another: closed */
     AD_GRACE_MS = 1000,        /* so long no newcomer takes its place */
     AD_QUEUE = 16,             /* sockets inside civetweb; its own holds 20 */
     AD_DEPTH_MAX = 16,         /* nesting of JSON from outside */
@@ -571,6 +572,7 @@ struct ad_pending {
     uint64_t address;
     bool used;
     bool ready;
+    bool kept; /* it had an answer already (RFC 9112 9.3) */
     uint32_t since_ms;
     uint32_t order; /* of becoming ready */
     struct sockaddr_storage peer;
@@ -4686,6 +4688,7 @@ struct ad_flow {
     bool head;        /* the method is HEAD */
     bool expects;     /* Expect: 100-continue */
     bool has_auth;    /* it brings its own Authorization */
+    bool keeps;       /* the client's connection outlives this answer */
     bool reads_down;
     bool head_passed; /* the answer's head went to the client */
     int down, up;     /* sockets, -1: closed */
@@ -4762,7 +4765,7 @@ struct ad_proxy {
     struct ad_call call;
     int fd;
     bool taken; /* out: the hub has it */
-    bool work, head, expects, has_auth;
+    bool work, head, expects, has_auth, keeps;
     struct ad_body body;
     struct ad_text text;
     const char *method, *target, *framing;
@@ -5143,10 +5146,32 @@ static void ad_flow_uncount(struct ad_flow *f)
     }
 }
 
+/* Section 10: let a connection wait at the door for its next request. */
+static bool ad_door_keep(int fd);
+
+/* The client has been sent all: its connection is free for another request, or
+ * ends. */
+static void ad_flow_sent(struct ad_flow *f)
+{
+    if (!f->keeps) {
+        (void)shutdown(f->down, SHUT_WR);
+        return;
+    }
+    (void)ad_poll_set(f->down, f->down_events, 0, AD_TAG_DOWN, 0);
+    f->down_events = 0;
+    if (ad_door_keep(f->down)) {
+        f->down = -1;
+    }
+    ad_flow_free(f);
+}
+
 /* The flow is over, but for what the client still has to take. A cut answer
  * ends without the last chunk, as the engine's own would. */
 static void ad_flow_end(struct ad_flow *f, const char *status)
 {
+    f->keeps = f->keeps && ad_scan_complete(&f->scan) &&
+               (f->scan.trouble & AD_TROUBLE_FRAMING) == 0 &&
+               f->body.state == AD_BODY_DONE && f->to_up_len == 0;
     ad_flow_close_up(f);
     if (f->work) {
         char name[AIDASH_MODEL_MAX + 1];
@@ -5163,10 +5188,10 @@ static void ad_flow_end(struct ad_flow *f, const char *status)
         ad_flow_free(f);
         return;
     }
-    if (f->to_down_len == 0) {
-        (void)shutdown(f->down, SHUT_WR);
-    }
     ad_flow_watch(f);
+    if (f->to_down_len == 0) {
+        ad_flow_sent(f);
+    }
 }
 
 /* The client is gone: the engine must stop at once. */
@@ -5201,13 +5226,13 @@ static void ad_flow_send_down(struct ad_flow *f)
         ad_hub.count.bytes_sent += (uint64_t)n;
         f->moved_ms = ad_hub.now_ms;
     }
+    ad_flow_watch(f);
     if (f->to_down_len == 0) {
         f->to_down_at = 0;
         if (f->state == AD_FLOW_ENDING) {
-            (void)shutdown(f->down, SHUT_WR);
+            ad_flow_sent(f);
         }
     }
-    ad_flow_watch(f);
 }
 
 /* Bytes for the client: straight to its socket, the rest into the buffer. */
@@ -5252,6 +5277,7 @@ static void ad_flow_refuse(struct ad_flow *f, int status, const char *type,
     f->to_down_at = 0;
     f->to_down_len = (uint32_t)t.len;
     f->scan.failed = true;
+    f->keeps = false; /* as this head says */
     ad_flow_send_down(f);
     if (f->state != AD_FLOW_FREE && f->state != AD_FLOW_ENDING) {
         ad_flow_end(f, record);
@@ -5261,7 +5287,9 @@ static void ad_flow_refuse(struct ad_flow *f, int status, const char *type,
 /* -- the answer -- */
 
 /* Is this line of an answer's head about the connection alone (RFC 9110 7.6.1)?
- * Ours to the client is another, so it is not passed on. */
+ * Ours to the client is another, so it is not passed on. Where nothing stands in
+ * the way the client's stays open: with `Connection: close`, clients such as
+ * node's fetch would take an answer that was cut for a whole one. */
 static bool ad_head_line_hop(const char *line, size_t len)
 {
     static const char *const names[] = {"connection:", "keep-alive:",
@@ -5302,11 +5330,14 @@ static void ad_flow_pass_head(struct ad_flow *f, size_t head_len,
         last = next;
     }
     ad_put(&t, at, (size_t)(last - at));
+    f->keeps = f->keeps && strncmp(last, "HTTP/1.1 ", 9) == 0 &&
+               !f->scan.head.until_close && f->body.state == AD_BODY_DONE &&
+               f->to_up_len == 0;
     for (at = last; at < end; at = next) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
 
         next = newline != NULL ? newline + 1 : end;
-        if (next == end) { /* the empty line */
+        if (next == end && !f->keeps) { /* before the empty line */
             ad_puts(&t, "Connection: close\r\n");
         }
         if (!ad_head_line_hop(at, (size_t)(next - at))) {
@@ -5350,6 +5381,7 @@ static void ad_flow_relay(struct ad_flow *f, const uint8_t *bytes, size_t len)
         ad_flow_pass_head(f, head_len, bytes + (head_len - before),
                           len - (head_len - before));
     } else { /* not HTTP as we know it: as it is */
+        f->keeps = false;
         f->to_down_len = f->gathered;
         ad_flow_pass_down(f, bytes, len);
     }
@@ -5450,6 +5482,7 @@ static uint32_t ad_flow_follow(struct ad_flow *f, const uint8_t *bytes,
     while (used < len && f->body.state < AD_BODY_DONE) {
         used += ad_body_next(&f->body, bytes + used, len - used, &data, &n);
     }
+    f->keeps = f->keeps && used == len;
     return (uint32_t)used;
 }
 
@@ -5575,6 +5608,7 @@ static void ad_flow_gather(struct ad_flow *f, const uint8_t *bytes, size_t len)
             f->gathered += (uint32_t)n;
         }
     }
+    f->keeps = f->keeps && used == len;
     if (f->body.state == AD_BODY_BAD) {
         f->gathered = 0;
         ad_flow_malformed(f);
@@ -5600,7 +5634,8 @@ static void ad_flow_read_down(struct ad_flow *f)
     }
     ad_hub.count.bytes_received += (uint64_t)got;
     f->moved_ms = ad_hub.now_ms;
-    if (!body) {
+    if (!body) { /* another request before the answer: not so */
+        f->keeps = false;
         return;
     }
     if (f->state == AD_FLOW_GATHER) {
@@ -5803,6 +5838,7 @@ static void ad_proxy_run(struct ad_call *call)
     memcpy(f->client, p->client, sizeof(f->client));
     f->expects = p->expects;
     f->has_auth = p->has_auth;
+    f->keeps = p->keeps;
     memcpy(f->model, p->model, sizeof(f->model));
     if (f->model[0] == '\0' && ad_set.n_upstreams == 1 &&
         ad_hub.engines[0].n_models == 1) { /* what else could it be */
@@ -7239,6 +7275,36 @@ static void ad_socket_tune(int fd)
 #endif
 }
 
+/* Put a connection into a place at the door. */
+static bool ad_pending_begin(struct ad_pending *p, int fd)
+{
+    if (!ad_poll_set(fd, 0, AD_IN, AD_TAG_PENDING, (unsigned)(p - ad_pending))) {
+        return false;
+    }
+    p->fd = fd;
+    p->used = true;
+    p->ready = p->kept = false;
+    p->since_ms = ad_hub.now_ms;
+    p->address = ad_address_key(&p->peer);
+    ad_hub.n_pending++;
+    return true;
+}
+
+#if AIDASH_METER
+static bool ad_door_keep(int fd)
+{
+    struct ad_pending *p = ad_hub.draining ? NULL : ad_pending_place();
+    socklen_t len = sizeof(p->peer);
+
+    if (p == NULL || getpeername(fd, (struct sockaddr *)&p->peer, &len) != 0 ||
+        !ad_pending_begin(p, fd)) {
+        return false;
+    }
+    p->kept = true;
+    return true;
+}
+#endif
+
 static void ad_listener_event(unsigned index)
 {
     unsigned i;
@@ -7261,19 +7327,12 @@ static void ad_listener_event(unsigned index)
             }
             return;
         }
-        if (!ad_poll_set(fd, 0, AD_IN, AD_TAG_PENDING,
-                         (unsigned)(p - ad_pending))) {
+        if (!ad_pending_begin(p, fd)) {
             ad_hub.refused++;
             (void)close(fd);
             continue;
         }
         ad_socket_tune(fd);
-        p->fd = fd;
-        p->used = true;
-        p->ready = false;
-        p->since_ms = ad_hub.now_ms;
-        p->address = ad_address_key(&p->peer);
-        ad_hub.n_pending++;
         ad_hub.count.accepted++;
         if (ad_set.per_address != 0 &&
             ad_address_count(p->address) > ad_set.per_address) {
@@ -7308,7 +7367,11 @@ static void ad_hub_tidy(void)
 
         if (p->used && !p->ready &&
             ad_hub.now_ms - p->since_ms >= AD_HEAD_MS) {
-            ad_pending_refuse(p, 408, "the request head did not arrive");
+            if (p->kept && recv(p->fd, ad_scratch, 1, MSG_PEEK) < 0) {
+                ad_pending_drop(p);
+            } else {
+                ad_pending_refuse(p, 408, "the request head did not arrive");
+            }
         }
     }
 #if AIDASH_METER
@@ -8210,6 +8273,8 @@ static int ad_forward(struct mg_connection *conn)
     p.head = ad_is_method(conn, "HEAD");
     p.expects = ad_header_has(mg_get_header(conn, "Expect"), "100-continue");
     p.has_auth = mg_get_header(conn, "Authorization") != NULL;
+    p.keeps = strcmp(info->http_version, "1.1") == 0 &&
+              !ad_header_has(named, "close");
     (void)snprintf(framing, sizeof(framing), "\r\n");
     for (i = 0; i < info->num_headers; i++) {
         const char *name = info->http_headers[i].name;
@@ -9050,6 +9115,7 @@ static void ad_close(void)
 
 /* Section 14: civetweb with its workers; its listeners are the hub's. */
 static struct mg_context *ad_civetweb_start(void);
+static void ad_civetweb_stop(struct mg_context *ctx);
 
 int aidash_start_sized(const struct aidash_config *config, size_t size)
 {
@@ -9095,7 +9161,7 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
         rc = ad_fail(AIDASH_ESYS, "civetweb can't start its threads");
     } else if (pthread_create(&ad_hub.thread, NULL, ad_hub_main, NULL) != 0) {
         rc = ad_fail(AIDASH_ESYS, "can't start the hub's thread");
-        mg_stop(ad_hub.civetweb);
+        ad_civetweb_stop(ad_hub.civetweb);
     }
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc != 0) {
@@ -9131,7 +9197,7 @@ void aidash_stop(void)
     }
     atomic_store(&ad_hub.stop, 1);
     ad_wake();
-    mg_stop(ad_hub.civetweb); /* its workers may still ask the hub */
+    ad_civetweb_stop(ad_hub.civetweb); /* its workers may still ask the hub */
     atomic_store(&ad_hub.stop, 2);
     ad_wake();
     (void)pthread_join(ad_hub.thread, NULL);
@@ -10325,16 +10391,37 @@ static bool ad_civetweb_unread(const struct mg_connection *conn)
            (conn->content_len > 0 || conn->is_chunked);
 }
 
-/* The hub accepts connections, not civetweb: its placeholder goes. */
+/* The write end of a pipe that civetweb's accepting thread sleeps on. */
+static int ad_civetweb_bell = -1;
+
+/* The hub accepts connections, not civetweb: in place of its one listening
+ * socket it gets the pipe, in which there is never a byte. */
 static void ad_civetweb_init(const struct mg_context *const_ctx)
 {
     struct mg_context *ctx = (struct mg_context *)(uintptr_t)const_ctx;
-    unsigned i;
+    int ends[2];
 
-    for (i = 0; i < ctx->num_listening_sockets; i++) {
-        (void)close(ctx->listening_sockets[i].sock);
-    }
+    (void)close(ctx->listening_sockets[0].sock);
     ctx->num_listening_sockets = 0;
+    if (pipe(ends) == 0) {
+        (void)fcntl(ends[0], F_SETFD, FD_CLOEXEC);
+        (void)fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+        ctx->listening_sockets[0].sock = ends[0]; /* civetweb closes it */
+        ctx->num_listening_sockets = 1;
+        ad_civetweb_bell = ends[1];
+    }
+}
+
+/* Closing the pipe ends the sleep, which else lasts SOCKET_TIMEOUT_QUANTUM; from
+ * then on the thread asks without a pause for the stop flag, which mg_stop sets
+ * first of all. */
+static void ad_civetweb_stop(struct mg_context *ctx)
+{
+    if (ad_civetweb_bell >= 0) {
+        (void)close(ad_civetweb_bell);
+        ad_civetweb_bell = -1;
+    }
+    mg_stop(ctx);
 }
 
 static struct mg_context *ad_civetweb_start(void)

@@ -407,6 +407,14 @@ export class Raw {
         }
     }
 
+    /* Wait for so many bytes, and take them off. */
+    async take(n) {
+        await this.until((bytes) => bytes.length >= n, `${n} bytes`);
+        const taken = this.bytes.subarray(0, n);
+        this.bytes = this.bytes.subarray(n);
+        return taken;
+    }
+
     /* Wait for the end of the connection and return all that came. */
     async rest() {
         await within(this.closed, 'end of connection');

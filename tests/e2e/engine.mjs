@@ -348,9 +348,10 @@ export function dechunk(body) {
 }
 
 export const post = (where, body, extra = '') => Buffer.from(`POST ${where} HTTP/1.1\r\nHost: a\r\n`
-    + `Content-Type: application/json\r\n${extra}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+    + `Connection: close\r\nContent-Type: application/json\r\n${extra}`
+    + `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
 
-export const get = (where, extra = '') => `GET ${where} HTTP/1.1\r\nHost: a\r\n${extra}\r\n`;
+export const get = (where, extra = '') => `GET ${where} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${extra}\r\n`;
 
 /* The record of a request that has ended, and what is told before. */
 export const isRequest = (event) => event.event === 'request' && !isProgress(event);

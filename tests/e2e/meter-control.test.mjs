@@ -49,7 +49,7 @@ test('each head passes as it is, but for what is about the connection', async (t
         ['POST', '/v1/x', ['Content-Length: 0'], ''],
         ['POST', '/v1/long', [`X-Long: ${'z'.repeat(4000)}`, 'Content-Length: 2', 'Accept-Encoding: gzip, br', 'User-Agent: t/1'], 'ok'],
     ]) {
-        const answered = exchange(server, Buffer.from(`${method} ${target} HTTP/1.1\r\nHost: here\r\nConnection: keep-alive, X-Mine\r\n`
+        const answered = exchange(server, Buffer.from(`${method} ${target} HTTP/1.1\r\nHost: here\r\nConnection: close, X-Mine\r\n`
             + `X-Mine: dropped\r\nKeep-Alive: timeout=9\r\n${headers.map((h) => `${h}\r\n`).join('')}\r\n${body}`, 'latin1'));
         const call = await engine.next();
         const got = call.request;
@@ -66,12 +66,70 @@ test('each head passes as it is, but for what is about the connection', async (t
     }
 });
 
+/* ---- one connection, several requests ------------------------------------------------ */
+
+const whole = (body) => `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+const lasting = (body = '{}') => `POST ${CHAT} HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+
+test('a connection stays for the next request, through the meter or to aidash itself', async (t) => {
+    const { engine, server } = await stage(t, [], { models: ['alpha'] });
+    const client = await Raw.connect(server);
+    const before = await status(server);
+    for (const [bytes, answered, ends] of [
+        [lasting(), whole('first'), 'first'],
+        [lasting(), `${STREAM_HEAD}${chunk(chatEvent('x'))}${LAST_CHUNK}`, LAST_CHUNK],
+        ['HEAD /props HTTP/1.1\r\nHost: a\r\n\r\n', 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n', '\r\n\r\n'],
+        [lasting('x'.repeat(100_000)), whole('z'.repeat(3_000_000)), 'zz'],
+    ]) {
+        client.write(bytes);
+        (await engine.next()).socket.end(answered);
+        const { length } = answered.replace(/^Keep-Alive.*\r\n/m, '');
+        const got = (await client.take(length)).toString('latin1');
+        assert.ok(got.endsWith(ends), got.slice(-200));
+        assert.doesNotMatch(got.slice(0, 300), /^(connection|keep-alive):/im);
+    }
+    const now = await status(server);
+    assert.equal(now.counters.accepted, before.counters.accepted + 1, 'but for the question itself');
+    client.write('GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n');
+    assert.match(await client.rest(), /^HTTP\/1\.1 200 OK\r\n[^]*\{"status":"ok"\}$/);
+});
+
+test('a connection ends with the answer when it must, and says so', async (t) => {
+    const { engine, server } = await stage(t, [], { models: ['alpha'] });
+    for (const [bytes, answered] of [
+        [lasting().replace('Host', 'Connection: close\r\nHost'), whole('ok')],
+        [lasting().replace('HTTP/1.1', 'HTTP/1.0'), whole('ok')],
+        [lasting(), 'HTTP/1.1 200 OK\r\n\r\nuntil it closes'],
+        [lasting(), whole('ok').replace('HTTP/1.1', 'HTTP/1.0')],
+        [lasting() + lasting(), whole('ok')],
+    ]) {
+        const answer = exchange(server, bytes);
+        (await engine.next()).socket.end(answered);
+        assert.match(await answer, /^HTTP\/1\.[01] 200 OK\r\n[^]*Connection: close\r\n\r\n/, bytes);
+    }
+    const surplus = exchange(server, lasting());
+    (await engine.next()).socket.end(`${whole('ok')}HTTP/1.1 200 OK\r\n\r\n`);
+    await surplus;
+});
+
+test('node\'s fetch takes no answer that was cut for a whole one', async (t) => {
+    const { engine, server } = await stage(t, [], { models: ['alpha'] });
+    for (const break_ of [(call) => call.socket.end(), (call) => call.socket.resetAndDestroy()]) {
+        const asked = fetch(`${server.url}${CHAT}`, { method: 'POST', body: '{}' });
+        const call = await engine.next();
+        await call.write(STREAM_HEAD + chunk(chatEvent('x')));
+        const response = await asked;
+        break_(call);
+        await assert.rejects(response.text(), /terminated/);
+    }
+});
+
 test('HEAD, 204 and 304 end without a body', async (t) => {
     const { engine, server } = await stage(t, [], { models: ['alpha'] });
     for (const [method, reply] of [['HEAD', 'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n'],
         ['GET', 'HTTP/1.1 204 No Content\r\n\r\n'], ['GET', 'HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n'],
         ['HEAD', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n']]) {
-        const answered = exchange(server, `${method} /props HTTP/1.1\r\nHost: a\r\n\r\n`);
+        const answered = exchange(server, `${method} /props HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
         const call = await engine.next();
         await call.write(reply); // and it keeps the connection
         const { lines, body } = takeApart(Buffer.from(await answered, 'latin1'));
@@ -85,7 +143,7 @@ test('a chunked body passes in its chunks', async (t) => {
     const { engine, server } = await stage(t, [], { models: ['alpha'] });
     const body = 'a;ext=1\r\n{"stream":\r\n5\r\ntrue}\r\n0\r\nX-Trailer: 1\r\n\r\n';
     const client = await Raw.connect(server);
-    client.write(`POST ${CHAT} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n`);
+    client.write(`POST ${CHAT} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n`);
     await client.dribble(body);
     const call = await engine.next((c) => c.request.method === 'POST');
     await poll(() => call.bytes.toString().endsWith(`\r\n\r\n${body}`), 'all chunks');
@@ -143,7 +201,7 @@ test('several engines: the model decides, then the name, else the first', async 
     assert.equal(await from('{"model":"unknown"}'), 1);
     assert.equal(await from('{"messages":[{"content":"\\"model\\":\\"beta\\""}]}'), 1);
     assert.equal(await from(`{"messages":["${'x'.repeat(200_000)}"],"model":"beta"}`), 2, 'the model at the end of a long body');
-    const chunked = `POST ${CHAT} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${chunk('{"mod')}${chunk('el":"beta"}')}${LAST_CHUNK}`;
+    const chunked = `POST ${CHAT} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n${chunk('{"mod')}${chunk('el":"beta"}')}${LAST_CHUNK}`;
     assert.equal(JSON.parse(takeApart(Buffer.from(await exchange(server, chunked), 'latin1')).body).from, 2);
     // One of them down: the other goes on.
     await one.down();
@@ -188,7 +246,7 @@ test('switch_model: the top-level model alone is replaced, all else is the same 
     engine.answerAll();
     const passed = async (body, chunked = false) => {
         await exchange(server, chunked
-            ? Buffer.concat([Buffer.from(`POST ${CHAT} HTTP/1.1\r\nHost: a\r\nX-Kept: 1\r\nTransfer-Encoding: chunked\r\n\r\n`),
+            ? Buffer.concat([Buffer.from(`POST ${CHAT} HTTP/1.1\r\nHost: a\r\nX-Kept: 1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n`),
                 Buffer.from(chunk(body.slice(0, 5)) + chunk(body.slice(5)) + LAST_CHUNK)])
             : post(CHAT, body, 'X-Kept: 1\r\n'));
         const got = engine.all.at(-1).request;
@@ -243,7 +301,7 @@ test('switch_model: a chunked body of more than 1 MiB passes unchanged', async (
     await viewer.command({ action: 'switch_model', model: 'beta' });
     const body = `{"model":"alpha","pad":"${'p'.repeat(1_500_000)}"}`;
     const parts = body.match(/[^]{1,10000}/g).map(chunk).join('');
-    const answered = exchange(server, `POST ${CHAT} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${parts}${LAST_CHUNK}`);
+    const answered = exchange(server, `POST ${CHAT} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n${parts}${LAST_CHUNK}`);
     const call = await engine.next();
     assert.ok(call.request.body.toString() === body);
     finish(call);
@@ -253,7 +311,7 @@ test('switch_model: a chunked body of more than 1 MiB passes unchanged', async (
 test('Expect: 100-continue with a chosen model', async (t) => {
     const { engine, server, viewer } = await stage(t);
     await viewer.command({ action: 'switch_model', model: 'beta' });
-    const client = await begin(server, `POST ${CHAT} HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 17\r\n\r\n`);
+    const client = await begin(server, `POST ${CHAT} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 17\r\n\r\n`);
     await client.until((bytes) => bytes.includes('100 Continue\r\n\r\n'));
     await client.write('{"model":"alpha"}');
     const call = await engine.next();

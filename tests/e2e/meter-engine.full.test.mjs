@@ -63,7 +63,7 @@ test('answers are those of the engine asked directly; through aidash they are th
     ].map(([where, body]) => [`POST ${where}`, post(where, JSON.stringify(body))]);
     const requests = [...bodies,
         ['no JSON', post(CHAT, 'no json')],
-        ['chunked', Buffer.from(`POST ${CHAT} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n${
+        ['chunked', Buffer.from(`POST ${CHAT} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n${
             JSON.stringify(say('chunks', stream)).match(/.{1,7}/g).map(chunk).join('')}${LAST_CHUNK}`)],
         ['Expect', post(CHAT, JSON.stringify(say('expect', stream)), 'Expect: 100-continue\r\n')],
         ['HTTP/1.0', Buffer.from(post(CHAT, JSON.stringify(say('old', stream))).toString().replace('HTTP/1.1', 'HTTP/1.0'))],

@@ -227,7 +227,7 @@ test('interim answers come at once, and before the final one', async (t) => {
 test('Expect: 100-continue: a client that waits for it gets it', async (t) => {
     const { engine, server } = await stage(t, [], { early: true });
     const client = await Raw.connect(server);
-    client.write(`POST ${CHAT} HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 14\r\n\r\n`);
+    client.write(`POST ${CHAT} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 14\r\n\r\n`);
     const call = await engine.next();
     assert.ok(call.request.headers.some((h) => /^expect: 100-continue$/i.test(h)), 'passed on');
     await call.write('HTTP/1.1 100 Continue\r\n\r\n');

@@ -5,6 +5,7 @@ import {
     OP, Raw, RawViewer, SANITIZED, SLOW, connect, ingest, numbered, poll, residentKb, serve, sleep,
     status, within,
 } from './aidash.mjs';
+import { answer, metered, replay } from './engine.mjs';
 
 /* How long something took must lie between these seconds. */
 function assertBetween(since, from, to, what) {
@@ -26,6 +27,24 @@ describe('limits of time', { concurrency: true, timeout: 120000 * SLOW }, () => 
             assert.match(raw.bytes.toString(), /^HTTP\/1\.1 408 [^]*"code":408/);
             assertBetween(since, 9, 12 * SLOW, '408');
         }
+    });
+
+    test('a connection that had an answer of the meter and asks nothing more for 10 s is closed in silence', async (t) => {
+        const engine = await replay(t);
+        const server = await metered(t, engine);
+        const raw = await Raw.connect(server);
+        const late = await Raw.connect(server);
+        for (const client of [raw, late]) {
+            client.write('GET /props HTTP/1.1\r\nHost: a\r\n\r\n');
+            (await engine.next()).socket.end(answer('{}'));
+            await client.until((bytes) => bytes.includes('{}'));
+        }
+        const since = performance.now();
+        late.write('GET /props HTTP/1.1\r\n');
+        await within(Promise.all([raw.closed, late.closed]), 'end of the connections', 15000 * SLOW);
+        assertBetween(since, 9, 12 * SLOW, 'its end');
+        assert.match(raw.bytes.toString(), /\{\}$/);
+        assert.match(late.bytes.toString(), /\{\}HTTP\/1\.1 408 /, 'half a head is told so');
     });
 
     test('the rate is that of the last two seconds and falls when the engine slows down', async (t) => {
