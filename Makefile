@@ -43,6 +43,8 @@ AD_ASAN := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitiz
 AD_FUZZ := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -DAIDASH_NO_MAIN
 AD_TSAN := -O1 -fno-omit-frame-pointer -fsanitize=thread
 AD_POLL := -DAIDASH_USE_POLL=1
+AD_TINY := -DAIDASH_CONFIG='"examples/sizes/tiny.h"' -DAIDASH_METER=0
+AD_GATEWAY := -DAIDASH_CONFIG='"examples/sizes/gateway.h"'
 
 # ---- dependencies ---------------------------------------------------------------
 
@@ -139,6 +141,8 @@ $(eval $(call program,$(OUT)/aidash.debug,$(CIVETWEB_DIR)))
 $(eval $(call program,build/asan/aidash,$(CIVETWEB_DIR),AD_ASAN))
 $(eval $(call program,build/tsan/aidash,$(CIVETWEB_DIR),AD_TSAN))
 $(eval $(call program,build/poll/aidash,$(CIVETWEB_DIR),AD_POLL))
+$(eval $(call program,build/tiny/aidash,$(CIVETWEB_DIR),AD_TINY))
+$(eval $(call program,build/gateway/aidash,$(CIVETWEB_DIR),AD_GATEWAY))
 $(eval $(call program,build/civetweb-1.15/aidash,build/deps/civetweb-1.15))
 $(eval $(call program,build/civetweb-1.16/aidash,build/deps/civetweb-1.16))
 
@@ -192,6 +196,10 @@ build/lib/aidash.o:
 
 build/alloc_count: tests/alloc_count.c build/lib/aidash.o
 	@$(CC) -std=c11 -O2 -g $(AD_WARN) $(CPPFLAGS) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(AD_LIBS)
+
+build/bench/load: tests/bench/load.c
+	@mkdir -p $(@D)
+	@$(CC) -std=c11 -O2 $(CPPFLAGS) $(CFLAGS) -o $@ $< $(LDFLAGS)
 
 build/deps/.tools-test: toolchains/fetch.sh | $(HAVE_TOOLS)
 	@$(FETCH) need g++ nm node npm ca-certificates setarch

@@ -113,6 +113,8 @@ const suites = {
   web: () => list('tests/web', /\.test\.mjs$/).map((file) => node(file, 'native')),
   e2e: () => on('native', [], { build: ['all'] })(),
   firmware: () => list('tests/embed', /^firmware\.test\.mjs$/).flatMap(firmware),
+  sizes: () => list('tests/embed', /^sizes\.test\.mjs$/)
+    .map((file) => node(file, 'native', { build: ['build/tiny/aidash', 'build/gateway/aidash', 'build/bench/load'] })),
   browser: () => {
     const files = list('tests/browser', /\.test\.mjs$/);
     const reason = files.length && !process.env.CHROMIUM && refused('sh', 'toolchains/fetch.sh', 'need', 'chromium');

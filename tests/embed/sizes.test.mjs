@@ -1,0 +1,64 @@
+/* examples/sizes: aidash for eight viewers, and for ten thousand. */
+import assert from 'node:assert/strict';
+import { execFile, execSync } from 'node:child_process';
+import path from 'node:path';
+import { test } from 'node:test';
+import { promisify } from 'node:util';
+import { ROOT, assertRefused, connect, ingest, request, run, serve, status } from '../e2e/aidash.mjs';
+
+const tiny = path.join(ROOT, 'build/tiny/aidash');
+const gateway = path.join(ROOT, 'build/gateway/aidash');
+const load = path.join(ROOT, 'build/bench/load');
+
+const staticBytes = async (bin) => Number((await run(['--sizes'], { bin })).stdout.match(/^total +(\d+)$/m)[1]);
+
+test('tiny needs below 200 kB of static memory', async () => {
+    assert.ok(await staticBytes(tiny) < 200_000, `${await staticBytes(tiny)} bytes`);
+    assert.ok(await staticBytes(gateway) > 100 * await staticBytes(tiny), 'and the gateway much more');
+});
+
+test('tiny serves eight viewers, and the page and a feeder beside them', async (t) => {
+    const server = await serve(t, ['--source', 'none'], { bin: tiny });
+    const viewers = await Promise.all([1, 2, 3, 4, 5, 6, 7, 8].map((n) => connect(server, `/ws/v${n}?batch=${n % 2}`)));
+    assertRefused(await request(server, '/ws/ninth', { headers: { Connection: 'Upgrade', Upgrade: 'websocket',
+        'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==' } }), 503);
+    for (let n = 0; n < 20; n++) {
+        await ingest(server, ...Array.from({ length: 50 }, () => ({ tokens: 1, latency_ms: 1 })));
+    }
+    for (const viewer of viewers) {
+        await viewer.next((event) => JSON.stringify(event).includes('"tokens_generated":1000,'), 'thousandth tick');
+    }
+    assert.equal((await viewers[0].command({ action: 'pause' })).event, 'ack');
+    const page = await request(server, '/', { headers: { Cookie: 'x'.repeat(1500) } });
+    assert.deepEqual([page.status, page.headers['content-type']], [200, 'text/html; charset=utf-8']);
+    const { memory } = await status(server);
+    assert.ok(memory.arena_high_water_bytes < memory.arena_bytes);
+    viewers[7].send(' '.repeat(600));
+    assert.equal((await viewers[7].closed).code, 1009);
+});
+
+test('tiny refuses what is longer than its limits', async (t) => {
+    const server = await serve(t, [], { bin: tiny });
+    assertRefused(await request(server, '/', { headers: { Cookie: 'x'.repeat(2048) } }), 431);
+    const { errors } = (await ingest(server, { tokens: 1, x: 'y'.repeat(600) }, { tokens: 1 })).json;
+    assert.deepEqual(errors.map(({ line }) => line), [1]);
+});
+
+const files = Number(execSync('ulimit -Hn').toString().replace('unlimited', 'Infinity'));
+const needed = 10_300;
+
+test('a gateway brings each tick to ten thousand viewers, and loses none', {
+    skip: files < needed && `a process may open ${files} files at most (ulimit -Hn), and it needs ${needed}`,
+}, async (t) => {
+    const server = await serve(t, ['--source', 'sim', '--rate', '5'], { bin: gateway });
+    const { stdout } = await promisify(execFile)(load,
+        ['--port', server.port, '--clients', '10000', '--seconds', '2', '--pid', server.pid].map(String), { timeout: 90_000 });
+    const seen = JSON.parse(stdout);
+    const { losses_told, disordered, torn, closed } = seen;
+    assert.deepEqual({ losses_told, disordered, torn, closed }, { losses_told: 0, disordered: 0, torn: 0, closed: 0 });
+    assert.ok(seen.least > 0 && seen.most - seen.least <= 2, `each viewer gets what the others get: ${stdout}`);
+    const { counters } = await status(server);
+    assert.equal(counters.dropped, 0);
+    assert.ok(counters.accepted >= 10_000);
+    assert.ok(seen.rss_kb < 16_000, `below 1 kB resident a viewer: ${stdout}`);
+});
