@@ -237,8 +237,9 @@ fuzz: $(FUZZ) ## fuzz each input for FUZZ_SECONDS with clang's libFuzzer; finds 
 	    echo "  FUZZ  $$name: $$(sed -n 's/^stat::number_of_executed_units: *//p' $$log) inputs, none failed"; \
 	done
 
-bench: all build/lib/aidash.o tests/node_modules/.installed ## measure against a raw send() loop
-	@CC="$(CC)" AIDASH=$(OUT)/aidash AIDASH_LIB=build/lib/aidash.o node tests/bench/run.mjs
+bench: all build/gateway/aidash build/lib/aidash.o tests/node_modules/.installed ## measure against a raw send() loop; PART=gateway is one part
+	@CC="$(CC)" AIDASH=$(OUT)/aidash AIDASH_GATEWAY=build/gateway/aidash AIDASH_LIB=build/lib/aidash.o \
+	    node tests/bench/run.mjs $(PART)
 
 # ---- one file -------------------------------------------------------------------------------
 

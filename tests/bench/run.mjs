@@ -3,10 +3,11 @@
 // Markdown and keeps it as report.md. Asserts no time: only a torn or disordered
 // stream makes it fail.
 //
-// usage: node tests/bench/run.mjs [--quick]
-// environment: CC, AIDASH (the binary), AIDASH_LIB (what to link publish.c with:
-// aidash.c compiled with AIDASH_NO_MAIN, and libraries), BENCH_OUT (a directory)
-import { execFile, execFileSync, spawn } from 'node:child_process';
+// usage: node tests/bench/run.mjs [--quick] [PART...]     the parts: see `parts`
+// environment: CC, AIDASH (the binary), AIDASH_GATEWAY (the one for 10,000
+// viewers), AIDASH_LIB (what to link publish.c with: aidash.c compiled with
+// AIDASH_NO_MAIN, and libraries), BENCH_OUT (a directory)
+import { execFile, execFileSync, execSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -19,6 +20,7 @@ const quick = process.argv.includes('--quick');
 const out = path.resolve(process.env.BENCH_OUT ?? path.join(root, 'build/bench'));
 const cc = (process.env.CC ?? 'cc').split(' ').filter(Boolean);
 const aidash = path.resolve(process.env.AIDASH ?? path.join(root, 'build/aidash'));
+const gateway = process.env.AIDASH_GATEWAY && path.resolve(process.env.AIDASH_GATEWAY);
 const lib = (process.env.AIDASH_LIB ?? '').split(' ').filter(Boolean);
 const seconds = quick ? 1.2 : 2.4;
 const faults = [];
@@ -36,8 +38,10 @@ async function json(name, args) {
   return JSON.parse(stdout);
 }
 
+const simulated = (bin) => ({ rate }) => [bin, '--listen', '127.0.0.1:0', '--source', 'sim', '--rate', rate];
 const servers = {
-  aidash: ({ rate }) => [aidash, '--listen', '127.0.0.1:0', '--source', 'sim', '--rate', rate],
+  aidash: simulated(aidash),
+  gateway: simulated(gateway),
   raw: ({ rate, clients }) => [path.join(out, 'raw'), rate, clients],
   ws: ({ rate }) => [process.execPath, path.join(here, 'peer-ws.mjs'), rate],
 };
@@ -87,7 +91,7 @@ async function sample(kind, load) {
     if (r.torn > 0 || r.disordered > 0 || r.closed > 0) {
       faults.push(`${kind}, ${JSON.stringify(load)}: ${r.torn} torn, ${r.disordered} disordered, ${r.closed} closed`);
     }
-    const status = kind === 'aidash'
+    const status = kind === 'aidash' || kind === 'gateway'
       ? await (await fetch(`http://127.0.0.1:${server.port}/status`)).json() : undefined;
     return {
       ...r,
@@ -164,89 +168,127 @@ for (const name of ['raw', 'load', 'start']) build(name);
 const began = Date.now();
 const loadBefore = os.loadavg()[0];
 
-for (const clients of [1, 100, 1000]) {
-  const load = { rate: 5, clients };
-  // One client leaves both cores idle: both servers run at once, under the same
-  // disturbances, for five times as long.
-  const r = clients === 1
-    ? await together(pair({ ...load, seconds: seconds * 5 }))
-    : await rounds(n(clients === 100 ? 3 : 7), pair(load));
-  const name = `5 ticks/s, ${clients} client${clients > 1 ? 's' : ''}`;
-  const p50 = clients === 1 ? { aim: '≤ 1.3 ×', limit: 1.3 } : {};
-  const p99 = clients === 1000 ? { aim: '≤ 1.1 ×', limit: 1.1 } : {};
-  compared(`${name}: latency p50`, r, 'p50_us', { unit: ' µs', ...p50 });
-  compared(`${name}: latency p99`, r, 'p99_us', { unit: ' µs', ...p99 });
-  if (clients > 1) {
-    compared(`${name}: server CPU a million ticks delivered`, r, 'cpu_s_per_million', { unit: ' s', ...p99 });
-  }
-  if (clients === 1000) {
-    row('resident, idle (Rss)', { ours: middle(r.aidash, 'idle_kb') / 1000,
-      raw: middle(r.raw, 'idle_kb') / 1000, unit: ' MB', aim: '≤ 2.5 MB', limit: 2.5 });
-    row('of which its own (Private_Dirty)', { ours: middle(r.aidash, 'idle_dirty_kb'),
-      raw: middle(r.raw, 'idle_dirty_kb'), unit: ' kB' });
-    row('resident, more a viewer at 1000', { ours: middle(r.aidash, 'viewer_kb'),
-      raw: middle(r.raw, 'viewer_kb'), unit: ' kB', aim: '< 1 kB', limit: 1 });
-  }
-}
-
-for (const [rate, aim] of [[2000, 0.35], [10000, 0.1]]) {
-  const r = await rounds(n(rate === 2000 ? 4 : 3), pair({ rate, clients: 100 }));
-  const name = `${rate} ticks/s asked, 100 clients`;
-  row(`${name}: delivered`, { ours: middle(r.aidash, 'delivered_ratio') * 100,
-    raw: middle(r.raw, 'delivered_ratio') * 100, unit: ' %', aim: 'all', least: 99 });
-  compared(`${name}: server CPU a million ticks delivered`, r, 'cpu_s_per_million',
-    { unit: ' s', aim: `≤ ${aim} ×`, limit: aim });
-  compared(`${name}: latency p50`, r, 'p50_us', { unit: ' µs' });
-  compared(`${name}: latency p99`, r, 'p99_us', { unit: ' µs' });
-}
-
-{
-  // Here the two columns are aidash with two silent viewers of 20, and without.
-  const load = { rate: 1000, clients: 20 };
-  const r = await rounds(n(5), {
-    aidash: () => sample('aidash', { ...load, silent: 2 }),
-    raw: () => sample('aidash', load),
-  });
-  rows.push('| _two of 20 viewers never read, 1000 ticks/s:_ | _with them_ | _without_ | | | | |');
-  row('delivered to the others', { ours: middle(r.aidash, 'delivered_ratio') * 100,
-    raw: middle(r.raw, 'delivered_ratio') * 100, unit: ' %', aim: 'all', least: 99 });
-  compared('latency of the others p50', r, 'p50_us', { unit: ' µs', aim: 'the same' });
-  compared('latency of the others p99', r, 'p99_us', { unit: ' µs', aim: 'the same' });
-  compared('resident', r, 'rss_kb', { unit: ' kB', aim: 'the same' });
-  row('events that the silent two lost', { ours: middle(r.aidash, 'server_dropped'),
-    raw: middle(r.raw, 'server_dropped') });
-}
-
-{
-  const times = quick ? 5 : 20;
-  const ours = await json('start', [times, aidash, '--listen', '127.0.0.1:PORT', '--source', 'none']);
-  const raw = await json('start', [times, path.join(out, 'raw'), 5, 1, 'PORT']);
-  row('exec to the first connection accepted', { ours: ours.connected_us / 1000,
-    raw: raw.connected_us / 1000, unit: ' ms', aim: '≤ 10 ms', limit: 10 });
-  row(`… the fastest of ${times}`, { ours: ours.fastest_us / 1000, raw: raw.fastest_us / 1000, unit: ' ms' });
-  row('exec to the first WebSocket handshake answered', { ours: ours.answered_us / 1000,
-    raw: raw.answered_us / 1000, unit: ' ms' });
-}
-
-if (lib.length > 0) {
-  build('publish', ...lib);
-  const p = await json('publish', [quick ? 0.3 : 1]);
-  row('`aidash_publish()`, hub awake, 1 thread', { ours: p.awake, unit: ' ns', aim: '< 150 ns', limit: 150 });
-  row('… 4 threads', { ours: p.awake4, unit: ' ns' });
-  row('… inbox always full, 1 thread', { ours: p.flood, unit: ' ns' });
-  row('… inbox always full, 4 threads', { ours: p.flood4, unit: ' ns' });
-  row('… hub asleep', { ours: p.asleep, unit: ' ns' });
-}
-
 const peer = [];
-if (existsSync(path.join(root, 'tests/node_modules/ws'))) {
-  const calm = await sample('ws', { rate: 5, clients: 1000 });
-  const busy = await sample('ws', { rate: 2000, clients: 100 });
-  peer.push(
-    `A peer, node with ws, one round: 5 ticks/s, 1000 clients: p99 ${calm.p99_us} µs, `
-    + `${digits(calm.cpu_s_per_million)} s CPU a million ticks, ${digits(calm.rss_kb / 1000)} MB resident; `
-    + `2000 ticks/s asked, 100 clients: ${digits(busy.delivered_ratio * 100)} % delivered, `
-    + `${digits(busy.cpu_s_per_million)} s CPU a million ticks.`, '');
+const parts = {
+  async viewers() {
+    for (const clients of [1, 100, 1000]) {
+      const load = { rate: 5, clients };
+      // One client leaves both cores idle: both servers run at once, under the same
+      // disturbances, for five times as long.
+      const r = clients === 1
+        ? await together(pair({ ...load, seconds: seconds * 5 }))
+        : await rounds(n(clients === 100 ? 3 : 7), pair(load));
+      const name = `5 ticks/s, ${clients} client${clients > 1 ? 's' : ''}`;
+      const p50 = clients === 1 ? { aim: '≤ 1.3 ×', limit: 1.3 } : {};
+      const p99 = clients === 1000 ? { aim: '≤ 1.1 ×', limit: 1.1 } : {};
+      compared(`${name}: latency p50`, r, 'p50_us', { unit: ' µs', ...p50 });
+      compared(`${name}: latency p99`, r, 'p99_us', { unit: ' µs', ...p99 });
+      if (clients > 1) {
+        compared(`${name}: server CPU a million ticks delivered`, r, 'cpu_s_per_million', { unit: ' s', ...p99 });
+      }
+      if (clients === 1000) {
+        row('resident, idle (Rss)', { ours: middle(r.aidash, 'idle_kb') / 1000,
+          raw: middle(r.raw, 'idle_kb') / 1000, unit: ' MB', aim: '≤ 2.5 MB', limit: 2.5 });
+        row('of which its own (Private_Dirty)', { ours: middle(r.aidash, 'idle_dirty_kb'),
+          raw: middle(r.raw, 'idle_dirty_kb'), unit: ' kB' });
+        row('resident, more a viewer at 1000', { ours: middle(r.aidash, 'viewer_kb'),
+          raw: middle(r.raw, 'viewer_kb'), unit: ' kB', aim: '< 1 kB', limit: 1 });
+      }
+    }
+  },
+
+  async rates() {
+    for (const [rate, aim] of [[2000, 0.35], [10000, 0.1]]) {
+      const r = await rounds(n(rate === 2000 ? 4 : 3), pair({ rate, clients: 100 }));
+      const name = `${rate} ticks/s asked, 100 clients`;
+      row(`${name}: delivered`, { ours: middle(r.aidash, 'delivered_ratio') * 100,
+        raw: middle(r.raw, 'delivered_ratio') * 100, unit: ' %', aim: 'all', least: 99 });
+      compared(`${name}: server CPU a million ticks delivered`, r, 'cpu_s_per_million',
+        { unit: ' s', aim: `≤ ${aim} ×`, limit: aim });
+      compared(`${name}: latency p50`, r, 'p50_us', { unit: ' µs' });
+      compared(`${name}: latency p99`, r, 'p99_us', { unit: ' µs' });
+    }
+  },
+
+  async silent() {
+    // Here the two columns are aidash with two silent viewers of 20, and without.
+    const load = { rate: 1000, clients: 20 };
+    const r = await rounds(n(5), {
+      aidash: () => sample('aidash', { ...load, silent: 2 }),
+      raw: () => sample('aidash', load),
+    });
+    rows.push('| _two of 20 viewers never read, 1000 ticks/s:_ | _with them_ | _without_ | | | | |');
+    row('delivered to the others', { ours: middle(r.aidash, 'delivered_ratio') * 100,
+      raw: middle(r.raw, 'delivered_ratio') * 100, unit: ' %', aim: 'all', least: 99 });
+    compared('latency of the others p50', r, 'p50_us', { unit: ' µs', aim: 'the same' });
+    compared('latency of the others p99', r, 'p99_us', { unit: ' µs', aim: 'the same' });
+    compared('resident', r, 'rss_kb', { unit: ' kB', aim: 'the same' });
+    row('events that the silent two lost', { ours: middle(r.aidash, 'server_dropped'),
+      raw: middle(r.raw, 'server_dropped') });
+  },
+
+  async gateway() {
+    const files = Number(execSync('ulimit -Hn').toString().replace('unlimited', 'Infinity'));
+    if (!gateway || files < 10300) {
+      rows.push(`| _10,000 viewers: skipped, ${gateway ? `a process may open ${files} files at most` : 'AIDASH_GATEWAY is not set'}_ | | | | | | |`);
+      return;
+    }
+    const load = { rate: 5, clients: 10000, warmup: 1, seconds: quick ? 3 : 6 };
+    const r = await rounds(n(2), { aidash: () => sample('gateway', load), raw: () => sample('raw', load) });
+    const name = '5 ticks/s, 10,000 clients';
+    row(`${name}: delivered`, { ours: middle(r.aidash, 'delivered_ratio') * 100,
+      raw: middle(r.raw, 'delivered_ratio') * 100, unit: ' %' });
+    row(`${name}: events lost`, { ours: Math.max(...r.aidash.map((one) => one.server_dropped)), aim: 'none', limit: 0 });
+    compared(`${name}: latency p50`, r, 'p50_us', { unit: ' ms', scale: 1e-3 });
+    compared(`${name}: latency p99`, r, 'p99_us', { unit: ' ms', scale: 1e-3 });
+    compared(`${name}: server CPU a million ticks delivered`, r, 'cpu_s_per_million', { unit: ' s' });
+    row(`${name}: resident`, { ours: middle(r.aidash, 'rss_kb') / 1000, raw: middle(r.raw, 'rss_kb') / 1000, unit: ' MB' });
+  },
+
+  async start() {
+    const times = quick ? 5 : 20;
+    const ours = await json('start', [times, aidash, '--listen', '127.0.0.1:PORT', '--source', 'none']);
+    const raw = await json('start', [times, path.join(out, 'raw'), 5, 1, 'PORT']);
+    row('exec to the first connection accepted', { ours: ours.connected_us / 1000,
+      raw: raw.connected_us / 1000, unit: ' ms', aim: '≤ 10 ms', limit: 10 });
+    row(`… the fastest of ${times}`, { ours: ours.fastest_us / 1000, raw: raw.fastest_us / 1000, unit: ' ms' });
+    row('exec to the first WebSocket handshake answered', { ours: ours.answered_us / 1000,
+      raw: raw.answered_us / 1000, unit: ' ms' });
+  },
+
+  async publish() {
+    if (lib.length > 0) {
+      build('publish', ...lib);
+      const p = await json('publish', [quick ? 0.3 : 1]);
+      row('`aidash_publish()`, hub awake, 1 thread', { ours: p.awake, unit: ' ns', aim: '< 150 ns', limit: 150 });
+      row('… 4 threads', { ours: p.awake4, unit: ' ns' });
+      row('… inbox always full, 1 thread', { ours: p.flood, unit: ' ns' });
+      row('… inbox always full, 4 threads', { ours: p.flood4, unit: ' ns' });
+      row('… hub asleep', { ours: p.asleep, unit: ' ns' });
+    }
+  },
+
+  async peer() {
+    if (existsSync(path.join(root, 'tests/node_modules/ws'))) {
+      const calm = await sample('ws', { rate: 5, clients: 1000 });
+      const busy = await sample('ws', { rate: 2000, clients: 100 });
+      peer.push(
+        `A peer, node with ws, one round: 5 ticks/s, 1000 clients: p99 ${calm.p99_us} µs, `
+        + `${digits(calm.cpu_s_per_million)} s CPU a million ticks, ${digits(calm.rss_kb / 1000)} MB resident; `
+        + `2000 ticks/s asked, 100 clients: ${digits(busy.delivered_ratio * 100)} % delivered, `
+        + `${digits(busy.cpu_s_per_million)} s CPU a million ticks.`, '');
+    }
+  },
+};
+
+const asked = process.argv.slice(2).filter((arg) => arg !== '--quick');
+const unknown = asked.filter((name) => !(name in parts));
+if (unknown.length > 0) {
+  console.error(`bench: no part ${unknown.join(', ')}; there are: ${Object.keys(parts).join(', ')}`);
+  process.exit(2);
+}
+for (const [name, measure] of Object.entries(parts)) {
+  if (asked.length === 0 || asked.includes(name)) await measure();
 }
 process.stderr.write('\n');
 
