@@ -391,21 +391,26 @@ static void print_memory(int pid)
 
 /* ---- main ---------------------------------------------------------------- */
 
-static void watch(int epoll, double until)
+static void read_ready(int epoll, int timeout_ms)
 {
     struct epoll_event events[256];
+    int n = epoll_wait(epoll, events, 256, timeout_ms);
+
+    for (int i = 0; i < n; i++) {
+        struct viewer *v = events[i].data.ptr;
+
+        if (v->sock >= 0) {
+            read_viewer(v);
+        }
+    }
+}
+
+static void watch(int epoll, double until)
+{
     double now;
 
     while ((now = seconds_of(CLOCK_MONOTONIC)) < until) {
-        int n = epoll_wait(epoll, events, 256, (int)((until - now) * 1e3) + 1);
-
-        for (int i = 0; i < n; i++) {
-            struct viewer *v = events[i].data.ptr;
-
-            if (v->sock >= 0) {
-                read_viewer(v);
-            }
-        }
+        read_ready(epoll, (int)((until - now) * 1e3) + 1);
     }
 }
 
@@ -467,6 +472,7 @@ int main(int argc, char **argv)
         if (!v->silent && epoll_ctl(epoll, EPOLL_CTL_ADD, v->sock, &e) != 0) {
             die("epoll");
         }
+        read_ready(epoll, 0); /* those before must not fall behind */
     }
     watch(epoll, seconds_of(CLOCK_MONOTONIC) + warmup);
     counting = 1;
