@@ -10412,16 +10412,20 @@ static void ad_civetweb_init(const struct mg_context *const_ctx)
     }
 }
 
-/* Closing the pipe ends the sleep, which else lasts SOCKET_TIMEOUT_QUANTUM; from
- * then on the thread asks without a pause for the stop flag, which mg_stop sets
- * first of all. */
+/* As mg_stop(), but for its naps of 10 ms: and as soon as the flag is set, the
+ * pipe is closed, which ends the sleep of SOCKET_TIMEOUT_QUANTUM. */
 static void ad_civetweb_stop(struct mg_context *ctx)
 {
+    pthread_t accepting = ctx->masterthreadid;
+
+    ctx->masterthreadid = 0;
+    STOP_FLAG_ASSIGN(&ctx->stop_flag, 1);
     if (ad_civetweb_bell >= 0) {
         (void)close(ad_civetweb_bell);
         ad_civetweb_bell = -1;
     }
-    mg_stop(ctx);
+    (void)mg_join_thread(accepting); /* it joins the workers */
+    free_context(ctx);
 }
 
 static struct mg_context *ad_civetweb_start(void)
