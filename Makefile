@@ -8,6 +8,7 @@
 #   SUITE=unit,e2e TEST=ingest        only these suites, only the test files whose name contains this
 #   FUZZ_SECONDS=60                   how long `make fuzz` stays on each input
 #   HOST=pi@raspberrypi.local SSH=ssh the board of `make deploy`, and the command that reaches it
+#   VERSION=x.y.z TARGETS="aarch64"   what `make release` makes, and for which of toolchains/*.mk (all)
 
 .SUFFIXES:
 .DELETE_ON_ERROR:
@@ -248,6 +249,7 @@ $(eval $(call note,build/dist.included,$(INCLUDED)))
 
 build/dist/aidash.c: toolchains/amalgamate.sh aidash.c aidash.h build/aidash_www.h $(CIVETWEB_DIR)/src/civetweb.c \
     $(JSMN_DIR)/jsmn.h LICENSE THIRD-PARTY.md build/dist.included
+	@mkdir -p $(@D)
 	@sh toolchains/amalgamate.sh $(CC) -std=c11 $(addprefix -I,$(INCLUDED)) > $@
 
 build/dist/aidash.h: aidash.h
@@ -313,6 +315,9 @@ $(OUT)/package/aidash: $(OUT)/aidash $(PACKAGE)
 deploy: ## make HOST=pi@raspberrypi.local run it as a service; ARGS="--upstream URL" goes to its config
 	@MAKE="$(MAKE)" SSH="$(SSH)" sh package/deploy.sh "$(HOST)" $(ARGS)
 
+release: ## tarballs for TARGETS, Debian packages, the one file, bill of materials, checksums; VERSION=x.y.z
+	@MAKE="$(MAKE)" sh package/release.sh "$(VERSION)" $(TARGETS)
+
 ifdef TOOLCHAIN
 deb: $(OUT)/package/aidash
 	@sh package/deb.sh $(OUT)/package $(TOOLCHAIN) build
@@ -331,4 +336,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all $(TARGETS) dist run test lint asan tsan fuzz bench amalgamation toolchain size map install deploy deb clean distclean help FORCE
+.PHONY: all $(TARGETS) dist run test lint asan tsan fuzz bench amalgamation toolchain size map install deploy release deb clean distclean help FORCE

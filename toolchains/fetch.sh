@@ -5,6 +5,7 @@
 #   fetch.sh sources DIR NAME[=VERSION].. civetweb and jsmn from the distribution's source packages, into DIR/NAME
 #   fetch.sh musl DIR CROSS ARCH [SOURCE] static musl for the compiler CROSS-gcc, into DIR/CROSS with its gcc.specs: the
 #                                         distribution's package, else built from its source package (or from SOURCE)
+#   fetch.sh unpack DIR PACKAGE...        unpack packages, and what they need that this machine lacks, into DIR: none is installed
 #   fetch.sh uplot DIR PACKAGE_DIR        uPlot from npm, into DIR/uplot, pinned by PACKAGE_DIR's lock file
 #   fetch.sh modules PACKAGE_DIR          the npm packages of PACKAGE_DIR, into its node_modules
 #
@@ -74,6 +75,8 @@ package_of() {
     font-dejavu) echo fonts-dejavu-core ;;
     ip) echo iproute2 ;;
     ps) echo procps ;;
+    ssh) echo openssh-client ;;
+    systemd-analyze) echo systemd ;;
     setarch) echo util-linux ;;
     sha256sum | od) echo coreutils ;;
     "$(uname -m)-linux-gnu-gcc") echo gcc ;;
@@ -274,6 +277,28 @@ build_musl() {
         die "can't build musl: $(grep -iE 'error' "$work/musl.log" | head -n 1)"
 }
 
+# unpack DIR PACKAGE...
+unpack() {
+    dir=$1
+    shift
+    have apt-get || die "the packages $* come from Debian's or Ubuntu's archive, and this machine has no apt-get"
+    scratch "$(dirname "$dir")"
+    work=$(cd "$work" && pwd)
+    read_release
+    apt=$work/apt log=$work/apt.log
+    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$work/tree"
+    for component in main universe; do source_list "$suites" "$codename" "$component" deb; done >"$apt/list.sources"
+    say "fetching, to be unpacked: $*"
+    private_apt update >"$log" 2>&1
+    private_apt -o Debug::NoLocking=true --no-install-recommends --download-only -y install "$@" >>"$log" 2>&1 ||
+        die "can't get the packages $* from the package mirror: $(grep -E '^(E|Error):' "$log" | head -n 1)"
+    for deb in "$apt"/cache/archives/*.deb; do
+        [ ! -f "$deb" ] || dpkg-deb -x "$deb" "$work/tree" || die "can't unpack $(basename "$deb")"
+    done
+    rm -rf "$dir"
+    mv "$work/tree" "$dir" || die "can't write to $dir"
+}
+
 unreachable() {
     grep -E '^ *(E|Err|Error|W|Warning|Ign):' "$log" | grep -iE 'fetch|resolve|connect|could not|404|unable' | tail -n 2 >&2
     die "can't get the source of $1 from the package mirror. Is the network there, and is a proxy needed?" \
@@ -359,6 +384,7 @@ case $command in
 need) need "$@" ;;
 sources) [ $# -ge 2 ] || usage; sources "$@" ;;
 musl) [ $# -ge 3 ] || usage; musl "$@" ;;
+unpack) [ $# -ge 2 ] || usage; unpack "$@" ;;
 uplot) [ $# -eq 2 ] || usage; uplot "$@" ;;
 modules) modules "$@" ;;
 *) usage ;;
