@@ -18,6 +18,7 @@ const ENDED_MAX = 50;
 const RUNNING_MAX = 256;
 const TTFT_MAX = 4096;
 const MODELS_MAX = 64;
+const OLD = 2 ** 40; // a server that restarts counts its requests from 1 again
 
 export class RequestLog {
   /** @type {Map<number, Entry>} */
@@ -48,6 +49,7 @@ export class RequestLog {
     const entry = known ?? { id: event.id, at, live: 0, running, last: event };
     entry.last = event;
     entry.running = running;
+    entry.live = Math.max(entry.live, ("completion_tokens" in event && event.completion_tokens) || 0);
     this.entries.set(event.id, entry);
     if (!running && "ttft_ms" in event && event.ttft_ms !== undefined) {
       const { ttft } = this;
@@ -78,14 +80,26 @@ export class RequestLog {
     }
   }
 
-  /** The server is a new one: what ran on the old one runs no more. */
+  /** The server is a new one: what ran on the old one runs no more, what ended there keeps its place before the new ones. */
   restart() {
+    const ended = this.list().filter((entry) => !entry.running);
+    this.entries = new Map(ended.map((entry) => [entry.id -= OLD, entry]));
+    this.version++;
+  }
+
+  /**
+   * The server has told all that it knows: what is not among them has ended unseen.
+   *
+   * @param {Set<number>} ids
+   * @param {number} seq  the first event that came after it was asked
+   */
+  only(ids, seq) {
     for (const entry of this.list()) {
-      if (entry.running) {
+      if (entry.running && !ids.has(entry.id) && entry.last.seq < seq) {
         this.entries.delete(entry.id);
+        this.version++;
       }
     }
-    this.version++;
   }
 
   /** @returns {Entry[]} in the order of their arrival */

@@ -84,9 +84,6 @@ function onHello(hello, gap) {
   if (gap?.restarted) {
     requests.restart();
   }
-  if (hello.source === "meter" && (!gap || gap.missed > 0 || gap.restarted)) {
-    replayRequests(hello, gap && !gap.restarted ? gap.since : 0);
-  }
   feed.close("offline", now);
   const query = feed.connected(hello, gap, now);
   setTruth(hello, now);
@@ -156,6 +153,9 @@ function onState(connection) {
  */
 async function fill(query, hello, connection) {
   await pollStatus(); // the clock comes first
+  if (hello.source === "meter") {
+    fillRequests(hello, connection);
+  }
   try {
     while (query) {
       const answer = /** @type {import("./contract").TicksAnswer} */ (await get(`ticks?${query}`));
@@ -183,39 +183,22 @@ async function fill(query, hello, connection) {
 }
 
 /**
- * The requests that the server still has events of, from its event stream,
- * which begins with what is kept.
+ * Get the requests that the server knows of.
  *
  * @param {Hello} hello
- * @param {number} since  the last event that is known
+ * @param {number} connection  as for fill()
  */
-async function replayRequests(hello, since) {
-  const stop = new AbortController();
-  const timer = setTimeout(() => stop.abort(), FETCH_MS);
+async function fillRequests(hello, connection) {
   try {
-    const response = await fetch(`./events?last_event_id=${since}`, { cache: "no-store", signal: stop.signal });
-    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
-    let rest = "";
-    for (let seq = since; reader && seq < hello.next_seq - 1;) {
-      const { value, done } = await reader.read();
-      if (done) {
-        break;
-      }
-      const lines = (rest + value).split("\n");
-      rest = lines.pop() ?? "";
-      for (const line of lines) {
-        if (line.startsWith("id: ")) {
-          seq = Number(line.slice(4));
-        } else if (line.startsWith('data: {"event":"request') && seq < hello.next_seq) {
-          onEvent(JSON.parse(line.slice(6)));
-        }
-      }
+    const answer = /** @type {import("./contract").RequestsAnswer} */ (await get("requests"));
+    if (connection === connections) {
+      const all = [...answer.requests, ...answer.running];
+      all.forEach(onEvent);
+      requests.only(new Set(all.map(({ id }) => id)), hello.next_seq);
     }
   } catch {
     // those that come from now on are seen
   }
-  clearTimeout(timer);
-  stop.abort();
 }
 
 /** Viewers, counters and the clock: now, then every 10 s while somebody looks. */

@@ -17,43 +17,70 @@ const PATIENCE_MS = 30_000 * SLOW;
 const SCREENSHOTS = path.join(ROOT, 'build/screenshots');
 
 let browser;
+let shared; // the context of all pages that need none of their own
+const idle = []; // pages that their test is done with: a new one costs more than most tests
 before(async () => {
   browser = await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: ['--no-sandbox', '--js-flags=--expose-gc'] });
+  shared = await browser.newContext();
 });
 after(() => browser.close());
 
-/* Open the page of a server, and wait until all panels stand. `server` is anything with a url; `before` runs on the page
- * before it loads. */
-export async function open(t, server, { width = 1280, height = 860, theme = 'light', before = () => {}, ...context } = {}) {
-  const opened = await browser.newContext({ viewport: { width, height }, colorScheme: theme, ...context });
-  t.after(() => opened.close());
-  const page = await opened.newPage();
+async function newPage(context) {
+  const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE_MS);
-  const problems = [];
-  const { host } = new URL(server.url);
-  page.on('pageerror', (error) => problems.push(error.stack));
+  page.problems = [];
+  page.on('pageerror', (error) => page.problems.push(error.stack));
   page.on('request', (request) => {
     const url = new URL(request.url());
-    if (url.host !== host && url.protocol !== 'data:' && url.protocol !== 'blob:') problems.push(`a request to ${url}`);
+    if (url.host !== page.host && url.protocol !== 'data:' && url.protocol !== 'blob:') page.problems.push(`a request to ${url}`);
   });
   page.on('console', (message) => {
     const expected = /net::ERR_|503 \(|WebSocket connection to .* failed/;
-    if (message.type() === 'error' && !expected.test(message.text())) problems.push(message.text());
+    if (message.type() === 'error' && !expected.test(message.text())) page.problems.push(message.text());
   });
-  await page.exposeFunction('reportViolation', (text) => problems.push(`content security policy: ${text}`));
+  await page.exposeFunction('reportViolation', (text) => page.problems.push(`content security policy: ${text}`));
   await page.addInitScript(() => document.addEventListener('securitypolicyviolation',
     (event) => window.reportViolation(`${event.violatedDirective} ${event.blockedURI}`)));
-  await before(page);
-  await page.goto(`${server.url}/`);
-  await page.evaluate(async () => {
-    const [{ feed, client, requests }, { store }] = await Promise.all([import('./session.js'), import('./store.js'), import('./app.js')]);
-    const ring = (column) => Array.from({ length: feed.ring.end - feed.ring.first },
-      (_, i) => feed.ring[column][(feed.ring.first + i) & feed.ring.mask]);
-    window.app = { feed, client, requests, store, ring };
-  });
-  t.after(() => assert.deepEqual(problems, []));
   return page;
 }
+
+/* Open the page of a server, and wait until all panels stand. `server` is anything with a url; `before` runs on the page
+ * before it loads. */
+export async function open(t, server, { width = 1280, height = 860, theme = 'light', before, ...options } = {}) {
+  const look = { viewport: { width, height }, colorScheme: theme };
+  const own = before || Object.keys(options).length > 0;
+  const context = own ? await browser.newContext({ ...look, ...options }) : shared;
+  const page = idle.length && !own ? idle.pop() : await newPage(context);
+  page.host = new URL(server.url).host;
+  t.after(async () => {
+    if (own) {
+      await context.close();
+    } else {
+      await page.evaluate(() => localStorage.clear());
+      await page.mouse.move(0, 0);
+      await page.goto('about:blank');
+      idle.push(page);
+    }
+    assert.deepEqual(page.problems.splice(0), []);
+  });
+  if (own) {
+    await before?.(page);
+  } else {
+    await page.setViewportSize(look.viewport);
+    await page.emulateMedia({ colorScheme: theme });
+  }
+  await page.goto(`${server.url}/`);
+  await bind(page);
+  return page;
+}
+
+/* Wait until all panels stand; from then on window.app has the page's own modules. */
+export const bind = (page) => page.evaluate(async () => {
+  const [{ feed, client, requests }, { store }] = await Promise.all([import('./session.js'), import('./store.js'), import('./app.js')]);
+  const ring = (column) => Array.from({ length: feed.ring.end - feed.ring.first },
+    (_, i) => feed.ring[column][(feed.ring.first + i) & feed.ring.mask]);
+  window.app = { feed, client, requests, store, ring };
+});
 
 /* Wait until the page says so; the function runs in the page, where window.app has the page's own modules. */
 export const until = (page, test, argument) => page.waitForFunction(test, argument, { polling: 'raf', timeout: PATIENCE_MS });

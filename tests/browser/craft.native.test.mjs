@@ -48,6 +48,7 @@ test('the keyboard reaches everything, and shows where it is', async (t) => {
   const server = await serve(t, []);
   const page = await open(t, server);
   await live(page);
+  await page.locator('#legend button').waitFor();
   const reached = [];
   for (let i = 0; i < 40; i++) {
     await page.keyboard.press('Tab');
@@ -141,6 +142,7 @@ test('reduced motion: the picture moves once a second', async (t) => {
   const server = await serve(t, ['--rate', '50']);
   const page = await open(t, server, { reducedMotion: 'reduce' });
   await live(page);
+  await until(page, () => app.store.state.filled && app.store.state.status); // what draws at once
   const draws = await page.evaluate(() => new Promise((done) => {
     const canvas = document.querySelector('#plot-latency canvas');
     const context = canvas.getContext('2d');
@@ -168,9 +170,10 @@ test('the theme follows the system, and so do the charts', async (t) => {
 
 test('no page is wider than its window', async (t) => {
   const server = await serve(t, ['--models', Array.from({ length: 20 }, (_, i) => `a-rather-long-name-of-a-model-${i}:latest-q4_k_m`).join()]);
-  for (const width of [360, 768, 1280, 3840]) {
-    const page = await open(t, server, { width });
-    await live(page);
-    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width);
+  const page = await open(t, server, { width: 3840 });
+  await live(page);
+  for (const width of [3840, 1280, 768, 360]) {
+    await page.setViewportSize({ width, height: 800 });
+    await until(page, (wanted) => innerWidth === wanted && document.documentElement.scrollWidth === wanted, width);
   }
 });

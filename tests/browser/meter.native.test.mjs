@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { exchange, request, within } from '../e2e/aidash.mjs';
 import { chatEvent, chunk, DONE_EVENT, LAST_CHUNK, metered, post, replay, STREAM_HEAD } from '../e2e/engine.mjs';
-import { open, text, until } from './browser.mjs';
+import { bind, open, says, until } from './browser.mjs';
 
 const USAGE = `data: ${JSON.stringify({ object: 'chat.completion.chunk', model: 'replayed', choices: [], usage: { prompt_tokens: 31, completion_tokens: 9 } })}\n\n`;
 const ask = (server, model = 'replayed') => exchange(server, post('/v1/chat/completions', JSON.stringify({ model, stream: true, messages: [] }), 'Connection: close\r\n'));
@@ -30,28 +30,40 @@ async function serveNext(engine, words = ['one', 'two', 'three']) {
 
 test('a request from its start to its end, and after a reload', async (t) => {
   const { engine, server, page } = await stage(t);
-  assert.equal(await text(page, 'state'), 'No data yet');
+  await says(page, 'state', 'No data yet');
   assert.equal(await page.isVisible('#requests'), false);
   const asked = ask(server);
   const call = await serveNext(engine);
   await until(page, () => document.querySelector('#requests-body tr')?.dataset.status === 'running');
   await until(page, () => document.querySelector('#requests-body td:nth-child(7)').textContent === '~3');
-  await until(page, () => document.querySelector('#inflight').textContent === '1 / 0');
-  assert.equal(await page.isVisible('#rate-about'), true, 'a live count is an estimate');
+  await says(page, 'inflight', '1 / 0');
+  await page.locator('#rate-about').waitFor(); // a live count is an estimate
   await call.finish();
   await asked;
   await until(page, () => document.querySelector('#requests-body tr').dataset.status === 'finished');
   const cells = await page.locator('#requests-body tr td').allTextContents();
   assert.deepEqual(cells.slice(2, 7), ['replayed', '127.0.0.1', '/v1/chat/completions', '31', '9']);
   assert.match(cells[7], /^[\d.,]+ ms$/);
-  await until(page, () => document.querySelector('#tokens').textContent === '9');
-  await until(page, () => document.querySelector('#inflight').textContent === '0 / 0');
+  await says(page, 'tokens', '9');
+  await says(page, 'inflight', '0 / 0');
   await until(page, () => document.querySelector('#plot-ttft canvas') !== null);
 
+  // Another one runs while the page is loaded again: both are there, and that one goes on.
+  const asking = ask(server);
+  const second = await serveNext(engine, ['one', 'two', 'three', 'four']);
+  await until(page, () => document.querySelector('#requests-body [data-status=running] td:nth-child(7)')?.textContent === '~4');
   await page.reload();
-  await until(page, () => document.querySelector('#requests-body tr')?.dataset.status === 'finished');
-  assert.deepEqual(await page.locator('#requests-body tr td').allTextContents(), cells);
-  await until(page, () => document.querySelector('#tokens').textContent === '9');
+  await bind(page);
+  await until(page, () => document.querySelectorAll('#requests-body tr').length === 2);
+  assert.deepEqual(await page.locator('#requests-body [data-status=finished] td').allTextContents(), cells);
+  assert.equal(await page.locator('#requests-body [data-status=running] td:nth-child(7)').textContent(), '~4');
+  await says(page, 'inflight', '1 / 0');
+  await second.write(chunk(chatEvent('five')));
+  await until(page, () => document.querySelector('#requests-body [data-status=running] td:nth-child(7)').textContent === '~5');
+  await second.finish();
+  await asking;
+  await until(page, () => document.querySelectorAll('#requests-body [data-status=finished]').length === 2);
+  await says(page, 'tokens', '18');
 });
 
 test('cancel ends the one request at the engine', async (t) => {
@@ -70,9 +82,9 @@ test('pause holds new requests in line, in order; resume lets them go', async (t
   await page.click('#pause');
   await until(page, () => document.documentElement.dataset.state === 'paused');
   const asked = [ask(server)];
-  await until(page, () => document.querySelector('#inflight').textContent === '0 / 1');
+  await says(page, 'inflight', '0 / 1');
   asked.push(ask(server));
-  await until(page, () => document.querySelector('#inflight').textContent === '0 / 2');
+  await says(page, 'inflight', '0 / 2');
   assert.deepEqual((await page.locator('#requests-body .status span').allTextContents()).sort(), ['queued, place 1', 'queued, place 2']);
   await page.click('#pause');
   for (const call of [await serveNext(engine), await serveNext(engine)]) await call.finish();
@@ -84,12 +96,12 @@ test('drain lets the running ones end, and tells when they have', async (t) => {
   const { engine, server, page } = await stage(t);
   const asked = ask(server);
   const call = await serveNext(engine);
-  await until(page, () => document.querySelector('#inflight').textContent === '1 / 0');
+  await says(page, 'inflight', '1 / 0');
   await page.click('#drain');
-  await until(page, () => document.querySelector('#state').textContent === 'Draining');
+  await says(page, 'state', 'Draining');
   await call.finish();
   await asked;
-  await until(page, () => document.querySelector('#state').textContent === 'Paused');
+  await says(page, 'state', 'Paused');
   assert.equal(await page.isVisible('#drain'), false);
 });
 
@@ -114,9 +126,12 @@ test('an engine that is down is told', async (t) => {
   await engine.down();
   const answer = await request(server, '/v1/chat/completions', { method: 'POST', body: '{}', headers: { 'Content-Length': 2 } });
   assert.equal(answer.status, 502);
-  await until(page, () => document.querySelector('#state').textContent === 'Engine down');
+  await says(page, 'state', 'Engine down');
   await until(page, () => document.title.startsWith('Engine down'));
   await until(page, () => document.querySelector('#requests-body tr').dataset.status === 'failed');
   await engine.up();
+  const asked = ask(server); // else it is looked for every ten seconds
   await until(page, () => document.querySelector('#state').textContent !== 'Engine down');
+  await (await serveNext(engine)).finish();
+  await asked;
 });

@@ -324,8 +324,29 @@ test('the last fifty that ended are kept, and all that run', () => {
   assert.ok(log.entries.has(1000) && !log.entries.has(10) && log.entries.has(11));
   assert.equal(log.latestTtft, 250);
   assert.equal(log.ttft.time[0], 1.25);
+});
+
+test('a server that restarted counts anew: what ended on the old one stays, what ran is gone', () => {
+  const log = new RequestLog();
+  log.add(end(1, { seq: 900 }), 1);
+  log.add(start(2, { seq: 901 }), 2);
   log.restart();
-  assert.ok(!log.entries.has(1000));
+  log.add(end(1, { seq: 4, model: 'b' }), 3);
+  assert.deepEqual(log.list().map(({ at, last }) => [at, last.id, last.model]), [[1, 1, 'a'], [3, 1, 'b']]);
+});
+
+test('what the server knows comes to what is known', () => {
+  const log = new RequestLog();
+  log.add(start(1, { seq: 5 }), 1); // ended while the page was away, and is no longer kept
+  log.add(start(2, { seq: 6 }), 2);
+  log.add(end(4, { seq: 12 }), 3); // came while the others were fetched
+  log.add(start(5, { seq: 13 }), 4);
+  for (const event of [end(2, { seq: 8 }), start(3, { seq: 9, event: 'request', completion_tokens: 7, estimated: true }), start(4, { seq: 10, event: 'request' })]) {
+    log.add(event, 2);
+  }
+  log.only(new Set([2, 3, 4]), 11);
+  assert.deepEqual(log.list().map(({ id, running, live }) => [id, running, live]),
+    [[2, false, 0], [3, true, 7], [4, false, 0], [5, true, 0]]);
 });
 
 /* ---- CSV */
