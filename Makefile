@@ -72,9 +72,9 @@ build/deps/civetweb-%/src/civetweb.c: | $(HAVE_TOOLS)
 build/deps/jsmn/jsmn.h: | $(CIVETWEB_DIR)/src/civetweb.c
 	@test -f $@ || $(FETCH) sources build/deps jsmn
 
-build/deps/uplot/dist/uPlot.iife.min.js build/deps/uplot/dist/uPlot.min.css &: www/package-lock.json | $(HAVE_TOOLS)
+build/deps/uplot/dist/uPlot.iife.min.js: www/package-lock.json | $(HAVE_TOOLS)
 	@cmp -s $< build/deps/uplot/package-lock.json || { $(FETCH) uplot build/deps www && cp $< build/deps/uplot/; }
-	@touch -c build/deps/uplot/dist/*
+	@touch -c $@
 
 ifdef CIVETWEB
 $(CIVETWEB)/src/civetweb.c:
@@ -85,7 +85,7 @@ $(JSMN)/jsmn.h:
 	@echo "aidash: JSMN=$(JSMN) has no jsmn.h" >&2; exit 1
 endif
 ifdef UPLOT
-$(UPLOT)/dist/uPlot.iife.min.js $(UPLOT)/dist/uPlot.min.css:
+$(UPLOT)/dist/uPlot.iife.min.js:
 	@echo "aidash: UPLOT=$(UPLOT) has no dist/$(@F)" >&2; exit 1
 endif
 
@@ -97,7 +97,7 @@ build/www/uPlot.esm.js: $(UPLOT_DIR)/dist/uPlot.iife.min.js
 	@{ echo '/*'; cat $(UPLOT_DIR)/LICENSE; echo; echo '*/'; cat $<; echo; echo 'export default uPlot;'; } > $@
 
 WWW := $(wildcard $(addprefix www/,*.html *.css *.js *.mjs *.svg *.png *.webmanifest contract.schema.json)) \
-    build/www/uPlot.esm.js $(UPLOT_DIR)/dist/uPlot.min.css
+    build/www/uPlot.esm.js
 
 build/aidash_www.h: www/embed.sh www/strip.awk build/www.files $(WWW)
 	@sh www/embed.sh $@ $(WWW)

@@ -227,7 +227,6 @@ cp -r Makefile toolchains www package LICENSE THIRD-PARTY.md README.md CHANGELOG
 cp tests/run.mjs tests/lint.sh tests/check.sh "$small/tests/"
 touch "$small/deps/civetweb/src/civetweb.c" "$small/deps/jsmn.h" "$small/aidash.h" "$small/deps/uplot/LICENSE"
 echo 'var uPlot = 1;' >"$small/deps/uplot/dist/uPlot.iife.min.js"
-touch "$small/deps/uplot/dist/uPlot.min.css"
 cat >"$small/aidash.c" <<'C'
 struct ad_asset { const char *path, *type, *etag; const unsigned char *data; unsigned long len; int gzip; };
 #include "aidash_www.h"

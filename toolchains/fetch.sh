@@ -26,7 +26,6 @@ musl 1.2.4 7a35eae33d5372a7c0da1188de798726f68825513b7ae3ebe97aaaa52114f039
 musl 1.2.5 a9a118bbe84d8764da0ea0d28b3ab3fae8477fc7e4085d90102b8596fc7c75e4
 '
 uplot_js_sum=19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f
-uplot_css_sum=df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04
 
 say() { printf 'aidash: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -361,7 +360,6 @@ uplot() {
     (cd "$work" && npm_ci uPlot ', or make UPLOT=DIR names a copy of its package') || exit 1
     dist=$work/node_modules/uplot/dist
     check_sum "$dist/uPlot.iife.min.js" $uplot_js_sum "uPlot's uPlot.iife.min.js" UPLOT
-    check_sum "$dist/uPlot.min.css" $uplot_css_sum "uPlot's uPlot.min.css" UPLOT
     rm -rf "$1/uplot"
     mv "$work/node_modules/uplot" "$1/uplot" || die "can't write to $1"
     say "fetched uPlot (SHA-256 checked)"

@@ -42,6 +42,7 @@ export function mountGlance() {
 
   let drawn = 0;
   let counted = 0;
+  let any = false; // there were ticks
   let connectedAt = 0;
   /** @type {EngineState | ""} */
   let state = "";
@@ -58,9 +59,10 @@ export function mountGlance() {
 
   onFrame((now) => {
     const wait = drawn + EVERY_S - now;
-    if (wait > 0) {
+    if (wait > 0 && any === feed.ring.end > 0) {
       return wait * 1000;
     }
+    any = feed.ring.end > 0;
     drawn = now;
     const present = feed.now(now);
     const next = engineState(present, now);

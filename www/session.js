@@ -152,13 +152,14 @@ function onState(connection) {
  * @param {number} connection  which one this is for: a later one asks again
  */
 async function fill(query, hello, connection) {
-  await pollStatus(); // the clock comes first
+  const clock = pollStatus();
   if (hello.source === "meter") {
-    fillRequests(hello, connection);
+    fillRequests(hello, connection, clock);
   }
   try {
     while (query) {
       const answer = /** @type {import("./contract").TicksAnswer} */ (await get(`ticks?${query}`));
+      await clock; // it says when they were
       if (connection !== connections) {
         return;
       }
@@ -187,10 +188,12 @@ async function fill(query, hello, connection) {
  *
  * @param {Hello} hello
  * @param {number} connection  as for fill()
+ * @param {Promise<void>} clock
  */
-async function fillRequests(hello, connection) {
+async function fillRequests(hello, connection, clock) {
   try {
     const answer = /** @type {import("./contract").RequestsAnswer} */ (await get("requests"));
+    await clock;
     if (connection === connections) {
       const all = [...answer.requests, ...answer.running];
       all.forEach(onEvent);

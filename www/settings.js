@@ -55,12 +55,7 @@ function load() {
 
 /** Set the page's theme from the settings. */
 export function applyTheme() {
-  const { dataset } = document.documentElement;
-  if (settings.theme === "auto") {
-    delete dataset.theme;
-  } else {
-    dataset.theme = settings.theme;
-  }
+  document.documentElement.dataset.theme = isDark() ? "dark" : "light";
 }
 
 /** Whether the page is dark now. */

@@ -1,7 +1,8 @@
 /* The page in Debian's Chromium: one browser a test file, a context a page. Whatever a page must never do (a script error, a
  * broken content security policy, a request to another host) fails the test that it happens in.
  *
- *   CHROMIUM   the browser, default /usr/bin/chromium
+ *   CHROMIUM             the browser, default /usr/bin/chromium
+ *   AIDASH_SCREENSHOTS   1: a screenshot of each state in each size and theme, not only one; they are in build/screenshots/
  *
  * Waits are for states of the page, with a limit; nothing sleeps to let something happen. */
 import { after, before } from 'node:test';
@@ -11,7 +12,7 @@ import path from 'node:path';
 import { chromium } from 'playwright-core';
 import { ingest, ROOT, SLOW } from '../e2e/aidash.mjs';
 
-export { ingest, serve, start, request, statusWhen } from '../e2e/aidash.mjs';
+export { ingest, post, serve, start, request, status, statusWhen } from '../e2e/aidash.mjs';
 
 const PATIENCE_MS = 30_000 * SLOW;
 const SCREENSHOTS = path.join(ROOT, 'build/screenshots');
@@ -129,6 +130,26 @@ export async function screenshot(page, name, options = {}) {
   mkdirSync(SCREENSHOTS, { recursive: true });
   await page.screenshot({ path: path.join(SCREENSHOTS, `${name}.png`), fullPage: true, ...options });
 }
+
+/* NAME-WIDTH-THEME.png: one, or all of them. `ready` is called before each. */
+export async function screenshots(page, name, ready = () => {}) {
+  const sizes = process.env.AIDASH_SCREENSHOTS ? [[360, 740], [1280, 860], [2560, 1440]] : [[1280, 860]];
+  const themes = process.env.AIDASH_SCREENSHOTS ? ['light', 'dark'] : ['light'];
+  for (const [width, height] of sizes) {
+    for (const theme of themes) {
+      await page.emulateMedia({ colorScheme: theme });
+      await page.setViewportSize({ width, height });
+      await drawn(page);
+      await ready(width);
+      await screenshot(page, `${name}-${width}-${theme}`);
+    }
+  }
+}
+
+/* Three frames later everything that was asked for is drawn. */
+export const drawn = (page) => page.evaluate(() => new Promise((done) => {
+  requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done)));
+}));
 
 /* An engine for POST /ingest: line(at) is its tick of that time, always the same for the same seed. */
 export function engine(model, { hz = 5, seed = 1, latency = 120, tokens = 3 } = {}) {

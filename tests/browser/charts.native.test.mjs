@@ -2,7 +2,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { engine, ingest, inked, inside, open, serve, text, until } from './browser.mjs';
+import { drawn, engine, ingest, inked, inside, open, serve, text, until } from './browser.mjs';
 
 /* A server with five minutes of a past, and the page of it. */
 async function history(t, options = {}, models = ['llama3']) {
@@ -14,8 +14,6 @@ async function history(t, options = {}, models = ['llama3']) {
   return { server, page };
 }
 
-/* Two frames later everything that was asked for is drawn. */
-const drawn = (page) => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done)))));
 const shown = (page) => page.evaluate(async () => (await import('./view.js')).range(Date.now() / 1000));
 const span = async (page) => { const [from, to] = await shown(page); return to - from; };
 /* Of the time from the left edge, or from the first tick, to the last tick: the share with a line. */

@@ -106,7 +106,7 @@ test('settings are remembered; a wrong memory does no harm', async (t) => {
   assert.equal(await page.inputValue('#limit-latency'), '5');
   await page.fill('#limit-latency', '');
   await page.check('input[name=theme][value=auto]');
-  assert.equal(await page.getAttribute('html', 'data-theme'), null);
+  assert.equal(await page.getAttribute('html', 'data-theme'), 'light');
   await page.click('#settings-close');
   await page.locator('#card-latency:not([data-alarm])').waitFor();
   for (const odd of ['{', '[]', 'null', '{"theme":"pink","span":7,"limitLatency":"x","limitRate":-1}']) {
