@@ -120,7 +120,7 @@ const suites = {
     const files = list('tests/browser', /\.test\.mjs$/);
     const reason = files.length && !process.env.CHROMIUM && refused('sh', 'toolchains/fetch.sh', 'need', 'chromium');
     return reason ? [{ name: 'browser', skip: `no browser to test the page in. ${reason}` }]
-      : files.map((file) => node(file, 'native', { build: ['all'] }));
+      : files.map((file) => ({ ...node(file, 'native', { build: ['all'] }), lanes: file.includes('load') ? 1 : 2 })); // it measures
   },
   'e2e-asan': on('asan', ['native'], { slow: 5, env: sanitizers }),
   'e2e-tsan': on('tsan', ['native'], { slow: 5, env: sanitizers }),

@@ -247,7 +247,7 @@ function lonePoints(plot, line) {
  */
 function timeLabels(plot, splits) {
   const step = splits.length > 1 ? splits[1] - splits[0] : 1;
-  const end = plot.over.clientWidth - builtFor; // a label further to the right would be cut
+  const end = plot.bbox.width / devicePixelRatio - builtFor; // a label further to the right would be cut
   return splits.map((at) => (plot.valToPos(at, "x") > end ? ""
     : step < 1 ? clockTime(at, 2) : step < 60 ? clockTime(at) : clockTime(at).slice(0, 5)));
 }
@@ -377,9 +377,11 @@ function drawMarks(plot, metric) {
     ctx.lineTo(Math.round(left) + 0.5, bbox.top + bbox.height);
     ctx.stroke();
     if (metric === "latency" && left >= textEnd) {
+      const widest = MARK_TEXTS_PX * 3 * ratio;
+      const width = Math.min(ctx.measureText(mark.text).width, widest) + 8 * ratio;
       ctx.fillStyle = colour;
-      ctx.fillText(mark.text, left + 4 * ratio, bbox.top + 2 * ratio, MARK_TEXTS_PX * 3 * ratio);
-      textEnd = left + Math.max(MARK_TEXTS_PX * ratio, ctx.measureText(mark.text).width + 8 * ratio);
+      ctx.fillText(mark.text, Math.min(left, bbox.left + bbox.width - width) + 4 * ratio, bbox.top + 2 * ratio, widest);
+      textEnd = left + Math.max(MARK_TEXTS_PX * ratio, width);
     }
   }
   const limit = metric === "latency" ? settings.limitLatency : metric === "rate" ? settings.limitRate : null;
@@ -560,7 +562,7 @@ function onKey(event) {
 
 /** An empty chart says why, and how to change it. */
 function drawEmpty() {
-  const { connection, hello, filled } = store.state;
+  const { connection, cause, hello, filled } = store.state;
   const box = byId("empty", HTMLElement);
   const code = byId("empty-code", HTMLElement);
   box.hidden = feed.ring.end > 0 || (connection.phase === "live" && !filled) || (connection.phase === "connecting" && !connection.attempt);
@@ -570,7 +572,7 @@ function drawEmpty() {
   const live = connection.phase === "live";
   const pushed = live && hello?.source === "none";
   setText(byId("empty-lead", HTMLElement), live ? "No tick yet" : "Not connected");
-  setText(byId("empty-text", HTMLElement), !live ? connection.reason
+  setText(byId("empty-text", HTMLElement), !live ? (cause === "full" ? "The server has as many viewers as it takes." : connection.reason)
     : pushed ? "The server waits for ticks. Send one from any program:"
     : hello?.source === "stdin" ? "The server waits for lines on its standard input."
     : hello?.source === "meter" ? "The next request through the proxy will show here."

@@ -49,7 +49,7 @@ import { BREAK, ESTIMATED, Ring } from "./ring.js";
  * @property {number} rate        all running lanes together
  * @property {number} latency     of the latest tick
  * @property {boolean} estimated
- * @property {boolean} running    ticks are coming
+ * @property {number} running     lanes that ticks come from
  * @property {Lane | null} lane   the latest tick's
  */
 
@@ -171,8 +171,12 @@ export class Feed {
     }
     const { ticks } = answer;
     for (let i = 0; i < ticks.length; i++) {
+      const switched = switchedAt(ticks, i);
+      if (switched && this.#latest) {
+        this.#retired = this.#latest.index;
+      }
       this.#append(ticks[i], 0, this.#pastTime(ticks, i, now));
-      if (switchedAt(ticks, i)) {
+      if (switched) {
         this.mark("model", this.lastTime, ticks[i].model);
       }
     }
@@ -263,12 +267,12 @@ export class Feed {
    * @returns {Now}
    */
   now(time) {
-    const result = { rate: 0, latency: this.#latest?.latency ?? NaN, estimated: false, running: false, lane: this.#latest };
+    const result = { rate: 0, latency: this.#latest?.latency ?? NaN, estimated: false, running: 0, lane: this.#latest };
     for (const lane of this.lanes) {
       if (lane.index !== this.#retired && time - lane.time <= Math.max(IDLE_S, 5 * lane.interval)) {
         result.rate += lane.rate;
         result.estimated ||= lane.estimated;
-        result.running = true;
+        result.running++;
       }
     }
     return result;
@@ -308,13 +312,13 @@ export class Feed {
     } else {
       lane.rate = this.#stepRate(lane);
     }
-    ring.push(time, tick.timestamp, tick.latency_ms, lane.rate, tick.tokens_generated, seq, lane.index,
-      (broken ? BREAK : 0) | (lane.estimated ? ESTIMATED : 0));
     this.lastTime = time;
     this.#latest = lane;
     if (lane.index === this.#retired) {
       this.#retired = -1;
     }
+    ring.push(time, tick.timestamp, tick.latency_ms, lane.rate, this.now(time).rate, tick.tokens_generated, seq, lane.index,
+      (broken ? BREAK : 0) | (lane.estimated ? ESTIMATED : 0));
   }
 
   /**

@@ -1,7 +1,7 @@
 // @ts-check
 /** The cards at the top, the page's title and its icon: how it stands now. */
 
-import { announce, byId, laneColour, onFrame, setAttr, setText } from "./dom.js";
+import { announce, byId, colours, laneColour, onFrame, setAttr, setText } from "./dom.js";
 import { age, duration, milliseconds, NONE, short, whole } from "./format.js";
 import { quantiles } from "./ring.js";
 import { feed, requests } from "./session.js";
@@ -136,14 +136,15 @@ export function mountGlance() {
     node["tile-ttft"].hidden = node["tile-requests"].hidden = !requests.any && hello?.source !== "meter";
     setText(node.ttft, duration(requests.latestTtft));
     setText(node.inflight, `${requests.inState("running")} / ${requests.inState("queued")}`);
-    const fresh = present.running && (state === "running" || state === "draining");
+    const fresh = present.running > 0 && (state === "running" || state === "draining");
     setAttr(card.rate, "data-stale", fresh ? null : "");
     setAttr(card.latency, "data-stale", fresh ? null : "");
     checkLimits(fresh ? present : null, now);
     if (lane) {
       const end = present.running ? now : Math.min(now, feed.lastTime);
-      drawSpark(spark.rate, feed.ring, feed.ring.rate, lane.index, end, laneColour(lane.index));
-      drawSpark(spark.latency, feed.ring, feed.ring.latency, lane.index, end, laneColour(lane.index));
+      const colour = present.running > 1 ? colours.accent : laneColour(lane.index);
+      drawSpark(spark.rate, feed.ring, feed.ring.total, end, colour);
+      drawSpark(spark.latency, feed.ring, feed.ring.latency, end, colour);
     }
   }
 
@@ -165,7 +166,7 @@ export function mountGlance() {
     let sum = 0;
     let peak = 0;
     for (let i = from; i < ring.end; i++) {
-      const rate = ring.rate[i & ring.mask];
+      const rate = ring.total[i & ring.mask];
       sum += rate;
       peak = Math.max(peak, rate);
     }

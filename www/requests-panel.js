@@ -25,7 +25,7 @@ const columns = [
   { title: "Client", value: ({ last }) => last.client },
   { title: "Route", value: ({ last }) => last.route },
   { title: "In", value: ({ last }) => field(last, "prompt_tokens"), text: whole },
-  { title: "Out", value: (entry) => (entry.running ? entry.live : field(entry.last, "completion_tokens") ?? entry.live), text: whole },
+  { title: "Out", value: (entry) => field(entry.running ? {} : entry.last, "completion_tokens") ?? (entry.live || undefined), text: whole },
   { title: "First token", value: ({ last }) => field(last, "ttft_ms"), text: duration },
   { title: "Prefill /s", value: ({ last }) => field(last, "prefill_tokens_per_second"), text: short },
   { title: "Decode /s", value: ({ last }) => field(last, "decode_tokens_per_second"), text: short },
@@ -49,7 +49,6 @@ const details = [
 /**
  * @typedef {object} Line
  * @property {HTMLTableRowElement} row
- * @property {HTMLTableCellElement[]} cells
  * @property {HTMLElement[]} texts  in each cell, where its text is
  * @property {HTMLButtonElement} open
  * @property {HTMLButtonElement} cancel
@@ -87,7 +86,7 @@ export function mountRequests() {
  */
 function heading(title, index) {
   const button = make("button", { type: "button", class: "plain" }, title);
-  const head = make("th", { scope: "col" }, button);
+  const head = make("th", { scope: "col", ...amount(index) }, button);
   setAttr(head, "aria-sort", index === sortBy ? "descending" : null);
   button.addEventListener("click", () => {
     descending = index === sortBy ? !descending : true;
@@ -99,6 +98,16 @@ function heading(title, index) {
     requestDraw();
   });
   return head;
+}
+
+/**
+ * The attributes of a column's cells.
+ *
+ * @param {number} index
+ * @returns {Record<string, string>}
+ */
+function amount(index) {
+  return index >= IN ? { class: "amount" } : {};
 }
 
 /**
@@ -146,7 +155,7 @@ function compare(a, b, now) {
 
 /** @param {number} id */
 function newLine(id) {
-  const cells = columns.map(() => make("td"));
+  const cells = columns.map((_, i) => make("td", amount(i)));
   const open = make("button", { type: "button", class: "plain open", "aria-expanded": "false" });
   const status = make("span");
   const cancel = make("button", { type: "button", class: "small" }, "Cancel");
@@ -155,7 +164,7 @@ function newLine(id) {
   cells[STATUS].className = "status";
   const row = make("tr", {}, ...cells);
   /** @type {Line} */
-  const line = { row, cells, texts: [open, status, ...cells.slice(2)], open, cancel, more: null };
+  const line = { row, texts: [open, status, ...cells.slice(2)], open, cancel, more: null };
   lines.set(id, line);
   open.addEventListener("click", () => toggle(id, line));
   cancel.addEventListener("click", async () => {
@@ -179,14 +188,13 @@ function fillLine(line, entry, now) {
   columns.forEach(({ value, text }, i) => {
     const raw = value(entry, now);
     let shown = raw === undefined ? NONE : text ? text(raw) : String(raw);
-    if (i === OUT && (entry.running || field(entry.last, "estimated"))) {
+    if (i === OUT && raw !== undefined && (entry.running || field(entry.last, "estimated"))) {
       shown = `~${shown}`;
     }
     if (i === IN && entry.running && field(entry.last, "prompt_processed") !== undefined) {
       shown = `${whole(field(entry.last, "prompt_processed"))} of ${shown}`;
     }
     setText(line.texts[i], shown);
-    line.cells[i].classList.toggle("number", typeof raw !== "string");
   });
   line.cancel.hidden = !entry.running;
   if (line.more) {
@@ -227,7 +235,7 @@ function fillDetails(more, entry) {
 /**
  * A field that only some request events have.
  *
- * @param {Entry["last"]} event
+ * @param {object} event
  * @param {string} name
  */
 function field(event, name) {

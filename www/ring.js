@@ -25,6 +25,7 @@ export class Ring {
     this.stamp = new Float64Array(capacity); // the tick's own timestamp, as it came
     this.latency = new Float32Array(capacity); // ms
     this.rate = new Float32Array(capacity); // tokens/s, or steps/s where there are no tokens
+    this.total = new Float32Array(capacity); // the same of all lanes that ran then
     this.tokens = new Float64Array(capacity); // cumulative
     this.seq = new Float64Array(capacity); // the event's number; 0 when it is not known
     this.lane = new Uint8Array(capacity); // which model on which node
@@ -50,17 +51,19 @@ export class Ring {
    * @param {number} stamp
    * @param {number} latency
    * @param {number} rate
+   * @param {number} total
    * @param {number} tokens
    * @param {number} seq
    * @param {number} lane
    * @param {number} flags
    */
-  push(time, stamp, latency, rate, tokens, seq, lane, flags) {
+  push(time, stamp, latency, rate, total, tokens, seq, lane, flags) {
     const k = this.end & this.mask;
     this.time[k] = time;
     this.stamp[k] = stamp;
     this.latency[k] = latency;
     this.rate[k] = rate;
+    this.total[k] = total;
     this.tokens[k] = tokens;
     this.seq[k] = seq;
     this.lane[k] = lane;

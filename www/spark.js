@@ -1,22 +1,21 @@
 // @ts-check
-/** A line as small as a word: the last minute of one lane. */
+/** A line as small as a word: the last minute of all lanes. */
 
 import { LANES_MAX } from "./feed.js";
 import { decimate, Rows } from "./ring.js";
 
 const SECONDS = 60;
 const rows = new Rows();
-const lineOf = new Int8Array(LANES_MAX);
+const lineOf = new Int8Array(LANES_MAX); // all in one line
 
 /**
  * @param {HTMLCanvasElement} canvas
  * @param {import("./ring.js").Ring} ring
  * @param {Float32Array} values  a column of the ring
- * @param {number} lane
  * @param {number} end           Unix seconds at the right edge
  * @param {string} colour        #rrggbb
  */
-export function drawSpark(canvas, ring, values, lane, end, colour) {
+export function drawSpark(canvas, ring, values, end, colour) {
   const ratio = devicePixelRatio;
   const width = Math.round(canvas.clientWidth * ratio);
   const height = Math.round(canvas.clientHeight * ratio);
@@ -29,8 +28,6 @@ export function drawSpark(canvas, ring, values, lane, end, colour) {
     return;
   }
   context.clearRect(0, 0, width, height);
-  lineOf.fill(-1);
-  lineOf[lane] = 0;
   decimate(ring, values, ring.find(end - SECONDS), ring.end, (2 * ratio * SECONDS) / width, lineOf, rows);
 
   const line = rows.y[0];

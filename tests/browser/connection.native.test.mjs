@@ -160,6 +160,7 @@ test('a full server says that it is full', async (t) => {
   } });
   await says(page, 'connection-text', /^Server full\. Reconnecting in \d+ s/);
   await says(page, 'empty-lead', 'Not connected');
+  await says(page, 'empty-text', 'The server has as many viewers as it takes.');
 });
 
 test('a board whose clock is wrong: the charts are right, and the page says so', async (t) => {

@@ -36,7 +36,7 @@ test('a clock that was set is noticed with the next sample, even if that one is 
 /* ---- ring */
 
 const fill = (ring, count, value = (i) => i) => {
-  for (let i = 0; i < count; i++) ring.push(ring.end, 0, value(i), 0, 0, 0, 0, 0);
+  for (let i = 0; i < count; i++) ring.push(ring.end, 0, value(i), 0, 0, 0, 0, 0, 0);
 };
 
 test('the ring keeps the newest, and finds times across its seam', () => {
@@ -73,7 +73,7 @@ test('every column keeps its lowest and highest tick, in their order', () => {
   for (let i = 0; i < 1000; i++) {
     seed = (seed * 16807) % 2147483647;
     values.push(Math.fround((seed % 1000) + (i === 511 ? 1e6 : 0)));
-    ring.push(i, 0, values[i], 0, 0, 0, 0, 0);
+    ring.push(i, 0, values[i], 0, 0, 0, 0, 0, 0);
   }
   const rows = new Rows();
   decimate(ring, ring.latency, 0, 1000, 10, one, rows);
@@ -101,13 +101,13 @@ test('a break is null from the line\'s last value on, also between other lines\'
   const lineOf = new Int8Array(64).fill(-1);
   lineOf[0] = 0;
   lineOf[1] = 1;
-  ring.push(0, 0, 10, 0, 0, 0, 0, BREAK); // the first one: nothing to break from
-  ring.push(1, 0, 20, 0, 0, 0, 1, 0);
-  ring.push(2, 0, 21, 0, 0, 0, 1, 0);
-  ring.push(3, 0, 11, 0, 0, 0, 0, BREAK);
-  ring.push(4, 0, 12, 0, 0, 0, 0, BREAK);
-  ring.push(5, 0, 22, 0, 0, 0, 1, 0);
-  ring.push(6, 0, 99, 0, 0, 0, 2, 0); // not drawn
+  ring.push(0, 0, 10, 0, 0, 0, 0, 0, BREAK); // the first one: nothing to break from
+  ring.push(1, 0, 20, 0, 0, 0, 0, 1, 0);
+  ring.push(2, 0, 21, 0, 0, 0, 0, 1, 0);
+  ring.push(3, 0, 11, 0, 0, 0, 0, 0, BREAK);
+  ring.push(4, 0, 12, 0, 0, 0, 0, 0, BREAK);
+  ring.push(5, 0, 22, 0, 0, 0, 0, 1, 0);
+  ring.push(6, 0, 99, 0, 0, 0, 0, 2, 0); // not drawn
   const rows = new Rows();
   decimate(ring, ring.latency, 0, ring.end, 0.1, lineOf, rows);
   assert.deepEqual(rows.x, [0, 1, 2, 3, 4, 4, 5]);
@@ -118,7 +118,7 @@ test('a break is null from the line\'s last value on, also between other lines\'
 
 test('rows are bounded by the columns, not by the ticks', () => {
   const ring = new Ring(1 << 16);
-  for (let i = 0; i < 60_000; i++) ring.push(i / 1000, 0, (i * 7919) % 997, 0, 0, 0, 0, 0);
+  for (let i = 0; i < 60_000; i++) ring.push(i / 1000, 0, (i * 7919) % 997, 0, 0, 0, 0, 0, 0);
   const rows = new Rows();
   decimate(ring, ring.latency, 0, ring.end, 60 / 600, one, rows);
   assert.ok(rows.x.length > 600 && rows.x.length <= 1202, String(rows.x.length));
@@ -252,11 +252,12 @@ test('running lanes add up; the one that was switched away from does not count',
   const feed = ready(new Feed(64));
   feed.connected(hello(), null, 0);
   feed.add([tick(1, { tokens_per_second: 5 }), tick(1, { node: 'pi-2', tokens_per_second: 7, estimated: true })], 1, 1);
-  assert.deepEqual([feed.now(1).rate, feed.now(1).estimated, feed.now(1).running], [12, true, true]);
+  assert.deepEqual([feed.now(1).rate, feed.now(1).estimated, feed.now(1).running], [12, true, 2]);
   feed.modelChanged('b', 1.1);
   feed.add([tick(1.2, { model: 'b', tokens_per_second: 1 })], 3, 1.2);
   assert.equal(feed.now(1.3).rate, 8);
-  assert.deepEqual([feed.now(9).rate, feed.now(9).running, feed.now(9).latency], [0, false, 100]);
+  assert.deepEqual([...feed.ring.total.subarray(0, 3)], [5, 12, 8]);
+  assert.deepEqual([feed.now(9).rate, feed.now(9).running, feed.now(9).latency], [0, 0, 100]);
   assert.deepEqual(feed.marks.map(({ kind, text }) => [kind, text]), [['model', 'b']]);
 });
 

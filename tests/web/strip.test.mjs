@@ -27,6 +27,7 @@ test('the stripped scripts are the same code', () => {
 test('comments go, what looks like one in a text stays', () => {
     const text = '// one\n/* two */\n/**\n * three\n */ a();\n  b(); // beside\n\n  /* four */ c("/* text */");\nd("x; // y");\n';
     assert.equal(strip(text), 'a();\nb();\nc("/* text */");\nd("x; // y");\n');
+    assert.equal(strip('const a = { b: "c = d, e", f };\n'), 'const a={b:"c = d, e",f};\n');
 });
 
 test('the first block comment stays where it tells how to use the file', () => {
