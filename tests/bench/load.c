@@ -33,6 +33,7 @@
 #define HEAD_MAX 4096
 #define SILENT_RCVBUF 4096 /* so that a silent viewer blocks the server soon */
 #define IO_TIMEOUT_S 10    /* for connecting and the handshake */
+#define AT_ONCE 64         /* handshakes under way */
 
 /* Log-linear histogram of microseconds: exact below 128, then 64 steps an
  * octave, so a reading is at most 1.6 % off. */
@@ -299,15 +300,13 @@ static void read_viewer(struct viewer *v)
 
 /* ---- connecting ---------------------------------------------------------- */
 
-/* Connect and shake hands with the sample key of RFC 6455 1.3. */
-static void open_viewer(struct viewer *v, unsigned port, const char *path,
-                        int batch)
+/* Connect, and ask for the handshake with the sample key of RFC 6455 1.3. */
+static void connect_viewer(struct viewer *v, unsigned port, const char *path,
+                           int batch)
 {
     struct sockaddr_in a = {.sin_family = AF_INET};
     struct timeval limit = {IO_TIMEOUT_S, 0};
-    char head[HEAD_MAX + 1];
-    char *end = NULL;
-    size_t len = 0;
+    char head[512];
     int one = 1;
     int small = SILENT_RCVBUF;
     int n;
@@ -334,6 +333,15 @@ static void open_viewer(struct viewer *v, unsigned port, const char *path,
         send(v->sock, head, (size_t)n, MSG_NOSIGNAL) != n) {
         die("connect");
     }
+}
+
+/* Read the answer to that. */
+static void open_viewer(struct viewer *v)
+{
+    char head[HEAD_MAX + 1];
+    char *end = NULL;
+    size_t len = 0;
+
     while (!end) {
         ssize_t got = recv(v->sock, head + len, HEAD_MAX - len, 0);
 
@@ -463,12 +471,15 @@ int main(int argc, char **argv)
         die("no such server process");
     }
 
-    for (unsigned i = 0; i < n_viewers; i++) {
+    for (unsigned i = 0, asked = 0; i < n_viewers; i++) {
         struct viewer *v = &viewers[i];
         struct epoll_event e = {.events = EPOLLIN, .data.ptr = v};
 
-        v->silent = i < silent;
-        open_viewer(v, port, path, batch);
+        for (; asked < n_viewers && asked < i + AT_ONCE; asked++) {
+            viewers[asked].silent = asked < silent;
+            connect_viewer(&viewers[asked], port, path, batch);
+        }
+        open_viewer(v);
         if (!v->silent && epoll_ctl(epoll, EPOLL_CTL_ADD, v->sock, &e) != 0) {
             die("epoll");
         }

@@ -34,7 +34,7 @@ function build(name, ...extra) {
 
 /** What a measuring program prints. */
 async function json(name, args) {
-  const { stdout } = await promisify(execFile)(path.join(out, name), args.map(String), { timeout: 60000 });
+  const { stdout } = await promisify(execFile)(path.join(out, name), args.map(String), { timeout: 120000 });
   return JSON.parse(stdout);
 }
 
@@ -233,8 +233,8 @@ const parts = {
       rows.push(`| _10,000 viewers: skipped, ${gateway ? `a process may open ${files} files at most` : 'AIDASH_GATEWAY is not set'}_ | | | | | | |`);
       return;
     }
-    const load = { rate: 5, clients: 10000, warmup: 1, seconds: quick ? 3 : 6 };
-    const r = await rounds(n(2), { aidash: () => sample('gateway', load), raw: () => sample('raw', load) });
+    const load = { rate: 5, clients: 10000, warmup: 1, seconds: quick ? 2 : 5 };
+    const r = await rounds(n(3), { aidash: () => sample('gateway', load), raw: () => sample('raw', load) });
     const name = '5 ticks/s, 10,000 clients';
     row(`${name}: delivered`, { ours: middle(r.aidash, 'delivered_ratio') * 100,
       raw: middle(r.raw, 'delivered_ratio') * 100, unit: ' %' });
