@@ -1,12 +1,13 @@
 /* load.c - WebSocket viewers that measure the server they watch.
  *
  * usage: load --port P [--path /ws/] [--clients N] [--silent K] [--batch]
- *             [--warmup S] [--seconds S] [--pid SERVER]
+ *             [--warmup S] [--seconds S] [--ticks N] [--pid SERVER]
  *
  * Opens N connections to 127.0.0.1 (client ids v0, v1, ...), lets S seconds of
  * warm-up pass, then watches for the given seconds. The latency of a tick is
  * the time after the read that brought it, less its own "timestamp" field. The
- * first K connections never read. With --pid it also reads the server's CPU
+ * first K connections never read. With --ticks it counts from the first
+ * connection on, and ends when each viewer has N of them. With --pid it also reads the server's CPU
  * clock at both ends of the window, and its memory at the end. Prints one line
  * of JSON. On a small machine this side is the heavier one, so it does little:
  * large reads, one clock call a read, no JSON parser.
@@ -55,6 +56,7 @@ static unsigned n_viewers = 1;
 static int counting;            /* inside the window */
 static uint64_t hist[HIST_MAX];
 static uint64_t delivered;
+static uint64_t wanted = UINT64_MAX; /* what may be delivered until it ends */
 static uint64_t bytes;
 static uint64_t reads;
 static uint64_t max_us;
@@ -417,7 +419,7 @@ static void watch(int epoll, double until)
 {
     double now;
 
-    while ((now = seconds_of(CLOCK_MONOTONIC)) < until) {
+    while ((now = seconds_of(CLOCK_MONOTONIC)) < until && delivered < wanted) {
         read_ready(epoll, (int)((until - now) * 1e3) + 1);
     }
 }
@@ -427,10 +429,12 @@ int main(int argc, char **argv)
     static const struct option options[] = {
         {"port", 1, 0, 'p'},    {"path", 1, 0, 'u'},   {"clients", 1, 0, 'n'},
         {"silent", 1, 0, 'k'},  {"batch", 0, 0, 'b'},  {"warmup", 1, 0, 'w'},
-        {"seconds", 1, 0, 's'}, {"pid", 1, 0, 'i'},    {0, 0, 0, 0}};
+        {"seconds", 1, 0, 's'}, {"ticks", 1, 0, 't'},  {"pid", 1, 0, 'i'},
+        {0, 0, 0, 0}};
     const char *path = "/ws/";
     unsigned port = 0;
     unsigned silent = 0;
+    unsigned ticks = 0;
     double warmup = 0.3;
     double seconds = 2;
     int batch = 0;
@@ -454,6 +458,7 @@ int main(int argc, char **argv)
         case 'b': batch = 1; break;
         case 'w': warmup = atof(optarg); break;
         case 's': seconds = atof(optarg); break;
+        case 't': ticks = (unsigned)atoi(optarg); break;
         case 'i': pid = atoi(optarg); break;
         default: return 2;
         }
@@ -471,6 +476,10 @@ int main(int argc, char **argv)
         die("no such server process");
     }
 
+    if (ticks > 0) {
+        counting = 1;
+        wanted = (uint64_t)ticks * (n_viewers - silent);
+    }
     for (unsigned i = 0, asked = 0; i < n_viewers; i++) {
         struct viewer *v = &viewers[i];
         struct epoll_event e = {.events = EPOLLIN, .data.ptr = v};
