@@ -281,8 +281,18 @@ build/aarch64/firmware/firmware: FORCE
 	@$(MAKE) --no-print-directory TOOLCHAIN=aarch64 $@
 endif
 
-# What a compile needs, and nothing compiled.
+# What a compile needs and what runs its result, and nothing compiled.
 toolchain: $(HAVE_TOOLS) $(TARGET_NEEDS)
+	@$(if $(TARGET_RUN),$(FETCH) need $(firstword $(TARGET_RUN)))
+
+# For tests: a program that is the target's one, on a machine of any kind.
+ifdef TOOLCHAIN
+$(OUT)/run: $(OUT)/aidash | toolchain
+	@printf '#!/bin/sh\nexec %s "$$@"\n' '$(strip $(TARGET_RUN) $(abspath $<))' > $@ && chmod +x $@
+else
+$(TARGETS:%=build/%/run): build/%/run: %
+	@$(MAKE) --no-print-directory TOOLCHAIN=$* $@
+endif
 
 amalgamation: build/dist/aidash.c build/dist/aidash.h ## build/dist/aidash.c and .h: aidash and all its parts in one file
 	@echo "  build/dist/aidash.c: $$(wc -l < $<) lines, with aidash.h all that a program needs"

@@ -35,14 +35,14 @@ for (const name of ['TEST', 'MAKELEVEL']) delete environment[name];
 const list = (directory, pattern) => (existsSync(directory) ? readdirSync(directory) : [])
   .filter((name) => pattern.test(name) && name.includes(only)).sort().map((name) => path.join(directory, name));
 
-const node = (file, variant, { slow = 1, env = {}, build = [] } = {}) => ({
+const node = (file, variant, { slow = 1, env = {}, build = [], bin = variant === 'native' ? 'build/aidash' : `build/${variant}/aidash` } = {}) => ({
   name: `${variant === 'native' ? '' : `${variant}: `}${path.basename(file, '.test.mjs')}`,
   build,
   command: [process.execPath, '--test-reporter=tap', file],
   env: {
     ...env,
     AIDASH_VARIANT: variant,
-    AIDASH_BIN: path.resolve(variant === 'native' ? 'build/aidash' : `build/${variant}/aidash`),
+    AIDASH_BIN: path.resolve(bin),
     ...(slow > 1 ? { AIDASH_SLOW: String(slow) } : {}),
   },
   seconds: 180 * slow,
@@ -92,6 +92,23 @@ function refused(...command) {
   return status === 0 ? '' : stderr.match(/^aidash: (?!installing|reading|fetch).*$/m)?.[0] ?? 'It failed without a word.';
 }
 
+const noBrowser = () => !process.env.CHROMIUM && refused('sh', 'toolchains/fetch.sh', 'need', 'chromium');
+
+/* What is shipped for a target, under qemu-user where this machine is another. In a run of all suites each target takes the
+ * files of its pattern, which together touch everything once; asked for by name, it takes them all. */
+const shipped = (suite, target, pattern) => () => {
+  const options = { slow: 5, build: [target, `build/${target}/run`], bin: `build/${target}/run` };
+  const page = list('tests/browser', /^live\./).map((file) => ({ ...node(file, target, options), lanes: 3, page: true }));
+  const jobs = [...page, ...on(target, ['native'], options)()].filter(({ name }) => wanted.includes(suite) || pattern.test(name));
+  const reason = jobs.length && refused(make, '-s', `TOOLCHAIN=${target}`, 'toolchain');
+  if (reason) return [{ name: target, skip: `${target} can't be built or run here. ${reason}` }];
+  const lacking = jobs.some((job) => job.page) && noBrowser();
+  return lacking ? [{ name: target, skip: `no browser to test the page of ${target} in. ${lacking}` }, ...jobs.filter((job) => !job.page)]
+    : jobs;
+};
+
+const boards = readdirSync('toolchains').filter((name) => name.endsWith('.mk')).map((name) => path.basename(name, '.mk'));
+
 const sanitizers = {
   ASAN_OPTIONS: 'detect_leaks=1:abort_on_error=0:exitcode=66',
   UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1',
@@ -118,13 +135,25 @@ const suites = {
     .map((file) => node(file, 'native', { build: ['all', 'build/tiny/aidash', 'build/gateway/aidash', 'build/bench/load'] })),
   browser: () => {
     const files = list('tests/browser', /\.test\.mjs$/);
-    const reason = files.length && !process.env.CHROMIUM && refused('sh', 'toolchains/fetch.sh', 'need', 'chromium');
+    const reason = files.length && noBrowser();
     return reason ? [{ name: 'browser', skip: `no browser to test the page in. ${reason}` }]
       : files.map((file) => ({ ...node(file, 'native', { build: ['all'] }), lanes: file.includes('load') ? 1 : 2 })); // it measures
   },
   'e2e-asan': on('asan', ['native'], { slow: 5, env: sanitizers }),
   'e2e-tsan': on('tsan', ['native'], { slow: 5, env: sanitizers }),
   'e2e-poll': on('poll', ['native', 'full'], { slow: 5 }),
+  cross: () => {
+    if (!'cross'.includes(only)) return [];
+    const reason = refused('sh', '-c', boards.map((target) => `${make} -s TOOLCHAIN=${target} toolchain`).join(' && '));
+    return reason ? [{ name: 'cross', skip: `not every target can be built and run here. ${reason}` }]
+      : [{ name: 'cross', build: boards.flatMap((target) => [target, `build/${target}/run`]),
+        command: ['sh', 'tests/cross.test.sh', ...boards], seconds: 600 }];
+  },
+  'qemu-aarch64': shipped('qemu-aarch64', 'aarch64', /: (rfc6455|contract|ingest|http|cli|meter-replay|meter-engine|live)\b/),
+  'qemu-armv7': shipped('qemu-armv7', 'armv7', /: (rfc6455|contract|ingest|cli)\b/),
+  'qemu-armv6': shipped('qemu-armv6', 'armv6', /: (contract|cli)\b/),
+  'qemu-riscv64': shipped('qemu-riscv64', 'riscv64', /: (contract|cli)\b/),
+  x86_64: shipped('x86_64', 'x86_64', /: (contract|cli|meter-control)\b/),
   'e2e-civetweb': () => {
     const other = otherCivetweb();
     const reason = refused(make, '-s', `build/deps/${other}/src/civetweb.c`);

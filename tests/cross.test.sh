@@ -1,0 +1,66 @@
+#!/bin/sh
+# cross.test.sh TARGET... - what is shipped for each target, which was built: static, stripped, small, for the right CPU; and a
+# new board as README.md shows it.
+set -u
+LC_ALL=C
+export LC_ALL
+root=$(pwd)
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+. tests/check.sh
+unset MAKEFLAGS MAKELEVEL MFLAGS
+
+# elf PATTERN FILE OPTION...: readelf says so
+elf() {
+    pattern=$1 file=$2
+    shift 2
+    readelf "$@" "$file" | tee "$tmp/elf" | grep -Eq -- "$pattern" || { cat "$tmp/elf"; return 1; }
+}
+static() { ! elf 'INTERP|DYNAMIC' "$1" -lW 2>&1; }
+stripped() { elf 'Section Headers' "$1" -SW && ! grep -E '\.(symtab|debug_info|eh_frame_hdr)' "$tmp/elf"; }
+small() {
+    bytes=$(($(wc -c <"$1")))
+    [ $bytes -le 450000 ] || { echo "$bytes bytes, more than 450000"; return 1; }
+}
+answers() { "$1" --version | tee "$tmp/version" | grep -q '^aidash [0-9]' || { cat "$tmp/version"; return 1; }; }
+
+for target; do
+    binary=build/$target/aidash
+    case $target in
+    aarch64) machine=AArch64 ;;
+    armv*) machine=ARM ;;
+    riscv64) machine=RISC-V ;;
+    x86_64) machine=X86-64 ;;
+    *) machine=. ;;
+    esac
+    check "$target: the machine is $machine" elf "Machine: .*$machine" "$binary" -h
+    check "$target: static" static "$binary"
+    check "$target: no symbols in it" stripped "$binary"
+    check "$target: they are in aidash.debug" elf '\.symtab.*' "$binary.debug" -SW
+    check "$target: at most 450,000 bytes" small "$binary"
+    check "$target: it runs" answers "build/$target/run"
+done
+case " $* " in
+*' armv6 '*) check 'armv6 asks for no newer CPU' elf 'Tag_CPU_arch: v6KZ$' build/armv6/aidash -A ;;
+esac
+case " $* " in
+*' armv7 '*) check 'armv7 asks for no newer CPU' elf 'Tag_CPU_arch: v7$' build/armv7/aidash -A ;;
+esac
+
+# ---- a board of one's own: the file as README.md prints it -------------------------------------
+
+mkdir -p "$tmp/own/build"
+cp -r toolchains "$tmp/own/"
+for f in Makefile aidash.c aidash.h www build/deps; do ln -s "$root/$f" "$tmp/own/$f"; done
+sed -n '/^    # toolchains\/pi5.mk/,/^$/s/^    //p' README.md >"$tmp/own/toolchains/pi5.mk"
+check 'README.md has a board of its own in at most ten lines' sh -c \
+    "grep -q '^include toolchains/include/' $tmp/own/toolchains/pi5.mk && [ \$(wc -l <$tmp/own/toolchains/pi5.mk) -le 10 ]"
+check 'make pi5 builds for it' "${MAKE:-make}" -C "$tmp/own" --no-print-directory pi5
+check 'a static program' static "$tmp/own/build/pi5/aidash"
+check 'that is small' small "$tmp/own/build/pi5/aidash"
+# Code for any arm64 calls gcc's helpers for atomics, which look what the CPU has; code for this one need not ask.
+helpers() { nm "$1" | grep -q ' __aarch64_ldadd'; }
+asks_nothing() { helpers build/aarch64/aidash.debug && ! helpers "$tmp/own/build/pi5/aidash.debug"; }
+check 'for no other CPU' asks_nothing
+check 'and runs' sh -c "cd $tmp/own && ${MAKE:-make} --no-print-directory TOOLCHAIN=pi5 build/pi5/run && build/pi5/run --version"
+finish
