@@ -123,7 +123,7 @@ const suites = {
   }],
   'e2e-onefile': () => on('onefile', ['native', 'full'], { slow: 1 })()
     .filter(({ name }) => /contract|rfc6455/.test(name)),
-  package: () => [{ name: 'package', build: [], command: ['sh', 'tests/package.test.sh'], seconds: 400 }],
+  package: () => [{ name: 'package', build: [], command: ['sh', 'tests/package.test.sh'], seconds: 600, lanes: 2 }],
   unit: () => list('tests', /^unit_.*\.c$/).map((file) => program(file, `build/unit/${named(file, 'unit_')}`)),
   corpus: () => list('tests', /^fuzz_(?!replay).*\.c$/).map((file) => program(file,
     `build/replay/${named(file, 'fuzz_')}`, [`tests/corpus/${named(file, 'fuzz_')}`])),
