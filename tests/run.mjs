@@ -132,7 +132,7 @@ const suites = {
   e2e: () => on('native', [], { build: ['all'] })(),
   firmware: () => list('tests/embed', /^firmware\.test\.mjs$/).flatMap(firmware),
   sizes: () => list('tests/embed', /^sizes\.test\.mjs$/)
-    .map((file) => node(file, 'native', { build: ['all', 'build/tiny/aidash', 'build/gateway/aidash', 'build/bench/load'] })),
+    .map((file) => node(file, 'native', { build: ['all', ...['tiny/aidash', 'gateway/aidash', 'bare/aidash', 'bench/load'].map((file) => `build/${file}`)] })),
   browser: () => {
     const files = list('tests/browser', /\.test\.mjs$/);
     const reason = files.length && noBrowser();

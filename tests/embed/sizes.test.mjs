@@ -1,4 +1,4 @@
-/* examples/sizes: aidash for eight viewers, and for ten thousand. */
+/* examples/sizes: aidash for eight viewers, and for ten thousand; and without its parts. */
 import assert from 'node:assert/strict';
 import { execFile, execSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -9,6 +9,7 @@ import { BIN, ROOT, assertRefused, connect, ingest, poll, request, run, serve, s
 
 const tiny = path.join(ROOT, 'build/tiny/aidash');
 const gateway = path.join(ROOT, 'build/gateway/aidash');
+const bare = path.join(ROOT, 'build/bare/aidash');
 const load = path.join(ROOT, 'build/bench/load');
 
 const staticBytes = async (bin) => Number((await run(['--sizes'], { bin })).stdout.match(/^total +(\d+)$/m)[1]);
@@ -45,6 +46,18 @@ test('tiny refuses what is longer than its limits', async (t) => {
     assertRefused(await request(server, '/', { headers: { Cookie: 'x'.repeat(2048) } }), 431);
     const { errors } = (await ingest(server, { tokens: 1, x: 'y'.repeat(600) }, { tokens: 1 })).json;
     assert.deepEqual(errors.map(({ line }) => line), [1]);
+});
+
+test('without the page and the meter, the stream and commands stay', async (t) => {
+    const server = await serve(t, [], { bin: bare });
+    assertRefused(await request(server, '/'), 404);
+    const viewer = await connect(server);
+    await viewer.tick();
+    assert.equal((await viewer.command({ action: 'switch_model', model: 'mistral' })).event, 'ack');
+    await viewer.tick((tick) => tick.model === 'mistral');
+    const { code, stderr } = await run(['--upstream', 'http://127.0.0.1:9'], { bin: bare });
+    assert.equal(code, 2);
+    assert.match(stderr, /upstream/);
 });
 
 const files = Number(execSync('ulimit -Hn').toString().replace('unlimited', 'Infinity'));
