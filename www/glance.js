@@ -128,7 +128,7 @@ export function mountGlance() {
     const [latency, unit] = milliseconds(present.latency);
     setText(node.latency, latency);
     setText(node["latency-unit"], unit);
-    setText(node.tokens, lane ? whole(steps ? lane.steps : totalTokens()) : NONE);
+    setText(node.tokens, lane ? (present.estimated ? "~" : "") + whole(steps ? lane.steps : totalTokens()) : NONE);
     setText(node.lost, whole(dropped));
     setAttr(node["tile-lost"], "data-bad", dropped ? "" : null);
     setText(node.viewers, status ? whole(Math.max(1, status.clients.websocket + status.clients.sse)) : NONE); // this page is one

@@ -7,7 +7,8 @@
  * Waits are for states of the page, with a limit; nothing sleeps to let something happen. */
 import { after, before } from 'node:test';
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
 import { ingest, ROOT, SLOW } from '../e2e/aidash.mjs';
@@ -150,6 +151,15 @@ export async function screenshots(page, name, ready = () => {}) {
 export const drawn = (page) => page.evaluate(() => new Promise((done) => {
   requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done)));
 }));
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+export async function assertAccessible(page) {
+  await page.evaluate(axe);
+  const violations = await page.evaluate(async () => (await window.axe.run({ resultTypes: ['violations'] })).violations
+    .map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html, any }) => `${html.slice(0, 200)} ${any[0]?.message ?? ''}`).join(' | ')}`));
+  assert.deepEqual(violations, []);
+}
 
 /* An engine for POST /ingest: line(at) is its tick of that time, always the same for the same seed. */
 export function engine(model, { hz = 5, seed = 1, latency = 120, tokens = 3 } = {}) {

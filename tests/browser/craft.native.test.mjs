@@ -1,18 +1,7 @@
 /* How it is made: accessible, steady, remembers its settings, in both themes and at every size. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { createRequire } from 'node:module';
-import { readFileSync } from 'node:fs';
-import { inside, live, open, serve, start, until } from './browser.mjs';
-
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
-async function assertAccessible(page) {
-  await page.evaluate(axe);
-  const violations = await page.evaluate(async () => (await window.axe.run({ resultTypes: ['violations'] })).violations
-    .map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html, any }) => `${html.slice(0, 200)} ${any[0]?.message ?? ''}`).join(' | ')}`));
-  assert.deepEqual(violations, []);
-}
+import { assertAccessible, inside, live, open, says, serve, start, until } from './browser.mjs';
 
 for (const theme of ['light', 'dark']) {
   test(`axe finds nothing: ${theme}`, async (t) => {
@@ -65,26 +54,29 @@ test('the keyboard reaches everything, and shows where it is', async (t) => {
   assert.deepEqual(reached.filter(({ outline }) => !outline), []);
 });
 
-test('nothing jumps: no layout shift while it loads, runs, pauses and loses the connection', async (t) => {
-  const server = await start(['--rate', '50']);
-  const page = await open(t, server, { before: (opened) => opened.addInitScript(() => {
-    window.shifts = [];
-    new PerformanceObserver((list) => list.getEntries().forEach((entry) => window.shifts.push([entry.value,
-      entry.sources.map(({ node }) => node?.id || node?.className || node?.nodeName)]))).observe({ type: 'layout-shift', buffered: true });
-  }) });
-  await live(page);
-  await until(page, () => app.feed.ring.end > 100);
-  await inside(page, async ({ client }) => { await client.send({ action: 'pause' }); });
-  await until(page, () => document.documentElement.dataset.state === 'paused');
-  await inside(page, async ({ client }) => { await client.send({ action: 'resume' }); });
-  await live(page);
-  await server.stop();
-  await until(page, () => document.documentElement.dataset.state === 'waiting');
-  await until(page, () => /attempt 2/.test(document.querySelector('#connection-text').textContent));
-  const shifts = await page.evaluate(() => window.shifts);
-  const sum = shifts.reduce((all, [value]) => all + value, 0);
-  assert.ok(sum < 0.01, JSON.stringify(shifts));
-});
+for (const width of [1280, 360]) {
+  test(`nothing jumps: no layout shift while it loads, runs, pauses and loses the connection: ${width} px`, async (t) => {
+    const server = await start(['--rate', '50']);
+    const page = await open(t, server, { width, before: (opened) => opened.addInitScript(() => {
+      window.shifts = [];
+      new PerformanceObserver((list) => list.getEntries().forEach((entry) => window.shifts.push([entry.value,
+        entry.sources.map(({ node }) => node?.id || node?.className || node?.nodeName)]))).observe({ type: 'layout-shift', buffered: true });
+    }) });
+    await live(page);
+    await until(page, () => app.feed.ring.end > 100);
+    await inside(page, async ({ client }) => { await client.send({ action: 'pause' }); });
+    await says(page, 'state', 'Paused');
+    await inside(page, async ({ client }) => { await client.send({ action: 'resume' }); });
+    await live(page);
+    await server.stop();
+    await says(page, 'connection-text', /attempt 2/);
+    await says(page, 'state', 'No connection');
+    const shifts = await page.evaluate(() => window.shifts);
+    const sum = shifts.reduce((all, [value]) => all + value, 0);
+    t.diagnostic(`layout shift ${sum.toFixed(4)}`);
+    assert.ok(sum < 0.01, JSON.stringify(shifts));
+  });
+}
 
 test('settings are remembered; a wrong memory does no harm', async (t) => {
   const server = await serve(t, []);

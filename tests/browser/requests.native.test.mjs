@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { validate } from '../e2e/aidash.mjs';
-import { live, open, screenshots, serve, text, until } from './browser.mjs';
+import { assertAccessible, live, open, screenshots, serve, text, until } from './browser.mjs';
 
 /* A page into whose stream page.say(event) puts an event; page.heard are the commands that it sends. */
 async function withRequests(t, options = {}, args = []) {
@@ -144,7 +144,7 @@ test('what ran on a server that restarted runs no more', async (t) => {
   assert.equal(await rows(page).first().getAttribute('data-status'), 'finished');
 });
 
-test('screenshots: a busy proxy', async (t) => {
+test('screenshots: a busy proxy, with nothing for axe to find', async (t) => {
   const page = await withRequests(t, {}, ['--rate', '10']);
   const now = Date.now() / 1000;
   for (let id = 1; id <= 14; id++) {
@@ -158,4 +158,9 @@ test('screenshots: a busy proxy', async (t) => {
   await until(page, () => document.querySelectorAll('#requests-body tr').length === 16 && app.feed.ring.end > 30);
   await page.locator('#requests-body .open').nth(3).click();
   await screenshots(page, 'requests');
+  await page.click('#requests summary');
+  for (const theme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme: theme });
+    await assertAccessible(page);
+  }
 });
