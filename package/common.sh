@@ -20,6 +20,6 @@ export SOURCE_DATE_EPOCH
 
 # archive OUT DIR NAME: DIR/NAME as a tar.gz
 archive() {
-    tar -C "$2" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --mode=u+rw,go+r,go-w \
+    tar -C "$2" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --mode=u+rw,go=rX \
         --format=ustar -cf - "$3" | gzip -9n >"$1"
 }

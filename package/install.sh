@@ -75,7 +75,7 @@ configure() {
         case " $seen " in
         *" $key "*) ;;
         *)
-            grep -v "^[[:space:]]*$key[[:space:]]*=" "$new" >"$new.less" || [ -s "$new" ]
+            grep -v "^[[:space:]]*${key}[[:space:]]*=" "$new" >"$new.less" || : # nothing else was set
             mv "$new.less" "$new"
             seen="$seen $key"
             ;;
@@ -133,6 +133,8 @@ start() {
     say "it runs, and starts at boot. Its log: journalctl -u aidash"
     [ -n "${AIDASH_HOST:-}" ] || AIDASH_HOST=$(hostname)
     say "open http://$AIDASH_HOST:$(port)/"
+    grep -Eq '^[[:space:]]*(upstream|scrape|source)[[:space:]]*=' "$conf" ||
+        say "it shows a simulated engine until $conf names yours: aidash doctor finds it"
 }
 
 # uninstall [purge]

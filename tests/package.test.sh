@@ -248,10 +248,9 @@ overlay() {
 }
 
 # boot ROOT: a systemd is the first process there, $init, in a group of its own that ends with the test
-init='' group=''
+init='' group='' unshared=''
 boot() {
-    mkdir -p /mnt/cgroup && mount -t cgroup2 none /mnt/cgroup && mkdir "/mnt/cgroup/aidash-test.$$" || return 1
-    group=/mnt/cgroup/aidash-test.$$
+    mkdir -p /mnt/cgroup && mount -t cgroup2 none /mnt/cgroup && group=$(mktemp -d /mnt/cgroup/aidash-test.XXXXXX) || return 1
     rm -f "$1"/lib/systemd/system/*.wants/* "$1"/etc/systemd/system/*.wants/* "$1/etc/fstab"
     mkdir -p "$1/dev/pts" "$1/sys" && mount -t sysfs -o ro sysfs "$1/sys" && mount -t devpts -o newinstance,ptmxmode=666 devpts "$1/dev/pts" &&
         ln -s pts/ptmx "$1/dev/ptmx" || return 1
@@ -268,8 +267,11 @@ boot() {
     return 1
 }
 halt() {
-    [ -z "$group" ] || { kill -9 "$unshared"; wait "$unshared"; } 2>/dev/null
-    [ -z "$group" ] || find "$group" -depth -type d -exec rmdir {} + # the processes in it are gone
+    [ -n "$group" ] || return 0
+    kill -9 "$unshared" 2>/dev/null
+    wait "$unshared" 2>/dev/null
+    tries=50 # its processes take a moment to be gone
+    until find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || [ $tries = 0 ]; do tries=$((tries - 1)) && sleep 0.1; done
 }
 
 boards=build/deps/boards
@@ -294,8 +296,8 @@ else
     port=$(free_port)
     listing $busy >"$tmp/before"
 
-    check 'install.sh starts the service and says what to open' \
-        says "open http://.*:$port/" 0 into $busy "sh new/install.sh --listen 127.0.0.1:$port --seed=7"
+    check 'install.sh starts the service, says what to open, and that no engine is named yet' \
+        says "open http://.*:$port/ .*aidash doctor" 0 into $busy "sh new/install.sh --listen 127.0.0.1:$port --seed=7 | tr '\\n' ' '"
     check 'it is enabled' test -L $busy/etc/systemd/system/multi-user.target.wants/aidash.service
     check 'and serves' serves "$port"
     check 'its log goes to standard error, for the journal' grep -q 'listening on' $busy/run/journal
@@ -363,7 +365,19 @@ else
             ! "$bin" doctor --listen "$port" | grep 'on the LAN' || there journalctl -u aidash -o cat --no-pager | grep 'on the LAN: http'
         }
         check 'and finds the addresses of the machine as it does outside' addresses
-        check 'killed, it comes again' there "kill -9 $pid; while [ \$(systemctl show -p MainPID --value aidash) = 0 ] || ! systemctl is-active -q aidash; do sleep 0.1; done"
+        # What the unit shows in a comment: a low port.
+        dropin=$deb/etc/systemd/system/aidash.service.d
+        mkdir -p "$dropin"
+        sed -n 's/^#   //p' package/aidash.service >"$dropin/test.conf"
+        low=900
+        while node -e 'require("net").connect(process.argv[1], "127.0.0.1").on("connect", () => process.exit(0)).on("error", () => process.exit(1))' $low; do low=$((low + 1)); done
+        echo "listen = $low" >$deb/etc/aidash.conf
+        check 'a low port takes the lines that the unit shows' there 'systemctl daemon-reload && systemctl restart aidash'
+        check 'and it serves there' serves $low
+        rm -r "$dropin"
+        echo "listen = $port" >$deb/etc/aidash.conf
+        check 'without them it is as it was' there 'systemctl daemon-reload && systemctl restart aidash'
+        check 'killed, it comes again' there "kill -9 \$(systemctl show -p MainPID --value aidash); while [ \$(systemctl show -p MainPID --value aidash) = 0 ] || ! systemctl is-active -q aidash; do sleep 0.1; done"
         check 'and serves again' serves "$port"
     fi
     check 'its files are as they were packed, but for the config' there "! dpkg --admindir=/root/admin -V aidash | grep -v ' c /etc/aidash.conf$'"
