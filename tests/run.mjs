@@ -54,7 +54,7 @@ const on = (variant, without, options) => () => list('tests/e2e', /\.test\.mjs$/
   .sort((a, b) => b.includes('slow') - a.includes('slow'))
   .map((file) => ({
     ...node(file, variant, { build: [`build/${variant}/aidash`], ...options }),
-    lanes: variant === 'native' ? 2 : 3,
+    ...(variant === 'native' ? {} : { lanes: 3 }),
   }));
 
 const program = (source, target, args = []) => ({
@@ -123,7 +123,7 @@ const suites = {
   }],
   'e2e-onefile': () => on('onefile', ['native', 'full'], { slow: 1 })()
     .filter(({ name }) => /contract|rfc6455/.test(name)),
-  package: () => [{ name: 'package', build: [], command: ['sh', 'tests/package.test.sh'], seconds: 600, lanes: 2 }],
+  package: () => [{ name: 'package', build: [], command: ['sh', 'tests/package.test.sh'], seconds: 600 }],
   unit: () => list('tests', /^unit_.*\.c$/).map((file) => program(file, `build/unit/${named(file, 'unit_')}`)),
   corpus: () => list('tests', /^fuzz_(?!replay).*\.c$/).map((file) => program(file,
     `build/replay/${named(file, 'fuzz_')}`, [`tests/corpus/${named(file, 'fuzz_')}`])),
@@ -137,7 +137,7 @@ const suites = {
     const files = list('tests/browser', /\.test\.mjs$/);
     const reason = files.length && noBrowser();
     return reason ? [{ name: 'browser', skip: `no browser to test the page in. ${reason}` }]
-      : files.map((file) => ({ ...node(file, 'native', { build: ['all'] }), lanes: file.includes('load') ? 1 : 2 })); // it measures
+      : files.map((file) => ({ ...node(file, 'native', { build: ['all'] }), ...(file.includes('load') ? { lanes: 1 } : {}) })); // it measures
   },
   'e2e-asan': on('asan', ['native'], { slow: 5, env: sanitizers }),
   'e2e-tsan': on('tsan', ['native'], { slow: 5, env: sanitizers }),
@@ -291,19 +291,20 @@ if (targets.length > 1) {
     { seconds: 1200, log: path.join(logs, 'builds.log') });
 }
 const total = { passed: 0, failed: 0, skipped: 0 };
-// A job that says how many of its kind may run at a time takes that part of the machine; the rest have it for themselves.
-const queue = plan.sort((a, b) => (a.job.lanes ?? 1) - (b.job.lanes ?? 1));
+// A job takes a part of the machine: as much as leaves room for so many (`lanes`) of its kind.
+const LANES = 2;
+const queue = plan.sort((a, b) => (a.job.lanes ?? LANES) - (b.job.lanes ?? LANES));
 let free = 1;
 await new Promise((done) => {
   let under = 0;
   const next = () => {
-    while (queue.length && 1 / (queue[0].job.lanes ?? 1) <= free + 1e-9) {
+    while (queue.length && 1 / (queue[0].job.lanes ?? LANES) <= free + 1e-9) {
       const { suite, job } = queue.shift();
-      free -= 1 / (job.lanes ?? 1);
+      free -= 1 / (job.lanes ?? LANES);
       under++;
       runJob(suite, job).then((result) => {
         for (const key of Object.keys(total)) total[key] += result[key];
-        free += 1 / (job.lanes ?? 1);
+        free += 1 / (job.lanes ?? LANES);
         under--;
         next();
       });
