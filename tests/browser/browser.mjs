@@ -49,14 +49,15 @@ async function newPage(context) {
 /* Open the page of a server, and wait until all panels stand. `server` is anything with a url; `before` runs on the page
  * before it loads. */
 export async function open(t, server, { width = 1280, height = 860, theme = 'light', before, ...options } = {}) {
-  const look = { viewport: { width, height }, colorScheme: theme };
-  const own = before || Object.keys(options).length > 0;
-  const context = own ? await browser.newContext({ ...look, ...options }) : shared;
-  const page = idle.length && !own ? idle.pop() : await newPage(context);
+  const context = Object.keys(options).length ? await browser.newContext(options) : shared;
+  const again = context === shared && !before; // what `before` does to a page stays with it
+  const page = again && idle.length ? idle.pop() : await newPage(context);
   page.host = new URL(server.url).host;
   t.after(async () => {
-    if (own) {
+    if (context !== shared) {
       await context.close();
+    } else if (!again) {
+      await page.close();
     } else {
       await page.evaluate(() => localStorage.clear());
       await page.mouse.move(0, 0);
@@ -65,12 +66,9 @@ export async function open(t, server, { width = 1280, height = 860, theme = 'lig
     }
     assert.deepEqual(page.problems.splice(0), []);
   });
-  if (own) {
-    await before?.(page);
-  } else {
-    await page.setViewportSize(look.viewport);
-    await page.emulateMedia({ colorScheme: theme });
-  }
+  await page.setViewportSize({ width, height });
+  await page.emulateMedia({ colorScheme: theme });
+  await before?.(page);
   await page.goto(`${server.url}/`);
   await bind(page);
   return page;
@@ -138,13 +136,19 @@ export async function screenshots(page, name, ready = () => {}) {
   const themes = process.env.AIDASH_SCREENSHOTS ? ['light', 'dark'] : ['light'];
   for (const [width, height] of sizes) {
     for (const theme of themes) {
-      await page.emulateMedia({ colorScheme: theme });
+      await system(page, theme);
       await page.setViewportSize({ width, height });
       await drawn(page);
       await ready(width);
       await screenshot(page, `${name}-${width}-${theme}`);
     }
   }
+}
+
+/* The system turns light or dark, and the page with it. */
+export async function system(page, theme) {
+  await page.emulateMedia({ colorScheme: theme });
+  await until(page, (wanted) => document.documentElement.dataset.theme === wanted, theme);
 }
 
 /* Three frames later everything that was asked for is drawn. */

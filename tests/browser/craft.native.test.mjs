@@ -1,7 +1,7 @@
 /* How it is made: accessible, steady, remembers its settings, in both themes and at every size. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { assertAccessible, inside, live, open, says, serve, start, until } from './browser.mjs';
+import { assertAccessible, inside, live, open, says, serve, start, system, until } from './browser.mjs';
 
 for (const theme of ['light', 'dark']) {
   test(`axe finds nothing: ${theme}`, async (t) => {
@@ -155,7 +155,7 @@ test('the theme follows the system, and so do the charts', async (t) => {
   await live(page);
   const colours = () => page.evaluate(async () => (await import('./dom.js')).laneColour(0) + getComputedStyle(document.body.parentElement).backgroundColor);
   const light = await colours();
-  await page.emulateMedia({ colorScheme: 'dark' });
+  await system(page, 'dark');
   const dark = await colours();
   assert.notEqual(light, dark);
 });

@@ -6,10 +6,23 @@ import { ingest, inside, live, open, request, says, serve, statusWhen, text, unt
 test('the numbers move, and the first one is there at once', async (t) => {
   const server = await serve(t, ['--rate', '20']);
   await statusWhen(server, (status) => status.counters.ticks > 3);
-  const page = await open(t, server);
-  await until(page, () => /^\d/.test(document.querySelector('#latency').textContent));
-  const [paint] = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint').map((entry) => entry.startTime));
-  t.diagnostic(`first paint after ${Math.round(paint)} ms, first number by ${Math.round(await page.evaluate(() => performance.now()))} ms`);
+  const page = await open(t, server, { before: (opened) => opened.addInitScript(() => {
+    const seen = new MutationObserver(() => {
+      if (/^\d/.test(document.querySelector('#latency')?.textContent)) {
+        window.numberAt = performance.now();
+        seen.disconnect();
+      }
+    });
+    seen.observe(document, { childList: true, characterData: true, subtree: true });
+  }) });
+  const times = [];
+  while (times.length < 5) {
+    await page.goto(`${server.url}/`);
+    await until(page, () => window.numberAt && performance.getEntriesByName('first-contentful-paint').length);
+    times.push(await page.evaluate(() => [performance.getEntriesByName('first-contentful-paint')[0].startTime, window.numberAt]));
+  }
+  const [paint, number] = [0, 1].map((i) => Math.round(times.map((one) => one[i]).sort((a, b) => a - b)[2]));
+  t.diagnostic(`first paint after ${paint} ms, first number after ${number} ms (medians of 5)`);
   const seen = new Set();
   for (let i = 0; i < 4; i++) {
     const before = await text(page, 'latency');
@@ -68,10 +81,10 @@ test('pause stops every page, resume starts them again, and the pause is a gap',
     assert.notEqual(await page.getAttribute('#card-rate', 'data-stale'), null);
     await until(page, () => document.title.startsWith('Paused'));
   }
-  const stopped = await inside(pages[1], ({ feed }) => feed.ring.end);
+  const stopped = await Promise.all(pages.map((page) => inside(page, ({ feed }) => feed.ring.end)));
   await pages[1].click('#pause');
   await Promise.all(pages.map(live));
-  await until(pages[1], (end) => app.feed.ring.end > end + 2, stopped);
+  await Promise.all(pages.map((page, i) => until(page, (end) => app.feed.ring.end > end + 2, stopped[i])));
   const marks = await inside(pages[0], ({ feed, ring }) => ({
     marks: feed.marks, breaks: ring('time').filter((_, i) => ring('flags')[i] & 1) }));
   assert.equal(marks.marks.length, 1);

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { validate } from '../e2e/aidash.mjs';
-import { assertAccessible, live, open, screenshots, serve, text, until } from './browser.mjs';
+import { assertAccessible, live, open, screenshots, serve, system, text, until } from './browser.mjs';
 
 /* A page into whose stream page.say(event) puts an event; page.heard are the commands that it sends. */
 async function withRequests(t, options = {}, args = []) {
@@ -160,7 +160,7 @@ test('screenshots: a busy proxy, with nothing for axe to find', async (t) => {
   await screenshots(page, 'requests');
   await page.click('#requests summary');
   for (const theme of ['light', 'dark']) {
-    await page.emulateMedia({ colorScheme: theme });
+    await system(page, theme);
     await assertAccessible(page);
   }
 });
