@@ -14,7 +14,7 @@ ifeq ($(shell uname -m),$(firstword $(subst -, ,$(CROSS))))
 TARGET_RUN :=
 endif
 
-# -Os: what aidash computes is little beside what the kernel does for it, so small costs nothing that can be measured.
+# -Os: what aidash computes is little beside what the kernel does for it. A board that wants speed first sets -O2 itself.
 # musl protects relocated data in its dynamic loader alone: in a static program RELRO is padding, up to 64 kB on arm64.
 TARGET_CFLAGS := -specs=$(MUSL_DIR)/gcc.specs -Wno-cpp -fno-pie -Os $(TARGET_CFLAGS)
 TARGET_LDFLAGS := -static -Wl,-z,norelro
