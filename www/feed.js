@@ -293,7 +293,7 @@ export class Feed {
     const lane = this.#lane(tick.model, tick.node ?? "");
     time = Math.max(time, this.lastTime); // the axis never goes back
     const step = time - lane.time;
-    const broken = lane.broken || step > Math.max(RATE_WINDOW_S, 5 * lane.interval);
+    const broken = lane.broken || step > Math.max(RATE_WINDOW_S, 5 * lane.interval) || this.#paused(lane.time, time);
     if (!broken) {
       lane.interval += (step - lane.interval) / Math.min(lane.steps, 10);
     } else if (lane.steps > 0) { // a pause says little about the pace, but a slow pace is no pause
@@ -319,6 +319,22 @@ export class Feed {
     }
     ring.push(time, tick.timestamp, tick.latency_ms, lane.rate, this.now(time).rate, tick.tokens_generated, seq, lane.index,
       (broken ? BREAK : 0) | (lane.estimated ? ESTIMATED : 0));
+  }
+
+  /**
+   * Whether a pause began between two ticks. However short it was, and whether
+   * they came live or with fill().
+   *
+   * @param {number} from
+   * @param {number} to
+   */
+  #paused(from, to) {
+    for (let i = this.marks.length - 1; i >= 0 && this.marks[i].to > from; i--) {
+      if (this.marks[i].kind === "paused" && this.marks[i].from >= from && this.marks[i].from < to) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /**

@@ -105,7 +105,6 @@ function setTruth(said, now) {
   const { model, models, loaded = [], paused, source_state: sourceState, override = null } = said;
   if (paused) {
     feed.open("paused", now, "paused");
-    feed.breakLines();
   } else {
     feed.close("paused", now);
   }

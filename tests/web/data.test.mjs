@@ -178,6 +178,24 @@ test('missed events are fetched by number, page by page, and the line is whole a
   assert.deepEqual(broken(feed), [1]);
 });
 
+test('a pause is a gap however short, and whether it came live or with what the server kept', () => {
+  const feed = ready(new Feed(64));
+  feed.connected(hello({ next_seq: 50 }), null, 10);
+  feed.add([tick(10), tick(10.2)], 50, 10.2);
+  feed.open('paused', 10.3, 'paused');
+  feed.close('paused', 10.5);
+  feed.add([tick(10.6), tick(10.8)], 52, 10.8);
+  assert.deepEqual(broken(feed), [10, 10.6]);
+  feed.fill(answer([tick(9.8), tick(10), tick(10.2)], 51), 10.9);
+  assert.deepEqual(broken(feed), [9.8, 10.6]);
+  feed.connected(hello({ next_seq: 55 }), { since: 53, missed: 1, restarted: false }, 11);
+  feed.open('paused', 10.9, 'paused');
+  feed.close('paused', 11.1);
+  feed.fill(answer([tick(11.2)], 54), 11.3);
+  feed.add([tick(11.4)], 55, 11.4);
+  assert.deepEqual(broken(feed), [9.8, 10.6, 11.2]);
+});
+
 test('what is no longer kept, or can\'t be fetched, is a gap', () => {
   const feed = ready(new Feed(64));
   feed.connected(hello(), null, 0);
