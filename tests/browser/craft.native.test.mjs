@@ -1,7 +1,7 @@
 /* How it is made: accessible, steady, remembers its settings, in both themes and at every size. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { assertAccessible, inside, live, open, says, serve, start, system, until } from './browser.mjs';
+import { assertAccessible, bind, inside, live, open, says, serve, start, system, until } from './browser.mjs';
 
 for (const theme of ['light', 'dark']) {
   test(`axe finds nothing: ${theme}`, async (t) => {
@@ -14,6 +14,7 @@ for (const theme of ['light', 'dark']) {
     await page.click('#settings-close');
     await page.evaluate(() => localStorage.setItem('aidash', JSON.stringify({ limitLatency: 1, limitRate: 1e6 })));
     await page.reload();
+    await bind(page);
     await page.locator('#card-latency[data-alarm]').waitFor();
     await assertAccessible(page);
     await page.click('#pause');
@@ -91,6 +92,7 @@ test('settings are remembered; a wrong memory does no harm', async (t) => {
   await page.locator('#card-latency[data-alarm]').waitFor();
   assert.equal(await page.isVisible('#latency-alarm'), true);
   await page.reload();
+  await bind(page);
   assert.equal(await page.getAttribute('html', 'data-theme'), 'dark');
   assert.equal(await page.getAttribute('[data-span="300"]', 'aria-pressed'), 'true');
   await page.locator('#card-latency[data-alarm]').waitFor();
@@ -104,6 +106,7 @@ test('settings are remembered; a wrong memory does no harm', async (t) => {
   for (const odd of ['{', '[]', 'null', '{"theme":"pink","span":7,"limitLatency":"x","limitRate":-1}']) {
     await page.evaluate((value) => localStorage.setItem('aidash', value), odd);
     await page.reload();
+    await bind(page);
     await until(page, () => document.querySelector('[data-span="60"]').getAttribute('aria-pressed') === 'true');
   }
 });
