@@ -4876,6 +4876,14 @@ static void ad_put_flow(struct ad_text *t, const struct ad_flow *f,
     ad_put_string(t, status);
 }
 
+/* When it came in, which ends each event about it. */
+static void ad_put_flow_time(struct ad_text *t, const struct ad_flow *f)
+{
+    ad_puts(t, ",\"timestamp\":");
+    ad_put_decimal(t, f->start_us, 6);
+    ad_puts(t, "}");
+}
+
 static void ad_flow_tell_start(struct ad_flow *f)
 {
     char json[AD_EVENT_MAX];
@@ -4887,9 +4895,7 @@ static void ad_flow_tell_start(struct ad_flow *f)
     if (f->state == AD_FLOW_QUEUED) {
         ad_putf(&t, ",\"place\":%u", ad_hub.n_queued);
     }
-    ad_puts(&t, ",\"timestamp\":");
-    ad_put_decimal(&t, f->start_us, 6);
-    ad_puts(&t, "}");
+    ad_put_flow_time(&t, f);
     ad_event_append(AD_EV_REQUEST_START, &t);
 }
 
@@ -4949,9 +4955,7 @@ static void ad_flow_tell_end(const struct ad_flow *f, const char *status)
     if (estimated || s->trouble != 0) {
         ad_puts(&t, ",\"estimated\":true");
     }
-    ad_puts(&t, ",\"timestamp\":");
-    ad_put_decimal(&t, f->start_us, 6);
-    ad_puts(&t, "}");
+    ad_put_flow_time(&t, f);
     ad_event_append(AD_EV_REQUEST, &t);
     record = &ad_records[ad_hub.count.requests++ % AIDASH_RECORDS];
     record->len = (uint16_t)t.len;
@@ -4969,9 +4973,7 @@ static void ad_put_running(struct ad_text *t, const struct ad_flow *f)
                 (unsigned long long)f->counted);
     }
     ad_put_field(t, "ttft_ms", ad_ms(f->sent_ns, f->first_ns));
-    ad_puts(t, ",\"timestamp\":");
-    ad_put_decimal(t, f->start_us, 6);
-    ad_puts(t, "}");
+    ad_put_flow_time(t, f);
 }
 
 /* How far the prompt is read, where the engine streams that: at most ten times
@@ -4988,12 +4990,10 @@ static void ad_flow_tell_progress(struct ad_flow *f)
     f->progress = f->scan.progress_done;
     f->progress_ms = ad_hub.now_ms;
     ad_put_flow(&t, f, "request", ad_feed.next, "running");
-    ad_putf(&t, ",\"prompt_tokens\":%llu,\"prompt_processed\":%llu,"
-                "\"timestamp\":",
+    ad_putf(&t, ",\"prompt_tokens\":%llu,\"prompt_processed\":%llu",
             (unsigned long long)f->scan.progress_total,
             (unsigned long long)f->scan.progress_done);
-    ad_put_decimal(&t, f->start_us, 6);
-    ad_puts(&t, "}");
+    ad_put_flow_time(&t, f);
     ad_event_append(AD_EV_REQUEST, &t);
 }
 
@@ -5170,8 +5170,7 @@ static void ad_flow_sent(struct ad_flow *f)
 static void ad_flow_end(struct ad_flow *f, const char *status)
 {
     f->keeps = f->keeps && ad_scan_complete(&f->scan) &&
-               (f->scan.trouble & AD_TROUBLE_FRAMING) == 0 &&
-               f->body.state == AD_BODY_DONE && f->to_up_len == 0;
+               (f->scan.trouble & AD_TROUBLE_FRAMING) == 0;
     ad_flow_close_up(f);
     if (f->work) {
         char name[AIDASH_MODEL_MAX + 1];
@@ -6278,6 +6277,20 @@ static void ad_fetch_done(void)
     }
 }
 
+/* The next piece of the body (n bytes, may be 0) among bytes of an answer.
+ * Returns how many of them it took, all when no body is in them. */
+static size_t ad_fetch_next(struct ad_head *head, const uint8_t *in, size_t len,
+                            const uint8_t **data, size_t *n)
+{
+    *n = 0;
+    if (head->state == AD_HEAD_LINES) {
+        return ad_head_next(head, in, len);
+    }
+    return head->state == AD_HEAD_DONE && head->body.state < AD_BODY_DONE
+               ? ad_body_next(&head->body, in, len, data, n)
+               : len;
+}
+
 static void ad_fetch_event(void)
 {
     struct ad_fetch *q = &ad_fetch;
@@ -6327,16 +6340,12 @@ static void ad_fetch_event(void)
         return;
     }
     q->since_ms = ad_hub.now_ms;
-    if (q->head.state == AD_HEAD_LINES) {
-        used = ad_head_next(&q->head, ad_scratch, (size_t)got);
-    }
-    while (q->head.state == AD_HEAD_DONE && used < (size_t)got &&
-           q->head.body.state < AD_BODY_DONE) {
+    while (used < (size_t)got) {
         const uint8_t *data = NULL;
         size_t n;
 
-        used += ad_body_next(&q->head.body, ad_scratch + used,
-                             (size_t)got - used, &data, &n);
+        used += ad_fetch_next(&q->head, ad_scratch + used, (size_t)got - used,
+                              &data, &n);
         if (n > 0) {
             ad_fetch_body(data, n);
         }
@@ -9783,10 +9792,13 @@ static bool ad_process_holds(const char *pid, const char *socket_name)
     return holds;
 }
 
-/* " by NAME (process PID)" of the program that has the port, or "" if we may not
- * see it. */
-static void ad_port_holder(unsigned port, char *out, size_t cap)
+/* " by NAME (process PID)" of the program that has the port of [ADDR:]PORT, or
+ * "" if we may not see it. */
+static void ad_port_holder(const char *spec, char *out, size_t cap)
 {
+    const char *colon = strrchr(spec, ':');
+    unsigned port = (unsigned)strtoul(colon != NULL ? colon + 1 : spec, NULL,
+                                      10);
     unsigned long inode = ad_port_inode("/proc/net/tcp", port);
     char socket_name[64], path[300], name[64] = "";
     struct dirent *entry;
@@ -9820,9 +9832,9 @@ static void ad_port_holder(unsigned port, char *out, size_t cap)
 
 #else
 
-static void ad_port_holder(unsigned port, char *out, size_t cap)
+static void ad_port_holder(const char *spec, char *out, size_t cap)
 {
-    (void)port;
+    (void)spec;
     (void)cap;
     out[0] = '\0';
 }
@@ -9843,12 +9855,8 @@ static void ad_print_failure(int code)
         i = ad_option_find(name);
     }
     if (code == AIDASH_EBIND && ad_hub.n_listeners < ad_set.n_listen) {
-        const char *spec = ad_set.listen[ad_hub.n_listeners];
-        const char *colon = strrchr(spec, ':');
-
-        ad_port_holder((unsigned)strtoul(colon != NULL ? colon + 1 : spec, NULL,
-                                         10),
-                       holder, sizeof(holder));
+        ad_port_holder(ad_set.listen[ad_hub.n_listeners], holder,
+                       sizeof(holder));
     }
     (void)fprintf(stderr, "aidash: %s%s%s\n",
                   i >= 0 && ad_given[i].set ? ad_given[i].name : "",
@@ -9932,16 +9940,12 @@ static void ad_doctor_ask(const struct ad_upstream *u, const char *path,
         if (got <= 0) {
             break;
         }
-        if (head.state == AD_HEAD_LINES) {
-            used = ad_head_next(&head, ad_scratch, (size_t)got);
-        }
-        while (head.state == AD_HEAD_DONE && used < (size_t)got &&
-               head.body.state < AD_BODY_DONE) {
+        while (used < (size_t)got) {
             const uint8_t *data = NULL;
             size_t n;
 
-            used += ad_body_next(&head.body, ad_scratch + used,
-                                 (size_t)got - used, &data, &n);
+            used += ad_fetch_next(&head, ad_scratch + used, (size_t)got - used,
+                                  &data, &n);
             ad_doctor_list(found, &js, data, n);
         }
     }
@@ -10003,7 +10007,6 @@ static const char *ad_doctor_look(const struct ad_upstream *u)
 /* Can this be listened on? Prints so. Returns the port, or 0. */
 static unsigned ad_doctor_port(const char *spec)
 {
-    const char *colon = strrchr(spec, ':');
     char holder[128];
     unsigned port;
     int fd = ad_socket_bind(spec, SOCK_STREAM, &port);
@@ -10013,8 +10016,7 @@ static unsigned ad_doctor_port(const char *spec)
         printf("  %s is free\n", spec);
         return port;
     }
-    ad_port_holder((unsigned)strtoul(colon != NULL ? colon + 1 : spec, NULL, 10),
-                   holder, sizeof(holder));
+    ad_port_holder(spec, holder, sizeof(holder));
     printf("  %s can't be had: %s%s\n", spec, strerror(-fd), holder);
     return 0;
 }
