@@ -1,25 +1,9 @@
 #!/bin/sh
 # build.test.sh - the build itself: what it fetches and how it says that it can't, what it embeds, what it rebuilds, and
 # that the test runner counts right. Asks no registry: apt and npm meet a small repository on disk, closed ports or stubs.
-set -u
-LC_ALL=C
-export LC_ALL
-root=$(pwd)
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
 . tests/check.sh
 unset MAKEFLAGS MAKELEVEL MFLAGS APT_CONFIG
 
-# says PATTERN STATUS COMMAND...: it ends with that status and prints the pattern
-says() {
-    pattern=$1 expected=$2
-    shift 2
-    "$@" >"$tmp/says.out" 2>&1 </dev/null
-    status=$?
-    cat "$tmp/says.out"
-    [ $status -eq "$expected" ] || { echo "status $status, not $expected"; return 1; }
-    grep -Eq -- "$pattern" "$tmp/says.out" || { echo "does not say: $pattern"; return 1; }
-}
 empty() { [ -z "$(ls -A "$1" 2>/dev/null)" ] || { ls -A "$1"; return 1; }; }
 
 # ---- programs: stubs stand for apt-get, sudo and id ---------------------------------

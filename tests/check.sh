@@ -1,5 +1,12 @@
 # check.sh - for test scripts in shell: `check NAME COMMAND...` passes when the command does, `finish` prints the sums.
-# What a failed command printed is shown. Needs $tmp, a directory.
+# What a failed command printed is shown. To be sourced in the project's directory, which is then $root; $tmp is a directory
+# that goes with the script.
+set -u
+LC_ALL=C
+export LC_ALL
+root=$(pwd)
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf --one-file-system "$tmp"' EXIT
 passed=0 failed=0 skipped=0
 
 check() {
@@ -13,6 +20,17 @@ check() {
         echo "not ok - $name"
         sed 's/^/    error: /' "$tmp/check.out" | tail -n 25
     fi
+}
+
+# says PATTERN STATUS COMMAND...: it ends with that status and prints the pattern
+says() {
+    pattern=$1 expected=$2
+    shift 2
+    "$@" >"$tmp/says.out" 2>&1 </dev/null
+    status=$?
+    cat "$tmp/says.out"
+    [ $status -eq "$expected" ] || { echo "status $status, not $expected"; return 1; }
+    grep -Eq -- "$pattern" "$tmp/says.out" || { echo "does not say: $pattern"; return 1; }
 }
 
 skip() {

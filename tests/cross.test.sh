@@ -1,12 +1,6 @@
 #!/bin/sh
 # cross.test.sh TARGET... - what is shipped for each target, which was built: static, stripped, small, for the right CPU; and a
 # new board as README.md shows it.
-set -u
-LC_ALL=C
-export LC_ALL
-root=$(pwd)
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
 . tests/check.sh
 unset MAKEFLAGS MAKELEVEL MFLAGS
 

@@ -1,10 +1,5 @@
 #!/bin/sh
 # lint.sh - what can be said of aidash without running it. Works in the project's directory, after `make build/compile`.
-set -u
-LC_ALL=C
-export LC_ALL
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
 . tests/check.sh
 make=${MAKE:-make}
 compile=$(cat build/compile)

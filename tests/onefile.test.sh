@@ -1,12 +1,6 @@
 #!/bin/sh
 # onefile.test.sh - build/dist/aidash.c is aidash.c and nothing else, and compiles without a warning wherever it is dropped
 # in. After `make amalgamation build/compile`.
-set -u
-LC_ALL=C
-export LC_ALL
-root=$(pwd)
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
 . tests/check.sh
 compile=$(cat build/compile)
 one=build/dist/aidash.c

@@ -2,30 +2,13 @@
 # package.test.sh - what goes to a board and how it gets there: the release and that it is reproducible, install.sh in a
 # root that has only busybox, the Debian package by dpkg, `make deploy` through a real sshd. The roots are overlays over this
 # machine in a namespace of their own: nothing of it changes, and nothing outlives the test.
-set -u
-LC_ALL=C
-export LC_ALL
 if [ -z "${AIDASH_NAMESPACE:-}" ] && [ "$(id -u)" = 0 ] && unshare -m mount -t tmpfs none /mnt 2>/dev/null; then
     AIDASH_NAMESPACE=1 exec unshare -mpf --mount-proc --kill-child sh "$0"
 fi
-root=$(pwd)
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf --one-file-system "$tmp"' EXIT
 . tests/check.sh
 unset MAKEFLAGS MAKELEVEL MFLAGS SOURCE_DATE_EPOCH
 
 need() { sh toolchains/fetch.sh need "$@" >"$tmp/need" 2>&1 || { tail -n 1 "$tmp/need"; return 1; }; }
-
-# says PATTERN STATUS COMMAND...: it ends with that status and prints the pattern
-says() {
-    pattern=$1 expected=$2
-    shift 2
-    "$@" >"$tmp/says.out" 2>&1 </dev/null
-    status=$?
-    cat "$tmp/says.out"
-    [ $status -eq "$expected" ] || { echo "status $status, not $expected"; return 1; }
-    grep -Eq -- "$pattern" "$tmp/says.out" || { echo "does not say: $pattern"; return 1; }
-}
 
 free_port() { node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })'; }
 
