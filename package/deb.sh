@@ -20,13 +20,8 @@ doc=$root/usr/share/doc/aidash
 mkdir -p "$root/DEBIAN"
 PREFIX=/usr DESTDIR=$root sh "$dir/install.sh" --files >/dev/null
 gzip -9n "$root/usr/share/man/man1/aidash.1"
-rm "$doc/LICENSE"
-{
-    printf 'Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nUpstream-Name: aidash\n\nFiles: *\n'
-    sed -n 's/^Copyright (c) /Copyright: /p' LICENSE
-    printf 'License: MIT\nComment: The licences of what is inside are in THIRD-PARTY.md beside this file.\n\nLicense: MIT\n'
-    sed -n '/^Permission/,$s/^/ /p' LICENSE | sed 's/^ $/ ./'
-} >"$doc/copyright"
+mv "$doc/LICENSE" "$doc/copyright"
+printf '\nThe licences of what is inside are in THIRD-PARTY.md beside this file.\n' >>"$doc/copyright"
 printf 'aidash (%s) unstable; urgency=medium\n\n  * CHANGELOG.md beside this file has the changes.\n\n -- %s  %s\n' "$version" \
     "$(sed -n 's/^Maintainer: //p' package/debian/control)" "$(date -d "@$SOURCE_DATE_EPOCH" -R)" |
     gzip -9n >"$doc/changelog.gz"
