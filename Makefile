@@ -114,6 +114,9 @@ endef
 
 $(eval $(call note,build/www.files,$(WWW)))
 
+# aidash.c includes its parts.
+PARTS := $(wildcard src/*.h src/*/*.[ch])
+
 # One compile is the whole program. civetweb and jsmn are system headers to it, so that warnings are about our code.
 # $(call compile,CIVETWEB_DIR,FLAGS,SOURCES) and $(link)
 compile = $(CC) $(AD_CFLAGS) $(2) $(CPPFLAGS) $(CFLAGS) -Ibuild -isystem $(1)/include -isystem $(1)/src \
@@ -127,7 +130,7 @@ $(eval $(call note,build/compile,$(CC) $(AD_CFLAGS) $(CPPFLAGS) $(CFLAGS) -Ibuil
 # $(call needs,FILE,CIVETWEB_DIR,FLAGS): what each compile of aidash.c waits for, its flags among them.
 define needs
 $(call note,$(1).flags,$(CC) $(AD_CFLAGS) $(3) $(CPPFLAGS) $(CFLAGS) $(2) $(JSMN_DIR) $(link))
-$(1): $(1).flags aidash.c aidash.h build/aidash_www.h $(2)/src/civetweb.c $(JSMN_DIR)/jsmn.h $(TARGET_NEEDS)
+$(1): $(1).flags aidash.c aidash.h $(PARTS) build/aidash_www.h $(2)/src/civetweb.c $(JSMN_DIR)/jsmn.h $(TARGET_NEEDS)
 -include $(1).d
 endef
 
@@ -249,7 +252,7 @@ bench: all build/gateway/aidash build/lib/aidash.o tests/node_modules/.installed
 INCLUDED := build $(CIVETWEB_DIR)/include $(CIVETWEB_DIR)/src $(JSMN_DIR)
 $(eval $(call note,build/dist.included,$(INCLUDED)))
 
-build/dist/aidash.c: toolchains/amalgamate.sh aidash.c aidash.h build/aidash_www.h $(CIVETWEB_DIR)/src/civetweb.c \
+build/dist/aidash.c: toolchains/amalgamate.sh aidash.c aidash.h $(PARTS) build/aidash_www.h $(CIVETWEB_DIR)/src/civetweb.c \
     $(JSMN_DIR)/jsmn.h LICENSE THIRD-PARTY.md build/dist.included
 	@mkdir -p $(@D)
 	@sh toolchains/amalgamate.sh $(CC) -std=c11 $(addprefix -I,$(INCLUDED)) > $@
@@ -309,8 +312,8 @@ size: all ## bytes by part and by target that was built
 	@awk '/bytes, [0-9]+ here/ { printf "%10d  %s\n", $$5, name = substr($$2, 1, length($$2) - 1); if (name != "/contract.json") sum += $$5 } \
 	    END { printf "%10d  the page, in each of them: all but /contract.json\n", sum }' build/aidash_www.h
 
-map: ## the sections of aidash.c
-	@grep -n '^/\* ==== ' aidash.c
+map: ## the parts of aidash.c, in its order, with their lines
+	@sed -n 's/^#include "\(src\/.*\)"/\1/p' aidash.c | xargs wc -l
 
 install: $(OUT)/package/aidash ## copy it, its manual page and its service to PREFIX (/usr/local), below DESTDIR
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" sh $(OUT)/package/install.sh --files

@@ -10,13 +10,13 @@ warnings='-Wall -Wextra -Wconversion -Werror'
 # shellcheck disable=SC2086 # words are meant to be split
 syntax() { $compile $warnings -fsyntax-only "$@"; }
 
-# The limits of section SIZES as -DNAME=VALUE words: their least values, or the greatest of those that have one.
-least() { sed -n 's/^#if \(AIDASH_[A-Z_]*\) < \([0-9][0-9]*\) ||.*/-D\1=\2/p' aidash.c; }
-greatest() { sed -n 's/^#if \(AIDASH_[A-Z_]*\) < [0-9]* || \1 > \([0-9][0-9]*\)$/-D\1=\2/p' aidash.c; }
+# The limits of src/limits.h as -DNAME=VALUE words: their least values, or the greatest of those that have one.
+least() { sed -n 's/^#if \(AIDASH_[A-Z_]*\) < \([0-9][0-9]*\) ||.*/-D\1=\2/p' src/limits.h; }
+greatest() { sed -n 's/^#if \(AIDASH_[A-Z_]*\) < [0-9]* || \1 > \([0-9][0-9]*\)$/-D\1=\2/p' src/limits.h; }
 
 check 'the library compiles without a warning' $make --no-print-directory build/lib/aidash.o
 check 'the program compiles without a warning' syntax aidash.c
-check 'aidash.c names the ranges of its limits' test "$(least | wc -l)" -eq "$(grep -c '^#error "AIDASH_' aidash.c)"
+check 'src/limits.h names the ranges of its limits' test "$(least | wc -l)" -eq "$(grep -c '^#error "AIDASH_' src/limits.h)"
 check 'it compiles with every limit at its least' syntax $(least) aidash.c
 check 'it compiles with every limit at its greatest' syntax $(greatest) aidash.c
 check 'it compiles without the dashboard' syntax -DAIDASH_DASHBOARD=0 aidash.c
@@ -61,12 +61,9 @@ check 'every exported function is in aidash.h' every_function_is_declared
 
 # ---- the map ----------------------------------------------------------------------
 
-map_is_true() {
-    sed '/^ \*\//q' aidash.c | sed -n 's/^ \* *\([0-9][0-9]*\) \([A-Z][A-Z]*\) .*/\1 \2/p' >"$tmp/map"
-    sed -n 's/^\/\* ==== \([0-9][0-9]*\) \([A-Z][A-Z]*\) =* \*\/$/\1 \2/p' aidash.c >"$tmp/banners"
-    [ -s "$tmp/map" ] && diff "$tmp/map" "$tmp/banners"
-}
-check 'the map at the head of aidash.c names its sections' map_is_true
+includes() { sed -n 's/^#include "\(src\/.*\)"$/\1/p' aidash.c; }
+every_part_once() { includes | sort >"$tmp/included" && find src -name '*.[ch]' | sort | diff "$tmp/included" -; }
+check 'aidash.c includes every part once' every_part_once
 
 # ---- the header ---------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ cat <<TEXT
  *     cc app.c aidash.c -DAIDASH_NO_MAIN -lpthread
  *     cc -o aidash aidash.c -lpthread
  *
- * Sizes are macros: section 2. The licences of all that is inside:
+ * Sizes are macros: see "begin src/limits.h". The licences of all that is inside:
  *
 TEXT
 {
@@ -35,12 +35,24 @@ echo ' */'
 echo
 
 printf '%s\n' "$parts" | awk '
-    { for (i = 1; i <= NF; i++) if ($i != "\\" && $i !~ /:$/) files[++n] = $i }
+    { for (i = 1; i <= NF; i++) if ($i != "\\" && $i !~ /:$/) files[++n] = plain($i) }
 
-    # The file that the compiler found for this name, or "".
-    function found(name,    i) {
+    # A path without "DIR/../".
+    function plain(path) {
+        while (sub(/[^\/]+\/\.\.\//, "", path)) continue
+        return path
+    }
+
+    # The file that the compiler found for this name in an #include of `from`, or "". Parts are named by their place
+    # (#include "../base/text.c"), all others by what a directory of -I has.
+    function found(name, from,    i, beside) {
+        beside = from
+        sub(/[^\/]*$/, "", beside)
+        beside = plain(beside name)
+        for (i = 1; i <= n; i++) if (files[i] == beside) return beside
         for (i = 1; i <= n; i++)
-            if (files[i] == name || substr(files[i], length(files[i]) - length(name)) == "/" name) return files[i]
+            if (files[i] ~ /^src\//) continue
+            else if (files[i] == name || substr(files[i], length(files[i]) - length(name)) == "/" name) return files[i]
         return ""
     }
 
@@ -55,15 +67,15 @@ printf '%s\n' "$parts" | awk '
 
     function insert(file, own,    name) {
         name = file
-        sub(/.*\//, "", name)
+        if (!own) sub(/.*\//, "", name)
         print "/* ---- begin " name " ---- */"
         if (!own) quiet()
-        copy(file, 1)
+        copy(file)
         if (!own) print "#if defined(__GNUC__)\n#pragma GCC diagnostic pop\n#endif"
         print "/* ---- end " name " ---- */"
     }
 
-    function copy(file, nested,    line, name, path, read) {
+    function copy(file,    line, name, path, read) {
         seen[file] = 1
         while ((read = (getline line < file)) > 0) {
             if (line !~ /^[ \t]*#[ \t]*include[ \t]*["<]/) {
@@ -73,11 +85,11 @@ printf '%s\n' "$parts" | awk '
             name = line
             sub(/^[^"<]*["<]/, "", name)
             sub(/[">].*/, "", name)
-            path = found(name)
+            path = found(name, file)
             if (path == "" && (line ~ /</ || name ~ /\//)) print line # of the system, or of a library
             else if (path == "") print "#error \"" name " is not in this file\""
             else if (path in seen) print "/* " name " is above */"
-            else insert(path, nested || name ~ /^aidash/)
+            else insert(path, path ~ /^(src\/|aidash)/ || path ~ /(^|\/)aidash_www\.h$/)
         }
         if (read < 0) {
             print "amalgamate.sh: cannot read " file | "cat >&2"
@@ -92,4 +104,4 @@ printf '%s\n' "$parts" | awk '
             "sign-conversion stringop-overflow stringop-overread stringop-truncation unused-but-set-variable " \
             "unused-function"
     }
-    END { copy("aidash.c", 0) }'
+    END { copy("aidash.c") }'

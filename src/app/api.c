@@ -1,0 +1,217 @@
+#ifndef AD_APP_API_C
+#define AD_APP_API_C
+
+/* Section 14: civetweb with its workers; its listeners are the hub's. */
+static struct mg_context *ad_civetweb_start(void);
+static void ad_civetweb_stop(struct mg_context *ctx);
+
+int aidash_start_sized(const struct aidash_config *config, size_t size)
+{
+    static const struct aidash_config defaults;
+    sigset_t all, before;
+    unsigned i;
+    int rc;
+
+    if (size != sizeof(struct aidash_config)) {
+        return ad_fail(AIDASH_ESTATE, "aidash.h and aidash.c are of different "
+                                      "versions");
+    }
+    if (atomic_exchange(&ad_running, true)) {
+        return ad_fail(AIDASH_ESTATE, "aidash runs already");
+    }
+    config = config != NULL ? config : &defaults;
+    ad_error_text[0] = '\0';
+    memset(&ad_hub, 0, sizeof(ad_hub));
+    ad_hub.wake_rd = ad_hub.wake_wr = -1;
+    ad_hub.free_slot = AD_NO_SLOT;
+    ad_feed_init();
+    rc = ad_configure(config);
+    if (rc != 0) {
+        goto not_running;
+    }
+    ad_hub_clock();
+    ad_hub.start_ns = ad_hub.now_ns;
+    ad_hub.start_us = ad_hub.now_us;
+    ad_hub.tidy_ns = ad_hub.now_ns; /* at once: the engines are asked */
+    ad_hub.sim_state = ad_set.seed;
+    ad_hub.sim_step_ns = (uint64_t)((double)AD_NS_PER_S / ad_set.rate_hz);
+    ad_hub.sim_due_ns = ad_hub.now_ns + ad_hub.sim_step_ns;
+    rc = ad_open(config);
+    if (rc != 0) {
+        goto close_sockets;
+    }
+    ad_listeners_watch(true);
+    /* Signals are for the program's own threads. */
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    ad_hub.civetweb = ad_civetweb_start();
+    if (ad_hub.civetweb == NULL) {
+        rc = ad_fail(AIDASH_ESYS, "civetweb can't start its threads");
+    } else if (pthread_create(&ad_hub.thread, NULL, ad_hub_main, NULL) != 0) {
+        rc = ad_fail(AIDASH_ESYS, "can't start the hub's thread");
+        ad_civetweb_stop(ad_hub.civetweb);
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc != 0) {
+        goto close_sockets;
+    }
+    for (i = 0; i < ad_hub.n_listeners; i++) {
+        size_t host = ad_spec_host(ad_set.listen[i]);
+        struct ad_lan lan[AD_LAN_MAX];
+        unsigned k, n_lan = host > 0 ? 0 : ad_lan_list(lan);
+
+        ad_log(AIDASH_LOG_INFO, "listening on http://%.*s:%u%s",
+               host > 0 ? (int)host : 9,
+               host > 0 ? ad_set.listen[i] : "localhost", ad_hub.ports[i],
+               host > 0 ? "" : " (all interfaces)");
+        for (k = 0; k < n_lan; k++) {
+            ad_log(AIDASH_LOG_INFO, "on the LAN: http://%s:%u (%s)",
+                   lan[k].host, ad_hub.ports[i], lan[k].by);
+        }
+    }
+    return 0;
+
+close_sockets:
+    ad_close();
+not_running:
+    atomic_store(&ad_running, false);
+    return rc;
+}
+
+void aidash_stop(void)
+{
+    if (!atomic_load(&ad_running)) {
+        return;
+    }
+    atomic_store(&ad_hub.stop, 1);
+    ad_wake();
+    ad_civetweb_stop(ad_hub.civetweb); /* its workers may still ask the hub */
+    atomic_store(&ad_hub.stop, 2);
+    ad_wake();
+    (void)pthread_join(ad_hub.thread, NULL);
+    ad_close();
+    atomic_store(&ad_running, false);
+}
+
+unsigned aidash_port(unsigned i)
+{
+    return i < AD_LISTENERS ? ad_hub.ports[i] : 0;
+}
+
+static bool ad_copy_name(char *out, const char *name, size_t max)
+{
+    size_t len = name != NULL ? strnlen(name, max + 1) : 0;
+
+    if (len == 0) {
+        return true;
+    }
+    if (!ad_name_ok(name, len, max)) {
+        return false;
+    }
+    memcpy(out, name, len + 1);
+    return true;
+}
+
+int aidash_publish(const struct aidash_tick *tick)
+{
+    struct ad_sample sample;
+
+    if (!atomic_load_explicit(&ad_running, memory_order_acquire)) {
+        return AIDASH_ESTATE;
+    }
+    if (tick == NULL ||
+        (tick->tokens == 0 && tick->tokens_generated == 0 &&
+         tick->latency_ms == 0) ||
+        tick->tokens > AD_TOKENS_LIMIT ||
+        tick->tokens_generated > AD_TOTAL_LIMIT ||
+        !(tick->latency_ms >= 0 && tick->latency_ms <= AD_LATENCY_LIMIT) ||
+        !(tick->tokens_per_second >= 0 &&
+          tick->tokens_per_second <= AD_RATE_LIMIT) ||
+        !(tick->timestamp >= 0 && tick->timestamp <= AD_TIME_LIMIT)) {
+        return AIDASH_EINVAL;
+    }
+    sample.model[0] = sample.node[0] = '\0';
+    sample.surplus = 0;
+    if (!ad_copy_name(sample.model, tick->model, AIDASH_MODEL_MAX) ||
+        !ad_copy_name(sample.node, tick->node, AIDASH_NODE_MAX)) {
+        return AIDASH_EINVAL;
+    }
+    sample.tokens = tick->tokens;
+    sample.total = tick->tokens_generated;
+    sample.latency_ms = tick->latency_ms;
+    sample.rate = tick->tokens_per_second;
+    sample.time_us = (uint64_t)(tick->timestamp * 1e6 + 0.5);
+    sample.has = (tick->tokens != 0 ? AD_HAS_TOKENS : 0u) |
+                 (tick->tokens_generated != 0 ? AD_HAS_TOTAL : 0u) |
+                 (tick->latency_ms > 0 ? AD_HAS_LATENCY : 0u) |
+                 (tick->tokens_per_second > 0 ? AD_HAS_RATE : 0u) |
+                 (tick->timestamp > 0 ? AD_HAS_TIME : 0u);
+    ad_inbox_push(&sample);
+    /* The tick is in the inbox before the hub's sleep is looked at; the hub
+     * announces its sleep before it looks at the inbox. */
+    atomic_thread_fence(memory_order_seq_cst);
+    switch (atomic_load_explicit(&ad_hub.sleep, memory_order_relaxed)) {
+    case AD_ASLEEP:
+        ad_wake();
+        break;
+    case AD_PACING:
+        if (ad_inbox_fill() > AIDASH_INBOX / 2) {
+            ad_wake();
+        }
+        break;
+    default:
+        break;
+    }
+    return 0;
+}
+
+struct ad_stats_call {
+    struct ad_call call;
+    struct aidash_stats *out;
+};
+
+static void ad_stats_run(struct ad_call *call)
+{
+    struct aidash_stats *out = ((struct ad_stats_call *)(void *)call)->out;
+    const char *model = ad_model_name();
+
+    out->ticks = ad_hub.count.ticks;
+    out->inbox_dropped = atomic_load(&ad_inbox.dropped);
+    out->dropped = ad_dropped();
+    out->bytes_sent = ad_hub.count.bytes_sent;
+    out->viewers = ad_hub.n_kind[AD_WS] + ad_hub.n_kind[AD_WS_BATCH] +
+                   ad_hub.n_kind[AD_SSE];
+    out->paused = ad_hub.paused;
+    memcpy(out->model, model, strlen(model) + 1);
+}
+
+int aidash_get_stats(struct aidash_stats *stats)
+{
+    struct ad_stats_call call;
+
+    if (stats == NULL) {
+        return AIDASH_EINVAL;
+    }
+    if (!atomic_load(&ad_running)) {
+        return AIDASH_ESTATE;
+    }
+    memset(stats, 0, sizeof(*stats));
+    call.call.run = ad_stats_run;
+    call.out = stats;
+    ad_hub_run(&call.call);
+    return 0;
+}
+
+void aidash_print_sizes(void)
+{
+    size_t i;
+
+    printf("%-16s %8s %12s\n", "part", "count", "bytes");
+    for (i = 0; i < AD_COUNT(ad_parts); i++) {
+        printf("%-16s %8zu %12zu\n", ad_parts[i].name, ad_parts[i].count,
+               ad_parts[i].bytes);
+    }
+    printf("%-16s %8s %12zu\n", "total", "", ad_static_bytes());
+}
+
+#endif

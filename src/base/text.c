@@ -1,0 +1,130 @@
+#ifndef AD_BASE_TEXT_C
+#define AD_BASE_TEXT_C
+
+/* Text built in a buffer of fixed size. What does not fit is left out, and
+ * `full` says so. */
+struct ad_text {
+    char *at;
+    size_t len, cap;
+    bool full;
+};
+
+static struct ad_text ad_text_in(void *buffer, size_t cap)
+{
+    struct ad_text text = {buffer, 0, cap, false};
+
+    return text;
+}
+
+static void ad_put(struct ad_text *t, const char *s, size_t len)
+{
+    if (len > t->cap - t->len) {
+        t->full = true;
+        return;
+    }
+    memcpy(t->at + t->len, s, len);
+    t->len += len;
+}
+
+static void ad_puts(struct ad_text *t, const char *s)
+{
+    ad_put(t, s, strlen(s));
+}
+
+/* printf for text that is not on the tick path. */
+static void AD_PRINTF(2, 3) ad_putf(struct ad_text *t, const char *fmt, ...)
+{
+    va_list args;
+    int n;
+
+    va_start(args, fmt);
+    n = vsnprintf(t->at + t->len, t->cap - t->len, fmt, args);
+    va_end(args);
+    if (n < 0 || (size_t)n >= t->cap - t->len) {
+        t->full = true;
+        return;
+    }
+    t->len += (size_t)n;
+}
+
+static void ad_put_u64(struct ad_text *t, uint64_t value)
+{
+    char digits[20];
+    size_t n = sizeof(digits);
+
+    do {
+        digits[--n] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value != 0);
+    ad_put(t, digits + n, sizeof(digits) - n);
+}
+
+/* units / 10^decimals, without trailing zeros. */
+static void ad_put_decimal(struct ad_text *t, uint64_t units, int decimals)
+{
+    uint64_t scale = 1;
+    char digits[8];
+    size_t n = 0;
+    int i;
+
+    for (i = 0; i < decimals; i++) {
+        scale *= 10;
+    }
+    ad_put_u64(t, units / scale);
+    units %= scale;
+    if (units == 0) {
+        return;
+    }
+    digits[n++] = '.';
+    while (units != 0) {
+        scale /= 10;
+        digits[n++] = (char)('0' + units / scale);
+        units %= scale;
+    }
+    ad_put(t, digits, n);
+}
+
+/* value >= 0, rounded to 10^-decimals; value x 10^decimals below 2^63. */
+static void ad_put_fixed(struct ad_text *t, double value, int decimals)
+{
+    double scale = 1;
+    int i;
+
+    for (i = 0; i < decimals; i++) {
+        scale *= 10;
+    }
+    ad_put_decimal(t, (uint64_t)(value * scale + 0.5), decimals);
+}
+
+/* RFC 8259 7: the text of a JSON string, without its quotes. */
+static void ad_put_escaped(struct ad_text *t, const char *s, size_t len)
+{
+    static const char hex[] = "0123456789abcdef";
+    char escape[6] = {'\\', 'u', '0', '0', 0, 0};
+    size_t i;
+
+    for (i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)s[i];
+
+        if (c == '"' || c == '\\') {
+            escape[1] = (char)c;
+            ad_put(t, escape, 2);
+            escape[1] = 'u';
+        } else if (c < 0x20) {
+            escape[4] = hex[c >> 4];
+            escape[5] = hex[c & 15];
+            ad_put(t, escape, 6);
+        } else {
+            ad_put(t, s + i, 1);
+        }
+    }
+}
+
+static void ad_put_string(struct ad_text *t, const char *s)
+{
+    ad_put(t, "\"", 1);
+    ad_put_escaped(t, s, strlen(s));
+    ad_put(t, "\"", 1);
+}
+
+#endif

@@ -1,0 +1,577 @@
+#ifndef AD_CODEC_LLM_SCAN_C
+#define AD_CODEC_LLM_SCAN_C
+
+#if AIDASH_METER
+
+/* ---- the body of an answer ---- */
+
+/* What the event at hand has told so far. Its fields come in any order, so it
+ * is judged when it ends. */
+struct ad_scan_event {
+    bool text;       /* some of the answer, in the choice at hand if any */
+    bool choices;    /* there is such an array */
+    bool finish;     /* a finish reason */
+    bool over;       /* the last of its stream */
+    uint32_t n_choices, n_texts; /* choices, and those with text */
+    uint32_t has;    /* a bit for each of the numbers */
+    double number[AD_N_END - AD_N_COMPLETION];
+};
+_Static_assert(AD_N_END - AD_N_COMPLETION <= 32, "`has` has 32 bits");
+
+/* A line of an event stream: the name of its field, then its value. */
+enum ad_sse { AD_SSE_NAME, AD_SSE_DATA, AD_SSE_SKIP };
+
+/* Everything about one answer. All counts are of the whole request. */
+struct ad_scan {
+    struct ad_head head;
+
+    /* What has been learned so far. */
+    uint8_t trouble;        /* AD_TROUBLE_...: incomplete */
+    bool ended;             /* the engine said so: [DONE], done, stop... */
+    bool failed;            /* the engine told an error */
+    bool has_prompt, has_cached, has_timings, has_progress;
+    bool partial;           /* `tokens` counts one of several choices */
+    uint32_t events;        /* JSON texts */
+    uint32_t comments;      /* keep-alive lines of an event stream */
+    uint64_t token_events;  /* choices of events that brought text */
+    uint64_t tokens;        /* as the engine counts them; 0: not told */
+    uint64_t prompt_tokens; /* cached ones included */
+    uint64_t cached_tokens;
+    uint64_t draft_tokens, draft_accepted;
+    double load_ms;         /* Ollama: the model's loading */
+    double prompt_ms, prompt_per_s;
+    double predicted_ms, predicted_per_s;
+    double total_ms;        /* Ollama */
+    uint64_t progress_total, progress_cached, progress_done; /* of the prompt */
+    double progress_ms;
+    char model[AIDASH_MODEL_MAX + 1]; /* as the answer names it */
+    char finish[AD_SCAN_FINISH_MAX + 1]; /* the last finish reason */
+
+    /* How reading stands. */
+    uint8_t line;           /* enum ad_sse */
+    uint8_t name_len;
+    uint8_t done_len;       /* bytes of "[DONE]" so far */
+    bool after_cr;
+    bool reading;           /* a JSON text has begun */
+    char name[6];           /* of the field, as far as we know such names */
+    uint64_t finished_tokens; /* of the choices that ended, without a usage */
+    uint64_t usage_tokens;  /* of the usage events of llama-server */
+    struct ad_scan_event event;
+    struct ad_js js;
+};
+
+static const char ad_done[] = "[DONE]";
+
+/* Times and counts beyond are not believed: 11 days in nanoseconds. */
+#define AD_SCAN_NUMBER_MAX 1e15
+
+static bool ad_scan_has(const struct ad_scan *s, enum ad_node node)
+{
+    return (s->event.has >> (node - AD_N_COMPLETION) & 1) != 0;
+}
+
+/* A number of the event, 0 if it has none. */
+static double ad_scan_number(const struct ad_scan *s, enum ad_node node)
+{
+    return ad_scan_has(s, node) ? s->event.number[node - AD_N_COMPLETION] : 0;
+}
+
+static uint64_t ad_scan_count(const struct ad_scan *s, enum ad_node node)
+{
+    double value = ad_scan_number(s, node);
+
+    return value <= (double)AD_TOKENS_LIMIT ? (uint64_t)value : 0;
+}
+
+/* The tokens of the answer, as this event has them.
+ *
+ * llama-server counts each choice on its own (its events have timings): with a
+ * usage asked for in an event without choices, one a choice; otherwise in the
+ * event with the finish reason. Those are added. In a whole answer it tells
+ * those of one choice only. Everyone else counts all that there is so far, and
+ * zero means that it does not count here. */
+static void ad_scan_tokens_told(struct ad_scan *s)
+{
+    const struct ad_scan_event *e = &s->event;
+    uint64_t n = ad_scan_count(s, AD_N_COMPLETION);
+
+    n = n != 0 ? n : ad_scan_count(s, AD_N_PREDICTED);
+    if (n == 0) {
+        return;
+    }
+    if (!ad_scan_has(s, AD_N_PREDICTED)) {
+        s->tokens = n;
+    } else if (e->choices && e->n_choices == 0) {
+        s->usage_tokens += n;
+        s->tokens = s->usage_tokens;
+    } else {
+        s->partial = s->head.form == AD_FORM_JSON && e->n_choices > 1;
+        s->tokens = s->finished_tokens + n;
+        if (e->finish || e->over) {
+            s->finished_tokens = s->tokens;
+        }
+    }
+}
+
+static void ad_scan_prompt_told(struct ad_scan *s)
+{
+    uint64_t n = ad_scan_count(s, AD_N_PROMPT) +
+                 ad_scan_count(s, AD_N_CACHE_READ) +
+                 ad_scan_count(s, AD_N_CACHE_WRITE);
+    uint64_t cached = ad_scan_count(s, AD_N_CACHED);
+
+    if (n == 0) {
+        n = ad_scan_count(s, AD_N_CACHE_N) + ad_scan_count(s, AD_N_PROMPT_N);
+    }
+    if (n != 0) {
+        s->has_prompt = true;
+        s->prompt_tokens = n;
+    }
+    if (ad_scan_has(s, AD_N_CACHED) || ad_scan_has(s, AD_N_CACHE_READ) ||
+        ad_scan_has(s, AD_N_CACHE_N)) {
+        s->has_cached = true;
+        cached = cached != 0 ? cached : ad_scan_count(s, AD_N_CACHE_READ);
+        cached = cached != 0 ? cached : ad_scan_count(s, AD_N_CACHE_N);
+        s->cached_tokens = cached != 0 ? cached : s->cached_tokens;
+    }
+}
+
+/* llama-server's and Ollama's times. */
+static void ad_scan_times_told(struct ad_scan *s)
+{
+    if (ad_scan_has(s, AD_N_PREDICTED_MS)) {
+        s->has_timings = true;
+        s->prompt_ms = ad_scan_number(s, AD_N_PROMPT_MS);
+        s->prompt_per_s = ad_scan_number(s, AD_N_PROMPT_RATE);
+        s->predicted_ms = ad_scan_number(s, AD_N_PREDICTED_MS);
+        s->predicted_per_s = ad_scan_number(s, AD_N_PREDICTED_RATE);
+        s->draft_tokens = ad_scan_count(s, AD_N_DRAFT_N);
+        s->draft_accepted = ad_scan_count(s, AD_N_DRAFT_ACCEPTED);
+    } else if (ad_scan_has(s, AD_N_TOTAL_NS)) {
+        s->has_timings = true;
+        s->total_ms = ad_scan_number(s, AD_N_TOTAL_NS) / 1e6;
+        s->load_ms = ad_scan_number(s, AD_N_LOAD_NS) / 1e6;
+        s->prompt_ms = ad_scan_number(s, AD_N_PROMPT_NS) / 1e6;
+        s->predicted_ms = ad_scan_number(s, AD_N_EVAL_NS) / 1e6;
+        s->prompt_per_s = 0;
+        s->predicted_per_s = 0;
+        if (s->prompt_ms > 0 && s->prompt_tokens > s->cached_tokens) {
+            s->prompt_per_s = (double)(s->prompt_tokens - s->cached_tokens) /
+                              s->prompt_ms * 1e3;
+        }
+        if (s->predicted_ms > 0) {
+            s->predicted_per_s = (double)s->tokens / s->predicted_ms * 1e3;
+        }
+    }
+    if (ad_scan_has(s, AD_N_PROGRESS_TOTAL)) {
+        s->has_progress = true;
+        s->progress_total = ad_scan_count(s, AD_N_PROGRESS_TOTAL);
+        s->progress_cached = ad_scan_count(s, AD_N_PROGRESS_CACHED);
+        s->progress_done = ad_scan_count(s, AD_N_PROGRESS_DONE);
+        s->progress_ms = ad_scan_number(s, AD_N_PROGRESS_MS);
+    }
+}
+
+/* An event is complete. Returns how many token events it is: one for each
+ * choice with text. A whole answer brings no tokens one by one. */
+static uint32_t ad_scan_event_end(struct ad_scan *s)
+{
+    const struct ad_scan_event *e = &s->event;
+    uint32_t n = e->n_texts + e->text;
+
+    if (s->head.form == AD_FORM_JSON) {
+        n = 0;
+    }
+    s->events++;
+    s->token_events += n;
+    s->ended = s->ended || e->over;
+    ad_scan_tokens_told(s);
+    ad_scan_prompt_told(s);
+    ad_scan_times_told(s);
+    return n;
+}
+
+static bool ad_js_is(const struct ad_js *j, const char *text)
+{
+    return strlen(text) == j->len && memcmp(j->text, text, j->len) == 0;
+}
+
+/* The "type" of an event of /v1/responses and /v1/messages. */
+static void ad_scan_type(struct ad_scan *s)
+{
+    const struct ad_js *j = &s->js;
+
+    s->failed = s->failed || ad_js_is(j, "error") ||
+                ad_js_is(j, "response.failed");
+    s->event.over = ad_js_is(j, "message_stop") ||
+                    ad_js_is(j, "response.completed") ||
+                    ad_js_is(j, "response.incomplete") ||
+                    ad_js_is(j, "response.failed");
+}
+
+/* Copy a name out of the text, whole characters only, if it is one. */
+static void ad_js_name(const struct ad_js *j, char *out, size_t max)
+{
+    size_t len = j->len < max ? j->len : max;
+
+    if (j->cut || len < j->len) {
+        while (len > 0 && !ad_utf8_ok((const uint8_t *)j->text, len)) {
+            len--;
+        }
+    }
+    if (ad_name_ok(j->text, len, max)) {
+        memcpy(out, j->text, len);
+        out[len] = '\0';
+    }
+}
+
+/* A string has ended at a place that matters. */
+static void ad_scan_string(struct ad_scan *s)
+{
+    const struct ad_js *j = &s->js;
+    struct ad_scan_event *e = &s->event;
+
+    switch (j->node) {
+    case AD_N_TEXT:
+    case AD_N_DELTA:    /* /v1/responses */
+    case AD_N_RESPONSE: /* Ollama */
+        e->text = e->text || j->any;
+        break;
+    case AD_N_MODEL:
+        ad_js_name(j, s->model, AIDASH_MODEL_MAX);
+        break;
+    case AD_N_TYPE:
+        ad_scan_type(s);
+        break;
+    case AD_N_OBJECT: /* vLLM before 2025 */
+        s->failed = s->failed || ad_js_is(j, "error");
+        break;
+    case AD_N_FINISH:
+        if (j->any && !ad_js_is(j, "none")) {
+            e->finish = true;
+            ad_js_name(j, s->finish, AD_SCAN_FINISH_MAX);
+        }
+        break;
+    case AD_N_ERROR:
+        s->failed = s->failed || j->any;
+        break;
+    case AD_N_TGI_TEXT:
+        e->over = true;
+        break;
+    default:
+        break;
+    }
+}
+
+static void ad_scan_scalar(struct ad_scan *s)
+{
+    const struct ad_js *j = &s->js;
+    struct ad_scan_event *e = &s->event;
+
+    if (j->text[0] == 't') {
+        e->over = e->over || j->node == AD_N_OVER;
+    } else if (j->node >= AD_N_COMPLETION &&
+               (j->text[0] == '-' || ad_is_digit(j->text[0]))) {
+        unsigned i = (unsigned)j->node - AD_N_COMPLETION;
+        jsmntok_t number;
+
+        memset(&number, 0, sizeof(number));
+        number.end = j->len;
+        e->number[i] = ad_json_double(j->text, &number);
+        if (e->number[i] >= 0 && e->number[i] <= AD_SCAN_NUMBER_MAX) {
+            e->has |= 1u << i;
+        }
+    }
+}
+
+/* Take in what the JSON reader stopped at. Returns how many token events have
+ * ended with it. */
+static uint32_t ad_scan_take(struct ad_scan *s)
+{
+    struct ad_scan_event *e = &s->event;
+
+    switch (s->js.what) {
+    case AD_JS_TEXT:
+        ad_scan_string(s);
+        break;
+    case AD_JS_SCALAR:
+        ad_scan_scalar(s);
+        break;
+    case AD_JS_OPEN:
+        if (s->js.node == AD_N_TOP) {
+            memset(e, 0, sizeof(*e));
+        } else if (s->js.node == AD_N_CHOICES) {
+            e->choices = true;
+        } else if (s->js.node == AD_N_CHOICE) {
+            e->n_choices++;
+            e->text = false;
+        } else if (s->js.node == AD_N_CALL) {
+            e->text = true;
+        } else if (s->js.node == AD_N_ERROR) {
+            s->failed = true;
+        }
+        break;
+    case AD_JS_CLOSE:
+        if (s->js.node == AD_N_TOP) {
+            return ad_scan_event_end(s);
+        }
+        if (s->js.node == AD_N_CHOICE) {
+            e->n_texts += e->text;
+            e->text = false;
+        }
+        break;
+    default:
+        break;
+    }
+    return 0;
+}
+
+/* The JSON text at hand ends here. */
+static void ad_scan_json_end(struct ad_scan *s)
+{
+    bool whole = !s->reading || ad_js_end(&s->js);
+
+    /* Part of "[DONE]" is no JSON either. */
+    if (!whole || (s->done_len > 0 && s->done_len < sizeof(ad_done) - 1)) {
+        s->trouble |= s->js.deep ? AD_TROUBLE_DEPTH : AD_TROUBLE_JSON;
+    }
+    s->reading = false;
+    s->done_len = 0;
+}
+
+/* Bytes of a JSON text. Returns how many token events ended in them. */
+static uint32_t ad_scan_json(struct ad_scan *s, const uint8_t *in, size_t len)
+{
+    uint32_t n = 0;
+
+    if (!s->reading) {
+        size_t space = ad_json_space((const char *)in, len);
+
+        if (space == len) {
+            return 0;
+        }
+        ad_js_begin(&s->js, AD_N_TOP);
+        s->reading = true;
+    }
+    while (len > 0 && s->js.state != AD_JS_BAD) {
+        size_t used = ad_js_next(&s->js, in, len);
+
+        n += ad_scan_take(s);
+        in += used;
+        len -= used;
+    }
+    return n;
+}
+
+/* Bytes of an event's data: JSON, or "[DONE]". */
+static uint32_t ad_scan_data(struct ad_scan *s, const uint8_t *in, size_t len)
+{
+    uint32_t n = 0;
+    size_t i = 0;
+
+    if (!s->reading && s->done_len == 0) {
+        i = ad_json_space((const char *)in, len);
+    }
+    for (; i < len && !s->reading && s->done_len < sizeof(ad_done) - 1; i++) {
+        if (in[i] != (uint8_t)ad_done[s->done_len]) {
+            n = ad_scan_json(s, (const uint8_t *)ad_done, s->done_len);
+            s->done_len = 0;
+            break;
+        }
+        s->done_len++;
+        s->ended = s->ended || s->done_len == sizeof(ad_done) - 1;
+    }
+    return n + ad_scan_json(s, in + i, len - i);
+}
+
+/* A field of an event has its colon. */
+static void ad_scan_field(struct ad_scan *s)
+{
+    s->line = AD_SSE_SKIP;
+    if (s->name_len == 0) {
+        s->comments++;
+    } else if (s->name_len == 4 && memcmp(s->name, "data", 4) == 0) {
+        s->line = AD_SSE_DATA;
+        /* A second line of the same event goes on with a newline. When the
+         * first was complete, the sender left out the empty line between. */
+        if (s->reading && s->js.state != AD_JS_DONE &&
+            s->js.state != AD_JS_BAD) {
+            (void)ad_scan_json(s, (const uint8_t *)"\n", 1);
+        } else {
+            ad_scan_json_end(s);
+        }
+    } else if (s->name_len == 5 && memcmp(s->name, "error", 5) == 0) {
+        s->failed = true; /* older llama-server */
+    }
+}
+
+/* A line of an event stream has ended. */
+static void ad_scan_line_end(struct ad_scan *s)
+{
+    if (s->line == AD_SSE_NAME && s->name_len == 0) {
+        ad_scan_json_end(s);
+    }
+    s->line = AD_SSE_NAME;
+    s->name_len = 0;
+}
+
+/* Server-sent events, as HTML's section 9.2.6 has them, but that an event
+ * counts as soon as its JSON is complete. The space behind a colon is as good
+ * as none: JSON may begin with it. */
+static uint32_t ad_scan_sse(struct ad_scan *s, const uint8_t *in, size_t len)
+{
+    uint32_t n = 0;
+    size_t i = 0, end;
+
+    while (i < len) {
+        uint8_t c = in[i];
+        bool lf_of_crlf = s->after_cr && c == '\n';
+
+        s->after_cr = c == '\r';
+        if (lf_of_crlf) {
+            i++;
+            continue;
+        }
+        if (c == '\r' || c == '\n') {
+            ad_scan_line_end(s);
+            i++;
+            continue;
+        }
+        if (s->line == AD_SSE_NAME) {
+            if (c == ':') {
+                ad_scan_field(s);
+            } else if (s->name_len < sizeof(s->name)) {
+                s->name[s->name_len++] = (char)c;
+            }
+            i++;
+            continue;
+        }
+        for (end = i; end < len && in[end] != '\r' && in[end] != '\n'; end++) {
+        }
+        if (s->line == AD_SSE_DATA) {
+            n += ad_scan_data(s, in + i, end - i);
+        }
+        i = end;
+    }
+    return n;
+}
+
+/* Newline-delimited JSON. */
+static uint32_t ad_scan_ndjson(struct ad_scan *s, const uint8_t *in,
+                               size_t len)
+{
+    uint32_t n = 0;
+
+    while (len > 0) {
+        const uint8_t *newline = memchr(in, '\n', len);
+        size_t piece = newline != NULL ? (size_t)(newline - in) : len;
+
+        n += ad_scan_json(s, in, piece);
+        if (newline != NULL) {
+            ad_scan_json_end(s);
+            piece++;
+        }
+        in += piece;
+        len -= piece;
+    }
+    return n;
+}
+
+/* Bytes of the body, free of its framing. */
+static uint32_t ad_scan_body(struct ad_scan *s, const uint8_t *in, size_t len)
+{
+    switch (s->head.form) {
+    case AD_FORM_SSE:
+        return ad_scan_sse(s, in, len);
+    case AD_FORM_NDJSON:
+        return ad_scan_ndjson(s, in, len);
+    case AD_FORM_JSON:
+        return ad_scan_json(s, in, len);
+    default:
+        return 0;
+    }
+}
+
+/* All of the body has come. */
+static void ad_scan_body_end(struct ad_scan *s)
+{
+    if (s->head.form == AD_FORM_JSON && s->reading && ad_js_end(&s->js)) {
+        s->ended = true;
+    }
+    ad_scan_json_end(s);
+}
+
+/* head: the request's method was HEAD, so that the answer has no body. */
+static void ad_scan_begin(struct ad_scan *s, bool head)
+{
+    memset(s, 0, sizeof(*s));
+    ad_head_begin(&s->head, head);
+}
+
+/* Whether all of the answer has come, as its framing tells; an answer that ends
+ * with the connection has when ad_scan_close() was called. */
+static bool ad_scan_complete(const struct ad_scan *s)
+{
+    return s->head.state == AD_HEAD_DONE &&
+           s->head.body.state == AD_BODY_DONE;
+}
+
+/* Take bytes as they were read from the engine. Returns how many token events
+ * were completed by them; the counts are up to date then. */
+static uint32_t ad_scan_feed(struct ad_scan *s, const uint8_t *in, size_t len)
+{
+    struct ad_body *body = &s->head.body;
+    const uint8_t *data = NULL;
+    uint32_t events = 0;
+    size_t i = 0, n;
+
+    if (s->head.state == AD_HEAD_LINES) {
+        i = ad_head_next(&s->head, in, len);
+        if (s->head.state != AD_HEAD_LINES) {
+            s->trouble |= s->head.trouble;
+        }
+    }
+    if (s->head.state != AD_HEAD_DONE) {
+        return 0;
+    }
+    while (i < len && body->state != AD_BODY_DONE &&
+           body->state != AD_BODY_BAD) {
+        i += ad_body_next(body, in + i, len - i, &data, &n);
+        if (n > 0) {
+            events += ad_scan_body(s, data, n);
+        }
+        if (body->state == AD_BODY_DONE) {
+            ad_scan_body_end(s);
+        }
+    }
+    if (i < len || body->state == AD_BODY_BAD) {
+        s->trouble |= AD_TROUBLE_FRAMING;
+    }
+    return events;
+}
+
+/* The engine has closed the connection. */
+static void ad_scan_close(struct ad_scan *s)
+{
+    if (s->head.state == AD_HEAD_DONE && s->head.until_close &&
+        s->head.body.state == AD_BODY_LENGTH) {
+        s->head.body.state = AD_BODY_DONE;
+        ad_scan_body_end(s);
+    }
+}
+
+/* The tokens of the answer by the best knowledge so far: the engine's count,
+ * or else the token events, which are a lower bound (*estimated). An engine's
+ * count below them is one of those that come on the way, of one choice of
+ * several, as long as the answer has not ended. */
+static uint64_t ad_scan_tokens(const struct ad_scan *s, bool *estimated)
+{
+    bool told = s->tokens != 0 && (s->ended || s->tokens >= s->token_events);
+
+    *estimated = told ? s->partial : s->token_events != 0;
+    return told ? s->tokens : s->token_events;
+}
+
+#endif /* AIDASH_METER */
+
+#endif

@@ -1,0 +1,136 @@
+#ifndef AD_CORE_ATTACH_C
+#define AD_CORE_ATTACH_C
+
+/* -- handover: a worker's connection becomes a client -- */
+
+struct ad_adopt {
+    struct ad_call call;
+    enum ad_kind kind;
+    int fd;               /* owned by the hub from here on */
+    uint8_t *rest;        /* bytes that came behind the request head */
+    size_t rest_len;
+    const char *id;       /* client_id, or "" */
+    const char *cors;     /* header lines, or "" */
+    struct ad_body body;  /* AD_INGEST, AD_COMMAND */
+    bool whole, expects;  /* the body is one object; Expect: 100-continue */
+    uint64_t since;       /* AD_SSE, AD_POLL: the last event that is known */
+    bool has_since;
+    uint32_t limit;       /* AD_POLL: elements at most */
+    uint32_t last;        /* AD_POLL: the newest so many instead, if not 0 */
+};
+
+/* Where an SSE or polling client begins. */
+static void ad_adopt_place(struct ad_client *c, const struct ad_adopt *a)
+{
+    uint64_t next = a->since + 1;
+
+    c->next = ad_feed.next;
+    c->until = ad_feed.next;
+    c->limit = a->limit;
+    if (a->last > 0) {
+        uint32_t found = 0;
+
+        c->limit = a->last;
+        while (c->next > ad_feed.first && found < a->last) {
+            found += ad_feed_kind(--c->next) == AD_EV_TICK;
+        }
+    } else if (a->has_since && a->since < ad_feed.next) {
+        c->next = next;
+        c->resuming = true;
+    }
+}
+
+static void ad_adopt_greet(struct ad_client *c, const struct ad_adopt *a)
+{
+    char text[AD_EVENT_MAX];
+    struct ad_text t = ad_text_in(text, sizeof(text));
+
+    if (c->kind == AD_SSE) {
+        char extra[AD_CORS_MAX + 64];
+        struct ad_text e = ad_text_in(extra, sizeof(extra));
+
+        ad_putf(&e, "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n%s",
+                a->cors);
+        ad_put_head(&t, 200, "text/event-stream", SIZE_MAX, extra);
+        ad_puts(&t, "retry: 1000\n\n");
+    } else if (c->kind == AD_POLL) {
+        char extra[AD_CORS_MAX + 64];
+        struct ad_text e = ad_text_in(extra, sizeof(extra));
+
+        ad_putf(&e, "Cache-Control: no-store\r\n%s", a->cors);
+        ad_put_head(&t, 200, "application/json", SIZE_MAX, extra);
+        ad_puts(&t, "{\"started\":");
+        ad_put_decimal(&t, ad_hub.start_us, 6);
+        ad_puts(&t, ",\"ticks\":[");
+    } else if (a->expects) {
+        ad_puts(&t, "HTTP/1.1 100 Continue\r\n\r\n");
+    }
+    ad_reply_add(t.at, t.len);
+    if (ad_kind_class(a->kind) == 0) {
+        t = ad_text_in(text, sizeof(text));
+        ad_put_hello(&t, a->id, c->next);
+        ad_reply_event(c, "hello", &t);
+    }
+}
+
+static void ad_adopt_run(struct ad_call *call)
+{
+    struct ad_adopt *a = (struct ad_adopt *)(void *)call;
+    unsigned index = ad_client_slot();
+    struct ad_client *c = &ad_clients[index];
+    struct ad_cold *cold = &ad_cold[index];
+    int bytes = AIDASH_SEND_BUFFER;
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof(peer);
+
+    memset(c, 0, sizeof(*c));
+    c->fd = a->fd;
+    if (getpeername(c->fd, (struct sockaddr *)&peer, &len) == 0) {
+        c->address = ad_address_key(&peer);
+    }
+    c->live = AD_NO_SLOT;
+    c->rx_ms = c->tx_ms = c->ping_ms = ad_hub.now_ms;
+    c->viewer = ad_kind_class(a->kind) == 0;
+    c->whole = a->whole;
+    ad_client_become(c, a->kind);
+    memcpy(ad_ids[index], a->id, strlen(a->id) + 1);
+    (void)setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+    ad_adopt_place(c, a);
+    ad_adopt_greet(c, a);
+    if (c->viewer) {
+        c->live = ad_hub.n_live;
+        ad_hub.live[ad_hub.n_live++] = (uint16_t)index;
+    } else {
+        memcpy(cold->cors, a->cors, strlen(a->cors) + 1);
+        memset(&cold->report, 0, sizeof(cold->report));
+        c->in.http.body = a->body;
+    }
+    if (ad_hub.draining) {
+        ad_client_drop(c);
+        return;
+    }
+    if (!ad_client_say(c)) {
+        return;
+    }
+    if (c->kind == AD_WS || c->kind == AD_WS_BATCH) {
+        size_t used = 0, n = 1;
+
+        while (c->kind != AD_FREE && used < a->rest_len && n > 0) {
+            n = ad_ws_input(c, a->rest + used, a->rest_len - used);
+            used += n;
+            (void)ad_client_say(c);
+        }
+        if (c->kind != AD_FREE && used < a->rest_len) {
+            ad_client_drop(c); /* it wrote much and does not read */
+            return;
+        }
+    } else if (c->kind == AD_INGEST || c->kind == AD_COMMAND) {
+        ad_exchange_input(c, a->rest, a->rest_len);
+        (void)ad_client_say(c);
+    } else if (c->kind == AD_LINGER) {
+        (void)shutdown(c->fd, SHUT_WR);
+    }
+    ad_client_flush(c);
+}
+
+#endif

@@ -1,0 +1,101 @@
+#ifndef AD_CORE_FEED_C
+#define AD_CORE_FEED_C
+
+static const char *const ad_event_names[] = {"inference_tick", "status",
+                                             "request_start", "request"};
+_Static_assert(AD_COUNT(ad_event_names) == AD_EV_KINDS, "each kind has a name");
+
+static void ad_feed_init(void)
+{
+    ad_feed.first = ad_feed.next = 1;
+    ad_feed.off[1] = 0;
+    ad_dress.form = AD_FREE;
+}
+
+/* Where frame seq begins, first <= seq <= next. */
+static uint64_t ad_feed_off(uint64_t seq)
+{
+    return ad_feed.off[seq % AIDASH_EVENTS];
+}
+
+static uint8_t ad_feed_kind(uint64_t seq)
+{
+    return ad_feed.kind[seq % AIDASH_EVENTS];
+}
+
+/* The frame that the byte at offset `off` belongs to. */
+static uint64_t ad_feed_seq_at(uint64_t off)
+{
+    uint64_t low = ad_feed.first, high = ad_feed.next;
+
+    while (high - low > 1) {
+        uint64_t mid = low + (high - low) / 2;
+
+        if (ad_feed_off(mid) <= off) {
+            low = mid;
+        } else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
+/* The bytes [off, off + len) as one or two pieces. */
+static unsigned ad_feed_pieces(uint64_t off, size_t len, struct iovec out[2])
+{
+    size_t at = (size_t)(off % AIDASH_FEED_BYTES);
+    size_t rest = AIDASH_FEED_BYTES - at;
+
+    out[0].iov_base = ad_feed.bytes + at;
+    out[0].iov_len = len < rest ? len : rest;
+    if (len <= rest) {
+        return 1;
+    }
+    out[1].iov_base = ad_feed.bytes;
+    out[1].iov_len = len - rest;
+    return 2;
+}
+
+static void ad_feed_copy(uint64_t off, size_t len, void *out)
+{
+    struct iovec piece[2];
+    unsigned i, n = ad_feed_pieces(off, len, piece);
+
+    for (i = 0; i < n; i++) {
+        memcpy(out, piece[i].iov_base, piece[i].iov_len);
+        out = (uint8_t *)out + piece[i].iov_len;
+    }
+}
+
+/* Append an event's JSON as a finished text frame; the oldest frames that it
+ * overruns are gone. len <= AD_EVENT_MAX. */
+static void ad_feed_append(enum ad_event kind, const char *json, size_t len)
+{
+    uint8_t header[4];
+    size_t header_len = ad_ws_frame_header(header, 1, len);
+    uint64_t off = ad_feed_off(ad_feed.next);
+    uint64_t end = off + header_len + len;
+    struct iovec piece[2];
+
+    /* One entry of off[] more than there are frames marks the end. */
+    while (end - ad_feed_off(ad_feed.first) > AIDASH_FEED_BYTES ||
+           ad_feed.next - ad_feed.first >= AIDASH_EVENTS - 1) {
+        ad_feed.first++;
+    }
+    if (ad_feed_pieces(off, header_len + len, piece) == 1) {
+        memcpy(piece[0].iov_base, header, header_len);
+        memcpy((uint8_t *)piece[0].iov_base + header_len, json, len);
+    } else {
+        size_t i;
+
+        for (i = 0; i < header_len + len; i++) {
+            ad_feed.bytes[(off + i) % AIDASH_FEED_BYTES] =
+                i < header_len ? header[i] : (uint8_t)json[i - header_len];
+        }
+    }
+    ad_feed.kind[ad_feed.next % AIDASH_EVENTS] = (uint8_t)kind;
+    ad_feed.next++;
+    ad_feed.off[ad_feed.next % AIDASH_EVENTS] = end;
+}
+
+#endif

@@ -1,0 +1,178 @@
+#ifndef AD_CORE_POLLER_C
+#define AD_CORE_POLLER_C
+
+/* ==== 8 HUB ============================================================== */
+
+/* The hub thread runs ad_hub_main() and owns everything marked [h]. It never
+ * waits for a peer: every socket is non-blocking, and what a peer does not take
+ * is dropped from the old end. */
+
+/* -- the poller: three functions, over epoll or poll() -- */
+
+enum { AD_IN = 1, AD_OUT = 2, AD_HUP = 4 /* tell when the peer's FIN comes */ };
+
+/* What a descriptor is, and its place in that table. */
+enum ad_tag { AD_TAG_WAKE, AD_TAG_TIMER, AD_TAG_LISTENER, AD_TAG_UDP,
+              AD_TAG_STDIN, AD_TAG_PENDING, AD_TAG_CLIENT, AD_TAG_DOWN,
+              AD_TAG_UP, AD_TAG_FETCH };
+
+struct ad_ready {
+    enum ad_tag tag;
+    unsigned index;
+    bool hangup; /* the peer's FIN or reset has come */
+};
+
+enum { AD_READY_MAX = 128 };
+
+#if !AIDASH_USE_POLL
+
+static struct {
+    int epoll, timer;
+    uint64_t armed_ns;
+} ad_poll;
+
+static bool ad_poll_open(void)
+{
+    struct epoll_event event = {EPOLLIN | EPOLLET, {0}};
+
+    event.data.u64 = AD_TAG_TIMER;
+    ad_poll.armed_ns = 0;
+    ad_poll.epoll = epoll_create1(EPOLL_CLOEXEC);
+    ad_poll.timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    return ad_poll.epoll >= 0 && ad_poll.timer >= 0 &&
+           epoll_ctl(ad_poll.epoll, EPOLL_CTL_ADD, ad_poll.timer, &event) == 0;
+}
+
+static void ad_poll_close(void)
+{
+    (void)close(ad_poll.timer);
+    (void)close(ad_poll.epoll);
+}
+
+/* Watch fd for `want` instead of `had` (AD_IN, AD_OUT, AD_HUP; 0: no more). */
+static bool ad_poll_set(int fd, unsigned had, unsigned want, enum ad_tag tag,
+                        unsigned index)
+{
+    struct epoll_event event = {0, {0}};
+    int op = had == 0 ? EPOLL_CTL_ADD : want == 0 ? EPOLL_CTL_DEL
+                                                  : EPOLL_CTL_MOD;
+
+    event.events = ((want & AD_IN) != 0 ? (uint32_t)EPOLLIN : 0) |
+                   ((want & AD_OUT) != 0 ? (uint32_t)EPOLLOUT : 0) |
+                   ((want & AD_HUP) != 0 ? (uint32_t)EPOLLRDHUP : 0);
+    event.data.u64 = (uint64_t)index << 8 | (uint64_t)tag;
+    return epoll_ctl(ad_poll.epoll, op, fd, &event) == 0;
+}
+
+/* Wait until deadline_ns (monotonic; 0: just look) or for a descriptor. */
+static unsigned ad_poll_wait(uint64_t deadline_ns,
+                             struct ad_ready out[AD_READY_MAX])
+{
+    struct epoll_event events[AD_READY_MAX];
+    unsigned used = 0;
+    int i, n;
+
+    if (deadline_ns != 0 && deadline_ns != ad_poll.armed_ns) {
+        struct itimerspec at = {{0, 0}, {0, 0}};
+
+        at.it_value.tv_sec = (time_t)(deadline_ns / AD_NS_PER_S);
+        at.it_value.tv_nsec = (long)(deadline_ns % AD_NS_PER_S);
+        (void)timerfd_settime(ad_poll.timer, TFD_TIMER_ABSTIME, &at, NULL);
+        ad_poll.armed_ns = deadline_ns;
+    }
+    n = epoll_wait(ad_poll.epoll, events, AD_READY_MAX,
+                   deadline_ns == 0 ? 0 : -1);
+    for (i = 0; i < n; i++) {
+        out[used].tag = (enum ad_tag)(events[i].data.u64 & 0xFF);
+        out[used].index = (unsigned)(events[i].data.u64 >> 8);
+        out[used].hangup =
+            (events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+        if (out[used].tag == AD_TAG_TIMER) {
+            ad_poll.armed_ns = 0;
+        } else {
+            used++;
+        }
+    }
+    return used;
+}
+
+#else
+
+#if AIDASH_METER
+enum { AD_POLL_FLOWS = 2 * AIDASH_FLOWS + 1 };
+#else
+enum { AD_POLL_FLOWS = 0 };
+#endif
+enum { AD_POLL_MAX = AD_SLOTS + AIDASH_PENDING + AD_LISTENERS + AD_POLL_FLOWS +
+                     8 };
+
+static struct {
+    unsigned n, start;
+    struct pollfd fds[AD_POLL_MAX];
+    struct ad_ready tags[AD_POLL_MAX];
+} ad_poll;
+
+static bool ad_poll_open(void)
+{
+    ad_poll.n = ad_poll.start = 0;
+    return true;
+}
+
+static void ad_poll_close(void)
+{
+}
+
+static bool ad_poll_set(int fd, unsigned had, unsigned want, enum ad_tag tag,
+                        unsigned index)
+{
+    unsigned i;
+
+    for (i = 0; had != 0 && ad_poll.fds[i].fd != fd; i++) {
+    }
+    if (had == 0) {
+        i = ad_poll.n++;
+    }
+    if (want == 0) {
+        ad_poll.n--;
+        ad_poll.fds[i] = ad_poll.fds[ad_poll.n];
+        ad_poll.tags[i] = ad_poll.tags[ad_poll.n];
+        return true;
+    }
+    ad_poll.fds[i].fd = fd;
+    ad_poll.fds[i].events = (short)(((want & AD_IN) != 0 ? POLLIN : 0) |
+                                    ((want & AD_OUT) != 0 ? POLLOUT : 0) |
+                                    ((want & AD_HUP) != 0 ? AD_POLLRDHUP : 0));
+    ad_poll.tags[i].tag = tag;
+    ad_poll.tags[i].index = index;
+    return true;
+}
+
+static unsigned ad_poll_wait(uint64_t deadline_ns,
+                             struct ad_ready out[AD_READY_MAX])
+{
+    uint64_t now_ns = ad_clock_ns(CLOCK_MONOTONIC);
+    uint64_t wait_ms = 0;
+    unsigned i, used = 0;
+
+    if (deadline_ns > now_ns) {
+        wait_ms = (deadline_ns - now_ns + AD_NS_PER_MS - 1) / AD_NS_PER_MS;
+    }
+    if (poll(ad_poll.fds, ad_poll.n, (int)wait_ms) <= 0) {
+        return 0;
+    }
+    for (i = 0; i < ad_poll.n && used < AD_READY_MAX; i++) {
+        unsigned k = (ad_poll.start + i) % ad_poll.n;
+
+        if (ad_poll.fds[k].revents != 0) {
+            out[used] = ad_poll.tags[k];
+            out[used++].hangup = (ad_poll.fds[k].revents &
+                                  (AD_POLLRDHUP | POLLHUP | POLLERR)) != 0;
+        }
+    }
+    ad_poll.start = (ad_poll.start + i) % ad_poll.n;
+    return used;
+}
+
+#endif
+
+#endif

@@ -1,0 +1,50 @@
+#ifndef AD_CORE_RATE_C
+#define AD_CORE_RATE_C
+
+/* Add a step of `tokens` that ended now and took step_ns. */
+static void ad_rate_add(struct ad_rate *r, uint64_t tokens, uint64_t now_ns,
+                        uint64_t step_ns)
+{
+    const uint64_t window_ns = AD_RATE_WINDOW_MS * AD_NS_PER_MS;
+    unsigned last;
+
+    while (r->n > 0 && now_ns - r->at_ns[r->first] >= window_ns) {
+        r->sum -= r->tokens[r->first];
+        r->first = (r->first + 1) % AD_RATE_SLOTS;
+        r->n--;
+    }
+    if (r->n == 0) { /* a new run: it began when this step began */
+        r->start_ns = now_ns - (step_ns < window_ns ? step_ns : window_ns);
+        r->sum = 0;
+    }
+    r->sum += tokens;
+    last = (r->first + r->n - 1) % AD_RATE_SLOTS;
+    if (r->n > 0 && now_ns - r->at_ns[last] < window_ns / AD_RATE_SLOTS) {
+        r->tokens[last] += tokens;
+        return;
+    }
+    if (r->n == AD_RATE_SLOTS) { /* slots are 1/64 window apart: cannot last */
+        r->sum -= r->tokens[r->first];
+        r->first = (r->first + 1) % AD_RATE_SLOTS;
+        r->n--;
+    }
+    last = (r->first + r->n++) % AD_RATE_SLOTS;
+    r->at_ns[last] = now_ns;
+    r->tokens[last] = tokens;
+}
+
+/* Tokens a second over the window, or over the run when that is younger. */
+static double ad_rate_get(const struct ad_rate *r, uint64_t now_ns)
+{
+    uint64_t span = now_ns - r->start_ns;
+
+    if (span > AD_RATE_WINDOW_MS * AD_NS_PER_MS) {
+        span = AD_RATE_WINDOW_MS * AD_NS_PER_MS;
+    }
+    if (span < AD_RATE_SPAN_MIN_MS * AD_NS_PER_MS) {
+        span = AD_RATE_SPAN_MIN_MS * AD_NS_PER_MS;
+    }
+    return (double)r->sum * (double)AD_NS_PER_S / (double)span;
+}
+
+#endif

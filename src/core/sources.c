@@ -1,0 +1,157 @@
+#ifndef AD_CORE_SOURCES_C
+#define AD_CORE_SOURCES_C
+
+/* One line from outside. Returns NULL, or what is wrong with it. */
+static const char *ad_ingest(const uint8_t *line, size_t len)
+{
+    struct ad_sample sample;
+    const char *fault = "longer than the line limit";
+
+    if (len != SIZE_MAX) {
+        fault = ad_sample_parse((const char *)line, len, &sample);
+    }
+    ad_hub.count.ingest_lines++;
+    if (fault != NULL) {
+        ad_hub.count.ingest_errors++;
+        return fault;
+    }
+    ad_tick_apply(&sample, ad_hub.now_ns);
+    return NULL;
+}
+
+static bool ad_is_blank(const uint8_t *line, size_t len)
+{
+    return len != SIZE_MAX && ad_json_space((const char *)line, len) == len;
+}
+
+/* splitmix64 (Steele, Lea, Flood 2014): the simulator's random numbers. */
+static uint64_t ad_sim_random(void)
+{
+    uint64_t z = ad_hub.sim_state += 0x9E3779B97F4A7C15ull;
+
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9ull;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBull;
+    return z ^ z >> 31;
+}
+
+/* One tick of the simulated engine: latency gauss(120, 20) ms, at least 50;
+ * 1 to 5 tokens. The sum of 12 uniforms has variance 1 (Irwin-Hall). */
+static void ad_sim_tick(struct ad_sample *out)
+{
+    double sum = 0;
+    int i;
+
+    for (i = 0; i < 12; i++) {
+        sum += (double)(ad_sim_random() >> 11) / 9007199254740992.0; /* 2^53 */
+    }
+    memset(out, 0, sizeof(*out));
+    out->latency_ms = 120 + 20 * (sum - 6);
+    out->latency_ms = out->latency_ms < 50 ? 50 : out->latency_ms;
+    out->tokens = 1 + ad_sim_random() % 5;
+    out->has = AD_HAS_TOKENS | AD_HAS_LATENCY;
+}
+
+/* Make the ticks that are due; at rates above the wake-ups', several. After a
+ * second's standstill (the process was stopped) the rhythm starts anew. */
+static void ad_sim_run(void)
+{
+    struct ad_sample sample;
+
+    if (ad_hub.now_ns > ad_hub.sim_due_ns + AD_NS_PER_S + ad_hub.sim_step_ns) {
+        ad_hub.sim_due_ns = ad_hub.now_ns;
+    }
+    while (ad_hub.sim_due_ns <= ad_hub.now_ns) {
+        uint64_t due_ns = ad_hub.sim_due_ns;
+
+        /* A lone tick is made now, however late the timer was. */
+        ad_hub.sim_due_ns += ad_hub.sim_step_ns;
+        if (!ad_hub.paused) {
+            ad_sim_tick(&sample);
+            ad_tick_apply(&sample, ad_hub.sim_due_ns > ad_hub.now_ns
+                                       ? ad_hub.now_ns
+                                       : due_ns);
+        }
+    }
+}
+
+static void ad_inbox_run(void)
+{
+    struct ad_sample sample;
+    unsigned i;
+
+    for (i = 0; i < AD_DRAIN_MAX && ad_inbox_pop(&sample); i++) {
+        ad_tick_apply(&sample, ad_hub.now_ns);
+    }
+}
+
+static void ad_stdin_read(void)
+{
+    const uint8_t *line, *at = ad_scratch;
+    ssize_t got = read(STDIN_FILENO, ad_scratch, sizeof(ad_scratch));
+    size_t n = 0, left = got > 0 ? (size_t)got : 0;
+    bool ended = false;
+
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return;
+    }
+    if (got <= 0 && ad_hub.stdin_lines.len > 0) { /* the last has no LF */
+        ad_scratch[0] = '\n';
+        left = 1;
+    }
+    while (left > 0) {
+        size_t used = ad_lines_next(&ad_hub.stdin_lines, ad_hub.stdin_line, at,
+                                    left, &line, &n, &ended);
+
+        at += used;
+        left -= used;
+        if (ended && !ad_is_blank(line, n)) {
+            const char *fault = ad_ingest(line, n);
+            uint64_t errors = ad_hub.count.ingest_errors;
+
+            /* The first ten, then less and less: the log is not the feed. */
+            if (fault != NULL &&
+                (errors <= 10 || (errors & (errors - 1)) == 0)) {
+                ad_log(AIDASH_LOG_WARN, "stdin line %u: %s",
+                       ad_hub.stdin_lines.line, fault);
+            }
+        }
+    }
+    if (got <= 0) {
+        if (!ad_hub.stdin_is_file) {
+            (void)ad_poll_set(STDIN_FILENO, AD_IN, 0, AD_TAG_STDIN, 0);
+        }
+        ad_hub.stdin_open = false;
+        ad_log(AIDASH_LOG_INFO, "stdin has ended after %u lines",
+               ad_hub.stdin_lines.line);
+        ad_status_append();
+    }
+}
+
+/* One datagram: one or many lines. */
+static void ad_udp_read(int fd)
+{
+    unsigned i;
+
+    for (i = 0; i < 64; i++) {
+        ssize_t got = recv(fd, ad_scratch, sizeof(ad_scratch), MSG_DONTWAIT);
+        uint8_t *at = ad_scratch;
+        size_t left = got > 0 ? (size_t)got : 0;
+
+        if (got < 0) {
+            return;
+        }
+        while (left > 0) {
+            uint8_t *newline = memchr(at, '\n', left);
+            size_t len = newline != NULL ? (size_t)(newline - at) : left;
+
+            if (!ad_is_blank(at, len)) {
+                (void)ad_ingest(at, len <= AIDASH_MESSAGE_MAX ? len : SIZE_MAX);
+            }
+            len += newline != NULL;
+            at += len;
+            left -= len;
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,185 @@
+#ifndef AD_LIMITS_H
+#define AD_LIMITS_H
+
+/* ==== 2 SIZES ============================================================ */
+
+/* Viewers (WebSocket and SSE) at once. 1..60000. Each costs some 11 kB of
+ * static memory, of which an ordinary viewer touches below 300 bytes. */
+#ifndef AIDASH_CLIENTS
+#define AIDASH_CLIENTS 1024
+#endif
+#if AIDASH_CLIENTS < 1 || AIDASH_CLIENTS > 60000
+#error "AIDASH_CLIENTS must be 1..60000: slots are 16 bits wide"
+#endif
+
+/* Other HTTP exchanges that the hub serves at once (ingest, polling,
+ * commands). They have slots of their own, so that a full house of viewers
+ * does not shut a feeder out. 1..1000. Each costs as much as a viewer. */
+#ifndef AIDASH_EXCHANGES
+#define AIDASH_EXCHANGES 32
+#endif
+#if AIDASH_EXCHANGES < 1 || AIDASH_EXCHANGES > 1000
+#error "AIDASH_EXCHANGES must be 1..1000"
+#endif
+
+/* Connections that have not yet sent a whole request head. When all places are
+ * taken, the oldest gives way if it had a second. 8..60000, 152 bytes each. */
+#ifndef AIDASH_PENDING
+#define AIDASH_PENDING 1024
+#endif
+#if AIDASH_PENDING < 8 || AIDASH_PENDING > 60000
+#error "AIDASH_PENDING must be 8..60000"
+#endif
+
+/* HTTP worker threads. 1..64. Each costs a request head's bytes and 5 kB of
+ * the arena, and a stack. */
+#ifndef AIDASH_WORKERS
+#define AIDASH_WORKERS 4
+#endif
+#if AIDASH_WORKERS < 1 || AIDASH_WORKERS > 64
+#error "AIDASH_WORKERS must be 1..64"
+#endif
+
+/* Bytes of finished frames kept: what viewers are sent from, what /ticks and
+ * Last-Event-ID reach back to. A tick is some 170 bytes. A power of two. */
+#ifndef AIDASH_FEED_BYTES
+#define AIDASH_FEED_BYTES (512 * 1024)
+#endif
+#if AIDASH_FEED_BYTES < 32768 || \
+    (AIDASH_FEED_BYTES & (AIDASH_FEED_BYTES - 1)) != 0
+#error "AIDASH_FEED_BYTES must be a power of two, at least 32768"
+#endif
+
+/* Events kept at most, whatever their size. 9 bytes each. A power of two. */
+#ifndef AIDASH_EVENTS
+#define AIDASH_EVENTS 4096
+#endif
+#if AIDASH_EVENTS < 64 || (AIDASH_EVENTS & (AIDASH_EVENTS - 1)) != 0
+#error "AIDASH_EVENTS must be a power of two, at least 64"
+#endif
+
+/* Events that a blocked viewer may be behind before it loses the oldest. */
+#ifndef AIDASH_BACKLOG
+#if AIDASH_EVENTS < 200
+#define AIDASH_BACKLOG (AIDASH_EVENTS / 2)
+#else
+#define AIDASH_BACKLOG 100
+#endif
+#endif
+#if AIDASH_BACKLOG < 1 || AIDASH_BACKLOG > AIDASH_EVENTS / 2
+#error "AIDASH_BACKLOG must be 1..AIDASH_EVENTS / 2"
+#endif
+
+/* Ticks between aidash_publish() and the hub. A power of two; 160 bytes
+ * each. */
+#ifndef AIDASH_INBOX
+#define AIDASH_INBOX 1024
+#endif
+#if AIDASH_INBOX < 2 || (AIDASH_INBOX & (AIDASH_INBOX - 1)) != 0
+#error "AIDASH_INBOX must be a power of two"
+#endif
+
+/* Models that a viewer can switch between. 1..50: hello lists them all. */
+#ifndef AIDASH_MODELS
+#define AIDASH_MODELS 32
+#endif
+#if AIDASH_MODELS < 1 || AIDASH_MODELS > 50
+#error "AIDASH_MODELS must be 1..50"
+#endif
+
+/* Pairs of model and node whose tokens are counted; the pair that was silent
+ * longest gives way to a new one. 2..4096, some 1.4 kB each. */
+#ifndef AIDASH_SERIES
+#define AIDASH_SERIES 64
+#endif
+#if AIDASH_SERIES < 2 || AIDASH_SERIES > 4096
+#error "AIDASH_SERIES must be 2..4096"
+#endif
+
+/* Longest command and longest ingest line, in bytes. A longer WebSocket
+ * message closes the connection with 1009, a longer line is an error. */
+#ifndef AIDASH_MESSAGE_MAX
+#define AIDASH_MESSAGE_MAX 4096
+#endif
+#if AIDASH_MESSAGE_MAX < 256 || AIDASH_MESSAGE_MAX > 32768
+#error "AIDASH_MESSAGE_MAX must be 256..32768"
+#endif
+
+/* Longest request head, in bytes; a longer one is answered with 431. A browser
+ * sends some 700, and its cookies for this host. */
+#ifndef AIDASH_HEAD_MAX
+#define AIDASH_HEAD_MAX 8192
+#endif
+#if AIDASH_HEAD_MAX < 2048 || AIDASH_HEAD_MAX > 16384
+#error "AIDASH_HEAD_MAX must be 2048..16384"
+#endif
+
+/* Bytes read, and bytes dressed, at once: two buffers. A UDP datagram that is
+ * longer loses its end. */
+#ifndef AIDASH_SCRATCH
+#define AIDASH_SCRATCH 65536
+#endif
+#if AIDASH_SCRATCH < 16640 || AIDASH_SCRATCH > 65536
+#error "AIDASH_SCRATCH must be 16640..65536"
+#endif
+
+#if AIDASH_METER
+/* Proxied requests at once, running and in line. 1..1000. Each costs some
+ * 130 kB of static memory, touched when it is first used. */
+#ifndef AIDASH_FLOWS
+#define AIDASH_FLOWS 96
+#endif
+#if AIDASH_FLOWS < 1 || AIDASH_FLOWS > 1000
+#error "AIDASH_FLOWS must be 1..1000"
+#endif
+
+/* Of them, request bodies held whole at once, to be given another model. 1..32,
+ * a megabyte each. */
+#ifndef AIDASH_EDITS
+#define AIDASH_EDITS 4
+#endif
+#if AIDASH_EDITS < 1 || AIDASH_EDITS > 32
+#error "AIDASH_EDITS must be 1..32"
+#endif
+
+/* Engines behind the proxy (--upstream). 1..16. */
+#ifndef AIDASH_UPSTREAMS
+#define AIDASH_UPSTREAMS 4
+#endif
+#if AIDASH_UPSTREAMS < 1 || AIDASH_UPSTREAMS > 16
+#error "AIDASH_UPSTREAMS must be 1..16"
+#endif
+
+/* Records of ended requests kept for GET /requests. 1..10000, 1.1 kB each. */
+#ifndef AIDASH_RECORDS
+#define AIDASH_RECORDS 50
+#endif
+#if AIDASH_RECORDS < 1 || AIDASH_RECORDS > 10000
+#error "AIDASH_RECORDS must be 1..10000"
+#endif
+#endif
+
+/* Kernel send buffer of a viewer, in bytes: with the backlog, all that a
+ * viewer who does not read can hold. */
+#ifndef AIDASH_SEND_BUFFER
+#define AIDASH_SEND_BUFFER (64 * 1024)
+#endif
+
+/* What civetweb may allocate in all: its tables at start, a buffer for each
+ * worker, 32 bytes while a request runs. Section 14 refuses less than that;
+ * /status tells the high-water mark. */
+#ifndef AIDASH_ARENA_BYTES
+#define AIDASH_ARENA_BYTES (8192 + AIDASH_WORKERS * (AIDASH_HEAD_MAX + 5120))
+#endif
+
+enum {
+    AD_LISTENERS = 8,          /* --listen may be given so often */
+    AD_ORIGINS = 16,           /* --allow-origin likewise */
+    AD_ORIGIN_MAX = 255,       /* bytes of an origin: 253 is a host's limit */
+    AD_CORS_MAX = AD_ORIGIN_MAX + 64, /* two header lines with an origin */
+    AD_HEAD_MAX = AIDASH_HEAD_MAX,
+    AD_REQUEST_MAX = AD_HEAD_MAX + 1024, /* a worker's buffer: head, more */
+    AD_HEAD_MS = 10000,        /* a head not complete by then: 408; after an
+                                * answer, a connection without another: closed */
+
+#endif

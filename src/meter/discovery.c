@@ -1,0 +1,413 @@
+#ifndef AD_METER_DISCOVERY_C
+#define AD_METER_DISCOVERY_C
+
+#if AIDASH_METER
+
+/* -- what aidash itself asks the engines: their models, their metrics -- */
+
+/* One question at a time, on the hub's sockets: GET, Connection: close. Nothing
+ * here loads a model or wakes a sleeping engine: lists are read, no more. */
+
+enum ad_fetch_what { AD_FETCH_OPENAI, AD_FETCH_OLLAMA, AD_FETCH_LOADED,
+                     AD_FETCH_METRICS };
+
+static const char *const ad_fetch_paths[] = {"/v1/models", "/api/tags",
+                                             "/api/ps", ""};
+
+static void ad_fetch_watch(unsigned want)
+{
+    struct ad_fetch *q = &ad_fetch;
+
+    if (q->events != want) {
+        (void)ad_poll_set(q->fd, q->events, want, AD_TAG_FETCH, 0);
+        q->events = (uint8_t)want;
+    }
+}
+
+static void ad_fetch_end(void)
+{
+    ad_fetch_watch(0);
+    (void)close(ad_fetch.fd);
+    ad_fetch.fd = -1;
+}
+
+static const struct ad_upstream *ad_fetch_upstream(void)
+{
+    return ad_fetch.what == AD_FETCH_METRICS
+               ? &ad_set.scrape
+               : &ad_set.upstreams[ad_fetch.upstream];
+}
+
+static void ad_fetch_connect(void)
+{
+    const struct ad_upstream *u = ad_fetch_upstream();
+    struct ad_fetch *q = &ad_fetch;
+
+    while (q->address < u->n_addresses) {
+        const struct ad_address *a = &u->addresses[q->address++];
+
+        q->fd = socket(a->storage.ss_family,
+                       SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (q->fd >= 0 &&
+            (connect(q->fd, (const struct sockaddr *)&a->storage, a->len) ==
+                 0 ||
+             errno == EINPROGRESS)) {
+            q->events = 0;
+            q->since_ms = ad_hub.now_ms;
+            ad_fetch_watch(AD_OUT);
+            return;
+        }
+        if (q->fd >= 0) {
+            (void)close(q->fd);
+            q->fd = -1;
+        }
+    }
+    if (q->what != AD_FETCH_METRICS) {
+        ad_engine_state(q->upstream, false);
+    }
+}
+
+static void ad_fetch_begin(enum ad_fetch_what what, unsigned upstream)
+{
+    struct ad_fetch *q = &ad_fetch;
+
+    memset(q, 0, sizeof(*q));
+    q->fd = -1;
+    q->what = (uint8_t)what;
+    q->upstream = (uint8_t)upstream;
+    ad_head_begin(&q->head, false);
+    ad_js_begin(&q->js, what == AD_FETCH_OPENAI ? AD_N_OPENAI_LIST
+                                                : AD_N_OLLAMA_LIST);
+    ad_fetch_connect();
+}
+
+/* A model's name or state in the list at hand. */
+static void ad_fetch_model(void)
+{
+    struct ad_fetch *q = &ad_fetch;
+    struct ad_engine *e = &ad_hub.engines[q->upstream];
+    unsigned i;
+
+    if (q->js.node == AD_N_LIST_STATUS && q->js.what == AD_JS_TEXT) {
+        if (q->n_models > 0) {
+            q->loaded[q->n_models - 1] = strcmp(q->js.text, "loaded") == 0;
+        }
+        return;
+    }
+    if (q->js.node != AD_N_LIST_NAME || q->js.what != AD_JS_TEXT || q->js.cut ||
+        !ad_name_ok(q->js.text, strlen(q->js.text), AIDASH_MODEL_MAX)) {
+        return;
+    }
+    if (q->what == AD_FETCH_LOADED) {
+        for (i = 0; i < e->n_models; i++) {
+            if (strcmp(e->models[i], q->js.text) == 0) {
+                q->loaded[i] = true;
+            }
+        }
+    } else if (q->n_models < AIDASH_MODELS) {
+        memcpy(q->models[q->n_models], q->js.text, strlen(q->js.text) + 1);
+        q->loaded[q->n_models++] = false;
+    }
+}
+
+/* Take over a list that was read whole: all engines' models are one list. */
+static void ad_fetch_models_done(void)
+{
+    struct ad_fetch *q = &ad_fetch;
+    struct ad_engine *e = &ad_hub.engines[q->upstream];
+    char active[AIDASH_MODEL_MAX + 1];
+    unsigned i, k, before = ad_hub.n_models;
+    bool changed = false;
+
+    if (q->what == AD_FETCH_LOADED) {
+        changed = memcmp(e->loaded, q->loaded, sizeof(e->loaded)) != 0;
+        memcpy(e->loaded, q->loaded, sizeof(e->loaded));
+        e->ollama = true;
+    } else {
+        changed = e->n_models != q->n_models ||
+                  memcmp(e->models, q->models, sizeof(e->models)) != 0;
+        memcpy(e->models, q->models, sizeof(e->models));
+        if (!e->ollama) {
+            changed = changed ||
+                      memcmp(e->loaded, q->loaded, sizeof(e->loaded)) != 0;
+            memcpy(e->loaded, q->loaded, sizeof(e->loaded));
+        }
+        e->n_models = q->n_models;
+    }
+    if (!changed) {
+        return;
+    }
+    (void)snprintf(active, sizeof(active), "%s", ad_model_name());
+    ad_hub.n_models = 0;
+    for (i = 0; i < ad_set.n_upstreams; i++) {
+        e = &ad_hub.engines[i];
+        for (k = 0; k < e->n_models && ad_hub.n_models < AIDASH_MODELS; k++) {
+            if (ad_model_find(e->models[k]) == ad_hub.n_models) {
+                ad_hub.loaded[ad_hub.n_models] = e->loaded[k];
+                memcpy(ad_hub.models[ad_hub.n_models++], e->models[k],
+                       sizeof(e->models[k]));
+            }
+        }
+    }
+    if (ad_hub.overrides && ad_model_find(active) == ad_hub.n_models &&
+        ad_hub.n_models < AIDASH_MODELS) { /* chosen: it stays in the list */
+        ad_hub.loaded[ad_hub.n_models] = false;
+        memcpy(ad_hub.models[ad_hub.n_models++], active, sizeof(active));
+    }
+    k = ad_model_find(active);
+    ad_hub.model = k < ad_hub.n_models ? k : 0;
+    if (before > 0 || ad_hub.n_models > 0) {
+        ad_status_append();
+    }
+}
+
+/* -- metrics: a Prometheus page, line by line -- */
+
+/* The counters that move while the engine works. llama.cpp's gauges of tokens a
+ * second are left alone: they are means since the last scrape by anybody. */
+static const struct {
+    const char *name;
+    unsigned what;
+    double scale; /* to milliseconds, for times */
+} ad_metrics[] = {
+    {"llamacpp:tokens_predicted_total", AD_METRIC_TOKENS, 1},
+    {"llamacpp:tokens_predicted_seconds_total", AD_METRIC_TIME, 1000},
+    {"vllm:generation_tokens_total", AD_METRIC_TOKENS, 1},
+    {"vllm:inter_token_latency_seconds_sum", AD_METRIC_TIME, 1000},
+    {"vllm:inter_token_latency_seconds_count", AD_METRIC_STEPS, 1},
+    {"vllm:time_per_output_token_seconds_sum", AD_METRIC_TIME, 1000},
+    {"vllm:time_per_output_token_seconds_count", AD_METRIC_STEPS, 1},
+};
+
+/* One sample line, `name{labels} value`: Prometheus' text format 0.0.4. */
+static void ad_metrics_line(const char *s, size_t len)
+{
+    const char *value = memrchr(s, ' ', len);
+    size_t name_len = 0, i;
+    jsmntok_t t = {JSMN_PRIMITIVE, 0, 0, 0};
+
+    while (name_len < len && s[name_len] != '{' && s[name_len] != ' ') {
+        name_len++;
+    }
+    for (i = 0; i < AD_COUNT(ad_metrics) && value != NULL; i++) {
+        const char *label;
+
+        value = memrchr(s, ' ', len);
+        if (strlen(ad_metrics[i].name) != name_len ||
+            memcmp(ad_metrics[i].name, s, name_len) != 0 ||
+            ad_json_number(value + 1, (size_t)(s + len - value - 1)) !=
+                (size_t)(s + len - value - 1)) {
+            continue;
+        }
+        t.start = (int)(value + 1 - s);
+        t.end = (int)len;
+        ad_fetch.metric[ad_metrics[i].what] +=
+            ad_json_double(s, &t) * ad_metrics[i].scale;
+        ad_fetch.has_metric[ad_metrics[i].what] = true;
+        label = memmem(s, len, "model_name=\"", 12);
+        if (label != NULL) {
+            size_t n = strcspn(label + 12, "\"");
+
+            if (ad_name_ok(label + 12, n, AIDASH_MODEL_MAX)) {
+                memcpy(ad_fetch.metric_model, label + 12, n);
+                ad_fetch.metric_model[n] = '\0';
+            }
+        }
+        return;
+    }
+}
+
+/* What the counters gained since the last page is one tick. */
+static void ad_fetch_metrics_done(void)
+{
+    struct ad_fetch *q = &ad_fetch;
+    double *last = ad_hub.metric;
+    double tokens = q->metric[AD_METRIC_TOKENS] - last[AD_METRIC_TOKENS];
+    double time_ms = q->metric[AD_METRIC_TIME] - last[AD_METRIC_TIME];
+    double steps = q->has_metric[AD_METRIC_STEPS]
+                       ? q->metric[AD_METRIC_STEPS] - last[AD_METRIC_STEPS]
+                       : tokens;
+    struct ad_sample sample;
+
+    if (!q->has_metric[AD_METRIC_TOKENS]) {
+        if (!ad_hub.scrape_warned) {
+            ad_hub.scrape_warned = true;
+            ad_log(AIDASH_LOG_WARN, "scrape: no counter of llama-server or "
+                                    "vLLM on that page");
+        }
+        return;
+    }
+    if (ad_hub.scraped && tokens > 0 && tokens <= (double)AD_TOKENS_LIMIT) {
+        memset(&sample, 0, sizeof(sample));
+        memcpy(sample.model, q->metric_model, sizeof(sample.model));
+        sample.tokens = (uint64_t)tokens;
+        sample.has = AD_HAS_TOKENS | AD_IS_METERED;
+        if (time_ms > 0 && steps > 0) {
+            sample.latency_ms = time_ms / steps;
+            sample.has |= AD_HAS_LATENCY;
+        }
+        ad_tick_apply(&sample, ad_hub.now_ns);
+    }
+    memcpy(ad_hub.metric, q->metric, sizeof(ad_hub.metric));
+    ad_hub.scraped = true;
+}
+
+static void ad_fetch_body(const uint8_t *data, size_t len)
+{
+    struct ad_fetch *q = &ad_fetch;
+    size_t used = 0;
+
+    if (q->what != AD_FETCH_METRICS) {
+        while (used < len && q->js.state != AD_JS_BAD) {
+            used += ad_js_next(&q->js, data + used, len - used);
+            ad_fetch_model();
+        }
+        return;
+    }
+    while (len > 0) {
+        const uint8_t *line;
+        size_t n;
+        bool ended;
+
+        used = ad_lines_next(&q->lines, q->line, data, len, &line, &n, &ended);
+        if (ended && n != SIZE_MAX && n > 0 && line[0] != '#') {
+            ad_metrics_line((const char *)line, n);
+        }
+        data += used;
+        len -= used;
+    }
+}
+
+/* The answer has come whole. */
+static void ad_fetch_done(void)
+{
+    struct ad_fetch *q = &ad_fetch;
+    unsigned what = q->what, upstream = q->upstream;
+    bool good = q->head.status == 200;
+
+    ad_fetch_end();
+    if (what == AD_FETCH_METRICS) {
+        if (good) {
+            ad_fetch_metrics_done();
+        }
+        return;
+    }
+    good = good && ad_js_end(&q->js);
+    if (good) {
+        ad_fetch_models_done();
+    }
+    if (what == AD_FETCH_OPENAI && !good) {
+        ad_fetch_begin(AD_FETCH_OLLAMA, upstream);
+    } else if (what != AD_FETCH_LOADED && good &&
+               !ad_hub.engines[upstream].no_ps) {
+        ad_fetch_begin(AD_FETCH_LOADED, upstream);
+    } else if (what == AD_FETCH_LOADED && !good) {
+        ad_hub.engines[upstream].no_ps = true; /* it is no Ollama */
+    }
+}
+
+/* The next piece of the body (n bytes, may be 0) among bytes of an answer.
+ * Returns how many of them it took, all when no body is in them. */
+static size_t ad_fetch_next(struct ad_head *head, const uint8_t *in, size_t len,
+                            const uint8_t **data, size_t *n)
+{
+    *n = 0;
+    if (head->state == AD_HEAD_LINES) {
+        return ad_head_next(head, in, len);
+    }
+    return head->state == AD_HEAD_DONE && head->body.state < AD_BODY_DONE
+               ? ad_body_next(&head->body, in, len, data, n)
+               : len;
+}
+
+static void ad_fetch_event(void)
+{
+    struct ad_fetch *q = &ad_fetch;
+    const struct ad_upstream *u = ad_fetch_upstream();
+    ssize_t got;
+    size_t used = 0;
+
+    if (q->fd < 0) {
+        return;
+    }
+    if (!q->sent) {
+        char text[AD_EVENT_MAX];
+        struct ad_text t = ad_text_in(text, sizeof(text));
+        int error = 0;
+        socklen_t len = sizeof(error);
+
+        (void)getsockopt(q->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+        if (error != 0) {
+            ad_fetch_end();
+            ad_fetch_connect();
+            return;
+        }
+        ad_putf(&t, "GET %s%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n",
+                u->prefix, ad_fetch_paths[q->what], u->authority);
+        if (ad_set.upstream_key[0] != '\0' && q->what != AD_FETCH_METRICS) {
+            ad_putf(&t, "Authorization: Bearer %s\r\n", ad_set.upstream_key);
+        }
+        ad_puts(&t, "\r\n");
+        (void)!send(q->fd, t.at, t.len, MSG_NOSIGNAL); /* a fresh buffer */
+        q->sent = true;
+        ad_fetch_watch(AD_IN);
+        if (q->what != AD_FETCH_METRICS) {
+            ad_engine_state(q->upstream, true);
+        }
+        return;
+    }
+    got = recv(q->fd, ad_scratch, sizeof(ad_scratch), 0);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return;
+    }
+    if (got <= 0) {
+        if (got == 0 && q->head.state == AD_HEAD_DONE && q->head.until_close) {
+            ad_fetch_done();
+        } else {
+            ad_fetch_end();
+        }
+        return;
+    }
+    q->since_ms = ad_hub.now_ms;
+    while (used < (size_t)got) {
+        const uint8_t *data = NULL;
+        size_t n;
+
+        used += ad_fetch_next(&q->head, ad_scratch + used, (size_t)got - used,
+                              &data, &n);
+        if (n > 0) {
+            ad_fetch_body(data, n);
+        }
+    }
+    if (q->head.state == AD_HEAD_DONE && q->head.body.state == AD_BODY_DONE) {
+        ad_fetch_done();
+    } else if (q->head.state == AD_HEAD_BAD ||
+               q->head.body.state == AD_BODY_BAD) {
+        ad_fetch_end();
+    }
+}
+
+/* Once a second: the next question, if it is time for one. */
+static void ad_fetch_tidy(void)
+{
+    if (ad_fetch.fd >= 0) {
+        if (ad_hub.now_ms - ad_fetch.since_ms >= AD_CONNECT_MS) {
+            if (ad_fetch.what != AD_FETCH_METRICS && !ad_fetch.sent) {
+                ad_engine_state(ad_fetch.upstream, false);
+            }
+            ad_fetch_end();
+        }
+        return;
+    }
+    if (ad_set.n_upstreams > 0 && ad_hub.fetch_turn++ % AD_FETCH_EVERY <
+                                      ad_set.n_upstreams) {
+        ad_fetch_begin(AD_FETCH_OPENAI,
+                       (ad_hub.fetch_turn - 1) % AD_FETCH_EVERY);
+    } else if (ad_set.has_scrape) {
+        ad_fetch_begin(AD_FETCH_METRICS, 0);
+    }
+}
+
+#endif /* AIDASH_METER */
+
+#endif
