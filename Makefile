@@ -41,7 +41,7 @@ AD_LDFLAGS := $(TARGET_LDFLAGS) -Wl,--gc-sections
 AD_LIBS := -lpthread $(TARGET_LIBS)
 AD_WARN := -Wall -Wextra -Wconversion -Werror
 AD_ASAN := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
-AD_FUZZ := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -DAIDASH_NO_MAIN
+AD_FUZZ := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -DAD_UNIT
 AD_TSAN := -O1 -fno-omit-frame-pointer -fsanitize=thread
 AD_POLL := -DAIDASH_USE_POLL=1
 AD_TINY := -DAIDASH_CONFIG='"examples/sizes/tiny.h"' -DAIDASH_METER=0
@@ -178,7 +178,8 @@ run: all ## build it and start it on port 8080 with the simulated engine; ARGS="
 UNIT := $(patsubst tests/unit_%.c,build/unit/%,$(wildcard tests/unit_*.c))
 FUZZ := $(patsubst tests/fuzz_%.c,build/fuzz/%,$(filter-out %/fuzz_replay.c,$(wildcard tests/fuzz_*.c)))
 REPLAY := $(patsubst build/fuzz/%,build/replay/%,$(FUZZ))
-AD_TEST := -DAIDASH_NO_MAIN -Wno-unused-function $(AD_WARN)
+# A unit test or a fuzzer includes the parts that it tests.
+AD_TEST := -DAD_UNIT -Wno-unused-function -Wno-unused-variable $(AD_WARN)
 
 $(foreach f,$(UNIT) $(REPLAY),$(eval $(call needs,$(f),$(CIVETWEB_DIR),$(AD_ASAN) $(AD_TEST))))
 $(UNIT): build/unit/%: tests/unit_%.c

@@ -1,171 +1,143 @@
 /* aidash.c - live dashboard for an AI engine: server, library, command line.
  * API and its limits: aidash.h. MIT licence, see LICENSE.
  *
- *   1 PLATFORM   feature macros, includes, compiler checks
- *   2 SIZES      every limit with its meaning, range and cost
- *   3 STATE      every struct, and who may touch it
- *   4 UTIL       time, log, bounded text
- *   5 CODEC      bytes in, bytes out: no sockets, no locks
- *   6 SCAN       what an engine's HTTP answer tells: likewise pure
- *   7 FEED       the inbox, the byte ring of finished frames, dressing
- *   8 HUB        the poller, clients, fan-out, ticks and their sources
- *   9 METER      the proxy in front of an engine, and what it counts
- *  10 LOOP       what comes in: commands, bodies, the door; the event loop
- *  11 HTTP       the routes, on civetweb's worker threads
- *  12 API        the public functions, in the order of aidash.h
- *  13 MAIN       the command line, unless AIDASH_NO_MAIN
- *  14 CIVETWEB   civetweb.c over a static arena, and the glue to its inside;
- *                last, so that its macros and names reach nothing of ours
+ * This file is the whole compile: it includes the parts in src/. A part includes
+ * the parts that it uses, all of them above it here. `make amalgamation` joins
+ * aidash.c and all that it includes into one file to drop into a project.
  *
- * A tick's way: a source (sim, stdin, UDP, HTTP body: on the hub thread; the
- * firmware's aidash_publish(): through the inbox) -> ad_tick_apply() completes
- * and encodes it once, as a WebSocket frame -> ad_feed_append() -> ad_fanout()
- * sends each client all that it has not got, with one send().
+ *   base/platform.h          feature macros, system headers, compilers
+ *   limits.h                 the public AIDASH_* size macros
+ *   base/clock.c             the clocks, units of time
+ *   base/log.c               one line at a time to stderr or the embedder
+ *   base/text.c              text in buffers of fixed size
+ *   base/net.c               addresses and sockets
+ *   base/histogram.c         times between tokens in fixed memory
+ *   codec/utf8.c             UTF-8, digits, names
+ *   codec/json.c             a whole JSON text: checked, read by jsmn
+ *   codec/json_stream.c      a JSON text in pieces
+ *   codec/lines.c            lines out of a stream
+ *   codec/body.c             framing of HTTP bodies
+ *   codec/answer.c           heads and errors of aidash's answers
+ *   codec/websocket.c        WebSocket frames
+ *   codec/messages.c         samples, commands, client_id
+ *   codec/tick.c             the tick that never changes
+ *   codec/llm_head.c         the head of an engine's answer
+ *   codec/llm_scan.c         its body: token counts and times
+ *   codec/llm_model.c        the model that a request names
+ *   core/poller.c            epoll or poll()
+ *   core/hub.c               the hub's clock, sleep, calls to it
+ *   core/inbox.c             samples from any thread to the hub
+ *   core/feed.c              the byte ring of finished frames
+ *   core/formats.c           batch, SSE and JSON forms of the feed
+ *   core/events.c            what all viewers get
+ *   core/engine.c            models, active model, pause, status
+ *   core/rate.c              tokens a second
+ *   core/ticks.c             samples become ticks
+ *   core/sources.c           simulator, stdin, UDP, inbox
+ *   core/origins.c           pages of other origins
+ *   core/clients.c           the clients' slots, sending, fan-out
+ *   core/commands.c          pause, resume, switch, drain, cancel
+ *   core/clients_in.c        what clients send
+ *   core/attach.c            a connection becomes a client
+ *   core/accept.c            accept() to a whole request head
+ *   meter/upstreams.c        the engines and what is known of them
+ *   meter/requests.c         proxied requests: state, reports, records
+ *   meter/proxy.c            relaying a request and its answer
+ *   meter/queue.c            admission, beginning, time limits
+ *   meter/discovery.c        engines' models and metrics
+ *   web/arena.c              civetweb's static memory
+ *   web/assets.c             the dashboard's files
+ *   web/status.c             GET /status, the map of memory
+ *   web/civetweb_api.h       how civetweb is built
+ *   web/routes.c             HTTP routes, on the workers
+ *   web/glue.h               the seam to civetweb
+ *   app/config.c             the configuration, checked
+ *   app/lan.c                this machine's names and addresses
+ *   app/loop.c               the hub's loop
+ *   app/api.c                what aidash.h declares
+ *   app/options.c            options: file, environment, arguments
+ *   app/ports.c              which program has a port
+ *   app/doctor.c             aidash doctor
+ *   app/main.c               the command line
+ *   web/glue.c               civetweb itself, last
+ *
+ * The way of a tick: a source (core/sources.c; an HTTP body: core/clients_in.c; the
+ * meter: meter/requests.c; aidash_publish(): through core/inbox.c) ->
+ * ad_tick_apply() completes it -> ad_event_append() encodes it once, as a
+ * WebSocket frame in the feed -> ad_fan_out() sends each client all that it has
+ * not got, with one send().
+ *
+ * The way of a proxied request: core/accept.c waits for its head -> a civetweb
+ * worker reads it (web/routes.c) -> ad_proxy_begin_on_hub() -> it waits in the
+ * queue (meter/queue.c) -> meter/proxy.c connects to the engine and relays;
+ * codec/llm_scan.c reads a copy of the answer -> meter/requests.c makes ticks,
+ * and the request's record at its end.
  */
-
-/* ==== 1 PLATFORM ========================================================= */
 
 #ifdef __cplusplus
 #error "aidash.c is C: compile it with a C compiler; aidash.h is for C++, too"
 #endif
 
-#if !defined(_GNU_SOURCE)
-#define _GNU_SOURCE /* accept4, epoll, timerfd; POSIX.1-2008 elsewhere */
-#endif
-
-#ifdef AIDASH_CONFIG
-#include AIDASH_CONFIG
-#endif
-
-#include "aidash.h"
-
-#include <arpa/inet.h>
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <ifaddrs.h>
-#include <net/if.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
-#include <pthread.h>
-#include <semaphore.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <strings.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/uio.h>
-#include <time.h>
-#include <unistd.h>
-
-/* 1: poll() instead of epoll, for systems other than Linux. */
-#ifndef AIDASH_USE_POLL
-#ifdef __linux__
-#define AIDASH_USE_POLL 0
-#else
-#define AIDASH_USE_POLL 1
+#if defined(__has_include) && !defined(AD_AMALGAMATION)
+#if !__has_include("src/limits.h")
+#error "aidash.c needs src/ beside it; `make amalgamation` makes one file"
 #endif
 #endif
 
-#if !AIDASH_USE_POLL
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/timerfd.h>
-#endif
+#define AD_UNIT
 
-/* 0: no dashboard inside; then build/aidash_www.h is not needed. */
-#ifndef AIDASH_DASHBOARD
-#define AIDASH_DASHBOARD 1
-#endif
-
-/* 0: no proxy and no meter. */
-#ifndef AIDASH_METER
-#define AIDASH_METER 1
-#endif
-
-#define JSMN_STATIC
-#define JSMN_STRICT
-#include <jsmn.h>
-
-/* civetweb without files, CGI and TLS, every function of it static: nothing
- * but aidash_* leaves this object file. Its source follows in section 14. */
-#define CIVETWEB_API static
-#define NO_SSL
-#define NO_CGI
-#define NO_FILES
-#define NO_CACHING
-#define NUM_WEBDAV_LOCKS 0 /* 16 kB each in 1.16, for files alone */
-#define USE_WEBSOCKET
-#define USE_IPV6
-#define STOP_FLAG_NEEDS_LOCK /* its stop flag is atomic */
-/* How long its threads may sleep before they see a stop, in milliseconds. */
-#define SOCKET_TIMEOUT_QUANTUM 200
-#include <civetweb.h>
-
-#if defined(__GNUC__)
-#define AD_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
-#else
-#define AD_PRINTF(fmt, args)
-#endif
-
-#ifdef POLLRDHUP
-#define AD_POLLRDHUP POLLRDHUP
-#else
-#define AD_POLLRDHUP 0 /* POLLHUP and POLLERR are always told */
-#endif
-
-#define AD_COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
+#include "src/base/platform.h"
 #include "src/limits.h"
-#include "src/sizes.h"
-#include "src/state.h"
+#include "src/base/clock.c"
 #include "src/base/log.c"
 #include "src/base/text.c"
+#include "src/base/net.c"
+#include "src/base/histogram.c"
 #include "src/codec/utf8.c"
 #include "src/codec/json.c"
-#include "src/codec/messages.c"
-#include "src/codec/websocket.c"
-#include "src/codec/body.c"
-#include "src/core/rate.c"
-#include "src/codec/tick.c"
-#include "src/codec/answer.c"
-#include "src/codec/llm_head.c"
 #include "src/codec/json_stream.c"
+#include "src/codec/lines.c"
+#include "src/codec/body.c"
+#include "src/codec/answer.c"
+#include "src/codec/websocket.c"
+#include "src/codec/messages.c"
+#include "src/codec/tick.c"
+#include "src/codec/llm_head.c"
 #include "src/codec/llm_scan.c"
-#include "src/base/histogram.c"
 #include "src/codec/llm_model.c"
+#include "src/core/poller.c"
+#include "src/core/hub.c"
 #include "src/core/inbox.c"
 #include "src/core/feed.c"
 #include "src/core/formats.c"
-#include "src/core/poller.c"
-#include "src/core/hub.c"
-#include "src/core/status.c"
-#include "src/core/clients.c"
+#include "src/core/events.c"
+#include "src/core/engine.c"
+#include "src/core/rate.c"
 #include "src/core/ticks.c"
 #include "src/core/sources.c"
-#include "src/meter/proxy.c"
-#include "src/meter/queue.c"
-#include "src/meter/proxy_events.c"
-#include "src/meter/discovery.c"
+#include "src/core/origins.c"
+#include "src/core/clients.c"
 #include "src/core/commands.c"
 #include "src/core/clients_in.c"
 #include "src/core/attach.c"
 #include "src/core/accept.c"
-#include "src/core/loop.c"
+#include "src/meter/upstreams.c"
+#include "src/meter/requests.c"
+#include "src/meter/proxy.c"
+#include "src/meter/queue.c"
+#include "src/meter/discovery.c"
+#include "src/web/arena.c"
+#include "src/web/assets.c"
+#include "src/web/status.c"
+#include "src/web/civetweb_api.h"
 #include "src/web/routes.c"
+#include "src/web/glue.h"
 #include "src/app/config.c"
+#include "src/app/lan.c"
+#include "src/app/loop.c"
 #include "src/app/api.c"
 #include "src/app/options.c"
 #include "src/app/ports.c"
 #include "src/app/doctor.c"
 #include "src/app/main.c"
-#include "src/web/arena.c"
 #include "src/web/glue.c"

@@ -1,7 +1,30 @@
+/* limits.h - the public AIDASH_* size macros: meaning, unit, range, cost.
+ *
+ * Set them on the compiler's command line, or in a header that
+ * -DAIDASH_CONFIG='"my_aidash.h"' names. `aidash --sizes` prints what they
+ * cost in all. Sizes that follow from them stand in the parts that use them.
+ */
 #ifndef AD_LIMITS_H
 #define AD_LIMITS_H
 
-/* ==== 2 SIZES ============================================================ */
+/* 1: poll() instead of epoll, for systems other than Linux. */
+#ifndef AIDASH_USE_POLL
+#ifdef __linux__
+#define AIDASH_USE_POLL 0
+#else
+#define AIDASH_USE_POLL 1
+#endif
+#endif
+
+/* 0: no dashboard inside; then build/aidash_www.h is not needed. */
+#ifndef AIDASH_DASHBOARD
+#define AIDASH_DASHBOARD 1
+#endif
+
+/* 0: no proxy and no meter. */
+#ifndef AIDASH_METER
+#define AIDASH_METER 1
+#endif
 
 /* Viewers (WebSocket and SSE) at once. 1..60000. Each costs some 11 kB of
  * static memory, of which an ordinary viewer touches below 300 bytes. */
@@ -171,15 +194,5 @@
 #ifndef AIDASH_ARENA_BYTES
 #define AIDASH_ARENA_BYTES (8192 + AIDASH_WORKERS * (AIDASH_HEAD_MAX + 5120))
 #endif
-
-enum {
-    AD_LISTENERS = 8,          /* --listen may be given so often */
-    AD_ORIGINS = 16,           /* --allow-origin likewise */
-    AD_ORIGIN_MAX = 255,       /* bytes of an origin: 253 is a host's limit */
-    AD_CORS_MAX = AD_ORIGIN_MAX + 64, /* two header lines with an origin */
-    AD_HEAD_MAX = AIDASH_HEAD_MAX,
-    AD_REQUEST_MAX = AD_HEAD_MAX + 1024, /* a worker's buffer: head, more */
-    AD_HEAD_MS = 10000,        /* a head not complete by then: 408; after an
-                                * answer, a connection without another: closed */
 
 #endif

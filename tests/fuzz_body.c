@@ -1,6 +1,7 @@
 /* A chunked body and the lines in it, whole and cut in pieces: both ways must
  * find the same bytes and the same lines. Byte 0 chooses the pieces. */
-#include "../aidash.c"
+#include "../src/codec/body.c"
+#include "../src/codec/lines.c"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,16 +1,19 @@
 /* JSON from outside: an ingest line, and a command. What is accepted is within
  * its ranges, and what the hub makes of it is JSON again. */
-#include "../aidash.c"
+#include "../src/codec/answer.c"
+#include "../src/codec/messages.c"
+#include "../src/codec/tick.c"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct ad_series series;
+    char model[AD_MODEL_JSON_MAX], node[AD_NODE_JSON_MAX];
+    struct ad_tick tick;
     const char *s = (const char *)data, *why;
     struct ad_sample sample;
-    struct ad_request request;
-    char json[AD_REPLY_MAX > AD_TICK_MAX ? AD_REPLY_MAX : AD_TICK_MAX];
+    struct ad_command_message request;
+    char json[(int)AD_REPLY_MAX > (int)AD_TICK_MAX ? (int)AD_REPLY_MAX : (int)AD_TICK_MAX];
     struct ad_text t = ad_text_in(json, sizeof(json));
 
     if (size > AIDASH_MESSAGE_MAX) {
@@ -22,22 +25,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             sample.rate < 0 || sample.rate > AD_RATE_LIMIT) {
             __builtin_trap();
         }
-        t = ad_text_in(series.model_json, sizeof(series.model_json));
+        memset(&tick, 0, sizeof(tick));
+        t = ad_text_in(model, sizeof(model));
         ad_put_escaped(&t, sample.model, strlen(sample.model));
-        series.model_json_len = (unsigned)t.len;
-        t = ad_text_in(series.node_json, sizeof(series.node_json));
+        tick.model_json = model;
+        tick.model_json_len = t.len;
+        t = ad_text_in(node, sizeof(node));
         ad_put_escaped(&t, sample.node, strlen(sample.node));
-        series.node_json_len = (unsigned)t.len;
-        series.tokens = sample.total;
+        tick.node_json = node;
+        tick.node_json_len = t.len;
+        tick.tokens = sample.total;
+        tick.latency_ms = sample.latency_ms;
+        tick.rate = sample.rate;
+        tick.time_us = sample.time_us;
         t = ad_text_in(json, sizeof(json));
-        ad_tick_encode(&t, &series, sample.latency_ms, sample.rate,
-                       sample.time_us);
+        ad_tick_encode(&t, &tick);
         if (t.full || ad_json_fault(t.at, t.len) != NULL) {
             __builtin_trap();
         }
     }
     t = ad_text_in(json, sizeof(json));
-    if (ad_request_parse(s, size, &request, &why) != NULL) {
+    if (ad_command_parse(s, size, &request, &why) != NULL) {
         ad_put_error(&t, "code", why, request.id);
         if (t.full || ad_json_fault(t.at, t.len) != NULL) {
             __builtin_trap();

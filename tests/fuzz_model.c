@@ -1,6 +1,7 @@
 /* A request's body: its model is found, replaced by another and found again,
  * and nothing else about the body changes. */
-#include "../aidash.c"
+#include "../src/base/text.c"
+#include "../src/codec/llm_model.c"
 
 #define REQUIRE(condition) \
     do { \
@@ -19,12 +20,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const char other[] = "b\xC3\xA9 \"x\" \\y";
     struct ad_text out = ad_text_in(edited, sizeof(edited));
     const char *fault = ad_json_fault((const char *)data, size);
-    struct ad_edit before, after;
+    struct ad_model_field before, after;
 
     if (size > 65536) {
         return 0;
     }
-    ad_model_edit(&before, data, size);
+    ad_model_field_find(&before, data, size);
     REQUIRE(before.name[0] == '\0' ||
             ad_name_ok(before.name, strlen(before.name), AIDASH_MODEL_MAX));
     REQUIRE(!before.stream || before.has_stream);
@@ -42,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ad_put(&out, (const char *)data + before.from + before.len,
            size - before.from - before.len);
     REQUIRE(!out.full);
-    ad_model_edit(&after, (const uint8_t *)edited, out.len);
+    ad_model_field_find(&after, (const uint8_t *)edited, out.len);
     REQUIRE(after.found && after.from == before.from);
     REQUIRE(strcmp(after.name, other) == 0);
     REQUIRE(after.has_stream == before.has_stream &&

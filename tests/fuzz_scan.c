@@ -2,7 +2,7 @@
  * the body. Read whole, byte by byte and at splits that follow from the data,
  * it must tell the same; and the JSON reader must take what ad_json_fault()
  * takes. */
-#include "../aidash.c"
+#include "../src/codec/llm_scan.c"
 
 #define REQUIRE(condition) \
     do { \
@@ -55,7 +55,7 @@ static bool same(const struct ad_scan *a, const struct ad_scan *b)
 {
     return a->head.status == b->head.status && a->head.form == b->head.form &&
            ad_scan_complete(a) == ad_scan_complete(b) &&
-           a->trouble == b->trouble && a->ended == b->ended &&
+           a->incomplete == b->incomplete && a->ended == b->ended &&
            a->failed == b->failed && a->has_prompt == b->has_prompt &&
            a->has_cached == b->has_cached &&
            a->has_timings == b->has_timings &&
@@ -82,15 +82,15 @@ static bool same(const struct ad_scan *a, const struct ad_scan *b)
 static void check_json(const uint8_t *data, size_t size)
 {
     const char *fault = ad_json_fault((const char *)data, size);
-    struct ad_js js;
+    struct ad_json_stream js;
     size_t i;
     bool whole;
 
-    ad_js_begin(&js, AD_N_TOP);
-    for (i = 0; i < size && js.state != AD_JS_BAD;) {
-        i += ad_js_next(&js, data + i, size - i);
+    ad_json_stream_begin(&js, AD_PATH_TOP);
+    for (i = 0; i < size && js.state != AD_JSON_BAD;) {
+        i += ad_json_stream_next(&js, data + i, size - i);
     }
-    whole = ad_js_end(&js);
+    whole = ad_json_stream_end(&js);
     /* The reader leaves UTF-8 to others, and goes deeper. */
     if (fault == NULL) {
         REQUIRE(whole);

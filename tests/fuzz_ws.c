@@ -1,6 +1,6 @@
 /* The WebSocket input as the hub runs it: bytes in pieces, answers out to a
  * socket that takes what it likes. Byte 0 chooses the pieces. */
-#include "../aidash.c"
+#include "../src/core/clients_in.c"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -10,13 +10,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct ad_client *c = &ad_clients[0];
     size_t at = 1, step = size > 0 ? data[0] : 0;
 
-    if (ad_hub.n_models == 0) {
-        memcpy(ad_hub.models[ad_hub.n_models++], "llama3", 7);
+    if (ad_engine.n_models == 0) {
+        memcpy(ad_engine.models[ad_engine.n_models++], "llama3", 7);
         ad_feed_init();
     }
     memset(c, 0, sizeof(*c));
     c->kind = AD_WS;
-    c->live = AD_NO_SLOT;
+    c->subscribed = AD_NO_SLOT;
     while (at < size && !c->closing) {
         size_t n = size - at, used;
 

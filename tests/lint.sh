@@ -61,9 +61,49 @@ check 'every exported function is in aidash.h' every_function_is_declared
 
 # ---- the map ----------------------------------------------------------------------
 
+# The rules of the house: aidash.c includes every part once, its map names them in that order, and a part includes only
+# parts above itself, in its own folder or a lower one.
 includes() { sed -n 's/^#include "\(src\/.*\)"$/\1/p' aidash.c; }
 every_part_once() { includes | sort >"$tmp/included" && find src -name '*.[ch]' | sort | diff "$tmp/included" -; }
+map_is_true() {
+    sed '/^ \*\//q' aidash.c | sed -n 's/^ \*   \([a-z_/]*\.[ch]\)  *[^ ].*/src\/\1/p' >"$tmp/map"
+    includes | diff "$tmp/map" -
+}
+arrows() { # "FROM TO" for each #include of a part in a part
+    for part in $(find src -name '*.[ch]'); do
+        sed -n 's/^#include "\(.*\)"$/\1/p' "$part" | while read -r name; do
+            to=$(realpath -m --relative-to=. "$(dirname "$part")/$name")
+            case $to in src/*) echo "$part $to" ;; esac
+        done
+    done
+}
+arrows_run_up() {
+    arrows | awk -v order="$(includes | tr '\n' ' ')" -v folders='. base codec core meter web app' '
+        BEGIN {
+            for (i = split(order, o, " "); i > 0; i--) place[o[i]] = i
+            for (i = split(folders, f, " "); i > 0; i--) level[f[i]] = i
+        }
+        function folder(path, n, p) { n = split(path, p, "/"); return n == 2 ? "." : p[2] }
+        $1 == "src/web/glue.c" { next }
+        !(place[$2] < place[$1]) { print $1 " includes " $2 ", which is not above it"; bad = 1 }
+        level[folder($2)] > level[folder($1)] { print $1 " includes " $2 ", of a higher folder"; bad = 1 }
+        { n++ }
+        END { exit bad || n < 50 }'
+}
+alone() { # a part says what it uses, so that it compiles by itself
+    for part in $(includes | grep '\.c$' | grep -v '^src/web/glue\.c$'); do
+        # shellcheck disable=SC2086
+        $compile -w -DAD_UNIT -fsyntax-only "$part" || return 1
+    done
+}
+not_alone() { $compile -fsyntax-only src/base/text.c 2>&1 | grep 'compiled by aidash.c: compile that file alone'; }
+without_parts() { cp aidash.c aidash.h "$tmp" && $compile -fsyntax-only "$tmp/aidash.c" 2>&1 | grep 'make amalgamation'; }
 check 'aidash.c includes every part once' every_part_once
+check 'the map at the head of aidash.c names the parts in their order' map_is_true
+check 'a part includes only parts above it' arrows_run_up
+check 'each part compiles with what it includes' alone
+check 'a part that is compiled alone says what to compile' not_alone
+check 'aidash.c without src/ says how to get one file' without_parts
 
 # ---- the header ---------------------------------------------------------------------
 

@@ -1,6 +1,12 @@
 /* Section 5 of aidash.c: numbers, UTF-8, JSON, ids, frames, bodies, lines and
  * the rate window, at their corners. */
-#include "../aidash.c"
+#include "../src/codec/messages.c"
+#include "../src/codec/tick.c"
+#include "../src/codec/websocket.c"
+#include "../src/codec/body.c"
+#include "../src/codec/lines.c"
+#include "../src/codec/answer.c"
+#include "../src/core/rate.c"
 #include "check.h"
 
 /* Texts in buffers of exactly their size, so that the address sanitizer sees
@@ -218,15 +224,14 @@ static void test_text(void)
 
 static void test_tick(void)
 {
-    struct ad_series s;
+    struct ad_tick tick = {.model_json = "llama3", .model_json_len = 6,
+                           .tokens = 47, .latency_ms = 118.3, .rate = 3.82,
+                           .time_us = 1741478400123000ull};
     char buffer[AD_TICK_MAX + 1], name[AIDASH_MODEL_MAX + 1];
+    char model[AD_MODEL_JSON_MAX], node[AD_NODE_JSON_MAX];
     struct ad_text t = ad_text_in(buffer, AD_TICK_MAX);
 
-    memset(&s, 0, sizeof(s));
-    memcpy(s.model_json, "llama3", 6);
-    s.model_json_len = 6;
-    s.tokens = 47;
-    ad_tick_encode(&t, &s, 118.3, 3.82, 1741478400123000ull);
+    ad_tick_encode(&t, &tick);
     CHECK_STR(text_of(&t),
               "{\"event\":\"inference_tick\",\"model\":\"llama3\","
               "\"tokens_generated\":47,\"latency_ms\":118.3,"
@@ -235,18 +240,23 @@ static void test_tick(void)
     /* The longest tick there can be fits. */
     memset(name, '"', AIDASH_MODEL_MAX);
     name[AIDASH_MODEL_MAX] = '\0';
-    t = ad_text_in(s.model_json, sizeof(s.model_json));
+    t = ad_text_in(model, sizeof(model));
     ad_put_escaped(&t, name, AIDASH_MODEL_MAX);
     CHECK(!t.full);
-    s.model_json_len = (unsigned)t.len;
-    t = ad_text_in(s.node_json, sizeof(s.node_json));
+    tick.model_json = model;
+    tick.model_json_len = t.len;
+    t = ad_text_in(node, sizeof(node));
     ad_put_escaped(&t, name, AIDASH_NODE_MAX);
     CHECK(!t.full);
-    s.node_json_len = (unsigned)t.len;
-    s.tokens = AD_TOTAL_LIMIT;
+    tick.node_json = node;
+    tick.node_json_len = t.len;
+    tick.tokens = AD_TOTAL_LIMIT;
+    tick.latency_ms = 999999999.999;
+    tick.rate = 999999999999.99;
+    tick.time_us = 99999999999999999ull;
+    tick.estimated = true;
     t = ad_text_in(buffer, AD_TICK_MAX);
-    ad_tick_encode(&t, &s, 999999999.999, 999999999999.99,
-                   99999999999999999ull);
+    ad_tick_encode(&t, &tick);
     CHECK(!t.full);
     CHECK(ad_json_fault(t.at, t.len) == NULL);
 }
@@ -310,16 +320,16 @@ static void test_sample(void)
     CHECK(sample_fault("[1]", &s) != NULL);
 }
 
-static const char *request(const char *s, struct ad_request *out)
+static const char *request(const char *s, struct ad_command_message *out)
 {
     const char *why;
 
-    return ad_request_parse(s, strlen(s), out, &why);
+    return ad_command_parse(s, strlen(s), out, &why);
 }
 
 static void test_request(void)
 {
-    struct ad_request r;
+    struct ad_command_message r;
     char json[256];
 
     CHECK(request("{\"action\":\"pause\"}", &r) == NULL);

@@ -1,7 +1,8 @@
 /* Sections 6 and 7 of aidash.c without a network: the inbox under several
  * producers, the feed at its wrap, dressing, what a socket takes in pieces,
  * and the arena. */
-#include "../aidash.c"
+#include "../src/core/clients_in.c"
+#include "../src/web/arena.c"
 #include "check.h"
 
 /* ---- the inbox ------------------------------------------------------------ */
@@ -174,11 +175,11 @@ static struct ad_client *new_client(enum ad_kind kind, int fds[2])
     memset(c, 0, sizeof(*c));
     c->fd = fds[0];
     c->viewer = true;
-    (void)ad_slot_take(0);
+    (void)ad_slot_reserve(0);
     ad_client_become(c, kind);
     c->next = ad_feed.next;
-    c->live = ad_hub.n_live;
-    ad_hub.live[ad_hub.n_live++] = (uint16_t)ad_client_index(c);
+    c->subscribed = ad_fanout.n_subscribed;
+    ad_fanout.subscribed[ad_fanout.n_subscribed++] = (uint16_t)ad_client_index(c);
     ad_client_watch(c);
     return c;
 }
@@ -186,8 +187,8 @@ static struct ad_client *new_client(enum ad_kind kind, int fds[2])
 static void reset_hub(void)
 {
     memset(&ad_hub, 0, sizeof(ad_hub));
-    ad_hub.free_slot = AD_NO_SLOT;
-    ad_set.backlog = 50;
+    ad_slots.free = AD_NO_SLOT;
+    ad_fanout.backlog = 50;
     ad_feed_init();
     CHECK(ad_poll_open());
     ad_hub_clock();
@@ -213,7 +214,7 @@ static size_t run_slow_peer(struct ad_client *c, int peer, unsigned events)
         if (c->blocked) {
             ad_client_event(ad_client_index(c));
         } else {
-            ad_fanout();
+            ad_fan_out();
         }
         idle = got > 0 || i < events ? 0 : idle + 1;
     }
@@ -330,10 +331,10 @@ static void test_batch(void)
     for (i = 0; i < 400; i++) {
         append(i % 37 == 5 ? AD_EV_STATUS : AD_EV_TICK);
     }
-    ad_dress_range(AD_WS_BATCH, 1);
-    for (i = 0; i < ad_dress.n; i++) {
-        const char *payload = (const char *)ad_dress.bytes + at + 4;
-        size_t len = ad_dress.end[i] - at - 4;
+    ad_format_range(AD_FORMAT_BATCH, 1);
+    for (i = 0; i < ad_formatted.n; i++) {
+        const char *payload = (const char *)ad_formatted.bytes + at + 4;
+        size_t len = ad_formatted.end[i] - at - 4;
         unsigned long long first;
         char want[64];
 
@@ -342,20 +343,20 @@ static void test_batch(void)
             CHECK(len <= AD_BATCH_MAX);
             CHECK_EQ(first, expected);
             CHECK(ad_json_fault(payload, len) == NULL);
-            for (seq = first; seq < ad_dress.seq[i]; seq++) {
+            for (seq = first; seq < ad_formatted.seq[i]; seq++) {
                 CHECK_EQ(ad_feed_kind(seq), AD_EV_TICK);
                 (void)snprintf(want, sizeof(want), "{\"seq\":%llu,",
                                (unsigned long long)seq);
                 CHECK(memmem(payload, len, want, strlen(want)) != NULL);
             }
         } else {
-            CHECK_EQ(ad_dress.seq[i], expected + 1);
+            CHECK_EQ(ad_formatted.seq[i], expected + 1);
         }
-        expected = ad_dress.seq[i];
-        at = ad_dress.end[i];
+        expected = ad_formatted.seq[i];
+        at = ad_formatted.end[i];
     }
-    CHECK(ad_dress.n > 10);
-    CHECK_EQ(at, ad_dress.len);
+    CHECK(ad_formatted.n > 10);
+    CHECK_EQ(at, ad_formatted.len);
     CHECK(expected > 300);
     ad_poll_close();
 }

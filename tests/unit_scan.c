@@ -4,7 +4,9 @@
  *
  * usage: unit_scan [DIRECTORY of NAME.response, NAME.times and expected.tsv]
  */
-#include "../aidash.c"
+#include "../src/base/histogram.c"
+#include "../src/codec/llm_model.c"
+#include "../src/codec/llm_scan.c"
 #include "check.h"
 
 static uint32_t seed = 1;
@@ -53,11 +55,11 @@ static const char *facts(const struct ad_scan *s)
     ad_puts(&t, s->ended ? " ended" : "");
     ad_puts(&t, s->failed ? " failed" : "");
     ad_puts(&t, ad_scan_complete(s) ? "" : " cut");
-    ad_puts(&t, (s->trouble & AD_TROUBLE_HEAD) != 0 ? " HEAD" : "");
-    ad_puts(&t, (s->trouble & AD_TROUBLE_FRAMING) != 0 ? " FRAMING" : "");
-    ad_puts(&t, (s->trouble & AD_TROUBLE_COMPRESSED) != 0 ? " CODED" : "");
-    ad_puts(&t, (s->trouble & AD_TROUBLE_JSON) != 0 ? " JSON" : "");
-    ad_puts(&t, (s->trouble & AD_TROUBLE_DEPTH) != 0 ? " DEPTH" : "");
+    ad_puts(&t, (s->incomplete & AD_INCOMPLETE_HEAD) != 0 ? " HEAD" : "");
+    ad_puts(&t, (s->incomplete & AD_INCOMPLETE_FRAMING) != 0 ? " FRAMING" : "");
+    ad_puts(&t, (s->incomplete & AD_INCOMPLETE_COMPRESSED) != 0 ? " CODED" : "");
+    ad_puts(&t, (s->incomplete & AD_INCOMPLETE_JSON) != 0 ? " JSON" : "");
+    ad_puts(&t, (s->incomplete & AD_INCOMPLETE_DEPTH) != 0 ? " DEPTH" : "");
     t.at[t.len] = '\0';
     return t.at;
 }
@@ -932,23 +934,23 @@ static void test_heads(void)
 
 static bool whole_json(const char *text, size_t len, size_t most)
 {
-    struct ad_js js;
+    struct ad_json_stream js;
     size_t i = 0;
 
-    ad_js_begin(&js, AD_N_TOP);
-    while (i < len && js.state != AD_JS_BAD) {
+    ad_json_stream_begin(&js, AD_PATH_TOP);
+    while (i < len && js.state != AD_JSON_BAD) {
         size_t n = len - i < most ? len - i : most;
         uint8_t *copy = malloc(n);
         size_t used;
 
         memcpy(copy, text + i, n);
-        used = ad_js_next(&js, copy, n);
-        CHECK(used == n || js.what != AD_JS_NOTHING || js.state == AD_JS_BAD);
+        used = ad_json_stream_next(&js, copy, n);
+        CHECK(used == n || js.what != AD_JSON_NOTHING || js.state == AD_JSON_BAD);
         i += used;
         CHECK_EQ(js.at, i);
         free(copy);
     }
-    return ad_js_end(&js);
+    return ad_json_stream_end(&js);
 }
 
 /* The reader takes what the project's other JSON check takes. */
@@ -1061,7 +1063,7 @@ static void test_gaps(void)
 {
     static uint64_t sorted[4000];
     static const unsigned percents[] = {1, 50, 90, 95, 99, 100};
-    struct ad_gaps g;
+    struct ad_histogram g;
     unsigned round, i, k;
     double us;
 
@@ -1070,9 +1072,9 @@ static void test_gaps(void)
         uint64_t gap = (uint64_t)us, told;
 
         memset(&g, 0, sizeof(g));
-        ad_gaps_add(&g, gap, 1);
-        ad_gaps_add(&g, gap * 2, 1); /* not held at the longest */
-        told = ad_gaps_at(&g, 50);
+        ad_histogram_add(&g, gap, 1);
+        ad_histogram_add(&g, gap * 2, 1); /* not held at the longest */
+        told = ad_histogram_percentile(&g, 50);
         CHECK((double)told >= (double)gap * 0.95 - 1 &&
               (double)told <= (double)gap * 1.05 + 1);
         CHECK_EQ(g.max_us, gap * 2);
@@ -1088,7 +1090,7 @@ static void test_gaps(void)
             unsigned events = below(5) == 0 ? 1 + (unsigned)below(7) : 1;
 
             gap *= events;
-            ad_gaps_add(&g, gap, events);
+            ad_histogram_add(&g, gap, events);
             for (k = 0; k < events; k++) {
                 sorted[n++] = gap / events;
             }
@@ -1099,28 +1101,28 @@ static void test_gaps(void)
         for (i = 0; i < AD_COUNT(percents); i++) {
             unsigned rank = (n * percents[i] + 99) / 100;
             double truth = (double)sorted[rank - 1];
-            double told = (double)ad_gaps_at(&g, percents[i]);
+            double told = (double)ad_histogram_percentile(&g, percents[i]);
 
             CHECK(told >= truth * 0.95 - 1 && told <= truth * 1.05 + 1);
         }
     }
     /* The ends of the range, and no gap at all. */
     memset(&g, 0, sizeof(g));
-    CHECK_EQ(ad_gaps_at(&g, 50), 0);
-    ad_gaps_add(&g, 100, 0);
+    CHECK_EQ(ad_histogram_percentile(&g, 50), 0);
+    ad_histogram_add(&g, 100, 0);
     CHECK_EQ(g.n, 0);
-    ad_gaps_add(&g, 0, 3);
-    CHECK_EQ(ad_gaps_at(&g, 100), 0);
-    ad_gaps_add(&g, 63, 1);
-    CHECK_EQ(ad_gaps_at(&g, 50), 32);
-    ad_gaps_add(&g, UINT64_MAX, 10);
-    CHECK_EQ(ad_gaps_at(&g, 95), UINT64_MAX / 10);
+    ad_histogram_add(&g, 0, 3);
+    CHECK_EQ(ad_histogram_percentile(&g, 100), 0);
+    ad_histogram_add(&g, 63, 1);
+    CHECK_EQ(ad_histogram_percentile(&g, 50), 32);
+    ad_histogram_add(&g, UINT64_MAX, 10);
+    CHECK_EQ(ad_histogram_percentile(&g, 95), UINT64_MAX / 10);
     CHECK_EQ(g.max_us, UINT64_MAX / 10);
     memset(&g, 0, sizeof(g));
-    ad_gaps_add(&g, (64ull << 18) - 1, 1); /* the last bin before the open one */
-    CHECK_EQ(g.bins[AD_GAPS_BINS - 2], 1);
-    ad_gaps_add(&g, 64ull << 18, 1);
-    CHECK_EQ(g.bins[AD_GAPS_BINS - 1], 1);
+    ad_histogram_add(&g, (64ull << 18) - 1, 1); /* the last bin before the open one */
+    CHECK_EQ(g.bins[AD_HISTOGRAM_BINS - 2], 1);
+    ad_histogram_add(&g, 64ull << 18, 1);
+    CHECK_EQ(g.bins[AD_HISTOGRAM_BINS - 1], 1);
 }
 
 /* ---- the model of a request ---- */
@@ -1168,7 +1170,7 @@ static const struct {
 
 static void test_model_edit(void)
 {
-    struct ad_edit m;
+    struct ad_model_field m;
     size_t i, len;
     char *large;
 
@@ -1178,7 +1180,7 @@ static void test_model_edit(void)
         len = strlen(body);
         large = malloc(len > 0 ? len : 1);
         memcpy(large, body, len);
-        ad_model_edit(&m, (const uint8_t *)large, len);
+        ad_model_field_find(&m, (const uint8_t *)large, len);
         free(large);
         printf("request %s\n", body);
         CHECK_EQ(m.found, requests[i].string != NULL);
@@ -1193,20 +1195,20 @@ static void test_model_edit(void)
                  requests[i].stream);
     }
     /* The longest body, and one byte more; deep, and too deep. */
-    len = AD_EDIT_MAX + 1;
+    len = AD_REWRITE_MAX + 1;
     large = malloc(len);
     memset(large, ' ', len);
     memcpy(large, "{\"model\":\"a\"}", 13);
-    ad_model_edit(&m, (const uint8_t *)large, len);
+    ad_model_field_find(&m, (const uint8_t *)large, len);
     CHECK(!m.found);
-    ad_model_edit(&m, (const uint8_t *)large, len - 1);
+    ad_model_field_find(&m, (const uint8_t *)large, len - 1);
     CHECK(m.found && m.from == 9 && m.len == 3);
     memcpy(large, "{\"model\":\"a\",\"b\":", 17);
     for (i = AD_SCAN_DEPTH_MAX - 1; i <= AD_SCAN_DEPTH_MAX; i++) {
         memset(large + 17, '[', i);
         memset(large + 17 + i, ']', i);
         large[17 + 2 * i] = '}';
-        ad_model_edit(&m, (const uint8_t *)large, 18 + 2 * i);
+        ad_model_field_find(&m, (const uint8_t *)large, 18 + 2 * i);
         CHECK_EQ(m.found, i == AD_SCAN_DEPTH_MAX - 1);
     }
     free(large);
@@ -1215,7 +1217,7 @@ static void test_model_edit(void)
 int main(int argc, char **argv)
 {
     printf("%zu bytes an answer, %zu for its gaps\n", sizeof(struct ad_scan),
-           sizeof(struct ad_gaps));
+           sizeof(struct ad_histogram));
     test_traps();
     test_times();
     test_long_lines();

@@ -33,6 +33,7 @@ TEXT
 } | sed 's|\*/|* /|g; s/^/ * /; s/ *$//'
 echo ' */'
 echo
+echo '#define AD_AMALGAMATION'
 
 printf '%s\n' "$parts" | awk '
     { for (i = 1; i <= NF; i++) if ($i != "\\" && $i !~ /:$/) files[++n] = plain($i) }

@@ -1,9 +1,67 @@
+/* api.c - what aidash.h declares, in its order. Owns ad_running. */
 #ifndef AD_APP_API_C
 #define AD_APP_API_C
 
-/* Section 14: civetweb with its workers; its listeners are the hub's. */
-static struct mg_context *ad_civetweb_start(void);
-static void ad_civetweb_stop(struct mg_context *ctx);
+#include "../web/status.c"
+#include "config.c"
+#include "lan.c"
+#include "loop.c"
+
+static _Atomic bool ad_running;
+
+const char *aidash_strerror(int code)
+{
+    switch (code) {
+    case 0:
+        return "no error";
+    case AIDASH_EINVAL:
+        return "an argument or option is out of its range";
+    case AIDASH_ESTATE:
+        return "already started, or not started";
+    case AIDASH_EBIND:
+        return "an address can't be bound";
+    case AIDASH_ESYS:
+        return "the system refused a thread, socket or memory";
+    default:
+        return "unknown error";
+    }
+}
+
+const char *aidash_last_error(void)
+{
+    return ad_error_text;
+}
+
+/* Nothing is left of a run before. */
+static void ad_reset(void)
+{
+    memset(&ad_hub, 0, sizeof(ad_hub));
+    memset(&ad_events, 0, sizeof(ad_events));
+    memset(&ad_engine, 0, sizeof(ad_engine));
+    memset(&ad_sources, 0, sizeof(ad_sources));
+    memset(&ad_commands, 0, sizeof(ad_commands));
+    memset(&ad_slots, 0, sizeof(ad_slots));
+    memset(&ad_fanout, 0, sizeof(ad_fanout));
+    memset(&ad_acceptor, 0, sizeof(ad_acceptor));
+    memset(&ad_origins, 0, sizeof(ad_origins));
+    ad_ticks.n_series = 0;
+    ad_ticks.count = ad_ticks.paused_dropped = 0;
+    ad_hub.wake_rd = ad_hub.wake_wr = -1;
+    ad_slots.free = AD_NO_SLOT;
+    ad_feed_init();
+    ad_engine_add_section(ad_put_source);
+#if AIDASH_METER
+    memset(&ad_upstreams, 0, sizeof(ad_upstreams));
+    memset(&ad_proxying, 0, sizeof(ad_proxying));
+    memset(&ad_scrape, 0, sizeof(ad_scrape));
+    ad_records.count = 0;
+    ad_discovery.fd = -1;
+    ad_discovery_turn = 0;
+    ad_engine_add_section(ad_put_meter);
+    ad_commands.cancel = ad_proxy_cancel;
+    ad_commands.drain = ad_proxy_drain;
+#endif
+}
 
 int aidash_start_sized(const struct aidash_config *config, size_t size)
 {
@@ -21,10 +79,7 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
     }
     config = config != NULL ? config : &defaults;
     ad_error_text[0] = '\0';
-    memset(&ad_hub, 0, sizeof(ad_hub));
-    ad_hub.wake_rd = ad_hub.wake_wr = -1;
-    ad_hub.free_slot = AD_NO_SLOT;
-    ad_feed_init();
+    ad_reset();
     rc = ad_configure(config);
     if (rc != 0) {
         goto not_running;
@@ -32,10 +87,10 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
     ad_hub_clock();
     ad_hub.start_ns = ad_hub.now_ns;
     ad_hub.start_us = ad_hub.now_us;
-    ad_hub.tidy_ns = ad_hub.now_ns; /* at once: the engines are asked */
-    ad_hub.sim_state = ad_set.seed;
-    ad_hub.sim_step_ns = (uint64_t)((double)AD_NS_PER_S / ad_set.rate_hz);
-    ad_hub.sim_due_ns = ad_hub.now_ns + ad_hub.sim_step_ns;
+    ad_hub.housekeeping_ns = ad_hub.now_ns; /* at once: the engines are asked */
+    ad_sources.sim_state = ad_sources.seed;
+    ad_sources.sim_step_ns = (uint64_t)((double)AD_NS_PER_S / ad_sources.rate_hz);
+    ad_sources.sim_due_ns = ad_hub.now_ns + ad_sources.sim_step_ns;
     rc = ad_open(config);
     if (rc != 0) {
         goto close_sockets;
@@ -44,29 +99,28 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
     /* Signals are for the program's own threads. */
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    ad_hub.civetweb = ad_civetweb_start();
-    if (ad_hub.civetweb == NULL) {
+    if (!ad_civetweb_start()) {
         rc = ad_fail(AIDASH_ESYS, "civetweb can't start its threads");
     } else if (pthread_create(&ad_hub.thread, NULL, ad_hub_main, NULL) != 0) {
         rc = ad_fail(AIDASH_ESYS, "can't start the hub's thread");
-        ad_civetweb_stop(ad_hub.civetweb);
+        ad_civetweb_stop();
     }
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc != 0) {
         goto close_sockets;
     }
-    for (i = 0; i < ad_hub.n_listeners; i++) {
-        size_t host = ad_spec_host(ad_set.listen[i]);
+    for (i = 0; i < ad_acceptor.n_listeners; i++) {
+        size_t host = ad_spec_host(ad_acceptor.listen[i]);
         struct ad_lan lan[AD_LAN_MAX];
         unsigned k, n_lan = host > 0 ? 0 : ad_lan_list(lan);
 
         ad_log(AIDASH_LOG_INFO, "listening on http://%.*s:%u%s",
                host > 0 ? (int)host : 9,
-               host > 0 ? ad_set.listen[i] : "localhost", ad_hub.ports[i],
+               host > 0 ? ad_acceptor.listen[i] : "localhost", ad_acceptor.ports[i],
                host > 0 ? "" : " (all interfaces)");
         for (k = 0; k < n_lan; k++) {
             ad_log(AIDASH_LOG_INFO, "on the LAN: http://%s:%u (%s)",
-                   lan[k].host, ad_hub.ports[i], lan[k].by);
+                   lan[k].host, ad_acceptor.ports[i], lan[k].by);
         }
     }
     return 0;
@@ -85,7 +139,7 @@ void aidash_stop(void)
     }
     atomic_store(&ad_hub.stop, 1);
     ad_wake();
-    ad_civetweb_stop(ad_hub.civetweb); /* its workers may still ask the hub */
+    ad_civetweb_stop(); /* its workers may still ask the hub */
     atomic_store(&ad_hub.stop, 2);
     ad_wake();
     (void)pthread_join(ad_hub.thread, NULL);
@@ -95,7 +149,7 @@ void aidash_stop(void)
 
 unsigned aidash_port(unsigned i)
 {
-    return i < AD_LISTENERS ? ad_hub.ports[i] : 0;
+    return i < AD_LISTENERS ? ad_acceptor.ports[i] : 0;
 }
 
 static bool ad_copy_name(char *out, const char *name, size_t max)
@@ -131,7 +185,7 @@ int aidash_publish(const struct aidash_tick *tick)
         return AIDASH_EINVAL;
     }
     sample.model[0] = sample.node[0] = '\0';
-    sample.surplus = 0;
+    sample.overcount = 0;
     if (!ad_copy_name(sample.model, tick->model, AIDASH_MODEL_MAX) ||
         !ad_copy_name(sample.node, tick->node, AIDASH_NODE_MAX)) {
         return AIDASH_EINVAL;
@@ -175,13 +229,13 @@ static void ad_stats_run(struct ad_call *call)
     struct aidash_stats *out = ((struct ad_stats_call *)(void *)call)->out;
     const char *model = ad_model_name();
 
-    out->ticks = ad_hub.count.ticks;
+    out->ticks = ad_ticks.count;
     out->inbox_dropped = atomic_load(&ad_inbox.dropped);
     out->dropped = ad_dropped();
-    out->bytes_sent = ad_hub.count.bytes_sent;
-    out->viewers = ad_hub.n_kind[AD_WS] + ad_hub.n_kind[AD_WS_BATCH] +
-                   ad_hub.n_kind[AD_SSE];
-    out->paused = ad_hub.paused;
+    out->bytes_sent = ad_hub.bytes_sent;
+    out->viewers = ad_slots.n_kind[AD_WS] + ad_slots.n_kind[AD_WS_BATCH] +
+                   ad_slots.n_kind[AD_SSE];
+    out->paused = ad_engine.paused;
     memcpy(out->model, model, strlen(model) + 1);
 }
 

@@ -1,5 +1,12 @@
+/* doctor.c - `aidash doctor`: which engines, ports and addresses are here, and
+ * what to type next. The main thread.
+ */
 #ifndef AD_APP_DOCTOR_C
 #define AD_APP_DOCTOR_C
+
+#include "config.c"
+#include "lan.c"
+#include "ports.c"
 
 #ifndef AIDASH_NO_MAIN
 
@@ -36,19 +43,19 @@ static int ad_doctor_connect(const struct ad_upstream *u)
 }
 
 /* A piece of a list of models. */
-static void ad_doctor_list(struct ad_found *found, struct ad_js *js,
+static void ad_doctor_list(struct ad_found *found, struct ad_json_stream *js,
                            const uint8_t *data, size_t len)
 {
     size_t at = 0;
 
-    while (at < len && js->state != AD_JS_BAD) {
-        at += ad_js_next(js, data + at, len - at);
-        if (js->what != AD_JS_TEXT || js->cut) {
+    while (at < len && js->state != AD_JSON_BAD) {
+        at += ad_json_stream_next(js, data + at, len - at);
+        if (js->what != AD_JSON_TEXT || js->cut) {
             continue;
         }
-        if (js->node == AD_N_LIST_OWNER) {
+        if (js->path == AD_PATH_LIST_OWNER) {
             memcpy(found->owner, js->text, strlen(js->text) + 1);
-        } else if (js->node == AD_N_LIST_NAME && found->n_models++ == 0 &&
+        } else if (js->path == AD_PATH_LIST_NAME && found->n_models++ == 0 &&
                    ad_name_ok(js->text, strlen(js->text), AIDASH_MODEL_MAX)) {
             memcpy(found->model, js->text, strlen(js->text) + 1);
         }
@@ -62,16 +69,16 @@ static void ad_doctor_ask(const struct ad_upstream *u, const char *path,
     char ask[1024];
     struct ad_text t = ad_text_in(ask, sizeof(ask));
     struct ad_head head;
-    struct ad_js js;
+    struct ad_json_stream js;
     int reads, fd = ad_doctor_connect(u);
 
     memset(found, 0, sizeof(*found));
     ad_head_begin(&head, false);
-    ad_js_begin(&js, AD_N_OPENAI_LIST);
+    ad_json_stream_begin(&js, AD_PATH_OPENAI_LIST);
     ad_putf(&t, "GET %s%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s%s%s"
                 "\r\n", u->prefix, path, u->authority,
-            ad_set.upstream_key[0] != '\0' ? "Authorization: Bearer " : "",
-            ad_set.upstream_key, ad_set.upstream_key[0] != '\0' ? "\r\n" : "");
+            ad_upstreams.key[0] != '\0' ? "Authorization: Bearer " : "",
+            ad_upstreams.key, ad_upstreams.key[0] != '\0' ? "\r\n" : "");
     (void)!send(fd, t.at, t.len, MSG_NOSIGNAL);
     for (reads = 0; reads < 100 && head.body.state < AD_BODY_DONE; reads++) {
         ssize_t got = recv(fd, ad_scratch, sizeof(ad_scratch), 0);
@@ -84,13 +91,13 @@ static void ad_doctor_ask(const struct ad_upstream *u, const char *path,
             const uint8_t *data = NULL;
             size_t n;
 
-            used += ad_fetch_next(&head, ad_scratch + used, (size_t)got - used,
+            used += ad_discovery_next(&head, ad_scratch + used, (size_t)got - used,
                                   &data, &n);
             ad_doctor_list(found, &js, data, n);
         }
     }
     found->status = head.state == AD_HEAD_DONE ? head.status : 0;
-    found->list = ad_js_end(&js);
+    found->list = ad_json_stream_end(&js);
     if (fd >= 0) {
         (void)close(fd);
     }
@@ -180,12 +187,12 @@ static int ad_doctor(void)
     }
 
     printf("engines\n");
-    for (i = 0; i < ad_set.n_upstreams + AD_COUNT(ad_doctor_engines); i++) {
-        size_t usual = i - ad_set.n_upstreams;
+    for (i = 0; i < ad_upstreams.n + AD_COUNT(ad_doctor_engines); i++) {
+        size_t usual = i - ad_upstreams.n;
         const char *is;
 
-        if (i < ad_set.n_upstreams) {
-            u = ad_set.upstreams[i];
+        if (i < ad_upstreams.n) {
+            u = ad_upstreams.list[i];
         } else {
             (void)snprintf(listen, sizeof(listen), "http://127.0.0.1:%s",
                            ad_doctor_engines[usual].port);
@@ -197,7 +204,7 @@ static int ad_doctor(void)
             name = is;
             (void)snprintf(url, sizeof(url), "http://%s%s", u.authority,
                            u.prefix);
-        } else if (is == NULL && i < ad_set.n_upstreams) {
+        } else if (is == NULL && i < ad_upstreams.n) {
             printf("  none at http://%s%s\n", u.authority, u.prefix);
         } else if (is == NULL) {
             size_t n = strlen(missing);

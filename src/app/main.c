@@ -1,5 +1,9 @@
+/* main.c - the command line, unless AIDASH_NO_MAIN. */
 #ifndef AD_APP_MAIN_C
 #define AD_APP_MAIN_C
+
+#include "api.c"
+#include "doctor.c"
 
 #ifndef AIDASH_NO_MAIN
 

@@ -1,12 +1,12 @@
+/* options.c - the command line's options: from a file, the environment and the
+ * arguments, in this order of rising weight. Owns ad_given. The main thread.
+ */
 #ifndef AD_APP_OPTIONS_C
 #define AD_APP_OPTIONS_C
 
-/* ==== 13 MAIN ============================================================ */
+#include "../base/log.c"
 
 #ifndef AIDASH_NO_MAIN
-
-/* The command line: options from a file, the environment and the arguments, in
- * this order of rising weight. */
 
 enum { AD_EXIT_OK, AD_EXIT_FAILED, AD_EXIT_USAGE, AD_EXIT_BIND };
 

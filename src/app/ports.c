@@ -1,5 +1,10 @@
+/* ports.c - which program has a port. The main thread. */
 #ifndef AD_APP_PORTS_C
 #define AD_APP_PORTS_C
+
+#include "../codec/utf8.c"
+#include "config.c"
+#include "options.c"
 
 #ifndef AIDASH_NO_MAIN
 
@@ -116,8 +121,8 @@ static void ad_print_failure(int code)
         (void)snprintf(name, sizeof(name), "%.*s", (int)len, why);
         i = ad_option_find(name);
     }
-    if (code == AIDASH_EBIND && ad_hub.n_listeners < ad_set.n_listen) {
-        ad_port_holder(ad_set.listen[ad_hub.n_listeners], holder,
+    if (code == AIDASH_EBIND && ad_acceptor.n_listeners < ad_acceptor.n_listen) {
+        ad_port_holder(ad_acceptor.listen[ad_acceptor.n_listeners], holder,
                        sizeof(holder));
     }
     (void)fprintf(stderr, "aidash: %s%s%s\n",

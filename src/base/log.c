@@ -1,36 +1,35 @@
+/* log.c - one line at a time to stderr, or to the program that embeds aidash.
+ * Owns ad_logging. Any thread, never under a lock, never a payload.
+ */
 #ifndef AD_BASE_LOG_C
 #define AD_BASE_LOG_C
 
-/* ==== 4 UTIL ============================================================= */
+#include "platform.h"
 
-/* Time, log and bounded text, for every section. Any thread. */
-
-static uint64_t ad_clock_ns(clockid_t clock)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(clock, &ts);
-    return (uint64_t)ts.tv_sec * AD_NS_PER_S + (uint64_t)ts.tv_nsec;
-}
+static struct {
+    enum aidash_log_level level; /* [I] */
+    void (*on_log)(enum aidash_log_level level, const char *text, void *user);
+    void *user; /* [I] of on_log */
+} ad_logging;
 
 static const char *const ad_log_names[] = {"", "error", "warn", "info",
                                            "debug"};
 
-/* One line to the configured log. Never a payload, never under a lock. */
+/* One line to the configured log. */
 static void AD_PRINTF(2, 3)
     ad_log(enum aidash_log_level level, const char *fmt, ...)
 {
     char line[512];
     va_list args;
 
-    if (level > ad_set.log_level) {
+    if (level > ad_logging.level) {
         return;
     }
     va_start(args, fmt);
     (void)vsnprintf(line, sizeof(line), fmt, args);
     va_end(args);
-    if (ad_set.config.on_log != NULL) {
-        ad_set.config.on_log(level, line, ad_set.config.user);
+    if (ad_logging.on_log != NULL) {
+        ad_logging.on_log(level, line, ad_logging.user);
     } else if (level == AIDASH_LOG_INFO) {
         (void)fprintf(stderr, "aidash: %s\n", line);
     } else {

@@ -1,5 +1,8 @@
+/* text.c - text built in buffers of fixed size. Pure. */
 #ifndef AD_BASE_TEXT_C
 #define AD_BASE_TEXT_C
+
+#include "platform.h"
 
 /* Text built in a buffer of fixed size. What does not fit is left out, and
  * `full` says so. */

@@ -1,5 +1,10 @@
+/* answer.c - heads and error bodies of aidash's own HTTP answers. Pure. */
 #ifndef AD_CODEC_ANSWER_C
 #define AD_CODEC_ANSWER_C
+
+#include "../base/text.c"
+
+enum { AD_REPLY_MAX = 512 }; /* bytes of an ack, an error or a short answer */
 
 static const char *ad_http_reason(int status)
 {

@@ -1,5 +1,28 @@
+/* body.c - the framing of HTTP bodies: a length, or chunks (RFC 9112 6, 7.1).
+ * Pure.
+ */
 #ifndef AD_CODEC_BODY_C
 #define AD_CODEC_BODY_C
+
+#include "utf8.c"
+
+/* Framing of an HTTP request body, RFC 9112 6 and 7.1. */
+enum ad_body_state {
+    AD_BODY_LENGTH,
+    AD_BODY_CHUNK_SIZE,
+    AD_BODY_CHUNK_EXT,
+    AD_BODY_CHUNK_DATA,
+    AD_BODY_CHUNK_END,
+    AD_BODY_TRAILER,
+    AD_BODY_DONE,
+    AD_BODY_BAD
+};
+struct ad_body {
+    uint8_t state;    /* enum ad_body_state */
+    uint8_t digits;   /* of the chunk size so far */
+    bool line_empty;  /* of the trailer */
+    uint64_t left;    /* bytes of the body or of the chunk to come */
+};
 
 /* Take body bytes off a stream. Returns how many of `len` were used; *data and
  * *n are the piece of body among them (n may be 0). Call until all is used or
@@ -63,45 +86,6 @@ static size_t ad_body_next(struct ad_body *b, const uint8_t *in, size_t len,
         i++;
     }
     return i;
-}
-
-/* Cut the next line out of a stream. Lines are gathered in buf (of AD_LINE_CAP
- * bytes); *line points there or into `in` when a whole line
- * lies in it. Returns how many bytes were used. *ended: a line has ended;
- * *n is its length without CR LF, or SIZE_MAX if it was too long. */
-static size_t ad_lines_next(struct ad_lines *l, uint8_t *buf,
-                            const uint8_t *in, size_t len,
-                            const uint8_t **line, size_t *n, bool *ended)
-{
-    const uint8_t *newline = memchr(in, '\n', len);
-    size_t piece = newline != NULL ? (size_t)(newline - in) : len;
-
-    *ended = newline != NULL;
-    if (l->len == 0 && !l->skip && newline != NULL) {
-        *line = in;
-        *n = piece;
-    } else {
-        if (piece > AD_LINE_CAP - l->len) {
-            l->skip = true;
-        } else {
-            memcpy(buf + l->len, in, piece);
-            l->len += (uint32_t)piece;
-        }
-        *line = buf;
-        *n = l->len;
-    }
-    if (*ended) {
-        if (*n > 0 && (*line)[*n - 1] == '\r') {
-            (*n)--;
-        }
-        if (l->skip || *n > AIDASH_MESSAGE_MAX) {
-            *n = SIZE_MAX;
-        }
-        l->len = 0;
-        l->skip = false;
-        l->line++;
-    }
-    return piece + *ended;
 }
 
 #endif

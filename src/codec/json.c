@@ -1,5 +1,21 @@
+/* json.c - a JSON text that is whole (RFC 8259): checked, then read through
+ * jsmn's tokens. Pure.
+ */
 #ifndef AD_CODEC_JSON_C
 #define AD_CODEC_JSON_C
+
+#include "utf8.c"
+
+#define JSMN_STATIC
+#define JSMN_STRICT
+#include <jsmn.h>
+
+enum {
+    AD_DEPTH_MAX = 16, /* nesting of JSON from outside */
+    AD_TOKENS = 128    /* JSON values in one message */
+};
+
+static jsmntok_t ad_tokens[AD_TOKENS]; /* [h] of the text at hand */
 
 /* Length of the JSON string at s (quotes included), 0 if it is none. */
 static size_t ad_json_string(const char *s, size_t len)
@@ -276,30 +292,6 @@ static bool ad_json_u64(const char *s, const jsmntok_t *t, uint64_t max,
     return *value <= max;
 }
 
-static size_t ad_utf8_put(char *out, unsigned long code)
-{
-    if (code < 0x80) {
-        out[0] = (char)code;
-        return 1;
-    }
-    if (code < 0x800) {
-        out[0] = (char)(0xC0 | code >> 6);
-        out[1] = (char)(0x80 | (code & 63));
-        return 2;
-    }
-    if (code < 0x10000) {
-        out[0] = (char)(0xE0 | code >> 12);
-        out[1] = (char)(0x80 | (code >> 6 & 63));
-        out[2] = (char)(0x80 | (code & 63));
-        return 3;
-    }
-    out[0] = (char)(0xF0 | code >> 18);
-    out[1] = (char)(0x80 | (code >> 12 & 63));
-    out[2] = (char)(0x80 | (code >> 6 & 63));
-    out[3] = (char)(0x80 | (code & 63));
-    return 4;
-}
-
 /* A \uXXXX escape (or a pair of surrogates) at s, which points behind the
  * backslash. Returns the characters read, 0 for half a pair. */
 static size_t ad_json_code(const char *s, size_t len, unsigned long *code)
@@ -400,22 +392,6 @@ static const jsmntok_t *ad_json_get(const char *s, const char *key)
         }
     }
     return found;
-}
-
-/* A name from a C string: 1..max bytes of UTF-8 without control characters. */
-static bool ad_name_ok(const char *s, size_t len, size_t max)
-{
-    size_t i;
-
-    if (len == 0 || len > max || !ad_utf8_ok((const uint8_t *)s, len)) {
-        return false;
-    }
-    for (i = 0; i < len; i++) {
-        if ((unsigned char)s[i] < 0x20 || s[i] == 0x7F) {
-            return false;
-        }
-    }
-    return true;
 }
 
 #endif

@@ -1,42 +1,28 @@
+/* llm_head.c - the head of an engine's answer, read from a copy of its bytes as
+ * they come, in pieces of any size. Pure.
+ * Nothing in an answer is an error here: what can't be read is noted in
+ * `incomplete`, and the bytes are passed on unchanged.
+ */
 #ifndef AD_CODEC_LLM_HEAD_C
 #define AD_CODEC_LLM_HEAD_C
 
-/* ==== 6 SCAN ============================================================= */
+#include "body.c"
 
 #if AIDASH_METER
 
-
-/* What an engine's HTTP answer tells, read from a copy of its bytes as they
- * come, in pieces of any size: no sockets, no clock, no allocation. Nothing in
- * an answer is an error here: what cannot be read is noted as trouble, and the
- * bytes pass all the same.
- *
- *   ad_head    the head, and how the body behind it is framed
- *   ad_js      a JSON text in pieces: what stands at the few paths we know
- *   ad_scan    the body: events, token counts, times
- *   ad_gaps    the spread of the times between tokens
- *   ad_model   the "model" of a request
- */
-
 enum {
-    AD_SCAN_HEAD_MAX = 65536,  /* bytes of an answer's heads, interim ones too */
-    AD_SCAN_LINE_MAX = 127,    /* bytes kept of a header line: ours are short */
-    AD_SCAN_DEPTH_MAX = 64,    /* nesting of JSON */
-    AD_SCAN_TEXT_MAX = AIDASH_MODEL_MAX, /* bytes kept of a key or a string */
-    AD_SCAN_FINISH_MAX = 31,   /* bytes kept of a finish reason */
-    AD_EDIT_MAX = 1024 * 1024  /* bytes of a request body that is edited */
+    AD_SCAN_HEAD_MAX = 65536, /* bytes of an answer's heads, interim ones too */
+    AD_SCAN_LINE_MAX = 127    /* bytes kept of a header line: ours are short */
 };
 
 /* What could not be read of an answer: its counts are then incomplete. */
 enum {
-    AD_TROUBLE_HEAD = 1,       /* no HTTP/1.x head, or a longer one */
-    AD_TROUBLE_FRAMING = 2,    /* bad lengths or chunks, bytes behind the end */
-    AD_TROUBLE_COMPRESSED = 4, /* a content or transfer coding */
-    AD_TROUBLE_JSON = 8,       /* broken JSON */
-    AD_TROUBLE_DEPTH = 16      /* JSON nested deeper than AD_SCAN_DEPTH_MAX */
+    AD_INCOMPLETE_HEAD = 1,       /* no HTTP/1.x head, or a longer one */
+    AD_INCOMPLETE_FRAMING = 2,    /* bad lengths or chunks, bytes behind the end */
+    AD_INCOMPLETE_COMPRESSED = 4, /* a content or transfer coding */
+    AD_INCOMPLETE_JSON = 8,       /* broken JSON */
+    AD_INCOMPLETE_DEPTH = 16      /* JSON nested deeper than AD_SCAN_DEPTH_MAX */
 };
-
-/* ---- the head of an answer ---- */
 
 /* What the body is, by its Content-Type. */
 enum ad_form { AD_FORM_NONE, AD_FORM_SSE, AD_FORM_NDJSON, AD_FORM_JSON };
@@ -46,7 +32,7 @@ enum ad_head_state { AD_HEAD_LINES, AD_HEAD_DONE, AD_HEAD_BAD };
 struct ad_head {
     uint8_t state;    /* enum ad_head_state */
     uint8_t form;     /* enum ad_form */
-    uint8_t trouble;  /* AD_TROUBLE_... */
+    uint8_t incomplete;  /* AD_INCOMPLETE_... */
     bool no_body;     /* the request's method was HEAD */
     bool until_close; /* the body ends with the connection */
     bool encoded;     /* there is a Transfer-Encoding */
@@ -123,7 +109,7 @@ static void ad_head_length(struct ad_head *h, const char *value)
             length = length * 10 + (uint64_t)(item[i] - '0');
         }
         if (!good || (h->has_length && length != h->length)) {
-            h->trouble |= AD_TROUBLE_FRAMING;
+            h->incomplete |= AD_INCOMPLETE_FRAMING;
             return;
         }
         h->has_length = true;
@@ -145,7 +131,7 @@ static void ad_head_codings(struct ad_head *h, const char *value,
         }
         if (len > 0 && !ad_head_is(coding, len, "identity") &&
             !(transfer && h->chunked)) {
-            h->trouble |= AD_TROUBLE_COMPRESSED;
+            h->incomplete |= AD_INCOMPLETE_COMPRESSED;
         }
     }
 }
@@ -214,13 +200,13 @@ static void ad_head_end(struct ad_head *h)
     } else if (h->chunked) {
         h->body.state = AD_BODY_CHUNK_SIZE;
     } else if (h->encoded || !h->has_length ||
-               (h->trouble & AD_TROUBLE_FRAMING) != 0) {
+               (h->incomplete & AD_INCOMPLETE_FRAMING) != 0) {
         h->until_close = true;
     } else if (h->length == 0) {
         h->body.state = AD_BODY_DONE;
     }
     h->body.left = h->chunked ? 0 : h->until_close ? UINT64_MAX : h->length;
-    if ((h->trouble & AD_TROUBLE_COMPRESSED) != 0) {
+    if ((h->incomplete & AD_INCOMPLETE_COMPRESSED) != 0) {
         h->form = AD_FORM_NONE;
     }
 }
@@ -244,7 +230,7 @@ static size_t ad_head_next(struct ad_head *h, const uint8_t *in, size_t len)
         }
         h->line_ended = false;
         if (h->state == AD_HEAD_BAD) {
-            h->trouble |= AD_TROUBLE_HEAD;
+            h->incomplete |= AD_INCOMPLETE_HEAD;
         } else if (c != '\n') {
             if (h->line_len < AD_SCAN_LINE_MAX) {
                 h->line[h->line_len++] = c;
@@ -255,7 +241,7 @@ static size_t ad_head_next(struct ad_head *h, const uint8_t *in, size_t len)
             ad_head_end(h);
         } else {
             h->state = AD_HEAD_BAD; /* an empty line, no status line */
-            h->trouble |= AD_TROUBLE_HEAD;
+            h->incomplete |= AD_INCOMPLETE_HEAD;
         }
     }
     return i;

@@ -1,11 +1,14 @@
+/* llm_model.c - the model that a request asks for. Pure. */
 #ifndef AD_CODEC_LLM_MODEL_C
 #define AD_CODEC_LLM_MODEL_C
 
+#include "json_stream.c"
+
 #if AIDASH_METER
 
-/* ---- the model that a request asks for ---- */
+enum { AD_REWRITE_MAX = 1024 * 1024 }; /* bytes of a body that is rewritten */
 
-struct ad_edit {
+struct ad_model_field {
     bool found;  /* body[from .. from + len) is the string, with its quotes */
     bool has_stream, stream; /* what the request says about streaming */
     size_t from, len;
@@ -14,34 +17,34 @@ struct ad_edit {
 
 /* Find the top-level "model" of a request body, the last one if there are
  * several, as the engines' parsers do. Nothing is found in a body that is no
- * well-formed JSON object, is longer than AD_EDIT_MAX, or is nested deeper than
+ * well-formed JSON object, is longer than AD_REWRITE_MAX, or is nested deeper than
  * AD_SCAN_DEPTH_MAX; nor when "model" is no string. */
-static void ad_model_edit(struct ad_edit *m, const uint8_t *body, size_t len)
+static void ad_model_field_find(struct ad_model_field *m, const uint8_t *body, size_t len)
 {
-    struct ad_js js;
+    struct ad_json_stream js;
     size_t i = 0;
 
     memset(m, 0, sizeof(*m));
-    if (len > AD_EDIT_MAX || !ad_utf8_ok(body, len)) {
+    if (len > AD_REWRITE_MAX || !ad_utf8_ok(body, len)) {
         return;
     }
-    ad_js_begin(&js, AD_N_REQUEST);
-    while (i < len && js.state != AD_JS_BAD) {
-        i += ad_js_next(&js, body + i, len - i);
-        if (js.node == AD_N_MODEL && js.what != AD_JS_NOTHING) {
-            m->found = js.what == AD_JS_TEXT;
+    ad_json_stream_begin(&js, AD_PATH_REQUEST);
+    while (i < len && js.state != AD_JSON_BAD) {
+        i += ad_json_stream_next(&js, body + i, len - i);
+        if (js.path == AD_PATH_MODEL && js.what != AD_JSON_NOTHING) {
+            m->found = js.what == AD_JSON_TEXT;
             m->from = (size_t)js.from;
             m->len = (size_t)(js.at - js.from);
             m->name[0] = '\0';
             if (m->found) {
-                ad_js_name(&js, m->name, AIDASH_MODEL_MAX);
+                ad_json_stream_name(&js, m->name, AIDASH_MODEL_MAX);
             }
-        } else if (js.node == AD_N_STREAM && js.what == AD_JS_SCALAR) {
+        } else if (js.path == AD_PATH_STREAM && js.what == AD_JSON_SCALAR) {
             m->has_stream = js.text[0] == 't' || js.text[0] == 'f';
             m->stream = js.text[0] == 't';
         }
     }
-    if (!ad_js_end(&js)) {
+    if (!ad_json_stream_end(&js)) {
         memset(m, 0, sizeof(*m));
     }
 }

@@ -1,9 +1,16 @@
+/* llm_scan.c - the body of an engine's answer: events, token counts, times, read
+ * from a copy of its bytes as they come. Pure.
+ */
 #ifndef AD_CODEC_LLM_SCAN_C
 #define AD_CODEC_LLM_SCAN_C
 
+#include "json_stream.c"
+#include "llm_head.c"
+#include "messages.c"
+
 #if AIDASH_METER
 
-/* ---- the body of an answer ---- */
+enum { AD_SCAN_FINISH_MAX = 31 }; /* bytes kept of a finish reason */
 
 /* What the event at hand has told so far. Its fields come in any order, so it
  * is judged when it ends. */
@@ -14,9 +21,9 @@ struct ad_scan_event {
     bool over;       /* the last of its stream */
     uint32_t n_choices, n_texts; /* choices, and those with text */
     uint32_t has;    /* a bit for each of the numbers */
-    double number[AD_N_END - AD_N_COMPLETION];
+    double number[AD_PATH_END - AD_PATH_COMPLETION];
 };
-_Static_assert(AD_N_END - AD_N_COMPLETION <= 32, "`has` has 32 bits");
+_Static_assert(AD_PATH_END - AD_PATH_COMPLETION <= 32, "`has` has 32 bits");
 
 /* A line of an event stream: the name of its field, then its value. */
 enum ad_sse { AD_SSE_NAME, AD_SSE_DATA, AD_SSE_SKIP };
@@ -26,7 +33,7 @@ struct ad_scan {
     struct ad_head head;
 
     /* What has been learned so far. */
-    uint8_t trouble;        /* AD_TROUBLE_...: incomplete */
+    uint8_t incomplete;        /* AD_INCOMPLETE_...: incomplete */
     bool ended;             /* the engine said so: [DONE], done, stop... */
     bool failed;            /* the engine told an error */
     bool has_prompt, has_cached, has_timings, has_progress;
@@ -57,7 +64,7 @@ struct ad_scan {
     uint64_t finished_tokens; /* of the choices that ended, without a usage */
     uint64_t usage_tokens;  /* of the usage events of llama-server */
     struct ad_scan_event event;
-    struct ad_js js;
+    struct ad_json_stream js;
 };
 
 static const char ad_done[] = "[DONE]";
@@ -65,18 +72,18 @@ static const char ad_done[] = "[DONE]";
 /* Times and counts beyond are not believed: 11 days in nanoseconds. */
 #define AD_SCAN_NUMBER_MAX 1e15
 
-static bool ad_scan_has(const struct ad_scan *s, enum ad_node node)
+static bool ad_scan_has(const struct ad_scan *s, enum ad_path node)
 {
-    return (s->event.has >> (node - AD_N_COMPLETION) & 1) != 0;
+    return (s->event.has >> (node - AD_PATH_COMPLETION) & 1) != 0;
 }
 
 /* A number of the event, 0 if it has none. */
-static double ad_scan_number(const struct ad_scan *s, enum ad_node node)
+static double ad_scan_number(const struct ad_scan *s, enum ad_path node)
 {
-    return ad_scan_has(s, node) ? s->event.number[node - AD_N_COMPLETION] : 0;
+    return ad_scan_has(s, node) ? s->event.number[node - AD_PATH_COMPLETION] : 0;
 }
 
-static uint64_t ad_scan_count(const struct ad_scan *s, enum ad_node node)
+static uint64_t ad_scan_count(const struct ad_scan *s, enum ad_path node)
 {
     double value = ad_scan_number(s, node);
 
@@ -93,13 +100,13 @@ static uint64_t ad_scan_count(const struct ad_scan *s, enum ad_node node)
 static void ad_scan_tokens_told(struct ad_scan *s)
 {
     const struct ad_scan_event *e = &s->event;
-    uint64_t n = ad_scan_count(s, AD_N_COMPLETION);
+    uint64_t n = ad_scan_count(s, AD_PATH_COMPLETION);
 
-    n = n != 0 ? n : ad_scan_count(s, AD_N_PREDICTED);
+    n = n != 0 ? n : ad_scan_count(s, AD_PATH_PREDICTED);
     if (n == 0) {
         return;
     }
-    if (!ad_scan_has(s, AD_N_PREDICTED)) {
+    if (!ad_scan_has(s, AD_PATH_PREDICTED)) {
         s->tokens = n;
     } else if (e->choices && e->n_choices == 0) {
         s->usage_tokens += n;
@@ -115,23 +122,23 @@ static void ad_scan_tokens_told(struct ad_scan *s)
 
 static void ad_scan_prompt_told(struct ad_scan *s)
 {
-    uint64_t n = ad_scan_count(s, AD_N_PROMPT) +
-                 ad_scan_count(s, AD_N_CACHE_READ) +
-                 ad_scan_count(s, AD_N_CACHE_WRITE);
-    uint64_t cached = ad_scan_count(s, AD_N_CACHED);
+    uint64_t n = ad_scan_count(s, AD_PATH_PROMPT) +
+                 ad_scan_count(s, AD_PATH_CACHE_READ) +
+                 ad_scan_count(s, AD_PATH_CACHE_WRITE);
+    uint64_t cached = ad_scan_count(s, AD_PATH_CACHED);
 
     if (n == 0) {
-        n = ad_scan_count(s, AD_N_CACHE_N) + ad_scan_count(s, AD_N_PROMPT_N);
+        n = ad_scan_count(s, AD_PATH_CACHE_N) + ad_scan_count(s, AD_PATH_PROMPT_N);
     }
     if (n != 0) {
         s->has_prompt = true;
         s->prompt_tokens = n;
     }
-    if (ad_scan_has(s, AD_N_CACHED) || ad_scan_has(s, AD_N_CACHE_READ) ||
-        ad_scan_has(s, AD_N_CACHE_N)) {
+    if (ad_scan_has(s, AD_PATH_CACHED) || ad_scan_has(s, AD_PATH_CACHE_READ) ||
+        ad_scan_has(s, AD_PATH_CACHE_N)) {
         s->has_cached = true;
-        cached = cached != 0 ? cached : ad_scan_count(s, AD_N_CACHE_READ);
-        cached = cached != 0 ? cached : ad_scan_count(s, AD_N_CACHE_N);
+        cached = cached != 0 ? cached : ad_scan_count(s, AD_PATH_CACHE_READ);
+        cached = cached != 0 ? cached : ad_scan_count(s, AD_PATH_CACHE_N);
         s->cached_tokens = cached != 0 ? cached : s->cached_tokens;
     }
 }
@@ -139,20 +146,20 @@ static void ad_scan_prompt_told(struct ad_scan *s)
 /* llama-server's and Ollama's times. */
 static void ad_scan_times_told(struct ad_scan *s)
 {
-    if (ad_scan_has(s, AD_N_PREDICTED_MS)) {
+    if (ad_scan_has(s, AD_PATH_PREDICTED_MS)) {
         s->has_timings = true;
-        s->prompt_ms = ad_scan_number(s, AD_N_PROMPT_MS);
-        s->prompt_per_s = ad_scan_number(s, AD_N_PROMPT_RATE);
-        s->predicted_ms = ad_scan_number(s, AD_N_PREDICTED_MS);
-        s->predicted_per_s = ad_scan_number(s, AD_N_PREDICTED_RATE);
-        s->draft_tokens = ad_scan_count(s, AD_N_DRAFT_N);
-        s->draft_accepted = ad_scan_count(s, AD_N_DRAFT_ACCEPTED);
-    } else if (ad_scan_has(s, AD_N_TOTAL_NS)) {
+        s->prompt_ms = ad_scan_number(s, AD_PATH_PROMPT_MS);
+        s->prompt_per_s = ad_scan_number(s, AD_PATH_PROMPT_RATE);
+        s->predicted_ms = ad_scan_number(s, AD_PATH_PREDICTED_MS);
+        s->predicted_per_s = ad_scan_number(s, AD_PATH_PREDICTED_RATE);
+        s->draft_tokens = ad_scan_count(s, AD_PATH_DRAFT_N);
+        s->draft_accepted = ad_scan_count(s, AD_PATH_DRAFT_ACCEPTED);
+    } else if (ad_scan_has(s, AD_PATH_TOTAL_NS)) {
         s->has_timings = true;
-        s->total_ms = ad_scan_number(s, AD_N_TOTAL_NS) / 1e6;
-        s->load_ms = ad_scan_number(s, AD_N_LOAD_NS) / 1e6;
-        s->prompt_ms = ad_scan_number(s, AD_N_PROMPT_NS) / 1e6;
-        s->predicted_ms = ad_scan_number(s, AD_N_EVAL_NS) / 1e6;
+        s->total_ms = ad_scan_number(s, AD_PATH_TOTAL_NS) / 1e6;
+        s->load_ms = ad_scan_number(s, AD_PATH_LOAD_NS) / 1e6;
+        s->prompt_ms = ad_scan_number(s, AD_PATH_PROMPT_NS) / 1e6;
+        s->predicted_ms = ad_scan_number(s, AD_PATH_EVAL_NS) / 1e6;
         s->prompt_per_s = 0;
         s->predicted_per_s = 0;
         if (s->prompt_ms > 0 && s->prompt_tokens > s->cached_tokens) {
@@ -163,12 +170,12 @@ static void ad_scan_times_told(struct ad_scan *s)
             s->predicted_per_s = (double)s->tokens / s->predicted_ms * 1e3;
         }
     }
-    if (ad_scan_has(s, AD_N_PROGRESS_TOTAL)) {
+    if (ad_scan_has(s, AD_PATH_PROGRESS_TOTAL)) {
         s->has_progress = true;
-        s->progress_total = ad_scan_count(s, AD_N_PROGRESS_TOTAL);
-        s->progress_cached = ad_scan_count(s, AD_N_PROGRESS_CACHED);
-        s->progress_done = ad_scan_count(s, AD_N_PROGRESS_DONE);
-        s->progress_ms = ad_scan_number(s, AD_N_PROGRESS_MS);
+        s->progress_total = ad_scan_count(s, AD_PATH_PROGRESS_TOTAL);
+        s->progress_cached = ad_scan_count(s, AD_PATH_PROGRESS_CACHED);
+        s->progress_done = ad_scan_count(s, AD_PATH_PROGRESS_DONE);
+        s->progress_ms = ad_scan_number(s, AD_PATH_PROGRESS_MS);
     }
 }
 
@@ -191,71 +198,50 @@ static uint32_t ad_scan_event_end(struct ad_scan *s)
     return n;
 }
 
-static bool ad_js_is(const struct ad_js *j, const char *text)
-{
-    return strlen(text) == j->len && memcmp(j->text, text, j->len) == 0;
-}
-
 /* The "type" of an event of /v1/responses and /v1/messages. */
 static void ad_scan_type(struct ad_scan *s)
 {
-    const struct ad_js *j = &s->js;
+    const struct ad_json_stream *j = &s->js;
 
-    s->failed = s->failed || ad_js_is(j, "error") ||
-                ad_js_is(j, "response.failed");
-    s->event.over = ad_js_is(j, "message_stop") ||
-                    ad_js_is(j, "response.completed") ||
-                    ad_js_is(j, "response.incomplete") ||
-                    ad_js_is(j, "response.failed");
-}
-
-/* Copy a name out of the text, whole characters only, if it is one. */
-static void ad_js_name(const struct ad_js *j, char *out, size_t max)
-{
-    size_t len = j->len < max ? j->len : max;
-
-    if (j->cut || len < j->len) {
-        while (len > 0 && !ad_utf8_ok((const uint8_t *)j->text, len)) {
-            len--;
-        }
-    }
-    if (ad_name_ok(j->text, len, max)) {
-        memcpy(out, j->text, len);
-        out[len] = '\0';
-    }
+    s->failed = s->failed || ad_json_stream_is(j, "error") ||
+                ad_json_stream_is(j, "response.failed");
+    s->event.over = ad_json_stream_is(j, "message_stop") ||
+                    ad_json_stream_is(j, "response.completed") ||
+                    ad_json_stream_is(j, "response.incomplete") ||
+                    ad_json_stream_is(j, "response.failed");
 }
 
 /* A string has ended at a place that matters. */
 static void ad_scan_string(struct ad_scan *s)
 {
-    const struct ad_js *j = &s->js;
+    const struct ad_json_stream *j = &s->js;
     struct ad_scan_event *e = &s->event;
 
-    switch (j->node) {
-    case AD_N_TEXT:
-    case AD_N_DELTA:    /* /v1/responses */
-    case AD_N_RESPONSE: /* Ollama */
+    switch (j->path) {
+    case AD_PATH_TEXT:
+    case AD_PATH_DELTA:    /* /v1/responses */
+    case AD_PATH_RESPONSE: /* Ollama */
         e->text = e->text || j->any;
         break;
-    case AD_N_MODEL:
-        ad_js_name(j, s->model, AIDASH_MODEL_MAX);
+    case AD_PATH_MODEL:
+        ad_json_stream_name(j, s->model, AIDASH_MODEL_MAX);
         break;
-    case AD_N_TYPE:
+    case AD_PATH_TYPE:
         ad_scan_type(s);
         break;
-    case AD_N_OBJECT: /* vLLM before 2025 */
-        s->failed = s->failed || ad_js_is(j, "error");
+    case AD_PATH_OBJECT: /* vLLM before 2025 */
+        s->failed = s->failed || ad_json_stream_is(j, "error");
         break;
-    case AD_N_FINISH:
-        if (j->any && !ad_js_is(j, "none")) {
+    case AD_PATH_FINISH:
+        if (j->any && !ad_json_stream_is(j, "none")) {
             e->finish = true;
-            ad_js_name(j, s->finish, AD_SCAN_FINISH_MAX);
+            ad_json_stream_name(j, s->finish, AD_SCAN_FINISH_MAX);
         }
         break;
-    case AD_N_ERROR:
+    case AD_PATH_ERROR:
         s->failed = s->failed || j->any;
         break;
-    case AD_N_TGI_TEXT:
+    case AD_PATH_TGI_TEXT:
         e->over = true;
         break;
     default:
@@ -265,14 +251,14 @@ static void ad_scan_string(struct ad_scan *s)
 
 static void ad_scan_scalar(struct ad_scan *s)
 {
-    const struct ad_js *j = &s->js;
+    const struct ad_json_stream *j = &s->js;
     struct ad_scan_event *e = &s->event;
 
     if (j->text[0] == 't') {
-        e->over = e->over || j->node == AD_N_OVER;
-    } else if (j->node >= AD_N_COMPLETION &&
+        e->over = e->over || j->path == AD_PATH_OVER;
+    } else if (j->path >= AD_PATH_COMPLETION &&
                (j->text[0] == '-' || ad_is_digit(j->text[0]))) {
-        unsigned i = (unsigned)j->node - AD_N_COMPLETION;
+        unsigned i = (unsigned)j->path - AD_PATH_COMPLETION;
         jsmntok_t number;
 
         memset(&number, 0, sizeof(number));
@@ -291,31 +277,31 @@ static uint32_t ad_scan_take(struct ad_scan *s)
     struct ad_scan_event *e = &s->event;
 
     switch (s->js.what) {
-    case AD_JS_TEXT:
+    case AD_JSON_TEXT:
         ad_scan_string(s);
         break;
-    case AD_JS_SCALAR:
+    case AD_JSON_SCALAR:
         ad_scan_scalar(s);
         break;
-    case AD_JS_OPEN:
-        if (s->js.node == AD_N_TOP) {
+    case AD_JSON_OPEN:
+        if (s->js.path == AD_PATH_TOP) {
             memset(e, 0, sizeof(*e));
-        } else if (s->js.node == AD_N_CHOICES) {
+        } else if (s->js.path == AD_PATH_CHOICES) {
             e->choices = true;
-        } else if (s->js.node == AD_N_CHOICE) {
+        } else if (s->js.path == AD_PATH_CHOICE) {
             e->n_choices++;
             e->text = false;
-        } else if (s->js.node == AD_N_CALL) {
+        } else if (s->js.path == AD_PATH_CALL) {
             e->text = true;
-        } else if (s->js.node == AD_N_ERROR) {
+        } else if (s->js.path == AD_PATH_ERROR) {
             s->failed = true;
         }
         break;
-    case AD_JS_CLOSE:
-        if (s->js.node == AD_N_TOP) {
+    case AD_JSON_CLOSE:
+        if (s->js.path == AD_PATH_TOP) {
             return ad_scan_event_end(s);
         }
-        if (s->js.node == AD_N_CHOICE) {
+        if (s->js.path == AD_PATH_CHOICE) {
             e->n_texts += e->text;
             e->text = false;
         }
@@ -329,11 +315,11 @@ static uint32_t ad_scan_take(struct ad_scan *s)
 /* The JSON text at hand ends here. */
 static void ad_scan_json_end(struct ad_scan *s)
 {
-    bool whole = !s->reading || ad_js_end(&s->js);
+    bool whole = !s->reading || ad_json_stream_end(&s->js);
 
     /* Part of "[DONE]" is no JSON either. */
     if (!whole || (s->done_len > 0 && s->done_len < sizeof(ad_done) - 1)) {
-        s->trouble |= s->js.deep ? AD_TROUBLE_DEPTH : AD_TROUBLE_JSON;
+        s->incomplete |= s->js.deep ? AD_INCOMPLETE_DEPTH : AD_INCOMPLETE_JSON;
     }
     s->reading = false;
     s->done_len = 0;
@@ -350,11 +336,11 @@ static uint32_t ad_scan_json(struct ad_scan *s, const uint8_t *in, size_t len)
         if (space == len) {
             return 0;
         }
-        ad_js_begin(&s->js, AD_N_TOP);
+        ad_json_stream_begin(&s->js, AD_PATH_TOP);
         s->reading = true;
     }
-    while (len > 0 && s->js.state != AD_JS_BAD) {
-        size_t used = ad_js_next(&s->js, in, len);
+    while (len > 0 && s->js.state != AD_JSON_BAD) {
+        size_t used = ad_json_stream_next(&s->js, in, len);
 
         n += ad_scan_take(s);
         in += used;
@@ -394,8 +380,8 @@ static void ad_scan_field(struct ad_scan *s)
         s->line = AD_SSE_DATA;
         /* A second line of the same event goes on with a newline. When the
          * first was complete, the sender left out the empty line between. */
-        if (s->reading && s->js.state != AD_JS_DONE &&
-            s->js.state != AD_JS_BAD) {
+        if (s->reading && s->js.state != AD_JSON_DONE &&
+            s->js.state != AD_JSON_BAD) {
             (void)ad_scan_json(s, (const uint8_t *)"\n", 1);
         } else {
             ad_scan_json_end(s);
@@ -495,7 +481,7 @@ static uint32_t ad_scan_body(struct ad_scan *s, const uint8_t *in, size_t len)
 /* All of the body has come. */
 static void ad_scan_body_end(struct ad_scan *s)
 {
-    if (s->head.form == AD_FORM_JSON && s->reading && ad_js_end(&s->js)) {
+    if (s->head.form == AD_FORM_JSON && s->reading && ad_json_stream_end(&s->js)) {
         s->ended = true;
     }
     ad_scan_json_end(s);
@@ -528,7 +514,7 @@ static uint32_t ad_scan_feed(struct ad_scan *s, const uint8_t *in, size_t len)
     if (s->head.state == AD_HEAD_LINES) {
         i = ad_head_next(&s->head, in, len);
         if (s->head.state != AD_HEAD_LINES) {
-            s->trouble |= s->head.trouble;
+            s->incomplete |= s->head.incomplete;
         }
     }
     if (s->head.state != AD_HEAD_DONE) {
@@ -545,7 +531,7 @@ static uint32_t ad_scan_feed(struct ad_scan *s, const uint8_t *in, size_t len)
         }
     }
     if (i < len || body->state == AD_BODY_BAD) {
-        s->trouble |= AD_TROUBLE_FRAMING;
+        s->incomplete |= AD_INCOMPLETE_FRAMING;
     }
     return events;
 }

@@ -1,5 +1,34 @@
+/* messages.c - what comes in: samples, commands, a viewer's client_id. Pure. */
 #ifndef AD_CODEC_MESSAGES_C
 #define AD_CODEC_MESSAGES_C
+
+#include "../base/text.c"
+#include "json.c"
+
+enum { AD_ID_MAX = 64 + 2 }; /* bytes of a command's "id", and its quotes */
+
+/* One step of an engine, as the sources hand it to the hub. */
+struct ad_sample {
+    char model[AIDASH_MODEL_MAX + 1]; /* "": the active one */
+    char node[AIDASH_NODE_MAX + 1];   /* "": this board */
+    uint64_t tokens;                  /* added by this step */
+    uint64_t total;                   /* AD_HAS_TOTAL */
+    double latency_ms;                /* AD_HAS_LATENCY */
+    double rate;                      /* AD_HAS_RATE: tokens a second */
+    uint64_t time_us;                 /* AD_HAS_TIME: Unix microseconds */
+    uint64_t overcount;                 /* tokens counted too many before */
+    unsigned has;
+};
+enum {
+    AD_HAS_TOKENS = 1,
+    AD_HAS_TOTAL = 2,
+    AD_HAS_LATENCY = 4,
+    AD_HAS_RATE = 8,
+    AD_HAS_TIME = 16,
+    AD_IS_METERED = 32, /* from the meter: shown while paused, too */
+    AD_IS_FIRST = 64,   /* an estimate begins, until */
+    AD_IS_LAST = 128    /* the engine's own count ends it */
+};
 
 /* Limits of a sample's numbers, as aidash.h and contract.schema.json say. */
 #define AD_TOKENS_LIMIT 1000000000ull
@@ -90,7 +119,7 @@ static const char *ad_sample_parse(const char *s, size_t len,
 }
 
 /* A command as it came. `id` is the raw JSON text of its "id". */
-struct ad_request {
+struct ad_command_message {
     enum aidash_action action;
     char model[AIDASH_MODEL_MAX + 1]; /* may be "" */
     uint64_t request;                 /* AIDASH_CANCEL */
@@ -102,8 +131,8 @@ static const char *const ad_action_names[] = {"", "switch_model", "pause",
 
 /* Parse a command. Returns NULL, or the error's code with its sentence in *why.
  * `id` is filled in as soon as it is known, also for a refused command. */
-static const char *ad_request_parse(const char *s, size_t len,
-                                    struct ad_request *out, const char **why)
+static const char *ad_command_parse(const char *s, size_t len,
+                                    struct ad_command_message *out, const char **why)
 {
     const char *fault = ad_json_fault(s, len);
     const jsmntok_t *t;
@@ -164,6 +193,21 @@ static const char *ad_request_parse(const char *s, size_t len,
         }
     }
     return NULL;
+}
+
+/* The error that a command is answered with; `id` as it came, or "". */
+static void ad_put_error(struct ad_text *t, const char *code, const char *why,
+                         const char *id)
+{
+    ad_puts(t, "{\"event\":\"error\",\"code\":");
+    ad_put_string(t, code);
+    ad_puts(t, ",\"message\":");
+    ad_put_string(t, why);
+    if (id[0] != '\0') {
+        ad_puts(t, ",\"id\":");
+        ad_puts(t, id);
+    }
+    ad_puts(t, "}");
 }
 
 /* Percent-decode a path segment (RFC 3986 2.1) into a client_id: 1 to 64 of

@@ -1,5 +1,28 @@
+/* websocket.c - WebSocket frames (RFC 6455 5 and 7). Pure. */
 #ifndef AD_CODEC_WEBSOCKET_C
 #define AD_CODEC_WEBSOCKET_C
+
+#include "../base/platform.h"
+
+/* RFC 6455 5.2: a frame header of at most 2 + 8 + 4 bytes, then its payload. */
+struct ad_ws_frame {
+    uint8_t opcode;
+    bool fin;
+    uint8_t mask[4];
+    uint32_t len;        /* at most AIDASH_MESSAGE_MAX */
+    unsigned header_len; /* 6, 8 or 14 */
+};
+
+/* Inbound side of a WebSocket client between two reads. */
+struct ad_ws {
+    uint8_t header[14];
+    uint8_t header_len;
+    uint8_t message_opcode; /* 0: no fragmented message under way */
+    bool in_payload;
+    struct ad_ws_frame frame;
+    uint32_t got;         /* payload bytes of the frame so far */
+    uint32_t message_len; /* bytes of the message in the inbound buffer */
+};
 
 /* RFC 6455 5.2: decode a client's frame header. Returns 0 (done, in *frame), a
  * positive number of bytes still missing, or minus a close code. */

@@ -1,11 +1,74 @@
+/* accept.c - the acceptor: from accept() to a whole request head.
+ * Owns ad_acceptor and ad_pending. Hub thread only, but for the atomics.
+ */
 #ifndef AD_CORE_ACCEPT_C
 #define AD_CORE_ACCEPT_C
 
-/* -- the door: from accept() to a whole request head -- */
+#include "attach.c"
 
-/* Section 14: put a socket into civetweb's queue. Does not wait as long as no
- * more than AD_QUEUE are inside. */
+enum {
+    AD_LISTENERS = 8,            /* --listen may be given so often */
+    AD_HEAD_MAX = AIDASH_HEAD_MAX,
+    AD_REQUEST_MAX = AD_HEAD_MAX + 1024, /* a worker's buffer: head, more */
+    AD_HEAD_MS = 10000,          /* a head not complete by then: 408; after an
+                                  * answer, a connection without another: closed */
+    AD_GRACE_MS = 1000,          /* so long no newcomer takes its place */
+    AD_QUEUE = 16                /* sockets inside civetweb; its own holds 20 */
+};
+_Static_assert((int)AD_HEAD_MAX <= (int)AD_SCRATCH, "a request head fits the scratch");
+
+/* A connection at the door: no whole request head yet, or no free worker. */
+struct ad_pending {
+    int fd;
+    uint64_t address;
+    bool used;
+    bool ready;
+    bool kept; /* it had an answer already (RFC 9112 9.3) */
+    uint32_t since_ms;
+    uint32_t order; /* of becoming ready */
+    struct sockaddr_storage peer;
+};
+
+static struct ad_pending ad_pending[AIDASH_PENDING];
+
+static struct {
+    unsigned per_address; /* [I] connections from one address; 0: no limit */
+    unsigned n_listen;    /* [I] of the addresses to listen on */
+    char listen[AD_LISTENERS][64];  /* [I] */
+    unsigned n_listeners;           /* [I] of the sockets */
+    int listeners[AD_LISTENERS];    /* [I] */
+    unsigned ports[AD_LISTENERS];   /* [I] */
+    _Atomic uint64_t refused;       /* [a] connections and handshakes */
+    _Atomic int at_workers;         /* [a] sockets inside civetweb */
+    bool accepting; /* false: out of descriptors, until the next second */
+    unsigned n_used, n_pending, n_ready;
+    uint32_t ready_order;
+    uint64_t accepted;
+} ad_acceptor;
+
+/* The seam to civetweb, see web/glue.c: put a socket into its queue. Does not
+ * wait as long as no more than AD_QUEUE are inside. */
 static void ad_civetweb_queue(int fd, const struct sockaddr_storage *peer);
+
+/* Low latency, and an end for peers that vanished without a word. */
+static void ad_socket_tune(int fd)
+{
+    int on = 1;
+
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+#ifdef TCP_KEEPIDLE
+    {
+        int idle_s = AD_SILENCE_MS / 1000, every_s = 10, times = 3;
+
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s,
+                         sizeof(idle_s));
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every_s,
+                         sizeof(every_s));
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof(times));
+    }
+#endif
+}
 
 /* Accept connections, or leave them in the kernel's line until a place at the
  * door is free, or until the next tidy. */
@@ -13,20 +76,20 @@ static void ad_listeners_watch(bool on)
 {
     unsigned i;
 
-    for (i = 0; i < ad_hub.n_listeners && on != ad_hub.accepting; i++) {
-        (void)ad_poll_set(ad_hub.listeners[i], on ? 0 : AD_IN, on ? AD_IN : 0,
+    for (i = 0; i < ad_acceptor.n_listeners && on != ad_acceptor.accepting; i++) {
+        (void)ad_poll_set(ad_acceptor.listeners[i], on ? 0 : AD_IN, on ? AD_IN : 0,
                           AD_TAG_LISTENER, i);
     }
-    ad_hub.accepting = on;
+    ad_acceptor.accepting = on;
 }
 
 static void ad_pending_release(struct ad_pending *p)
 {
     (void)ad_poll_set(p->fd, AD_IN, 0, AD_TAG_PENDING, 0);
-    ad_hub.n_pending--;
-    ad_hub.n_ready -= p->ready;
+    ad_acceptor.n_pending--;
+    ad_acceptor.n_ready -= p->ready;
     p->used = false;
-    ad_listeners_watch(!ad_hub.draining);
+    ad_listeners_watch(!ad_hub.stopping);
 }
 
 static void ad_pending_drop(struct ad_pending *p)
@@ -53,20 +116,20 @@ static void ad_pending_refuse(struct ad_pending *p, int status,
     (void)!send(p->fd, t.at, t.len, MSG_NOSIGNAL);
     (void)shutdown(p->fd, SHUT_WR);
     (void)!recv(p->fd, ad_scratch, sizeof(ad_scratch), 0);
-    ad_hub.refused++;
+    ad_acceptor.refused++;
     ad_pending_drop(p);
 }
 
 /* Hand ready connections to civetweb in their order, while it has room. */
-static void ad_door_serve(void)
+static void ad_acceptor_serve(void)
 {
-    while (ad_hub.n_ready > 0 &&
-           atomic_load(&ad_hub.http_inside) < AD_QUEUE) {
+    while (ad_acceptor.n_ready > 0 &&
+           atomic_load(&ad_acceptor.at_workers) < AD_QUEUE) {
         struct ad_pending *first = NULL;
         unsigned i;
         int fd, one = 1;
 
-        for (i = 0; i < ad_hub.n_pending_slots; i++) {
+        for (i = 0; i < ad_acceptor.n_used; i++) {
             struct ad_pending *p = &ad_pending[i];
 
             if (p->used && p->ready &&
@@ -78,7 +141,7 @@ static void ad_door_serve(void)
         fd = first->fd;
         (void)setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof(one));
         ad_pending_release(first);
-        atomic_fetch_add(&ad_hub.http_inside, 1);
+        atomic_fetch_add(&ad_acceptor.at_workers, 1);
         ad_civetweb_queue(fd, &first->peer);
     }
 }
@@ -103,9 +166,9 @@ static void ad_pending_event(unsigned index)
         ad_pending_drop(p);
     } else if (memmem(ad_scratch, (size_t)got, "\r\n\r\n", 4) != NULL) {
         p->ready = true;
-        p->order = ad_hub.ready_order++;
-        ad_hub.n_ready++;
-        ad_door_serve();
+        p->order = ad_acceptor.ready_order++;
+        ad_acceptor.n_ready++;
+        ad_acceptor_serve();
     } else if (got == AD_HEAD_MAX) {
         ad_pending_refuse(p, 431, "the request head is too long");
     } else {
@@ -127,7 +190,7 @@ static struct ad_pending *ad_pending_place(void)
     struct ad_pending *oldest = NULL;
     unsigned i;
 
-    for (i = 0; i < ad_hub.n_pending_slots; i++) {
+    for (i = 0; i < ad_acceptor.n_used; i++) {
         struct ad_pending *p = &ad_pending[i];
 
         if (!p->used) {
@@ -138,13 +201,13 @@ static struct ad_pending *ad_pending_place(void)
             oldest = p;
         }
     }
-    if (ad_hub.n_pending_slots < AIDASH_PENDING) {
-        return &ad_pending[ad_hub.n_pending_slots++];
+    if (ad_acceptor.n_used < AIDASH_PENDING) {
+        return &ad_pending[ad_acceptor.n_used++];
     }
     if (oldest == NULL || ad_hub.now_ms - oldest->since_ms < AD_GRACE_MS) {
         return NULL;
     }
-    ad_hub.refused++;
+    ad_acceptor.refused++;
     ad_pending_drop(oldest);
     return oldest;
 }
@@ -154,50 +217,13 @@ static unsigned ad_address_count(uint64_t address)
 {
     unsigned i, n = 0;
 
-    for (i = 0; i < ad_hub.n_slots; i++) {
+    for (i = 0; i < ad_slots.n_used; i++) {
         n += ad_clients[i].kind != AD_FREE && ad_clients[i].address == address;
     }
-    for (i = 0; i < ad_hub.n_pending_slots; i++) {
+    for (i = 0; i < ad_acceptor.n_used; i++) {
         n += ad_pending[i].used && ad_pending[i].address == address;
     }
     return n;
-}
-
-static int ad_socket_accept(int listener, struct sockaddr_storage *peer)
-{
-    socklen_t len = sizeof(*peer);
-#ifdef __linux__
-    return accept4(listener, (struct sockaddr *)peer, &len,
-                   SOCK_NONBLOCK | SOCK_CLOEXEC);
-#else
-    int fd = accept(listener, (struct sockaddr *)peer, &len);
-
-    if (fd >= 0) {
-        (void)fcntl(fd, F_SETFL, O_NONBLOCK);
-        (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-    }
-    return fd;
-#endif
-}
-
-/* Low latency, and an end for peers that vanished without a word. */
-static void ad_socket_tune(int fd)
-{
-    int on = 1;
-
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-#ifdef TCP_KEEPIDLE
-    {
-        int idle_s = AD_SILENCE_MS / 1000, every_s = 10, times = 3;
-
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s,
-                         sizeof(idle_s));
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every_s,
-                         sizeof(every_s));
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof(times));
-    }
-#endif
 }
 
 /* Put a connection into a place at the door. */
@@ -211,14 +237,14 @@ static bool ad_pending_begin(struct ad_pending *p, int fd)
     p->ready = p->kept = false;
     p->since_ms = ad_hub.now_ms;
     p->address = ad_address_key(&p->peer);
-    ad_hub.n_pending++;
+    ad_acceptor.n_pending++;
     return true;
 }
 
 #if AIDASH_METER
-static bool ad_door_keep(int fd)
+static bool ad_acceptor_keep_alive(int fd)
 {
-    struct ad_pending *p = ad_hub.draining ? NULL : ad_pending_place();
+    struct ad_pending *p = ad_hub.stopping ? NULL : ad_pending_place();
     socklen_t len = sizeof(p->peer);
 
     if (p == NULL || getpeername(fd, (struct sockaddr *)&p->peer, &len) != 0 ||
@@ -234,7 +260,7 @@ static void ad_listener_event(unsigned index)
 {
     unsigned i;
 
-    for (i = 0; i < AD_READY_MAX && ad_hub.accepting; i++) {
+    for (i = 0; i < AD_READY_MAX && ad_acceptor.accepting; i++) {
         struct ad_pending *p = ad_pending_place();
         int fd;
 
@@ -242,7 +268,7 @@ static void ad_listener_event(unsigned index)
             ad_listeners_watch(false);
             return;
         }
-        fd = ad_socket_accept(ad_hub.listeners[index], &p->peer);
+        fd = ad_socket_accept(ad_acceptor.listeners[index], &p->peer);
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE) {
                 ad_log(AIDASH_LOG_WARN,
@@ -253,14 +279,14 @@ static void ad_listener_event(unsigned index)
             return;
         }
         if (!ad_pending_begin(p, fd)) {
-            ad_hub.refused++;
+            ad_acceptor.refused++;
             (void)close(fd);
             continue;
         }
         ad_socket_tune(fd);
-        ad_hub.count.accepted++;
-        if (ad_set.per_address != 0 &&
-            ad_address_count(p->address) > ad_set.per_address) {
+        ad_acceptor.accepted++;
+        if (ad_acceptor.per_address != 0 &&
+            ad_address_count(p->address) > ad_acceptor.per_address) {
             ad_pending_refuse(p, 503, "too many connections from this address");
         } else {
             ad_pending_event((unsigned)(p - ad_pending));

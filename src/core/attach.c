@@ -1,9 +1,11 @@
+/* attach.c - a connection becomes a client of the hub. */
 #ifndef AD_CORE_ATTACH_C
 #define AD_CORE_ATTACH_C
 
-/* -- handover: a worker's connection becomes a client -- */
+#include "../base/net.c"
+#include "clients_in.c"
 
-struct ad_adopt {
+struct ad_attach {
     struct ad_call call;
     enum ad_kind kind;
     int fd;               /* owned by the hub from here on */
@@ -13,14 +15,14 @@ struct ad_adopt {
     const char *cors;     /* header lines, or "" */
     struct ad_body body;  /* AD_INGEST, AD_COMMAND */
     bool whole, expects;  /* the body is one object; Expect: 100-continue */
-    uint64_t since;       /* AD_SSE, AD_POLL: the last event that is known */
+    uint64_t since;       /* AD_SSE, AD_TICKS: the last event that is known */
     bool has_since;
-    uint32_t limit;       /* AD_POLL: elements at most */
-    uint32_t last;        /* AD_POLL: the newest so many instead, if not 0 */
+    uint32_t limit;       /* AD_TICKS: elements at most */
+    uint32_t last;        /* AD_TICKS: the newest so many instead, if not 0 */
 };
 
 /* Where an SSE or polling client begins. */
-static void ad_adopt_place(struct ad_client *c, const struct ad_adopt *a)
+static void ad_client_place(struct ad_client *c, const struct ad_attach *a)
 {
     uint64_t next = a->since + 1;
 
@@ -40,7 +42,7 @@ static void ad_adopt_place(struct ad_client *c, const struct ad_adopt *a)
     }
 }
 
-static void ad_adopt_greet(struct ad_client *c, const struct ad_adopt *a)
+static void ad_client_greet(struct ad_client *c, const struct ad_attach *a)
 {
     char text[AD_EVENT_MAX];
     struct ad_text t = ad_text_in(text, sizeof(text));
@@ -53,7 +55,7 @@ static void ad_adopt_greet(struct ad_client *c, const struct ad_adopt *a)
                 a->cors);
         ad_put_head(&t, 200, "text/event-stream", SIZE_MAX, extra);
         ad_puts(&t, "retry: 1000\n\n");
-    } else if (c->kind == AD_POLL) {
+    } else if (c->kind == AD_TICKS) {
         char extra[AD_CORS_MAX + 64];
         struct ad_text e = ad_text_in(extra, sizeof(extra));
 
@@ -73,12 +75,12 @@ static void ad_adopt_greet(struct ad_client *c, const struct ad_adopt *a)
     }
 }
 
-static void ad_adopt_run(struct ad_call *call)
+static void ad_client_attach_on_hub(struct ad_call *call)
 {
-    struct ad_adopt *a = (struct ad_adopt *)(void *)call;
+    struct ad_attach *a = (struct ad_attach *)(void *)call;
     unsigned index = ad_client_slot();
     struct ad_client *c = &ad_clients[index];
-    struct ad_cold *cold = &ad_cold[index];
+    struct ad_client_buffers *buffers = &ad_client_buffers[index];
     int bytes = AIDASH_SEND_BUFFER;
     struct sockaddr_storage peer;
     socklen_t len = sizeof(peer);
@@ -88,28 +90,28 @@ static void ad_adopt_run(struct ad_call *call)
     if (getpeername(c->fd, (struct sockaddr *)&peer, &len) == 0) {
         c->address = ad_address_key(&peer);
     }
-    c->live = AD_NO_SLOT;
+    c->subscribed = AD_NO_SLOT;
     c->rx_ms = c->tx_ms = c->ping_ms = ad_hub.now_ms;
     c->viewer = ad_kind_class(a->kind) == 0;
     c->whole = a->whole;
     ad_client_become(c, a->kind);
-    memcpy(ad_ids[index], a->id, strlen(a->id) + 1);
+    memcpy(ad_client_ids[index], a->id, strlen(a->id) + 1);
     (void)setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-    ad_adopt_place(c, a);
-    ad_adopt_greet(c, a);
+    ad_client_place(c, a);
+    ad_client_greet(c, a);
     if (c->viewer) {
-        c->live = ad_hub.n_live;
-        ad_hub.live[ad_hub.n_live++] = (uint16_t)index;
+        c->subscribed = ad_fanout.n_subscribed;
+        ad_fanout.subscribed[ad_fanout.n_subscribed++] = (uint16_t)index;
     } else {
-        memcpy(cold->cors, a->cors, strlen(a->cors) + 1);
-        memset(&cold->report, 0, sizeof(cold->report));
+        memcpy(buffers->cors, a->cors, strlen(a->cors) + 1);
+        memset(&buffers->report, 0, sizeof(buffers->report));
         c->in.http.body = a->body;
     }
-    if (ad_hub.draining) {
+    if (ad_hub.stopping) {
         ad_client_drop(c);
         return;
     }
-    if (!ad_client_say(c)) {
+    if (!ad_client_send_reply(c)) {
         return;
     }
     if (c->kind == AD_WS || c->kind == AD_WS_BATCH) {
@@ -118,7 +120,7 @@ static void ad_adopt_run(struct ad_call *call)
         while (c->kind != AD_FREE && used < a->rest_len && n > 0) {
             n = ad_ws_input(c, a->rest + used, a->rest_len - used);
             used += n;
-            (void)ad_client_say(c);
+            (void)ad_client_send_reply(c);
         }
         if (c->kind != AD_FREE && used < a->rest_len) {
             ad_client_drop(c); /* it wrote much and does not read */
@@ -126,7 +128,7 @@ static void ad_adopt_run(struct ad_call *call)
         }
     } else if (c->kind == AD_INGEST || c->kind == AD_COMMAND) {
         ad_exchange_input(c, a->rest, a->rest_len);
-        (void)ad_client_say(c);
+        (void)ad_client_send_reply(c);
     } else if (c->kind == AD_LINGER) {
         (void)shutdown(c->fd, SHUT_WR);
     }

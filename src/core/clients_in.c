@@ -1,5 +1,11 @@
+/* clients_in.c - what clients send: WebSocket messages, bodies of POST /ingest and
+ * POST /command; and their housekeeping. Hub thread only.
+ */
 #ifndef AD_CORE_CLIENTS_IN_C
 #define AD_CORE_CLIENTS_IN_C
+
+#include "clients.c"
+#include "commands.c"
 
 /* -- clients: WebSocket in -- */
 
@@ -27,13 +33,13 @@ static void ad_ws_message(struct ad_client *c, unsigned opcode,
     struct ad_text t = ad_text_in(json, sizeof(json));
 
     if (opcode == 2) {
-        ad_hub.count.command_errors++;
+        ad_commands.errors++;
         ad_put_error(&t, "not_text", "commands are JSON in text messages", "");
     } else if (!ad_utf8_ok(payload, len)) {
         ad_client_close(c, 1007);
         return;
     } else {
-        (void)ad_command(payload, len, ad_ids[ad_client_index(c)], &t);
+        (void)ad_command(payload, len, ad_client_ids[ad_client_index(c)], &t);
     }
     ad_reply_frame(1, t.at, t.len);
 }
@@ -53,15 +59,15 @@ static unsigned ad_ws_begin(struct ad_ws *ws, const struct ad_ws_frame *frame)
     return 0;
 }
 
-/* The payload of ws->frame has arrived whole, in the client's cold buffers. */
+/* The payload of ws->frame has arrived whole, in the client's buffers buffers. */
 static void ad_ws_end(struct ad_client *c)
 {
-    struct ad_cold *cold = ad_client_cold(c);
+    struct ad_client_buffers *buffers = ad_client_buffers_of(c);
     struct ad_ws *ws = &c->in.ws;
 
     ws->in_payload = false;
     if (ws->frame.opcode >= 8) {
-        ad_ws_control(c, ws->frame.opcode, cold->control, ws->frame.len);
+        ad_ws_control(c, ws->frame.opcode, buffers->control, ws->frame.len);
         return;
     }
     if (ws->frame.opcode != 0) {
@@ -74,7 +80,7 @@ static void ad_ws_end(struct ad_client *c)
 
         ws->message_opcode = 0;
         ws->message_len = 0;
-        ad_ws_message(c, opcode, cold->in, len);
+        ad_ws_message(c, opcode, buffers->in, len);
     }
 }
 
@@ -131,8 +137,8 @@ static size_t ad_ws_input(struct ad_client *c, uint8_t *data, size_t len)
         n = ws->frame.len - ws->got;
         n = n < len - used ? n : len - used;
         ad_ws_unmask((ws->frame.opcode >= 8
-                          ? ad_client_cold(c)->control
-                          : ad_client_cold(c)->in + ws->message_len) +
+                          ? ad_client_buffers_of(c)->control
+                          : ad_client_buffers_of(c)->in + ws->message_len) +
                          ws->got,
                      data + used, n, ws->frame.mask, ws->got);
         used += n;
@@ -155,7 +161,7 @@ static void ad_exchange_answer(struct ad_client *c, int status,
     struct ad_text t = ad_text_in(head, sizeof(head));
 
     ad_put_head(&t, status, "application/json", json->len,
-                ad_client_cold(c)->cors);
+                ad_client_buffers_of(c)->cors);
     ad_reply_add(t.at, t.len);
     ad_reply_add(json->at, json->len);
     c->closing = true;
@@ -163,7 +169,7 @@ static void ad_exchange_answer(struct ad_client *c, int status,
 
 static void ad_ingest_line(struct ad_client *c, const uint8_t *line, size_t len)
 {
-    struct ad_ingest_report *report = &ad_client_cold(c)->report;
+    struct ad_ingest_report *report = &ad_client_buffers_of(c)->report;
     const char *fault;
 
     if (ad_is_blank(line, len)) {
@@ -186,7 +192,7 @@ static void ad_ingest_line(struct ad_client *c, const uint8_t *line, size_t len)
 static void ad_ingest_unwhole(struct ad_client *c)
 {
     struct ad_lines *lines = &c->in.http.lines;
-    uint8_t *buf = ad_client_cold(c)->in, copy[AD_LINE_CAP];
+    uint8_t *buf = ad_client_buffers_of(c)->in, copy[AD_LINE_CAP];
     const uint8_t *line, *at = copy;
     size_t left = lines->len, n, used;
     bool ended;
@@ -206,7 +212,7 @@ static void ad_ingest_unwhole(struct ad_client *c)
 
 static void ad_ingest_answer(struct ad_client *c)
 {
-    const struct ad_ingest_report *report = &ad_client_cold(c)->report;
+    const struct ad_ingest_report *report = &ad_client_buffers_of(c)->report;
     char json[AD_INGEST_ERRORS * 128 + 128];
     struct ad_text t = ad_text_in(json, sizeof(json));
     unsigned i;
@@ -220,7 +226,7 @@ static void ad_ingest_answer(struct ad_client *c)
         ad_put_string(&t, report->errors[i].reason);
         ad_puts(&t, "}");
     }
-    ad_puts(&t, ad_hub.paused ? "],\"paused\":true}" : "],\"paused\":false}");
+    ad_puts(&t, ad_engine.paused ? "],\"paused\":true}" : "],\"paused\":false}");
     ad_exchange_answer(
         c, report->accepted > 0 || report->rejected == 0 ? 200 : 400, &t);
 }
@@ -237,7 +243,7 @@ static void ad_exchange_fail(struct ad_client *c, int status, const char *why)
 /* The body has ended: the last line of it, or all of it, and the answer. */
 static void ad_exchange_end(struct ad_client *c)
 {
-    struct ad_cold *cold = ad_client_cold(c);
+    struct ad_client_buffers *buffers = ad_client_buffers_of(c);
     struct ad_lines *lines = &c->in.http.lines;
     size_t len = lines->skip || lines->len > AIDASH_MESSAGE_MAX ? SIZE_MAX
                                                                 : lines->len;
@@ -246,17 +252,17 @@ static void ad_exchange_end(struct ad_client *c)
     int status;
 
     if (c->kind == AD_INGEST) {
-        if (c->whole && ad_json_fault((const char *)cold->in, lines->len)) {
+        if (c->whole && ad_json_fault((const char *)buffers->in, lines->len)) {
             ad_ingest_unwhole(c);
             len = lines->len;
         }
         lines->line++;
-        ad_ingest_line(c, cold->in, len);
+        ad_ingest_line(c, buffers->in, len);
         ad_ingest_answer(c);
     } else if (len == SIZE_MAX) {
         ad_exchange_fail(c, 413, "a command is longer than the limit");
     } else {
-        status = ad_command(cold->in, len, "", &t);
+        status = ad_command(buffers->in, len, "", &t);
         ad_exchange_answer(c, status, &t);
     }
 }
@@ -268,7 +274,7 @@ static void ad_exchange_input(struct ad_client *c, const uint8_t *data,
 {
     struct ad_lines *lines = &c->in.http.lines;
     struct ad_body *body = &c->in.http.body;
-    uint8_t *buf = ad_client_cold(c)->in;
+    uint8_t *buf = ad_client_buffers_of(c)->in;
 
     while (len > 0 && body->state != AD_BODY_DONE &&
            body->state != AD_BODY_BAD) {
@@ -322,8 +328,8 @@ static void ad_client_read(struct ad_client *c)
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
     }
-    if (got == 0 && c->kind != AD_LINGER && (c->closing || c->kind == AD_POLL)) {
-        c->deaf = true; /* it said all, and still takes its answer */
+    if (got == 0 && c->kind != AD_LINGER && (c->closing || c->kind == AD_TICKS)) {
+        c->peer_closed = true; /* it said all, and still takes its answer */
         ad_client_watch(c);
         return;
     }
@@ -340,13 +346,13 @@ static void ad_client_read(struct ad_client *c)
          * peer's next write when its window is full. */
         used = ad_ws_input(c, ad_scratch, (size_t)got);
         got = recv(c->fd, ad_scratch, used, 0);
-        (void)ad_client_say(c);
+        (void)ad_client_send_reply(c);
     } else if ((c->kind == AD_INGEST || c->kind == AD_COMMAND) && !c->closing) {
         ad_exchange_input(c, ad_scratch, (size_t)got);
-        (void)ad_client_say(c);
+        (void)ad_client_send_reply(c);
     }
     if (got > 0) {
-        ad_hub.count.bytes_received += (uint64_t)got;
+        ad_hub.bytes_received += (uint64_t)got;
     }
 }
 
@@ -359,8 +365,8 @@ static void ad_client_event(unsigned index)
 
         if (poll(&p, 1, 0) == 1) {
             c->blocked = false;
-            if (c->live != AD_NO_SLOT && !c->resuming) {
-                ad_client_catch_up(c, ad_set.backlog);
+            if (c->subscribed != AD_NO_SLOT && !c->resuming) {
+                ad_client_drop_oldest(c, ad_fanout.backlog);
             }
             ad_client_flush(c);
         }
@@ -371,7 +377,7 @@ static void ad_client_event(unsigned index)
 }
 
 /* Once a second: pings, and the ends of those that neither read nor speak. */
-static void ad_client_tidy(struct ad_client *c)
+static void ad_client_housekeeping(struct ad_client *c)
 {
     uint32_t silent_ms = ad_hub.now_ms - c->rx_ms;
     bool ws = c->kind == AD_WS || c->kind == AD_WS_BATCH;
@@ -386,9 +392,9 @@ static void ad_client_tidy(struct ad_client *c)
         struct linger reset = {1, 0}; /* gives its memory back at once */
 
         ad_log(AIDASH_LOG_INFO, "%s has not read for %d s: closed",
-               ad_ids[ad_client_index(c)], AD_STALL_MS / 1000);
-        ad_hub.count.stalled++;
-        ad_hub.count.dropped += c->viewer ? ad_feed.next - c->next : 0;
+               ad_client_ids[ad_client_index(c)], AD_STALL_MS / 1000);
+        ad_fanout.stalled++;
+        ad_fanout.dropped += c->viewer ? ad_feed.next - c->next : 0;
         (void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
         ad_client_drop(c);
         return;
@@ -397,13 +403,13 @@ static void ad_client_tidy(struct ad_client *c)
         (c->kind == AD_INGEST && c->in.http.body.state == AD_BODY_LENGTH)) {
         if (silent_ms >= AD_SILENCE_MS) {
             ad_exchange_fail(c, 408, "the body did not arrive");
-            (void)ad_client_say(c);
+            (void)ad_client_send_reply(c);
         }
         return;
     }
     if (ws && silent_ms >= AD_SILENCE_MS && !c->closing) {
         ad_client_close(c, 1001);
-        (void)ad_client_say(c);
+        (void)ad_client_send_reply(c);
         return;
     }
     if ((ws || c->kind == AD_SSE) && !c->closing && !c->blocked &&
@@ -415,29 +421,8 @@ static void ad_client_tidy(struct ad_client *c)
         } else {
             ad_reply_add(": ping\n\n", 8);
         }
-        (void)ad_client_say(c);
+        (void)ad_client_send_reply(c);
     }
-}
-
-/* One number for a peer's address: its IPv4 address, also when mapped into IPv6
- * (RFC 4291 2.5.5.2), or its IPv6 network of 64 bits, which is one subscriber. */
-static uint64_t ad_address_key(const struct sockaddr_storage *peer)
-{
-    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)peer;
-    const struct sockaddr_in6 *v6 =
-        (const struct sockaddr_in6 *)(const void *)peer;
-    uint32_t low;
-    uint64_t network;
-
-    if (peer->ss_family == AF_INET) {
-        return ntohl(v4->sin_addr.s_addr);
-    }
-    if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
-        memcpy(&low, v6->sin6_addr.s6_addr + 12, sizeof(low));
-        return ntohl(low);
-    }
-    memcpy(&network, v6->sin6_addr.s6_addr, sizeof(network));
-    return network;
 }
 
 #endif

@@ -1,5 +1,39 @@
+/* feed.c - the byte ring of finished frames.
+ * Owns ad_feed. Hub thread only. Called by events (append) and clients (read).
+ * Always: frame seq lies at [off[seq], off[seq + 1]); offsets only grow.
+ */
 #ifndef AD_CORE_FEED_C
 #define AD_CORE_FEED_C
+
+#include "../base/text.c"
+#include "../codec/websocket.c"
+
+/* hello: 600 bytes of fixed text, numbers and client_id, then each model in
+ * quotes with a comma, the active one again, and those in memory. */
+enum {
+    AD_EVENT_MAX = 768 + (2 * AIDASH_MODELS + 1) * (2 * AIDASH_MODEL_MAX + 3)
+};
+_Static_assert(AD_EVENT_MAX < 65536,
+               "an event's length fits RFC 6455's 16-bit form");
+_Static_assert(AIDASH_FEED_BYTES >= 4 * (AD_EVENT_MAX + 4),
+               "the feed holds a few of the largest events");
+
+/* The kinds of shared events; their names are in ad_event_names. */
+enum ad_event { AD_EV_TICK, AD_EV_STATUS, AD_EV_REQUEST_START, AD_EV_REQUEST,
+                AD_EV_KINDS };
+
+/* The feed: finished WebSocket frames end to end in a ring of bytes. Offsets
+ * and sequence numbers only grow; a position in the ring is the offset modulo
+ * its size. Frame seq lies at [off[seq], off[seq + 1]). [h] */
+struct ad_feed {
+    uint64_t first; /* sequence number of the oldest frame kept */
+    uint64_t next;  /* and of the next one to come; the first ever is 1 */
+    uint64_t off[AIDASH_EVENTS];
+    uint8_t kind[AIDASH_EVENTS];
+    uint8_t bytes[AIDASH_FEED_BYTES];
+};
+
+static struct ad_feed ad_feed;
 
 static const char *const ad_event_names[] = {"inference_tick", "status",
                                              "request_start", "request"};
@@ -9,7 +43,6 @@ static void ad_feed_init(void)
 {
     ad_feed.first = ad_feed.next = 1;
     ad_feed.off[1] = 0;
-    ad_dress.form = AD_FREE;
 }
 
 /* Where frame seq begins, first <= seq <= next. */

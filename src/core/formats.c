@@ -1,5 +1,39 @@
+/* formats.c - the feed's frames in the forms other than plain WebSocket: batch
+ * frames, server-sent events, the elements of GET /ticks.
+ * Owns ad_formatted. Hub thread only.
+ */
 #ifndef AD_CORE_FORMATS_C
 #define AD_CORE_FORMATS_C
+
+#include "feed.c"
+#include "hub.c"
+
+enum ad_format {
+    AD_FORMAT_NONE,
+    AD_FORMAT_BATCH, /* WebSocket frames that join ticks */
+    AD_FORMAT_SSE,
+    AD_FORMAT_TICKS /* for one client alone */
+};
+
+enum {
+    /* Bytes of a batch frame's payload. */
+    AD_BATCH_MAX = AIDASH_FEED_BYTES < 65536 ? AIDASH_FEED_BYTES / 16 : 4096,
+    AD_UNITS = AIDASH_EVENTS < 512 ? AIDASH_EVENTS : 512 /* formatted at once */
+};
+
+/* Frames of the feed formatted for a form other than plain WebSocket. Kept, so
+ * that clients at the same place in the same form share the work. [h] */
+struct ad_formatted {
+    uint8_t form;
+    uint64_t from, next; /* feed positions that it was made for */
+    unsigned n;
+    size_t end[AD_UNITS];    /* where unit i ends in bytes */
+    uint64_t seq[AD_UNITS];  /* first event after unit i */
+    size_t len;
+    uint8_t bytes[AD_SCRATCH];
+};
+
+static struct ad_formatted ad_formatted;
 
 /* Where event seq's JSON lies. */
 static size_t ad_feed_json(uint64_t seq, uint64_t *off)
@@ -23,7 +57,7 @@ static void ad_put_feed(struct ad_text *t, uint64_t off, size_t len)
 
 /* The unit from `seq` on as a batch frame of as many ticks as fit, or as the
  * one frame that it is. Returns the first event after it. */
-static uint64_t ad_dress_batch(struct ad_text *t, uint64_t seq)
+static uint64_t ad_format_batch(struct ad_text *t, uint64_t seq)
 {
     const size_t tail = 2; /* ]} */
     size_t start = t->len, off_len;
@@ -57,7 +91,7 @@ static uint64_t ad_dress_batch(struct ad_text *t, uint64_t seq)
 }
 
 /* One event for EventSource (HTML Living Standard, 9.2.5). */
-static uint64_t ad_dress_sse(struct ad_text *t, uint64_t seq)
+static uint64_t ad_format_sse(struct ad_text *t, uint64_t seq)
 {
     uint64_t off;
     size_t len = ad_feed_json(seq, &off);
@@ -73,29 +107,29 @@ static uint64_t ad_dress_sse(struct ad_text *t, uint64_t seq)
 }
 
 /* Dress what a client in `form` has not got from event `from` on into
- * ad_dress, as far as it has room; nothing to do when the client before was
+ * ad_formatted, as far as it has room; nothing to do when the client before was
  * at the same place. */
-static void ad_dress_range(enum ad_kind form, uint64_t from)
+static void ad_format_range(enum ad_format form, uint64_t from)
 {
-    struct ad_text t = ad_text_in(ad_dress.bytes, sizeof(ad_dress.bytes));
+    struct ad_text t = ad_text_in(ad_formatted.bytes, sizeof(ad_formatted.bytes));
     uint64_t seq = from;
 
-    if (ad_dress.form == form && ad_dress.from == from &&
-        ad_dress.next == ad_feed.next) {
+    if (ad_formatted.form == form && ad_formatted.from == from &&
+        ad_formatted.next == ad_feed.next) {
         return;
     }
-    ad_dress.form = (uint8_t)form;
-    ad_dress.from = from;
-    ad_dress.next = ad_feed.next;
-    ad_dress.n = 0;
-    ad_dress.len = 0;
-    while (seq != ad_feed.next && ad_dress.n < AD_UNITS) {
-        seq = form == AD_SSE ? ad_dress_sse(&t, seq) : ad_dress_batch(&t, seq);
+    ad_formatted.form = (uint8_t)form;
+    ad_formatted.from = from;
+    ad_formatted.next = ad_feed.next;
+    ad_formatted.n = 0;
+    ad_formatted.len = 0;
+    while (seq != ad_feed.next && ad_formatted.n < AD_UNITS) {
+        seq = form == AD_FORMAT_SSE ? ad_format_sse(&t, seq) : ad_format_batch(&t, seq);
         if (t.full) {
             break;
         }
-        ad_dress.end[ad_dress.n] = ad_dress.len = t.len;
-        ad_dress.seq[ad_dress.n++] = seq;
+        ad_formatted.end[ad_formatted.n] = ad_formatted.len = t.len;
+        ad_formatted.seq[ad_formatted.n++] = seq;
     }
 }
 _Static_assert(AD_SCRATCH >= 4 * (AD_EVENT_MAX + 100) &&
@@ -104,7 +138,7 @@ _Static_assert(AD_SCRATCH >= 4 * (AD_EVENT_MAX + 100) &&
 
 /* One element of GET /ticks for a client: the next tick from *seq on, with a
  * comma unless it is the first. False when none is left. */
-static bool ad_dress_tick(struct ad_text *t, uint64_t *seq, uint64_t until,
+static bool ad_format_tick(struct ad_text *t, uint64_t *seq, uint64_t until,
                           bool first)
 {
     uint64_t off;

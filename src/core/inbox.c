@@ -1,10 +1,27 @@
+/* inbox.c - samples on their way from any thread to the hub.
+ * Owns ad_inbox. Lock-free; a full inbox loses its oldest, counted.
+ */
 #ifndef AD_CORE_INBOX_C
 #define AD_CORE_INBOX_C
 
-/* ==== 7 FEED ============================================================= */
+#include "../codec/messages.c"
 
-/* The inbox takes samples from any thread; the feed and its dressed forms are
- * the hub's alone. Both are rings that lose their oldest when full. */
+/* A bounded queue of samples from any thread to the hub: Dmitry Vyukov's MPMC
+ * ring (1024cores.net, "Bounded MPMC queue"). A cell's turn is twice the lap
+ * that it waits for, and one more once it is filled, so that zeros are an empty
+ * queue and untouched cells cost no page. [a] */
+struct ad_inbox_cell {
+    _Atomic size_t turn;
+    struct ad_sample sample;
+};
+struct ad_inbox {
+    struct ad_inbox_cell cells[AIDASH_INBOX];
+    _Alignas(64) _Atomic size_t tail; /* producers add here */
+    _Alignas(64) _Atomic size_t head; /* the hub takes here */
+    _Alignas(64) _Atomic uint64_t dropped;
+};
+
+static struct ad_inbox ad_inbox;
 
 /* The turn at which the cell for position `at` may be filled. */
 static size_t ad_inbox_turn(size_t at)

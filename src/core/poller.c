@@ -1,20 +1,17 @@
+/* poller.c - waiting for descriptors: a few functions over epoll or poll().
+ * Owns ad_poll. Hub thread only.
+ */
 #ifndef AD_CORE_POLLER_C
 #define AD_CORE_POLLER_C
 
-/* ==== 8 HUB ============================================================== */
-
-/* The hub thread runs ad_hub_main() and owns everything marked [h]. It never
- * waits for a peer: every socket is non-blocking, and what a peer does not take
- * is dropped from the old end. */
-
-/* -- the poller: three functions, over epoll or poll() -- */
+#include "../base/clock.c"
 
 enum { AD_IN = 1, AD_OUT = 2, AD_HUP = 4 /* tell when the peer's FIN comes */ };
 
 /* What a descriptor is, and its place in that table. */
 enum ad_tag { AD_TAG_WAKE, AD_TAG_TIMER, AD_TAG_LISTENER, AD_TAG_UDP,
-              AD_TAG_STDIN, AD_TAG_PENDING, AD_TAG_CLIENT, AD_TAG_DOWN,
-              AD_TAG_UP, AD_TAG_FETCH };
+              AD_TAG_STDIN, AD_TAG_PENDING, AD_TAG_CLIENT, AD_TAG_PROXY_CLIENT,
+              AD_TAG_PROXY_UPSTREAM, AD_TAG_DISCOVERY };
 
 struct ad_ready {
     enum ad_tag tag;
@@ -103,8 +100,10 @@ enum { AD_POLL_FLOWS = 2 * AIDASH_FLOWS + 1 };
 #else
 enum { AD_POLL_FLOWS = 0 };
 #endif
-enum { AD_POLL_MAX = AD_SLOTS + AIDASH_PENDING + AD_LISTENERS + AD_POLL_FLOWS +
-                     8 };
+/* Clients, pending connections, proxied requests, and 16 for listeners, UDP, the
+ * wake pipe and stdin. */
+enum { AD_POLL_MAX = AIDASH_CLIENTS + AIDASH_EXCHANGES + AIDASH_PENDING +
+                     AD_POLL_FLOWS + 16 };
 
 static struct {
     unsigned n, start;

@@ -1,5 +1,23 @@
+/* rate.c - tokens a second over a sliding window of real time. Pure. */
 #ifndef AD_CORE_RATE_C
 #define AD_CORE_RATE_C
+
+#include "../base/clock.c"
+
+enum {
+    AD_RATE_WINDOW_MS = 2000,  /* the window */
+    AD_RATE_SPAN_MIN_MS = 500, /* a younger run counts as this old */
+    AD_RATE_SLOTS = 64         /* the window has at most so many slots */
+};
+
+/* Sliding window over real time: slots of tokens with the time they began. */
+struct ad_rate {
+    uint64_t at_ns[AD_RATE_SLOTS];
+    uint64_t tokens[AD_RATE_SLOTS];
+    uint64_t sum;      /* of all slots in the window */
+    uint64_t start_ns; /* when the first step of this unbroken run began */
+    unsigned first, n;
+};
 
 /* Add a step of `tokens` that ended now and took step_ns. */
 static void ad_rate_add(struct ad_rate *r, uint64_t tokens, uint64_t now_ns,

@@ -1,5 +1,46 @@
+/* sources.c - where ticks come from, but for HTTP and the meter: the simulator,
+ * stdin, UDP, the inbox.
+ * Owns ad_sources. Hub thread only.
+ */
 #ifndef AD_CORE_SOURCES_C
 #define AD_CORE_SOURCES_C
+
+#include "../codec/lines.c"
+#include "ticks.c"
+
+enum ad_source { AD_SOURCE_NONE, AD_SOURCE_SIM, AD_SOURCE_STDIN,
+                 AD_SOURCE_METER };
+
+enum { AD_INBOX_RUN_MAX = 256 }; /* ticks taken from the inbox in one go */
+
+static struct {
+    enum ad_source source; /* [I] */
+    double rate_hz;        /* [I] of the simulator */
+    uint64_t seed;         /* [I] likewise */
+    uint64_t lines, errors; /* of ingest, by any way */
+    int udp[2];
+    unsigned n_udp; /* [I] */
+    uint64_t sim_due_ns, sim_step_ns, sim_state;
+    bool stdin_open, stdin_is_file;
+    struct ad_lines stdin_lines;
+    uint8_t stdin_line[AD_LINE_CAP];
+} ad_sources;
+
+/* The source's section of status. */
+static void ad_put_source(struct ad_text *t)
+{
+    static const char *const names[] = {"none", "sim", "stdin", "meter"};
+    bool ended = ad_sources.source == AD_SOURCE_STDIN && !ad_sources.stdin_open;
+
+    ad_puts(t, ",\"source\":");
+    ad_put_string(t, names[ad_sources.source]);
+    ad_puts(t, ",\"source_state\":");
+    ad_put_string(t, ad_sources.source == AD_SOURCE_NONE ? "none"
+                     : ended                         ? "ended"
+                                                     : "running");
+    ad_puts(t, ",\"rate_hz\":");
+    ad_put_fixed(t, ad_sources.source == AD_SOURCE_SIM ? ad_sources.rate_hz : 0, 3);
+}
 
 /* One line from outside. Returns NULL, or what is wrong with it. */
 static const char *ad_ingest(const uint8_t *line, size_t len)
@@ -10,9 +51,9 @@ static const char *ad_ingest(const uint8_t *line, size_t len)
     if (len != SIZE_MAX) {
         fault = ad_sample_parse((const char *)line, len, &sample);
     }
-    ad_hub.count.ingest_lines++;
+    ad_sources.lines++;
     if (fault != NULL) {
-        ad_hub.count.ingest_errors++;
+        ad_sources.errors++;
         return fault;
     }
     ad_tick_apply(&sample, ad_hub.now_ns);
@@ -27,7 +68,7 @@ static bool ad_is_blank(const uint8_t *line, size_t len)
 /* splitmix64 (Steele, Lea, Flood 2014): the simulator's random numbers. */
 static uint64_t ad_sim_random(void)
 {
-    uint64_t z = ad_hub.sim_state += 0x9E3779B97F4A7C15ull;
+    uint64_t z = ad_sources.sim_state += 0x9E3779B97F4A7C15ull;
 
     z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9ull;
     z = (z ^ z >> 27) * 0x94D049BB133111EBull;
@@ -57,17 +98,17 @@ static void ad_sim_run(void)
 {
     struct ad_sample sample;
 
-    if (ad_hub.now_ns > ad_hub.sim_due_ns + AD_NS_PER_S + ad_hub.sim_step_ns) {
-        ad_hub.sim_due_ns = ad_hub.now_ns;
+    if (ad_hub.now_ns > ad_sources.sim_due_ns + AD_NS_PER_S + ad_sources.sim_step_ns) {
+        ad_sources.sim_due_ns = ad_hub.now_ns;
     }
-    while (ad_hub.sim_due_ns <= ad_hub.now_ns) {
-        uint64_t due_ns = ad_hub.sim_due_ns;
+    while (ad_sources.sim_due_ns <= ad_hub.now_ns) {
+        uint64_t due_ns = ad_sources.sim_due_ns;
 
         /* A lone tick is made now, however late the timer was. */
-        ad_hub.sim_due_ns += ad_hub.sim_step_ns;
-        if (!ad_hub.paused) {
+        ad_sources.sim_due_ns += ad_sources.sim_step_ns;
+        if (!ad_engine.paused) {
             ad_sim_tick(&sample);
-            ad_tick_apply(&sample, ad_hub.sim_due_ns > ad_hub.now_ns
+            ad_tick_apply(&sample, ad_sources.sim_due_ns > ad_hub.now_ns
                                        ? ad_hub.now_ns
                                        : due_ns);
         }
@@ -79,7 +120,7 @@ static void ad_inbox_run(void)
     struct ad_sample sample;
     unsigned i;
 
-    for (i = 0; i < AD_DRAIN_MAX && ad_inbox_pop(&sample); i++) {
+    for (i = 0; i < AD_INBOX_RUN_MAX && ad_inbox_pop(&sample); i++) {
         ad_tick_apply(&sample, ad_hub.now_ns);
     }
 }
@@ -94,35 +135,35 @@ static void ad_stdin_read(void)
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
     }
-    if (got <= 0 && ad_hub.stdin_lines.len > 0) { /* the last has no LF */
+    if (got <= 0 && ad_sources.stdin_lines.len > 0) { /* the last has no LF */
         ad_scratch[0] = '\n';
         left = 1;
     }
     while (left > 0) {
-        size_t used = ad_lines_next(&ad_hub.stdin_lines, ad_hub.stdin_line, at,
+        size_t used = ad_lines_next(&ad_sources.stdin_lines, ad_sources.stdin_line, at,
                                     left, &line, &n, &ended);
 
         at += used;
         left -= used;
         if (ended && !ad_is_blank(line, n)) {
             const char *fault = ad_ingest(line, n);
-            uint64_t errors = ad_hub.count.ingest_errors;
+            uint64_t errors = ad_sources.errors;
 
             /* The first ten, then less and less: the log is not the feed. */
             if (fault != NULL &&
                 (errors <= 10 || (errors & (errors - 1)) == 0)) {
                 ad_log(AIDASH_LOG_WARN, "stdin line %u: %s",
-                       ad_hub.stdin_lines.line, fault);
+                       ad_sources.stdin_lines.line, fault);
             }
         }
     }
     if (got <= 0) {
-        if (!ad_hub.stdin_is_file) {
+        if (!ad_sources.stdin_is_file) {
             (void)ad_poll_set(STDIN_FILENO, AD_IN, 0, AD_TAG_STDIN, 0);
         }
-        ad_hub.stdin_open = false;
+        ad_sources.stdin_open = false;
         ad_log(AIDASH_LOG_INFO, "stdin has ended after %u lines",
-               ad_hub.stdin_lines.line);
+               ad_sources.stdin_lines.line);
         ad_status_append();
     }
 }

@@ -1,29 +1,45 @@
+/* ticks.c - samples become ticks: tokens are counted for each model on each
+ * node, what a sample leaves out is completed, the event is appended.
+ * Owns ad_ticks. Hub thread only. Called by each source; never calls into the
+ * clients.
+ */
 #ifndef AD_CORE_TICKS_C
 #define AD_CORE_TICKS_C
 
-/* -- ticks -- */
+#include "../codec/tick.c"
+#include "engine.c"
+#include "inbox.c"
+#include "rate.c"
 
-/* The index of a model that viewers can switch to, or n_models. */
-static unsigned ad_model_find(const char *name)
-{
-    unsigned i = 0;
+/* What is counted for one model on one node. [h] */
+struct ad_series {
+    char model[AIDASH_MODEL_MAX + 1];
+    char node[AIDASH_NODE_MAX + 1];
+    uint64_t tokens;  /* tokens_generated */
+    uint64_t last_ns; /* monotonic time of the last tick */
+    unsigned estimates; /* requests whose own count is still to come */
+    struct ad_rate rate;
+    unsigned model_json_len, node_json_len;
+    char model_json[AD_MODEL_JSON_MAX]; /* escaped once, not at each tick */
+    char node_json[AD_NODE_JSON_MAX];
+};
 
-    while (i < ad_hub.n_models && strcmp(ad_hub.models[i], name) != 0) {
-        i++;
-    }
-    return i;
-}
+static struct {
+    unsigned n_series; /* ever used */
+    uint64_t count, paused_dropped; /* ticks sent, and not sent while paused */
+    struct ad_series series[AIDASH_SERIES];
+} ad_ticks;
 
 /* The counters of a model on a node; a new pair takes the place of the one
  * that was silent longest. */
 static struct ad_series *ad_series_get(const char *model, const char *node)
 {
-    struct ad_series *oldest = ad_series;
+    struct ad_series *oldest = ad_ticks.series;
     struct ad_text t;
     unsigned i;
 
-    for (i = 0; i < ad_hub.n_series; i++) {
-        struct ad_series *s = &ad_series[i];
+    for (i = 0; i < ad_ticks.n_series; i++) {
+        struct ad_series *s = &ad_ticks.series[i];
 
         if (strcmp(s->model, model) == 0 && strcmp(s->node, node) == 0) {
             return s;
@@ -32,8 +48,8 @@ static struct ad_series *ad_series_get(const char *model, const char *node)
             oldest = s;
         }
     }
-    if (ad_hub.n_series < AIDASH_SERIES) {
-        oldest = &ad_series[ad_hub.n_series++];
+    if (ad_ticks.n_series < AIDASH_SERIES) {
+        oldest = &ad_ticks.series[ad_ticks.n_series++];
     }
     memset(oldest, 0, sizeof(*oldest));
     memcpy(oldest->model, model, strlen(model));
@@ -55,17 +71,15 @@ static void ad_tick_apply(const struct ad_sample *in, uint64_t at_ns)
     struct ad_text t = ad_text_in(json, sizeof(json));
     const char *model = in->model[0] != '\0' ? in->model : ad_model_name();
     struct ad_series *s;
+    struct ad_tick tick;
     double latency_ms = in->latency_ms;
     uint64_t added = in->tokens, time_us = in->time_us;
 
     if (model[0] == '\0') {
         model = "default";
     }
-    if (ad_set.learn_models && ad_hub.n_models < AIDASH_MODELS &&
-        in->node[0] == '\0' && ad_model_find(model) == ad_hub.n_models) {
-        memcpy(ad_hub.models[ad_hub.n_models], model, strlen(model) + 1);
-        ad_hub.n_models++;
-        ad_status_append();
+    if (in->node[0] == '\0') {
+        ad_engine_learn(model);
     }
     s = ad_series_get(model, in->node);
     at_ns = at_ns > s->last_ns ? at_ns : s->last_ns; /* time never runs back */
@@ -74,7 +88,7 @@ static void ad_tick_apply(const struct ad_sample *in, uint64_t at_ns)
         s->tokens = in->total;
     } else {
         s->tokens += added;
-        s->tokens -= in->surplus < s->tokens ? in->surplus : s->tokens;
+        s->tokens -= in->overcount < s->tokens ? in->overcount : s->tokens;
     }
     s->estimates += (in->has & AD_IS_FIRST) != 0;
     s->estimates -= (in->has & AD_IS_LAST) != 0 && s->estimates > 0;
@@ -84,8 +98,8 @@ static void ad_tick_apply(const struct ad_sample *in, uint64_t at_ns)
     s->last_ns = at_ns;
     ad_rate_add(&s->rate, added, at_ns,
                 (uint64_t)(latency_ms * (double)AD_NS_PER_MS));
-    if (ad_hub.paused && (in->has & AD_IS_METERED) == 0) {
-        ad_hub.count.paused_dropped++;
+    if (ad_engine.paused && (in->has & AD_IS_METERED) == 0) {
+        ad_ticks.paused_dropped++;
         return;
     }
     if ((in->has & AD_HAS_TIME) == 0) {
@@ -93,15 +107,19 @@ static void ad_tick_apply(const struct ad_sample *in, uint64_t at_ns)
                       ? ad_hub.now_us + (at_ns - ad_hub.now_ns) / 1000
                       : ad_hub.now_us - (ad_hub.now_ns - at_ns) / 1000;
     }
-    ad_tick_encode(&t, s, latency_ms,
-                   (in->has & AD_HAS_RATE) != 0 ? in->rate
-                                                : ad_rate_get(&s->rate, at_ns),
-                   time_us);
-    ad_hub.count.ticks++;
+    tick.model_json = s->model_json;
+    tick.model_json_len = s->model_json_len;
+    tick.node_json = s->node_json;
+    tick.node_json_len = s->node_json_len;
+    tick.tokens = s->tokens;
+    tick.latency_ms = latency_ms;
+    tick.rate = (in->has & AD_HAS_RATE) != 0 ? in->rate
+                                             : ad_rate_get(&s->rate, at_ns);
+    tick.time_us = time_us;
+    tick.estimated = s->estimates > 0;
+    ad_tick_encode(&t, &tick);
+    ad_ticks.count++;
     ad_event_append(AD_EV_TICK, &t);
-    if (ad_feed.next - ad_hub.fanned >= AD_JOIN_MAX) {
-        ad_fanout();
-    }
 }
 
 #endif

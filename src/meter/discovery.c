@@ -1,47 +1,82 @@
+/* discovery.c - what aidash itself asks the engines: their models, their metrics.
+ * Owns ad_discovery and ad_scrape. Hub thread only.
+ */
 #ifndef AD_METER_DISCOVERY_C
 #define AD_METER_DISCOVERY_C
 
+#include "queue.c"
+
 #if AIDASH_METER
 
-/* -- what aidash itself asks the engines: their models, their metrics -- */
+enum { AD_DISCOVERY_EVERY = 10 }; /* seconds between looks at the lists */
+
+enum { AD_METRIC_TOKENS, AD_METRIC_TIME, AD_METRIC_STEPS, AD_METRICS };
+
+/* A question of our own to an engine. [h] */
+struct ad_discovery {
+    int fd; /* -1: none is under way */
+    uint8_t what, events, upstream, address;
+    bool sent;
+    uint32_t since_ms;
+    struct ad_head head;
+    struct ad_json_stream js;
+    unsigned n_models;
+    char models[AIDASH_MODELS][AIDASH_MODEL_MAX + 1];
+    bool loaded[AIDASH_MODELS];
+    double metric[AD_METRICS];
+    bool has_metric[AD_METRICS];
+    char metric_model[AIDASH_MODEL_MAX + 1];
+    struct ad_lines lines;
+    uint8_t line[AD_LINE_CAP];
+};
+
+static struct ad_discovery ad_discovery;
+static unsigned ad_discovery_turn; /* seconds since the start */
+
+static struct {
+    bool on; /* [I] */
+    struct ad_upstream upstream; /* [I] */
+    bool has_last, warned;
+    double last[AD_METRICS]; /* the counters of the page before */
+} ad_scrape;
 
 /* One question at a time, on the hub's sockets: GET, Connection: close. Nothing
  * here loads a model or wakes a sleeping engine: lists are read, no more. */
 
-enum ad_fetch_what { AD_FETCH_OPENAI, AD_FETCH_OLLAMA, AD_FETCH_LOADED,
-                     AD_FETCH_METRICS };
+enum ad_discovery_what { AD_DISCOVERY_OPENAI, AD_DISCOVERY_OLLAMA, AD_DISCOVERY_LOADED,
+                     AD_DISCOVERY_METRICS };
 
-static const char *const ad_fetch_paths[] = {"/v1/models", "/api/tags",
+static const char *const ad_discovery_paths[] = {"/v1/models", "/api/tags",
                                              "/api/ps", ""};
 
-static void ad_fetch_watch(unsigned want)
+static void ad_discovery_watch(unsigned want)
 {
-    struct ad_fetch *q = &ad_fetch;
+    struct ad_discovery *q = &ad_discovery;
 
     if (q->events != want) {
-        (void)ad_poll_set(q->fd, q->events, want, AD_TAG_FETCH, 0);
+        (void)ad_poll_set(q->fd, q->events, want, AD_TAG_DISCOVERY, 0);
         q->events = (uint8_t)want;
     }
 }
 
-static void ad_fetch_end(void)
+static void ad_discovery_end(void)
 {
-    ad_fetch_watch(0);
-    (void)close(ad_fetch.fd);
-    ad_fetch.fd = -1;
+    ad_discovery_watch(0);
+    (void)close(ad_discovery.fd);
+    ad_discovery.fd = -1;
 }
 
-static const struct ad_upstream *ad_fetch_upstream(void)
+static const struct ad_upstream *ad_discovery_upstream(void)
 {
-    return ad_fetch.what == AD_FETCH_METRICS
-               ? &ad_set.scrape
-               : &ad_set.upstreams[ad_fetch.upstream];
+    return ad_discovery.what == AD_DISCOVERY_METRICS
+               ? &ad_scrape.upstream
+               : &ad_upstreams.list[ad_discovery.upstream];
 }
 
-static void ad_fetch_connect(void)
+static void ad_discovery_connect(void)
 {
-    const struct ad_upstream *u = ad_fetch_upstream();
-    struct ad_fetch *q = &ad_fetch;
+    const struct ad_upstream *u = ad_discovery_upstream();
+    struct ad_discovery *q = &ad_discovery;
 
     while (q->address < u->n_addresses) {
         const struct ad_address *a = &u->addresses[q->address++];
@@ -54,7 +89,7 @@ static void ad_fetch_connect(void)
              errno == EINPROGRESS)) {
             q->events = 0;
             q->since_ms = ad_hub.now_ms;
-            ad_fetch_watch(AD_OUT);
+            ad_discovery_watch(AD_OUT);
             return;
         }
         if (q->fd >= 0) {
@@ -62,43 +97,43 @@ static void ad_fetch_connect(void)
             q->fd = -1;
         }
     }
-    if (q->what != AD_FETCH_METRICS) {
-        ad_engine_state(q->upstream, false);
+    if (q->what != AD_DISCOVERY_METRICS) {
+        ad_upstream_set_state(q->upstream, false);
     }
 }
 
-static void ad_fetch_begin(enum ad_fetch_what what, unsigned upstream)
+static void ad_discovery_begin(enum ad_discovery_what what, unsigned upstream)
 {
-    struct ad_fetch *q = &ad_fetch;
+    struct ad_discovery *q = &ad_discovery;
 
     memset(q, 0, sizeof(*q));
     q->fd = -1;
     q->what = (uint8_t)what;
     q->upstream = (uint8_t)upstream;
     ad_head_begin(&q->head, false);
-    ad_js_begin(&q->js, what == AD_FETCH_OPENAI ? AD_N_OPENAI_LIST
-                                                : AD_N_OLLAMA_LIST);
-    ad_fetch_connect();
+    ad_json_stream_begin(&q->js, what == AD_DISCOVERY_OPENAI ? AD_PATH_OPENAI_LIST
+                                                : AD_PATH_OLLAMA_LIST);
+    ad_discovery_connect();
 }
 
 /* A model's name or state in the list at hand. */
-static void ad_fetch_model(void)
+static void ad_discovery_model(void)
 {
-    struct ad_fetch *q = &ad_fetch;
-    struct ad_engine *e = &ad_hub.engines[q->upstream];
+    struct ad_discovery *q = &ad_discovery;
+    struct ad_upstream_state *e = &ad_upstreams.state[q->upstream];
     unsigned i;
 
-    if (q->js.node == AD_N_LIST_STATUS && q->js.what == AD_JS_TEXT) {
+    if (q->js.path == AD_PATH_LIST_STATUS && q->js.what == AD_JSON_TEXT) {
         if (q->n_models > 0) {
             q->loaded[q->n_models - 1] = strcmp(q->js.text, "loaded") == 0;
         }
         return;
     }
-    if (q->js.node != AD_N_LIST_NAME || q->js.what != AD_JS_TEXT || q->js.cut ||
+    if (q->js.path != AD_PATH_LIST_NAME || q->js.what != AD_JSON_TEXT || q->js.cut ||
         !ad_name_ok(q->js.text, strlen(q->js.text), AIDASH_MODEL_MAX)) {
         return;
     }
-    if (q->what == AD_FETCH_LOADED) {
+    if (q->what == AD_DISCOVERY_LOADED) {
         for (i = 0; i < e->n_models; i++) {
             if (strcmp(e->models[i], q->js.text) == 0) {
                 q->loaded[i] = true;
@@ -111,15 +146,15 @@ static void ad_fetch_model(void)
 }
 
 /* Take over a list that was read whole: all engines' models are one list. */
-static void ad_fetch_models_done(void)
+static void ad_discovery_models_done(void)
 {
-    struct ad_fetch *q = &ad_fetch;
-    struct ad_engine *e = &ad_hub.engines[q->upstream];
-    char active[AIDASH_MODEL_MAX + 1];
-    unsigned i, k, before = ad_hub.n_models;
+    struct ad_discovery *q = &ad_discovery;
+    struct ad_upstream_state *e = &ad_upstreams.state[q->upstream];
+    struct ad_engine_list list;
+    unsigned i, k;
     bool changed = false;
 
-    if (q->what == AD_FETCH_LOADED) {
+    if (q->what == AD_DISCOVERY_LOADED) {
         changed = memcmp(e->loaded, q->loaded, sizeof(e->loaded)) != 0;
         memcpy(e->loaded, q->loaded, sizeof(e->loaded));
         e->ollama = true;
@@ -137,31 +172,15 @@ static void ad_fetch_models_done(void)
     if (!changed) {
         return;
     }
-    (void)snprintf(active, sizeof(active), "%s", ad_model_name());
-    ad_hub.n_models = 0;
-    for (i = 0; i < ad_set.n_upstreams; i++) {
-        e = &ad_hub.engines[i];
-        for (k = 0; k < e->n_models && ad_hub.n_models < AIDASH_MODELS; k++) {
-            if (ad_model_find(e->models[k]) == ad_hub.n_models) {
-                ad_hub.loaded[ad_hub.n_models] = e->loaded[k];
-                memcpy(ad_hub.models[ad_hub.n_models++], e->models[k],
-                       sizeof(e->models[k]));
-            }
+    ad_engine_list_begin(&list);
+    for (i = 0; i < ad_upstreams.n; i++) {
+        e = &ad_upstreams.state[i];
+        for (k = 0; k < e->n_models; k++) {
+            (void)ad_engine_add_model(e->models[k], e->loaded[k]);
         }
     }
-    if (ad_hub.overrides && ad_model_find(active) == ad_hub.n_models &&
-        ad_hub.n_models < AIDASH_MODELS) { /* chosen: it stays in the list */
-        ad_hub.loaded[ad_hub.n_models] = false;
-        memcpy(ad_hub.models[ad_hub.n_models++], active, sizeof(active));
-    }
-    k = ad_model_find(active);
-    ad_hub.model = k < ad_hub.n_models ? k : 0;
-    if (before > 0 || ad_hub.n_models > 0) {
-        ad_status_append();
-    }
+    ad_engine_list_end(&list);
 }
-
-/* -- metrics: a Prometheus page, line by line -- */
 
 /* The counters that move while the engine works. llama.cpp's gauges of tokens a
  * second are left alone: they are means since the last scrape by anybody. */
@@ -201,16 +220,16 @@ static void ad_metrics_line(const char *s, size_t len)
         }
         t.start = (int)(value + 1 - s);
         t.end = (int)len;
-        ad_fetch.metric[ad_metrics[i].what] +=
+        ad_discovery.metric[ad_metrics[i].what] +=
             ad_json_double(s, &t) * ad_metrics[i].scale;
-        ad_fetch.has_metric[ad_metrics[i].what] = true;
+        ad_discovery.has_metric[ad_metrics[i].what] = true;
         label = memmem(s, len, "model_name=\"", 12);
         if (label != NULL) {
             size_t n = strcspn(label + 12, "\"");
 
             if (ad_name_ok(label + 12, n, AIDASH_MODEL_MAX)) {
-                memcpy(ad_fetch.metric_model, label + 12, n);
-                ad_fetch.metric_model[n] = '\0';
+                memcpy(ad_discovery.metric_model, label + 12, n);
+                ad_discovery.metric_model[n] = '\0';
             }
         }
         return;
@@ -218,10 +237,10 @@ static void ad_metrics_line(const char *s, size_t len)
 }
 
 /* What the counters gained since the last page is one tick. */
-static void ad_fetch_metrics_done(void)
+static void ad_discovery_metrics_done(void)
 {
-    struct ad_fetch *q = &ad_fetch;
-    double *last = ad_hub.metric;
+    struct ad_discovery *q = &ad_discovery;
+    double *last = ad_scrape.last;
     double tokens = q->metric[AD_METRIC_TOKENS] - last[AD_METRIC_TOKENS];
     double time_ms = q->metric[AD_METRIC_TIME] - last[AD_METRIC_TIME];
     double steps = q->has_metric[AD_METRIC_STEPS]
@@ -230,14 +249,14 @@ static void ad_fetch_metrics_done(void)
     struct ad_sample sample;
 
     if (!q->has_metric[AD_METRIC_TOKENS]) {
-        if (!ad_hub.scrape_warned) {
-            ad_hub.scrape_warned = true;
+        if (!ad_scrape.warned) {
+            ad_scrape.warned = true;
             ad_log(AIDASH_LOG_WARN, "scrape: no counter of llama-server or "
                                     "vLLM on that page");
         }
         return;
     }
-    if (ad_hub.scraped && tokens > 0 && tokens <= (double)AD_TOKENS_LIMIT) {
+    if (ad_scrape.has_last && tokens > 0 && tokens <= (double)AD_TOKENS_LIMIT) {
         memset(&sample, 0, sizeof(sample));
         memcpy(sample.model, q->metric_model, sizeof(sample.model));
         sample.tokens = (uint64_t)tokens;
@@ -248,19 +267,19 @@ static void ad_fetch_metrics_done(void)
         }
         ad_tick_apply(&sample, ad_hub.now_ns);
     }
-    memcpy(ad_hub.metric, q->metric, sizeof(ad_hub.metric));
-    ad_hub.scraped = true;
+    memcpy(ad_scrape.last, q->metric, sizeof(ad_scrape.last));
+    ad_scrape.has_last = true;
 }
 
-static void ad_fetch_body(const uint8_t *data, size_t len)
+static void ad_discovery_body(const uint8_t *data, size_t len)
 {
-    struct ad_fetch *q = &ad_fetch;
+    struct ad_discovery *q = &ad_discovery;
     size_t used = 0;
 
-    if (q->what != AD_FETCH_METRICS) {
-        while (used < len && q->js.state != AD_JS_BAD) {
-            used += ad_js_next(&q->js, data + used, len - used);
-            ad_fetch_model();
+    if (q->what != AD_DISCOVERY_METRICS) {
+        while (used < len && q->js.state != AD_JSON_BAD) {
+            used += ad_json_stream_next(&q->js, data + used, len - used);
+            ad_discovery_model();
         }
         return;
     }
@@ -279,36 +298,36 @@ static void ad_fetch_body(const uint8_t *data, size_t len)
 }
 
 /* The answer has come whole. */
-static void ad_fetch_done(void)
+static void ad_discovery_done(void)
 {
-    struct ad_fetch *q = &ad_fetch;
+    struct ad_discovery *q = &ad_discovery;
     unsigned what = q->what, upstream = q->upstream;
     bool good = q->head.status == 200;
 
-    ad_fetch_end();
-    if (what == AD_FETCH_METRICS) {
+    ad_discovery_end();
+    if (what == AD_DISCOVERY_METRICS) {
         if (good) {
-            ad_fetch_metrics_done();
+            ad_discovery_metrics_done();
         }
         return;
     }
-    good = good && ad_js_end(&q->js);
+    good = good && ad_json_stream_end(&q->js);
     if (good) {
-        ad_fetch_models_done();
+        ad_discovery_models_done();
     }
-    if (what == AD_FETCH_OPENAI && !good) {
-        ad_fetch_begin(AD_FETCH_OLLAMA, upstream);
-    } else if (what != AD_FETCH_LOADED && good &&
-               !ad_hub.engines[upstream].no_ps) {
-        ad_fetch_begin(AD_FETCH_LOADED, upstream);
-    } else if (what == AD_FETCH_LOADED && !good) {
-        ad_hub.engines[upstream].no_ps = true; /* it is no Ollama */
+    if (what == AD_DISCOVERY_OPENAI && !good) {
+        ad_discovery_begin(AD_DISCOVERY_OLLAMA, upstream);
+    } else if (what != AD_DISCOVERY_LOADED && good &&
+               !ad_upstreams.state[upstream].no_ps) {
+        ad_discovery_begin(AD_DISCOVERY_LOADED, upstream);
+    } else if (what == AD_DISCOVERY_LOADED && !good) {
+        ad_upstreams.state[upstream].no_ps = true; /* it is no Ollama */
     }
 }
 
 /* The next piece of the body (n bytes, may be 0) among bytes of an answer.
  * Returns how many of them it took, all when no body is in them. */
-static size_t ad_fetch_next(struct ad_head *head, const uint8_t *in, size_t len,
+static size_t ad_discovery_next(struct ad_head *head, const uint8_t *in, size_t len,
                             const uint8_t **data, size_t *n)
 {
     *n = 0;
@@ -320,10 +339,10 @@ static size_t ad_fetch_next(struct ad_head *head, const uint8_t *in, size_t len,
                : len;
 }
 
-static void ad_fetch_event(void)
+static void ad_discovery_event(void)
 {
-    struct ad_fetch *q = &ad_fetch;
-    const struct ad_upstream *u = ad_fetch_upstream();
+    struct ad_discovery *q = &ad_discovery;
+    const struct ad_upstream *u = ad_discovery_upstream();
     ssize_t got;
     size_t used = 0;
 
@@ -338,21 +357,21 @@ static void ad_fetch_event(void)
 
         (void)getsockopt(q->fd, SOL_SOCKET, SO_ERROR, &error, &len);
         if (error != 0) {
-            ad_fetch_end();
-            ad_fetch_connect();
+            ad_discovery_end();
+            ad_discovery_connect();
             return;
         }
         ad_putf(&t, "GET %s%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n",
-                u->prefix, ad_fetch_paths[q->what], u->authority);
-        if (ad_set.upstream_key[0] != '\0' && q->what != AD_FETCH_METRICS) {
-            ad_putf(&t, "Authorization: Bearer %s\r\n", ad_set.upstream_key);
+                u->prefix, ad_discovery_paths[q->what], u->authority);
+        if (ad_upstreams.key[0] != '\0' && q->what != AD_DISCOVERY_METRICS) {
+            ad_putf(&t, "Authorization: Bearer %s\r\n", ad_upstreams.key);
         }
         ad_puts(&t, "\r\n");
         (void)!send(q->fd, t.at, t.len, MSG_NOSIGNAL); /* a fresh buffer */
         q->sent = true;
-        ad_fetch_watch(AD_IN);
-        if (q->what != AD_FETCH_METRICS) {
-            ad_engine_state(q->upstream, true);
+        ad_discovery_watch(AD_IN);
+        if (q->what != AD_DISCOVERY_METRICS) {
+            ad_upstream_set_state(q->upstream, true);
         }
         return;
     }
@@ -362,9 +381,9 @@ static void ad_fetch_event(void)
     }
     if (got <= 0) {
         if (got == 0 && q->head.state == AD_HEAD_DONE && q->head.until_close) {
-            ad_fetch_done();
+            ad_discovery_done();
         } else {
-            ad_fetch_end();
+            ad_discovery_end();
         }
         return;
     }
@@ -373,38 +392,38 @@ static void ad_fetch_event(void)
         const uint8_t *data = NULL;
         size_t n;
 
-        used += ad_fetch_next(&q->head, ad_scratch + used, (size_t)got - used,
+        used += ad_discovery_next(&q->head, ad_scratch + used, (size_t)got - used,
                               &data, &n);
         if (n > 0) {
-            ad_fetch_body(data, n);
+            ad_discovery_body(data, n);
         }
     }
     if (q->head.state == AD_HEAD_DONE && q->head.body.state == AD_BODY_DONE) {
-        ad_fetch_done();
+        ad_discovery_done();
     } else if (q->head.state == AD_HEAD_BAD ||
                q->head.body.state == AD_BODY_BAD) {
-        ad_fetch_end();
+        ad_discovery_end();
     }
 }
 
 /* Once a second: the next question, if it is time for one. */
-static void ad_fetch_tidy(void)
+static void ad_discovery_housekeeping(void)
 {
-    if (ad_fetch.fd >= 0) {
-        if (ad_hub.now_ms - ad_fetch.since_ms >= AD_CONNECT_MS) {
-            if (ad_fetch.what != AD_FETCH_METRICS && !ad_fetch.sent) {
-                ad_engine_state(ad_fetch.upstream, false);
+    if (ad_discovery.fd >= 0) {
+        if (ad_hub.now_ms - ad_discovery.since_ms >= AD_CONNECT_MS) {
+            if (ad_discovery.what != AD_DISCOVERY_METRICS && !ad_discovery.sent) {
+                ad_upstream_set_state(ad_discovery.upstream, false);
             }
-            ad_fetch_end();
+            ad_discovery_end();
         }
         return;
     }
-    if (ad_set.n_upstreams > 0 && ad_hub.fetch_turn++ % AD_FETCH_EVERY <
-                                      ad_set.n_upstreams) {
-        ad_fetch_begin(AD_FETCH_OPENAI,
-                       (ad_hub.fetch_turn - 1) % AD_FETCH_EVERY);
-    } else if (ad_set.has_scrape) {
-        ad_fetch_begin(AD_FETCH_METRICS, 0);
+    if (ad_upstreams.n > 0 && ad_discovery_turn++ % AD_DISCOVERY_EVERY <
+                                      ad_upstreams.n) {
+        ad_discovery_begin(AD_DISCOVERY_OPENAI,
+                       (ad_discovery_turn - 1) % AD_DISCOVERY_EVERY);
+    } else if (ad_scrape.on) {
+        ad_discovery_begin(AD_DISCOVERY_METRICS, 0);
     }
 }
 

@@ -1,12 +1,15 @@
+/* arena.c - the static memory that civetweb allocates from: its tables at start,
+ * a buffer for each worker, 32 bytes while a request runs. Blocks lie in address
+ * order, each with its size in front; the first free one that is large enough is
+ * taken, neighbours are joined when freed. A refusal closes one connection.
+ * Owns ad_arena. Any thread, under ad_arena_lock.
+ */
 #ifndef AD_WEB_ARENA_C
 #define AD_WEB_ARENA_C
 
-/* ==== 14 CIVETWEB ======================================================== */
+#include "../base/platform.h"
 
-/* civetweb allocates a little: tables at start, a buffer a worker, 32 bytes a
- * request. It gets that from a static arena: blocks in address order, each with
- * its size in front, the first free one that is large enough, neighbours joined
- * when freed. A refusal closes one connection. */
+static _Alignas(16) uint8_t ad_arena[AIDASH_ARENA_BYTES];
 
 struct ad_block {
     size_t size; /* of the whole block, header included; a multiple of 16 */

@@ -1,5 +1,14 @@
+/* glue.c - civetweb itself, over the arena, and what reaches into its inside.
+ * Owns ad_civetweb. The last part, so that civetweb's macros and names reach
+ * nothing of ours.
+ */
 #ifndef AD_WEB_GLUE_C
 #define AD_WEB_GLUE_C
+
+#include "routes.c"
+#include "glue.h"
+
+static struct mg_context *ad_civetweb; /* [I] */
 
 #define malloc ad_arena_malloc
 #define calloc ad_arena_calloc
@@ -7,7 +16,7 @@
 #define free ad_arena_free
 #include <civetweb.c>
 
-/* Else a worker that gets no buffer ends in silence. 20 is civetweb's queue;
+/* If the arena is too small, civetweb's worker threads exit without an error. 20 is civetweb's queue;
  * the rest is for its options, its handlers and what a request asks for. */
 _Static_assert(AIDASH_ARENA_BYTES >=
                    sizeof(struct mg_context) + 20 * sizeof(struct socket) +
@@ -25,10 +34,10 @@ static void ad_civetweb_queue(int fd, const struct sockaddr_storage *peer)
     so.sock = fd;
     memcpy(&so.rsa, peer, sizeof(so.rsa));
     (void)getsockname(fd, &so.lsa.sa, &len);
-    produce_socket(ad_hub.civetweb, &so);
+    produce_socket(ad_civetweb, &so);
 }
 
-static int ad_civetweb_take(struct mg_connection *conn, uint8_t **rest,
+static int ad_civetweb_detach(struct mg_connection *conn, uint8_t **rest,
                             size_t *rest_len)
 {
     int fd = conn->client.sock;
@@ -42,7 +51,7 @@ static int ad_civetweb_take(struct mg_connection *conn, uint8_t **rest,
 
 #if AIDASH_METER
 /* The hub did not want it: civetweb may answer. */
-static void ad_civetweb_give(struct mg_connection *conn, int fd)
+static void ad_civetweb_reattach(struct mg_connection *conn, int fd)
 {
     conn->client.sock = fd;
 }
@@ -55,7 +64,7 @@ static bool ad_civetweb_unread(const struct mg_connection *conn)
 }
 
 /* The write end of a pipe that civetweb's accepting thread sleeps on. */
-static int ad_civetweb_bell = -1;
+static int ad_civetweb_wake_pipe = -1;
 
 /* The hub accepts connections, not civetweb: in place of its one listening
  * socket it gets the pipe, in which there is never a byte. */
@@ -71,27 +80,28 @@ static void ad_civetweb_init(const struct mg_context *const_ctx)
         (void)fcntl(ends[1], F_SETFD, FD_CLOEXEC);
         ctx->listening_sockets[0].sock = ends[0]; /* civetweb closes it */
         ctx->num_listening_sockets = 1;
-        ad_civetweb_bell = ends[1];
+        ad_civetweb_wake_pipe = ends[1];
     }
 }
 
 /* As mg_stop(), but for its naps of 10 ms: and as soon as the flag is set, the
  * pipe is closed, which ends the sleep of SOCKET_TIMEOUT_QUANTUM. */
-static void ad_civetweb_stop(struct mg_context *ctx)
+static void ad_civetweb_stop(void)
 {
+    struct mg_context *ctx = ad_civetweb;
     pthread_t accepting = ctx->masterthreadid;
 
     ctx->masterthreadid = 0;
     STOP_FLAG_ASSIGN(&ctx->stop_flag, 1);
-    if (ad_civetweb_bell >= 0) {
-        (void)close(ad_civetweb_bell);
-        ad_civetweb_bell = -1;
+    if (ad_civetweb_wake_pipe >= 0) {
+        (void)close(ad_civetweb_wake_pipe);
+        ad_civetweb_wake_pipe = -1;
     }
     (void)mg_join_thread(accepting); /* it joins the workers */
     free_context(ctx);
 }
 
-static struct mg_context *ad_civetweb_start(void)
+static bool ad_civetweb_start(void)
 {
     char workers[8], request[8];
     const char *options[] = {"listening_ports", "127.0.0.1:0",
@@ -118,7 +128,8 @@ static struct mg_context *ad_civetweb_start(void)
         mg_set_websocket_handler(ctx, "/ws/**", ad_ws_connect, ad_ws_ready,
                                  NULL, NULL, NULL);
     }
-    return ctx;
+    ad_civetweb = ctx;
+    return ctx != NULL;
 }
 
 #endif

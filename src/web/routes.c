@@ -1,71 +1,24 @@
+/* routes.c - HTTP, on civetweb's worker threads: they read a request head, answer
+ * short things, and hand every connection that lasts to the hub. They own
+ * nothing: what they want to know they ask by ad_hub_run(). Functions named
+ * ..._on_hub, and those that a struct ad_call runs, run on the hub thread.
+ */
 #ifndef AD_WEB_ROUTES_C
 #define AD_WEB_ROUTES_C
 
-/* ==== 11 HTTP ============================================================ */
+#include "civetweb_api.h"
+#include "assets.c"
+#include "status.c"
 
-/* civetweb's worker threads run this. They read a request head, answer short
- * things, and hand every connection that lasts to the hub. They own nothing:
- * what they want to know they ask by ad_hub_run(). */
-
-/* One page file of the dashboard, made by www/embed.sh. */
-struct ad_asset {
-    const char *path, *type, *etag;
-    const unsigned char *data;
-    size_t len;
-    int gzip;
-};
-
-#if AIDASH_DASHBOARD
-#include "aidash_www.h"
-#else
-static const struct ad_asset ad_assets[] = {{"", "", "", NULL, 0, 0}};
-#endif
-
-/* Section 14: take the socket out of civetweb's hands. `rest` is what came
- * behind the request head. */
-static int ad_civetweb_take(struct mg_connection *conn, uint8_t **rest,
-                            size_t *rest_len);
+/* The seam to civetweb, see glue.c: take the socket out of civetweb's hands.
+ * `rest` is what came behind the request head. */
+static int ad_civetweb_detach(struct mg_connection *conn, uint8_t **rest,
+                              size_t *rest_len);
 #if AIDASH_METER
-static void ad_civetweb_give(struct mg_connection *conn, int fd);
+static void ad_civetweb_reattach(struct mg_connection *conn, int fd);
 #endif
 /* Has the request a body that was not read, and still its socket? */
 static bool ad_civetweb_unread(const struct mg_connection *conn);
-static void ad_arena_usage(size_t *used, size_t *high);
-
-/* Static memory, part by part, for /status and --sizes. */
-static const struct {
-    const char *name;
-    size_t count, bytes;
-} ad_parts[] = {
-    {"feed", AIDASH_EVENTS, sizeof(ad_feed)},
-    {"dress", AD_UNITS, sizeof(ad_dress)},
-    {"inbox", AIDASH_INBOX, sizeof(ad_inbox)},
-    {"series", AIDASH_SERIES, sizeof(ad_series)},
-    {"clients", AD_SLOTS, sizeof(ad_clients) + sizeof(ad_ids)},
-    {"client_buffers", AD_SLOTS, sizeof(ad_cold)},
-    {"pending", AIDASH_PENDING, sizeof(ad_pending)},
-    {"poller", 1, sizeof(ad_poll)},
-    {"hub", 1, sizeof(ad_hub) + sizeof(ad_set) + sizeof(ad_error_text)},
-#if AIDASH_METER
-    {"records", AIDASH_RECORDS, sizeof(ad_records)},
-    {"flows", AIDASH_FLOWS, sizeof(ad_flows)},
-    {"flow_buffers", AIDASH_FLOWS, sizeof(ad_cold_flows)},
-    {"edits", AIDASH_EDITS, sizeof(ad_edits) + sizeof(ad_edit_used)},
-    {"fetch", 1, sizeof(ad_fetch)},
-#endif
-    {"scratch", 1, sizeof(ad_scratch) + sizeof(ad_reply) + sizeof(ad_tokens)},
-    {"arena", AIDASH_WORKERS, sizeof(ad_arena)},
-};
-
-static size_t ad_static_bytes(void)
-{
-    size_t i, sum = 0;
-
-    for (i = 0; i < AD_COUNT(ad_parts); i++) {
-        sum += ad_parts[i].bytes;
-    }
-    return sum;
-}
 
 /* Does a comma-separated header value name this token? */
 static bool ad_header_has(const char *value, const char *token)
@@ -81,26 +34,6 @@ static bool ad_header_has(const char *value, const char *token)
         value += strcspn(value, ",");
     }
     return false;
-}
-
-/* RFC 6454: may a page of this origin use us? Without an Origin header it is no
- * page. "null" (a sandbox, a local file) is only ever allowed by "*". */
-static bool ad_origin_allowed(const char *origin, const char *host)
-{
-    const char *authority;
-    unsigned i;
-
-    if (origin == NULL || ad_set.any_origin) {
-        return true;
-    }
-    for (i = 0; i < ad_set.n_origins; i++) {
-        if (strcasecmp(ad_set.origins[i], origin) == 0) {
-            return true;
-        }
-    }
-    authority = strstr(origin, "://");
-    return authority != NULL && host != NULL &&
-           strcasecmp(authority + 3, host) == 0;
 }
 
 static const char ad_not_allowed[] =
@@ -166,7 +99,7 @@ static int ad_respond_error(struct mg_connection *conn, int status,
 }
 
 /* Hand the connection to the hub, into the slot it was promised. */
-static int ad_adopt(struct mg_connection *conn, struct ad_adopt *a)
+static int ad_client_attach(struct mg_connection *conn, struct ad_attach *a)
 {
     char cors[AD_CORS_MAX];
 
@@ -174,25 +107,25 @@ static int ad_adopt(struct mg_connection *conn, struct ad_adopt *a)
     ad_cors_lines(conn, cors);
     a->cors = cors;
     a->id = a->id != NULL ? a->id : "";
-    a->fd = ad_civetweb_take(conn, &a->rest, &a->rest_len);
-    a->call.run = ad_adopt_run;
+    a->fd = ad_civetweb_detach(conn, &a->rest, &a->rest_len);
+    a->call.run = ad_client_attach_on_hub;
     ad_hub_run(&a->call);
     return 200;
 }
 
 /* What a connection was promised, until the hub has it or it ends. */
-static char ad_promise[2];
+static char ad_slot_reserved[2];
 
 /* Promise the connection a slot, or answer 503. */
-static bool ad_promise_slot(struct mg_connection *conn, enum ad_kind kind)
+static bool ad_slot_reserve_for(struct mg_connection *conn, enum ad_kind kind)
 {
     unsigned class = ad_kind_class(kind);
 
-    if (ad_slot_take(class)) {
-        mg_set_user_connection_data(conn, &ad_promise[class]);
+    if (ad_slot_reserve(class)) {
+        mg_set_user_connection_data(conn, &ad_slot_reserved[class]);
         return true;
     }
-    ad_hub.refused++;
+    ad_acceptor.refused++;
     (void)ad_respond_error(conn, 503, "Retry-After: 5\r\n",
                            class == 0 ? "all places for viewers are taken"
                                       : "all places for exchanges are taken");
@@ -234,98 +167,6 @@ static int ad_get_healthz(struct mg_connection *conn)
     return ad_respond_json(conn, 200, &t);
 }
 
-/* Events lost so far, those of clients that are blocked now included. */
-static uint64_t ad_dropped(void)
-{
-    uint64_t sum = ad_hub.count.dropped;
-    unsigned i;
-
-    for (i = 0; i < ad_hub.n_live; i++) {
-        const struct ad_client *c = &ad_clients[ad_hub.live[i]];
-        uint64_t behind = ad_feed.next - c->next;
-
-        if (c->blocked && !c->resuming && behind > ad_set.backlog) {
-            sum += behind - ad_set.backlog;
-        }
-    }
-    return sum;
-}
-
-struct ad_status_call {
-    struct ad_call call;
-    struct ad_text text;
-};
-
-static void ad_status_run(struct ad_call *call)
-{
-    struct ad_text *t = &((struct ad_status_call *)(void *)call)->text;
-    const struct ad_counters *n = &ad_hub.count;
-    size_t used, high, i;
-    const struct {
-        const char *name;
-        uint64_t value;
-    } counters[] = {
-        {"ticks", n->ticks},
-        {"events", ad_feed.next - 1},
-        {"fanouts", n->fanouts},
-        {"dropped", ad_dropped()},
-        {"inbox_dropped", atomic_load(&ad_inbox.dropped)},
-        {"paused_dropped", n->paused_dropped},
-        {"bytes_sent", n->bytes_sent},
-        {"bytes_received", n->bytes_received},
-        {"commands", n->commands},
-        {"command_errors", n->command_errors},
-        {"ingest_lines", n->ingest_lines},
-        {"ingest_errors", n->ingest_errors},
-        {"accepted", n->accepted},
-        {"refused", atomic_load(&ad_hub.refused)},
-        {"stalled", n->stalled},
-        {"requests", n->requests},
-    };
-
-    ad_puts(t, "{\"version\":\"" AIDASH_VERSION "\",\"started\":");
-    ad_put_decimal(t, ad_hub.start_us, 6);
-    ad_puts(t, ",\"time\":");
-    ad_put_decimal(t, ad_hub.now_us, 6);
-    ad_puts(t, ",\"uptime_s\":");
-    ad_put_decimal(t, (ad_hub.now_ns - ad_hub.start_ns) / AD_NS_PER_MS, 3);
-    ad_puts(t, ",");
-    ad_put_models(t);
-    ad_put_source(t);
-    ad_putf(t,
-            ",\"next_seq\":%llu,\"clients\":{\"websocket\":%u,\"batch\":%u,"
-            "\"sse\":%u,\"http\":%u,\"pending\":%u,\"max\":%d},\"counters\":{",
-            (unsigned long long)ad_feed.next, ad_hub.n_kind[AD_WS],
-            ad_hub.n_kind[AD_WS_BATCH], ad_hub.n_kind[AD_SSE],
-            ad_hub.n_kind[AD_POLL] + ad_hub.n_kind[AD_INGEST] +
-                ad_hub.n_kind[AD_COMMAND],
-            ad_hub.n_pending, AIDASH_CLIENTS);
-    for (i = 0; i < AD_COUNT(counters); i++) {
-        ad_putf(t, "%s\"%s\":%llu", i > 0 ? "," : "", counters[i].name,
-                (unsigned long long)counters[i].value);
-    }
-#if AIDASH_METER
-    ad_putf(t,
-            "},\"requests\":{\"running\":%u,\"queued\":%u,\"refused\":%llu,"
-            "\"max_inflight\":%u,\"queue\":%u",
-            ad_hub.n_running, ad_hub.n_queued,
-            (unsigned long long)ad_hub.requests_refused, ad_set.max_inflight,
-            ad_set.queue);
-#endif
-    ad_arena_usage(&used, &high);
-    ad_putf(t,
-            "},\"memory\":{\"static_bytes\":%zu,\"arena_bytes\":%d,"
-            "\"arena_used_bytes\":%zu,\"arena_high_water_bytes\":%zu,"
-            "\"parts\":[",
-            ad_static_bytes(), AIDASH_ARENA_BYTES, used, high);
-    for (i = 0; i < AD_COUNT(ad_parts); i++) {
-        ad_putf(t, "%s{\"name\":\"%s\",\"count\":%zu,\"bytes\":%zu}",
-                i > 0 ? "," : "", ad_parts[i].name, ad_parts[i].count,
-                ad_parts[i].bytes);
-    }
-    ad_puts(t, "]}}");
-}
-
 static int ad_get_status(struct mg_connection *conn)
 {
     char json[AD_EVENT_MAX + 4096];
@@ -339,7 +180,7 @@ static int ad_get_status(struct mg_connection *conn)
 
 static int ad_get_ticks(struct mg_connection *conn)
 {
-    struct ad_adopt a;
+    struct ad_attach a;
     uint64_t since = 0, limit = 100, last = 0;
 
     memset(&a, 0, sizeof(a));
@@ -353,17 +194,17 @@ static int ad_get_ticks(struct mg_connection *conn)
     if (ad_is_method(conn, "HEAD")) {
         return ad_respond(conn, 200, "application/json", "", "", SIZE_MAX);
     }
-    a.kind = AD_POLL;
+    a.kind = AD_TICKS;
     a.has_since = true;
     a.since = since;
     a.limit = (uint32_t)limit;
     a.last = (uint32_t)last;
-    return ad_promise_slot(conn, a.kind) ? ad_adopt(conn, &a) : 503;
+    return ad_slot_reserve_for(conn, a.kind) ? ad_client_attach(conn, &a) : 503;
 }
 
 static int ad_get_events(struct mg_connection *conn)
 {
-    struct ad_adopt a;
+    struct ad_attach a;
     const char *last = mg_get_header(conn, "Last-Event-ID");
     int found;
 
@@ -383,7 +224,7 @@ static int ad_get_events(struct mg_connection *conn)
     }
     a.kind = AD_SSE;
     a.has_since = found == 1;
-    return ad_promise_slot(conn, a.kind) ? ad_adopt(conn, &a) : 503;
+    return ad_slot_reserve_for(conn, a.kind) ? ad_client_attach(conn, &a) : 503;
 }
 
 #if AIDASH_METER
@@ -403,9 +244,9 @@ static void ad_running_next(struct ad_call *call)
 
     r->text.len = 0;
     while (r->flow < AIDASH_FLOWS && r->text.len == 0) {
-        const struct ad_flow *f = &ad_flows[r->flow++];
+        const struct ad_proxy *f = &ad_proxies[r->flow++];
 
-        if (f->work && f->state != AD_FLOW_FREE && f->state != AD_FLOW_ENDING) {
+        if (f->metered && f->state != AD_PROXY_FREE && f->state != AD_PROXY_ENDING) {
             ad_put_running(&r->text, f);
         }
     }
@@ -414,13 +255,13 @@ static void ad_running_next(struct ad_call *call)
 static void ad_record_next(struct ad_call *call)
 {
     struct ad_requests_call *r = (struct ad_requests_call *)(void *)call;
-    uint64_t n = ad_hub.count.requests;
+    uint64_t n = ad_records.count;
     uint64_t oldest = n > r->last ? n - r->last : 0;
 
     r->text.len = 0;
     r->record = r->record < oldest ? oldest : r->record;
     if (r->record < n) {
-        const struct ad_record *kept = &ad_records[r->record % AIDASH_RECORDS];
+        const struct ad_record *kept = &ad_records.ring[r->record % AIDASH_RECORDS];
 
         ad_put(&r->text, kept->json, kept->len);
         r->record++;
@@ -477,7 +318,7 @@ static int ad_post_body(struct mg_connection *conn, enum ad_kind kind)
     const char *encoding = mg_get_header(conn, "Transfer-Encoding");
     const char *length = mg_get_header(conn, "Content-Length");
     const char *type = mg_get_header(conn, "Content-Type");
-    struct ad_adopt a;
+    struct ad_attach a;
 
     memset(&a, 0, sizeof(a));
     a.kind = kind;
@@ -500,7 +341,7 @@ static int ad_post_body(struct mg_connection *conn, enum ad_kind kind)
         a.body.left = strtoull(length, NULL, 10);
         a.body.state = a.body.left > 0 ? AD_BODY_LENGTH : AD_BODY_DONE;
     }
-    return ad_promise_slot(conn, kind) ? ad_adopt(conn, &a) : 503;
+    return ad_slot_reserve_for(conn, kind) ? ad_client_attach(conn, &a) : 503;
 }
 
 static int ad_post_ingest(struct mg_connection *conn)
@@ -562,18 +403,6 @@ static const struct {
     {"/command", "POST, OPTIONS", NULL, ad_post_command},
 };
 
-static const struct ad_asset *ad_asset_find(const char *path)
-{
-    size_t i;
-
-    for (i = 0; i < AD_COUNT(ad_assets); i++) {
-        if (strcmp(ad_assets[i].path, path) == 0) {
-            return &ad_assets[i];
-        }
-    }
-    return NULL;
-}
-
 static int ad_options(struct mg_connection *conn, const char *allow)
 {
     char extra[AD_CORS_MAX + AD_REPLY_MAX], cors[AD_CORS_MAX];
@@ -597,7 +426,7 @@ static int ad_check_upgrade(struct mg_connection *conn, const char *path)
     const char *key = mg_get_header(conn, "Sec-WebSocket-Key");
     char id[AIDASH_CLIENT_ID_MAX + 1];
 
-    ad_hub.refused++; /* until all is found right */
+    ad_acceptor.refused++; /* until all is found right */
     if (strncmp(path, "/ws/", 4) != 0) {
         return ad_respond_error(conn, 404, "",
                                 "WebSockets are at /ws/{client_id}");
@@ -632,7 +461,7 @@ static int ad_check_upgrade(struct mg_connection *conn, const char *path)
                            mg_get_header(conn, "Host"))) {
         return ad_respond_error(conn, 403, "", ad_not_allowed);
     }
-    ad_hub.refused--;
+    ad_acceptor.refused--;
     return 0;
 }
 
@@ -656,12 +485,12 @@ static bool ad_header_hop(const char *name, const char *named)
 }
 
 /* The model that a small request asks for, if all of it came with the head. */
-static void ad_forward_model(struct ad_proxy *p)
+static void ad_forward_model(struct ad_proxy_call *p)
 {
-    struct ad_edit found;
+    struct ad_model_field found;
 
     if (p->body.state == AD_BODY_LENGTH && p->body.left == p->rest_len) {
-        ad_model_edit(&found, p->rest, p->rest_len);
+        ad_model_field_find(&found, p->rest, p->rest_len);
         memcpy(p->model, found.name, sizeof(p->model));
     }
 }
@@ -686,7 +515,7 @@ static int ad_forward(struct mg_connection *conn)
     const char *encoding = mg_get_header(conn, "Transfer-Encoding");
     const char *length = mg_get_header(conn, "Content-Length");
     char head[AD_HEAD_MAX], target[AD_HEAD_MAX], framing[64];
-    struct ad_proxy p;
+    struct ad_proxy_call p;
     uint8_t *rest;
     size_t k;
     int i, lengths = 0;
@@ -700,7 +529,7 @@ static int ad_forward(struct mg_connection *conn)
     p.head = ad_is_method(conn, "HEAD");
     p.expects = ad_header_has(mg_get_header(conn, "Expect"), "100-continue");
     p.has_auth = mg_get_header(conn, "Authorization") != NULL;
-    p.keeps = strcmp(info->http_version, "1.1") == 0 &&
+    p.keep_alive = strcmp(info->http_version, "1.1") == 0 &&
               !ad_header_has(named, "close");
     (void)snprintf(framing, sizeof(framing), "\r\n");
     for (i = 0; i < info->num_headers; i++) {
@@ -733,7 +562,7 @@ static int ad_forward(struct mg_connection *conn)
         (void)snprintf(framing, sizeof(framing), "Content-Length: %s\r\n\r\n",
                        length);
     }
-    p.work = p.body.state != AD_BODY_DONE;
+    p.metered = p.body.state != AD_BODY_DONE;
     if (p.text.full || strlen(p.method) >= 32 ||
         (size_t)snprintf(target, sizeof(target), "%s%s%s", info->local_uri_raw,
                          info->query_string != NULL ? "?" : "",
@@ -747,16 +576,16 @@ static int ad_forward(struct mg_connection *conn)
         p.route[k] = (unsigned char)p.route[k] < 0x7F ? p.route[k] : '?';
     }
     (void)snprintf(p.client, sizeof(p.client), "%s", info->remote_addr);
-    p.fd = ad_civetweb_take(conn, &rest, &p.rest_len);
+    p.fd = ad_civetweb_detach(conn, &rest, &p.rest_len);
     p.rest = rest;
-    if (p.rest_len > AD_FLOW_UP_MAX) {
-        p.rest_len = AD_FLOW_UP_MAX; /* civetweb's buffer is no larger */
+    if (p.rest_len > AD_PROXY_REQUEST_MAX) {
+        p.rest_len = AD_PROXY_REQUEST_MAX; /* civetweb's buffer is no larger */
     }
     ad_forward_model(&p);
-    p.call.run = ad_proxy_run;
+    p.call.run = ad_proxy_begin_on_hub;
     ad_hub_run(&p.call);
     if (!p.taken) {
-        ad_civetweb_give(conn, p.fd);
+        ad_civetweb_reattach(conn, p.fd);
         return ad_forward_error(conn, 503, "overloaded_error",
                                 "too many requests at once");
     }
@@ -806,7 +635,7 @@ static int ad_http_route(struct mg_connection *conn)
     }
     asset = ad_asset_find(path);
 #if AIDASH_METER
-    if (asset == NULL && ad_set.n_upstreams > 0 && path[0] == '/') {
+    if (asset == NULL && ad_upstreams.n > 0 && path[0] == '/') {
         return ad_forward(conn);
     }
 #endif
@@ -829,12 +658,12 @@ static int ad_http_route(struct mg_connection *conn)
 static int ad_http_request(struct mg_connection *conn)
 {
     int status = ad_http_route(conn);
-    struct ad_adopt a;
+    struct ad_attach a;
 
-    if (status > 0 && ad_civetweb_unread(conn) && ad_slot_take(1)) {
+    if (status > 0 && ad_civetweb_unread(conn) && ad_slot_reserve(1)) {
         memset(&a, 0, sizeof(a));
         a.kind = AD_LINGER;
-        (void)ad_adopt(conn, &a);
+        (void)ad_client_attach(conn, &a);
     }
     return status;
 }
@@ -853,7 +682,7 @@ static int ad_ws_connect(const struct mg_connection *conn, void *unused)
 {
     (void)unused;
     /* civetweb hands the same object over without const elsewhere. */
-    return !ad_promise_slot((struct mg_connection *)(uintptr_t)conn, AD_WS);
+    return !ad_slot_reserve_for((struct mg_connection *)(uintptr_t)conn, AD_WS);
 }
 
 /* Its ready: the handshake is done, the hub takes over. */
@@ -861,7 +690,7 @@ static void ad_ws_ready(struct mg_connection *conn, void *unused)
 {
     const char *path = mg_get_request_info(conn)->local_uri_raw;
     char id[AIDASH_CLIENT_ID_MAX + 1];
-    struct ad_adopt a;
+    struct ad_attach a;
     uint64_t batch = 0;
 
     (void)unused;
@@ -870,7 +699,7 @@ static void ad_ws_ready(struct mg_connection *conn, void *unused)
     (void)ad_query_u64(conn, "batch", 9, &batch);
     a.kind = batch == 1 ? AD_WS_BATCH : AD_WS;
     a.id = id;
-    (void)ad_adopt(conn, &a);
+    (void)ad_client_attach(conn, &a);
 }
 
 /* civetweb's connection_close: a promise that was not taken up. */
@@ -879,7 +708,7 @@ static void ad_http_close(const struct mg_connection *conn)
     const char *promise = mg_get_user_connection_data(conn);
 
     if (promise != NULL) {
-        ad_slot_return((unsigned)(promise - ad_promise));
+        ad_slot_release((unsigned)(promise - ad_slot_reserved));
     }
 }
 
@@ -887,7 +716,7 @@ static void ad_http_close(const struct mg_connection *conn)
 static void ad_http_closed(const struct mg_connection *conn)
 {
     (void)conn;
-    atomic_fetch_sub(&ad_hub.http_inside, 1);
+    atomic_fetch_sub(&ad_acceptor.at_workers, 1);
     ad_wake();
 }
 

@@ -1,26 +1,23 @@
-#ifndef AD_CORE_LOOP_C
-#define AD_CORE_LOOP_C
+/* loop.c - the hub thread's loop: what it waits for, what it does once a turn and
+ * once a second, how it ends.
+ */
+#ifndef AD_APP_LOOP_C
+#define AD_APP_LOOP_C
 
-/* -- the loop -- */
-
-static void ad_hub_clock(void)
-{
-    ad_hub.now_ns = ad_clock_ns(CLOCK_MONOTONIC);
-    ad_hub.now_us = ad_clock_ns(CLOCK_REALTIME) / 1000;
-    ad_hub.now_ms = (uint32_t)(ad_hub.now_ns / AD_NS_PER_MS);
-}
+#include "../meter/discovery.c"
+#include "../web/glue.h"
 
 /* Once a second. */
-static void ad_hub_tidy(void)
+static void ad_hub_housekeeping(void)
 {
     unsigned i;
 
-    for (i = 0; i < ad_hub.n_slots; i++) {
+    for (i = 0; i < ad_slots.n_used; i++) {
         if (ad_clients[i].kind != AD_FREE) {
-            ad_client_tidy(&ad_clients[i]);
+            ad_client_housekeeping(&ad_clients[i]);
         }
     }
-    for (i = 0; i < ad_hub.n_pending_slots; i++) {
+    for (i = 0; i < ad_acceptor.n_used; i++) {
         struct ad_pending *p = &ad_pending[i];
 
         if (p->used && !p->ready &&
@@ -33,52 +30,30 @@ static void ad_hub_tidy(void)
         }
     }
 #if AIDASH_METER
-    for (i = 0; i < AIDASH_FLOWS && ad_hub.n_flows > 0; i++) {
-        if (ad_flows[i].state != AD_FLOW_FREE) {
-            ad_flow_tidy(&ad_flows[i]);
+    for (i = 0; i < AIDASH_FLOWS && ad_proxying.n > 0; i++) {
+        if (ad_proxies[i].state != AD_PROXY_FREE) {
+            ad_proxy_housekeeping(&ad_proxies[i]);
         }
     }
-    ad_fetch_tidy();
+    ad_discovery_housekeeping();
 #endif
-    ad_listeners_watch(!ad_hub.draining);
-    ad_hub.tidy_ns = ad_hub.now_ns + AD_NS_PER_S;
-}
-
-/* The other threads' calls, in the order in which they came. */
-static void ad_hub_calls(void)
-{
-    struct ad_call *list = atomic_exchange(&ad_hub.calls, NULL);
-    struct ad_call *first = NULL;
-
-    while (list != NULL) {
-        struct ad_call *next = list->next;
-
-        list->next = first;
-        first = list;
-        list = next;
-    }
-    while (first != NULL) {
-        struct ad_call *next = first->next;
-
-        first->run(first);
-        (void)sem_post(&first->done);
-        first = next;
-    }
+    ad_listeners_watch(!ad_hub.stopping);
+    ad_hub.housekeeping_ns = ad_hub.now_ns + AD_NS_PER_S;
 }
 
 /* Say good-bye: no new connections, close code 1001 to the viewers. */
-static void ad_hub_drain(void)
+static void ad_hub_begin_stop(void)
 {
     unsigned i;
 
-    ad_hub.draining = true;
+    ad_hub.stopping = true;
     ad_listeners_watch(false);
-    for (i = 0; i < ad_hub.n_pending_slots; i++) {
+    for (i = 0; i < ad_acceptor.n_used; i++) {
         if (ad_pending[i].used) {
             ad_pending_drop(&ad_pending[i]);
         }
     }
-    for (i = 0; i < ad_hub.n_slots; i++) {
+    for (i = 0; i < ad_slots.n_used; i++) {
         struct ad_client *c = &ad_clients[i];
 
         if (c->kind == AD_FREE || c->kind == AD_LINGER || c->closing) {
@@ -90,24 +65,24 @@ static void ad_hub_drain(void)
             ad_ingest_answer(c);
         }
         c->closing = true;
-        (void)ad_client_say(c);
+        (void)ad_client_send_reply(c);
     }
 }
 
 /* When the hub must wake although nothing arrives. */
 static uint64_t ad_hub_deadline(void)
 {
-    uint64_t at = ad_hub.tidy_ns;
+    uint64_t at = ad_hub.housekeeping_ns;
 
-    if (ad_hub.fanned != ad_feed.next && ad_hub.pace_ns < at) {
-        at = ad_hub.pace_ns;
+    if (ad_events.fanned_out != ad_feed.next && ad_fanout.pace_ns < at) {
+        at = ad_fanout.pace_ns;
     }
-    if (ad_hub.batch_waits && ad_hub.batch_ns < at) {
-        at = ad_hub.batch_ns;
+    if (ad_fanout.batch_waits && ad_fanout.batch_ns < at) {
+        at = ad_fanout.batch_ns;
     }
-    if (ad_set.source == AD_SOURCE_SIM && !ad_hub.paused) {
-        uint64_t due = ad_hub.sim_due_ns > ad_hub.pace_ns ? ad_hub.sim_due_ns
-                                                          : ad_hub.pace_ns;
+    if (ad_sources.source == AD_SOURCE_SIM && !ad_engine.paused) {
+        uint64_t due = ad_sources.sim_due_ns > ad_fanout.pace_ns ? ad_sources.sim_due_ns
+                                                          : ad_fanout.pace_ns;
 
         at = due < at ? due : at;
     }
@@ -116,17 +91,17 @@ static uint64_t ad_hub_deadline(void)
 
 static void ad_hub_dispatch(const struct ad_ready *ready)
 {
-    uint64_t drain[16];
+    uint64_t counter[2];
 
     switch (ready->tag) {
     case AD_TAG_WAKE:
-        (void)!read(ad_hub.wake_rd, drain, sizeof(drain));
+        (void)!read(ad_hub.wake_rd, counter, sizeof(counter));
         break;
     case AD_TAG_LISTENER:
         ad_listener_event(ready->index);
         break;
     case AD_TAG_UDP:
-        ad_udp_read(ad_hub.udp[ready->index]);
+        ad_udp_read(ad_sources.udp[ready->index]);
         break;
     case AD_TAG_STDIN:
         ad_stdin_read();
@@ -138,20 +113,28 @@ static void ad_hub_dispatch(const struct ad_ready *ready)
         ad_client_event(ready->index);
         break;
 #if AIDASH_METER
-    case AD_TAG_DOWN:
-    case AD_TAG_UP:
-        ad_flow_event(ready->index, ready->tag, ready->hangup);
+    case AD_TAG_PROXY_CLIENT:
+    case AD_TAG_PROXY_UPSTREAM:
+        ad_proxy_event(ready->index, ready->tag, ready->hangup);
         break;
-    case AD_TAG_FETCH:
-        ad_fetch_event();
+    case AD_TAG_DISCOVERY:
+        ad_discovery_event();
         break;
 #else
-    case AD_TAG_DOWN:
-    case AD_TAG_UP:
-    case AD_TAG_FETCH:
+    case AD_TAG_PROXY_CLIENT:
+    case AD_TAG_PROXY_UPSTREAM:
+    case AD_TAG_DISCOVERY:
 #endif
     case AD_TAG_TIMER:
         break;
+    }
+}
+
+/* Many events in one turn: viewers get them before the feed overruns them. */
+static void ad_fan_out_if_due(void)
+{
+    if (ad_events_due()) {
+        ad_fan_out();
     }
 }
 
@@ -160,15 +143,15 @@ static void ad_hub_turn(void)
 {
     struct ad_ready ready[AD_READY_MAX];
     uint64_t deadline_ns = ad_hub_deadline();
-    bool pacing = deadline_ns == ad_hub.pace_ns;
+    bool pacing = deadline_ns == ad_fanout.pace_ns;
     unsigned i, n;
 
     /* Announce the sleep, then look once more: who publishes later than this
      * look sees the announcement and wakes us. A pace's wait is so short that
      * the inbox may fill by half meanwhile. */
     atomic_store(&ad_hub.sleep, pacing ? AD_PACING : AD_ASLEEP);
-    if ((ad_hub.stdin_is_file && ad_hub.stdin_open) ||
-        atomic_load(&ad_hub.calls) != NULL || ad_hub.n_ready > 0 ||
+    if ((ad_sources.stdin_is_file && ad_sources.stdin_open) ||
+        atomic_load(&ad_hub.calls) != NULL || ad_acceptor.n_ready > 0 ||
         ad_inbox_fill() > (pacing ? AIDASH_INBOX / 2 : 0)) {
         deadline_ns = 0;
     }
@@ -177,25 +160,26 @@ static void ad_hub_turn(void)
     ad_hub_clock();
     for (i = 0; i < n; i++) {
         ad_hub_dispatch(&ready[i]);
+        ad_fan_out_if_due();
     }
-    if (ad_hub.stdin_is_file && ad_hub.stdin_open) {
+    if (ad_sources.stdin_is_file && ad_sources.stdin_open) {
         ad_stdin_read();
     }
     ad_hub_calls();
-    ad_door_serve();
+    ad_acceptor_serve();
 #if AIDASH_METER
-    ad_line_run();
+    ad_queue_run();
 #endif
     ad_inbox_run();
-    if (ad_set.source == AD_SOURCE_SIM) {
+    if (ad_sources.source == AD_SOURCE_SIM) {
         ad_sim_run();
     }
-    if ((ad_hub.fanned != ad_feed.next && ad_hub.now_ns >= ad_hub.pace_ns) ||
-        (ad_hub.batch_waits && ad_hub.now_ns >= ad_hub.batch_ns)) {
-        ad_fanout();
+    if ((ad_events.fanned_out != ad_feed.next && ad_hub.now_ns >= ad_fanout.pace_ns) ||
+        (ad_fanout.batch_waits && ad_hub.now_ns >= ad_fanout.batch_ns)) {
+        ad_fan_out();
     }
-    if (ad_hub.now_ns >= ad_hub.tidy_ns) {
-        ad_hub_tidy();
+    if (ad_hub.now_ns >= ad_hub.housekeeping_ns) {
+        ad_hub_housekeeping();
     }
 }
 
@@ -206,27 +190,27 @@ static void *ad_hub_main(void *unused)
 
     ad_hub_clock();
     while (atomic_load(&ad_hub.stop) < 2 ||
-           (ad_hub.n_open > 0 && ad_hub.now_ns < end_ns)) {
+           (ad_slots.n_open > 0 && ad_hub.now_ns < end_ns)) {
         ad_hub_turn();
-        if (!ad_hub.draining && atomic_load(&ad_hub.stop) > 0) {
-            ad_hub_drain();
+        if (!ad_hub.stopping && atomic_load(&ad_hub.stop) > 0) {
+            ad_hub_begin_stop();
             end_ns = ad_hub.now_ns + AD_NS_PER_S / 2;
-            ad_hub.tidy_ns = end_ns;
+            ad_hub.housekeeping_ns = end_ns;
         }
     }
-    for (i = 0; i < ad_hub.n_slots; i++) {
+    for (i = 0; i < ad_slots.n_used; i++) {
         if (ad_clients[i].kind != AD_FREE) {
             ad_client_drop(&ad_clients[i]);
         }
     }
 #if AIDASH_METER
     for (i = 0; i < AIDASH_FLOWS; i++) {
-        if (ad_flows[i].state != AD_FLOW_FREE) {
-            ad_flow_free(&ad_flows[i]);
+        if (ad_proxies[i].state != AD_PROXY_FREE) {
+            ad_proxy_free(&ad_proxies[i]);
         }
     }
-    if (ad_fetch.fd >= 0) {
-        ad_fetch_end();
+    if (ad_discovery.fd >= 0) {
+        ad_discovery_end();
     }
 #endif
     return unused;

@@ -1,0 +1,153 @@
+/* net.c - addresses and sockets. Any thread. */
+#ifndef AD_BASE_NET_C
+#define AD_BASE_NET_C
+
+#include "clock.c"
+
+/* A socket's address, as getaddrinfo() gives it. */
+struct ad_address {
+    struct sockaddr_storage storage;
+    socklen_t len;
+};
+
+/* One number for a peer's address: its IPv4 address, also when mapped into IPv6
+ * (RFC 4291 2.5.5.2), or its IPv6 network of 64 bits, which is one subscriber. */
+static uint64_t ad_address_key(const struct sockaddr_storage *peer)
+{
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)peer;
+    const struct sockaddr_in6 *v6 =
+        (const struct sockaddr_in6 *)(const void *)peer;
+    uint32_t low;
+    uint64_t network;
+
+    if (peer->ss_family == AF_INET) {
+        return ntohl(v4->sin_addr.s_addr);
+    }
+    if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
+        memcpy(&low, v6->sin6_addr.s6_addr + 12, sizeof(low));
+        return ntohl(low);
+    }
+    memcpy(&network, v6->sin6_addr.s6_addr, sizeof(network));
+    return network;
+}
+
+/* [ADDR:]PORT into an address. Without ADDR (or with *), all interfaces: IPv6
+ * with IPv4 in it, if `dual`, else IPv4. False if it is malformed. */
+static bool ad_address_parse(const char *spec, bool dual,
+                             struct sockaddr_storage *out, socklen_t *len)
+{
+    struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)out;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)out;
+    const char *colon = strrchr(spec, ':');
+    const char *port_text = colon != NULL ? colon + 1 : spec;
+    char host[64];
+    size_t host_len = colon != NULL ? (size_t)(colon - spec) : 0;
+    unsigned long port = strtoul(port_text, NULL, 10);
+
+    memset(out, 0, sizeof(*out));
+    if (port_text[0] == '\0' || strlen(port_text) > 5 || port > 65535 ||
+        strspn(port_text, "0123456789") != strlen(port_text) ||
+        host_len >= sizeof(host) || (colon != NULL && host_len == 0)) {
+        return false;
+    }
+    memcpy(host, spec, host_len);
+    host[host_len] = '\0';
+    if (host_len == 0 || strcmp(host, "*") == 0) {
+        if (dual) {
+            v6->sin6_family = AF_INET6;
+        } else {
+            v4->sin_family = AF_INET;
+        }
+    } else if (host[0] == '[' && host[host_len - 1] == ']') {
+        host[host_len - 1] = '\0';
+        v6->sin6_family = AF_INET6;
+        if (inet_pton(AF_INET6, host + 1, &v6->sin6_addr) != 1) {
+            return false;
+        }
+    } else {
+        v4->sin_family = AF_INET;
+        if (inet_pton(AF_INET,
+                      strcmp(host, "localhost") == 0 ? "127.0.0.1" : host,
+                      &v4->sin_addr) != 1) {
+            return false;
+        }
+    }
+    if (out->ss_family == AF_INET6) {
+        v6->sin6_port = htons((uint16_t)port);
+        *len = sizeof(*v6);
+    } else {
+        v4->sin_port = htons((uint16_t)port);
+        *len = sizeof(*v4);
+    }
+    return true;
+}
+
+/* A socket bound to [ADDR:]PORT. Returns it and its real port, or minus errno
+ * (EINVAL: the address is malformed). */
+static int ad_socket_bind(const char *spec, int type, unsigned *port)
+{
+    struct sockaddr_storage address;
+    socklen_t len;
+    int fd = -1, on = 1, off = 0, error, dual;
+
+    for (dual = 1; dual >= 0 && fd < 0; dual--) { /* a kernel without IPv6 */
+        if (!ad_address_parse(spec, dual == 1, &address, &len)) {
+            return -EINVAL;
+        }
+        fd = socket(address.ss_family, type, 0);
+        if (fd >= 0 && address.ss_family == AF_INET6) {
+            (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+        }
+        if (fd >= 0 && type == SOCK_STREAM) {
+            (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+        }
+        if (fd >= 0 && (bind(fd, (struct sockaddr *)&address, len) != 0 ||
+                        (type == SOCK_STREAM && listen(fd, 1024) != 0))) {
+            error = errno;
+            (void)close(fd);
+            fd = -1;
+            if (error != EADDRNOTAVAIL && error != EAFNOSUPPORT) {
+                return -error;
+            }
+            errno = error;
+        }
+    }
+    if (fd < 0) {
+        return -errno;
+    }
+    (void)fcntl(fd, F_SETFL, O_NONBLOCK);
+    (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+    len = sizeof(address);
+    (void)getsockname(fd, (struct sockaddr *)&address, &len);
+    *port = ntohs(address.ss_family == AF_INET6
+                      ? ((struct sockaddr_in6 *)(void *)&address)->sin6_port
+                      : ((struct sockaddr_in *)(void *)&address)->sin_port);
+    return fd;
+}
+
+/* The part of a listener's spec in front of the port, "" for all interfaces. */
+static size_t ad_spec_host(const char *spec)
+{
+    const char *colon = strrchr(spec, ':');
+
+    return colon == NULL || spec[0] == '*' ? 0 : (size_t)(colon - spec);
+}
+
+static int ad_socket_accept(int listener, struct sockaddr_storage *peer)
+{
+    socklen_t len = sizeof(*peer);
+#ifdef __linux__
+    return accept4(listener, (struct sockaddr *)peer, &len,
+                   SOCK_NONBLOCK | SOCK_CLOEXEC);
+#else
+    int fd = accept(listener, (struct sockaddr *)peer, &len);
+
+    if (fd >= 0) {
+        (void)fcntl(fd, F_SETFL, O_NONBLOCK);
+        (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+    }
+    return fd;
+#endif
+}
+
+#endif

@@ -1,0 +1,69 @@
+/* platform.h - the system: feature macros, headers, what compilers differ in.
+ * Each part includes it, directly or through another part, before all else.
+ */
+#ifndef AD_BASE_PLATFORM_H
+#define AD_BASE_PLATFORM_H
+
+#ifndef AD_UNIT
+#error "the parts in src/ are compiled by aidash.c: compile that file alone"
+#endif
+
+#if !defined(_GNU_SOURCE)
+#define _GNU_SOURCE /* accept4, epoll, timerfd; POSIX.1-2008 elsewhere */
+#endif
+
+#ifdef AIDASH_CONFIG
+#include AIDASH_CONFIG
+#endif
+
+#include "../../aidash.h"
+#include "../limits.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#if !AIDASH_USE_POLL
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#endif
+
+#if defined(__GNUC__)
+#define AD_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#else
+#define AD_PRINTF(fmt, args)
+#endif
+
+#ifdef POLLRDHUP
+#define AD_POLLRDHUP POLLRDHUP
+#else
+#define AD_POLLRDHUP 0 /* POLLHUP and POLLERR are always reported */
+#endif
+
+#define AD_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+#endif

@@ -1,0 +1,45 @@
+/* events.c - the events that all viewers get: into the feed, and to the tap of
+ * the program that embeds aidash.
+ * Owns ad_events. Hub thread only.
+ */
+#ifndef AD_CORE_EVENTS_C
+#define AD_CORE_EVENTS_C
+
+#include "feed.c"
+#include "hub.c"
+
+enum {
+    AD_BATCH_RATE = 100, /* events a second above which batches form */
+    AD_JOIN_MAX = 256    /* events that may wait for a fan-out */
+};
+
+static struct {
+    uint64_t burst_ns[AD_BATCH_RATE / 10]; /* times of the last ten events */
+    bool batching;
+    uint64_t fanned_out; /* ad_feed.next at the last fan-out */
+    void (*on_event)(const char *json, size_t len, void *user); /* [I] */
+    void *user;                                                 /* [I] */
+} ad_events;
+
+/* Append an event to the feed and hand it to the tap. */
+static void ad_event_append(enum ad_event kind, const struct ad_text *t)
+{
+    const unsigned n = (unsigned)AD_COUNT(ad_events.burst_ns);
+    uint64_t *slot = &ad_events.burst_ns[ad_feed.next % n];
+
+    /* Ten events in a tenth of a second make batches worth while. */
+    ad_events.batching = ad_hub.now_ns - *slot < AD_NS_PER_S * n / AD_BATCH_RATE;
+    *slot = ad_hub.now_ns;
+    ad_feed_append(kind, t->at, t->len);
+    if (ad_events.on_event != NULL) {
+        ad_events.on_event(t->at, t->len, ad_events.user);
+    }
+}
+
+/* Do so many events wait that a fan-out is due now? */
+static bool ad_events_due(void)
+{
+    return ad_feed.next - ad_events.fanned_out >= AD_JOIN_MAX;
+}
+
+#endif

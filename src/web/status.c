@@ -1,0 +1,146 @@
+/* status.c - GET /status: counters and the map of static memory. */
+#ifndef AD_WEB_STATUS_C
+#define AD_WEB_STATUS_C
+
+#include "../meter/discovery.c"
+#include "arena.c"
+
+/* Static memory, part by part, for /status and --sizes. */
+static const struct {
+    const char *name;
+    size_t count, bytes;
+} ad_parts[] = {
+    {"feed", AIDASH_EVENTS, sizeof(ad_feed)},
+    {"dress", AD_UNITS, sizeof(ad_formatted)},
+    {"inbox", AIDASH_INBOX, sizeof(ad_inbox)},
+    {"series", AIDASH_SERIES, sizeof(ad_ticks)},
+    {"clients", AD_SLOTS, sizeof(ad_clients) + sizeof(ad_client_ids)},
+    {"client_buffers", AD_SLOTS, sizeof(ad_client_buffers)},
+    {"pending", AIDASH_PENDING, sizeof(ad_pending)},
+    {"poller", 1, sizeof(ad_poll)},
+    {"hub", 1, sizeof(ad_hub) + sizeof(ad_events) + sizeof(ad_engine) +
+                    sizeof(ad_sources) + sizeof(ad_commands) +
+                    sizeof(ad_slots) + sizeof(ad_fanout) +
+                    sizeof(ad_acceptor) + sizeof(ad_origins)},
+#if AIDASH_METER
+    {"records", AIDASH_RECORDS, sizeof(ad_records)},
+    {"flows", AIDASH_FLOWS, sizeof(ad_proxies)},
+    {"flow_buffers", AIDASH_FLOWS, sizeof(ad_proxy_buffers)},
+    {"edits", AIDASH_EDITS, sizeof(ad_rewrites) + sizeof(ad_rewrite_used)},
+    {"fetch", 1, sizeof(ad_discovery) + sizeof(ad_scrape) +
+                        sizeof(ad_upstreams) + sizeof(ad_proxying)},
+#endif
+    {"scratch", 1, sizeof(ad_scratch) + sizeof(ad_reply) + sizeof(ad_tokens)},
+    {"arena", AIDASH_WORKERS, sizeof(ad_arena)},
+};
+
+static size_t ad_static_bytes(void)
+{
+    size_t i, sum = 0;
+
+    for (i = 0; i < AD_COUNT(ad_parts); i++) {
+        sum += ad_parts[i].bytes;
+    }
+    return sum;
+}
+
+/* Events lost so far, those of clients that are blocked now included. */
+static uint64_t ad_dropped(void)
+{
+    uint64_t sum = ad_fanout.dropped;
+    unsigned i;
+
+    for (i = 0; i < ad_fanout.n_subscribed; i++) {
+        const struct ad_client *c = &ad_clients[ad_fanout.subscribed[i]];
+        uint64_t behind = ad_feed.next - c->next;
+
+        if (c->blocked && !c->resuming && behind > ad_fanout.backlog) {
+            sum += behind - ad_fanout.backlog;
+        }
+    }
+    return sum;
+}
+
+static uint64_t ad_records_count(void)
+{
+#if AIDASH_METER
+    return ad_records.count;
+#else
+    return 0;
+#endif
+}
+
+struct ad_status_call {
+    struct ad_call call;
+    struct ad_text text;
+};
+
+static void ad_status_run(struct ad_call *call)
+{
+    struct ad_text *t = &((struct ad_status_call *)(void *)call)->text;
+    size_t used, high, i;
+    const struct {
+        const char *name;
+        uint64_t value;
+    } counters[] = {
+        {"ticks", ad_ticks.count},
+        {"events", ad_feed.next - 1},
+        {"fanouts", ad_fanout.count},
+        {"dropped", ad_dropped()},
+        {"inbox_dropped", atomic_load(&ad_inbox.dropped)},
+        {"paused_dropped", ad_ticks.paused_dropped},
+        {"bytes_sent", ad_hub.bytes_sent},
+        {"bytes_received", ad_hub.bytes_received},
+        {"commands", ad_commands.count},
+        {"command_errors", ad_commands.errors},
+        {"ingest_lines", ad_sources.lines},
+        {"ingest_errors", ad_sources.errors},
+        {"accepted", ad_acceptor.accepted},
+        {"refused", atomic_load(&ad_acceptor.refused)},
+        {"stalled", ad_fanout.stalled},
+        {"requests", ad_records_count()},
+    };
+
+    ad_puts(t, "{\"version\":\"" AIDASH_VERSION "\",\"started\":");
+    ad_put_decimal(t, ad_hub.start_us, 6);
+    ad_puts(t, ",\"time\":");
+    ad_put_decimal(t, ad_hub.now_us, 6);
+    ad_puts(t, ",\"uptime_s\":");
+    ad_put_decimal(t, (ad_hub.now_ns - ad_hub.start_ns) / AD_NS_PER_MS, 3);
+    ad_puts(t, ",");
+    ad_put_engine(t);
+    ad_putf(t,
+            ",\"next_seq\":%llu,\"clients\":{\"websocket\":%u,\"batch\":%u,"
+            "\"sse\":%u,\"http\":%u,\"pending\":%u,\"max\":%d},\"counters\":{",
+            (unsigned long long)ad_feed.next, ad_slots.n_kind[AD_WS],
+            ad_slots.n_kind[AD_WS_BATCH], ad_slots.n_kind[AD_SSE],
+            ad_slots.n_kind[AD_TICKS] + ad_slots.n_kind[AD_INGEST] +
+                ad_slots.n_kind[AD_COMMAND],
+            ad_acceptor.n_pending, AIDASH_CLIENTS);
+    for (i = 0; i < AD_COUNT(counters); i++) {
+        ad_putf(t, "%s\"%s\":%llu", i > 0 ? "," : "", counters[i].name,
+                (unsigned long long)counters[i].value);
+    }
+#if AIDASH_METER
+    ad_putf(t,
+            "},\"requests\":{\"running\":%u,\"queued\":%u,\"refused\":%llu,"
+            "\"max_inflight\":%u,\"queue\":%u",
+            ad_proxying.n_running, ad_proxying.n_queued,
+            (unsigned long long)ad_proxying.refused, ad_proxying.max_inflight,
+            ad_proxying.queue);
+#endif
+    ad_arena_usage(&used, &high);
+    ad_putf(t,
+            "},\"memory\":{\"static_bytes\":%zu,\"arena_bytes\":%d,"
+            "\"arena_used_bytes\":%zu,\"arena_high_water_bytes\":%zu,"
+            "\"parts\":[",
+            ad_static_bytes(), AIDASH_ARENA_BYTES, used, high);
+    for (i = 0; i < AD_COUNT(ad_parts); i++) {
+        ad_putf(t, "%s{\"name\":\"%s\",\"count\":%zu,\"bytes\":%zu}",
+                i > 0 ? "," : "", ad_parts[i].name, ad_parts[i].count,
+                ad_parts[i].bytes);
+    }
+    ad_puts(t, "]}}");
+}
+
+#endif
