@@ -5,8 +5,8 @@
  * the parts that it uses, all of them above it here. `make amalgamation` joins
  * aidash.c and all that it includes into one file to drop into a project.
  *
- *   base/platform.h          feature macros, system headers, compilers
  *   limits.h                 the public AIDASH_* size macros
+ *   base/platform.h          feature macros, system headers, compilers
  *   base/clock.c             the clocks, units of time
  *   base/log.c               one line at a time to stderr or the embedder
  *   base/text.c              text in buffers of fixed size
@@ -86,8 +86,8 @@
 
 #define AD_UNIT
 
-#include "src/base/platform.h"
 #include "src/limits.h"
+#include "src/base/platform.h"
 #include "src/base/clock.c"
 #include "src/base/log.c"
 #include "src/base/text.c"

@@ -66,7 +66,7 @@ check 'every exported function is in aidash.h' every_function_is_declared
 includes() { sed -n 's/^#include "\(src\/.*\)"$/\1/p' aidash.c; }
 every_part_once() { includes | sort >"$tmp/included" && find src -name '*.[ch]' | sort | diff "$tmp/included" -; }
 map_is_true() {
-    sed '/^ \*\//q' aidash.c | sed -n 's/^ \*   \([a-z_/]*\.[ch]\)  *[^ ].*/src\/\1/p' >"$tmp/map"
+    sed '/^ \*\//q' aidash.c | sed -n 's/^ \*   \([a-z0-9_/]*\.[ch]\)  *[^ ].*/src\/\1/p' >"$tmp/map"
     includes | diff "$tmp/map" -
 }
 arrows() { # "FROM TO" for each #include of a part in a part

@@ -12,10 +12,6 @@
 #define _GNU_SOURCE /* accept4, epoll, timerfd; POSIX.1-2008 elsewhere */
 #endif
 
-#ifdef AIDASH_CONFIG
-#include AIDASH_CONFIG
-#endif
-
 #include "../../aidash.h"
 #include "../limits.h"
 
