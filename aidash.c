@@ -86,6 +86,14 @@
 
 #define AD_UNIT
 
+#if !defined(_GNU_SOURCE)
+#define _GNU_SOURCE /* see src/base/platform.h */
+#endif
+
+#ifdef AIDASH_CONFIG
+#include AIDASH_CONFIG
+#endif
+
 #include "src/limits.h"
 #include "src/base/platform.h"
 #include "src/base/clock.c"

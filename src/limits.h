@@ -7,10 +7,6 @@
 #ifndef AD_LIMITS_H
 #define AD_LIMITS_H
 
-#ifdef AIDASH_CONFIG
-#include AIDASH_CONFIG
-#endif
-
 /* 1: poll() instead of epoll, for systems other than Linux. */
 #ifndef AIDASH_USE_POLL
 #ifdef __linux__
