@@ -40,23 +40,25 @@
  *   core/rate.c              tokens a second
  *   core/ticks.c             samples become ticks
  *   core/sources.c           simulator, stdin, UDP, inbox
- *   core/origins.c           pages of other origins
+ *   core/access.c            which names and which pages may ask
+ *   core/peers.c             accepted sockets by address
  *   core/clients.c           the clients' slots, sending, fan-out
  *   core/commands.c          pause, resume, switch, drain, cancel
  *   core/clients_in.c        what clients send
  *   core/attach.c            a connection becomes a client
- *   core/accept.c            accept() to a whole request head
+ *   core/pending.c           heads come in, short answers go out
+ *   core/accept.c            the listening sockets
  *   meter/upstreams.c        the engines and what is known of them
  *   meter/requests.c         proxied requests: state, reports, records
  *   meter/proxy.c            relaying a request and its answer
  *   meter/queue.c            admission, beginning, time limits
  *   meter/discovery.c        engines' models and metrics
+ *   web/seam.h               the calls that run up to civetweb
  *   web/arena.c              civetweb's static memory
  *   web/assets.c             the dashboard's files
+ *   web/workers.c            requests that a worker answers
  *   web/status.c             GET /status, the map of memory
- *   web/civetweb_api.h       how civetweb is built
- *   web/routes.c             HTTP routes, on the workers
- *   web/glue.h               the seam to civetweb
+ *   web/routes.c             where a judged request goes
  *   app/config.c             the configuration, checked
  *   app/lan.c                this machine's names and addresses
  *   app/loop.c               the hub's loop
@@ -65,6 +67,8 @@
  *   app/ports.c              which program has a port
  *   app/doctor.c             aidash doctor
  *   app/main.c               the command line
+ *   web/civetweb_api.h       how civetweb is built
+ *   web/pages.c              what the workers answer
  *   web/glue.c               civetweb itself, last
  *
  * The way of a tick: a source (core/sources.c; an HTTP body: core/clients_in.c; the
@@ -135,23 +139,25 @@
 #include "src/core/rate.c"
 #include "src/core/ticks.c"
 #include "src/core/sources.c"
-#include "src/core/origins.c"
+#include "src/core/access.c"
+#include "src/core/peers.c"
 #include "src/core/clients.c"
 #include "src/core/commands.c"
 #include "src/core/clients_in.c"
 #include "src/core/attach.c"
+#include "src/core/pending.c"
 #include "src/core/accept.c"
 #include "src/meter/upstreams.c"
 #include "src/meter/requests.c"
 #include "src/meter/proxy.c"
 #include "src/meter/queue.c"
 #include "src/meter/discovery.c"
+#include "src/web/seam.h"
 #include "src/web/arena.c"
 #include "src/web/assets.c"
+#include "src/web/workers.c"
 #include "src/web/status.c"
-#include "src/web/civetweb_api.h"
 #include "src/web/routes.c"
-#include "src/web/glue.h"
 #include "src/app/config.c"
 #include "src/app/lan.c"
 #include "src/app/loop.c"
@@ -160,4 +166,6 @@
 #include "src/app/ports.c"
 #include "src/app/doctor.c"
 #include "src/app/main.c"
+#include "src/web/civetweb_api.h"
+#include "src/web/pages.c"
 #include "src/web/glue.c"

@@ -121,6 +121,17 @@ struct aidash_config {
     /* Origins whose pages may connect, comma-separated, "*" for any. NULL: only
      * the dashboard's own origin (RFC 6454). */
     const char *allow_origin;
+    /* Further names by which this server may be asked for (Host, RFC 9110 7.2),
+     * comma-separated: a name, *.NAME for all names below it, or * for any. NULL:
+     * IP addresses, this machine's own names, and names that only the local
+     * network has (localhost, *.local, *.lan, names without a dot and the like).
+     * All others are refused with 421, as a page elsewhere could have made them
+     * lead here (DNS rebinding). */
+    const char *allow_host;
+    /* Proxies in front of this server, comma-separated: ADDR or ADDR/BITS. What
+     * they say of the client's scheme and host (Forwarded, RFC 7239, or
+     * X-Forwarded-Proto and -Host) is believed. NULL: nobody is. */
+    const char *trust_proxy;
     /* Ticks a second of the simulator, above 0 to 10,000. 0: 5. */
     double rate_hz;
     /* Seed of the simulator. 0: 1. */

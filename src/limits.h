@@ -45,8 +45,10 @@
 #error "AIDASH_EXCHANGES must be 1..1000"
 #endif
 
-/* Connections that have not yet sent a whole request head. When all places are
- * taken, the oldest gives way if it had a second. 8..60000, 152 bytes each. */
+/* Connections that have not yet sent a whole request head, or have not yet taken
+ * a short answer. When all places are taken, the one that has kept us waiting the
+ * longest gives way. 8..60000. Each costs AIDASH_HEAD_MAX bytes and some 400 more
+ * of static memory, touched as far as it is used. */
 #ifndef AIDASH_PENDING
 #define AIDASH_PENDING 1024
 #endif
@@ -54,8 +56,8 @@
 #error "AIDASH_PENDING must be 8..60000"
 #endif
 
-/* HTTP worker threads. 1..64. Each costs a request head's bytes and 5 kB of
- * the arena, and a stack. */
+/* HTTP worker threads. 1..64. They never wait for a peer, so a few are enough.
+ * Each costs 7 kB of the arena, and a stack. */
 #ifndef AIDASH_WORKERS
 #define AIDASH_WORKERS 4
 #endif
@@ -129,12 +131,13 @@
 #endif
 
 /* Longest request head, in bytes; a longer one is answered with 431. A browser
- * sends some 700, and its cookies for this host. */
+ * sends some 700, and its cookies for this host name, whatever their port: up to
+ * some 16,000. */
 #ifndef AIDASH_HEAD_MAX
-#define AIDASH_HEAD_MAX 8192
+#define AIDASH_HEAD_MAX 32768
 #endif
-#if AIDASH_HEAD_MAX < 2048 || AIDASH_HEAD_MAX > 16384
-#error "AIDASH_HEAD_MAX must be 2048..16384"
+#if AIDASH_HEAD_MAX < 2048 || AIDASH_HEAD_MAX > 65536
+#error "AIDASH_HEAD_MAX must be 2048..65536"
 #endif
 
 /* Bytes read, and bytes dressed, at once: two buffers. A UDP datagram that is
@@ -189,10 +192,10 @@
 #endif
 
 /* What civetweb may allocate in all: its tables at start, a buffer for each
- * worker, 32 bytes while a request runs. Section 14 refuses less than that;
- * /status tells the high-water mark. */
+ * worker, 32 bytes while a request runs. web/glue.c refuses less than that;
+ * /status reports the high-water mark. */
 #ifndef AIDASH_ARENA_BYTES
-#define AIDASH_ARENA_BYTES (8192 + AIDASH_WORKERS * (AIDASH_HEAD_MAX + 5120))
+#define AIDASH_ARENA_BYTES (8192 + AIDASH_WORKERS * 7168)
 #endif
 
 #endif

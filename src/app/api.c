@@ -2,6 +2,7 @@
 #ifndef AD_APP_API_C
 #define AD_APP_API_C
 
+#include "../web/seam.h"
 #include "../web/status.c"
 #include "config.c"
 #include "lan.c"
@@ -43,7 +44,8 @@ static void ad_reset(void)
     memset(&ad_slots, 0, sizeof(ad_slots));
     memset(&ad_fanout, 0, sizeof(ad_fanout));
     memset(&ad_acceptor, 0, sizeof(ad_acceptor));
-    memset(&ad_origins, 0, sizeof(ad_origins));
+    memset(&ad_access, 0, sizeof(ad_access));
+    ad_pending_reset();
     ad_ticks.n_series = 0;
     ad_ticks.count = ad_ticks.paused_dropped = 0;
     ad_hub.wake_rd = ad_hub.wake_wr = -1;
@@ -134,11 +136,16 @@ not_running:
 
 void aidash_stop(void)
 {
+    static const struct timespec nap = {0, 1000000};
+
     if (!atomic_load(&ad_running)) {
         return;
     }
     atomic_store(&ad_hub.stop, 1);
     ad_wake();
+    while (!atomic_load(&ad_hub.quiet) || atomic_load(&ad_workers.inside) > 0) {
+        (void)nanosleep(&nap, NULL); /* a worker's request is some 50 us */
+    }
     ad_civetweb_stop(); /* its workers may still ask the hub */
     atomic_store(&ad_hub.stop, 2);
     ad_wake();

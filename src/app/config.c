@@ -67,31 +67,49 @@ static int ad_configure_models(const char *list)
     return 0;
 }
 
-static int ad_configure_origins(const char *list)
+/* A comma-separated list, each item of which a part takes or refuses. */
+static int ad_configure_list(const char *list, const char *option,
+                             const char *expected,
+                             bool (*add)(const char *item, size_t len))
 {
     const char *item;
     size_t len;
 
     while (ad_list_next(&list, &item, &len)) {
-        if (len == 1 && item[0] == '*') {
-            ad_origins.any = true;
-            continue;
-        }
-        if (len == 0 || len > AD_ORIGIN_MAX ||
-            memmem(item, len, "://", 3) == NULL || item[len - 1] == '/') {
-            return ad_fail(AIDASH_EINVAL,
-                           "allow-origin: an origin is like "
-                           "http://host:port, or *: '%.*s'",
+        if (!add(item, len)) {
+            return ad_fail(AIDASH_EINVAL, "%s: %s: '%.*s'", option, expected,
                            (int)(len < 80 ? len : 80), item);
         }
-        if (ad_origins.n == AD_ORIGINS) {
-            return ad_fail(AIDASH_EINVAL, "allow-origin: more than %d",
-                           AD_ORIGINS);
-        }
-        memcpy(ad_origins.list[ad_origins.n], item, len);
-        ad_origins.list[ad_origins.n++][len] = '\0';
     }
     return 0;
+}
+
+static int ad_configure_access(const struct aidash_config *config)
+{
+    char origins[80], hosts[80], proxies[80];
+    int rc;
+
+    (void)snprintf(origins, sizeof(origins),
+                   "an origin is like http://host:port, or *; at most %d",
+                   AD_ORIGINS);
+    (void)snprintf(hosts, sizeof(hosts),
+                   "a name is like board.lan, *.lan or *; at most %d",
+                   AD_HOSTS / 2);
+    (void)snprintf(proxies, sizeof(proxies),
+                   "a proxy is an address, or ADDR/BITS; at most %d",
+                   AD_PROXIES);
+    rc = ad_configure_list(config->allow_origin, "allow-origin", origins,
+                           ad_access_add_origin);
+    if (rc == 0) {
+        rc = ad_configure_list(config->allow_host, "allow-host", hosts,
+                               ad_access_add_host);
+    }
+    if (rc == 0) {
+        rc = ad_configure_list(config->trust_proxy, "trust-proxy", proxies,
+                               ad_access_add_proxy);
+    }
+    ad_access_add_own_names();
+    return rc;
 }
 
 static int ad_configure_listen(const char *list)
@@ -361,7 +379,7 @@ static int ad_configure(const struct aidash_config *config)
     ad_engine.learns = models == NULL && ad_sources.source != AD_SOURCE_METER;
     rc = ad_configure_models(models);
     if (rc == 0) {
-        rc = ad_configure_origins(config->allow_origin);
+        rc = ad_configure_access(config);
     }
     if (rc == 0) {
         rc = ad_configure_listen(config->listen != NULL ? config->listen

@@ -5,7 +5,7 @@
 #define AD_APP_LOOP_C
 
 #include "../meter/discovery.c"
-#include "../web/glue.h"
+#include "../web/routes.c"
 
 /* Once a second. */
 static void ad_hub_housekeeping(void)
@@ -17,18 +17,7 @@ static void ad_hub_housekeeping(void)
             ad_client_housekeeping(&ad_clients[i]);
         }
     }
-    for (i = 0; i < ad_acceptor.n_used; i++) {
-        struct ad_pending *p = &ad_pending[i];
-
-        if (p->used && !p->ready &&
-            ad_hub.now_ms - p->since_ms >= AD_HEAD_MS) {
-            if (p->kept && recv(p->fd, ad_scratch, 1, MSG_PEEK) < 0) {
-                ad_pending_drop(p);
-            } else {
-                ad_pending_refuse(p, 408, "the request head did not arrive");
-            }
-        }
-    }
+    ad_pending_housekeeping();
 #if AIDASH_METER
     for (i = 0; i < AIDASH_FLOWS && ad_proxying.n > 0; i++) {
         if (ad_proxies[i].state != AD_PROXY_FREE) {
@@ -47,12 +36,9 @@ static void ad_hub_begin_stop(void)
     unsigned i;
 
     ad_hub.stopping = true;
+    atomic_store(&ad_hub.quiet, true);
     ad_listeners_watch(false);
-    for (i = 0; i < ad_acceptor.n_used; i++) {
-        if (ad_pending[i].used) {
-            ad_pending_drop(&ad_pending[i]);
-        }
-    }
+    ad_pending_stop();
     for (i = 0; i < ad_slots.n_used; i++) {
         struct ad_client *c = &ad_clients[i];
 
@@ -107,7 +93,15 @@ static void ad_hub_dispatch(const struct ad_ready *ready)
         ad_stdin_read();
         break;
     case AD_TAG_PENDING:
-        ad_pending_event(ready->index);
+        if (ad_pending[ready->index].worker_fd >= 0 &&
+            ad_pending[ready->index].phase == AD_PENDING_ANSWER) {
+            ad_worker_client_event(&ad_pending[ready->index]);
+        } else {
+            ad_pending_event(&ad_pending[ready->index]);
+        }
+        break;
+    case AD_TAG_WORKER:
+        ad_worker_event(&ad_pending[ready->index]);
         break;
     case AD_TAG_CLIENT:
         ad_client_event(ready->index);
@@ -151,7 +145,7 @@ static void ad_hub_turn(void)
      * the inbox may fill by half meanwhile. */
     atomic_store(&ad_hub.sleep, pacing ? AD_PACING : AD_ASLEEP);
     if ((ad_sources.stdin_is_file && ad_sources.stdin_open) ||
-        atomic_load(&ad_hub.calls) != NULL || ad_acceptor.n_ready > 0 ||
+        atomic_load(&ad_hub.calls) != NULL || ad_workers_due() ||
         ad_inbox_fill() > (pacing ? AIDASH_INBOX / 2 : 0)) {
         deadline_ns = 0;
     }
@@ -166,7 +160,7 @@ static void ad_hub_turn(void)
         ad_stdin_read();
     }
     ad_hub_calls();
-    ad_acceptor_serve();
+    ad_routes_run();
 #if AIDASH_METER
     ad_queue_run();
 #endif
@@ -198,6 +192,7 @@ static void *ad_hub_main(void *unused)
             ad_hub.housekeeping_ns = end_ns;
         }
     }
+    ad_pending_close();
     for (i = 0; i < ad_slots.n_used; i++) {
         if (ad_clients[i].kind != AD_FREE) {
             ad_client_drop(&ad_clients[i]);

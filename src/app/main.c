@@ -46,6 +46,8 @@ static int ad_run(void)
     config.models = ad_option_value("models");
     config.udp = ad_option_value("udp");
     config.allow_origin = ad_option_value("allow-origin");
+    config.allow_host = ad_option_value("allow-host");
+    config.trust_proxy = ad_option_value("trust-proxy");
     config.rate_hz = rate;
     config.seed = (uint64_t)seed;
     config.backlog = (unsigned)backlog;

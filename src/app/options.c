@@ -34,6 +34,10 @@ static const struct ad_option {
      "limit)", AD_OPT_NUMBER},
     {"allow-origin", "ORIGIN", "let pages of this origin connect; * for any; "
      "may be repeated", AD_OPT_LIST},
+    {"allow-host", "NAME", "answer to this name, too; *.NAME for all below it; "
+     "may be repeated", AD_OPT_LIST},
+    {"trust-proxy", "ADDR[/BITS]", "believe what this proxy says of its clients; "
+     "may be repeated", AD_OPT_LIST},
 #if AIDASH_METER
     {"upstream", "[NAME=]URL", "meter an engine: pass requests on to it; may be "
      "repeated, chosen by model", AD_OPT_LIST},

@@ -6,7 +6,9 @@
 #include "clients_in.c"
 
 struct ad_attach {
-    struct ad_call call;
+    uint64_t address;     /* of the peer, as ad_address_key() has it */
+    const char *greeting; /* what the client gets first: the handshake's answer */
+    size_t greeting_len;
     enum ad_kind kind;
     int fd;               /* owned by the hub from here on */
     uint8_t *rest;        /* bytes that came behind the request head */
@@ -75,21 +77,16 @@ static void ad_client_greet(struct ad_client *c, const struct ad_attach *a)
     }
 }
 
-static void ad_client_attach_on_hub(struct ad_call *call)
+static void ad_client_attach(const struct ad_attach *a)
 {
-    struct ad_attach *a = (struct ad_attach *)(void *)call;
     unsigned index = ad_client_slot();
     struct ad_client *c = &ad_clients[index];
     struct ad_client_buffers *buffers = &ad_client_buffers[index];
     int bytes = AIDASH_SEND_BUFFER;
-    struct sockaddr_storage peer;
-    socklen_t len = sizeof(peer);
 
     memset(c, 0, sizeof(*c));
     c->fd = a->fd;
-    if (getpeername(c->fd, (struct sockaddr *)&peer, &len) == 0) {
-        c->address = ad_address_key(&peer);
-    }
+    c->address = a->address;
     c->subscribed = AD_NO_SLOT;
     c->rx_ms = c->tx_ms = c->ping_ms = ad_hub.now_ms;
     c->viewer = ad_kind_class(a->kind) == 0;
@@ -98,6 +95,7 @@ static void ad_client_attach_on_hub(struct ad_call *call)
     memcpy(ad_client_ids[index], a->id, strlen(a->id) + 1);
     (void)setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
     ad_client_place(c, a);
+    ad_reply_add(a->greeting, a->greeting_len);
     ad_client_greet(c, a);
     if (c->viewer) {
         c->subscribed = ad_fanout.n_subscribed;

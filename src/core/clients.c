@@ -11,7 +11,8 @@
 #include "../codec/lines.c"
 #include "formats.c"
 #include "engine.c"
-#include "origins.c"
+#include "access.c"
+#include "peers.c"
 
 enum {
     AD_INGEST_ERRORS = 5, /* bad lines that an answer describes */
@@ -240,7 +241,7 @@ static void ad_client_drop(struct ad_client *c)
         (void)ad_poll_set(c->fd, c->events, 0, AD_TAG_CLIENT, 0);
         c->events = 0;
     }
-    (void)close(c->fd);
+    ad_peer_close(c->fd, c->address);
     ad_client_become(c, AD_FREE);
     c->subscribed = ad_slots.free;
     ad_slots.free = (uint16_t)ad_client_index(c);

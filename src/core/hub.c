@@ -35,6 +35,7 @@ static struct {
     int wake_rd, wake_wr; /* [I] an eventfd (the same twice), or a pipe */
     _Atomic int sleep;    /* [a] AD_AWAKE.. */
     _Atomic int stop;     /* [a] 1: close viewers, 2: end */
+    _Atomic bool quiet;   /* [a] stopping: no request begins any more */
     _Atomic(struct ad_call *) calls; /* [a] newest first */
 
     /* [h] from here */

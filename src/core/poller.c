@@ -10,8 +10,8 @@ enum { AD_IN = 1, AD_OUT = 2, AD_HUP = 4 /* tell when the peer's FIN comes */ };
 
 /* What a descriptor is, and its place in that table. */
 enum ad_tag { AD_TAG_WAKE, AD_TAG_TIMER, AD_TAG_LISTENER, AD_TAG_UDP,
-              AD_TAG_STDIN, AD_TAG_PENDING, AD_TAG_CLIENT, AD_TAG_PROXY_CLIENT,
-              AD_TAG_PROXY_UPSTREAM, AD_TAG_DISCOVERY };
+              AD_TAG_STDIN, AD_TAG_PENDING, AD_TAG_WORKER, AD_TAG_CLIENT,
+              AD_TAG_PROXY_CLIENT, AD_TAG_PROXY_UPSTREAM, AD_TAG_DISCOVERY };
 
 struct ad_ready {
     enum ad_tag tag;
@@ -100,10 +100,10 @@ enum { AD_POLL_FLOWS = 2 * AIDASH_FLOWS + 1 };
 #else
 enum { AD_POLL_FLOWS = 0 };
 #endif
-/* Clients, pending connections, proxied requests, and 16 for listeners, UDP, the
+/* Clients, pending connections with their workers, proxied requests, and 16 for listeners, UDP, the
  * wake pipe and stdin. */
-enum { AD_POLL_MAX = AIDASH_CLIENTS + AIDASH_EXCHANGES + AIDASH_PENDING +
-                     AD_POLL_FLOWS + 16 };
+enum { AD_POLL_MAX = AIDASH_CLIENTS + AIDASH_EXCHANGES +
+                     2 * AIDASH_PENDING + AD_POLL_FLOWS + 16 };
 
 static struct {
     unsigned n, start;

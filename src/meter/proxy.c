@@ -48,7 +48,7 @@ static void ad_proxy_free(struct ad_proxy *f)
         if (f->client_events != 0) {
             (void)ad_poll_set(f->client_fd, f->client_events, 0, AD_TAG_PROXY_CLIENT, 0);
         }
-        (void)close(f->client_fd);
+        ad_peer_close(f->client_fd, f->peer_address);
         f->client_fd = -1;
     }
     if (f->rewrite != AD_NO_REWRITE) {
@@ -82,7 +82,7 @@ static void ad_proxy_sent(struct ad_proxy *f)
     }
     (void)ad_poll_set(f->client_fd, f->client_events, 0, AD_TAG_PROXY_CLIENT, 0);
     f->client_events = 0;
-    if (ad_acceptor_keep_alive(f->client_fd)) {
+    if (ad_acceptor_keep_alive(f->client_fd, f->peer_address, &f->peer)) {
         f->client_fd = -1;
     }
     ad_proxy_free(f);

@@ -139,9 +139,9 @@ static void ad_queue_run(void)
  * `text`, without those that are about the connection alone (RFC 9110 7.6.1)
  * and without the body's framing, which `framing` has, with the empty line. */
 struct ad_proxy_call {
-    struct ad_call call;
     int fd;
-    bool taken; /* out: the hub has it */
+    uint64_t address;
+    struct sockaddr_storage peer;
     bool metered, head, expects, has_auth, keep_alive;
     struct ad_body body;
     struct ad_text text;
@@ -152,26 +152,43 @@ struct ad_proxy_call {
     char model[AIDASH_MODEL_MAX + 1];
 };
 
-static void ad_proxy_begin_on_hub(struct ad_call *call)
+/* The model that a small request asks for, if all of it came with the head. */
+static void ad_proxy_find_model(struct ad_proxy_call *p)
 {
-    struct ad_proxy_call *p = (struct ad_proxy_call *)(void *)call;
+    struct ad_model_field found;
+
+    if (p->body.state == AD_BODY_LENGTH && p->body.left == p->rest_len) {
+        ad_model_field_find(&found, p->rest, p->rest_len);
+        memcpy(p->model, found.name, sizeof(p->model));
+    }
+}
+
+/* Does it run, or wait to: is it one of those that GET /requests lists first? */
+static bool ad_proxy_runs(const struct ad_proxy *f)
+{
+    return f->metered && f->state != AD_PROXY_FREE &&
+           f->state != AD_PROXY_ENDING;
+}
+
+/* Is there room for one more proxied request? */
+static bool ad_proxy_has_room(void)
+{
+    return ad_proxying.n < AIDASH_FLOWS && !ad_hub.stopping;
+}
+
+static void ad_proxy_begin(const struct ad_proxy_call *p)
+{
     struct ad_proxy *f = ad_proxies;
     struct ad_proxy_buffers *buffers;
-    unsigned i = 0;
 
-    while (i < AIDASH_FLOWS && ad_proxies[i].state != AD_PROXY_FREE) {
-        i++;
+    while (f->state != AD_PROXY_FREE) {
+        f++;
     }
-    if (i == AIDASH_FLOWS || ad_hub.stopping) {
-        p->taken = false;
-        ad_proxying.refused++;
-        return;
-    }
-    p->taken = true;
-    f += i;
     buffers = ad_proxy_buffers_of(f);
     memset(f, 0, sizeof(*f));
     f->client_fd = p->fd;
+    f->peer_address = p->address;
+    f->peer = p->peer;
     f->upstream_fd = -1;
     f->rewrite = AD_NO_REWRITE;
     f->id = ++ad_proxying.last_id;

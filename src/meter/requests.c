@@ -9,6 +9,7 @@
 #include "../codec/answer.c"
 #include "../codec/llm_model.c"
 #include "../codec/llm_scan.c"
+#include "../codec/http_head.c"
 #include "../core/accept.c"
 #include "../core/ticks.c"
 #include "upstreams.c"
@@ -18,7 +19,7 @@
 enum {
     AD_PROXY_HEAD_MAX = 16384,    /* bytes of an answer's heads */
     AD_PROXY_REQUEST_MAX = 16384, /* bytes of a request on their way at once */
-    AD_PROXY_PREAMBLE_MAX = AD_HEAD_MAX + 1024, /* request line, Host, key */
+    AD_PROXY_PREAMBLE_MAX = AD_HTTP_TARGET_MAX + 1024, /* line, Host, key */
     AD_RECORD_MAX = 960 + AD_MODEL_JSON_MAX, /* bytes of a request's record */
     AD_PROGRESS_MS = 100 /* between events about a prompt's reading */
 };
@@ -47,6 +48,8 @@ struct ad_proxy {
     bool reads_client;
     bool head_passed; /* the answer's head went to the client */
     int client_fd, upstream_fd; /* -1: closed */
+    uint64_t peer_address;        /* of the client */
+    struct sockaddr_storage peer; /* likewise */
     uint64_t id;
     uint64_t start_ns, start_us; /* it came in */
     uint64_t sent_ns;            /* the engine had all of it; 0: not yet */
@@ -71,14 +74,14 @@ struct ad_proxy {
 };
 
 struct ad_proxy_buffers {
-    char method[32], target[AD_HEAD_MAX];
-    uint8_t to_upstream[AD_PROXY_PREAMBLE_MAX + AD_HEAD_MAX + 64 + 2 * AD_PROXY_REQUEST_MAX];
+    char method[AD_HTTP_METHOD_MAX + 1], target[AD_HTTP_TARGET_MAX + 1];
+    uint8_t to_upstream[AD_PROXY_PREAMBLE_MAX + AIDASH_HEAD_MAX + 64 + 2 * AD_PROXY_REQUEST_MAX];
     uint8_t to_client[AD_PROXY_HEAD_MAX + 64 + AD_SCRATCH];
 };
 
 /* The head's end touches the body's beginning: they are sent as one. */
 struct ad_rewrite_buffer {
-    uint8_t head[AD_PROXY_PREAMBLE_MAX + AD_HEAD_MAX + 64];
+    uint8_t head[AD_PROXY_PREAMBLE_MAX + AIDASH_HEAD_MAX + 64];
     uint8_t body[AD_REWRITE_MAX + AD_SCRATCH]; /* more than a longer name needs */
 };
 

@@ -4,6 +4,7 @@
 
 #include "../meter/discovery.c"
 #include "arena.c"
+#include "workers.c"
 
 /* Static memory, part by part, for /status and --sizes. */
 static const struct {
@@ -17,11 +18,14 @@ static const struct {
     {"clients", AD_SLOTS, sizeof(ad_clients) + sizeof(ad_client_ids)},
     {"client_buffers", AD_SLOTS, sizeof(ad_client_buffers)},
     {"pending", AIDASH_PENDING, sizeof(ad_pending)},
+    {"pending_buffers", AIDASH_PENDING, sizeof(ad_pending_bytes)},
+    {"peers", AD_PEERS_MAX, sizeof(ad_peers)},
     {"poller", 1, sizeof(ad_poll)},
     {"hub", 1, sizeof(ad_hub) + sizeof(ad_events) + sizeof(ad_engine) +
                     sizeof(ad_sources) + sizeof(ad_commands) +
                     sizeof(ad_slots) + sizeof(ad_fanout) +
-                    sizeof(ad_acceptor) + sizeof(ad_origins)},
+                    sizeof(ad_acceptor) + sizeof(ad_access) +
+                    sizeof(ad_pendings) + sizeof(ad_workers)},
 #if AIDASH_METER
     {"records", AIDASH_RECORDS, sizeof(ad_records)},
     {"flows", AIDASH_FLOWS, sizeof(ad_proxies)},
@@ -96,7 +100,7 @@ static void ad_status_run(struct ad_call *call)
         {"ingest_lines", ad_sources.lines},
         {"ingest_errors", ad_sources.errors},
         {"accepted", ad_acceptor.accepted},
-        {"refused", atomic_load(&ad_acceptor.refused)},
+        {"refused", atomic_load(&ad_pendings.refused)},
         {"stalled", ad_fanout.stalled},
         {"requests", ad_records_count()},
     };
@@ -116,7 +120,7 @@ static void ad_status_run(struct ad_call *call)
             ad_slots.n_kind[AD_WS_BATCH], ad_slots.n_kind[AD_SSE],
             ad_slots.n_kind[AD_TICKS] + ad_slots.n_kind[AD_INGEST] +
                 ad_slots.n_kind[AD_COMMAND],
-            ad_acceptor.n_pending, AIDASH_CLIENTS);
+            ad_pendings.n, AIDASH_CLIENTS);
     for (i = 0; i < AD_COUNT(counters); i++) {
         ad_putf(t, "%s\"%s\":%llu", i > 0 ? "," : "", counters[i].name,
                 (unsigned long long)counters[i].value);
