@@ -575,6 +575,13 @@ static void test_limits(void)
                     true), AD_HTTP_OK);
     CHECK_EQ(padded("", AD_HTTP_METHOD_MAX + 1, 'A', "", true),
              AD_HTTP_LONG_METHOD);
+    /* what Connection names */
+    CHECK_EQ(padded("GET / HTTP/1.1\r\n" H "Connection: x\r\nConnection: ",
+                    AD_HTTP_CONNECTION_MAX - 1, 'x', "\r\n\r\n", true),
+             AD_HTTP_OK);
+    CHECK_EQ(padded("GET / HTTP/1.1\r\n" H "Connection: x\r\nConnection: ",
+                    AD_HTTP_CONNECTION_MAX, 'x', "\r\n\r\n", true),
+             AD_HTTP_LONG_CONNECTION);
     /* the host */
     CHECK_EQ(padded("GET / HTTP/1.1\r\nHost: ", AD_HTTP_HOST_MAX, 'a',
                     "\r\n\r\n", true), AD_HTTP_OK);
@@ -1014,6 +1021,8 @@ static void test_hosts(void)
         free(copy);
     }
     CHECK(ad_http_host_parse(&host, ad_slice_of("[::1]")) &&
+          ad_http_host_parse(&other, ad_slice_of("board")) &&
+          !ad_http_host_same(&host, &other) &&
           ad_http_host_parse(&other, ad_slice_of("[0:0::0:1]:80")) &&
           ad_http_host_same(&host, &other));
     CHECK(ad_http_host_parse(&other, ad_slice_of("[::2]")) &&
