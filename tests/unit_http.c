@@ -1041,7 +1041,7 @@ static void test_origins(void)
         {"http://board", "http", "board", 1},
         {"http://board", "http", "board:80", 1},
         {"http://board:80", "http", "board", 1},
-        {"https://board", "https", "board:443", 1}, /* issue: B02, H06 */
+        {"https://board", "https", "board:443", 1}, /* behind a proxy */
         {"https://board:443", "https", "board", 1},
         {"HTTP://BOARD:8080", "http", "board:8080", 1},
         {"http://[::1]:8080", "http", "[0:0::1]:8080", 1},
