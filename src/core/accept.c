@@ -6,7 +6,10 @@
 
 #include "pending.c"
 
-enum { AD_LISTENERS = 8 }; /* --listen may be given so often */
+enum {
+    AD_LISTENERS = 8,  /* --listen may be given so often */
+    AD_WARN_MS = 60000 /* a warning is repeated so often at most */
+};
 
 static struct {
     unsigned per_address; /* [I] connections from one address; 0: no limit */
@@ -16,6 +19,8 @@ static struct {
     int listeners[AD_LISTENERS];    /* [I] */
     unsigned ports[AD_LISTENERS];   /* [I] */
     bool accepting; /* false: no place or no descriptor, until the next second */
+    bool warned; /* that no descriptor was left, at warned_ms */
+    uint32_t warned_ms;
     uint64_t accepted;
 } ad_acceptor;
 
@@ -75,6 +80,19 @@ static void ad_acceptor_take(struct ad_pending *p, int fd,
     }
 }
 
+/* No descriptor is left. Said once a minute. */
+static void ad_acceptor_warn(void)
+{
+    if (!ad_acceptor.warned ||
+        ad_hub.now_ms - ad_acceptor.warned_ms >= AD_WARN_MS) {
+        ad_acceptor.warned = true;
+        ad_acceptor.warned_ms = ad_hub.now_ms;
+        ad_log(AIDASH_LOG_WARN,
+               "no descriptor for a new connection; raise the limit of open "
+               "files (ulimit -n)");
+    }
+}
+
 static void ad_listener_event(unsigned index)
 {
     /* When all places are taken, each newcomer costs another's: one a turn. */
@@ -95,12 +113,12 @@ static void ad_listener_event(unsigned index)
             ad_acceptor_take(p, fd, &peer);
         } else if (errno != EMFILE && errno != ENFILE) {
             return;
-        } else if (!ad_pending_evict()) {
-            ad_log(AIDASH_LOG_WARN,
-                   "no descriptor for a new connection; raise the limit of "
-                   "open files (ulimit -n)");
-            ad_listeners_watch(false);
-            return;
+        } else {
+            ad_acceptor_warn();
+            if (!ad_pending_evict()) {
+                ad_listeners_watch(false);
+                return;
+            }
         }
     }
 }

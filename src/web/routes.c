@@ -14,9 +14,11 @@
 
 enum { AD_ROUTES_FIELD_MAX = 256 }; /* bytes of a field that a worker gets */
 
-/* A request, and where its connection waits. Slices point into its buffer. */
+/* A request, and where its connection waits. Slices point into its buffer: they
+ * are gone when an answer is written there. */
 struct ad_route_request {
     struct ad_pending *pending;
+    bool head_only; /* the method is HEAD */
     struct ad_http_head head;
     struct ad_access_verdict verdict;
     char cors[AD_CORS_MAX]; /* header lines for its answer, or "" */
@@ -53,7 +55,7 @@ static int ad_route_query(const struct ad_route_request *r, const char *name,
 static void ad_route_refuse(const struct ad_route_request *r, unsigned status,
                             const char *fields, const char *why)
 {
-    ad_pending_refuse(r->pending, status, fields, why, ad_route_is(r, "HEAD"));
+    ad_pending_refuse(r->pending, status, fields, why, r->head_only);
 }
 
 /* A head without a body: to HEAD, OPTIONS and the like. */
@@ -206,7 +208,7 @@ static void ad_route_ticks(const struct ad_route_request *r)
                         "last go from 1 to 10000");
         return;
     }
-    if (ad_route_is(r, "HEAD")) {
+    if (r->head_only) {
         ad_route_head(r, 200, "application/json", r->cors);
         return;
     }
@@ -236,7 +238,7 @@ static void ad_route_events(const struct ad_route_request *r)
         ad_route_refuse(r, 400, "", "last_event_id is a whole number");
         return;
     }
-    if (ad_route_is(r, "HEAD")) {
+    if (r->head_only) {
         ad_route_head(r, 200, "text/event-stream", r->cors);
         return;
     }
@@ -344,7 +346,7 @@ static void ad_route_requests(const struct ad_route_request *r)
         return;
     }
     ad_put_head(&t, 200, "application/json", SIZE_MAX, r->cors);
-    if (!ad_route_is(r, "HEAD")) {
+    if (!r->head_only) {
         ad_puts(&t, "{\"running\":[");
         p->cursor = 0;
         p->last = last;
@@ -368,7 +370,7 @@ static void ad_route_api_error(const struct ad_route_request *r, int status,
     ad_put_api_error(&j, ollama, status, type, why);
     ad_put_head(&t, status, "application/json", j.len,
                 status == 503 ? "Retry-After: 5\r\n" : "");
-    if (!ad_route_is(r, "HEAD")) {
+    if (!r->head_only) {
         ad_put(&t, j.at, j.len);
     }
     ad_pendings.refused++;
@@ -425,7 +427,7 @@ static void ad_route_forward(const struct ad_route_request *r)
                    r->head.query.at != NULL ? r->head.query.at : "");
     p.method = method;
     p.target = target;
-    p.head = ad_route_is(r, "HEAD");
+    p.head = r->head_only;
     p.expects = r->head.expects_continue;
     p.has_auth = ad_http_field_get(&r->head.fields, "Authorization",
                                    &(struct ad_slice){NULL, 0});
@@ -568,6 +570,7 @@ static void ad_route_pending(struct ad_pending *p)
         ad_pending_fault(p, fault);
         return;
     }
+    r.head_only = ad_route_is(&r, "HEAD");
     r.prefix = ad_pending_buffer(p) + p->find.end;
     r.prefix_len = p->len - p->find.end;
     ad_access_judge(&r.head, &p->peer, &r.verdict);

@@ -120,7 +120,9 @@ static void ad_status_run(struct ad_call *call)
             ad_slots.n_kind[AD_WS_BATCH], ad_slots.n_kind[AD_SSE],
             ad_slots.n_kind[AD_TICKS] + ad_slots.n_kind[AD_INGEST] +
                 ad_slots.n_kind[AD_COMMAND],
-            ad_pendings.n, AIDASH_CLIENTS);
+            ad_pendings.list[AD_PENDING_SILENT].n +
+                ad_pendings.list[AD_PENDING_HEAD].n,
+            AIDASH_CLIENTS);
     for (i = 0; i < AD_COUNT(counters); i++) {
         ad_putf(t, "%s\"%s\":%llu", i > 0 ? "," : "", counters[i].name,
                 (unsigned long long)counters[i].value);

@@ -348,7 +348,7 @@ test('neither dots nor further slashes in the path lead anywhere else', async (t
 
 test('a page of another origin is refused unless allowed', async (t) => {
     const server = await serve(t, ['--allow-origin', 'http://a.example,https://b.example:8443',
-        '--allow-origin', 'http://c.example']);
+        '--allow-origin', 'http://c.example', '--allow-host', 'dash.example']);
     const own = `127.0.0.1:${server.port}`;
     const cases = [
         [undefined, 101], [`http://${own}`, 101], ['http://a.example', 101], ['https://b.example:8443', 101],

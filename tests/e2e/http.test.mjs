@@ -445,7 +445,7 @@ test('answers carry CORS headers for allowed origins only', async () => {
 
 test('unknown paths are 404, wrong methods 405 with Allow, both with a JSON body', async () => {
     for (const where of ['/nowhere', '/index.htm', '/status/x', '/statusx', '/STATUS', '/ticks/', '/healthz/x', '/.git/config',
-        '/app.js/x', '/aidash.c', '/%00', '/status%00', '/%C3%BF', '/a'.repeat(500), '/favicon.icox']) {
+        '/app.js/x', '/aidash.c', '/%C3%BF', '/a'.repeat(500), '/favicon.icox']) {
         assertRefused(await request(server, where), 404);
     }
     for (const [method, where, allowed] of [['POST', '/', 'GET'], ['DELETE', '/status', 'GET'], ['PUT', '/command', 'POST'],
@@ -472,18 +472,19 @@ test('no directory and no file of the machine is ever served', async () => {
     }
 });
 
-test('a head over 8 KiB is answered with 431, however it grows', async () => {
-    for (const bytes of [`GET / HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(9000)}\r\n\r\n`,
-        `GET /${'x'.repeat(9000)} HTTP/1.1\r\nHost: x\r\n\r\n`, `GET / HTTP/1.1\r\n${'X: y\r\n'.repeat(2000)}\r\n`,
-        `GET / HTTP/1.1\r\nX: ${'x'.repeat(100000)}`, 'x'.repeat(20000)]) {
+test('a head over 32 KiB is answered with 431, a target over 8 KiB with 414, however they grow', async () => {
+    for (const [bytes, code] of [[`GET / HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(33000)}\r\n\r\n`, 431],
+        [`GET /${'x'.repeat(9000)} HTTP/1.1\r\nHost: x\r\n\r\n`, 414],
+        [`GET / HTTP/1.1\r\n${'X: y\r\n'.repeat(257)}\r\n`, 431], [`GET / HTTP/1.1\r\n${'X: y\r\n'.repeat(6000)}\r\n`, 431],
+        [`GET / HTTP/1.1\r\nX: ${'x'.repeat(100000)}`, 431], ['x'.repeat(40000), 501]]) {
         const raw = await Raw.connect(server);
         raw.write(bytes);
         const answer = await raw.until((got) => got.includes('\r\n\r\n{') && got.toString('latin1'), 'answer');
-        assert.match(answer, /^HTTP\/1\.1 431 /);
-        assert.match(answer, /"code":431/);
+        assert.match(answer, new RegExp(`^HTTP/1\\.1 ${code} `));
+        assert.match(answer, new RegExp(`"code":${code}`));
         await within(raw.closed, 'end of connection');
     }
-    const fits = await exchange(server, `GET /healthz HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(7900)}\r\n\r\n`);
+    const fits = await exchange(server, `GET /healthz HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(32600)}\r\n\r\n`);
     assert.match(fits, /^HTTP\/1\.1 200 /);
 });
 

@@ -37,7 +37,7 @@ const queued = (server, n) => statusWhen(server, (now) => now.requests.queued ==
 /* ---- where requests go, and with what --------------------------------------------- */
 
 test('each head passes as it is, but for what is about the connection', async (t) => {
-    const { engine, server } = await stage(t, [], { models: ['alpha'] });
+    const { engine, server } = await stage(t, ['--allow-origin', 'http://elsewhere.test'], { models: ['alpha'] });
     for (const [method, target, headers, body] of [
         ['GET', '/v1/models/alpha?x=1&y=%20%2F&x=2', ['Accept: */*', 'X-Empty:', 'X-Two: 1', 'X-Two: 2'], ''],
         ['GET', '/a%2Fb/%2e%2e/c%20d?', [], ''],
