@@ -5,10 +5,10 @@
  */
 
 import uPlot from "./uPlot.esm.js";
+import { decimate, LINES, Rows } from "./decimate.js";
 import { announce, byId, colours, laneColour, make, onFrame, requestDraw, setAttr, setText } from "./dom.js";
 import { LANES_MAX } from "./feed.js";
 import { clockTime, duration, niceCeiling, NONE, short } from "./format.js";
-import { decimate, LINES, Rows } from "./ring.js";
 import { feed, requests } from "./session.js";
 import { settings } from "./settings.js";
 import { store } from "./store.js";

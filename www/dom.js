@@ -6,7 +6,7 @@
  * page is hidden.
  */
 
-import { LINES } from "./ring.js";
+import { LINES } from "./decimate.js";
 
 /* ---- elements ---- */
 

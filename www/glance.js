@@ -3,7 +3,7 @@
 
 import { announce, byId, colours, laneColour, onFrame, setAttr, setText } from "./dom.js";
 import { age, duration, milliseconds, NONE, short, whole } from "./format.js";
-import { quantiles } from "./ring.js";
+import { quantiles } from "./quantiles.js";
 import { feed, requests } from "./session.js";
 import { settings } from "./settings.js";
 import { drawSpark } from "./spark.js";

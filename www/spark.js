@@ -1,8 +1,8 @@
 // @ts-check
 /** A line as small as a word: the last minute of all lanes. */
 
+import { decimate, Rows } from "./decimate.js";
 import { LANES_MAX } from "./feed.js";
-import { decimate, Rows } from "./ring.js";
 
 const SECONDS = 60;
 const rows = new Rows();

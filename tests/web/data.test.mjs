@@ -2,10 +2,10 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { Clock } from '../../www/clock.js';
-import { csv } from '../../www/format.js';
-import { decimate, LINES, quantiles, Rows } from '../../www/ring.js';
+import { decimate, LINES, Rows } from '../../www/decimate.js';
 import { Feed, LANES_MAX } from '../../www/feed.js';
-import { age, duration, milliseconds, niceCeiling, short, whole } from '../../www/format.js';
+import { age, csv, duration, milliseconds, niceCeiling, short, whole } from '../../www/format.js';
+import { quantiles } from '../../www/quantiles.js';
 import { RequestLog } from '../../www/requests.js';
 import { BREAK, Ring } from '../../www/ring.js';
 
