@@ -68,7 +68,7 @@ export function mountRequests() {
   byId("requests-head", HTMLTableRowElement).append(...columns.map((column, i) => heading(column.title, i)));
 
   onFrame((now) => {
-    const busy = requests.list().some((entry) => entry.running);
+    const busy = requests.active > 0;
     if (requests.version === version && (!busy || now - drawn < EVERY_S)) {
       return busy ? 1000 * EVERY_S : Infinity;
     }
@@ -115,7 +115,7 @@ function amount(index) {
  * @param {number} now
  */
 function drawRows(body, now) {
-  const entries = requests.list().sort((a, b) => Number(b.running) - Number(a.running) || compare(a, b, now));
+  const entries = [...requests.list()].sort((a, b) => Number(b.running) - Number(a.running) || compare(a, b, now));
   const known = new Set(entries.map((entry) => entry.id));
   for (const [id, line] of lines) {
     if (!known.has(id)) {
