@@ -74,12 +74,12 @@ export async function open(t, server, { width = 1280, height = 860, theme = 'lig
   return page;
 }
 
-/* Wait until all panels stand; from then on window.app has the page's own modules. */
+/* Wait until all panels stand; from then on window.app has what the panels work with. */
 export const bind = (page) => page.evaluate(async () => {
-  const [{ feed, client, requests }, { store }] = await Promise.all([import('./session.js'), import('./store.js'), import('./app.js')]);
+  const { store, view, colours, session: { feed, client, requests } } = (await import('./app.js')).context;
   const ring = (column) => Array.from({ length: feed.ring.end - feed.ring.first },
     (_, i) => feed.ring[column][(feed.ring.first + i) & feed.ring.mask]);
-  window.app = { feed, client, requests, store, ring };
+  window.app = { feed, client, requests, store, view, colours, ring };
 });
 
 /* Wait until the page says so; the function runs in the page, where window.app has the page's own modules. */

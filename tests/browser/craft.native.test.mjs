@@ -156,7 +156,7 @@ test('the theme follows the system, and so do the charts', async (t) => {
   const server = await serve(t, []);
   const page = await open(t, server);
   await live(page);
-  const colours = () => page.evaluate(async () => (await import('./dom.js')).laneColour(0) + getComputedStyle(document.body.parentElement).backgroundColor);
+  const colours = () => page.evaluate(async () => app.colours.lane(0) + getComputedStyle(document.body.parentElement).backgroundColor);
   const light = await colours();
   await system(page, 'dark');
   const dark = await colours();
