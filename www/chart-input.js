@@ -164,7 +164,7 @@ function onKey(event, view, charts, lines) {
   }
   event.preventDefault();
   const values = lines.lanes.map((lane, line) =>
-    `${laneName(lane)}: ${duration(valueAt(charts, "latency", line))}, ${short(valueAt(charts, "rate", line) ?? NaN)} a second`);
+    `${laneName(lane)}: ${duration(valueAt(charts, "latency", line))}, ${short(valueAt(charts, "rate", line) ?? NaN)} per second`);
   const time = cursorTime(charts);
   announce(time === null ? "" : `${clockTime(time)}. ${values.join(". ")}`);
 }

@@ -61,6 +61,6 @@ export function drawLegend({ colours, session: { feed } }, charts, lines, from) 
   });
   const ttft = time === null ? undefined : valueAt(charts, "ttft", 0);
   setText(byId("plot-ttft-value", HTMLElement), ttft === undefined ? "" : duration(ttft));
-  setText(byId("plot-rate-caption", HTMLElement), feed.tokenless ? "Steps per second" : "Tokens per second");
+  setText(byId("plot-rate-caption", HTMLElement), feed.tokenless ? "Inferences per second" : "Tokens per second");
   setText(byId("legend-time", HTMLElement), time === null ? "latest" : clockTime(time, 2));
 }

@@ -20,7 +20,7 @@ export function mountConnection({ store, frame, session }) {
     const say = connection.phase === "connecting" ? said : connection.phase;
     if (say !== said) {
       said = say;
-      announce(say === "live" ? "Connected." : `Connection lost. ${connection.reason} It will be tried again.`);
+      announce(say === "live" ? "Connected." : `Connection lost. ${connection.reason} The page tries again.`);
     }
   });
 

@@ -45,7 +45,7 @@ export function mountControl({ store, frame, colours, session }) {
   store.on(["models", "override"], ({ models, override }) => {
     const names = override === null ? models : ["", ...models]; // "": each request gets the model that it names
     list.replaceChildren(...names.map((model) => make("li", {},
-      make("button", { type: "button", "data-model": model }, model || "as requested"))));
+      make("button", { type: "button", "data-model": model }, model || "Client's choice"))));
     search.hidden = models.length < SEARCH_FROM;
     filter();
   });

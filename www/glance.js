@@ -120,9 +120,9 @@ export function mountGlance({ settings, store, frame, colours, session: { feed, 
     const { lane } = present;
     const steps = feed.tokenless;
     const still = state !== "idle" && state !== "running"; // the last number stays, as an old one
-    setText(node["rate-label"], steps ? "Steps per second" : "Tokens per second");
-    setText(node["rate-unit"], steps ? "/s" : "tok/s");
-    setText(node["tokens-label"], steps ? "Steps" : "Tokens");
+    setText(node["rate-label"], steps ? "Inferences per second" : "Tokens per second");
+    setText(node["rate-unit"], steps ? "" : "tok/s");
+    setText(node["tokens-label"], steps ? "Inferences" : "Tokens");
     setText(node.rate, lane ? short(present.running ? present.rate : still ? lane.rate : 0) : NONE);
     node["rate-about"].hidden = !present.estimated;
     const [latency, unit] = milliseconds(present.latency);
@@ -182,7 +182,7 @@ export function mountGlance({ settings, store, frame, colours, session: { feed, 
     }
     const { skew, error } = feed.clock;
     setText(node.skew, error !== Infinity && Math.abs(skew) > Math.max(1, error)
-      ? `board's clock is ${age(Math.abs(skew))} ${skew > 0 ? "ahead" : "behind"}; times are this browser's` : "");
+      ? `the board's clock is ${age(Math.abs(skew))} ${skew > 0 ? "ahead" : "behind"}; times shown follow this browser's clock` : "");
   }
 
   /**
@@ -204,7 +204,7 @@ function sourceText(hello) {
   switch (hello.source) {
     case "sim": return `simulated engine, ${hello.rate_hz} Hz`;
     case "stdin": return "standard input";
-    case "meter": return "meter";
+    case "meter": return "proxy";
     default: return "pushed ticks";
   }
 }
@@ -240,7 +240,7 @@ function checkLimits(limits, { limitLatency, limitRate, notify }, present, now) 
   check("latency", present !== null && limitLatency !== null && present.latency > limitLatency,
     () => `Latency ${milliseconds(present?.latency ?? 0).join(" ")}, above ${limitLatency} ms`);
   check("rate", present !== null && limitRate !== null && present.rate < limitRate,
-    () => `${short(present?.rate ?? 0)} a second, below ${limitRate}`);
+    () => `${short(present?.rate ?? 0)} per second, below ${limitRate}`);
 
   /**
    * @param {"latency" | "rate"} name

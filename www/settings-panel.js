@@ -11,14 +11,14 @@ export function mountSettings({ settings, store, frame, colours, session }) {
   const themes = [...document.querySelectorAll("input[name=theme]")].filter((node) => node instanceof HTMLInputElement);
 
   byId("settings-open", HTMLButtonElement).addEventListener("click", () => {
-    setText(byId("limit-rate-text", HTMLElement), `${session.feed.tokenless ? "steps" : "tokens"} per second are below`);
+    setText(byId("limit-rate-text", HTMLElement), `${session.feed.tokenless ? "inferences" : "tokens"}/s falls below`);
     show();
     dialog.showModal();
   });
   byId("settings-close", HTMLButtonElement).addEventListener("click", () => dialog.close());
   dialog.addEventListener("click", (event) => {
     if (event.target === dialog) {
-      dialog.close(); // a click beside it
+      dialog.close(); // a click outside of it
     }
   });
 
@@ -69,7 +69,7 @@ export function mountSettings({ settings, store, frame, colours, session }) {
     const can = "Notification" in window && isSecureContext;
     notify.disabled = !can;
     notify.checked = can && settings.notify && Notification.permission === "granted";
-    setText(hint, !can ? "Browsers notify only for pages that come over HTTPS or from this machine."
-      : Notification.permission === "denied" ? "This browser does not let the page notify." : "");
+    setText(hint, !can ? "Browsers allow notifications only on HTTPS pages, and on pages from this machine."
+      : Notification.permission === "denied" ? "The browser blocks notifications from this page." : "");
   }
 }
