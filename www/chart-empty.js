@@ -2,6 +2,7 @@
 /** What stands in place of the charts while there is nothing to draw: why, and how to change it. */
 
 import { byId, setText } from "./dom.js";
+import { whole } from "./format.js";
 
 /** @param {import("./app.js").Context} context */
 export function drawEmpty({ store, session: { feed } }) {
@@ -29,5 +30,5 @@ export function drawEmpty({ store, session: { feed } }) {
  */
 function fullText(clients) {
   const viewers = clients ? clients.websocket + clients.sse : 0;
-  return clients && viewers >= clients.max ? `The server is full (${viewers} of ${clients.max} viewers).` : "The server is full.";
+  return clients && viewers >= clients.max ? `The server is full (${whole(viewers)} of ${whole(clients.max)} viewers).` : "The server is full.";
 }

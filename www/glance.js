@@ -119,7 +119,7 @@ export function mountGlance({ settings, store, frame, colours, session: { feed, 
     const { status, dropped, hello } = store.state;
     const { lane } = present;
     const steps = feed.tokenless;
-    const still = state !== "idle" && state !== "running"; // the last number stays, as an old one
+    const still = state !== "idle" && state !== "running"; // the last number stays, shown as stale
     setText(node["rate-label"], steps ? "Inferences per second" : "Tokens per second");
     setText(node["rate-unit"], steps ? "" : "tok/s");
     setText(node["tokens-label"], steps ? "Inferences" : "Tokens");
@@ -148,7 +148,7 @@ export function mountGlance({ settings, store, frame, colours, session: { feed, 
     }
   }
 
-  /** All that the active model has generated, on every node; without an active one: all. */
+  /** The tokens of the active model on all nodes; if no model is active, of all models. */
   function totalTokens() {
     const { model } = store.state;
     const own = feed.lanes.filter((lane) => lane.model === model);

@@ -155,7 +155,7 @@ test('a full server says that it is full, and how many viewers it has', async (t
   const server = await serve(t, []);
   const { clients, ...rest } = (await request(server, '/status')).json;
   for (const [answer, wanted] of [
-    [{ json: { ...rest, clients: { ...clients, websocket: clients.max - 1, sse: 1 } } }, `The server is full (${clients.max} of ${clients.max} viewers).`],
+    [{ json: { ...rest, clients: { ...clients, max: 1024, websocket: 1023, sse: 1 } } }, 'The server is full (1,024 of 1,024 viewers).'],
     [{ status: 503 }, 'The server is full.'], // it can't even tell how many
   ]) {
     const page = await open(t, server, { before: async (opened) => {
