@@ -1,7 +1,7 @@
 # strip.awk - makes our scripts and style sheets shorter: comments, indentation, empty lines and unneeded spaces go.
-# It works line by line and knows little of the languages: a comment starts a line, or stands beside code and has no quote; a
-# text ends on its line; what follows a slash that begins no block comment stays as it is. tests/web/strip.test.mjs compares the
-# code before and after. css=1: a style sheet, where most spaces count. keep=1: the first block comment stays.
+# It works line by line and knows little of the languages: a text ends on its line; after a slash that begins no comment the
+# line stays as it is, but for a comment without quotes at its end. tests/web/strip.test.mjs compares the code before and after.
+# css=1: a style sheet, where most spaces count. keep=1: the first block comment stays.
 function tight_css(s) {
     gsub(/, /, ",", s); gsub(/: /, ":", s); gsub(/; /, ";", s)
     gsub(/ \{/, "{", s); gsub(/\{ /, "{", s); gsub(/ \}/, "}", s)
@@ -31,12 +31,14 @@ function text(s,    quote, i, c, holes) {
     return 0
 }
 function script(s,    out, n) {
-    while (match(s, /["'`\/]/)) {
+    while (match(s, "[\"'`/]")) {
         out = out tight(substr(s, 1, RSTART - 1))
         s = substr(s, RSTART)
         if (s ~ /^\/\*/ && (n = index(s, "*/"))) {
             s = substr(s, n + 2)
             sub(/^ /, "", s)
+        } else if (s ~ /^\/\//) {
+            return out
         } else if (s !~ /^\// && (n = text(s))) {
             out = out substr(s, 1, n)
             s = substr(s, n + 1)
@@ -53,6 +55,6 @@ block { if (!(i = index($0, "*/"))) next; $0 = substr($0, i + 2); block = 0 }
 /^\/\*/ { if (!(i = index($0, "*/"))) { block = 1; next } $0 = substr($0, i + 2) }
 { sub(/^[ \t]+/, "") }
 $0 == "" || /^\/\// { next }
-/[;,{)\]] \/\/ [^"'`]*$/ { sub(/ \/\/ [^"'`]*$/, "") }
+/[];,{)] \/\/ [^"'`]*$/ { sub(/ \/\/ [^"'`]*$/, "") }
 { $0 = css ? tight_css($0) : script($0) }
 { printf "%s%s", $0, /[;,{(]$/ ? "" : "\n" }
