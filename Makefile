@@ -103,6 +103,17 @@ WWW := $(wildcard $(addprefix www/,*.html *.css *.js *.mjs *.svg *.png *.webmani
 build/aidash_www.h: www/embed.sh www/strip.awk build/www.files $(WWW)
 	@sh www/embed.sh $@ $(WWW)
 
+# An editor finds these through www/tsconfig.json: with them it knows every type of the page's modules.
+build/types/contract.d.ts: www/contract.schema.json tests/web/contract-types.mjs
+	@mkdir -p $(@D)
+	@node tests/web/contract-types.mjs $< > $@
+
+build/types/uPlot.esm.d.ts: $(UPLOT_DIR)/dist/uPlot.iife.min.js
+	@mkdir -p $(@D)
+	@cp $(UPLOT_DIR)/dist/uPlot.d.ts $@
+
+types: build/types/contract.d.ts build/types/uPlot.esm.d.ts ## TypeScript declarations, for editors of the page's modules
+
 # ---- the compile --------------------------------------------------------------------
 
 # $(call note,FILE,TEXT): a file that holds the text, renewed (and with it what depends on it) only when the text changes.
@@ -352,4 +363,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all $(TARGETS) dist run test lint asan tsan fuzz bench amalgamation toolchain size map install deploy release deb clean distclean help FORCE
+.PHONY: all $(TARGETS) dist run test lint asan tsan fuzz bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE

@@ -128,7 +128,7 @@ const suites = {
   corpus: () => list('tests', /^fuzz_(?!replay).*\.c$/).map((file) => program(file,
     `build/replay/${named(file, 'fuzz_')}`, [`tests/corpus/${named(file, 'fuzz_')}`])),
   alloc: () => list('tests', /^alloc_count\.c$/).map((file) => program(file, 'build/alloc_count')),
-  web: () => list('tests/web', /\.test\.mjs$/).map((file) => node(file, 'native')),
+  web: () => list('tests/web', /\.test\.mjs$/).map((file) => node(file, 'native', { build: ['types', 'build/aidash_www.h'] })),
   e2e: () => on('native', [], { build: ['all'] })(),
   firmware: () => list('tests/embed', /^firmware\.test\.mjs$/).flatMap(firmware),
   sizes: () => list('tests/embed', /^sizes\.test\.mjs$/)

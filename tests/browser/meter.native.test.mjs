@@ -108,7 +108,7 @@ test('drain lets the running ones end, and tells when they have', async (t) => {
 
 test('one model for all requests, and each its own again', async (t) => {
   const { engine, server, page } = await stage(t);
-  assert.deepEqual(await page.locator('#models button').allTextContents(), ['as requested', 'replayed', 'other']);
+  assert.deepEqual(await page.locator('#models button').allTextContents(), ['Client\'s choice', 'replayed', 'other']);
   assert.equal(await page.getAttribute('[data-model=""]', 'aria-pressed'), 'true');
   await page.click('[data-model=other]');
   await until(page, () => !app.store.state.pending && document.querySelector('[data-model=other]').getAttribute('aria-pressed') === 'true');

@@ -61,6 +61,6 @@ test('screenshots: a vision pipeline on two cameras', async (t) => {
   await ingest(server, ...cameras.flat().sort((a, b) => a.timestamp - b.timestamp));
   const page = await open(t, server);
   await filled(page);
-  await says(page, 'rate-label', 'Steps per second');
+  await says(page, 'rate-label', 'Inferences per second');
   await screenshots(page, 'vision');
 });
