@@ -78,14 +78,21 @@ for (const how of ['closes', 'resets']) {
         assert.equal((await viewer.next(isRequest)).status, 'failed');
     });
 
-    test(`the engine ${how} in the middle of the head: the client gets no whole head`, async (t) => {
+    test(`the engine ${how} in the middle of the head: the client gets no more than that`, async (t) => {
         const { server, viewer, client, call } = await begun(t);
-        await call.write('HTTP/1.1 200 OK\r\nContent-Type: text/event-');
+        const half = 'HTTP/1.1 200 OK\r\nContent-Type: text/event-';
+        await call.write(half);
         await sleep(30);
         leave(call);
         const got = await client.rest();
-        assert.ok(!got.includes('\r\n\r\n') || got.startsWith('HTTP/1.1 502 '), got);
-        assert.ok(['cut', 'failed'].includes((await viewer.next(isRequest)).status));
+        const { status: ended } = await viewer.next(isRequest);
+        if (how === 'resets' && got !== half) { // a reset may take with it what was not read yet
+            assert.match(got, /^HTTP\/1\.1 502 /);
+            assert.equal(ended, 'failed');
+        } else {
+            assert.equal(got, half);
+            assert.equal(ended, 'cut');
+        }
         await idle(server);
     });
 
