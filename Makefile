@@ -4,6 +4,7 @@
 #   CIVETWEB=DIR JSMN=DIR UPLOT=DIR   source trees of your own instead of the fetched ones
 #   CIVETWEB_VERSION=1.15|1.16        another civetweb than the distribution's
 #   TOOLCHAIN=NAME                    what to build for: toolchains/NAME.mk, into build/NAME/ (make NAME is short for it)
+#   NO_INSTALL=1                      install nothing: say which packages are missing, and stop
 #   ARGS="--rate 20"                  options for `make run`
 #   SUITE=unit,e2e TEST=ingest        only these suites, only the test files whose name contains this
 #   FUZZ_SECONDS=60                   how long `make fuzz` stays on each input
