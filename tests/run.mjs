@@ -43,7 +43,7 @@ const node = (file, { variant = '', slow = 1, env = {}, build = [], bin = 'build
   command: [process.execPath, '--test-reporter=./tests/reporter.mjs', file],
   env: { ...env, AIDASH_BIN: path.resolve(bin), AIDASH_SLOW: String(slow) },
   seconds: 180 * slow,
-  patient: slow > 1,
+  narrow: slow === 1,
 });
 
 /* The end-to-end tests whose names match, on build/VARIANT/aidash. */
@@ -280,15 +280,15 @@ if (targets.length > 1) {
   console.log(`built${' '.repeat(78)}${column((performance.now() - started) / 1000, 's')} ${column(built.cpu, 's of CPU')}`);
 }
 
-// The tests of the long limits only wait, so they run beside all others. Of these, those with narrow limits come first, one a
-// core; then the patient ones, which wait more than they compute; in the end, alone, what measures.
+// The tests of the long limits only wait, so they run beside all others. Of these, what has narrow limits of time comes first,
+// one job a core; then what is slow or has no such limits, two a core, as it also waits; in the end, alone, what measures.
 const waits = ({ name }) => /\bslow\b/.test(name);
 const rest = plan.filter((job) => !waits(job));
 await Promise.all([
   ...plan.filter(waits).map(runJob),
   (async () => {
-    await runAll(rest.filter((job) => !job.patient && !job.alone), cores);
-    await runAll(rest.filter((job) => job.patient), 2 * cores);
+    await runAll(rest.filter((job) => job.narrow && !job.alone), cores);
+    await runAll(rest.filter((job) => !job.narrow), 2 * cores);
   })(),
 ]);
 await runAll(rest.filter((job) => job.alone), 1);
