@@ -2,6 +2,7 @@
 # lint.sh - what can be said of aidash without running it. Works in the project's directory, after `make build/compile`.
 . tests/check.sh
 make=${MAKE:-make}
+cc=${CC:-gcc}
 compile=$(cat build/compile)
 warnings='-Wall -Wextra -Wconversion -Werror'
 
@@ -24,12 +25,10 @@ check 'it compiles without the meter' syntax -DAIDASH_METER=0 aidash.c
 check 'it compiles without both' syntax -DAIDASH_METER=0 -DAIDASH_DASHBOARD=0 aidash.c
 small_arena() { syntax -DAIDASH_ARENA_BYTES=49152 aidash.c 2>&1 | grep 'AIDASH_ARENA_BYTES is less than civetweb needs'; }
 check 'an arena that civetweb could not start in is refused, and named' small_arena
-cplusplus() { g++ -fsyntax-only -I. -x c++ aidash.c 2>&1 | grep 'aidash.c is C: compile it with a C compiler'; }
-check 'a C++ compiler is told to leave aidash.c to C' cplusplus
 check 'it compiles with poll() for epoll' syntax -DAIDASH_USE_POLL=1 aidash.c
 check 'it compiles at -O2 with NDEBUG' syntax -DNDEBUG aidash.c
 if command -v clang >/dev/null; then
-    clang_syntax() { clang ${compile#"${CC:-gcc}"} $warnings -fsyntax-only "$@"; }
+    clang_syntax() { clang ${compile#"$cc"} $warnings -fsyntax-only "$@"; }
     check 'it compiles with clang without a warning' clang_syntax aidash.c
 else
     skip 'the compile with clang: there is none'
@@ -113,13 +112,20 @@ example() { # the program in aidash.h's first comment
 echo '#include "aidash.h"' >"$tmp/only.c"
 cp "$tmp/only.c" "$tmp/only.cc"
 example >"$tmp/example.c"
-check 'aidash.h is C99' gcc -std=c99 -pedantic $warnings -I. -fsyntax-only "$tmp/only.c"
-check 'aidash.h is C++98' g++ -std=c++98 -pedantic -Wall -Wextra -Wno-long-long -Werror -I. -fsyntax-only "$tmp/only.cc"
+check 'aidash.h is C99' $cc -std=c99 -pedantic $warnings -I. -fsyntax-only "$tmp/only.c"
+if command -v g++ >/dev/null; then
+    check 'aidash.h is C++98' \
+        g++ -std=c++98 -pedantic -Wall -Wextra -Wno-long-long -Werror -I. -fsyntax-only "$tmp/only.cc"
+    cplusplus() { g++ -fsyntax-only -I. -x c++ aidash.c 2>&1 | grep 'aidash.c is C: compile it with a C compiler'; }
+    check 'a C++ compiler is told to leave aidash.c to C' cplusplus
+else
+    skip 'aidash.h from C++: there is no g++'
+fi
 check 'the program in aidash.h compiles and links' \
-    gcc -std=gnu99 $warnings -I. -o "$tmp/example" "$tmp/example.c" build/lib/aidash.o -lpthread
+    $cc -std=gnu99 $warnings -I. -o "$tmp/example" "$tmp/example.c" build/lib/aidash.o -lpthread
 for f in examples/*/*.c; do
     [ -f "$f" ] || continue
-    check "$f compiles and links" gcc -std=gnu11 $warnings -I. -o "$tmp/example" "$f" build/lib/aidash.o -lpthread
+    check "$f compiles and links" $cc -std=gnu11 $warnings -I. -o "$tmp/example" "$f" build/lib/aidash.o -lpthread
 done
 
 # ---- the rest -----------------------------------------------------------------------
