@@ -207,7 +207,7 @@ check 'and the old header stays' cmp "$tmp/www.h" "$tmp/first.h"
 
 small=$tmp/small
 mkdir -p "$small/tests" "$small/deps/civetweb/src" "$small/deps/uplot/dist"
-cp -r Makefile toolchains www package LICENSE THIRD-PARTY.md README.md CHANGELOG.md "$small/"
+cp -r Makefile toolchains www package LICENSE THIRD-PARTY.md README.md CHANGELOG.md docs "$small/"
 cp tests/run.mjs tests/lint.sh tests/check.sh "$small/tests/"
 touch "$small/deps/civetweb/src/civetweb.c" "$small/deps/jsmn.h" "$small/aidash.h" "$small/deps/uplot/LICENSE"
 echo 'var uPlot = 1;' >"$small/deps/uplot/dist/uPlot.iife.min.js"

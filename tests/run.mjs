@@ -117,6 +117,8 @@ const sanitizers = {
 
 const suites = {
   lint: () => [{ name: 'lint', build: ['build/compile', 'build/aidash_www.h'], command: ['sh', 'tests/lint.sh'], seconds: 300 }],
+  docs: () => list('tests', /^docs\.test\.mjs$/)
+    .map((file) => ({ ...node(file, 'native', { build: ['all', 'amalgamation', 'build/gateway/aidash', 'build/lib/aidash.o'] }), seconds: 600 })),
   build: () => [{ name: 'build', build: [], command: ['sh', 'tests/build.test.sh'], seconds: 300 }],
   onefile: () => [{
     name: 'onefile', build: ['amalgamation', 'build/compile'], command: ['sh', 'tests/onefile.test.sh'], seconds: 300,
