@@ -1,4 +1,4 @@
-/* What README.md and docs print is true: each command in them runs here, or is named below with the reason why it can't and
+/* What README.md, docs and examples/pipeline print is true: each command in them runs here, or is named below with the reason why it can't and
  * the test that covers it; each program compiles; links lead somewhere; tables of options, limits and fields are those of the
  * program. A command that this file doesn't know is a failure.
  *
@@ -24,7 +24,7 @@ const blocks = []; // { page, at, language, text }
 const commands = new Map(); // command -> the first place that prints it
 const prose = []; // { page, at, line }
 
-for (const page of pages) {
+for (const page of [...pages, 'examples/pipeline/README.md']) {
   let block = null;
   read(page).split('\n').forEach((line, i) => {
     const at = `${page}:${i + 1}`;
@@ -62,8 +62,10 @@ before(() => {
   dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-docs-'));
   mkdirSync(path.join(dir, 'bin'));
   symlinkSync(BIN, path.join(dir, 'bin/aidash'));
-  writeFileSync(path.join(dir, 'bin/your-engine'), '#!/bin/sh\necho \'{"model":"yours","tokens":7,"latency_ms":5}\'\n');
-  chmodSync(path.join(dir, 'bin/your-engine'), 0o755);
+  for (const [name, line] of [['bin/your-engine', '{"model":"yours","tokens":7,"latency_ms":5}'], ['my-engine', 'word']]) {
+    writeFileSync(path.join(dir, name), `#!/bin/sh\necho '${line}'\n`);
+    chmodSync(path.join(dir, name), 0o755);
+  }
   writeFileSync(path.join(dir, 'aidash.conf'), 'rate = 11\n');
 });
 after(() => rmSync(dir, { recursive: true, force: true }));
@@ -235,6 +237,8 @@ const cases = {
   'your-engine | aidash --stdin': starts(hasTick((tick) => tick.model === 'yours' && tick.tokens_generated === 7)),
   'echo \'{"tokens":3,"latency_ms":41.5,"model":"yolo"}\' | aidash --stdin':
     starts(hasTick((tick) => tick.model === 'yolo' && tick.tokens_generated === 3 && tick.latency_ms === 41.5)),
+  './my-engine | while read -r word; do echo \'{"model":"my-engine","tokens":1}\'; done | aidash --stdin':
+    starts(hasTick((tick) => tick.model === 'my-engine' && tick.tokens_generated === 1)),
   'aidash --sizes': ends(/^total +\d+$/m),
   'aidash --version': ends(new RegExp(`^aidash ${VERSION.replaceAll('.', '\\.')}\n$`)),
   'aidash --help': ends(/--upstream/),
@@ -249,6 +253,7 @@ const cases = {
   'curl -d \'{"action":"resume"}\' http://localhost:8080/command': curl(/"event":"ack","action":"resume"/),
   'curl -d \'{"tokens":3,"latency_ms":41.5}\' http://localhost:8080/ingest': curl(/"accepted":1/),
   'your-engine | curl -sN -T - http://BOARD:8080/ingest': curl(/"accepted":1/),
+  'curl -T - http://BOARD:8080/ingest': curl(/"accepted":0/), // of nothing
   'curl -sN http://localhost:8080/events': curl(/^event: hello$/m, { endless: true }),
   'curl -s \'http://localhost:8080/ticks?last=10\'': curl(/"tokens_generated":150,/),
   'curl -s \'http://localhost:8080/ticks?since=100&limit=50\'': curl(/"tokens_generated":101,/),
@@ -310,6 +315,12 @@ const cases = {
   'cc app.c aidash.c -DAIDASH_NO_MAIN -DAIDASH_CLIENTS=8 -lpthread': compiles,
   'cc app.c aidash.c -DAIDASH_NO_MAIN -DAIDASH_CONFIG=\'"tiny.h"\' -DAIDASH_METER=0 -lpthread': compiles,
   'cc app.c aidash.c -DAIDASH_NO_MAIN -DAIDASH_METER=0 -DAIDASH_DASHBOARD=0 -lpthread': compiles,
+
+  // the example with Tesseract
+  'sudo apt-get install -y tesseract-ocr': covered('tests/e2e/pipeline.native.test.mjs', "'need', 'tesseract'", 'it changes the machine that it runs on'),
+  'sh pages.sh': covered('tests/e2e/pipeline.native.test.mjs', "'pages.sh'", 'it draws with Tesseract\'s program'),
+  [read('examples/pipeline/README.md').match(/^for f in .*$/m)[0]]:
+    covered('tests/e2e/pipeline.native.test.mjs', "match(/```sh\\n(for .*tesseract.*)", 'it needs Tesseract'),
 
   // a machine's administrator
   'sudo apt-get install -y make': covered('.ci/run', 'apt-get install -y', 'it changes the machine that it runs on'),
@@ -377,7 +388,7 @@ test('links lead to pages and parts that exist, and to what a package has', () =
   const anchor = (heading) => heading.toLowerCase().replace(/[^\w\- ]/g, '').trim().replaceAll(' ', '-');
   const packed = new Set([...pages, 'CHANGELOG.md', 'THIRD-PARTY.md', ...readdirSync(path.join(ROOT, 'docs')).map((name) => `docs/${name}`)]);
   let n = 0;
-  for (const { page, at, line } of prose) {
+  for (const { page, at, line } of prose.filter((one) => pages.includes(one.page))) {
     for (const [, link] of line.matchAll(/\]\(([^)]+)\)/g)) {
       const [file, part] = link.split('#');
       const target = file ? path.normalize(path.join(path.dirname(page), file)) : page;
