@@ -337,9 +337,10 @@ install: $(OUT)/package/aidash ## copy it, its manual page and its service to PR
 # A directory with all that goes to a board; install.sh in it does the rest.
 PACKAGE := $(addprefix package/,install.sh aidash.service aidash.avahi aidash.conf aidash.1 aidash.bash) \
     LICENSE THIRD-PARTY.md README.md CHANGELOG.md
-$(OUT)/package/aidash: $(OUT)/aidash $(PACKAGE)
-	@rm -rf $(@D) && mkdir -p $(@D)
-	@cp $(PACKAGE) $(@D) && cp $< $@
+DOCS := $(wildcard docs/*)
+$(OUT)/package/aidash: $(OUT)/aidash $(PACKAGE) $(DOCS)
+	@rm -rf $(@D) && mkdir -p $(@D)/docs
+	@cp $(PACKAGE) $(@D) && cp $(DOCS) $(@D)/docs && cp $< $@
 
 deploy: ## make HOST=pi@raspberrypi.local run it as a service; ARGS="--upstream URL" goes to its config
 	@MAKE="$(MAKE)" SSH="$(SSH)" sh package/deploy.sh "$(HOST)" $(ARGS)

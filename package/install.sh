@@ -1,5 +1,5 @@
 #!/bin/sh
-# install.sh - makes aidash a service of this machine, upgrades it, or takes it away.
+# install.sh - makes aidash a service of this machine, upgrades it, or removes it.
 #
 #   ./install.sh [--KEY VALUE]...   install or upgrade, and start; each --KEY VALUE becomes `KEY = VALUE` in /etc/aidash.conf
 #   ./install.sh --files            copy the files, start nothing; without root, only those below PREFIX
@@ -32,7 +32,8 @@ files="755 aidash $PREFIX/bin/aidash
 644 LICENSE $PREFIX/share/doc/aidash/LICENSE
 644 THIRD-PARTY.md $PREFIX/share/doc/aidash/THIRD-PARTY.md
 644 README.md $PREFIX/share/doc/aidash/README.md
-644 CHANGELOG.md $PREFIX/share/doc/aidash/CHANGELOG.md"
+644 CHANGELOG.md $PREFIX/share/doc/aidash/CHANGELOG.md
+$(cd "$here" && for page in docs/*; do echo "644 $page $PREFIX/share/doc/aidash/$page"; done)"
 
 # What lies in /etc is left out by who may not write there.
 system=yes
@@ -151,7 +152,7 @@ uninstall() {
     fi
     echo "$files" | while read -r mode name place; do rm -f "$DESTDIR$place"; done
     rm -f "$DESTDIR$avahi/aidash.service"
-    for dir in "$share" "$PREFIX/share/doc/aidash"; do
+    for dir in "$share" "$PREFIX/share/doc/aidash/docs" "$PREFIX/share/doc/aidash"; do
         [ ! -d "$DESTDIR$dir" ] || rmdir "$DESTDIR$dir"
     done
     if running_systemd; then systemctl daemon-reload; fi

@@ -212,7 +212,7 @@ check 'and the old header stays' cmp "$tmp/www.h" "$tmp/first.h"
 
 small=$tmp/small
 mkdir -p "$small/tests" "$small/deps/civetweb/src" "$small/deps/uplot/dist"
-cp -r Makefile toolchains www package LICENSE THIRD-PARTY.md README.md CHANGELOG.md "$small/"
+cp -r Makefile toolchains www package docs LICENSE THIRD-PARTY.md README.md CHANGELOG.md "$small/"
 cp tests/run.mjs tests/reporter.mjs tests/lint.sh tests/check.sh "$small/tests/"
 touch "$small/deps/civetweb/src/civetweb.c" "$small/deps/jsmn.h" "$small/aidash.h" "$small/deps/uplot/LICENSE"
 echo 'var uPlot = 1;' >"$small/deps/uplot/dist/uPlot.iife.min.js"
@@ -250,7 +250,7 @@ check 'an unknown TOOLCHAIN is told' says 'no toolchain nowhere.*aarch64' 2 quic
 check 'make install copies it' quick CFLAGS=-O1 install DESTDIR="$tmp/dest" PREFIX=/usr
 check 'and what is copied runs' "$tmp/dest/usr/bin/aidash"
 check 'make help lists the targets' says 'make test .*run every test' 0 quick help
-check 'make map lists the sections' says 'PLATFORM' 0 "${MAKE:-make}" -C "$root" --no-print-directory map
+check 'make map lists the parts' says 'src/base/platform\.h' 0 "${MAKE:-make}" -C "$root" --no-print-directory map
 quick clean
 check 'make clean leaves what was fetched, and no more' test "$(ls -A build)" = deps
 

@@ -123,6 +123,8 @@ const sanitized = {
  *   onefile   tests/onefile.test.sh proves that it is the same program; one file shows that it runs */
 const suites = {
   lint: () => script('lint', ['build/compile', 'build/aidash_www.h']),
+  docs: () => list('tests', /^docs\.test\.mjs$/)
+    .map((file) => ({ ...node(file, { build: ['all', 'amalgamation', 'build/gateway/aidash', 'build/lib/aidash.o'] }), seconds: 600 })),
   build: () => script('build', []),
   onefile: () => script('onefile', ['amalgamation', 'build/compile']),
   'e2e-onefile': () => on('onefile', /^contract\./),
