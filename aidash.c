@@ -10,9 +10,11 @@
  *   base/clock.c             the clocks, units of time
  *   base/log.c               one line at a time to stderr or the embedder
  *   base/text.c              text in buffers of fixed size
+ *   base/decimal.c           numbers written in digits
  *   base/net.c               addresses and sockets
+ *   base/url.c               URLs of engines
  *   base/histogram.c         times between tokens in fixed memory
- *   codec/utf8.c             UTF-8, digits, names
+ *   codec/utf8.c             UTF-8, names
  *   codec/json.c             a whole JSON text: checked, read by jsmn
  *   codec/json_stream.c      a JSON text in pieces
  *   codec/lines.c            lines out of a stream
@@ -99,7 +101,9 @@
 #include "src/base/clock.c"
 #include "src/base/log.c"
 #include "src/base/text.c"
+#include "src/base/decimal.c"
 #include "src/base/net.c"
+#include "src/base/url.c"
 #include "src/base/histogram.c"
 #include "src/codec/utf8.c"
 #include "src/codec/json.c"

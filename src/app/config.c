@@ -4,6 +4,7 @@
 #ifndef AD_APP_CONFIG_C
 #define AD_APP_CONFIG_C
 
+#include "../base/url.c"
 #include "../meter/discovery.c"
 
 static char ad_error_text[256]; /* of the starting thread */
@@ -126,71 +127,22 @@ static int ad_configure_listen(const char *list)
 
 #if AIDASH_METER
 
-/* http://HOST[:PORT][/PREFIX] into its parts and addresses. Returns NULL, or
- * what is wrong. Asks the resolver, so it may take its time. */
-static const char *ad_url_parse(const char *url, size_t len,
-                                struct ad_upstream *u)
+/* The engine at a URL, its addresses resolved. Returns NULL, or what is wrong
+ * with the URL. Asks the resolver, so it may block. */
+static const char *ad_upstream_at(const char *text, size_t len,
+                                  struct ad_upstream *u)
 {
-    char host[256], port[8] = "80";
-    const char *at = url + 7, *end = url + len, *slash, *colon;
-    struct addrinfo hints, *list, *a;
-    size_t host_len;
+    struct ad_url url;
+    const char *why = ad_url_parse(text, len, &url);
 
-    if (len >= 8 && strncasecmp(url, "https://", 8) == 0) {
-        return "https is not spoken; put nginx or stunnel in between";
+    if (why != NULL) {
+        return why;
     }
-    if (len < 8 || strncasecmp(url, "http://", 7) != 0) {
-        return "it must begin with http://";
-    }
-    slash = memchr(at, '/', (size_t)(end - at));
-    slash = slash != NULL ? slash : end;
-    while (end > slash && end[-1] == '/') {
-        end--;
-    }
-    if ((size_t)(end - slash) >= sizeof(u->prefix) ||
-        (size_t)(slash - at) >= sizeof(host)) {
-        return "it is too long";
-    }
-    memcpy(u->prefix, slash, (size_t)(end - slash));
-    (void)snprintf(u->authority, sizeof(u->authority), "%.*s",
-                   (int)(slash - at), at);
-    colon = memrchr(at, ':', (size_t)(slash - at));
-    if (colon != NULL && memchr(colon, ']', (size_t)(slash - colon)) == NULL) {
-        if ((size_t)(slash - colon) - 1 >= sizeof(port) - 1) {
-            return "the port is no number";
-        }
-        (void)snprintf(port, sizeof(port), "%.*s", (int)(slash - colon - 1),
-                       colon + 1);
-    } else {
-        colon = slash;
-    }
-    if (port[0] == '\0' || strspn(port, "0123456789") != strlen(port) ||
-        strtoul(port, NULL, 10) < 1 || strtoul(port, NULL, 10) > 65535) {
-        return "the port is no number";
-    }
-    if (colon > at && *at == '[' && colon[-1] == ']') {
-        at++;
-        colon--;
-    }
-    host_len = (size_t)(colon - at);
-    if (host_len == 0) {
-        return "it has no host";
-    }
-    memcpy(host, at, host_len);
-    host[host_len] = '\0';
-    memset(&hints, 0, sizeof(hints));
-    hints.ai_socktype = SOCK_STREAM;
-    if (getaddrinfo(host, port, &hints, &list) != 0) {
-        return "its host can't be resolved";
-    }
-    for (a = list; a != NULL && u->n_addresses < AD_COUNT(u->addresses);
-         a = a->ai_next) {
-        memcpy(&u->addresses[u->n_addresses].storage, a->ai_addr,
-               a->ai_addrlen);
-        u->addresses[u->n_addresses++].len = a->ai_addrlen;
-    }
-    freeaddrinfo(list);
-    return NULL;
+    (void)snprintf(u->authority, sizeof(u->authority), "%s", url.authority);
+    (void)snprintf(u->prefix, sizeof(u->prefix), "%s", url.prefix);
+    u->n_addresses = ad_address_resolve(url.host, url.port, u->addresses,
+                                        AD_COUNT(u->addresses));
+    return u->n_addresses > 0 ? NULL : "its host can't be resolved";
 }
 
 static int ad_configure_upstreams(const char *list)
@@ -217,7 +169,7 @@ static int ad_configure_upstreams(const char *list)
             len -= (size_t)(equals + 1 - item);
             item = equals + 1;
         }
-        why = ad_url_parse(item, len, u);
+        why = ad_upstream_at(item, len, u);
         if (why != NULL) {
             return ad_fail(AIDASH_EINVAL, "upstream: '%.*s': %s",
                            (int)(len < 100 ? len : 100), item, why);
@@ -264,8 +216,8 @@ static int ad_configure_meter(const struct aidash_config *config)
         rc = ad_configure_key(config->upstream_key_file);
     }
     if (rc == 0 && config->scrape != NULL) {
-        why = ad_url_parse(config->scrape, strlen(config->scrape),
-                           &ad_scrape.upstream);
+        why = ad_upstream_at(config->scrape, strlen(config->scrape),
+                             &ad_scrape.upstream);
         if (why != NULL) {
             return ad_fail(AIDASH_EINVAL, "scrape: '%.100s': %s",
                            config->scrape, why);

@@ -197,7 +197,7 @@ static int ad_doctor(void)
             (void)snprintf(listen, sizeof(listen), "http://127.0.0.1:%s",
                            ad_doctor_engines[usual].port);
             memset(&u, 0, sizeof(u));
-            (void)ad_url_parse(listen, strlen(listen), &u);
+            (void)ad_upstream_at(listen, strlen(listen), &u);
         }
         is = ad_doctor_look(&u);
         if (is != NULL && name == NULL) {
