@@ -6,6 +6,7 @@
  * aidash.c and all that it includes into one file to drop into a project.
  *
  *   limits.h                 the public AIDASH_* size macros
+ *   base/memory.h            rows of the map of static memory
  *   base/platform.h          feature macros, system headers, compilers
  *   base/clock.c             the clocks, units of time
  *   base/log.c               one line at a time to stderr or the embedder
@@ -49,7 +50,8 @@
  *   meter/discovery.c        engines' models and metrics
  *   web/arena.c              civetweb's static memory
  *   web/assets.c             the dashboard's files
- *   web/status.c             GET /status, the map of memory
+ *   web/memory.c             the map of static memory
+ *   web/status.c             GET /status
  *   web/civetweb_api.h       how civetweb is built
  *   web/routes.c             HTTP routes, on the workers
  *   web/glue.h               the seam to civetweb
@@ -97,6 +99,7 @@
 #endif
 
 #include "src/limits.h"
+#include "src/base/memory.h"
 #include "src/base/platform.h"
 #include "src/base/clock.c"
 #include "src/base/log.c"
@@ -140,6 +143,7 @@
 #include "src/meter/discovery.c"
 #include "src/web/arena.c"
 #include "src/web/assets.c"
+#include "src/web/memory.c"
 #include "src/web/status.c"
 #include "src/web/civetweb_api.h"
 #include "src/web/routes.c"

@@ -4,8 +4,8 @@
 #ifndef AD_BASE_URL_C
 #define AD_BASE_URL_C
 
-#include "decimal.c"
 #include "platform.h"
+#include "decimal.c"
 
 enum {
     AD_URL_HOST_CAP = 256,   /* 253 bytes are a host's limit (RFC 1035 2.3.4) */

@@ -2,8 +2,8 @@
 #ifndef AD_CODEC_UTF8_C
 #define AD_CODEC_UTF8_C
 
-#include "../base/decimal.c"
 #include "../base/platform.h"
+#include "../base/decimal.c"
 
 /* RFC 3629: well-formed UTF-8, no surrogates, nothing beyond U+10FFFF. */
 static bool ad_utf8_ok(const uint8_t *s, size_t len)

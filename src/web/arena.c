@@ -130,4 +130,6 @@ static void ad_arena_usage(size_t *used, size_t *high)
     (void)pthread_mutex_unlock(&ad_arena_lock);
 }
 
+AD_MEMORY(arena, AIDASH_WORKERS, sizeof(ad_arena));
+
 #endif
