@@ -89,6 +89,8 @@ static bool ad_address_parse(const char *spec, bool dual,
     return true;
 }
 
+#if AIDASH_METER
+
 /* The addresses of a host, at most `max`. Asks the resolver, so it may block.
  * Returns how many, 0 if there is none. */
 static unsigned ad_address_resolve(const char *host, const char *port,
@@ -110,6 +112,8 @@ static unsigned ad_address_resolve(const char *host, const char *port,
     freeaddrinfo(list);
     return n;
 }
+
+#endif
 
 /* A socket bound to [ADDR:]PORT. Returns it and its real port, or minus errno
  * (EINVAL: the address is malformed). */

@@ -7,6 +7,8 @@
 #include "platform.h"
 #include "decimal.c"
 
+#if AIDASH_METER
+
 enum {
     AD_URL_HOST_CAP = 256,   /* 253 bytes are a host's limit (RFC 1035 2.3.4) */
     AD_URL_PREFIX_CAP = 128
@@ -101,5 +103,7 @@ static const char *ad_url_parse(const char *url, size_t len, struct ad_url *out)
     }
     return ad_url_split_authority(at, (size_t)(slash - at), out);
 }
+
+#endif /* AIDASH_METER */
 
 #endif
