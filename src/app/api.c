@@ -53,6 +53,27 @@ static void ad_reset(void)
 #endif
 }
 
+/* Log where a listener can be reached. */
+static void ad_log_listener(const char *spec, unsigned port)
+{
+    size_t host_len = ad_spec_host(spec);
+    struct ad_lan lan[AD_LAN_MAX];
+    unsigned i, n;
+
+    if (host_len > 0) {
+        ad_log(AIDASH_LOG_INFO, "listening on http://%.*s:%u", (int)host_len,
+               spec, port);
+        return;
+    }
+    ad_log(AIDASH_LOG_INFO, "listening on http://localhost:%u (all interfaces)",
+           port);
+    n = ad_lan_list(lan);
+    for (i = 0; i < n; i++) {
+        ad_log(AIDASH_LOG_INFO, "on the LAN: http://%s:%u (%s)", lan[i].host,
+               port, lan[i].by);
+    }
+}
+
 int aidash_start_sized(const struct aidash_config *config, size_t size)
 {
     static const struct aidash_config defaults;
@@ -94,18 +115,7 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
         goto close_sockets;
     }
     for (i = 0; i < ad_acceptor.n_listeners; i++) {
-        size_t host = ad_spec_host(ad_acceptor.listen[i]);
-        struct ad_lan lan[AD_LAN_MAX];
-        unsigned k, n_lan = host > 0 ? 0 : ad_lan_list(lan);
-
-        ad_log(AIDASH_LOG_INFO, "listening on http://%.*s:%u%s",
-               host > 0 ? (int)host : 9,
-               host > 0 ? ad_acceptor.listen[i] : "localhost", ad_acceptor.ports[i],
-               host > 0 ? "" : " (all interfaces)");
-        for (k = 0; k < n_lan; k++) {
-            ad_log(AIDASH_LOG_INFO, "on the LAN: http://%s:%u (%s)",
-                   lan[k].host, ad_acceptor.ports[i], lan[k].by);
-        }
+        ad_log_listener(ad_acceptor.listen[i], ad_acceptor.ports[i]);
     }
     return 0;
 
