@@ -6,13 +6,16 @@
  * aidash.c and all that it includes into one file to drop into a project.
  *
  *   limits.h                 the public AIDASH_* size macros
+ *   base/memory.h            rows of the map of static memory
  *   base/platform.h          feature macros, system headers, compilers
  *   base/clock.c             the clocks, units of time
  *   base/log.c               one line at a time to stderr or the embedder
  *   base/text.c              text in buffers of fixed size
+ *   base/decimal.c           numbers written in digits
  *   base/net.c               addresses and sockets
+ *   base/url.c               URLs of engines
  *   base/histogram.c         times between tokens in fixed memory
- *   codec/utf8.c             UTF-8, digits, names
+ *   codec/utf8.c             UTF-8, names
  *   codec/json.c             a whole JSON text: checked, read by jsmn
  *   codec/json_stream.c      a JSON text in pieces
  *   codec/lines.c            lines out of a stream
@@ -47,7 +50,8 @@
  *   meter/discovery.c        engines' models and metrics
  *   web/arena.c              civetweb's static memory
  *   web/assets.c             the dashboard's files
- *   web/status.c             GET /status, the map of memory
+ *   web/memory.c             the map of static memory
+ *   web/status.c             GET /status
  *   web/civetweb_api.h       how civetweb is built
  *   web/routes.c             HTTP routes, on the workers
  *   web/glue.h               the seam to civetweb
@@ -95,11 +99,14 @@
 #endif
 
 #include "src/limits.h"
+#include "src/base/memory.h"
 #include "src/base/platform.h"
 #include "src/base/clock.c"
 #include "src/base/log.c"
 #include "src/base/text.c"
+#include "src/base/decimal.c"
 #include "src/base/net.c"
+#include "src/base/url.c"
 #include "src/base/histogram.c"
 #include "src/codec/utf8.c"
 #include "src/codec/json.c"
@@ -136,6 +143,7 @@
 #include "src/meter/discovery.c"
 #include "src/web/arena.c"
 #include "src/web/assets.c"
+#include "src/web/memory.c"
 #include "src/web/status.c"
 #include "src/web/civetweb_api.h"
 #include "src/web/routes.c"

@@ -1,10 +1,10 @@
 #!/bin/sh
-# install.sh - makes aidash a service of this machine, upgrades it, or removes it.
+# install.sh - installs aidash as a service of this machine, upgrades it, or removes it.
 #
 #   ./install.sh [--KEY VALUE]...   install or upgrade, and start; each --KEY VALUE becomes `KEY = VALUE` in /etc/aidash.conf
 #   ./install.sh --files            copy the files, start nothing; without root, only those below PREFIX
-#   ./install.sh --uninstall        stop it and remove it; an edited /etc/aidash.conf stays
-#   ./install.sh --purge            remove that, too
+#   ./install.sh --uninstall        stop and remove it, but keep an edited /etc/aidash.conf
+#   ./install.sh --purge            remove the edited /etc/aidash.conf, too
 #
 # From the environment: PREFIX (/usr/local), and DESTDIR, the root of a system that is not running: nothing is started there.
 set -eu
@@ -119,7 +119,7 @@ install() {
 
 start() {
     if ! running_systemd; then
-        say "there is no systemd here to start it. To start it at boot, let your init run, as a user without privileges:"
+        say "this machine has no systemd. To start aidash at boot, let your init system run this as an unprivileged user:"
         say "  $PREFIX/bin/aidash --config $conf"
         return
     fi
@@ -129,13 +129,13 @@ start() {
     sleep 1
     if ! systemctl is-active --quiet aidash.service; then
         journalctl -u aidash.service -n 5 --no-pager -o cat >&2 || true
-        die "it is installed, but it does not run: the lines above say why. Change $conf, then: systemctl restart aidash"
+        die "it is installed, but it does not run: see the lines above. Change $conf, then: systemctl restart aidash"
     fi
-    say "it runs, and starts at boot. Its log: journalctl -u aidash"
+    say "it is running and will start at boot. Its log: journalctl -u aidash"
     [ -n "${AIDASH_HOST:-}" ] || AIDASH_HOST=$(hostname)
     say "open http://$AIDASH_HOST:$(port)/"
     grep -Eq '^[[:space:]]*(upstream|scrape|source)[[:space:]]*=' "$conf" ||
-        say "it shows a simulated engine until $conf names yours: aidash doctor finds it"
+        say "it shows a simulated engine until you set yours in $conf; aidash doctor finds it"
 }
 
 # uninstall [purge]
@@ -148,7 +148,7 @@ uninstall() {
     elif [ "${1:-}" = purge ] || cmp -s "$DESTDIR$conf" "$DESTDIR$share/aidash.conf"; then
         rm -f "$DESTDIR$conf"
     else
-        say "$conf is kept, as it was edited (--purge removes it)"
+        say "$conf is kept because it was edited (--purge removes it)"
     fi
     echo "$files" | while read -r mode name place; do rm -f "$DESTDIR$place"; done
     rm -f "$DESTDIR$avahi/aidash.service"

@@ -104,6 +104,56 @@ check 'each part compiles with what it includes' alone
 check 'a part that is compiled alone says what to compile' not_alone
 check 'aidash.c without src/ says how to get one file' without_parts
 
+# ---- static memory ----------------------------------------------------------------
+
+# The map that `aidash --sizes` prints has a row for each part, AD_MEMORY(part, count, bytes) at the part's end.
+mapped() { cat src/*/*.[ch] | tr '\n' ' ' | grep -o ' AD_MEMORY([^;]*;' | grep -o 'sizeof([a-z_]*)' | sed 's/sizeof(\(.*\))/\1/' | sort -u; }
+variables() { # "BYTES NAME" of each static variable of the program; constants are in other sections
+    objdump -t build/aidash.debug | awk '$3 == "O" && ($4 == ".bss" || $4 == ".data") { print $5, $NF }' |
+        while read -r bytes name; do echo "$((0x$bytes)) $name"; done
+}
+all_mapped() {
+    mapped >"$tmp/mapped" && variables >"$tmp/variables" && [ "$(wc -l <"$tmp/mapped")" -gt 20 ] &&
+        awk 'NR == FNR { mapped[$1] = 1; next }
+            $1 > 256 && !($2 in mapped) { print $2 ": " $1 " bytes in no AD_MEMORY() row"; bad = 1 }
+            { n++ } END { exit bad || n < 20 }' "$tmp/mapped" "$tmp/variables"
+}
+map_adds_up() {
+    build/aidash.debug --sizes | awk 'NR == FNR { bytes[$2] = $1; next } FILENAME == "-" { total = $NF; next } { sum += bytes[$1] }
+        END { if (sum != total) print "the rows say " total ", the program has " sum; exit sum != total || sum == 0 }' \
+        "$tmp/variables" - "$tmp/mapped"
+}
+check 'the program is built' $make --no-print-directory build/aidash.debug
+check 'each static variable above 256 bytes is in the map of memory' all_mapped
+check 'the map adds up to the sizes of these variables' map_adds_up
+
+# "LIMIT DEFAULT BYTES" for each limit of src/limits.h whose comment says "N bytes each" (or kB, MB)
+costs() {
+    awk '/^\/\*/ { text = "" }
+        { text = text " " $0 }
+        /^#define AIDASH_/ {
+            gsub(/ \* /, " ", text); gsub(/ +/, " ", text)
+            if (match(text, /[0-9.]+ (bytes|kB|MB) each/)) {
+                split(substr(text, RSTART, RLENGTH), cost, " ")
+                print $2, $3, cost[1] * (cost[2] == "MB" ? 1e6 : cost[2] == "kB" ? 1e3 : 1)
+            }
+            text = ""
+        }' src/limits.h
+}
+static_bytes() { # with these flags; aidash's own functions are not called, and so not linked
+    # shellcheck disable=SC2086
+    $compile -w -O0 -g0 -DAD_UNIT -I. -Wl,--gc-sections "$@" -o "$tmp/sum" "$tmp/sum.c" && "$tmp/sum"
+}
+costs_are_true() { # half as many cost half as much, within 5 %
+    printf '#include "src/web/memory.c"\nint main(void) { return printf("%%zu\\n", ad_memory_sum()) < 0; }\n' >"$tmp/sum.c"
+    costs >"$tmp/costs" && [ "$(wc -l <"$tmp/costs")" -ge 12 ] && full=$(static_bytes) || return 1
+    while read -r limit usual bytes; do
+        less=$(static_bytes "-D$limit=$((usual / 2))") || return 1
+        echo "$limit $(((full - less) / (usual - usual / 2))) $bytes"
+    done <"$tmp/costs" | awk '$2 > $3 * 1.05 || $2 < $3 * 0.95 { print $1 ": " $2 " bytes each, and not " $3; bad = 1 } { n++ } END { exit bad || n == 0 }'
+}
+check 'the costs that src/limits.h states are true' costs_are_true
+
 # ---- the header ---------------------------------------------------------------------
 
 example() { # the program in aidash.h's first comment

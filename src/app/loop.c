@@ -1,5 +1,5 @@
-/* loop.c - the hub thread's loop: what it waits for, what it does once a turn and
- * once a second, how it ends.
+/* loop.c - the hub thread's loop: what it waits for, what it does in each turn and
+ * in each second, how it ends. Owns no state.
  */
 #ifndef AD_APP_LOOP_C
 #define AD_APP_LOOP_C
@@ -41,7 +41,7 @@ static void ad_hub_housekeeping(void)
     ad_hub.housekeeping_ns = ad_hub.now_ns + AD_NS_PER_S;
 }
 
-/* Say good-bye: no new connections, close code 1001 to the viewers. */
+/* Begin to stop: no new connections, close code 1001 to the viewers. */
 static void ad_hub_begin_stop(void)
 {
     unsigned i;
@@ -130,7 +130,8 @@ static void ad_hub_dispatch(const struct ad_ready *ready)
     }
 }
 
-/* Many events in one turn: viewers get them before the feed overruns them. */
+/* With many events in one turn, viewers get them before the feed overwrites
+ * them. */
 static void ad_fan_out_if_due(void)
 {
     if (ad_events_due()) {
@@ -138,7 +139,7 @@ static void ad_fan_out_if_due(void)
     }
 }
 
-/* One turn: wait, take what came, make the ticks that are due, fan out. */
+/* One turn: wait, handle what is ready, make the ticks that are due, fan out. */
 static void ad_hub_turn(void)
 {
     struct ad_ready ready[AD_READY_MAX];
@@ -146,9 +147,9 @@ static void ad_hub_turn(void)
     bool pacing = deadline_ns == ad_fanout.pace_ns;
     unsigned i, n;
 
-    /* Announce the sleep, then look once more: who publishes later than this
-     * look sees the announcement and wakes us. A pace's wait is so short that
-     * the inbox may fill by half meanwhile. */
+    /* Announce the sleep, then look at the inbox once more: a thread that
+     * publishes after this look sees the announcement and wakes the hub. The
+     * wait between fan-outs is so short that the inbox may half fill. */
     atomic_store(&ad_hub.sleep, pacing ? AD_PACING : AD_ASLEEP);
     if ((ad_sources.stdin_is_file && ad_sources.stdin_open) ||
         atomic_load(&ad_hub.calls) != NULL || ad_acceptor.n_ready > 0 ||

@@ -37,4 +37,15 @@ static void AD_PRINTF(2, 3)
     }
 }
 
+/* Log lines up to this level, to `on_log` or, if it is NULL, to stderr. */
+static void ad_log_to(enum aidash_log_level level,
+                      void (*on_log)(enum aidash_log_level level,
+                                     const char *text, void *user),
+                      void *user)
+{
+    ad_logging.level = level;
+    ad_logging.on_log = on_log;
+    ad_logging.user = user;
+}
+
 #endif

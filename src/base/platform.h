@@ -14,6 +14,7 @@
 
 #include "../../aidash.h"
 #include "../limits.h"
+#include "memory.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>

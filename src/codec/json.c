@@ -394,4 +394,6 @@ static const jsmntok_t *ad_json_get(const char *s, const char *key)
     return found;
 }
 
+AD_MEMORY(json, AD_TOKENS, sizeof(ad_tokens));
+
 #endif

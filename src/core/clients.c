@@ -571,4 +571,24 @@ static void ad_fan_out(void)
     ad_fanout.pace_ns = start_ns + took_ns;
 }
 
+/* Before each run. */
+static void ad_clients_init(void)
+{
+    memset(&ad_slots, 0, sizeof(ad_slots));
+    memset(&ad_fanout, 0, sizeof(ad_fanout));
+    ad_slots.free = AD_NO_SLOT;
+}
+
+/* How many events a blocked viewer may be behind. While starting. */
+static void ad_clients_set_backlog(unsigned events)
+{
+    ad_fanout.backlog = events;
+}
+
+AD_MEMORY(clients, AD_SLOTS,
+          sizeof(ad_clients) + sizeof(ad_client_ids) + sizeof(ad_slots) +
+              sizeof(ad_fanout));
+AD_MEMORY(client_buffers, AD_SLOTS,
+          sizeof(ad_client_buffers) + sizeof(ad_reply));
+
 #endif

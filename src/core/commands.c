@@ -110,4 +110,21 @@ static int ad_command(const uint8_t *text, size_t len, const char *client_id,
     return 200;
 }
 
+/* Before each run. */
+static void ad_commands_init(void)
+{
+    memset(&ad_commands, 0, sizeof(ad_commands));
+}
+
+/* Ask this function before a command takes effect. While starting. */
+static void ad_commands_ask(int (*on_command)(
+                                const struct aidash_command *command, void *user),
+                            void *user)
+{
+    ad_commands.on_command = on_command;
+    ad_commands.user = user;
+}
+
+AD_MEMORY(commands, 1, sizeof(ad_commands));
+
 #endif

@@ -159,4 +159,18 @@ static void ad_engine_list_end(const struct ad_engine_list *list)
 
 #endif /* AIDASH_METER */
 
+/* Before each run. */
+static void ad_engine_init(void)
+{
+    memset(&ad_engine, 0, sizeof(ad_engine));
+}
+
+/* Do ticks add their models to the list? While starting. */
+static void ad_engine_set_learning(bool learns)
+{
+    ad_engine.learns = learns;
+}
+
+AD_MEMORY(engine, AIDASH_MODELS, sizeof(ad_engine));
+
 #endif

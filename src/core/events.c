@@ -42,4 +42,21 @@ static bool ad_events_due(void)
     return ad_feed.next - ad_events.fanned_out >= AD_JOIN_MAX;
 }
 
+/* Before each run. */
+static void ad_events_init(void)
+{
+    memset(&ad_events, 0, sizeof(ad_events));
+}
+
+/* Hand each event to this function, too. While starting. */
+static void ad_events_tap(void (*on_event)(const char *json, size_t len,
+                                           void *user),
+                          void *user)
+{
+    ad_events.on_event = on_event;
+    ad_events.user = user;
+}
+
+AD_MEMORY(events, 1, sizeof(ad_events));
+
 #endif

@@ -157,4 +157,6 @@ static bool ad_format_tick(struct ad_text *t, uint64_t *seq, uint64_t until,
     return true;
 }
 
+AD_MEMORY(formats, AD_UNITS, sizeof(ad_formatted));
+
 #endif

@@ -91,4 +91,6 @@ static size_t ad_inbox_fill(void)
            atomic_load_explicit(&ad_inbox.head, memory_order_relaxed);
 }
 
+AD_MEMORY(inbox, AIDASH_INBOX, sizeof(ad_inbox));
+
 #endif

@@ -38,4 +38,30 @@ static bool ad_origin_allowed(const char *origin, const char *host)
            strcasecmp(authority + 3, host) == 0;
 }
 
+/* Before each run. */
+static void ad_origins_init(void)
+{
+    memset(&ad_origins, 0, sizeof(ad_origins));
+}
+
+/* Let pages of this origin connect; "*" is any. False if it is malformed, or one
+ * more than AD_ORIGINS. While starting. */
+static bool ad_origins_add(const char *origin, size_t len)
+{
+    if (len == 1 && origin[0] == '*') {
+        ad_origins.any = true;
+        return true;
+    }
+    if (len == 0 || len > AD_ORIGIN_MAX || ad_origins.n == AD_ORIGINS ||
+        memmem(origin, len, "://", 3) == NULL || origin[len - 1] == '/') {
+        return false;
+    }
+    memcpy(ad_origins.list[ad_origins.n], origin, len);
+    ad_origins.list[ad_origins.n][len] = '\0';
+    ad_origins.n++;
+    return true;
+}
+
+AD_MEMORY(origins, AD_ORIGINS, sizeof(ad_origins));
+
 #endif

@@ -174,4 +174,6 @@ static unsigned ad_poll_wait(uint64_t deadline_ns,
 
 #endif
 
+AD_MEMORY(poller, 1, sizeof(ad_poll));
+
 #endif

@@ -5,6 +5,7 @@
 #ifndef AD_CORE_SOURCES_C
 #define AD_CORE_SOURCES_C
 
+#include "../base/net.c"
 #include "../codec/lines.c"
 #include "ticks.c"
 
@@ -194,5 +195,64 @@ static void ad_udp_read(int fd)
         }
     }
 }
+
+/* Before each run. */
+static void ad_sources_init(void)
+{
+    memset(&ad_sources, 0, sizeof(ad_sources));
+    ad_engine_add_section(ad_put_source);
+}
+
+/* Choose the source, and the simulator's rate and seed. While starting. */
+static void ad_sources_set(enum ad_source source, double rate_hz, uint64_t seed)
+{
+    ad_sources.source = source;
+    ad_sources.rate_hz = rate_hz;
+    ad_sources.seed = seed;
+}
+
+/* Take ticks from a UDP address. Returns its port, or minus errno (EINVAL: it is
+ * not [ADDR:]PORT). While starting, after ad_hub_open(). */
+static int ad_sources_open_udp(const char *spec)
+{
+    unsigned port = 0;
+    int fd = ad_socket_bind(spec, SOCK_DGRAM, &port);
+
+    if (fd < 0) {
+        return fd;
+    }
+    ad_sources.udp[ad_sources.n_udp++] = fd;
+    (void)ad_poll_set(fd, 0, AD_IN, AD_TAG_UDP, 0);
+    return (int)port;
+}
+
+/* Start the source: the simulator's clock, or reading from standard input. While
+ * starting, after ad_hub_begin() and ad_hub_open(). */
+static void ad_sources_open(void)
+{
+    if (ad_sources.source == AD_SOURCE_SIM) {
+        ad_sources.sim_state = ad_sources.seed;
+        ad_sources.sim_step_ns =
+            (uint64_t)((double)AD_NS_PER_S / ad_sources.rate_hz);
+        ad_sources.sim_due_ns = ad_hub.now_ns + ad_sources.sim_step_ns;
+    }
+    if (ad_sources.source == AD_SOURCE_STDIN) {
+        ad_sources.stdin_open = true;
+        /* epoll refuses files: they are always readable. */
+        ad_sources.stdin_is_file =
+            !ad_poll_set(STDIN_FILENO, 0, AD_IN, AD_TAG_STDIN, 0);
+    }
+}
+
+static void ad_sources_close(void)
+{
+    unsigned i;
+
+    for (i = 0; i < ad_sources.n_udp; i++) {
+        (void)close(ad_sources.udp[i]);
+    }
+}
+
+AD_MEMORY(sources, 1, sizeof(ad_sources));
 
 #endif

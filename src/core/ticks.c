@@ -122,4 +122,14 @@ static void ad_tick_apply(const struct ad_sample *in, uint64_t at_ns)
     ad_event_append(AD_EV_TICK, &t);
 }
 
+/* Before each run. The series are cleared when they are taken. */
+static void ad_ticks_init(void)
+{
+    ad_ticks.n_series = 0;
+    ad_ticks.count = 0;
+    ad_ticks.paused_dropped = 0;
+}
+
+AD_MEMORY(series, AIDASH_SERIES, sizeof(ad_ticks));
+
 #endif

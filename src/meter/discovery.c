@@ -427,6 +427,23 @@ static void ad_discovery_housekeeping(void)
     }
 }
 
+/* Before each run. */
+static void ad_discovery_init(void)
+{
+    memset(&ad_scrape, 0, sizeof(ad_scrape));
+    ad_discovery.fd = -1;
+    ad_discovery_turn = 0;
+}
+
+/* Read this Prometheus page once a second. While starting. */
+static void ad_discovery_scrape(const struct ad_upstream *page)
+{
+    ad_scrape.upstream = *page;
+    ad_scrape.on = true;
+}
+
+AD_MEMORY(discovery, 1, sizeof(ad_discovery) + sizeof(ad_scrape));
+
 #endif /* AIDASH_METER */
 
 #endif
