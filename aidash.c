@@ -9,10 +9,11 @@
  *   base/platform.h          feature macros, system headers, compilers
  *   base/clock.c             the clocks, units of time
  *   base/log.c               one line at a time to stderr or the embedder
+ *   base/decimal.c           numbers in digits
  *   base/text.c              text in buffers of fixed size
  *   base/net.c               addresses and sockets
  *   base/histogram.c         times between tokens in fixed memory
- *   codec/utf8.c             UTF-8, digits, names
+ *   codec/utf8.c             UTF-8, names
  *   codec/json.c             a whole JSON text: checked, read by jsmn
  *   codec/json_stream.c      a JSON text in pieces
  *   codec/lines.c            lines out of a stream
@@ -98,6 +99,7 @@
 #include "src/base/platform.h"
 #include "src/base/clock.c"
 #include "src/base/log.c"
+#include "src/base/decimal.c"
 #include "src/base/text.c"
 #include "src/base/net.c"
 #include "src/base/histogram.c"

@@ -4,9 +4,11 @@
 #ifndef AD_CODEC_BODY_C
 #define AD_CODEC_BODY_C
 
-#include "utf8.c"
+#include "../base/decimal.c"
 
-/* Framing of an HTTP request body, RFC 9112 6 and 7.1. */
+#define AD_BODY_LENGTH_MAX ((1ull << 60) - 1) /* bytes of a body or a chunk */
+
+/* How an HTTP body is framed, and what comes next. RFC 9112 6 and 7.1. */
 enum ad_body_state {
     AD_BODY_LENGTH,
     AD_BODY_CHUNK_SIZE,

@@ -4,6 +4,7 @@
 #ifndef AD_CODEC_JSON_C
 #define AD_CODEC_JSON_C
 
+#include "../base/decimal.c"
 #include "utf8.c"
 
 #define JSMN_STATIC
@@ -277,19 +278,8 @@ static double ad_json_double(const char *s, const jsmntok_t *t)
 static bool ad_json_u64(const char *s, const jsmntok_t *t, uint64_t max,
                         uint64_t *value)
 {
-    int i;
-
-    if (!ad_json_is_number(s, t)) {
-        return false;
-    }
-    *value = 0;
-    for (i = t->start; i < t->end; i++) {
-        if (!ad_is_digit(s[i]) || *value > max / 10) {
-            return false;
-        }
-        *value = *value * 10 + (uint64_t)(s[i] - '0');
-    }
-    return *value <= max;
+    return t->type == JSMN_PRIMITIVE &&
+           ad_decimal_u64(s + t->start, (size_t)(t->end - t->start), max, value);
 }
 
 /* A \uXXXX escape (or a pair of surrogates) at s, which points behind the

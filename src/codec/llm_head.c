@@ -6,6 +6,7 @@
 #ifndef AD_CODEC_LLM_HEAD_C
 #define AD_CODEC_LLM_HEAD_C
 
+#include "../base/decimal.c"
 #include "body.c"
 
 #if AIDASH_METER
@@ -52,14 +53,15 @@ static bool ad_head_is(const char *s, size_t len, const char *word)
     return len == strlen(word) && strncasecmp(s, word, len) == 0;
 }
 
-/* Cut the next item of a list off *s, without the blanks around it. Returns
- * its length, and SIZE_MAX at the end of the list. */
-static size_t ad_head_item(const char **s, const char **item, char separator)
+/* Cut the next item of a list off *s: *item and *len are the item without the
+ * blanks around it. False at the end of the list. */
+static bool ad_head_item(const char **s, char separator, const char **item,
+                         size_t *len)
 {
     const char *end;
 
     if (*s == NULL) {
-        return SIZE_MAX;
+        return false;
     }
     *item = *s + strspn(*s, " \t");
     end = strchr(*item, separator);
@@ -68,7 +70,8 @@ static size_t ad_head_item(const char **s, const char **item, char separator)
     while (end > *item && (end[-1] == ' ' || end[-1] == '\t')) {
         end--;
     }
-    return (size_t)(end - *item);
+    *len = (size_t)(end - *item);
+    return true;
 }
 
 static uint8_t ad_head_form(const char *value)
@@ -82,9 +85,10 @@ static uint8_t ad_head_form(const char *value)
         {"application/ndjson", AD_FORM_NDJSON},
         {"application/json", AD_FORM_JSON},
     };
-    const char *type;
-    size_t len = ad_head_item(&value, &type, ';'), i;
+    const char *type = value;
+    size_t len = 0, i;
 
+    (void)ad_head_item(&value, ';', &type, &len);
     for (i = 0; i < AD_COUNT(forms); i++) {
         if (ad_head_is(type, len, forms[i].type)) {
             return forms[i].form;
@@ -93,22 +97,18 @@ static uint8_t ad_head_form(const char *value)
     return AD_FORM_NONE;
 }
 
-/* RFC 9112 6.3: several equal lengths are one, other ones are an attack or a
- * mistake. */
+/* RFC 9112 6.3: several equal lengths count as one. Different lengths are an
+ * attack or a mistake. */
 static void ad_head_length(struct ad_head *h, const char *value)
 {
     const char *item;
-    size_t len, i;
+    size_t len;
 
-    while ((len = ad_head_item(&value, &item, ',')) != SIZE_MAX) {
-        uint64_t length = 0;
-        bool good = len > 0 && len <= 18; /* below 2^60 */
+    while (ad_head_item(&value, ',', &item, &len)) {
+        uint64_t length;
 
-        for (i = 0; i < len && good; i++) {
-            good = ad_is_digit(item[i]);
-            length = length * 10 + (uint64_t)(item[i] - '0');
-        }
-        if (!good || (h->has_length && length != h->length)) {
+        if (!ad_decimal_u64(item, len, AD_BODY_LENGTH_MAX, &length) ||
+            (h->has_length && length != h->length)) {
             h->incomplete |= AD_INCOMPLETE_FRAMING;
             return;
         }
@@ -124,7 +124,7 @@ static void ad_head_codings(struct ad_head *h, const char *value,
     const char *coding;
     size_t len;
 
-    while ((len = ad_head_item(&value, &coding, ',')) != SIZE_MAX) {
+    while (ad_head_item(&value, ',', &coding, &len)) {
         if (transfer && len > 0) {
             h->encoded = true;
             h->chunked = ad_head_is(coding, len, "chunked");
@@ -145,16 +145,16 @@ static void ad_head_line(struct ad_head *h)
     h->line[h->line_len] = '\0';
     if (h->status == 0) { /* RFC 9112 4: HTTP/1.1 200 OK */
         const char *s = h->line;
+        uint64_t status;
 
         if (h->line_len < 12 || memcmp(s, "HTTP/1.", 7) != 0 ||
-            !ad_is_digit(s[7]) || s[8] != ' ' || s[9] < '1' || s[9] > '9' ||
-            !ad_is_digit(s[10]) || !ad_is_digit(s[11]) ||
+            !ad_is_digit(s[7]) || s[8] != ' ' ||
+            !ad_decimal_u64(s + 9, 3, 999, &status) || status < 100 ||
             (s[12] != ' ' && s[12] != '\0')) {
             h->state = AD_HEAD_BAD;
             return;
         }
-        h->status = (uint16_t)((s[9] - '0') * 100 + (s[10] - '0') * 10 +
-                               (s[11] - '0'));
+        h->status = (uint16_t)status;
         return;
     }
     value = strchr(h->line, ':');

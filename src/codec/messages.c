@@ -2,6 +2,7 @@
 #ifndef AD_CODEC_MESSAGES_C
 #define AD_CODEC_MESSAGES_C
 
+#include "../base/decimal.c"
 #include "../base/text.c"
 #include "json.c"
 

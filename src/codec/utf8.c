@@ -1,4 +1,4 @@
-/* utf8.c - UTF-8 (RFC 3629), digits, and what may be a name. Pure. */
+/* utf8.c - UTF-8 (RFC 3629), and what may be a name. Pure. */
 #ifndef AD_CODEC_UTF8_C
 #define AD_CODEC_UTF8_C
 
@@ -41,21 +41,7 @@ static bool ad_utf8_ok(const uint8_t *s, size_t len)
     return true;
 }
 
-static bool ad_is_digit(int c)
-{
-    return c >= '0' && c <= '9';
-}
-
-/* The value of a hexadecimal digit, or -1. */
-static int ad_hex(int c)
-{
-    if (ad_is_digit(c)) {
-        return c - '0';
-    }
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
+/* Write a code point as UTF-8. Returns its bytes, 1 to 4. RFC 3629 3. */
 static size_t ad_utf8_put(char *out, unsigned long code)
 {
     if (code < 0x80) {
@@ -80,7 +66,7 @@ static size_t ad_utf8_put(char *out, unsigned long code)
     return 4;
 }
 
-/* A name from a C string: 1..max bytes of UTF-8 without control characters. */
+/* Is this a name: 1..max bytes of UTF-8 without control characters? */
 static bool ad_name_ok(const char *s, size_t len, size_t max)
 {
     size_t i;
