@@ -44,11 +44,10 @@ static void test_decimal(void)
 
     for (i = 0; i < AD_COUNT(numbers); i++) {
         size_t len = strlen(numbers[i].text);
-        char *copy = malloc(len > 0 ? len : 1); /* no NUL behind the digits */
+        char *copy = check_copy(numbers[i].text, len); /* without a NUL */
         uint64_t value = 77;
         bool good;
 
-        memcpy(copy, numbers[i].text, len);
         good = ad_decimal_u64(copy, len, numbers[i].max, &value);
         printf("\"%s\" of at most %llu\n", numbers[i].text,
                (unsigned long long)numbers[i].max);
