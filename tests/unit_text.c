@@ -1,6 +1,7 @@
 /* base/text.c: text in buffers of fixed size. */
 #include "../src/base/text.c"
 #include "check.h"
+#include <math.h>
 
 static const char *text_of(struct ad_text *t)
 {
@@ -28,6 +29,16 @@ static void test_text(void)
     PRINTED(ad_put_fixed(&t, 0.999999, 2), "1");
     PRINTED(ad_put_fixed(&t, 1e12, 2), "1000000000000");
     PRINTED(ad_put_fixed(&t, 3.05, 2), "3.05");
+    PRINTED(ad_put_fixed(&t, -0.0, 3), "0");
+    PRINTED(ad_put_fixed(&t, -0.4, 0), "0");
+    PRINTED(ad_put_fixed(&t, -1e300, 3), "0");
+    PRINTED(ad_put_fixed(&t, NAN, 3), "0");
+    PRINTED(ad_put_fixed(&t, 9e15, 3), "9000000000000000");
+    PRINTED(ad_put_fixed(&t, 8.9e15, 3), "8900000000000000");
+    PRINTED(ad_put_fixed(&t, 9.1e15, 3), "9000000000000000");
+    PRINTED(ad_put_fixed(&t, 1.8446744073709552e19, 0), "9000000000000000000");
+    PRINTED(ad_put_fixed(&t, 1e300, 7), "900000000000");
+    PRINTED(ad_put_fixed(&t, INFINITY, 2), "90000000000000000");
     PRINTED(ad_put_decimal(&t, 1741478400123456ull, 6), "1741478400.123456");
     PRINTED(ad_put_decimal(&t, 1741478400000001ull, 6), "1741478400.000001");
     PRINTED(ad_put_decimal(&t, 1741478400100000ull, 6), "1741478400.1");
