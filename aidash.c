@@ -14,14 +14,16 @@
  *   base/net.c               addresses and sockets
  *   base/histogram.c         times between tokens in fixed memory
  *   codec/utf8.c             UTF-8, names
+ *   codec/faults.c           what can be wrong with a message
+ *   codec/json_stream.c      the grammar of JSON, in pieces
  *   codec/json.c             a whole JSON text: checked, read by jsmn
- *   codec/json_stream.c      a JSON text in pieces
  *   codec/lines.c            lines out of a stream
  *   codec/body.c             framing of HTTP bodies
  *   codec/answer.c           heads and errors of aidash's answers
  *   codec/websocket.c        WebSocket frames
  *   codec/messages.c         samples, commands, client_id
  *   codec/tick.c             the tick that never changes
+ *   codec/llm_paths.c        what of an engine's JSON matters
  *   codec/llm_head.c         the head of an engine's answer
  *   codec/llm_scan.c         its body: token counts and times
  *   codec/llm_model.c        the model that a request names
@@ -104,14 +106,16 @@
 #include "src/base/net.c"
 #include "src/base/histogram.c"
 #include "src/codec/utf8.c"
-#include "src/codec/json.c"
+#include "src/codec/faults.c"
 #include "src/codec/json_stream.c"
+#include "src/codec/json.c"
 #include "src/codec/lines.c"
 #include "src/codec/body.c"
 #include "src/codec/answer.c"
 #include "src/codec/websocket.c"
 #include "src/codec/messages.c"
 #include "src/codec/tick.c"
+#include "src/codec/llm_paths.c"
 #include "src/codec/llm_head.c"
 #include "src/codec/llm_scan.c"
 #include "src/codec/llm_model.c"

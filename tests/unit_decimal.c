@@ -1,4 +1,5 @@
 /* base/decimal.c: digits, and unsigned decimals at the edges of their limits. */
+#include "../src/base/platform.h"
 #include "../src/base/decimal.c"
 #include "check.h"
 

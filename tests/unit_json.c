@@ -2,11 +2,11 @@
 #include "../src/codec/json.c"
 #include "check.h"
 
-static const char *fault(const char *s)
+static enum ad_fault fault(const char *s)
 {
     size_t len = strlen(s);
     char *copy = check_copy(s, len);
-    const char *result = ad_json_fault(copy, len);
+    enum ad_fault result = ad_json_fault(copy, len);
 
     free(copy);
     return result;
@@ -33,15 +33,65 @@ static void test_json_grammar(void)
     size_t i;
 
     for (i = 0; i < AD_COUNT(good); i++) {
-        CHECK(fault(good[i]) == NULL);
+        CHECK(fault(good[i]) == AD_FAULT_NONE);
     }
     for (i = 0; i < AD_COUNT(bad); i++) {
-        if (fault(bad[i]) == NULL) {
+        if (fault(bad[i]) == AD_FAULT_NONE) {
             printf("    accepted: %s\n", bad[i]);
         }
-        CHECK(fault(bad[i]) != NULL);
+        CHECK(fault(bad[i]) != AD_FAULT_NONE);
     }
-    CHECK(ad_json_fault("\"a\0b\"", 5) != NULL);
+    CHECK(ad_json_fault("\"a\0b\"", 5) == AD_FAULT_JSON_VALUE);
+}
+
+/* Each fault has its reason. */
+static void test_json_reasons(void)
+{
+    static const struct {
+        const char *text;
+        enum ad_fault fault;
+        const char *sentence;
+    } cases[] = {
+        {"\"\xC3\"", AD_FAULT_JSON_UTF8, "not valid UTF-8"},
+        {"", AD_FAULT_JSON_ENDS, "the JSON text ends too early"},
+        {"{\"a\":1", AD_FAULT_JSON_ENDS, "the JSON text ends too early"},
+        {"[1,", AD_FAULT_JSON_ENDS, "the JSON text ends too early"},
+        {"\"abc", AD_FAULT_JSON_ENDS, "the JSON text ends too early"},
+        {"\"a\\u00", AD_FAULT_JSON_ENDS, "the JSON text ends too early"},
+        {"{a:1}", AD_FAULT_JSON_KEY, "a key is not a JSON string"},
+        {"{1:2}", AD_FAULT_JSON_KEY, "a key is not a JSON string"},
+        {"{\"a\tb\":2}", AD_FAULT_JSON_KEY, "a key is not a JSON string"},
+        {"{\"a\":1,}", AD_FAULT_JSON_KEY, "a key is not a JSON string"},
+        {"{]", AD_FAULT_JSON_KEY, "a key is not a JSON string"},
+        {"{\"a\" 1}", AD_FAULT_JSON_COLON, "a key without a colon"},
+        {"{\"a\"}", AD_FAULT_JSON_COLON, "a key without a colon"},
+        {"tru", AD_FAULT_JSON_VALUE, "not a JSON value"},
+        {"pause", AD_FAULT_JSON_VALUE, "not a JSON value"},
+        {"[01]", AD_FAULT_JSON_VALUE, "not a JSON value"},
+        {"[}", AD_FAULT_JSON_VALUE, "not a JSON value"},
+        {"[1,]", AD_FAULT_JSON_VALUE, "not a JSON value"},
+        {"\"\\x\"", AD_FAULT_JSON_VALUE, "not a JSON value"},
+        {"\"\\u12g4\"", AD_FAULT_JSON_VALUE, "not a JSON value"},
+        {"[1 2]", AD_FAULT_JSON_COMMA, "a comma or a closing bracket is missing"},
+        {"[1}", AD_FAULT_JSON_COMMA, "a comma or a closing bracket is missing"},
+        {"{\"a\":1]", AD_FAULT_JSON_COMMA, "a comma or a closing bracket is missing"},
+        {"{} {}", AD_FAULT_JSON_MORE, "more after the JSON value"},
+        {"1 2", AD_FAULT_JSON_MORE, "more after the JSON value"},
+        {"[[[[[[[[[[[[[[[[[", AD_FAULT_JSON_DEPTH, "nested too deep"}};
+    size_t i;
+
+    for (i = 0; i < AD_COUNT(cases); i++) {
+        printf("%s\n", cases[i].text);
+        CHECK_EQ(fault(cases[i].text), cases[i].fault);
+        CHECK_STR(ad_fault_text(fault(cases[i].text)), cases[i].sentence);
+    }
+    /* Each fault has a sentence, and each error a code and a status. */
+    for (i = 1; i < AD_COUNT(ad_faults); i++) {
+        CHECK(ad_faults[i].text != NULL && ad_faults[i].text[0] != '\0');
+    }
+    for (i = 1; i < AD_COUNT(ad_errors); i++) {
+        CHECK(ad_errors[i].code != NULL && ad_errors[i].status >= 400);
+    }
 }
 
 static void test_json_prefixes(void)
@@ -54,10 +104,10 @@ static void test_json_prefixes(void)
     for (n = 0; n < sizeof(text) - 1; n++) {
         char *copy = check_copy(text, n);
 
-        CHECK(ad_json_fault(copy, n) != NULL);
+        CHECK(ad_json_fault(copy, n) != AD_FAULT_NONE);
         free(copy);
     }
-    CHECK(ad_json_fault(text, sizeof(text) - 1) == NULL);
+    CHECK(ad_json_fault(text, sizeof(text) - 1) == AD_FAULT_NONE);
 }
 
 static void test_json_get(void)
@@ -65,19 +115,20 @@ static void test_json_get(void)
     const char *s = "{\"x\":{\"model\":\"no\"},\"model\":\"first\",\"l\":[1,"
                     "{\"model\":2}],\"model\":\"last\"}";
     const jsmntok_t *t;
+    struct ad_json j;
     char name[8];
     char many[4096] = "[", deep[512];
     size_t i, n = 1;
 
-    CHECK(ad_json_object(s, strlen(s)) == NULL);
-    t = ad_json_get(s, "model");
-    CHECK(t != NULL && ad_json_name(s, t, name, 7));
+    CHECK(ad_json_object(&j, s, strlen(s)) == AD_FAULT_NONE);
+    t = ad_json_get(&j, "model");
+    CHECK(t != NULL && ad_json_name(&j, t, name, 7));
     CHECK_STR(name, "last");
-    CHECK(ad_json_get(s, "b") == NULL);
-    t = ad_json_get(s, "x");
+    CHECK(ad_json_get(&j, "b") == AD_FAULT_NONE);
+    t = ad_json_get(&j, "x");
     CHECK(t != NULL && t->type == JSMN_OBJECT);
-    CHECK_STR(ad_json_object("[1]", 3), "not a JSON object");
-    CHECK_STR(ad_json_object("1", 1), "not a JSON object");
+    CHECK_EQ(ad_json_object(&j, "[1]", 3), AD_FAULT_JSON_OBJECT);
+    CHECK_EQ(ad_json_object(&j, "1", 1), AD_FAULT_JSON_OBJECT);
 
     /* AD_TOKENS values pass, one more does not. */
     n = (size_t)sprintf(many, "{\"a\":[");
@@ -85,21 +136,20 @@ static void test_json_get(void)
         n += (size_t)sprintf(many + n, "%s1", i > 0 ? "," : "");
     }
     (void)sprintf(many + n, "]}");
-    CHECK(ad_json_object(many, strlen(many)) == NULL);
+    CHECK(ad_json_object(&j, many, strlen(many)) == AD_FAULT_NONE);
     (void)sprintf(many + n, ",1]}");
-    CHECK_STR(ad_json_object(many, strlen(many)), "too many values");
+    CHECK_EQ(ad_json_object(&j, many, strlen(many)), AD_FAULT_JSON_VALUES);
 
     memset(deep, '[', 256);
     memset(deep + 256, ']', 256);
-    CHECK_STR(ad_json_fault(deep, 512), "nested too deep");
+    CHECK_EQ(ad_json_fault(deep, 512), AD_FAULT_JSON_DEPTH);
 }
 
 static bool name_is(const char *json, size_t max, const char *expected)
 {
     char name[AIDASH_MODEL_MAX + 1];
-    jsmntok_t t = {JSMN_STRING, 1, (int)strlen(json) - 1, 0};
 
-    return ad_json_name(json, &t, name, max) && strcmp(name, expected) == 0;
+    return ad_json_decode(json + 1, strlen(json) - 2, name, max) && strcmp(name, expected) == 0;
 }
 
 static void test_json_name(void)
@@ -122,9 +172,15 @@ static void test_json_name(void)
 
 static double number(const char *s)
 {
-    jsmntok_t t = {JSMN_PRIMITIVE, 0, (int)strlen(s), 0};
+    return ad_json_double(s, strlen(s));
+}
 
-    return ad_json_double(s, &t);
+static bool u64(const char *json, uint64_t max, uint64_t *value)
+{
+    struct ad_json j;
+
+    return ad_json_object(&j, json, strlen(json)) == AD_FAULT_NONE &&
+           ad_json_u64(&j, ad_json_get(&j, "n"), max, value);
 }
 
 static void test_numbers(void)
@@ -135,7 +191,6 @@ static void test_numbers(void)
         "12345.678901234567890123", "1e22", "5e-5"};
     uint64_t u;
     size_t i;
-    jsmntok_t t = {JSMN_PRIMITIVE, 0, 0, 0};
 
     for (i = 0; i < AD_COUNT(exact); i++) {
         double ours = number(exact[i]), libc = strtod(exact[i], NULL);
@@ -149,8 +204,7 @@ static void test_numbers(void)
     CHECK(number("1e99999999999") > 1e299);
     CHECK(number("0e99999999999") == 0);
 
-#define U64(text, max) \
-    (t.end = (int)strlen(text), ad_json_u64(text, &t, max, &u))
+#define U64(text, max) u64("{\"n\":" text "}", max, &u)
     CHECK(U64("0", 10) && u == 0);
     CHECK(U64("10", 10) && u == 10);
     CHECK(!U64("11", 10));
@@ -165,6 +219,7 @@ static void test_numbers(void)
 int main(void)
 {
     test_json_grammar();
+    test_json_reasons();
     test_json_prefixes();
     test_json_get();
     test_json_name();

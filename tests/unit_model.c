@@ -79,12 +79,12 @@ static void test_model_edit(void)
     ad_model_field_find(&m, (const uint8_t *)large, len - 1);
     CHECK(m.found && m.from == 9 && m.len == 3);
     memcpy(large, "{\"model\":\"a\",\"b\":", 17);
-    for (i = AD_SCAN_DEPTH_MAX - 1; i <= AD_SCAN_DEPTH_MAX; i++) {
+    for (i = AD_STREAM_DEPTH_MAX - 1; i <= AD_STREAM_DEPTH_MAX; i++) {
         memset(large + 17, '[', i);
         memset(large + 17 + i, ']', i);
         large[17 + 2 * i] = '}';
         ad_model_field_find(&m, (const uint8_t *)large, 18 + 2 * i);
-        CHECK_EQ(m.found, i == AD_SCAN_DEPTH_MAX - 1);
+        CHECK_EQ(m.found, i == AD_STREAM_DEPTH_MAX - 1);
     }
     free(large);
 }

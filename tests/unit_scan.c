@@ -935,7 +935,7 @@ static void test_depth(void)
     unsigned i;
 
     ad_puts(&t, NDJSON "{\"a\":");
-    for (i = 0; i < AD_SCAN_DEPTH_MAX; i++) {
+    for (i = 0; i < AD_STREAM_DEPTH_MAX; i++) {
         ad_puts(&t, "[");
     }
     ad_puts(&t, "\n{\"response\":\"x\"}\n");

@@ -40,7 +40,7 @@ static void test_tick(void)
     t = ad_text_in(buffer, AD_TICK_MAX);
     ad_tick_encode(&t, &tick);
     CHECK(!t.full);
-    CHECK(ad_json_fault(t.at, t.len) == NULL);
+    CHECK(ad_json_fault(t.at, t.len) == AD_FAULT_NONE);
 }
 
 int main(void)

@@ -74,7 +74,7 @@ static void ad_doctor_ask(const struct ad_upstream *u, const char *path,
 
     memset(found, 0, sizeof(*found));
     ad_head_begin(&head, false);
-    ad_json_stream_begin(&js, AD_PATH_OPENAI_LIST);
+    ad_path_begin(&js, AD_PATH_OPENAI_LIST);
     ad_putf(&t, "GET %s%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s%s%s"
                 "\r\n", u->prefix, path, u->authority,
             ad_upstreams.key[0] != '\0' ? "Authorization: Bearer " : "",

@@ -3,8 +3,9 @@
  */
 #ifndef AD_BASE_DECIMAL_C
 #define AD_BASE_DECIMAL_C
-
-#include "platform.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 static bool ad_is_digit(int c)
 {

@@ -3,7 +3,6 @@
 #define AD_BASE_NET_C
 
 #include "clock.c"
-#include "decimal.c"
 
 /* A socket's address, as getaddrinfo() gives it. */
 struct ad_address {
@@ -43,10 +42,11 @@ static bool ad_address_parse(const char *spec, bool dual,
     const char *port_text = colon != NULL ? colon + 1 : spec;
     char host[64];
     size_t host_len = colon != NULL ? (size_t)(colon - spec) : 0;
-    uint64_t port;
+    unsigned long port = strtoul(port_text, NULL, 10);
 
     memset(out, 0, sizeof(*out));
-    if (!ad_decimal_u64(port_text, strlen(port_text), 65535, &port) ||
+    if (port_text[0] == '\0' || strlen(port_text) > 5 || port > 65535 ||
+        strspn(port_text, "0123456789") != strlen(port_text) ||
         host_len >= sizeof(host) || (colon != NULL && host_len == 0)) {
         return false;
     }

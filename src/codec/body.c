@@ -4,6 +4,7 @@
 #ifndef AD_CODEC_BODY_C
 #define AD_CODEC_BODY_C
 
+#include "../base/platform.h"
 #include "../base/decimal.c"
 
 #define AD_BODY_LENGTH_MAX ((1ull << 60) - 1) /* bytes of a body or a chunk */

@@ -6,7 +6,6 @@
 #ifndef AD_CODEC_LLM_HEAD_C
 #define AD_CODEC_LLM_HEAD_C
 
-#include "../base/decimal.c"
 #include "body.c"
 
 #if AIDASH_METER
@@ -22,7 +21,7 @@ enum {
     AD_INCOMPLETE_FRAMING = 2,    /* bad lengths or chunks, bytes behind the end */
     AD_INCOMPLETE_COMPRESSED = 4, /* a content or transfer coding */
     AD_INCOMPLETE_JSON = 8,       /* broken JSON */
-    AD_INCOMPLETE_DEPTH = 16      /* JSON nested deeper than AD_SCAN_DEPTH_MAX */
+    AD_INCOMPLETE_DEPTH = 16      /* JSON nested deeper than AD_STREAM_DEPTH_MAX */
 };
 
 /* What the body is, by its Content-Type. */

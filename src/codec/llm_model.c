@@ -2,7 +2,7 @@
 #ifndef AD_CODEC_LLM_MODEL_C
 #define AD_CODEC_LLM_MODEL_C
 
-#include "json_stream.c"
+#include "llm_paths.c"
 
 #if AIDASH_METER
 
@@ -18,7 +18,7 @@ struct ad_model_field {
 /* Find the top-level "model" of a request body, the last one if there are
  * several, as the engines' parsers do. Nothing is found in a body that is no
  * well-formed JSON object, is longer than AD_REWRITE_MAX, or is nested deeper than
- * AD_SCAN_DEPTH_MAX; nor when "model" is no string. */
+ * AD_STREAM_DEPTH_MAX; nor when "model" is no string. */
 static void ad_model_field_find(struct ad_model_field *m, const uint8_t *body, size_t len)
 {
     struct ad_json_stream js;
@@ -28,7 +28,7 @@ static void ad_model_field_find(struct ad_model_field *m, const uint8_t *body, s
     if (len > AD_REWRITE_MAX || !ad_utf8_ok(body, len)) {
         return;
     }
-    ad_json_stream_begin(&js, AD_PATH_REQUEST);
+    ad_path_begin(&js, AD_PATH_REQUEST);
     while (i < len && js.state != AD_JSON_BAD) {
         i += ad_json_stream_next(&js, body + i, len - i);
         if (js.path == AD_PATH_MODEL && js.what != AD_JSON_NOTHING) {

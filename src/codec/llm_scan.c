@@ -4,8 +4,8 @@
 #ifndef AD_CODEC_LLM_SCAN_C
 #define AD_CODEC_LLM_SCAN_C
 
-#include "json_stream.c"
 #include "llm_head.c"
+#include "llm_paths.c"
 #include "messages.c"
 
 #if AIDASH_METER
@@ -20,10 +20,10 @@ struct ad_scan_event {
     bool finish;     /* a finish reason */
     bool over;       /* the last of its stream */
     uint32_t n_choices, n_texts; /* choices, and those with text */
-    uint32_t has;    /* a bit for each of the numbers */
-    double number[AD_PATH_END - AD_PATH_COMPLETION];
+    uint64_t has;    /* a bit for each place whose number is known */
+    double number[AD_PATH_COUNT];
 };
-_Static_assert(AD_PATH_END - AD_PATH_COMPLETION <= 32, "`has` has 32 bits");
+_Static_assert(AD_PATH_COUNT <= 64, "`has` has 64 bits");
 
 /* A line of an event stream: the name of its field, then its value. */
 enum ad_sse { AD_SSE_NAME, AD_SSE_DATA, AD_SSE_SKIP };
@@ -72,20 +72,20 @@ static const char ad_done[] = "[DONE]";
 /* Times and counts beyond are not believed: 11 days in nanoseconds. */
 #define AD_SCAN_NUMBER_MAX 1e15
 
-static bool ad_scan_has(const struct ad_scan *s, enum ad_path node)
+static bool ad_scan_has(const struct ad_scan *s, enum ad_path path)
 {
-    return (s->event.has >> (node - AD_PATH_COMPLETION) & 1) != 0;
+    return (s->event.has >> path & 1) != 0;
 }
 
 /* A number of the event, 0 if it has none. */
-static double ad_scan_number(const struct ad_scan *s, enum ad_path node)
+static double ad_scan_number(const struct ad_scan *s, enum ad_path path)
 {
-    return ad_scan_has(s, node) ? s->event.number[node - AD_PATH_COMPLETION] : 0;
+    return ad_scan_has(s, path) ? s->event.number[path] : 0;
 }
 
-static uint64_t ad_scan_count(const struct ad_scan *s, enum ad_path node)
+static uint64_t ad_scan_count(const struct ad_scan *s, enum ad_path path)
 {
-    double value = ad_scan_number(s, node);
+    double value = ad_scan_number(s, path);
 
     return value <= (double)AD_TOKENS_LIMIT ? (uint64_t)value : 0;
 }
@@ -184,8 +184,11 @@ static void ad_scan_times_told(struct ad_scan *s)
 static uint32_t ad_scan_event_end(struct ad_scan *s)
 {
     const struct ad_scan_event *e = &s->event;
-    uint32_t n = e->n_texts + e->text;
+    uint32_t n = e->n_texts;
 
+    if (e->text) {
+        n++;
+    }
     if (s->head.form == AD_FORM_JSON) {
         n = 0;
     }
@@ -256,16 +259,13 @@ static void ad_scan_scalar(struct ad_scan *s)
 
     if (j->text[0] == 't') {
         e->over = e->over || j->path == AD_PATH_OVER;
-    } else if (j->path >= AD_PATH_COMPLETION &&
+    } else if (ad_places[j->path].kind == AD_JSON_NUMBER &&
                (j->text[0] == '-' || ad_is_digit(j->text[0]))) {
-        unsigned i = (unsigned)j->path - AD_PATH_COMPLETION;
-        jsmntok_t number;
+        double value = ad_json_double(j->text, j->len);
 
-        memset(&number, 0, sizeof(number));
-        number.end = j->len;
-        e->number[i] = ad_json_double(j->text, &number);
-        if (e->number[i] >= 0 && e->number[i] <= AD_SCAN_NUMBER_MAX) {
-            e->has |= 1u << i;
+        e->number[j->path] = value;
+        if (value >= 0 && value <= AD_SCAN_NUMBER_MAX) {
+            e->has |= 1ull << j->path;
         }
     }
 }
@@ -302,7 +302,9 @@ static uint32_t ad_scan_take(struct ad_scan *s)
             return ad_scan_event_end(s);
         }
         if (s->js.path == AD_PATH_CHOICE) {
-            e->n_texts += e->text;
+            if (e->text) {
+                e->n_texts++;
+            }
             e->text = false;
         }
         break;
@@ -319,7 +321,8 @@ static void ad_scan_json_end(struct ad_scan *s)
 
     /* Part of "[DONE]" is no JSON either. */
     if (!whole || (s->done_len > 0 && s->done_len < sizeof(ad_done) - 1)) {
-        s->incomplete |= s->js.deep ? AD_INCOMPLETE_DEPTH : AD_INCOMPLETE_JSON;
+        s->incomplete |= s->js.fault == AD_FAULT_JSON_DEPTH
+                             ? AD_INCOMPLETE_DEPTH : AD_INCOMPLETE_JSON;
     }
     s->reading = false;
     s->done_len = 0;
@@ -336,7 +339,7 @@ static uint32_t ad_scan_json(struct ad_scan *s, const uint8_t *in, size_t len)
         if (space == len) {
             return 0;
         }
-        ad_json_stream_begin(&s->js, AD_PATH_TOP);
+        ad_path_begin(&s->js, AD_PATH_TOP);
         s->reading = true;
     }
     while (len > 0 && s->js.state != AD_JSON_BAD) {

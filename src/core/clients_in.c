@@ -34,7 +34,7 @@ static void ad_ws_message(struct ad_client *c, unsigned opcode,
 
     if (opcode == 2) {
         ad_commands.errors++;
-        ad_put_error(&t, "not_text", "commands are JSON in text messages", "");
+        ad_put_error(&t, AD_FAULT_NOT_TEXT, "");
     } else if (!ad_utf8_ok(payload, len)) {
         ad_client_close(c, 1007);
         return;

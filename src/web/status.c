@@ -30,7 +30,7 @@ static const struct {
     {"fetch", 1, sizeof(ad_discovery) + sizeof(ad_scrape) +
                         sizeof(ad_upstreams) + sizeof(ad_proxying)},
 #endif
-    {"scratch", 1, sizeof(ad_scratch) + sizeof(ad_reply) + sizeof(ad_tokens)},
+    {"scratch", 1, sizeof(ad_scratch) + sizeof(ad_reply)},
     {"arena", AIDASH_WORKERS, sizeof(ad_arena)},
 };
 
