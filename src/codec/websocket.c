@@ -197,7 +197,7 @@ static size_t ad_ws_direct(const struct ad_ws *ws, uint8_t *data, size_t len,
 }
 
 /* A byte of a frame header that is read byte by byte. */
-static void ad_ws_header_byte(struct ad_ws *ws, uint8_t byte,
+static void ad_ws_header_next(struct ad_ws *ws, uint8_t byte,
                               struct ad_ws_event *event)
 {
     unsigned code;
@@ -272,7 +272,7 @@ static size_t ad_ws_next(struct ad_ws *ws, uint8_t *data, size_t len,
             if (n > 0) {
                 return used;
             }
-            ad_ws_header_byte(ws, data[used], event);
+            ad_ws_header_next(ws, data[used], event);
             used++;
             if (ws->in_payload && ws->frame.len == 0) {
                 ad_ws_frame_end(ws, message, control, event);
