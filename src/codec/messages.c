@@ -141,7 +141,7 @@ static bool ad_command_id(const struct ad_json *j, char out[AD_ID_MAX + 1])
 {
     const jsmntok_t *t = ad_json_get(j, "id");
     const char *s;
-    size_t len, i;
+    size_t len;
 
     if (t == NULL) {
         return true;
@@ -151,13 +151,13 @@ static bool ad_command_id(const struct ad_json *j, char out[AD_ID_MAX + 1])
     if (t->type == JSMN_STRING) {
         s--; /* its quotes, too */
         len += 2;
-    } else if (!ad_json_is_number(j, t)) {
+    } else if (t->type != JSMN_PRIMITIVE) {
         return false;
     } else {
-        for (i = 0; i < len; i++) {
-            if (s[i] == '.' || s[i] == 'e' || s[i] == 'E') {
-                return false;
-            }
+        size_t sign = s[0] == '-' ? 1 : 0;
+
+        if (!ad_decimal_is(s + sign, len - sign)) {
+            return false;
         }
     }
     if (len > AD_ID_MAX) {
