@@ -1,7 +1,7 @@
-/* llm_head.c - the head of an engine's answer, read from a copy of its bytes as
- * they come, in pieces of any size. Pure.
+/* llm_head.c - the head of an engine's answer (RFC 9112), read from a copy of its
+ * bytes, in pieces of any size. Pure.
  * Nothing in an answer is an error here: what can't be read is noted in
- * `incomplete`, and the bytes are passed on unchanged.
+ * `incomplete`, and the proxy passes the bytes on unchanged.
  */
 #ifndef AD_CODEC_LLM_HEAD_C
 #define AD_CODEC_LLM_HEAD_C
@@ -116,7 +116,7 @@ static void ad_head_length(struct ad_head *h, const char *value)
     }
 }
 
-/* A list of codings; how the body is framed depends on the last of them. */
+/* A list of codings. The last of them decides how the body is framed. */
 static void ad_head_codings(struct ad_head *h, const char *value,
                             bool transfer)
 {
@@ -160,7 +160,8 @@ static void ad_head_line(struct ad_head *h)
     if (value == NULL) {
         return;
     }
-    len = (size_t)(value++ - h->line);
+    len = (size_t)(value - h->line);
+    value++;
     if (ad_head_is(h->line, len, "Content-Type")) {
         h->form = ad_head_form(value);
     } else if (ad_head_is(h->line, len, "Content-Length")) {
@@ -178,8 +179,8 @@ static void ad_head_begin(struct ad_head *h, bool no_body)
     h->no_body = no_body;
 }
 
-/* A head is complete: an interim one is forgotten, else the body follows as
- * RFC 9112 6.3 says. */
+/* A head is complete. An interim one (RFC 9110 15.2) is forgotten. Otherwise
+ * the body follows as RFC 9112 6.3 says. */
 static void ad_head_end(struct ad_head *h)
 {
     if (h->status < 200 && h->status != 101) {
@@ -204,22 +205,30 @@ static void ad_head_end(struct ad_head *h)
     } else if (h->length == 0) {
         h->body.state = AD_BODY_DONE;
     }
-    h->body.left = h->chunked ? 0 : h->until_close ? UINT64_MAX : h->length;
+    h->body.left = h->length;
+    if (h->until_close) {
+        h->body.left = UINT64_MAX;
+    }
+    if (h->chunked) {
+        h->body.left = 0;
+    }
     if ((h->incomplete & AD_INCOMPLETE_COMPRESSED) != 0) {
         h->form = AD_FORM_NONE;
     }
 }
 
-/* Take bytes of a head. Returns how many were used: all of them, but for the
+/* Take bytes of a head. Returns how many were used: all of them, except the
  * first bytes of the body. */
 static size_t ad_head_next(struct ad_head *h, const uint8_t *in, size_t len)
 {
     size_t i = 0;
 
     while (i < len && h->state == AD_HEAD_LINES) {
-        char c = (char)in[i++];
+        char c = (char)in[i];
 
-        if (++h->len > AD_SCAN_HEAD_MAX) {
+        i++;
+        h->len++;
+        if (h->len > AD_SCAN_HEAD_MAX) {
             h->state = AD_HEAD_BAD;
         } else if (c == '\r') {
             continue; /* an LF ends a line, alone or not: RFC 9112 2.2 */
