@@ -162,6 +162,9 @@ static void test_json_name(void)
     CHECK(!name_is("\"a\\n\"", 63, "a\n"));
     CHECK(!name_is("\"\\u0000\"", 63, ""));
     CHECK(!name_is("\"\\u007f\"", 63, "\x7F"));
+    CHECK(!name_is("\"\\u0085\"", 63, "\xC2\x85")); /* C1 */
+    CHECK(!name_is("\"a\\u202Eb\"", 63, "a\xE2\x80\xAE" "b")); /* bidi */
+    CHECK(!name_is("\"a\xE2\x81\xA6\"", 63, "a\xE2\x81\xA6"));
     CHECK(!name_is("\"\\uD83D\"", 63, ""));      /* half a pair */
     CHECK(!name_is("\"\\uDE00\"", 63, ""));      /* the other half */
     CHECK(!name_is("\"\\uD83Dx\"", 63, ""));

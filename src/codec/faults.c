@@ -91,9 +91,9 @@ static const struct {
 
     [AD_FAULT_LINE_LENGTH] = {AD_ERROR_NONE, "longer than the line limit"},
     [AD_FAULT_SAMPLE_MODEL] = {AD_ERROR_NONE, "\"model\" must be a string of "
-                               "1 to 63 bytes"},
+                               "1 to 63 bytes, without control characters"},
     [AD_FAULT_SAMPLE_NODE] = {AD_ERROR_NONE, "\"node\" must be a string of "
-                              "1 to 31 bytes"},
+                              "1 to 31 bytes, without control characters"},
     [AD_FAULT_SAMPLE_TOKENS] = {AD_ERROR_NONE, "\"tokens\" must be an integer "
                                 "from 0 to 1e9"},
     [AD_FAULT_SAMPLE_TOTAL] = {AD_ERROR_NONE, "\"tokens_generated\" must be an "
@@ -119,7 +119,7 @@ static const struct {
     [AD_FAULT_ACTION_METER] = {AD_ERROR_UNKNOWN_ACTION, "only the meter "
                                "(--upstream) has requests to drain or cancel"},
     [AD_FAULT_MODEL] = {AD_ERROR_INVALID_COMMAND, "\"model\" must be a string "
-                        "of at most 63 bytes"},
+                        "of at most 63 bytes, without control characters"},
     [AD_FAULT_MODEL_EMPTY] = {AD_ERROR_INVALID_COMMAND, "\"model\" must not be "
                               "empty without the meter (--upstream)"},
     [AD_FAULT_MODEL_UNKNOWN] = {AD_ERROR_UNKNOWN_MODEL, "the model is not in "

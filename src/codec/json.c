@@ -90,7 +90,8 @@ static bool ad_json_u64(const struct ad_json *j, const jsmntok_t *t,
 }
 
 /* Decode the inside of a checked JSON string into out[max + 1]. False if it is
- * longer than max bytes, holds half a surrogate pair, or a control character. */
+ * longer than max bytes, holds half a surrogate pair, or a character that may not
+ * stand in a name. */
 static bool ad_json_decode(const char *s, size_t len, char *out, size_t max)
 {
     struct ad_json_chars d = {AD_CHARS_PLAIN, 0, 0, 0, false};
@@ -100,15 +101,14 @@ static bool ad_json_decode(const char *s, size_t len, char *out, size_t max)
         char bytes[AD_CHARS_MAX];
         int n = ad_json_chars_next(&d, (uint8_t)s[i], bytes);
 
-        if (n < 0 || d.lone || (size_t)n > max - used ||
-            (n == 1 && ((unsigned char)bytes[0] < 0x20 || bytes[0] == 0x7F))) {
+        if (n < 0 || d.lone || (size_t)n > max - used) {
             return false;
         }
         memcpy(out + used, bytes, (size_t)n);
         used += (size_t)n;
     }
     out[used] = '\0';
-    return d.high == 0;
+    return d.high == 0 && ad_name_chars_ok(out, used);
 }
 
 /* ad_json_decode() of a token; false, too, if it is no string. */
