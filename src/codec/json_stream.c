@@ -640,26 +640,4 @@ static bool ad_json_stream_end(struct ad_json_stream *j)
     return j->state == AD_JSON_DONE;
 }
 
-static bool ad_json_stream_is(const struct ad_json_stream *j, const char *text)
-{
-    return strlen(text) == j->len && memcmp(j->text, text, j->len) == 0;
-}
-
-/* Copy a name out of the text, whole characters only, if it is one. */
-static void ad_json_stream_name(const struct ad_json_stream *j, char *out,
-                                size_t max)
-{
-    size_t len = j->len < max ? j->len : max;
-
-    if (j->cut || len < j->len) {
-        while (len > 0 && !ad_utf8_ok((const uint8_t *)j->text, len)) {
-            len--;
-        }
-    }
-    if (ad_name_ok(j->text, len, max)) {
-        memcpy(out, j->text, len);
-        out[len] = '\0';
-    }
-}
-
 #endif

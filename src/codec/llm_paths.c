@@ -293,6 +293,29 @@ static void ad_path_begin(struct ad_json_stream *j, enum ad_path path)
     ad_json_stream_begin(j, ad_places, (uint8_t)path, AD_STREAM_DEPTH_MAX);
 }
 
+/* Is the key or the string at hand this text? */
+static bool ad_json_stream_is(const struct ad_json_stream *j, const char *text)
+{
+    return strlen(text) == j->len && memcmp(j->text, text, j->len) == 0;
+}
+
+/* Copy a name out of the text, whole characters only, if it is one. */
+static void ad_json_stream_name(const struct ad_json_stream *j, char *out,
+                                size_t max)
+{
+    size_t len = j->len < max ? j->len : max;
+
+    if (j->cut || len < j->len) {
+        while (len > 0 && !ad_utf8_ok((const uint8_t *)j->text, len)) {
+            len--;
+        }
+    }
+    if (ad_name_ok(j->text, len, max)) {
+        memcpy(out, j->text, len);
+        out[len] = '\0';
+    }
+}
+
 #endif /* AIDASH_METER */
 
 #endif
