@@ -10,20 +10,22 @@
  *   base/platform.h          feature macros, system headers, compilers
  *   base/clock.c             the clocks, units of time
  *   base/log.c               one line at a time to stderr or the embedder
+ *   base/decimal.c           numbers in digits
  *   base/text.c              text in buffers of fixed size
- *   base/decimal.c           numbers written in digits
  *   base/net.c               addresses and sockets
  *   base/url.c               URLs of engines
  *   base/histogram.c         times between tokens in fixed memory
  *   codec/utf8.c             UTF-8, names
+ *   codec/faults.c           what can be wrong with a message
+ *   codec/json_stream.c      the grammar of JSON, in pieces
  *   codec/json.c             a whole JSON text: checked, read by jsmn
- *   codec/json_stream.c      a JSON text in pieces
  *   codec/lines.c            lines out of a stream
  *   codec/body.c             framing of HTTP bodies
  *   codec/answer.c           heads and errors of aidash's answers
  *   codec/websocket.c        WebSocket frames
  *   codec/messages.c         samples, commands, client_id
  *   codec/tick.c             the tick that never changes
+ *   codec/llm_paths.c        what of an engine's JSON matters
  *   codec/llm_head.c         the head of an engine's answer
  *   codec/llm_scan.c         its body: token counts and times
  *   codec/llm_model.c        the model that a request names
@@ -103,20 +105,22 @@
 #include "src/base/platform.h"
 #include "src/base/clock.c"
 #include "src/base/log.c"
-#include "src/base/text.c"
 #include "src/base/decimal.c"
+#include "src/base/text.c"
 #include "src/base/net.c"
 #include "src/base/url.c"
 #include "src/base/histogram.c"
 #include "src/codec/utf8.c"
-#include "src/codec/json.c"
+#include "src/codec/faults.c"
 #include "src/codec/json_stream.c"
+#include "src/codec/json.c"
 #include "src/codec/lines.c"
 #include "src/codec/body.c"
 #include "src/codec/answer.c"
 #include "src/codec/websocket.c"
 #include "src/codec/messages.c"
 #include "src/codec/tick.c"
+#include "src/codec/llm_paths.c"
 #include "src/codec/llm_head.c"
 #include "src/codec/llm_scan.c"
 #include "src/codec/llm_model.c"

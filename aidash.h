@@ -190,10 +190,12 @@ unsigned aidash_port(unsigned i);
 /* One step of the engine. Zero members mean "not known": the server fills them
  * in. tokens, tokens_generated and latency_ms may not all be zero. */
 struct aidash_tick {
-    /* 1..AIDASH_MODEL_MAX bytes of UTF-8 without control characters; NULL or
-     * "": the active model. Copied before return. */
+    /* 1..AIDASH_MODEL_MAX bytes of UTF-8 without control characters (C0, C1)
+     * and bidirectional formatting (U+202A..202E, U+2066..2069); NULL or "":
+     * the active model. Copied before return. */
     const char *model;
-    /* Another board's name, 1..AIDASH_NODE_MAX bytes; NULL or "": this one. */
+    /* Another board's name, 1..AIDASH_NODE_MAX bytes, likewise; NULL or "":
+     * this one. */
     const char *node;
     /* Tokens added by this step, 0..1e9. */
     uint64_t tokens;

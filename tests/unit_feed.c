@@ -342,7 +342,7 @@ static void test_batch(void)
                    &first) == 1) {
             CHECK(len <= AD_BATCH_MAX);
             CHECK_EQ(first, expected);
-            CHECK(ad_json_fault(payload, len) == NULL);
+            CHECK(ad_json_fault(payload, len) == AD_FAULT_NONE);
             for (seq = first; seq < ad_formatted.seq[i]; seq++) {
                 CHECK_EQ(ad_feed_kind(seq), AD_EV_TICK);
                 (void)snprintf(want, sizeof(want), "{\"seq\":%llu,",

@@ -91,7 +91,7 @@ static void ad_doctor_read(int fd, struct ad_found *found)
     int reads;
 
     ad_head_begin(&head, false);
-    ad_json_stream_begin(&js, AD_PATH_OPENAI_LIST);
+    ad_path_begin(&js, AD_PATH_OPENAI_LIST);
     for (reads = 0; reads < 1000 && head.body.state < AD_BODY_DONE; reads++) {
         uint8_t bytes[8192];
         ssize_t got = recv(fd, bytes, sizeof(bytes), 0);

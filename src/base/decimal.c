@@ -46,4 +46,15 @@ static bool ad_decimal_u64(const char *s, size_t len, uint64_t max,
     return true;
 }
 
+/* Are s[0..len) decimal digits, at least one? */
+static bool ad_decimal_is(const char *s, size_t len)
+{
+    size_t i = 0;
+
+    while (i < len && ad_is_digit(s[i])) {
+        i++;
+    }
+    return len > 0 && i == len;
+}
+
 #endif

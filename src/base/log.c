@@ -1,5 +1,5 @@
 /* log.c - one line at a time to stderr, or to the program that embeds aidash.
- * Owns ad_logging. Any thread, never under a lock, never a payload.
+ * Owns ad_logging. Any thread. Call it without a lock held. Never log a payload.
  */
 #ifndef AD_BASE_LOG_C
 #define AD_BASE_LOG_C

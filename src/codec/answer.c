@@ -6,6 +6,7 @@
 
 enum { AD_REPLY_MAX = 512 }; /* bytes of an ack, an error or a short answer */
 
+/* The reason phrase of a status that aidash answers. RFC 9110 15. */
 static const char *ad_http_reason(int status)
 {
     static const struct {
@@ -28,8 +29,11 @@ static const char *ad_http_reason(int status)
     return reasons[i].status == status ? reasons[i].reason : "Error";
 }
 
-/* The head of an answer that ends with the connection. len SIZE_MAX: it has no
- * Content-Length. `extra` is whole header lines, or "". */
+/* The head of an answer that ends with the connection (RFC 9112 6.3, 9.6).
+ *
+ * type   its Content-Type, or NULL for none;
+ * len    its Content-Length, or SIZE_MAX for none;
+ * extra  whole header lines, or "". */
 static void ad_put_head(struct ad_text *t, int status, const char *type,
                         size_t len, const char *extra)
 {
@@ -46,6 +50,7 @@ static void ad_put_head(struct ad_text *t, int status, const char *type,
             extra);
 }
 
+/* The JSON body of an error. */
 static void ad_put_http_error(struct ad_text *t, int status, const char *why)
 {
     ad_putf(t, "{\"error\":{\"code\":%d,\"message\":", status);

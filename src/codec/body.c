@@ -4,9 +4,12 @@
 #ifndef AD_CODEC_BODY_C
 #define AD_CODEC_BODY_C
 
-#include "utf8.c"
+#include "../base/platform.h"
+#include "../base/decimal.c"
 
-/* Framing of an HTTP request body, RFC 9112 6 and 7.1. */
+#define AD_BODY_LENGTH_MAX ((1ull << 60) - 1) /* bytes of a body or a chunk */
+
+/* How an HTTP body is framed, and what comes next. RFC 9112 6 and 7.1. */
 enum ad_body_state {
     AD_BODY_LENGTH,
     AD_BODY_CHUNK_SIZE,
@@ -24,9 +27,9 @@ struct ad_body {
     uint64_t left;    /* bytes of the body or of the chunk to come */
 };
 
-/* Take body bytes off a stream. Returns how many of `len` were used; *data and
- * *n are the piece of body among them (n may be 0). Call until all is used or
- * the state is AD_BODY_DONE or AD_BODY_BAD. */
+/* Take body bytes off a stream. Returns how many of `len` were used. *data and
+ * *n are the piece of the body among them; *n may be 0. Call again until all
+ * bytes are used, or the state is AD_BODY_DONE or AD_BODY_BAD. */
 static size_t ad_body_next(struct ad_body *b, const uint8_t *in, size_t len,
                            const uint8_t **data, size_t *n)
 {

@@ -9,143 +9,47 @@
 
 /* -- clients: WebSocket in -- */
 
-static void ad_ws_control(struct ad_client *c, unsigned opcode,
-                          const uint8_t *payload, size_t len)
-{
-    if (opcode == 9) {
-        ad_reply_frame(10, payload, len);
-    } else if (opcode == 8) {
-        unsigned code = len >= 2 ? (unsigned)payload[0] << 8 | payload[1] : 0;
-
-        if (len == 1 || (len >= 2 && !ad_ws_close_ok(code))) {
-            code = 1002;
-        } else if (len > 2 && !ad_utf8_ok(payload + 2, len - 2)) {
-            code = 1007;
-        }
-        ad_client_close(c, code);
-    }
-}
-
-static void ad_ws_message(struct ad_client *c, unsigned opcode,
-                          const uint8_t *payload, size_t len)
+/* Answer what has come. RFC 6455 5.5, 7.4. */
+static void ad_ws_answer(struct ad_client *c, const struct ad_ws_event *event)
 {
     char json[AD_REPLY_MAX];
     struct ad_text t = ad_text_in(json, sizeof(json));
 
-    if (opcode == 2) {
+    switch (event->kind) {
+    case AD_WS_TEXT:
+        (void)ad_command(event->payload, event->len,
+                         ad_client_ids[ad_client_index(c)], &t);
+        ad_reply_frame(1, t.at, t.len);
+        break;
+    case AD_WS_BINARY:
         ad_commands.errors++;
-        ad_put_error(&t, "not_text", "commands are JSON in text messages", "");
-    } else if (!ad_utf8_ok(payload, len)) {
-        ad_client_close(c, 1007);
-        return;
-    } else {
-        (void)ad_command(payload, len, ad_client_ids[ad_client_index(c)], &t);
-    }
-    ad_reply_frame(1, t.at, t.len);
-}
-
-/* May this frame come now? Returns 0 or a close code. RFC 6455 5.4. */
-static unsigned ad_ws_begin(struct ad_ws *ws, const struct ad_ws_frame *frame)
-{
-    if (frame->opcode >= 8) {
-        return 0;
-    }
-    if ((frame->opcode == 0) != (ws->message_opcode != 0)) {
-        return 1002; /* a continuation of nothing, or a message in a message */
-    }
-    if (frame->len > AIDASH_MESSAGE_MAX - ws->message_len) {
-        return 1009;
-    }
-    return 0;
-}
-
-/* The payload of ws->frame has arrived whole, in the client's buffers buffers. */
-static void ad_ws_end(struct ad_client *c)
-{
-    struct ad_client_buffers *buffers = ad_client_buffers_of(c);
-    struct ad_ws *ws = &c->in.ws;
-
-    ws->in_payload = false;
-    if (ws->frame.opcode >= 8) {
-        ad_ws_control(c, ws->frame.opcode, buffers->control, ws->frame.len);
-        return;
-    }
-    if (ws->frame.opcode != 0) {
-        ws->message_opcode = ws->frame.opcode;
-    }
-    ws->message_len += ws->frame.len;
-    if (ws->frame.fin) {
-        unsigned opcode = ws->message_opcode;
-        size_t len = ws->message_len;
-
-        ws->message_opcode = 0;
-        ws->message_len = 0;
-        ad_ws_message(c, opcode, buffers->in, len);
+        ad_put_error(&t, AD_FAULT_NOT_TEXT, "");
+        ad_reply_frame(1, t.at, t.len);
+        break;
+    case AD_WS_PING:
+        ad_reply_frame(10, event->payload, event->len);
+        break;
+    case AD_WS_CLOSE:
+    case AD_WS_FAULT:
+        ad_client_close(c, event->code);
+        break;
+    default:
+        break;
     }
 }
 
 /* Bytes from a client, answered into ad_reply. Stops early when there is no
- * room for one more answer. Returns how many were used. A frame that lies
- * whole in `data` is unmasked there; only a split one costs the client's
- * buffers. */
+ * room for one more answer. Returns how many were used. */
 static size_t ad_ws_input(struct ad_client *c, uint8_t *data, size_t len)
 {
-    struct ad_ws *ws = &c->in.ws;
+    struct ad_client_buffers *buffers = ad_client_buffers_of(c);
+    struct ad_ws_event event;
     size_t used = 0;
 
     while (used < len && !c->closing && ad_client_room(c)) {
-        unsigned code = 0;
-        size_t n;
-
-        if (!ws->in_payload) {
-            struct ad_ws_frame frame;
-            bool direct = ws->header_len == 0;
-            int need;
-
-            if (direct) {
-                need = ad_ws_header(data + used, len - used, &frame);
-                direct = need == 0 && frame.fin && frame.opcode != 0 &&
-                         ad_ws_begin(ws, &frame) == 0 &&
-                         frame.len <= len - used - frame.header_len;
-            }
-            if (direct) {
-                uint8_t *payload = data + used + frame.header_len;
-
-                ad_ws_unmask(payload, payload, frame.len, frame.mask, 0);
-                used += frame.header_len + frame.len;
-                if (frame.opcode >= 8) {
-                    ad_ws_control(c, frame.opcode, payload, frame.len);
-                } else {
-                    ad_ws_message(c, frame.opcode, payload, frame.len);
-                }
-                continue;
-            }
-            ws->header[ws->header_len++] = data[used++];
-            need = ad_ws_header(ws->header, ws->header_len, &ws->frame);
-            if (need > 0) {
-                continue;
-            }
-            code = need < 0 ? (unsigned)-need : ad_ws_begin(ws, &ws->frame);
-            if (code != 0) {
-                ad_client_close(c, code);
-                break;
-            }
-            ws->header_len = 0;
-            ws->got = 0;
-            ws->in_payload = true;
-        }
-        n = ws->frame.len - ws->got;
-        n = n < len - used ? n : len - used;
-        ad_ws_unmask((ws->frame.opcode >= 8
-                          ? ad_client_buffers_of(c)->control
-                          : ad_client_buffers_of(c)->in + ws->message_len) +
-                         ws->got,
-                     data + used, n, ws->frame.mask, ws->got);
-        used += n;
-        ws->got += (uint32_t)n;
-        if (ws->got == ws->frame.len) {
-            ad_ws_end(c);
-        }
+        used += ad_ws_next(&c->in.ws, data + used, len - used, buffers->in,
+                           buffers->control, &event);
+        ad_ws_answer(c, &event);
     }
     return c->closing ? len : used;
 }

@@ -47,15 +47,15 @@ static void ad_put_source(struct ad_text *t)
 static const char *ad_ingest(const uint8_t *line, size_t len)
 {
     struct ad_sample sample;
-    const char *fault = "longer than the line limit";
+    enum ad_fault fault = AD_FAULT_LINE_LENGTH;
 
     if (len != SIZE_MAX) {
         fault = ad_sample_parse((const char *)line, len, &sample);
     }
     ad_sources.lines++;
-    if (fault != NULL) {
+    if (fault != AD_FAULT_NONE) {
         ad_sources.errors++;
-        return fault;
+        return ad_fault_text(fault);
     }
     ad_tick_apply(&sample, ad_hub.now_ns);
     return NULL;

@@ -8,7 +8,6 @@
 #include "arena.c"
 
 static const struct ad_memory *const ad_memory[] = {
-    &ad_memory_json,
     &ad_memory_poller,
     &ad_memory_hub,
     &ad_memory_inbox,
