@@ -137,8 +137,8 @@
 #error "AIDASH_HEAD_MAX must be 2048..16384"
 #endif
 
-/* Bytes read, and bytes dressed, at once: two buffers. A UDP datagram that is
- * longer loses its end. */
+/* Bytes of a UDP datagram, of what is read elsewhere at once, and of events
+ * formatted at once: three buffers. A datagram that is longer loses its end. */
 #ifndef AIDASH_SCRATCH
 #define AIDASH_SCRATCH 65536
 #endif

@@ -30,7 +30,9 @@ static const struct {
     {"fetch", 1, sizeof(ad_discovery) + sizeof(ad_scrape) +
                         sizeof(ad_upstreams) + sizeof(ad_proxying)},
 #endif
-    {"scratch", 1, sizeof(ad_scratch) + sizeof(ad_reply) + sizeof(ad_tokens)},
+    {"scratch", 1, sizeof(ad_scratch) + sizeof(ad_client_input) +
+                        sizeof(ad_datagram) + sizeof(ad_stdin_input) +
+                        sizeof(ad_tokens)},
     {"arena", AIDASH_WORKERS, sizeof(ad_arena)},
 };
 
