@@ -44,8 +44,7 @@ static void ad_reset(void)
     memset(&ad_fanout, 0, sizeof(ad_fanout));
     memset(&ad_acceptor, 0, sizeof(ad_acceptor));
     memset(&ad_origins, 0, sizeof(ad_origins));
-    ad_ticks.n_series = 0;
-    ad_ticks.count = ad_ticks.paused_dropped = 0;
+    ad_ticks_init();
     ad_hub.wake_rd = ad_hub.wake_wr = -1;
     ad_slots.free = AD_NO_SLOT;
     ad_feed_init();
