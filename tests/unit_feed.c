@@ -79,6 +79,39 @@ static void test_inbox_full(void)
     CHECK_EQ(i, AIDASH_INBOX + 10);
 }
 
+/* The hub was interrupted while it copies the oldest sample, and the ring is
+ * full: producers do not wait for it and do not throw the others away. */
+static void test_inbox_hub_interrupted(void)
+{
+    struct ad_sample s;
+    uint64_t before = atomic_load(&ad_inbox.dropped), i;
+    size_t held = atomic_load(&ad_inbox.head);
+
+    memset(&s, 0, sizeof(s));
+    for (i = 0; i < AIDASH_INBOX; i++) {
+        s.tokens = i;
+        ad_inbox_push(&s);
+    }
+    atomic_store(&ad_inbox.head, held + 1); /* taken, and not yet copied */
+    (void)alarm(10);
+    for (i = 0; i < 10; i++) {
+        ad_inbox_push(&s);
+    }
+    (void)alarm(0);
+    CHECK_EQ(atomic_load(&ad_inbox.dropped) - before, 10);
+    atomic_store(&ad_inbox.cells[held % AIDASH_INBOX].turn,
+                 ad_inbox_turn(held) + 2);
+    for (i = 1; ad_inbox_pop(&s); i++) {
+        if (s.tokens != i) {
+            CHECK_EQ(s.tokens, i);
+        }
+    }
+    CHECK_EQ(i, AIDASH_INBOX);
+    ad_inbox_push(&s); /* and it goes on */
+    CHECK_EQ(ad_inbox_fill(), 1);
+    CHECK(ad_inbox_pop(&s));
+}
+
 /* ---- the feed -------------------------------------------------------------- */
 
 /* The JSON of test event seq: of a length that differs, with its number in it. */
@@ -203,6 +236,7 @@ int main(void)
 {
     test_inbox_full();
     test_inbox_producers();
+    test_inbox_hub_interrupted();
     test_feed_wrap();
     test_feed_events();
     test_batch();
