@@ -975,6 +975,26 @@ static unsigned ticks_answer(struct ad_attach *a, const char *tail)
     return elements;
 }
 
+/* What was no longer kept is in the answer, and is not "events lost by viewers",
+ * whom nobody asked to read. */
+static void test_get_old_ticks(void)
+{
+    struct ad_attach a = {.kind = AD_TICKS, .has_since = true, .limit = 1};
+    char tail[64];
+    unsigned i;
+
+    reset_hub();
+    for (i = 0; i < 2 * AIDASH_EVENTS; i++) {
+        append(AD_EV_TICK);
+    }
+    (void)snprintf(tail, sizeof(tail), "],\"last_seq\":%llu,\"missed\":%llu}",
+                   (unsigned long long)ad_feed.first,
+                   (unsigned long long)ad_feed.first - 1);
+    CHECK_EQ(ticks_answer(&a, tail), 1);
+    CHECK_EQ(ad_fanout.dropped, 0);
+    end_hub();
+}
+
 static void test_get_ticks(void)
 {
     struct ad_attach a = {.kind = AD_TICKS, .has_since = true, .limit = 10000};
@@ -1108,6 +1128,7 @@ int main(void)
     test_body_does_not_come();
     test_body_cut();
     test_get_ticks();
+    test_get_old_ticks();
     test_large_datagram();
     test_large_ingest();
     return check_report();

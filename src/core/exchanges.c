@@ -258,7 +258,6 @@ static bool ad_ticks_send(struct ad_client *c)
     while (c->phase == AD_OPEN && !c->blocked) {
         if (c->next < ad_feed.first) {
             c->in.ticks.missed += (uint32_t)(ad_feed.first - c->next);
-            ad_fanout.dropped += ad_feed.first - c->next;
             c->next = ad_feed.first;
         }
         ad_gather_unsent(&o, c);
