@@ -242,7 +242,7 @@ static bool ad_client_unblock(struct ad_client *c)
     return ad_client_flush(c);
 }
 
-/* What the poller tells of a client: AD_IN, AD_OUT, AD_HUP. An event of this
+/* What the poller reports of a client: AD_IN, AD_OUT, AD_HUP. An event of this
  * turn before may have ended it, or put another one into its slot. */
 static void ad_client_event(unsigned index, unsigned events)
 {

@@ -397,7 +397,8 @@ static void ad_put_client_event(struct ad_text *t, const struct ad_client *c,
 /* -- the feed -- */
 
 /* A viewer that is more than `keep` events behind jumps to the oldest of them.
- * Behind its unsent bytes it is told what it lost; false if that does not fit. */
+ * A status event behind its unsent bytes says what it lost; false if that does
+ * not fit. */
 static bool ad_client_drop_oldest(struct ad_client *c, uint64_t keep)
 {
     uint64_t behind = ad_feed.next - c->next;

@@ -76,6 +76,7 @@ static int ad_command(const uint8_t *text, size_t len, const char *client_id,
     const char *why;
     const char *code = ad_command_parse((const char *)text, len, &request,
                                         &why);
+    int status = 400;
 
     ad_commands.count++;
     if (code == NULL) {
@@ -89,16 +90,18 @@ static int ad_command(const uint8_t *text, size_t len, const char *client_id,
         if (ad_commands.on_command(&command, ad_commands.user) != 0) {
             code = "refused";
             why = "the engine refused the command";
+            status = 409;
         }
     }
     if (code == NULL && !ad_command_effect(&request)) {
         code = "refused";
         why = "there is no such request now";
+        status = 409;
     }
     if (code != NULL) {
         ad_commands.errors++;
         ad_put_error(t, code, why, request.id);
-        return strcmp(code, "refused") == 0 ? 409 : 400;
+        return status;
     }
     ad_puts(t, "{\"event\":\"ack\",\"action\":");
     ad_put_string(t, ad_action_names[request.action]);

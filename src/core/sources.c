@@ -248,7 +248,7 @@ static void ad_udp_event(int fd)
     }
 }
 
-/* Is there some of stdin to take that the poller does not tell of? */
+/* Is there some of stdin to take that the poller does not report? */
 static bool ad_stdin_waits(void)
 {
     return ad_sources.stdin_open &&

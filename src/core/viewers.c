@@ -1,4 +1,4 @@
-/* viewers.c - what viewers are told when they come, the WebSocket messages that
+/* viewers.c - the hello that viewers get, the WebSocket messages that
  * they send (RFC 6455), their pings.
  * Hub thread only. Answers are written to *reply: who calls sends it.
  */
