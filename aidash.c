@@ -40,10 +40,11 @@
  *   core/ticks.c             samples become ticks
  *   core/sources.c           simulator, stdin, UDP, inbox
  *   core/origins.c           pages of other origins
- *   core/clients.c           the clients' slots, sending, fan-out
+ *   core/clients.c           the clients' slots, phases, sending, fan-out
  *   core/commands.c          pause, resume, switch, drain, cancel
- *   core/clients_in.c        what clients send
- *   core/attach.c            a connection becomes a client
+ *   core/viewers.c           hello, WebSocket messages, pings
+ *   core/exchanges.c         bodies of POST, GET /ticks
+ *   core/attach.c            a connection becomes a client; its events
  *   core/accept.c            accept() to a whole request head
  *   meter/upstreams.c        the engines and what is known of them
  *   meter/requests.c         proxied requests: state, reports, records
@@ -67,7 +68,7 @@
  *   app/main.c               the command line
  *   web/glue.c               civetweb itself, last
  *
- * The way of a tick: a source (core/sources.c; an HTTP body: core/clients_in.c; the
+ * The way of a tick: a source (core/sources.c; an HTTP body: core/exchanges.c; the
  * meter: meter/requests.c; aidash_publish(): through core/inbox.c) ->
  * ad_tick_apply() completes it -> ad_event_append() encodes it once, as a
  * WebSocket frame in the feed -> ad_fan_out() sends each client all that it has
@@ -137,7 +138,8 @@
 #include "src/core/origins.c"
 #include "src/core/clients.c"
 #include "src/core/commands.c"
-#include "src/core/clients_in.c"
+#include "src/core/viewers.c"
+#include "src/core/exchanges.c"
 #include "src/core/attach.c"
 #include "src/core/accept.c"
 #include "src/meter/upstreams.c"

@@ -143,8 +143,8 @@
 #error "AIDASH_HEAD_MAX must be 2048..16384"
 #endif
 
-/* Bytes read at once, and bytes of events formatted at once: two buffers. The
- * end of a longer UDP datagram is lost. */
+/* Bytes of a UDP datagram, of what is read elsewhere at once, and of events
+ * formatted at once: three buffers. A datagram that is longer loses its end. */
 #ifndef AIDASH_SCRATCH
 #define AIDASH_SCRATCH 65536
 #endif

@@ -12,11 +12,7 @@ static void ad_hub_housekeeping(void)
 {
     unsigned i;
 
-    for (i = 0; i < ad_slots.n_used; i++) {
-        if (ad_clients[i].kind != AD_FREE) {
-            ad_client_housekeeping(&ad_clients[i]);
-        }
-    }
+    ad_clients_housekeeping();
     for (i = 0; i < ad_acceptor.n_used; i++) {
         struct ad_pending *p = &ad_pending[i];
 
@@ -53,20 +49,7 @@ static void ad_hub_begin_stop(void)
             ad_pending_drop(&ad_pending[i]);
         }
     }
-    for (i = 0; i < ad_slots.n_used; i++) {
-        struct ad_client *c = &ad_clients[i];
-
-        if (c->kind == AD_FREE || c->kind == AD_LINGER || c->closing) {
-            continue;
-        }
-        if (c->kind == AD_WS || c->kind == AD_WS_BATCH) {
-            ad_client_close(c, 1001);
-        } else if (c->kind == AD_INGEST) {
-            ad_ingest_answer(c);
-        }
-        c->closing = true;
-        (void)ad_client_send_reply(c);
-    }
+    ad_clients_stop();
 }
 
 /* When the hub must wake although nothing arrives. */
@@ -101,21 +84,22 @@ static void ad_hub_dispatch(const struct ad_ready *ready)
         ad_listener_event(ready->index);
         break;
     case AD_TAG_UDP:
-        ad_udp_read(ad_sources.udp[ready->index]);
+        ad_udp_event(ad_sources.udp[ready->index]);
         break;
     case AD_TAG_STDIN:
-        ad_stdin_read();
+        ad_stdin_event();
         break;
     case AD_TAG_PENDING:
         ad_pending_event(ready->index);
         break;
     case AD_TAG_CLIENT:
-        ad_client_event(ready->index);
+        ad_client_event(ready->index, ready->events);
         break;
 #if AIDASH_METER
     case AD_TAG_PROXY_CLIENT:
     case AD_TAG_PROXY_UPSTREAM:
-        ad_proxy_event(ready->index, ready->tag, ready->hangup);
+        ad_proxy_event(ready->index, ready->tag,
+                       (ready->events & AD_HUP) != 0);
         break;
     case AD_TAG_DISCOVERY:
         ad_discovery_event();
@@ -151,8 +135,8 @@ static void ad_hub_turn(void)
      * publishes after this look sees the announcement and wakes the hub. The
      * wait between fan-outs is so short that the inbox may half fill. */
     atomic_store(&ad_hub.sleep, pacing ? AD_PACING : AD_ASLEEP);
-    if ((ad_sources.stdin_is_file && ad_sources.stdin_open) ||
-        atomic_load(&ad_hub.calls) != NULL || ad_acceptor.n_ready > 0 ||
+    if (ad_sources_wait() || atomic_load(&ad_hub.calls) != NULL ||
+        ad_acceptor.n_ready > 0 ||
         ad_inbox_fill() > (pacing ? AIDASH_INBOX / 2 : 0)) {
         deadline_ns = 0;
     }
@@ -163,18 +147,23 @@ static void ad_hub_turn(void)
         ad_hub_dispatch(&ready[i]);
         ad_fan_out_if_due();
     }
-    if (ad_sources.stdin_is_file && ad_sources.stdin_open) {
-        ad_stdin_read();
+    if (ad_stdin_waits()) {
+        ad_stdin_event();
+        ad_fan_out_if_due();
     }
+    ad_datagram_take();
+    ad_fan_out_if_due();
     ad_hub_calls();
     ad_acceptor_serve();
 #if AIDASH_METER
     ad_queue_run();
 #endif
     ad_inbox_run();
+    ad_fan_out_if_due();
     if (ad_sources.source == AD_SOURCE_SIM) {
         ad_sim_run();
     }
+    ad_fan_out_if_due();
     if ((ad_events.fanned_out != ad_feed.next && ad_hub.now_ns >= ad_fanout.pace_ns) ||
         (ad_fanout.batch_waits && ad_hub.now_ns >= ad_fanout.batch_ns)) {
         ad_fan_out();
@@ -187,7 +176,9 @@ static void ad_hub_turn(void)
 static void *ad_hub_main(void *unused)
 {
     uint64_t end_ns = 0;
+#if AIDASH_METER
     unsigned i;
+#endif
 
     ad_hub_clock();
     while (atomic_load(&ad_hub.stop) < 2 ||
@@ -199,11 +190,7 @@ static void *ad_hub_main(void *unused)
             ad_hub.housekeeping_ns = end_ns;
         }
     }
-    for (i = 0; i < ad_slots.n_used; i++) {
-        if (ad_clients[i].kind != AD_FREE) {
-            ad_client_drop(&ad_clients[i]);
-        }
-    }
+    ad_clients_drop();
 #if AIDASH_METER
     for (i = 0; i < AIDASH_FLOWS; i++) {
         if (ad_proxies[i].state != AD_PROXY_FREE) {

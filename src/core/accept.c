@@ -215,11 +215,8 @@ static struct ad_pending *ad_pending_place(void)
 /* Connections of an address, at the door and inside. */
 static unsigned ad_address_count(uint64_t address)
 {
-    unsigned i, n = 0;
+    unsigned i, n = ad_clients_from(address);
 
-    for (i = 0; i < ad_slots.n_used; i++) {
-        n += ad_clients[i].kind != AD_FREE && ad_clients[i].address == address;
-    }
     for (i = 0; i < ad_acceptor.n_used; i++) {
         n += ad_pending[i].used && ad_pending[i].address == address;
     }

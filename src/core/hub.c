@@ -1,6 +1,6 @@
 /* hub.c - the hub thread's clock, its sleep, and calls from other threads.
  * Owns ad_hub. The hub thread never waits for a peer: every socket is
- * non-blocking, and what a peer does not take is dropped from the old end.
+ * non-blocking, and what a peer does not take is dropped, oldest first.
  *
  * Owners, here and in all parts: [I] set at start, then read-only   [h] the hub
  * thread alone   [a] atomics. All static memory lives as long as the program.

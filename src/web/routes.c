@@ -98,18 +98,41 @@ static int ad_respond_error(struct mg_connection *conn, int status,
     return ad_respond(conn, status, "application/json", extra, t.at, t.len);
 }
 
+struct ad_attach_call {
+    struct ad_call call;
+    const struct ad_attach *attach;
+};
+
+static void ad_attach_on_hub(struct ad_call *call)
+{
+    const struct ad_attach *a =
+        ((struct ad_attach_call *)(void *)call)->attach;
+
+    if (!ad_client_attach(a)) {
+        (void)close(a->fd);
+    }
+}
+
 /* Hand the connection to the hub, into the slot it was promised. */
-static int ad_client_attach(struct mg_connection *conn, struct ad_attach *a)
+static int ad_connection_attach(struct mg_connection *conn,
+                                struct ad_attach *a)
 {
     char cors[AD_CORS_MAX];
+    struct ad_attach_call call;
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof(peer);
 
     mg_set_user_connection_data(conn, NULL);
     ad_cors_lines(conn, cors);
     a->cors = cors;
-    a->id = a->id != NULL ? a->id : "";
+    a->reserved = true;
     a->fd = ad_civetweb_detach(conn, &a->rest, &a->rest_len);
-    a->call.run = ad_client_attach_on_hub;
-    ad_hub_run(&a->call);
+    if (getpeername(a->fd, (struct sockaddr *)&peer, &len) == 0) {
+        a->address = ad_address_key(&peer);
+    }
+    call.call.run = ad_attach_on_hub;
+    call.attach = a;
+    ad_hub_run(&call.call);
     return 200;
 }
 
@@ -199,7 +222,7 @@ static int ad_get_ticks(struct mg_connection *conn)
     a.since = since;
     a.limit = (uint32_t)limit;
     a.last = (uint32_t)last;
-    return ad_slot_reserve_for(conn, a.kind) ? ad_client_attach(conn, &a) : 503;
+    return ad_slot_reserve_for(conn, a.kind) ? ad_connection_attach(conn, &a) : 503;
 }
 
 static int ad_get_events(struct mg_connection *conn)
@@ -224,7 +247,7 @@ static int ad_get_events(struct mg_connection *conn)
     }
     a.kind = AD_SSE;
     a.has_since = found == 1;
-    return ad_slot_reserve_for(conn, a.kind) ? ad_client_attach(conn, &a) : 503;
+    return ad_slot_reserve_for(conn, a.kind) ? ad_connection_attach(conn, &a) : 503;
 }
 
 #if AIDASH_METER
@@ -341,7 +364,7 @@ static int ad_post_body(struct mg_connection *conn, enum ad_kind kind)
         a.body.left = strtoull(length, NULL, 10);
         a.body.state = a.body.left > 0 ? AD_BODY_LENGTH : AD_BODY_DONE;
     }
-    return ad_slot_reserve_for(conn, kind) ? ad_client_attach(conn, &a) : 503;
+    return ad_slot_reserve_for(conn, kind) ? ad_connection_attach(conn, &a) : 503;
 }
 
 static int ad_post_ingest(struct mg_connection *conn)
@@ -662,8 +685,8 @@ static int ad_http_request(struct mg_connection *conn)
 
     if (status > 0 && ad_civetweb_unread(conn) && ad_slot_reserve(1)) {
         memset(&a, 0, sizeof(a));
-        a.kind = AD_LINGER;
-        (void)ad_client_attach(conn, &a);
+        a.kind = AD_HTTP;
+        (void)ad_connection_attach(conn, &a);
     }
     return status;
 }
@@ -699,7 +722,7 @@ static void ad_ws_ready(struct mg_connection *conn, void *unused)
     (void)ad_query_u64(conn, "batch", 9, &batch);
     a.kind = batch == 1 ? AD_WS_BATCH : AD_WS;
     a.id = id;
-    (void)ad_client_attach(conn, &a);
+    (void)ad_connection_attach(conn, &a);
 }
 
 /* civetweb's connection_close: a promise that was not taken up. */

@@ -290,6 +290,19 @@ test('UDP: bad datagrams are counted and the next good one is read', async (t) =
     assert.equal((await status(server)).counters.ingest_errors, bad.length + 1);
 });
 
+test('UDP: of a datagram with more ticks than are kept, a viewer gets all or is told exactly what it lost', async (t) => {
+    const server = await none(t, '--udp', '127.0.0.1:0');
+    const viewer = await connect(server);
+    const send = await sender(t, server);
+    await send('{"tokens":1}\n'.repeat(5000));
+    await viewer.tick((tick) => tick.tokens_generated === 5000);
+    const { next_seq: end } = await status(server);
+    const lost = viewer.events.findLast((event) => event.dropped !== undefined)?.dropped ?? 0;
+    const shared = viewer.events.filter((event) => event.event !== 'hello' && event.dropped === undefined);
+    assert.equal(shared.length + lost, end - viewer.events[0].next_seq);
+    assert.equal((await status(server)).counters.dropped, lost);
+});
+
 test('UDP: a flood harms nobody', async (t) => {
     const server = await none(t, '--udp', '127.0.0.1:0');
     const viewer = await connect(server);
