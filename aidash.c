@@ -6,16 +6,19 @@
  * aidash.c and all that it includes into one file to drop into a project.
  *
  *   limits.h                 the public AIDASH_* size macros
+ *   base/memory.h            rows of the map of static memory
  *   base/platform.h          feature macros, system headers, compilers
  *   base/clock.c             the clocks, units of time
  *   base/log.c               one line at a time to stderr or the embedder
  *   base/decimal.c           the one reader of decimal numbers
  *   base/text.c              text in buffers of fixed size
  *   base/net.c               addresses and sockets
+ *   base/url.c               URLs of engines
  *   base/histogram.c         times between tokens in fixed memory
- *   codec/utf8.c             UTF-8, digits, names
+ *   codec/utf8.c             UTF-8, names
+ *   codec/faults.c           what can be wrong with a message
+ *   codec/json_stream.c      the grammar of JSON, in pieces
  *   codec/json.c             a whole JSON text: checked, read by jsmn
- *   codec/json_stream.c      a JSON text in pieces
  *   codec/lines.c            lines out of a stream
  *   codec/http_fault.c       what can be wrong with an HTTP message
  *   codec/http_field.c       fields, lists, hosts, origins
@@ -27,6 +30,7 @@
  *   codec/websocket.c        WebSocket frames
  *   codec/messages.c         samples, commands, client_id
  *   codec/tick.c             the tick that never changes
+ *   codec/llm_paths.c        what of an engine's JSON matters
  *   codec/llm_head.c         the head of an engine's answer
  *   codec/llm_scan.c         its body: token counts and times
  *   codec/llm_model.c        the model that a request names
@@ -40,14 +44,13 @@
  *   core/rate.c              tokens a second
  *   core/ticks.c             samples become ticks
  *   core/sources.c           simulator, stdin, UDP, inbox
- *   core/access.c            which names and which pages may ask
- *   core/peers.c             accepted sockets by address
- *   core/clients.c           the clients' slots, sending, fan-out
+ *   core/origins.c           pages of other origins
+ *   core/clients.c           the clients' slots, phases, sending, fan-out
  *   core/commands.c          pause, resume, switch, drain, cancel
- *   core/clients_in.c        what clients send
- *   core/attach.c            a connection becomes a client
- *   core/pending.c           heads come in, short answers go out
- *   core/accept.c            the listening sockets
+ *   core/viewers.c           hello, WebSocket messages, pings
+ *   core/exchanges.c         bodies of POST, GET /ticks
+ *   core/attach.c            a connection becomes a client; its events
+ *   core/accept.c            accept() to a whole request head
  *   meter/upstreams.c        the engines and what is known of them
  *   meter/requests.c         proxied requests: state, reports, records
  *   meter/proxy.c            relaying a request and its answer
@@ -71,7 +74,7 @@
  *   web/pages.c              what the workers answer
  *   web/glue.c               civetweb itself, last
  *
- * The way of a tick: a source (core/sources.c; an HTTP body: core/clients_in.c; the
+ * The way of a tick: a source (core/sources.c; an HTTP body: core/exchanges.c; the
  * meter: meter/requests.c; aidash_publish(): through core/inbox.c) ->
  * ad_tick_apply() completes it -> ad_event_append() encodes it once, as a
  * WebSocket frame in the feed -> ad_fan_out() sends each client all that it has
@@ -105,16 +108,19 @@
 #endif
 
 #include "src/limits.h"
+#include "src/base/memory.h"
 #include "src/base/platform.h"
 #include "src/base/clock.c"
 #include "src/base/log.c"
 #include "src/base/decimal.c"
 #include "src/base/text.c"
 #include "src/base/net.c"
+#include "src/base/url.c"
 #include "src/base/histogram.c"
 #include "src/codec/utf8.c"
-#include "src/codec/json.c"
+#include "src/codec/faults.c"
 #include "src/codec/json_stream.c"
+#include "src/codec/json.c"
 #include "src/codec/lines.c"
 #include "src/codec/http_fault.c"
 #include "src/codec/http_field.c"
@@ -126,6 +132,7 @@
 #include "src/codec/websocket.c"
 #include "src/codec/messages.c"
 #include "src/codec/tick.c"
+#include "src/codec/llm_paths.c"
 #include "src/codec/llm_head.c"
 #include "src/codec/llm_scan.c"
 #include "src/codec/llm_model.c"
@@ -143,7 +150,8 @@
 #include "src/core/peers.c"
 #include "src/core/clients.c"
 #include "src/core/commands.c"
-#include "src/core/clients_in.c"
+#include "src/core/viewers.c"
+#include "src/core/exchanges.c"
 #include "src/core/attach.c"
 #include "src/core/pending.c"
 #include "src/core/accept.c"
@@ -156,6 +164,7 @@
 #include "src/web/arena.c"
 #include "src/web/assets.c"
 #include "src/web/workers.c"
+#include "src/web/memory.c"
 #include "src/web/status.c"
 #include "src/web/routes.c"
 #include "src/app/config.c"

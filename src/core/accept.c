@@ -133,4 +133,68 @@ static bool ad_acceptor_keep_alive(int fd, uint64_t address,
     return p != NULL && ad_pending_begin(p, fd, address, peer, true);
 }
 
+/* Before each run. */
+static void ad_acceptor_init(void)
+{
+    memset(&ad_acceptor, 0, sizeof(ad_acceptor));
+}
+
+/* Connections from one address at most; 0: no limit. While starting. */
+static void ad_acceptor_set_per_address(unsigned connections)
+{
+    ad_acceptor.per_address = connections;
+}
+
+/* Listen on this address, too. False if it is not [ADDR:]PORT, or one more than
+ * AD_LISTENERS. While starting. */
+static bool ad_acceptor_listen_on(const char *spec, size_t len)
+{
+    struct sockaddr_storage address;
+    socklen_t address_len;
+    char *copy;
+
+    if (ad_acceptor.n_listen == AD_LISTENERS ||
+        len >= sizeof(ad_acceptor.listen[0])) {
+        return false;
+    }
+    copy = ad_acceptor.listen[ad_acceptor.n_listen];
+    memcpy(copy, spec, len);
+    copy[len] = '\0';
+    if (!ad_address_parse(copy, true, &address, &address_len)) {
+        return false;
+    }
+    ad_acceptor.n_listen++;
+    return true;
+}
+
+/* Open the listeners. Returns NULL, or the address that can't be bound, with
+ * errno set. */
+static const char *ad_acceptor_open(void)
+{
+    unsigned i;
+
+    for (i = 0; i < ad_acceptor.n_listen; i++) {
+        int fd = ad_socket_bind(ad_acceptor.listen[i], SOCK_STREAM,
+                                &ad_acceptor.ports[i]);
+
+        if (fd < 0) {
+            errno = -fd;
+            return ad_acceptor.listen[i];
+        }
+        ad_acceptor.listeners[ad_acceptor.n_listeners++] = fd;
+    }
+    return NULL;
+}
+
+static void ad_acceptor_close(void)
+{
+    unsigned i;
+
+    for (i = 0; i < ad_acceptor.n_listeners; i++) {
+        (void)close(ad_acceptor.listeners[i]);
+    }
+}
+
+AD_MEMORY(acceptor, 1, sizeof(ad_acceptor));
+
 #endif

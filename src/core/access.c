@@ -369,4 +369,12 @@ static void ad_access_cors(const struct ad_access_verdict *v,
     }
 }
 
+/* Before each run. */
+static void ad_access_init(void)
+{
+    memset(&ad_access, 0, sizeof(ad_access));
+}
+
+AD_MEMORY(access, 1, sizeof(ad_access));
+
 #endif

@@ -5,6 +5,7 @@
 #ifndef AD_CORE_PEERS_C
 #define AD_CORE_PEERS_C
 
+#include "../base/memory.h"
 #include "../base/net.c"
 
 #if AIDASH_METER
@@ -81,5 +82,7 @@ static void ad_peer_close(int fd, uint64_t address)
         }
     }
 }
+
+AD_MEMORY(peers, AD_PEERS_MAX, sizeof(ad_peers));
 
 #endif

@@ -74,7 +74,8 @@ static struct {
     _Atomic uint64_t refused; /* [a] connections and requests */
 } ad_pendings;
 
-static void ad_pending_reset(void)
+/* Before each run. */
+static void ad_pending_init(void)
 {
     unsigned i;
 
@@ -456,5 +457,8 @@ static void ad_pending_close(void)
         }
     }
 }
+
+AD_MEMORY(pending, AIDASH_PENDING, sizeof(ad_pending) + sizeof(ad_pendings));
+AD_MEMORY(pending_buffers, AIDASH_PENDING, sizeof(ad_pending_bytes));
 
 #endif

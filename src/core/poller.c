@@ -6,7 +6,9 @@
 
 #include "../base/clock.c"
 
-enum { AD_IN = 1, AD_OUT = 2, AD_HUP = 4 /* tell when the peer's FIN comes */ };
+/* What a descriptor is watched for, and what has happened to it. AD_HUP: the
+ * peer's FIN (only where it is watched for), a reset, an error. */
+enum { AD_IN = 1, AD_OUT = 2, AD_HUP = 4 };
 
 /* What a descriptor is, and its place in that table. */
 enum ad_tag { AD_TAG_WAKE, AD_TAG_TIMER, AD_TAG_LISTENER, AD_TAG_UDP,
@@ -16,7 +18,7 @@ enum ad_tag { AD_TAG_WAKE, AD_TAG_TIMER, AD_TAG_LISTENER, AD_TAG_UDP,
 struct ad_ready {
     enum ad_tag tag;
     unsigned index;
-    bool hangup; /* the peer's FIN or reset has come */
+    unsigned events; /* AD_IN, AD_OUT, AD_HUP */
 };
 
 enum { AD_READY_MAX = 128 };
@@ -61,6 +63,22 @@ static bool ad_poll_set(int fd, unsigned had, unsigned want, enum ad_tag tag,
     return epoll_ctl(ad_poll.epoll, op, fd, &event) == 0;
 }
 
+static unsigned ad_poll_events(uint32_t got)
+{
+    unsigned events = 0;
+
+    if ((got & EPOLLIN) != 0) {
+        events |= AD_IN;
+    }
+    if ((got & EPOLLOUT) != 0) {
+        events |= AD_OUT;
+    }
+    if ((got & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
+        events |= AD_HUP;
+    }
+    return events;
+}
+
 /* Wait until deadline_ns (monotonic; 0: just look) or for a descriptor. */
 static unsigned ad_poll_wait(uint64_t deadline_ns,
                              struct ad_ready out[AD_READY_MAX])
@@ -82,8 +100,7 @@ static unsigned ad_poll_wait(uint64_t deadline_ns,
     for (i = 0; i < n; i++) {
         out[used].tag = (enum ad_tag)(events[i].data.u64 & 0xFF);
         out[used].index = (unsigned)(events[i].data.u64 >> 8);
-        out[used].hangup =
-            (events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+        out[used].events = ad_poll_events(events[i].events);
         if (out[used].tag == AD_TAG_TIMER) {
             ad_poll.armed_ns = 0;
         } else {
@@ -124,12 +141,14 @@ static void ad_poll_close(void)
 static bool ad_poll_set(int fd, unsigned had, unsigned want, enum ad_tag tag,
                         unsigned index)
 {
-    unsigned i;
+    unsigned i = 0;
 
-    for (i = 0; had != 0 && ad_poll.fds[i].fd != fd; i++) {
-    }
     if (had == 0) {
         i = ad_poll.n++;
+    } else {
+        while (ad_poll.fds[i].fd != fd) {
+            i++;
+        }
     }
     if (want == 0) {
         ad_poll.n--;
@@ -144,6 +163,22 @@ static bool ad_poll_set(int fd, unsigned had, unsigned want, enum ad_tag tag,
     ad_poll.tags[i].tag = tag;
     ad_poll.tags[i].index = index;
     return true;
+}
+
+static unsigned ad_poll_events(short got)
+{
+    unsigned events = 0;
+
+    if ((got & POLLIN) != 0) {
+        events |= AD_IN;
+    }
+    if ((got & POLLOUT) != 0) {
+        events |= AD_OUT;
+    }
+    if ((got & (AD_POLLRDHUP | POLLHUP | POLLERR)) != 0) {
+        events |= AD_HUP;
+    }
+    return events;
 }
 
 static unsigned ad_poll_wait(uint64_t deadline_ns,
@@ -164,8 +199,7 @@ static unsigned ad_poll_wait(uint64_t deadline_ns,
 
         if (ad_poll.fds[k].revents != 0) {
             out[used] = ad_poll.tags[k];
-            out[used++].hangup = (ad_poll.fds[k].revents &
-                                  (AD_POLLRDHUP | POLLHUP | POLLERR)) != 0;
+            out[used++].events = ad_poll_events(ad_poll.fds[k].revents);
         }
     }
     ad_poll.start = (ad_poll.start + i) % ad_poll.n;
@@ -173,5 +207,7 @@ static unsigned ad_poll_wait(uint64_t deadline_ns,
 }
 
 #endif
+
+AD_MEMORY(poller, 1, sizeof(ad_poll));
 
 #endif

@@ -111,8 +111,8 @@ static void ad_discovery_begin(enum ad_discovery_what what, unsigned upstream)
     q->what = (uint8_t)what;
     q->upstream = (uint8_t)upstream;
     ad_head_begin(&q->head, false);
-    ad_json_stream_begin(&q->js, what == AD_DISCOVERY_OPENAI ? AD_PATH_OPENAI_LIST
-                                                : AD_PATH_OLLAMA_LIST);
+    ad_path_begin(&q->js, what == AD_DISCOVERY_OPENAI ? AD_PATH_OPENAI_LIST
+                                                      : AD_PATH_OLLAMA_LIST);
     ad_discovery_connect();
 }
 
@@ -203,7 +203,6 @@ static void ad_metrics_line(const char *s, size_t len)
 {
     const char *value = memrchr(s, ' ', len);
     size_t name_len = 0, i;
-    jsmntok_t t = {JSMN_PRIMITIVE, 0, 0, 0};
 
     while (name_len < len && s[name_len] != '{' && s[name_len] != ' ') {
         name_len++;
@@ -218,10 +217,9 @@ static void ad_metrics_line(const char *s, size_t len)
                 (size_t)(s + len - value - 1)) {
             continue;
         }
-        t.start = (int)(value + 1 - s);
-        t.end = (int)len;
         ad_discovery.metric[ad_metrics[i].what] +=
-            ad_json_double(s, &t) * ad_metrics[i].scale;
+            ad_json_double(value + 1, (size_t)(s + len - value - 1)) *
+            ad_metrics[i].scale;
         ad_discovery.has_metric[ad_metrics[i].what] = true;
         label = memmem(s, len, "model_name=\"", 12);
         if (label != NULL) {
@@ -426,6 +424,23 @@ static void ad_discovery_housekeeping(void)
         ad_discovery_begin(AD_DISCOVERY_METRICS, 0);
     }
 }
+
+/* Before each run. */
+static void ad_discovery_init(void)
+{
+    memset(&ad_scrape, 0, sizeof(ad_scrape));
+    ad_discovery.fd = -1;
+    ad_discovery_turn = 0;
+}
+
+/* Read this Prometheus page once a second. While starting. */
+static void ad_discovery_scrape(const struct ad_upstream *page)
+{
+    ad_scrape.upstream = *page;
+    ad_scrape.on = true;
+}
+
+AD_MEMORY(discovery, 1, sizeof(ad_discovery) + sizeof(ad_scrape));
 
 #endif /* AIDASH_METER */
 

@@ -233,13 +233,14 @@ static bool ad_head_between(const struct ad_head *h)
            h->line_len == 0 && !h->line_ended;
 }
 
+static char ad_proxy_head[AD_PROXY_HEAD_MAX + 64]; /* of ad_proxy_pass_head() */
+
 /* Pass the answer's heads on, gathered whole in the buffer for the client: the
  * last of them says how this connection goes on. `more` is what came behind. */
 static void ad_proxy_pass_head(struct ad_proxy *f, size_t head_len,
                               const uint8_t *more, size_t more_len)
 {
-    static char out[AD_PROXY_HEAD_MAX + 64];
-    struct ad_text t = ad_text_in(out, sizeof(out));
+    struct ad_text t = ad_text_in(ad_proxy_head, sizeof(ad_proxy_head));
     const char *at = (const char *)ad_proxy_buffers_of(f)->to_client;
     const char *end = at + head_len, *last = at, *next;
 
@@ -406,15 +407,16 @@ static uint32_t ad_proxy_follow(struct ad_proxy *f, const uint8_t *bytes,
 
 static void ad_proxy_connect(struct ad_proxy *f);
 
+static char ad_preamble[AD_PROXY_PREAMBLE_MAX]; /* of ad_proxy_preamble() */
+
 /* What stands in front of the client's own header lines: the request line with
  * the engine's prefix, its Host (RFC 9112 3.2), our key if the client has none.
  * It is put so that it ends at `end`; returns its length. */
 static size_t ad_proxy_preamble(const struct ad_proxy *f, uint8_t *end)
 {
-    static char front[AD_PROXY_PREAMBLE_MAX];
     const struct ad_upstream *u = &ad_upstreams.list[f->upstream];
     const struct ad_proxy_buffers *buffers = ad_proxy_buffers_of(f);
-    struct ad_text t = ad_text_in(front, sizeof(front));
+    struct ad_text t = ad_text_in(ad_preamble, sizeof(ad_preamble));
 
     ad_putf(&t, "%s %s%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n",
             buffers->method, u->prefix, buffers->target, u->authority);
@@ -614,6 +616,10 @@ static void ad_proxy_connected(struct ad_proxy *f)
     ad_proxy_send_upstream(f);
     ad_proxy_watch(f);
 }
+
+AD_MEMORY(proxy_buffers, AIDASH_FLOWS,
+          sizeof(ad_proxy_buffers) + sizeof(ad_proxy_head) +
+              sizeof(ad_preamble));
 
 #endif /* AIDASH_METER */
 

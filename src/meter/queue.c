@@ -347,6 +347,24 @@ static void ad_proxy_drain(void)
     ad_proxying.draining = ad_proxying.n_running > 0;
 }
 
+/* Before each run: the meter's members of status, and its commands. */
+static void ad_queue_init(void)
+{
+    ad_engine_add_section(ad_put_meter);
+    ad_commands.cancel = ad_proxy_cancel;
+    ad_commands.drain = ad_proxy_drain;
+}
+
+/* What the queue allows. Timeouts in milliseconds. While starting. */
+static void ad_queue_set(unsigned max_inflight, unsigned queue,
+                         double queue_timeout_ms, double upstream_timeout_ms)
+{
+    ad_proxying.max_inflight = max_inflight;
+    ad_proxying.queue = queue;
+    ad_proxying.queue_timeout_ms = queue_timeout_ms;
+    ad_proxying.upstream_timeout_ms = upstream_timeout_ms;
+}
+
 #endif /* AIDASH_METER */
 
 #endif

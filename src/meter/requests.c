@@ -357,6 +357,18 @@ static const char *ad_proxy_outcome(const struct ad_proxy *f)
     return status >= 500 || f->scan.failed ? "failed" : "finished";
 }
 
+/* Before each run. */
+static void ad_requests_init(void)
+{
+    memset(&ad_proxying, 0, sizeof(ad_proxying));
+    ad_records.count = 0;
+}
+
+AD_MEMORY(records, AIDASH_RECORDS, sizeof(ad_records) + sizeof(ad_proxying));
+AD_MEMORY(proxies, AIDASH_FLOWS, sizeof(ad_proxies));
+AD_MEMORY(rewrites, AIDASH_EDITS,
+          sizeof(ad_rewrites) + sizeof(ad_rewrite_used));
+
 #endif /* AIDASH_METER */
 
 #endif

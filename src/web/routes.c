@@ -186,12 +186,14 @@ static void ad_route_attach(const struct ad_route_request *r,
                             struct ad_attach *a)
 {
     a->cors = r->cors;
-    a->id = "";
+    a->reserved = true;
     a->address = r->pending->address;
     a->rest = (uint8_t *)r->prefix;
     a->rest_len = r->prefix_len;
     a->fd = ad_pending_detach(r->pending);
-    ad_client_attach(a);
+    if (!ad_client_attach(a)) {
+        ad_peer_close(a->fd, a->address);
+    }
 }
 
 static void ad_route_ticks(const struct ad_route_request *r)

@@ -95,14 +95,16 @@ static void ad_worker_upgrade(struct ad_pending *p)
     memset(&a, 0, sizeof(a));
     a.kind = p->batch ? AD_WS_BATCH : AD_WS;
     a.id = p->client_id;
-    a.cors = "";
+    a.reserved = true;
     a.address = p->address;
-    a.greeting = buffer;
-    a.greeting_len = p->len;
+    a.greeting.at = buffer;
+    a.greeting.len = p->len;
     a.rest = (uint8_t *)buffer + AIDASH_HEAD_MAX - p->prefix_len;
     a.rest_len = p->prefix_len;
     a.fd = ad_pending_detach(p);
-    ad_client_attach(&a);
+    if (!ad_client_attach(&a)) {
+        ad_peer_close(a.fd, a.address);
+    }
 }
 
 /* The worker has ended. */
