@@ -195,19 +195,6 @@ static bool ad_client_is_ws(const struct ad_client *c)
     return c->kind == AD_WS || c->kind == AD_WS_BATCH;
 }
 
-/* Clients in any phase from one address. */
-static unsigned ad_clients_from(uint64_t address)
-{
-    unsigned i, n = 0;
-
-    for (i = 0; i < ad_slots.n_used; i++) {
-        if (ad_clients[i].phase != AD_FREE && ad_clients[i].address == address) {
-            n++;
-        }
-    }
-    return n;
-}
-
 static void ad_client_enter(struct ad_client *c, enum ad_phase phase)
 {
     bool counted = c->phase == AD_OPEN || c->phase == AD_CLOSING;

@@ -39,7 +39,7 @@ const sorted = (lines) => lines.filter((line) => !/^(content-length|transfer-enc
 test('answers are those of the engine asked directly; through aidash they are the same bytes', async (t) => {
     const { port } = engines['tiny-a'];
     const between = await tap(t, port);
-    const server = await metered(t, between.url);
+    const server = await metered(t, between.url, ['--allow-origin', 'http://elsewhere.test']);
     const stream = { stream: true };
     const bodies = [
         [CHAT, say('say river stone', stream)],

@@ -20,6 +20,7 @@ describe('limits of time', { concurrency: true, timeout: 120000 * SLOW }, () => 
         const half = await Raw.connect(server);
         half.write('GET /healthz HTTP/1.1\r\nHost: x\r\n');
         const drip = await Raw.connect(server);
+        drip.write('GET /');
         const timer = setInterval(() => drip.over || drip.write('x'), 200);
         t.after(() => clearInterval(timer));
         for (const raw of [half, drip]) {
