@@ -489,7 +489,7 @@ test('a head over 32 KiB is answered with 431, a target over 8 KiB with 414, how
 
 test('what is not HTTP, or not as the standard has it, is refused at once, with its status', async () => {
     const post = 'POST /command HTTP/1.1\r\nHost: x\r\n';
-    for (const [bytes, code] of [['\r\n\r\n', 400], ['GARBAGE\r\n\r\n', 400], ['GET\r\n\r\n', 400], ['GET / \r\n\r\n', 400],
+    for (const [bytes, code] of [['\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n', 400], ['GARBAGE\r\n\r\n', 400], ['GET\r\n\r\n', 400], ['GET / \r\n\r\n', 400],
         ['GET / HTTP/9.9\r\n\r\n', 505], ['GET  HTTP/1.1\r\n\r\n', 400], ['GET / HTTP/1.1\r\nno colon\r\n\r\n', 400],
         ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 505], ['\0\0\0\0\r\n\r\n', 400], ['GET nowhere HTTP/1.1\r\n\r\n', 400],
         [`${post}Content-Length: -1\r\n\r\n`, 400], [`${post}Content-Length: x\r\n\r\n`, 400],
