@@ -51,15 +51,7 @@ static void ad_reset(void)
     ad_feed_init();
     ad_engine_add_section(ad_put_source);
 #if AIDASH_METER
-    memset(&ad_upstreams, 0, sizeof(ad_upstreams));
-    memset(&ad_proxying, 0, sizeof(ad_proxying));
-    memset(&ad_scrape, 0, sizeof(ad_scrape));
-    ad_records.count = 0;
-    ad_discovery.fd = -1;
-    ad_discovery_turn = 0;
-    ad_engine_add_section(ad_put_meter);
-    ad_commands.cancel = ad_proxy_cancel;
-    ad_commands.drain = ad_proxy_drain;
+    ad_meter_init();
 #endif
 }
 

@@ -4,7 +4,7 @@
 #ifndef AD_APP_CONFIG_C
 #define AD_APP_CONFIG_C
 
-#include "../meter/discovery.c"
+#include "../meter/meter.c"
 
 static char ad_error_text[256]; /* of the starting thread */
 
@@ -356,7 +356,6 @@ static int ad_configure(const struct aidash_config *config)
     if (rc != 0) {
         return rc;
     }
-    ad_discovery.fd = -1;
 #endif
     ad_engine.learns = models == NULL && ad_sources.source != AD_SOURCE_METER;
     rc = ad_configure_models(models);

@@ -19,33 +19,14 @@ struct ad_found {
     unsigned n_models;
     char model[AIDASH_MODEL_MAX + 1]; /* the first */
     char owner[AIDASH_MODEL_MAX + 1]; /* as the list of models names it */
+    struct ad_json_stream js;
 };
 
-static int ad_doctor_connect(const struct ad_upstream *u)
-{
-    const struct timeval patience = {1, 0};
-    unsigned i;
-
-    for (i = 0; i < u->n_addresses; i++) {
-        const struct ad_address *a = &u->addresses[i];
-        int fd = socket(a->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience,
-                         sizeof(patience));
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience,
-                         sizeof(patience));
-        if (connect(fd, (const struct sockaddr *)&a->storage, a->len) == 0) {
-            return fd;
-        }
-        (void)close(fd);
-    }
-    return -1;
-}
-
 /* A piece of a list of models. */
-static void ad_doctor_list(struct ad_found *found, struct ad_json_stream *js,
-                           const uint8_t *data, size_t len)
+static void ad_doctor_sink(void *to, const uint8_t *data, size_t len)
 {
+    struct ad_found *found = to;
+    struct ad_json_stream *js = &found->js;
     size_t at = 0;
 
     while (at < len && js->state != AD_JSON_BAD) {
@@ -62,45 +43,36 @@ static void ad_doctor_list(struct ad_found *found, struct ad_json_stream *js,
     }
 }
 
-/* Ask for a path, and read the answer as a list of models. */
+/* Ask for a path, and read the answer as a list of models. Each step may take a
+ * second, an answer a hundred steps. */
 static void ad_doctor_ask(const struct ad_upstream *u, const char *path,
                           struct ad_found *found)
 {
-    char ask[1024];
-    struct ad_text t = ad_text_in(ask, sizeof(ask));
-    struct ad_head head;
-    struct ad_json_stream js;
-    int reads, fd = ad_doctor_connect(u);
+    struct ad_fetch q;
+    int steps;
 
     memset(found, 0, sizeof(*found));
-    ad_head_begin(&head, false);
-    ad_json_stream_begin(&js, AD_PATH_OPENAI_LIST);
-    ad_putf(&t, "GET %s%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s%s%s"
-                "\r\n", u->prefix, path, u->authority,
-            ad_upstreams.key[0] != '\0' ? "Authorization: Bearer " : "",
-            ad_upstreams.key, ad_upstreams.key[0] != '\0' ? "\r\n" : "");
-    (void)!send(fd, t.at, t.len, MSG_NOSIGNAL);
-    for (reads = 0; reads < 100 && head.body.state < AD_BODY_DONE; reads++) {
-        ssize_t got = recv(fd, ad_scratch, sizeof(ad_scratch), 0);
-        size_t used = 0;
+    ad_json_stream_begin(&found->js, AD_PATH_OPENAI_LIST);
+    ad_fetch_begin(&q, u, path, ad_upstreams.key, 0);
+    for (steps = 0; steps < 100 && ad_fetch_wants(&q) != 0; steps++) {
+        struct pollfd ready = {q.fd, POLLIN, 0};
 
-        if (got <= 0) {
+        if (ad_fetch_wants(&q) == AD_OUT) {
+            ready.events = POLLOUT;
+        }
+        if (poll(&ready, 1, 1000) > 0) {
+            ad_fetch_event(&q, 0, ad_doctor_sink, found);
+        } else if (q.state == AD_FETCH_CONNECT) {
+            ad_fetch_connect(&q, 0); /* to its next address */
+        } else {
             break;
         }
-        while (used < (size_t)got) {
-            const uint8_t *data = NULL;
-            size_t n;
-
-            used += ad_discovery_next(&head, ad_scratch + used, (size_t)got - used,
-                                  &data, &n);
-            ad_doctor_list(found, &js, data, n);
-        }
     }
-    found->status = head.state == AD_HEAD_DONE ? head.status : 0;
-    found->list = ad_json_stream_end(&js);
-    if (fd >= 0) {
-        (void)close(fd);
+    if (q.head.state == AD_HEAD_DONE) {
+        found->status = q.head.status;
     }
+    found->list = ad_json_stream_end(&found->js);
+    ad_fetch_end(&q, AD_FETCH_IDLE);
 }
 
 /* Where engines listen unless they are told otherwise, and as whose their list

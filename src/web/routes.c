@@ -243,11 +243,12 @@ static void ad_running_next(struct ad_call *call)
     struct ad_requests_call *r = (struct ad_requests_call *)(void *)call;
 
     r->text.len = 0;
-    while (r->flow < AIDASH_FLOWS && r->text.len == 0) {
-        const struct ad_proxy *f = &ad_proxies[r->flow++];
+    while (r->flow < ad_proxying.n_slots && r->text.len == 0) {
+        const struct ad_proxy *p = &ad_proxies[r->flow++];
 
-        if (f->metered && f->state != AD_PROXY_FREE && f->state != AD_PROXY_ENDING) {
-            ad_put_running(&r->text, f);
+        if (p->request.metered && p->state != AD_PROXY_FREE &&
+            p->state != AD_PROXY_ENDING) {
+            ad_put_running(&r->text, p);
         }
     }
 }
@@ -484,14 +485,29 @@ static bool ad_header_hop(const char *name, const char *named)
     return ad_header_has(named, name);
 }
 
+/* A request on its way from a worker to the hub. */
+struct ad_forward_call {
+    struct ad_call call;
+    struct ad_proxy_request request;
+    int fd;
+    enum ad_proxy_taken taken;
+};
+
+static void ad_forward_on_hub(struct ad_call *call)
+{
+    struct ad_forward_call *f = (struct ad_forward_call *)(void *)call;
+
+    f->taken = ad_proxy_begin(&f->request, f->fd);
+}
+
 /* The model that a small request asks for, if all of it came with the head. */
-static void ad_forward_model(struct ad_proxy_call *p)
+static void ad_forward_model(struct ad_proxy_request *r)
 {
     struct ad_model_field found;
 
-    if (p->body.state == AD_BODY_LENGTH && p->body.left == p->rest_len) {
-        ad_model_field_find(&found, p->rest, p->rest_len);
-        memcpy(p->model, found.name, sizeof(p->model));
+    if (r->body.state == AD_BODY_LENGTH && r->body.left == r->prefix_len) {
+        ad_model_field_find(&found, r->prefix, r->prefix_len);
+        memcpy(r->model, found.name, sizeof(r->model));
     }
 }
 
@@ -502,7 +518,7 @@ static int ad_forward_error(struct mg_connection *conn, int status,
     char json[AD_REPLY_MAX];
     struct ad_text t = ad_text_in(json, sizeof(json));
 
-    ad_put_api_error(&t, strncmp(path, "/api/", 5) == 0, status, type, why);
+    ad_put_api_error(&t, ad_route_ollama(path), status, type, why);
     return ad_respond(conn, status, "application/json",
                       status == 503 ? "Retry-After: 5\r\n" : "", t.at, t.len);
 }
@@ -514,33 +530,34 @@ static int ad_forward(struct mg_connection *conn)
     const char *named = mg_get_header(conn, "Connection");
     const char *encoding = mg_get_header(conn, "Transfer-Encoding");
     const char *length = mg_get_header(conn, "Content-Length");
-    char head[AD_HEAD_MAX], target[AD_HEAD_MAX], framing[64];
-    struct ad_proxy_call p;
+    char head[AD_HEAD_MAX], target[AD_HEAD_MAX];
+    struct ad_text headers = ad_text_in(head, sizeof(head));
+    struct ad_forward_call f;
+    struct ad_proxy_request *r = &f.request;
     uint8_t *rest;
     size_t k;
     int i, lengths = 0;
 
-    memset(&p, 0, sizeof(p));
-    p.text = ad_text_in(head, sizeof(head));
-    p.method = info->request_method;
-    p.target = target;
-    p.framing = framing;
-    p.body.state = AD_BODY_DONE;
-    p.head = ad_is_method(conn, "HEAD");
-    p.expects = ad_header_has(mg_get_header(conn, "Expect"), "100-continue");
-    p.has_auth = mg_get_header(conn, "Authorization") != NULL;
-    p.keep_alive = strcmp(info->http_version, "1.1") == 0 &&
-              !ad_header_has(named, "close");
-    (void)snprintf(framing, sizeof(framing), "\r\n");
+    memset(&f, 0, sizeof(f));
+    r->method = info->request_method;
+    r->target = target;
+    r->headers = head;
+    r->body.state = AD_BODY_DONE;
+    r->head = ad_is_method(conn, "HEAD");
+    r->expects = ad_header_has(mg_get_header(conn, "Expect"), "100-continue");
+    r->has_auth = mg_get_header(conn, "Authorization") != NULL;
+    r->keep_alive = strcmp(info->http_version, "1.1") == 0 &&
+                    !ad_header_has(named, "close");
     for (i = 0; i < info->num_headers; i++) {
         const char *name = info->http_headers[i].name;
 
         lengths += strcasecmp(name, "Content-Length") == 0 ||
                    strcasecmp(name, "Transfer-Encoding") == 0;
         if (!ad_header_hop(name, named)) {
-            ad_putf(&p.text, "%s: %s\r\n", name, info->http_headers[i].value);
+            ad_putf(&headers, "%s: %s\r\n", name, info->http_headers[i].value);
         }
     }
+    ad_put(&headers, "", 1);
     if (lengths > 1 ||
         (encoding != NULL && strcasecmp(encoding, "chunked") != 0)) {
         return ad_forward_error(conn, 400, "invalid_request_error",
@@ -548,22 +565,19 @@ static int ad_forward(struct mg_connection *conn)
                                 "Content-Length, and not both");
     }
     if (encoding != NULL) {
-        p.body.state = AD_BODY_CHUNK_SIZE;
-        (void)snprintf(framing, sizeof(framing),
-                       "Transfer-Encoding: chunked\r\n\r\n");
+        r->body.state = AD_BODY_CHUNK_SIZE;
     } else if (length != NULL) {
         if (strlen(length) > 18 || length[0] == '\0' ||
             strspn(length, "0123456789") != strlen(length)) {
             return ad_forward_error(conn, 400, "invalid_request_error",
                                     "Content-Length is not a number");
         }
-        p.body.left = strtoull(length, NULL, 10);
-        p.body.state = p.body.left > 0 ? AD_BODY_LENGTH : AD_BODY_DONE;
-        (void)snprintf(framing, sizeof(framing), "Content-Length: %s\r\n\r\n",
-                       length);
+        r->has_length = true;
+        r->body.left = strtoull(length, NULL, 10);
+        r->body.state = r->body.left > 0 ? AD_BODY_LENGTH : AD_BODY_DONE;
     }
-    p.metered = p.body.state != AD_BODY_DONE;
-    if (p.text.full || strlen(p.method) >= 32 ||
+    r->metered = r->body.state != AD_BODY_DONE;
+    if (headers.full || strlen(r->method) > AD_PROXY_METHOD_MAX ||
         (size_t)snprintf(target, sizeof(target), "%s%s%s", info->local_uri_raw,
                          info->query_string != NULL ? "?" : "",
                          info->query_string != NULL ? info->query_string
@@ -571,25 +585,31 @@ static int ad_forward(struct mg_connection *conn)
         return ad_forward_error(conn, 431, "invalid_request_error",
                                 "the request head is too long");
     }
-    (void)snprintf(p.route, sizeof(p.route), "%s", info->local_uri_raw);
-    for (k = 0; p.route[k] != '\0'; k++) { /* shown to viewers: plain ASCII */
-        p.route[k] = (unsigned char)p.route[k] < 0x7F ? p.route[k] : '?';
+    (void)snprintf(r->route, sizeof(r->route), "%s", info->local_uri_raw);
+    for (k = 0; r->route[k] != '\0'; k++) { /* shown to viewers: plain ASCII */
+        if ((unsigned char)r->route[k] >= 0x7F) {
+            r->route[k] = '?';
+        }
     }
-    (void)snprintf(p.client, sizeof(p.client), "%s", info->remote_addr);
-    p.fd = ad_civetweb_detach(conn, &rest, &p.rest_len);
-    p.rest = rest;
-    if (p.rest_len > AD_PROXY_REQUEST_MAX) {
-        p.rest_len = AD_PROXY_REQUEST_MAX; /* civetweb's buffer is no larger */
+    (void)snprintf(r->client, sizeof(r->client), "%s", info->remote_addr);
+    f.fd = ad_civetweb_detach(conn, &rest, &r->prefix_len);
+    r->prefix = rest;
+    if (r->prefix_len > AD_PROXY_PIECE_MAX) {
+        r->prefix_len = AD_PROXY_PIECE_MAX; /* civetweb's buffer is no larger */
     }
-    ad_forward_model(&p);
-    p.call.run = ad_proxy_begin_on_hub;
-    ad_hub_run(&p.call);
-    if (!p.taken) {
-        ad_civetweb_reattach(conn, p.fd);
-        return ad_forward_error(conn, 503, "overloaded_error",
-                                "too many requests at once");
+    ad_forward_model(r);
+    f.call.run = ad_forward_on_hub;
+    ad_hub_run(&f.call);
+    if (f.taken == AD_PROXY_TAKEN) {
+        return 200;
     }
-    return 200;
+    ad_civetweb_reattach(conn, f.fd);
+    if (f.taken == AD_PROXY_TOO_LONG) {
+        return ad_forward_error(conn, 431, "invalid_request_error",
+                                "the request head is too long");
+    }
+    return ad_forward_error(conn, 503, "overloaded_error",
+                            "too many requests at once");
 }
 
 #endif /* AIDASH_METER */

@@ -2,7 +2,7 @@
 #ifndef AD_WEB_STATUS_C
 #define AD_WEB_STATUS_C
 
-#include "../meter/discovery.c"
+#include "../meter/meter.c"
 #include "arena.c"
 
 /* Static memory, part by part, for /status and --sizes. */
@@ -26,9 +26,10 @@ static const struct {
     {"records", AIDASH_RECORDS, sizeof(ad_records)},
     {"flows", AIDASH_FLOWS, sizeof(ad_proxies)},
     {"flow_buffers", AIDASH_FLOWS, sizeof(ad_proxy_buffers)},
-    {"edits", AIDASH_EDITS, sizeof(ad_rewrites) + sizeof(ad_rewrite_used)},
-    {"fetch", 1, sizeof(ad_discovery) + sizeof(ad_scrape) +
-                        sizeof(ad_upstreams) + sizeof(ad_proxying)},
+    {"edits", AIDASH_EDITS, sizeof(ad_rewrites)},
+    {"upstreams", AIDASH_UPSTREAMS, sizeof(ad_upstreams) + sizeof(ad_discoveries)},
+    {"meter", 1, sizeof(ad_proxying) + sizeof(ad_proxy_input) +
+                        sizeof(ad_scrape)},
 #endif
     {"scratch", 1, sizeof(ad_scratch) + sizeof(ad_reply) + sizeof(ad_tokens)},
     {"arena", AIDASH_WORKERS, sizeof(ad_arena)},

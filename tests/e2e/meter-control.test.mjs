@@ -358,7 +358,7 @@ test('pause: running ones finish, new ones wait in order and go on at resume', a
     assert.deepEqual([now.requests.queued, now.requests.refused], [0, 0]);
 });
 
-test('--max-inflight: the rest waits in line, without pause', async (t) => {
+test('--max-inflight: the rest waits in the queue, without pause', async (t) => {
     const { engine, server, viewer } = await stage(t, ['--max-inflight', '2']);
     const clients = [];
     for (let i = 0; i < 5; i++) {
@@ -376,7 +376,7 @@ test('--max-inflight: the rest waits in line, without pause', async (t) => {
     }
 });
 
-test('a full line: 503 with Retry-After in the shape of the API, and the dashboard is served', async (t) => {
+test('a full queue: 503 with Retry-After in the shape of the API, and the dashboard is served', async (t) => {
     const { server, viewer } = await stage(t, ['--queue', '2', '--max-inflight', '1']);
     await viewer.command({ action: 'pause' });
     const waiting = [await begin(server), await begin(server)];
@@ -385,7 +385,7 @@ test('a full line: 503 with Retry-After in the shape of the API, and the dashboa
         const { lines, body } = takeApart(Buffer.from(await exchange(server, post(where, '{"model":"alpha"}')), 'latin1'));
         assert.match(lines[0], /^HTTP\/1\.1 503 /);
         assert.ok(lines.some((line) => /^retry-after: \d+$/i.test(line)), lines.join());
-        assert.match(shape(JSON.parse(body)), /line is full/);
+        assert.match(shape(JSON.parse(body)), /queue is full \(\d+ waiting\)/);
         assert.equal((await viewer.next(isRequest)).status, 'refused');
     }
     assert.equal((await status(server)).requests.refused, 2);
@@ -436,7 +436,7 @@ test('--queue 1: one waits, the next is refused', async (t) => {
     assert.match(await exchange(server, ask()), /^HTTP\/1\.1 503 /);
 });
 
-test('cancel ends a running request, one in line, and none that is not there', async (t) => {
+test('cancel ends a running request, one in the queue, and none that is not there', async (t) => {
     const { engine, server, viewer } = await stage(t, ['--max-inflight', '1']);
     const running = await begin(server);
     const { id } = await viewer.next(isStart);
