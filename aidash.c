@@ -9,6 +9,7 @@
  *   base/platform.h          feature macros, system headers, compilers
  *   base/clock.c             the clocks, units of time
  *   base/log.c               one line at a time to stderr or the embedder
+ *   base/decimal.c           the one reader of decimal numbers
  *   base/text.c              text in buffers of fixed size
  *   base/net.c               addresses and sockets
  *   base/histogram.c         times between tokens in fixed memory
@@ -16,7 +17,12 @@
  *   codec/json.c             a whole JSON text: checked, read by jsmn
  *   codec/json_stream.c      a JSON text in pieces
  *   codec/lines.c            lines out of a stream
- *   codec/body.c             framing of HTTP bodies
+ *   codec/http_fault.c       what can be wrong with an HTTP message
+ *   codec/http_field.c       fields, lists, hosts, origins
+ *   codec/http_head.c        the one strict parser of HTTP heads
+ *   codec/http_body.c        lengths and chunks
+ *   codec/http_semantics.c   what a parsed head asks for
+ *   codec/http_write.c       heads and chunks of our own
  *   codec/answer.c           heads and errors of aidash's answers
  *   codec/websocket.c        WebSocket frames
  *   codec/messages.c         samples, commands, client_id
@@ -103,6 +109,7 @@
 #include "src/base/platform.h"
 #include "src/base/clock.c"
 #include "src/base/log.c"
+#include "src/base/decimal.c"
 #include "src/base/text.c"
 #include "src/base/net.c"
 #include "src/base/histogram.c"
@@ -110,7 +117,12 @@
 #include "src/codec/json.c"
 #include "src/codec/json_stream.c"
 #include "src/codec/lines.c"
-#include "src/codec/body.c"
+#include "src/codec/http_fault.c"
+#include "src/codec/http_field.c"
+#include "src/codec/http_head.c"
+#include "src/codec/http_body.c"
+#include "src/codec/http_semantics.c"
+#include "src/codec/http_write.c"
 #include "src/codec/answer.c"
 #include "src/codec/websocket.c"
 #include "src/codec/messages.c"

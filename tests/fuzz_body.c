@@ -1,6 +1,6 @@
 /* A chunked body and the lines in it, whole and cut in pieces: both ways must
  * find the same bytes and the same lines. Byte 0 chooses the pieces. */
-#include "../src/codec/body.c"
+#include "../src/codec/http_body.c"
 #include "../src/codec/lines.c"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -10,7 +10,7 @@ static uint64_t read_body(const uint8_t *data, size_t size, size_t step)
 {
     static uint8_t buf[AD_LINE_CAP];
     struct ad_lines lines = {0, 0, false};
-    struct ad_body body = {AD_BODY_CHUNK_SIZE, 0, false, 0};
+    struct ad_body body = {.state = AD_BODY_CHUNK_SIZE};
     uint64_t sum = 7;
     size_t at = 0;
 

@@ -2,38 +2,17 @@
 #ifndef AD_CODEC_ANSWER_C
 #define AD_CODEC_ANSWER_C
 
-#include "../base/text.c"
+#include "http_write.c"
 
 enum { AD_REPLY_MAX = 512 }; /* bytes of an ack, an error or a short answer */
-
-static const char *ad_http_reason(int status)
-{
-    static const struct {
-        int status;
-        const char *reason;
-    } reasons[] = {
-        {200, "OK"}, {204, "No Content"}, {304, "Not Modified"},
-        {400, "Bad Request"}, {403, "Forbidden"}, {404, "Not Found"},
-        {405, "Method Not Allowed"}, {406, "Not Acceptable"},
-        {408, "Request Timeout"}, {409, "Conflict"},
-        {413, "Content Too Large"}, {426, "Upgrade Required"},
-        {431, "Request Header Fields Too Large"},
-        {500, "Internal Server Error"}, {503, "Service Unavailable"},
-        {505, "HTTP Version Not Supported"}};
-    size_t i = 0;
-
-    while (i < AD_COUNT(reasons) - 1 && reasons[i].status != status) {
-        i++;
-    }
-    return reasons[i].status == status ? reasons[i].reason : "Error";
-}
 
 /* The head of an answer that ends with the connection. len SIZE_MAX: it has no
  * Content-Length. `extra` is whole header lines, or "". */
 static void ad_put_head(struct ad_text *t, int status, const char *type,
                         size_t len, const char *extra)
 {
-    ad_putf(t, "HTTP/1.1 %d %s\r\n", status, ad_http_reason(status));
+    ad_putf(t, "HTTP/1.1 %d %s\r\n", status,
+            ad_http_reason((unsigned)status));
     if (type != NULL) {
         ad_putf(t, "Content-Type: %s\r\n", type);
     }

@@ -6,7 +6,7 @@
 #ifndef AD_CODEC_LLM_HEAD_C
 #define AD_CODEC_LLM_HEAD_C
 
-#include "body.c"
+#include "http_body.c"
 
 #if AIDASH_METER
 

@@ -2,7 +2,7 @@
 #ifndef AD_CODEC_UTF8_C
 #define AD_CODEC_UTF8_C
 
-#include "../base/platform.h"
+#include "../base/decimal.c"
 
 /* RFC 3629: well-formed UTF-8, no surrogates, nothing beyond U+10FFFF. */
 static bool ad_utf8_ok(const uint8_t *s, size_t len)
@@ -39,21 +39,6 @@ static bool ad_utf8_ok(const uint8_t *s, size_t len)
         }
     }
     return true;
-}
-
-static bool ad_is_digit(int c)
-{
-    return c >= '0' && c <= '9';
-}
-
-/* The value of a hexadecimal digit, or -1. */
-static int ad_hex(int c)
-{
-    if (ad_is_digit(c)) {
-        return c - '0';
-    }
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 static size_t ad_utf8_put(char *out, unsigned long code)

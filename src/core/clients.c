@@ -7,7 +7,7 @@
 #define AD_CORE_CLIENTS_C
 
 #include "../codec/answer.c"
-#include "../codec/body.c"
+#include "../codec/http_body.c"
 #include "../codec/lines.c"
 #include "formats.c"
 #include "engine.c"
