@@ -272,28 +272,70 @@ static void test_connection_ends(void)
     end_test();
 }
 
-static void test_half_sent_body(void)
+/* A body of `len` bytes 'x', and `tail` behind it. */
+static const char *filled(size_t len, const char *tail)
+{
+    static char text[70000];
+
+    memset(text, 'x', len);
+    (void)snprintf(text + len, sizeof(text) - len, "%s", tail);
+    return text;
+}
+
+/* A short body is read whole before the request asks for a place. */
+static void test_short_body(void)
 {
     int client, engine;
 
     begin_test();
     client = ask(10, "abcd");
-    engine = accept_engine();
-    CHECK_HAS(get(engine), "Content-Length: 10\r\n\r\nabcd");
+    CHECK_EQ(newest()->state, AD_PROXY_ARRIVE);
     put(client, "ef");
-    CHECK_STR(get(engine), "ef");
-    CHECK_EQ(newest()->sent_ns, 0); /* not whole yet */
+    CHECK_EQ(newest()->state, AD_PROXY_ARRIVE);
+    CHECK_EQ(newest()->body_len, 6);
+    CHECK_EQ(ad_proxying.n_running + ad_proxying.n_queued, 0);
+    CHECK_EQ(accept_engine(), -1);
     put(client, "ghijGET /next");
-    CHECK_STR(get(engine), "ghij"); /* and no byte more */
+    engine = accept_engine();
+    CHECK_EQ(ad_proxying.n_running, 1);
+    CHECK_HAS(get(engine), "\r\nContent-Length: 10\r\n\r\nabcdefghij");
+    CHECK(newest()->sent_ns != 0);
+    put(engine, HEAD "Content-Length: 0\r\n\r\n");
+    CHECK_HAS(get(client), "Connection: close\r\n"); /* more came behind it */
+    CHECK_EQ(records("finished"), 1);
+    (void)close(client);
+    (void)close(engine);
+    end_test();
+}
+
+/* A long one is passed on in pieces, from its first 16 KiB on. */
+static void test_long_body(void)
+{
+    const char *got;
+    int client, engine;
+
+    begin_test();
+    client = ask(30000, "");
+    put(client, filled(AD_PROXY_PIECE_MAX - 1, ""));
+    CHECK_EQ(newest()->state, AD_PROXY_ARRIVE);
+    put(client, "y");
+    engine = accept_engine();
+    CHECK_EQ(newest()->state, AD_PROXY_RUN);
+    got = get(engine);
+    CHECK_HAS(got, "\r\nContent-Length: 30000\r\n\r\nxxx");
+    CHECK_EQ(strlen(strstr(got, "\r\n\r\n") + 4), AD_PROXY_PIECE_MAX);
+    CHECK_EQ(newest()->sent_ns, 0); /* not whole yet */
+    put(client, filled(30000 - AD_PROXY_PIECE_MAX, "GET /next"));
+    CHECK_EQ(strlen(get(engine)), 30000 - AD_PROXY_PIECE_MAX); /* no byte more */
     CHECK(newest()->sent_ns != 0);
     put(engine, HEAD "Content-Length: 0\r\n\r\n");
     CHECK_HAS(get(client), "Connection: close\r\n");
-    CHECK_EQ(records("finished"), 1);
     (void)close(client);
     (void)close(engine);
 
     /* An answer before the body is whole: the connection can't go on. */
-    client = ask(10, "abcd");
+    client = ask(30000, "");
+    put(client, filled(20000, ""));
     engine = accept_engine();
     put(engine, "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n");
     CHECK_HAS(get(client), "Connection: close\r\n");
@@ -305,28 +347,46 @@ static void test_half_sent_body(void)
 
 static void test_chunks(void)
 {
+    const char *got;
     int client, engine;
 
     begin_test();
-    client = ask(SIZE_MAX, "3\r\nabc");
+    client = ask(SIZE_MAX, "3;ext=1\r\nabc");
+    put(client, "\r\n2\r\nde\r\n0\r\nX-T: 1\r\n\r\n");
     engine = accept_engine();
-    CHECK_HAS(get(engine), "Transfer-Encoding: chunked\r\n\r\n3\r\nabc");
-    put(client, "\r\n0\r\n\r\n");
-    CHECK_HAS(get(engine), "\r\n0\r\n\r\n");
-    CHECK(newest()->sent_ns != 0);
+    CHECK_HAS(get(engine), "X-Mine: 1\r\nContent-Length: 5\r\n\r\nabcde");
     put(engine, HEAD "Content-Length: 0\r\n\r\n");
     CHECK_EQ(ad_acceptor.n_pending, 1);
     (void)close(client);
     (void)close(engine);
 
+    /* A long one: chunks of our own. */
+    client = ask(SIZE_MAX, "5000\r\n");
+    put(client, filled(0x4000, ""));
+    engine = accept_engine();
+    got = get(engine);
+    CHECK_HAS(got, "X-Mine: 1\r\nTransfer-Encoding: chunked\r\n\r\n4000\r\nxxx");
+    CHECK_HAS(got, "xxx\r\n");
+    put(client, filled(0x1000, "\r\n"));
+    got = get(engine);
+    CHECK(strncmp(got, "1000\r\nxxx", 9) == 0);
+    CHECK_EQ(strlen(got), 6 + 0x1000 + 2);
+    put(client, "2\r\nde\r\n0\r\n\r\n");
+    CHECK_STR(get(engine), "2\r\nde\r\n0\r\n\r\n");
+    CHECK(newest()->sent_ns != 0);
+    (void)close(client);
+    settle();
+    (void)close(engine);
+
     client = ask(SIZE_MAX, "zz\r\n");
     CHECK_HAS(get(client), "HTTP/1.1 400 ");
     (void)close(client);
-    client = ask(SIZE_MAX, "3\r\nabc");
+    client = ask(SIZE_MAX, "4000\r\n");
+    put(client, filled(0x4000, "\r\n"));
     engine = accept_engine();
-    put(client, "x");
+    put(client, "3\nabc");
     CHECK_HAS(get(client), "HTTP/1.1 400 ");
-    CHECK_HAS(get(engine), "EOF");
+    CHECK_HAS(get(engine), "xxx\r\nEOF"); /* neither the chunk nor the last */
     (void)close(client);
     (void)close(engine);
     end_test();
@@ -351,37 +411,62 @@ static void test_unreachable(void)
 
 static void test_rewrite(void)
 {
+    char body[64];
+    const char *got;
     int client, engine;
+    size_t len;
 
     begin_test();
     CHECK(ad_engine_add_model("alpha", false) && ad_engine_add_model("beta", false));
     ad_engine_select(1, true);
     client = ask(31, "{\"model\":\"alp");
-    CHECK_EQ(newest()->state, AD_PROXY_BUFFER_BODY);
-    CHECK_EQ(newest()->body_len, 13);
-    CHECK_EQ(accept_engine(), -1); /* not before the body is whole */
-    put(client, "ha\",\"x\":[1,2,3]}");
-    CHECK_EQ(newest()->body_len, 29);
-    put(client, "\r\n");
+    put(client, "ha\",\"x\":[1,2,3]}\r\n");
     engine = accept_engine();
     CHECK_HAS(get(engine), "X-Mine: 1\r\nContent-Length: 30\r\n\r\n"
                            "{\"model\":\"beta\",\"x\":[1,2,3]}\r\n");
-    CHECK_EQ(newest()->rewrite, AD_NO_REWRITE); /* the buffer is free again */
+    CHECK_EQ(newest()->rewrite, AD_NO_REWRITE); /* it fits in the slot's memory */
     CHECK_STR(newest()->request.model, "beta");
     put(engine, HEAD "Content-Length: 0\r\n\r\n");
     CHECK_EQ(ad_acceptor.n_pending, 1);
     (void)close(client);
     (void)close(engine);
 
-    /* Chunks become a length. */
-    client = ask(SIZE_MAX, "9\r\n{\"model\":\r\n");
-    put(client, "8\r\n\"alpha\"}\r\n0\r\n\r\n");
+    /* A longer one is read whole, in a buffer that is free again once sent. */
+    (void)snprintf(body, sizeof(body), "{\"model\":\"alpha\",\"x\":\"");
+    len = strlen(body) + 20000 + 2;
+    client = ask(len, body);
+    put(client, filled(20000 - 1, ""));
+    CHECK_EQ(newest()->state, AD_PROXY_BUFFER_BODY);
+    CHECK(ad_rewrites[newest()->rewrite].used);
+    CHECK_EQ(accept_engine(), -1);
+    put(client, "x\"}");
     engine = accept_engine();
-    CHECK_HAS(get(engine), "Content-Length: 16\r\n\r\n{\"model\":\"beta\"}");
+    got = get(engine);
+    (void)snprintf(body, sizeof(body), "Content-Length: %zu\r\n\r\n{\"model\":\"beta\",",
+                   len - 1);
+    CHECK_HAS(got, body);
+    CHECK_EQ(strlen(strstr(got, "\r\n\r\n") + 4), len - 1);
+    CHECK_EQ(newest()->rewrite, AD_NO_REWRITE);
     (void)close(client);
     settle();
     CHECK_STR(get(engine), "EOF");
     CHECK_EQ(records("left"), 1);
+    (void)close(engine);
+
+    /* Chunks of more than 1 MiB go on with their own model; what is malformed
+     * there is an error as before. */
+    client = ask(SIZE_MAX, "100001\r\n{\"model\":\"alpha\"}");
+    for (len = 17; len < 0x100001; len += 60000) {
+        put(client, filled(len + 60000 <= 0x100001 ? 60000 : 0x100001 - len, ""));
+    }
+    engine = accept_engine();
+    CHECK_HAS(get(engine), "Transfer-Encoding: chunked\r\n\r\n10");
+    while (get(engine)[0] != '\0') {
+    }
+    put(client, "\r\n5\nabc");
+    CHECK_HAS(get(client), "HTTP/1.1 400 ");
+    CHECK_HAS(get(engine), "EOF");
+    (void)close(client);
     (void)close(engine);
     end_test();
 }
@@ -397,11 +482,12 @@ static void test_rewrite_buffers(void)
     CHECK(ad_engine_add_model("alpha", false) && ad_engine_add_model("beta", false));
     ad_engine_select(1, true);
     for (i = 0; i <= AIDASH_EDITS; i++) {
-        clients[i] = ask(2, "{");
+        clients[i] = ask(20000, "");
+        put(clients[i], filled(19999, ""));
         CHECK_EQ(newest()->state,
                  i < AIDASH_EDITS ? AD_PROXY_BUFFER_BODY : AD_PROXY_QUEUED);
     }
-    put(clients[0], "}");
+    put(clients[0], "x");
     engine = accept_engine();
     CHECK_EQ(newest()->state, AD_PROXY_BUFFER_BODY);
     (void)close(engine);
@@ -557,13 +643,30 @@ static void test_cancel(void)
     settle();
     (void)close(accept_engine());
 
-    client = ask(2, "x"); /* running, its body half sent */
+    client = ask(2, "x"); /* its body half sent */
+    CHECK_EQ(newest()->state, AD_PROXY_ARRIVE);
+    CHECK(ad_proxy_cancel(id_of_newest()));
+    CHECK_HAS(get(client), "HTTP/1.1 503 ");
+    (void)close(client);
+
+    client = ask(20000, ""); /* running, its body half sent */
+    put(client, filled(18000, ""));
     engine = accept_engine();
+    CHECK_EQ(newest()->state, AD_PROXY_RUN);
     CHECK(ad_proxy_cancel(id_of_newest()));
     CHECK_HAS(get(client), "HTTP/1.1 503 ");
     CHECK_HAS(get(engine), "EOF");
     (void)close(client);
     (void)close(engine);
+
+    ad_upstreams.n = 2; /* its body is read whole: which engine has its model? */
+    client = ask(20000, "");
+    put(client, filled(18000, ""));
+    CHECK_EQ(newest()->state, AD_PROXY_BUFFER_BODY);
+    CHECK(ad_proxy_cancel(id_of_newest()));
+    CHECK_HAS(get(client), "HTTP/1.1 503 ");
+    (void)close(client);
+    ad_upstreams.n = 1;
 
     client = ask(1, "x"); /* the answer has begun */
     engine = accept_engine();
@@ -584,7 +687,7 @@ static void test_cancel(void)
     CHECK_EQ(ad_proxying.n_queued, 0);
     CHECK_HAS(get(client), "HTTP/1.1 503 ");
     (void)close(client);
-    CHECK_EQ(records("cut"), 4);
+    CHECK_EQ(records("cut"), 6);
     (void)close(others[0]);
     (void)close(others[1]);
     settle();
@@ -677,13 +780,84 @@ static void test_time_limits(void)
     end_test();
 }
 
-/* A client that takes nothing ends its request; one that takes some does not. */
+static void seconds(unsigned n)
+{
+    while (n-- > 0) {
+        advance(1000);
+        housekeeping();
+    }
+}
+
+/* A client must send its body at a least rate, once it had ten seconds. */
+static void test_slow_upload(void)
+{
+    int client, engine;
+    unsigned i;
+
+    begin_test();
+    client = ask(1000, "x");
+    seconds(AD_PROXY_UPLOAD_GRACE_S);
+    CHECK_EQ(newest()->state, AD_PROXY_ARRIVE);
+    seconds(1);
+    CHECK_HAS(get(client), "HTTP/1.1 408 ");
+    CHECK_EQ(records("refused"), 1);
+    (void)close(client);
+
+    /* At the rate it goes on, below it loses its place at the engine. */
+    client = ask(1000000, "");
+    put(client, filled(AD_PROXY_RATE, ""));
+    engine = accept_engine();
+    CHECK_EQ(ad_proxying.n_running, 1);
+    seconds(AD_PROXY_UPLOAD_GRACE_S);
+    for (i = 1; i < 5; i++) {
+        put(client, filled(AD_PROXY_RATE, ""));
+        (void)get(engine);
+        seconds(1);
+        CHECK_EQ(newest()->state, AD_PROXY_RUN);
+    }
+    put(client, filled(AD_PROXY_RATE - 1, "")); /* it is one piece ahead */
+    (void)get(engine);
+    seconds(2);
+    CHECK_HAS(get(client), "HTTP/1.1 408 ");
+    CHECK_HAS(get(engine), "EOF");
+    CHECK_EQ(ad_proxying.n_running, 0);
+    (void)close(client);
+    (void)close(engine);
+
+    /* The time in the queue does not count. */
+    ad_proxying.max_inflight = 0;
+    client = ask(1000000, "");
+    put(client, filled(AD_PROXY_RATE, ""));
+    CHECK_EQ(newest()->state, AD_PROXY_QUEUED);
+    seconds(100);
+    CHECK_EQ(newest()->state, AD_PROXY_QUEUED);
+    (void)close(client);
+
+    /* Nor does the time in which the engine takes nothing. */
+    ad_proxying.max_inflight = 1;
+    client = ask(100000000, "");
+    put(client, filled(AD_PROXY_RATE, ""));
+    engine = accept_engine();
+    for (i = 0; i < 10000 && newest()->reads_client; i++) {
+        put(client, filled(60000, ""));
+    }
+    CHECK(!newest()->reads_client);
+    seconds(100);
+    CHECK_EQ(newest()->state, AD_PROXY_RUN);
+    (void)close(client);
+    settle();
+    (void)close(engine);
+    end_test();
+}
+
+/* A client must take its answer at a least rate, once it was blocked for 30
+ * seconds. */
 static void test_stall(void)
 {
-    static char block[60000];
+    static char block[60000], taken[AD_PROXY_RATE];
     int client, engine, small = 4096;
     struct ad_proxy *p;
-    char byte[20000];
+    unsigned i;
 
     begin_test();
     client = ask(1, "x");
@@ -692,21 +866,135 @@ static void test_stall(void)
     engine = accept_engine();
     memset(block, 'x', sizeof(block) - 1);
     put(engine, HEAD "Content-Length: 100000000\r\n\r\n");
-    while (p->to_client_len == 0) {
+    for (i = 0; i < 10000 && p->to_client_len == 0; i++) {
         put(engine, block);
     }
-    advance(AD_STALL_MS - 1);
-    housekeeping();
+    while (recv(engine, taken, 1, 0) > 0) { /* the rest of its request */
+    }
+    for (i = 0; i < 40; i++) { /* more is there whenever it takes some */
+        (void)send(engine, block, sizeof(block) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+    seconds(AD_PROXY_ANSWER_GRACE_S - 1);
     CHECK_EQ(p->state, AD_PROXY_RUN);
-    CHECK(recv(client, byte, sizeof(byte), 0) > 0);
+    CHECK(recv(client, taken, 8192, 0) > 0);
     settle();
-    advance(AD_STALL_MS - 1);
-    housekeeping();
+    seconds(1);
     CHECK_EQ(p->state, AD_PROXY_RUN);
-    advance(1);
-    housekeeping();
+    seconds(2); /* two more at less than the rate */
     CHECK_EQ(p->state, AD_PROXY_FREE);
     CHECK_EQ(records("left"), 1);
+    (void)close(client);
+    (void)close(engine);
+    end_test();
+}
+
+/* ---- the client's end ---------------------------------------------------------------- */
+
+/* RFC 9112 9.6: a client may shut its sending side and wait for the answer. An
+ * interim answer, or a zero before the next chunk's size, finds out whether it
+ * still reads. */
+static void test_half_close(void)
+{
+    int client, engine;
+
+    begin_test();
+    client = ask(1, "x");
+    engine = accept_engine();
+    (void)get(engine);
+    CHECK(shutdown(client, SHUT_WR) == 0);
+    CHECK_STR(get(client), "HTTP/1.1 100 Continue\r\n\r\n");
+    CHECK_EQ(newest()->state, AD_PROXY_RUN);
+    put(engine, HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n");
+    CHECK_STR(get(client), HEAD "Transfer-Encoding: chunked\r\n"
+                           "Connection: close\r\n\r\n2\r\nab\r\n");
+    put(engine, "0\r\n\r\n");
+    CHECK_STR(get(client), "0\r\n\r\nEOF");
+    CHECK_EQ(ad_proxying.n, 0); /* nothing more to wait for */
+    CHECK_EQ(records("finished"), 1);
+    (void)close(client);
+    (void)close(engine);
+
+    client = ask(1, "x"); /* in mid-stream */
+    engine = accept_engine();
+    put(engine, HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n");
+    CHECK_HAS(get(client), "2\r\nab\r\n");
+    CHECK(shutdown(client, SHUT_WR) == 0);
+    CHECK_STR(get(client), "0");
+    put(engine, "2\r\ncd\r\n0\r\n\r\n");
+    CHECK_STR(get(client), "2\r\ncd\r\n0\r\n\r\nEOF"); /* 02 is 2 */
+    (void)close(client);
+    (void)close(engine);
+
+    client = ask(1, "x"); /* it closes: the engine stops at once */
+    engine = accept_engine();
+    (void)get(engine);
+    (void)close(client);
+    CHECK_STR(get(engine), "EOF");
+    CHECK_EQ(records("left"), 1);
+    (void)close(engine);
+
+    client = ask(10, "x"); /* the rest of its body will never come */
+    CHECK(shutdown(client, SHUT_WR) == 0);
+    CHECK_HAS(get(client), "EOF");
+    CHECK_EQ(ad_proxying.n, 0);
+    CHECK_EQ(records("left"), 2);
+    (void)close(client);
+    end_test();
+}
+
+/* A client that does not read: interim answers wait, and come later. */
+static void test_interim_blocked(void)
+{
+    static char noise[8000];
+    int client, engine, small = 4096;
+    ssize_t filled_len = 0, n;
+    struct ad_proxy *p;
+
+    begin_test();
+    client = ask(1, "x");
+    p = newest();
+    engine = accept_engine();
+    (void)get(engine);
+    (void)setsockopt(p->client_fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+    while ((n = send(p->client_fd, noise, sizeof(noise), MSG_DONTWAIT)) > 0) {
+        filled_len += n; /* nothing more goes in */
+    }
+    put(engine, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
+    CHECK(p->to_client_len > 0);
+    settle(); /* comes to rest */
+    while (filled_len > 0 && (n = recv(client, noise,
+               filled_len < (ssize_t)sizeof(noise) ? (size_t)filled_len : sizeof(noise), 0)) > 0) {
+        filled_len -= n;
+        settle();
+    }
+    CHECK_STR(get(client), "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
+    put(engine, HEAD "Content-Length: 2\r\n\r\n{}");
+    CHECK_HAS(get(client), "Content-Length: 2\r\n\r\n{}");
+    CHECK_EQ(records("finished"), 1);
+    (void)close(client);
+    (void)close(engine);
+    end_test();
+}
+
+/* A request that was refused says nothing of the model that answers. */
+static void test_model_shown(void)
+{
+    int client, engine;
+
+    begin_test();
+    CHECK(ad_engine_add_model("alpha", false) && ad_engine_add_model("beta", false));
+    ad_proxying.max_inflight = ad_proxying.queue = 0;
+    client = ask(16, "{\"model\":\"beta\"}");
+    CHECK_HAS(get(client), "HTTP/1.1 503 ");
+    CHECK_STR(ad_model_name(), "alpha");
+    CHECK_HAS(ad_records.ring[0].json, "\"model\":\"beta\"");
+    (void)close(client);
+    ad_proxying.max_inflight = 1;
+    client = ask(16, "{\"model\":\"beta\"}");
+    engine = accept_engine();
+    put(engine, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+                "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n");
+    CHECK_STR(ad_model_name(), "beta");
     (void)close(client);
     (void)close(engine);
     end_test();
@@ -716,7 +1004,8 @@ int main(void)
 {
     test_relay();
     test_connection_ends();
-    test_half_sent_body();
+    test_short_body();
+    test_long_body();
     test_chunks();
     test_unreachable();
     test_rewrite();
@@ -727,6 +1016,10 @@ int main(void)
     test_cancel();
     test_drain();
     test_time_limits();
+    test_slow_upload();
     test_stall();
+    test_half_close();
+    test_interim_blocked();
+    test_model_shown();
     return check_report();
 }

@@ -6,7 +6,12 @@
 
 #include "../base/clock.c"
 
-enum { AD_IN = 1, AD_OUT = 2, AD_HUP = 4 /* tell when the peer's FIN comes */ };
+enum {
+    AD_IN = 1,
+    AD_OUT = 2,
+    AD_HUP = 4,  /* report when the peer's FIN comes */
+    AD_RESET = 8 /* report a reset, which each of the others does, too */
+};
 
 /* What a descriptor is, and its place in that table. */
 enum ad_tag { AD_TAG_WAKE, AD_TAG_TIMER, AD_TAG_LISTENER, AD_TAG_UDP,

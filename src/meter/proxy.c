@@ -2,11 +2,15 @@
  * and a fixed state for each. Bytes are passed on as they come; the scanner
  * reads a copy of the answer.
  * Owns ad_proxy_input. Hub thread only.
+ * Always: the client gets heads and chunks that were written here. Of the engine's
+ * bytes it gets the fields of a head that was judged whole and the data of the
+ * body, and nothing behind its end.
  */
 #ifndef AD_METER_PROXY_C
 #define AD_METER_PROXY_C
 
 #include "../codec/answer.c"
+#include "../codec/http_semantics.c"
 #include "reports.c"
 
 #if AIDASH_METER
@@ -17,9 +21,12 @@ static uint8_t ad_proxy_input[AD_SCRATCH];
 static void ad_proxy_watch(struct ad_proxy *p)
 {
     unsigned index = (unsigned)(p - ad_proxies);
-    unsigned client = AD_HUP, upstream = 0;
+    unsigned client = AD_RESET, upstream = 0;
 
-    if (p->reads_client) {
+    if (!p->client_shut) {
+        client |= AD_HUP;
+    }
+    if (p->reads_client && !p->client_finished) {
         client |= AD_IN;
     }
     if (p->to_client_len > 0) {
@@ -82,7 +89,8 @@ static void ad_proxy_uncount(struct ad_proxy *p)
 {
     if (p->state == AD_PROXY_QUEUED) {
         ad_queue_remove(p);
-    } else if (p->state != AD_PROXY_ENDING && p->request.metered) {
+    } else if (p->state != AD_PROXY_ARRIVE && p->state != AD_PROXY_ENDING &&
+               p->request.metered) {
         ad_proxying.n_running--;
     }
     p->state = AD_PROXY_ENDING;
@@ -97,7 +105,11 @@ static void ad_proxy_uncount(struct ad_proxy *p)
 static void ad_proxy_sent(struct ad_proxy *p)
 {
     if (!p->request.keep_alive) {
-        (void)shutdown(p->client_fd, SHUT_WR);
+        if (p->client_finished) {
+            ad_proxy_free(p);
+        } else {
+            (void)shutdown(p->client_fd, SHUT_WR);
+        }
         return;
     }
     (void)ad_poll_set(p->client_fd, p->client_events, 0, AD_TAG_PROXY_CLIENT, 0);
@@ -113,14 +125,12 @@ static void ad_proxy_sent(struct ad_proxy *p)
  * own would. `status` is for its record. */
 static void ad_proxy_end(struct ad_proxy *p, const char *status)
 {
-    p->request.keep_alive = p->request.keep_alive && ad_scan_complete(&p->scan) &&
-                            (p->scan.incomplete & AD_INCOMPLETE_FRAMING) == 0;
+    p->request.keep_alive = p->request.keep_alive && p->head_passed &&
+                            p->answer.state == AD_BODY_DONE;
     ad_proxy_close_upstream(p);
     if (p->request.metered) {
-        char name[AIDASH_MODEL_MAX + 1];
-
-        ad_proxy_model(p, name);
         ad_proxy_reconcile(p);
+        ad_proxy_name_model(p);
         ad_proxy_report_end(p, status);
     }
     ad_proxy_uncount(p);
@@ -149,6 +159,13 @@ static void ad_proxy_client_left(struct ad_proxy *p)
 
 /* ---- to the client ---- */
 
+/* The client took n bytes of the answer. */
+static void ad_proxy_took(struct ad_proxy *p, size_t n)
+{
+    ad_hub.bytes_sent += n;
+    p->taken += n;
+}
+
 /* Send the client what is kept for it. */
 static void ad_proxy_send_client(struct ad_proxy *p)
 {
@@ -167,8 +184,7 @@ static void ad_proxy_send_client(struct ad_proxy *p)
     if (n > 0) {
         p->to_client_at += (uint32_t)n;
         p->to_client_len -= (uint32_t)n;
-        ad_hub.bytes_sent += (uint64_t)n;
-        p->moved_ms = ad_hub.now_ms;
+        ad_proxy_took(p, (size_t)n);
     }
     ad_proxy_watch(p);
     if (p->to_client_len == 0) {
@@ -180,7 +196,7 @@ static void ad_proxy_send_client(struct ad_proxy *p)
 }
 
 /* Keep bytes for the client. */
-static void ad_proxy_keep_for_client(struct ad_proxy *p, const uint8_t *bytes,
+static void ad_proxy_keep_for_client(struct ad_proxy *p, const void *bytes,
                                      size_t len)
 {
     struct ad_proxy_buffers *buffers = ad_proxy_buffers_of(p);
@@ -189,26 +205,37 @@ static void ad_proxy_keep_for_client(struct ad_proxy *p, const uint8_t *bytes,
     p->to_client_len += (uint32_t)len;
 }
 
-/* Bytes of an answer: straight to the client's socket; what that does not take
- * is kept. */
-static void ad_proxy_pass_client(struct ad_proxy *p, const uint8_t *bytes,
-                                 size_t len)
+/* Pieces of an answer: straight to the client's socket, unless some bytes wait
+ * already; what it does not take is kept. */
+static void ad_proxy_pass_client(struct ad_proxy *p, const struct iovec *pieces,
+                                 int n_pieces)
 {
     size_t sent = 0;
+    int i;
 
     if (p->to_client_len == 0) {
-        ssize_t n = send(p->client_fd, bytes, len, MSG_NOSIGNAL);
+        struct msghdr message;
+        ssize_t n;
 
+        memset(&message, 0, sizeof(message));
+        message.msg_iov = (struct iovec *)(uintptr_t)pieces;
+        message.msg_iovlen = (size_t)n_pieces;
+        n = sendmsg(p->client_fd, &message, MSG_NOSIGNAL);
         if (n < 0 && errno != EAGAIN && errno != EINTR) {
             ad_proxy_client_left(p);
             return;
         }
-        sent = n > 0 ? (size_t)n : 0;
-        ad_hub.bytes_sent += sent;
-        p->moved_ms = ad_hub.now_ms;
+        if (n > 0) {
+            sent = (size_t)n;
+            ad_proxy_took(p, sent);
+        }
     }
-    if (sent < len) {
-        ad_proxy_keep_for_client(p, bytes + sent, len - sent);
+    for (i = 0; i < n_pieces; i++) {
+        size_t skip = sent < pieces[i].iov_len ? sent : pieces[i].iov_len;
+
+        ad_proxy_keep_for_client(p, (const uint8_t *)pieces[i].iov_base + skip,
+                                 pieces[i].iov_len - skip);
+        sent -= skip;
     }
 }
 
@@ -255,10 +282,9 @@ static const struct ad_refusal
 /* Answer in the engine's place, and end. */
 static void ad_proxy_refuse(struct ad_proxy *p, const struct ad_refusal *r)
 {
-    char json[AD_REPLY_MAX];
+    char json[AD_REPLY_MAX], answer[2 * AD_REPLY_MAX];
     struct ad_text j = ad_text_in(json, sizeof(json));
-    struct ad_proxy_buffers *buffers = ad_proxy_buffers_of(p);
-    struct ad_text t = ad_text_in(buffers->to_client, sizeof(buffers->to_client));
+    struct ad_text t = ad_text_in(answer, sizeof(answer));
 
     ad_put_api_error(&j, ad_route_ollama(p->request.route), r->status, r->type,
                      r->why);
@@ -267,10 +293,9 @@ static void ad_proxy_refuse(struct ad_proxy *p, const struct ad_refusal *r)
     if (!p->request.head) {
         ad_put(&t, j.at, j.len);
     }
-    p->to_client_at = 0;
-    p->to_client_len = (uint32_t)t.len;
     p->scan.failed = true;
     p->request.keep_alive = false; /* as this head says */
+    ad_proxy_keep_for_client(p, t.at, t.len); /* behind an interim answer */
     ad_proxy_send_client(p);
     if (p->state != AD_PROXY_FREE && p->state != AD_PROXY_ENDING) {
         ad_proxy_end(p, r->record);
@@ -279,146 +304,262 @@ static void ad_proxy_refuse(struct ad_proxy *p, const struct ad_refusal *r)
 
 /* ---- from the engine ---- */
 
-/* Is this line of an answer's head about the engine's connection alone (RFC 9110
- * 7.6.1)? It is not passed on: the client's connection stays open where nothing
- * prevents it. With `Connection: close`, clients such as node's fetch would take
- * an answer that was cut for a whole one. */
-static bool ad_head_line_hop(const char *line, size_t len)
+/* What the scanner needs to know of the answer's body. */
+static void ad_answer_scan_begin(struct ad_proxy *p, const struct ad_http_head *head)
 {
-    static const char *const names[] = {"connection:", "keep-alive:",
-                                        "proxy-connection:"};
+    struct ad_head *scanned = &p->scan.head;
+    struct ad_http_list codings = ad_http_list_of(&head->fields, "Content-Encoding");
+    struct ad_slice type, coding;
+    char text[AD_SCAN_LINE_MAX + 1];
+
+    scanned->state = AD_HEAD_DONE;
+    if (ad_http_field_get(&head->fields, "Content-Type", &type)) {
+        (void)snprintf(text, sizeof(text), "%.*s", (int)type.len, type.at);
+        scanned->form = ad_head_form(text);
+    }
+    while (ad_http_list_next(&codings, &coding)) {
+        if (!ad_slice_is_nocase(coding, "identity")) {
+            scanned->form = AD_FORM_NONE;
+            p->scan.incomplete |= AD_INCOMPLETE_COMPRESSED;
+        }
+    }
+}
+
+/* How the client can be told where the answer ends. */
+static uint8_t ad_answer_client_framing(const struct ad_proxy *p,
+                                        const struct ad_http_head *head)
+{
+    if (head->framing == AD_HTTP_BY_CHUNKS && p->request.http10) {
+        return AD_HTTP_UNTIL_CLOSE; /* RFC 9112 6.1 */
+    }
+    return head->framing;
+}
+
+/* Write the head that the client gets: the engine's fields in their order, but
+ * for those about its own connection. Those about the length are ours. With
+ * `Connection: close`, clients such as node's fetch take an answer that was cut
+ * for a whole one: it is written only where the connection does end. */
+static void ad_answer_put_head(struct ad_text *t, const struct ad_proxy *p,
+                               const struct ad_http_head *head)
+{
+    bool final = head->status >= 200, length = false, chunked = false;
     size_t i;
 
-    for (i = 0; i < AD_COUNT(names); i++) {
-        size_t n = strlen(names[i]);
+    (void)ad_http_put_status_line(t, head->status, &head->reason);
+    for (i = 0; i < head->fields.n; i++) {
+        const struct ad_http_field *field = &head->fields.at[i];
 
-        if (len >= n && strncasecmp(line, names[i], n) == 0) {
-            return true;
+        if (ad_slice_is_nocase(field->name, "Content-Length")) {
+            if (final && head->status != 204 && !length) { /* RFC 9110 8.6 */
+                ad_http_put_content_length(t, head->length);
+            }
+            length = true;
+        } else if (ad_slice_is_nocase(field->name, "Transfer-Encoding")) {
+            if (final && head->status != 204 && !p->request.http10 && !chunked) {
+                (void)ad_http_put_field_text(t, "Transfer-Encoding", "chunked");
+            }
+            chunked = true;
+        } else if (!ad_http_is_hop_by_hop(head, field->name)) {
+            (void)ad_http_put_field(t, field->name, field->value);
         }
     }
-    return false;
-}
-
-/* Is what came so far one or more whole interim heads (RFC 9110 15.2)? */
-static bool ad_head_between(const struct ad_head *h)
-{
-    return h->state == AD_HEAD_LINES && h->len > 0 && h->status == 0 &&
-           h->line_len == 0 && !h->line_ended;
-}
-
-/* Where the last of several heads begins: behind the last empty line but one. */
-static char *ad_head_last(char *heads, size_t len)
-{
-    char *last = heads;
-
-    for (;;) {
-        size_t left = len - (size_t)(last - heads);
-        char *end = memmem(last, left, "\n\r\n", 3);
-
-        if (end == NULL || end + 3 == heads + len) {
-            return last;
-        }
-        last = end + 3;
+    if (final && !p->request.keep_alive) {
+        (void)ad_http_put_field_text(t, "Connection", "close");
     }
+    ad_http_put_end(t);
 }
 
-/* The answer's heads lie whole in to_client: change the last of them, which says
- * how this connection goes on, in its place, and send them with what came
- * behind (`more`). */
-static void ad_proxy_pass_head(struct ad_proxy *p, size_t head_len,
-                               const uint8_t *more, size_t more_len)
+/* The engine broke the rules of HTTP: nothing of its answer can be trusted. */
+static void ad_answer_refuse(struct ad_proxy *p, enum ad_http_fault fault)
 {
-    static const char close_line[] = "Connection: close\r\n";
-    char *heads = (char *)ad_proxy_buffers_of(p)->to_client;
-    char *line = ad_head_last(heads, head_len), *out = line;
-    char *end = heads + head_len;
+    char why[AD_REPLY_MAX / 2];
+    const struct ad_refusal bad = {502, "upstream_error", "failed", why};
 
-    p->request.keep_alive = p->request.keep_alive &&
-                            strncmp(line, "HTTP/1.1 ", 9) == 0 &&
-                            !p->scan.head.until_close &&
-                            p->request.body.state == AD_BODY_DONE &&
-                            p->to_upstream_len == 0;
-    while (line < end) {
-        char *newline = memchr(line, '\n', (size_t)(end - line));
-        char *next = newline != NULL ? newline + 1 : end;
-        size_t len = (size_t)(next - line);
-
-        if (next < end && !ad_head_line_hop(line, len)) {
-            memmove(out, line, len);
-            out += len;
-        }
-        line = next;
-    }
-    if (!p->request.keep_alive) {
-        memcpy(out, close_line, sizeof(close_line) - 1);
-        out += sizeof(close_line) - 1;
-    }
-    memcpy(out, "\r\n", 2);
-    p->to_client_len = (uint32_t)(out + 2 - heads);
-    ad_proxy_keep_for_client(p, more, more_len);
-    ad_proxy_send_client(p);
+    (void)snprintf(why, sizeof(why), "the engine's answer is not valid HTTP: %s",
+                   fault == AD_HTTP_OK ? "it switches to another protocol"
+                                       : ad_http_fault_text(fault));
+    p->scan.incomplete |= AD_INCOMPLETE_HEAD;
+    ad_log(AIDASH_LOG_WARN, "request %llu: %s", (unsigned long long)p->id, why);
+    ad_proxy_refuse(p, &bad);
 }
 
-/* Bytes of the answer. Until its head is complete they are held in to_client. */
-static void ad_proxy_relay(struct ad_proxy *p, const uint8_t *bytes, size_t len)
+/* A head of the answer is there, and is well-formed: keep it for the client, and
+ * prepare for what follows it. */
+static void ad_answer_take_head(struct ad_proxy *p, const struct ad_http_head *head)
 {
     struct ad_proxy_buffers *buffers = ad_proxy_buffers_of(p);
-    size_t head_len, before = p->answer_head_len;
+    size_t at = p->to_client_at + p->to_client_len;
+    struct ad_text t = ad_text_in(buffers->to_client + at,
+                                  sizeof(buffers->to_client) - at);
 
-    if (p->head_passed) {
-        ad_proxy_pass_client(p, bytes, len);
-        return;
-    }
-    if (p->scan.head.state == AD_HEAD_LINES &&
-        before + len <= AD_PROXY_ANSWER_HEAD_MAX) {
-        memcpy(buffers->to_client + before, bytes, len);
-        p->answer_head_len += (uint32_t)len;
-        if (ad_head_between(&p->scan.head)) { /* 100 Continue: pass it at once */
-            p->to_client_len = p->answer_head_len;
-            p->interim_len = p->scan.head.len;
-            p->answer_head_len = 0;
-            ad_proxy_send_client(p);
+    p->answer_head_len = 0;
+    if (head->status < 200) {
+        p->heads_len += (uint32_t)head->len;
+        ad_http_find_begin(&p->find, true, AD_PROXY_ANSWER_HEAD_MAX - p->heads_len);
+        if (p->request.http10) { /* RFC 9110 15.2 */
+            return;
         }
-        return;
+    } else {
+        p->status = head->status;
+        p->head_passed = true;
+        p->client_framing = ad_answer_client_framing(p, head);
+        ad_body_begin(&p->answer, head);
+        ad_answer_scan_begin(p, head);
+        p->request.keep_alive = p->request.keep_alive && !p->request.http10 &&
+                                p->client_framing != AD_HTTP_UNTIL_CLOSE &&
+                                p->request.body.state == AD_BODY_DONE &&
+                                p->to_upstream_len == 0;
     }
-    p->head_passed = true;
-    head_len = p->scan.head.len - p->interim_len;
-    if (p->scan.head.state == AD_HEAD_DONE && p->scan.head.status != 101 &&
-        head_len >= before && head_len <= AD_PROXY_ANSWER_HEAD_MAX) {
-        size_t rest = head_len - before;
+    ad_answer_put_head(&t, p, head);
+    p->to_client_len += (uint32_t)t.len;
+}
 
-        memcpy(buffers->to_client + before, bytes, rest);
-        ad_proxy_pass_head(p, head_len, bytes + rest, len - rest);
-    } else { /* not HTTP as we know it: pass it as it is */
-        p->request.keep_alive = false;
-        p->to_client_len = p->answer_head_len;
-        ad_proxy_pass_client(p, bytes, len);
+/* Bytes of the answer's heads. Returns how many of them were used: what follows
+ * is of the body. Ends the request if a head is malformed. */
+static size_t ad_answer_heads(struct ad_proxy *p, const uint8_t *bytes, size_t len)
+{
+    char *buffer = ad_proxy_buffers_of(p)->answer_head;
+    struct ad_http_field fields[AD_HTTP_FIELDS];
+    struct ad_http_head head;
+    size_t used = 0;
+
+    while (!p->head_passed && used < len) {
+        size_t before = p->answer_head_len, room = AD_PROXY_ANSWER_HEAD_MAX - before;
+        size_t n = len - used < room ? len - used : room;
+        enum ad_http_fault fault;
+
+        memcpy(buffer + before, bytes + used, n);
+        fault = ad_http_find_next(&p->find, buffer, before + n);
+        if (fault == AD_HTTP_MORE) {
+            p->answer_head_len += (uint32_t)n;
+            return len;
+        }
+        if (fault == AD_HTTP_OK) {
+            fault = ad_http_parse_answer(&head, buffer, p->find.end, fields,
+                                         AD_HTTP_FIELDS, p->request.head);
+        }
+        if (fault == AD_HTTP_OK && head.coded) {
+            fault = AD_HTTP_UNKNOWN_CODING;
+        }
+        if (fault != AD_HTTP_OK || head.status == 101) {
+            ad_answer_refuse(p, fault);
+            return len;
+        }
+        used += p->find.end - before;
+        ad_answer_take_head(p, &head);
+    }
+    return used;
+}
+
+/* Take the framing off the body's bytes: the data moves to their beginning.
+ * Returns its length. What comes behind the end is dropped. */
+static size_t ad_answer_unframe(struct ad_proxy *p, uint8_t *bytes, size_t len)
+{
+    size_t used = 0, data_len = 0;
+
+    while (used < len && p->answer.state < AD_BODY_DONE) {
+        const uint8_t *data = NULL;
+        size_t n;
+
+        used += ad_body_next(&p->answer, bytes + used, len - used, &data, &n);
+        if (n > 0) {
+            memmove(bytes + data_len, data, n);
+            data_len += n;
+        }
+    }
+    if (used < len || p->answer.state == AD_BODY_BAD) {
+        p->scan.incomplete |= AD_INCOMPLETE_FRAMING;
+    }
+    return data_len;
+}
+
+/* Pass data of the body on, in the client's framing. */
+static void ad_answer_pass(struct ad_proxy *p, uint8_t *data, size_t len)
+{
+    char size[AD_HTTP_CHUNK_HEADER_MAX];
+    struct iovec pieces[3];
+    int n = 0;
+
+    if (p->client_framing == AD_HTTP_BY_CHUNKS) {
+        if (len > 0) {
+            pieces[n].iov_base = size;
+            pieces[n++].iov_len = ad_http_chunk_header(size, len);
+            pieces[n].iov_base = data;
+            pieces[n++].iov_len = len;
+        }
+        if (p->answer.state == AD_BODY_DONE) {
+            static char last_chunk[] = "\r\n0\r\n\r\n";
+            size_t skip = len > 0 ? 0 : 2;
+
+            pieces[n].iov_base = last_chunk + skip;
+            pieces[n++].iov_len = sizeof(last_chunk) - 1 - skip;
+        } else if (len > 0) {
+            static char crlf[] = "\r\n";
+
+            pieces[n].iov_base = crlf;
+            pieces[n++].iov_len = 2;
+        }
+    } else if (len > 0) {
+        pieces[n].iov_base = data;
+        pieces[n++].iov_len = len;
+    }
+    if (n > 0) {
+        ad_proxy_pass_client(p, pieces, n);
+    }
+}
+
+/* Bytes of the answer, as they were read. */
+static void ad_answer_read(struct ad_proxy *p, uint8_t *bytes, size_t len,
+                           uint64_t now_ns)
+{
+    size_t used = p->head_passed ? 0 : ad_answer_heads(p, bytes, len), data_len;
+    uint32_t events = 0;
+
+    if (p->state != AD_PROXY_RUN) {
+        return; /* it was refused */
+    }
+    if (p->head_passed) {
+        data_len = ad_answer_unframe(p, bytes + used, len - used);
+        if (data_len > 0) {
+            events = ad_scan_body(&p->scan, bytes + used, data_len);
+        }
+        if (p->answer.state == AD_BODY_DONE) {
+            ad_scan_body_end(&p->scan);
+        }
+        ad_answer_pass(p, bytes + used, data_len);
+    }
+    if (p->state == AD_PROXY_RUN) {
+        ad_proxy_send_client(p); /* a head, and what came with it */
+    }
+    if (p->state != AD_PROXY_RUN) {
+        return; /* the client left meanwhile, and the counts were reported */
+    }
+    if (events > 0 && p->scan.head.form != AD_FORM_JSON && p->request.metered) {
+        ad_proxy_ticks(p, events, now_ns);
+    } else if (p->scan.has_progress && p->first_ns == 0) {
+        ad_proxy_report_progress(p);
+    }
+    if (!p->head_passed || p->answer.state < AD_BODY_DONE) {
+        ad_proxy_watch(p);
+    } else if (p->answer.state == AD_BODY_DONE) {
+        ad_proxy_end(p, ad_proxy_outcome(p));
+    } else {
+        ad_proxy_end(p, "cut");
     }
 }
 
 /* The engine closed the connection, or it broke. */
 static void ad_proxy_upstream_closed(struct ad_proxy *p, bool broken)
 {
-    const char *outcome = "cut";
-
-    if (!broken) {
-        ad_scan_close(&p->scan);
-    }
-    if (!p->head_passed && p->answer_head_len == 0 &&
-        p->scan.head.state != AD_HEAD_DONE) {
-        ad_proxy_refuse(p, &ad_refuse_no_answer);
-        return;
-    }
     if (!p->head_passed) {
-        p->to_client_len = p->answer_head_len; /* half a head, as it came */
-        ad_proxy_send_client(p);
-        if (p->state != AD_PROXY_RUN) {
-            return;
-        }
-    } else if (ad_scan_complete(&p->scan)) {
-        outcome = ad_proxy_outcome(p);
+        ad_proxy_refuse(p, &ad_refuse_no_answer);
+    } else if (!broken && ad_body_closed_ok(&p->answer)) {
+        p->answer.state = AD_BODY_DONE;
+        ad_scan_body_end(&p->scan);
+        ad_proxy_end(p, ad_proxy_outcome(p));
+    } else {
+        ad_proxy_end(p, "cut");
     }
-    ad_proxy_end(p, outcome);
 }
 
 /* Read from the engine, take the time, scan, pass on. */
@@ -426,7 +567,6 @@ static void ad_proxy_read_upstream(struct ad_proxy *p)
 {
     ssize_t got = recv(p->upstream_fd, ad_proxy_input, sizeof(ad_proxy_input), 0);
     uint64_t now_ns = ad_clock_ns(CLOCK_MONOTONIC);
-    uint32_t events;
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
@@ -439,21 +579,7 @@ static void ad_proxy_read_upstream(struct ad_proxy *p)
     if (p->sent_ns == 0) { /* it answers before it has read all */
         p->sent_ns = now_ns;
     }
-    events = ad_scan_feed(&p->scan, ad_proxy_input, (size_t)got);
-    ad_proxy_relay(p, ad_proxy_input, (size_t)got);
-    if (p->state != AD_PROXY_RUN) {
-        return; /* the client left meanwhile, and the counts were reported */
-    }
-    if (events > 0 && p->scan.head.form != AD_FORM_JSON && p->request.metered) {
-        ad_proxy_ticks(p, events, now_ns);
-    } else if (p->scan.has_progress && p->first_ns == 0) {
-        ad_proxy_report_progress(p);
-    }
-    if (ad_scan_complete(&p->scan)) {
-        ad_proxy_end(p, ad_proxy_outcome(p));
-        return;
-    }
-    ad_proxy_watch(p);
+    ad_answer_read(p, ad_proxy_input, (size_t)got, now_ns);
 }
 
 /* ---- to the engine ---- */
@@ -468,6 +594,7 @@ static void ad_proxy_send_upstream(struct ad_proxy *p)
         if (n < 0 && errno != EAGAIN && errno != EINTR) {
             p->to_upstream_len = 0; /* its answer, if any, can still be read */
             p->request.body.state = AD_BODY_DONE;
+            p->request.keep_alive = false; /* the rest of the body comes */
         }
         if (n > 0) {
             p->to_upstream += n;

@@ -38,14 +38,15 @@ static void ad_put_meter(struct ad_text *t)
 
 /* ---- admission ---- */
 
-/* Does the request's body have to be read before it goes on? */
+/* Has the body to be read whole, in memory that the slot has not? */
 static bool ad_proxy_wants_rewrite(const struct ad_proxy *p)
 {
     const struct ad_body *body = &p->request.body;
 
-    return p->request.metered && body->state < AD_BODY_DONE &&
+    return body->state < AD_BODY_DONE &&
            (ad_engine.overrides || ad_upstreams.n > 1) &&
-           (body->state != AD_BODY_LENGTH || body->left <= AD_REWRITE_MAX);
+           (body->state != AD_BODY_LENGTH ||
+            p->body_len + body->left <= AD_REWRITE_MAX);
 }
 
 static bool ad_proxy_may_run(const struct ad_proxy *p)
@@ -59,25 +60,38 @@ static bool ad_proxy_may_run(const struct ad_proxy *p)
     return !ad_proxy_wants_rewrite(p) || ad_rewrite_free() != AD_NO_REWRITE;
 }
 
+/* Is it one of those that GET /requests lists as under way? */
+static bool ad_proxy_runs(const struct ad_proxy *p)
+{
+    return p->request.metered && p->state != AD_PROXY_FREE &&
+           p->state != AD_PROXY_ARRIVE && p->state != AD_PROXY_ENDING;
+}
+
 /* It is the request's turn. */
 static void ad_proxy_run(struct ad_proxy *p)
 {
-    bool rewrites = ad_proxy_wants_rewrite(p);
+    struct ad_proxy_upload *u = &ad_proxy_buffers_of(p)->upload;
+    bool whole = p->request.metered && p->request.body.state == AD_BODY_DONE;
+    struct ad_model_field found;
 
-    p->state = rewrites ? AD_PROXY_BUFFER_BODY : AD_PROXY_CONNECT;
+    p->state = AD_PROXY_CONNECT;
+    if (whole) {
+        ad_rewrite_find(p, u->body, &found);
+    }
     if (p->request.metered) {
         ad_proxying.n_running++;
         ad_proxy_report_start(p);
     }
-    if (rewrites) {
+    if (ad_proxy_wants_rewrite(p)) {
         ad_rewrite_begin(p, ad_rewrite_free());
-        return;
+    } else if (whole) {
+        ad_rewrite_finish(p, u->head, u->body, &found);
+    } else {
+        if (ad_engine.overrides && p->request.metered) {
+            ad_rewrite_warn(p);
+        }
+        ad_upload_begin(p, u->head, u->body);
     }
-    if (ad_engine.overrides && p->request.metered &&
-        p->request.body.state == AD_BODY_LENGTH) {
-        ad_rewrite_warn(p);
-    }
-    ad_upload_begin(p);
 }
 
 /* Let the requests in the queue run, first come first served, while there is
@@ -121,12 +135,58 @@ static bool ad_proxy_copy_text(struct ad_proxy *p, const struct ad_proxy_request
         *to[i] = t.at + t.len;
         ad_put(&t, from[i], strlen(from[i]) + 1);
     }
-    if (t.full || r->prefix_len > sizeof(buffers->upload.body)) {
-        return false;
+    p->request.prefix = NULL;
+    return !t.full && r->prefix_len <= AD_PROXY_PREFIX_MAX;
+}
+
+/* Enough of the body is there: run, wait in the queue, or be refused. */
+static void ad_proxy_admit(struct ad_proxy *p)
+{
+    struct ad_model_field found;
+
+    p->reads_client = false;
+    if (ad_proxy_may_run(p) && (!p->request.metered || ad_proxying.n_queued == 0)) {
+        ad_proxy_run(p);
+        return;
     }
-    memcpy(buffers->upload.body, r->prefix, r->prefix_len);
-    p->request.prefix = buffers->upload.body;
-    return true;
+    if (p->request.body.state == AD_BODY_DONE) { /* for what viewers are told */
+        ad_rewrite_find(p, ad_proxy_buffers_of(p)->upload.body, &found);
+    }
+    if (ad_proxying.n_queued < ad_proxying.queue) {
+        ad_queue_append(p);
+        ad_proxy_report_start(p);
+        ad_proxy_watch(p);
+    } else {
+        ad_proxying.refused++;
+        ad_queue_refuse(p);
+    }
+}
+
+/* Some of the body has come. A request counts for the queue and at the engine
+ * once its body is whole, or its first AD_PROXY_PIECE_MAX bytes are there: a
+ * client that sends nothing takes no place from others. */
+static void ad_proxy_arrive(struct ad_proxy *p, const uint8_t *bytes, size_t len)
+{
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+    ad_upload_arrive(p, bytes, len);
+    if (p->request.body.state == AD_BODY_BAD) {
+        ad_upload_malformed(p);
+        return;
+    }
+    if (p->request.expects && p->request.body.state != AD_BODY_DONE) {
+        p->request.expects = false;
+        ad_proxy_keep_for_client(p, go_on, sizeof(go_on) - 1);
+        ad_proxy_send_client(p);
+    }
+    if (p->state != AD_PROXY_ARRIVE) {
+        return; /* the client left */
+    }
+    if (ad_upload_arrived(p)) {
+        ad_proxy_admit(p);
+    } else {
+        ad_proxy_watch(p);
+    }
 }
 
 enum ad_proxy_taken { AD_PROXY_TAKEN, AD_PROXY_TOO_MANY, AD_PROXY_TOO_LONG };
@@ -155,42 +215,97 @@ static enum ad_proxy_taken ad_proxy_begin(const struct ad_proxy_request *r, int 
     p->id = ++ad_proxying.last_id;
     p->start_ns = ad_hub.now_ns;
     p->start_us = ad_hub.now_us;
-    p->moved_ms = ad_hub.now_ms;
     p->heard_ms = ad_hub.now_ms;
-    if (p->request.model[0] == '\0' && ad_upstreams.n == 1 &&
-        ad_upstreams.state[0].n_models == 1) { /* what else could it be */
+    if (ad_upstreams.n == 1 && ad_upstreams.state[0].n_models == 1) {
         memcpy(p->request.model, ad_upstreams.state[0].models[0],
-               sizeof(p->request.model));
+               sizeof(p->request.model)); /* what else could it be */
     }
     ad_scan_begin(&p->scan, r->head);
+    ad_http_find_begin(&p->find, true, AD_PROXY_ANSWER_HEAD_MAX);
     ad_proxying.n++;
-    if (ad_proxy_may_run(p) && (!r->metered || ad_proxying.n_queued == 0)) {
-        ad_proxy_run(p);
-    } else if (ad_proxying.n_queued < ad_proxying.queue) {
-        ad_queue_append(p);
-        ad_proxy_report_start(p);
-        ad_proxy_watch(p);
-    } else {
-        ad_proxying.refused++;
-        p->state = AD_PROXY_RUN;
-        ad_proxying.n_running++;
-        ad_queue_refuse(p);
-    }
+    p->state = AD_PROXY_ARRIVE;
+    p->reads_client = true;
+    ad_proxy_arrive(p, r->prefix, r->prefix_len);
     return AD_PROXY_TAKEN;
 }
 
 /* ---- what the poller and the clock bring ---- */
 
-static void ad_proxy_client_event(struct ad_proxy *p, bool hangup)
+/* Read from the client: its body, and afterwards only whether it is there. */
+static void ad_proxy_read_client(struct ad_proxy *p)
 {
-    if (hangup && p->state != AD_PROXY_ENDING) {
+    bool body = p->request.body.state < AD_BODY_DONE;
+    size_t cap = AD_PROXY_PIECE_MAX;
+    ssize_t got;
+
+    if (p->state == AD_PROXY_ARRIVE) {
+        cap -= p->body_len;
+    }
+    got = recv(p->client_fd, ad_proxy_input, cap, 0);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return;
+    }
+    if (got < 0 || (got == 0 && body)) {
         ad_proxy_client_left(p);
         return;
     }
-    if (p->head_passed || p->state == AD_PROXY_ENDING) {
+    if (got == 0) {
+        p->client_finished = true;
+        if (p->state == AD_PROXY_ENDING && p->to_client_len == 0) {
+            ad_proxy_free(p);
+        } else {
+            ad_proxy_watch(p);
+        }
+        return;
+    }
+    ad_hub.bytes_received += (uint64_t)got;
+    p->uploaded += (uint64_t)got;
+    if (body && p->state == AD_PROXY_ARRIVE) {
+        ad_proxy_arrive(p, ad_proxy_input, (size_t)got);
+    } else if (body && p->state == AD_PROXY_BUFFER_BODY) {
+        ad_rewrite_read(p, ad_proxy_input, (size_t)got);
+    } else if (body && p->state == AD_PROXY_RUN) {
+        ad_upload_pass(p, ad_proxy_input, (size_t)got);
+    } else { /* another request before the answer: it is not served */
+        p->request.keep_alive = false;
+    }
+}
+
+/* Did the connection break, as far as is known? */
+static bool ad_proxy_client_broken(const struct ad_proxy *p)
+{
+    return send(p->client_fd, "", 0, MSG_NOSIGNAL) < 0 && errno != EAGAIN &&
+           errno != EINTR;
+}
+
+/* The poller reports a FIN of the client, or a reset. */
+static void ad_proxy_client_hangup(struct ad_proxy *p)
+{
+    if (ad_proxy_client_broken(p)) {
+        ad_proxy_client_left(p);
+        return;
+    }
+    if (!p->client_shut) {
+        p->client_shut = true;
+        p->request.keep_alive = false;
+        if (p->state != AD_PROXY_ENDING && p->state != AD_PROXY_ARRIVE) {
+            ad_proxy_probe_client(p);
+        }
+        if (p->state != AD_PROXY_FREE) {
+            ad_proxy_watch(p);
+        }
+    }
+}
+
+static void ad_proxy_client_event(struct ad_proxy *p, bool hangup)
+{
+    if (hangup) {
+        ad_proxy_client_hangup(p);
+    }
+    if (p->state != AD_PROXY_FREE) {
         ad_proxy_send_client(p);
     }
-    if (p->state != AD_PROXY_FREE && p->reads_client) {
+    if (p->state != AD_PROXY_FREE && p->reads_client && !p->client_finished) {
         ad_proxy_read_client(p);
     }
 }
@@ -227,20 +342,62 @@ static void ad_proxy_event(unsigned index, enum ad_tag tag, bool hangup)
     }
 }
 
+/* Once a second: does the client send its body fast enough? The time in which
+ * the engine takes nothing, or the request waits in the queue, does not count. */
+static bool ad_proxy_upload_slow(struct ad_proxy *p)
+{
+    if (!p->reads_client || p->request.body.state >= AD_BODY_DONE) {
+        return false;
+    }
+    p->upload_s++;
+    return p->upload_s > AD_PROXY_UPLOAD_GRACE_S &&
+           p->uploaded < (uint64_t)AD_PROXY_RATE *
+                             (p->upload_s - AD_PROXY_UPLOAD_GRACE_S);
+}
+
+/* Once a second: does the client take its answer fast enough? */
+static bool ad_proxy_answer_slow(struct ad_proxy *p)
+{
+    if (p->to_client_len == 0) {
+        p->blocked_s = 0;
+        p->taken = 0;
+        return false;
+    }
+    p->blocked_s++;
+    if (p->blocked_s == AD_PROXY_ANSWER_GRACE_S) {
+        return p->taken == 0;
+    }
+    return p->blocked_s > AD_PROXY_ANSWER_GRACE_S &&
+           p->taken < (uint64_t)AD_PROXY_RATE *
+                          (p->blocked_s - AD_PROXY_ANSWER_GRACE_S);
+}
+
 /* Once a second: the time limits. */
 static void ad_proxy_housekeeping(struct ad_proxy *p)
 {
     uint32_t heard_ms = ad_hub.now_ms - p->heard_ms;
-    uint32_t moved_ms = ad_hub.now_ms - p->moved_ms;
     uint32_t limit_ms;
 
-    switch (p->state) {
-    case AD_PROXY_ENDING:
+    if (p->state == AD_PROXY_ENDING) {
         limit_ms = p->to_client_len > 0 ? AD_STALL_MS : AD_LINGER_MS;
         if (ad_hub.now_ms - p->ending_ms >= limit_ms) {
             ad_proxy_free(p);
         }
-        break;
+        return;
+    }
+    if (ad_proxy_upload_slow(p)) {
+        if (p->head_passed) {
+            ad_proxy_end(p, "cut");
+        } else {
+            ad_proxy_refuse(p, &ad_refuse_slow_body);
+        }
+        return;
+    }
+    if (ad_proxy_answer_slow(p)) {
+        ad_proxy_client_left(p);
+        return;
+    }
+    switch (p->state) {
     case AD_PROXY_QUEUED:
         if (ad_proxying.queue_timeout_ms > 0 &&
             ad_ms(p->start_ns, ad_hub.now_ns) >= ad_proxying.queue_timeout_ms) {
@@ -252,17 +409,10 @@ static void ad_proxy_housekeeping(struct ad_proxy *p)
             ad_proxy_connect(p);
         }
         break;
-    case AD_PROXY_BUFFER_BODY:
-        if (moved_ms >= AD_SILENCE_MS) {
-            ad_proxy_refuse(p, &ad_refuse_slow_body);
-        }
-        break;
     case AD_PROXY_RUN:
-        if (p->to_client_len > 0 && moved_ms >= AD_STALL_MS) {
-            ad_proxy_client_left(p); /* it does not read */
-        } else if (p->head_passed && p->to_client_len == 0 &&
-                   ad_proxying.upstream_timeout_ms > 0 &&
-                   heard_ms >= ad_proxying.upstream_timeout_ms) {
+        if (p->head_passed && p->to_client_len == 0 &&
+            ad_proxying.upstream_timeout_ms > 0 &&
+            heard_ms >= ad_proxying.upstream_timeout_ms) {
             ad_proxy_end(p, "cut");
         }
         break;
@@ -285,7 +435,7 @@ static bool ad_proxy_cancel(uint64_t id)
             p->id != id) {
             continue;
         }
-        if (p->head_passed || p->answer_head_len > 0 || p->body_len > 0) {
+        if (p->head_passed) {
             ad_proxy_end(p, "cut");
         } else {
             ad_proxy_refuse(p, &ad_refuse_cancelled);

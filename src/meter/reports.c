@@ -217,9 +217,9 @@ static void ad_proxy_report_end(const struct ad_proxy *p, const char *status)
 
 /* ---- ticks ---- */
 
-/* The model that a request's ticks count for: the one that its answer names
- * first, to the end; else the one that was asked for. */
-static void ad_proxy_model(struct ad_proxy *p, char out[AIDASH_MODEL_MAX + 1])
+/* Name the request's model: the one that its answer names first, to the end;
+ * else the one that was asked for. */
+static void ad_proxy_name_model(struct ad_proxy *p)
 {
     const char *name = p->scan.model;
 
@@ -228,6 +228,15 @@ static void ad_proxy_model(struct ad_proxy *p, char out[AIDASH_MODEL_MAX + 1])
             name = p->request.model;
         }
         (void)snprintf(p->name, sizeof(p->name), "%s", name);
+    }
+}
+
+/* The model that a request's ticks count for. It answers, so it is the one that
+ * viewers are shown. */
+static void ad_proxy_model(struct ad_proxy *p, char out[AIDASH_MODEL_MAX + 1])
+{
+    if (p->name[0] == '\0') {
+        ad_proxy_name_model(p);
         ad_engine_show(p->name);
     }
     memcpy(out, p->name, sizeof(p->name));
@@ -296,12 +305,10 @@ static void ad_proxy_reconcile(struct ad_proxy *p)
 /* How a request ended whose answer came whole. */
 static const char *ad_proxy_outcome(const struct ad_proxy *p)
 {
-    unsigned status = p->scan.head.status;
-
-    if (status >= 400 && status < 500) {
+    if (p->status >= 400 && p->status < 500) {
         return "refused";
     }
-    return status >= 500 || p->scan.failed ? "failed" : "finished";
+    return p->status >= 500 || p->scan.failed ? "failed" : "finished";
 }
 
 /* Before each run. */

@@ -7,6 +7,9 @@
 #define AD_METER_REQUESTS_C
 
 #include "../base/histogram.c"
+#include "../codec/http_body.c"
+#include "../codec/http_head.c"
+#include "../codec/http_write.c"
 #include "../codec/llm_model.c"
 #include "../codec/llm_scan.c"
 #include "../core/accept.c"
@@ -15,28 +18,42 @@
 #if AIDASH_METER
 
 enum {
-    AD_PROXY_METHOD_MAX = 31,
-    AD_PROXY_ANSWER_HEAD_MAX = 16384, /* bytes of an answer's heads */
+    AD_PROXY_ANSWER_HEAD_MAX = 16384, /* bytes of all heads of an answer */
+    AD_PROXY_ANSWER_HEAD_MORE = 4096, /* spaces that ours have more */
     AD_PROXY_PIECE_MAX = 16384,  /* bytes of a request's body on their way at once */
-    /* Bytes of method, target and header lines with their three NULs. Each of at
-     * most 64 header lines may get a space behind its colon. */
-    AD_PROXY_TEXT_MAX = AD_HEAD_MAX + 64 + 3,
+    /* Bytes of a body that may come with the head. */
+    AD_PROXY_PREFIX_MAX = AIDASH_HEAD_MAX > AD_PROXY_PIECE_MAX ? AIDASH_HEAD_MAX
+                                                               : AD_PROXY_PIECE_MAX,
+    AD_PROXY_CHUNK_MAX = AD_HTTP_CHUNK_HEADER_MAX + 2 + 5, /* framing of a chunk */
+    /* Bytes of method, target and header lines with their three NULs. Each header
+     * line may get a space behind its colon. */
+    AD_PROXY_TEXT_MAX = AIDASH_HEAD_MAX + AD_HTTP_FIELDS + 3,
     /* Request line's prefix, Host, Authorization, Connection, framing, and text. */
     AD_PROXY_HEAD_MAX = AD_PROXY_TEXT_MAX + 1024
+};
+
+/* How much a client must send or take: AD_PROXY_RATE bytes for each second in
+ * which it could, not counting the first ones. */
+enum {
+    AD_PROXY_RATE = 16384,
+    AD_PROXY_UPLOAD_GRACE_S = 10,
+    AD_PROXY_ANSWER_GRACE_S = AD_STALL_MS / 1000
 };
 
 /* A request as its head describes it. The strings are the caller's until
  * ad_proxy_begin() returns; in struct ad_proxy they lie in its buffers. */
 struct ad_proxy_request {
-    const char *method;  /* 1..AD_PROXY_METHOD_MAX bytes */
+    const char *method;  /* 1..AD_HTTP_METHOD_MAX bytes */
     const char *target;  /* origin-form (RFC 9112 3.2.1) */
     const char *headers; /* "Name: value" CRLF for each line, without those about
-                          * the connection (RFC 9110 7.6.1), Host and framing */
+                          * the connection (RFC 9110 7.6.1), Host, Content-Length
+                          * and Expect */
     const uint8_t *prefix; /* the bytes of the body that came with the head */
-    size_t prefix_len;     /* 0..AD_PROXY_PIECE_MAX */
+    size_t prefix_len;     /* 0..AD_PROXY_PREFIX_MAX */
     struct ad_body body;   /* how the body is framed: what of it is still to come */
     bool has_length; /* a Content-Length was given, 0 also */
     bool metered;    /* it has a body: queue, limit and pause are for it */
+    bool http10;     /* of HTTP/1.0: neither chunks nor interim answers for it */
     bool head;       /* the method is HEAD */
     bool expects;    /* Expect: 100-continue */
     bool has_auth;   /* it brings its own Authorization */
@@ -48,8 +65,9 @@ struct ad_proxy_request {
 
 enum ad_proxy_state {
     AD_PROXY_FREE,
-    AD_PROXY_QUEUED,      /* the client's bytes wait in the kernel */
-    AD_PROXY_BUFFER_BODY, /* its body is read whole, to get another model */
+    AD_PROXY_ARRIVE,      /* its body is read, as far as the slot's memory takes it */
+    AD_PROXY_QUEUED,      /* the client's other bytes wait in the kernel */
+    AD_PROXY_BUFFER_BODY, /* a longer body is read whole, to get another model */
     AD_PROXY_CONNECT,     /* to the engine */
     AD_PROXY_RUN,         /* bytes pass */
     AD_PROXY_ENDING       /* the engine is closed; the client takes the rest */
@@ -64,8 +82,12 @@ struct ad_proxy {
     uint8_t client_events, upstream_events; /* what the poller watches for */
     uint8_t upstream, address; /* which engine, its next address to try */
     uint8_t rewrite;  /* its place in ad_rewrites, or AD_NO_REWRITE */
+    uint8_t client_framing; /* enum ad_http_framing, of the answer to the client */
     bool reads_client;
+    bool client_shut;     /* the client shut its sending side, or closed */
+    bool client_finished; /* and all that it sent was read */
     bool head_passed; /* the answer's head went to the client */
+    uint16_t status;  /* of the answer, 0: none yet */
     int client_fd, upstream_fd; /* -1: closed */
     uint64_t id;
     uint64_t start_ns, start_us; /* it came in */
@@ -76,11 +98,15 @@ struct ad_proxy {
     uint64_t progress;           /* of the prompt, as reported to the viewers */
     uint32_t progress_ms;        /* when */
     uint32_t heard_ms;  /* the engine sent something, or was connected to */
-    uint32_t moved_ms;  /* the client sent or took something */
     uint32_t ending_ms; /* the answer ended */
-    uint32_t body_len;  /* bytes of the request's body in the rewrite buffer */
-    uint32_t answer_head_len; /* bytes of the answer's head held in to_client */
-    uint32_t interim_len;     /* bytes of interim heads that were passed */
+    uint32_t upload_s;  /* seconds in which the client could send of its body */
+    uint32_t blocked_s; /* seconds since it last took all that there was */
+    uint64_t uploaded, taken; /* bytes that it sent, or took, meanwhile */
+    uint32_t body_len;  /* bytes of the request's body that are held */
+    uint32_t answer_head_len; /* bytes of the answer's head so far */
+    uint32_t heads_len;       /* bytes of the interim heads before it */
+    struct ad_http_find find; /* where that head ends */
+    struct ad_body answer;    /* how the answer's body is framed */
     uint32_t to_upstream_len, to_client_at, to_client_len;
     const uint8_t *to_upstream; /* what the engine is to take next */
     char name[AIDASH_MODEL_MAX + 1]; /* the model that its ticks count for */
@@ -92,20 +118,22 @@ struct ad_proxy {
  * that both are sent as one. */
 struct ad_proxy_upload {
     uint8_t head[AD_PROXY_HEAD_MAX];
-    uint8_t body[AD_PROXY_PIECE_MAX];
+    uint8_t body[AD_PROXY_PREFIX_MAX + AD_MODEL_JSON_MAX + AD_PROXY_CHUNK_MAX];
 };
 
 struct ad_proxy_buffers {
     char text[AD_PROXY_TEXT_MAX]; /* method, target, headers of the request */
     struct ad_proxy_upload upload;
-    uint8_t to_client[AD_PROXY_ANSWER_HEAD_MAX + 64 + AD_SCRATCH];
+    char answer_head[AD_PROXY_ANSWER_HEAD_MAX];
+    uint8_t to_client[AD_PROXY_ANSWER_HEAD_MAX + AD_PROXY_ANSWER_HEAD_MORE +
+                      AD_SCRATCH + AD_PROXY_CHUNK_MAX];
 };
 
 /* The same for a body that is read whole, to get another model. */
 struct ad_rewrite {
     bool used;
     uint8_t head[AD_PROXY_HEAD_MAX];
-    uint8_t body[AD_REWRITE_MAX + AD_SCRATCH]; /* more than a longer name needs */
+    uint8_t body[AD_REWRITE_MAX + AD_SCRATCH + AD_PROXY_CHUNK_MAX];
 };
 
 static struct ad_proxy ad_proxies[AIDASH_FLOWS];

@@ -246,8 +246,7 @@ static void ad_running_next(struct ad_call *call)
     while (r->flow < ad_proxying.n_slots && r->text.len == 0) {
         const struct ad_proxy *p = &ad_proxies[r->flow++];
 
-        if (p->request.metered && p->state != AD_PROXY_FREE &&
-            p->state != AD_PROXY_ENDING) {
+        if (ad_proxy_runs(p)) {
             ad_put_running(&r->text, p);
         }
     }
@@ -474,7 +473,8 @@ static bool ad_header_hop(const char *name, const char *named)
 {
     static const char *const hops[] = {
         "Connection", "Keep-Alive", "Proxy-Connection", "TE", "Upgrade",
-        "Proxy-Authorization", "Host", "Content-Length", "Transfer-Encoding"};
+        "Proxy-Authorization", "Host", "Content-Length", "Transfer-Encoding",
+        "Expect"};
     size_t i;
 
     for (i = 0; i < AD_COUNT(hops); i++) {
@@ -498,17 +498,6 @@ static void ad_forward_on_hub(struct ad_call *call)
     struct ad_forward_call *f = (struct ad_forward_call *)(void *)call;
 
     f->taken = ad_proxy_begin(&f->request, f->fd);
-}
-
-/* The model that a small request asks for, if all of it came with the head. */
-static void ad_forward_model(struct ad_proxy_request *r)
-{
-    struct ad_model_field found;
-
-    if (r->body.state == AD_BODY_LENGTH && r->body.left == r->prefix_len) {
-        ad_model_field_find(&found, r->prefix, r->prefix_len);
-        memcpy(r->model, found.name, sizeof(r->model));
-    }
 }
 
 static int ad_forward_error(struct mg_connection *conn, int status,
@@ -546,8 +535,8 @@ static int ad_forward(struct mg_connection *conn)
     r->head = ad_is_method(conn, "HEAD");
     r->expects = ad_header_has(mg_get_header(conn, "Expect"), "100-continue");
     r->has_auth = mg_get_header(conn, "Authorization") != NULL;
-    r->keep_alive = strcmp(info->http_version, "1.1") == 0 &&
-                    !ad_header_has(named, "close");
+    r->http10 = strcmp(info->http_version, "1.1") != 0;
+    r->keep_alive = !r->http10 && !ad_header_has(named, "close");
     for (i = 0; i < info->num_headers; i++) {
         const char *name = info->http_headers[i].name;
 
@@ -577,7 +566,7 @@ static int ad_forward(struct mg_connection *conn)
         r->body.state = r->body.left > 0 ? AD_BODY_LENGTH : AD_BODY_DONE;
     }
     r->metered = r->body.state != AD_BODY_DONE;
-    if (headers.full || strlen(r->method) > AD_PROXY_METHOD_MAX ||
+    if (headers.full || strlen(r->method) > AD_HTTP_METHOD_MAX ||
         (size_t)snprintf(target, sizeof(target), "%s%s%s", info->local_uri_raw,
                          info->query_string != NULL ? "?" : "",
                          info->query_string != NULL ? info->query_string
@@ -594,10 +583,6 @@ static int ad_forward(struct mg_connection *conn)
     (void)snprintf(r->client, sizeof(r->client), "%s", info->remote_addr);
     f.fd = ad_civetweb_detach(conn, &rest, &r->prefix_len);
     r->prefix = rest;
-    if (r->prefix_len > AD_PROXY_PIECE_MAX) {
-        r->prefix_len = AD_PROXY_PIECE_MAX; /* civetweb's buffer is no larger */
-    }
-    ad_forward_model(r);
     f.call.run = ad_forward_on_hub;
     ad_hub_run(&f.call);
     if (f.taken == AD_PROXY_TAKEN) {
