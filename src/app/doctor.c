@@ -61,16 +61,14 @@ static void ad_doctor_ask(const struct ad_upstream *u, const char *path,
             ready.events = POLLOUT;
         }
         if (poll(&ready, 1, 1000) > 0) {
-            ad_fetch_event(&q, 0, ad_doctor_sink, found);
+            ad_fetch_event(&q, ad_doctor_sink, found);
         } else if (q.state == AD_FETCH_CONNECT) {
-            ad_fetch_connect(&q, 0); /* to its next address */
+            ad_fetch_connect(&q); /* to its next address */
         } else {
             break;
         }
     }
-    if (q.head.state == AD_HEAD_DONE) {
-        found->status = q.head.status;
-    }
+    found->status = q.status;
     found->list = ad_json_stream_end(&found->js);
     ad_fetch_end(&q, AD_FETCH_IDLE);
 }

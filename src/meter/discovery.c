@@ -11,7 +11,11 @@
 
 #if AIDASH_METER
 
-enum { AD_DISCOVERY_EVERY = 10 }; /* seconds between questions */
+enum {
+    AD_DISCOVERY_EVERY = 10,  /* seconds between questions */
+    AD_DISCOVERY_PS_WAIT = 30 /* rounds until an engine that has no list of the
+                               * models in memory is asked for it again */
+};
 
 /* The lists, in the order in which they are asked for. */
 enum ad_discovery_list {
@@ -145,16 +149,18 @@ static void ad_discovery_publish(void)
 static void ad_discovery_done(struct ad_discovery *d)
 {
     struct ad_upstream_state *e = &ad_upstreams.state[d->upstream];
-    bool good = d->fetch.head.status == 200 && ad_json_stream_end(&d->js);
+    bool good = d->fetch.status == 200 && ad_json_stream_end(&d->js);
 
     if (good && ad_discovery_keep(d)) {
         ad_discovery_publish();
     }
     if (d->list == AD_DISCOVERY_LOADED) {
-        if (!good) {
-            e->no_ps = true; /* it is no Ollama */
+        if (!good && !e->ollama) { /* it may be one that was just started */
+            e->ps_wait = AD_DISCOVERY_PS_WAIT;
         }
-    } else if (good && !e->no_ps) {
+    } else if (good && e->ps_wait > 0) {
+        e->ps_wait--;
+    } else if (good) {
         ad_discovery_begin(d->upstream, AD_DISCOVERY_LOADED);
     } else if (!good && d->list == AD_DISCOVERY_OPENAI) {
         ad_discovery_begin(d->upstream, AD_DISCOVERY_OLLAMA);
@@ -166,7 +172,7 @@ static void ad_discovery_event(unsigned upstream)
     struct ad_discovery *d = &ad_discoveries.of[upstream];
     bool connecting = d->fetch.state == AD_FETCH_CONNECT;
 
-    ad_fetch_event(&d->fetch, ad_hub.now_ms, ad_discovery_sink, d);
+    ad_fetch_event(&d->fetch, ad_discovery_sink, d);
     if (connecting && d->fetch.state != AD_FETCH_CONNECT) {
         ad_upstream_set_state(upstream, d->fetch.state == AD_FETCH_ANSWER);
     }
@@ -189,7 +195,7 @@ static void ad_discovery_housekeeping(void)
             if (due) {
                 ad_discovery_begin(i, AD_DISCOVERY_OPENAI);
             }
-        } else if (ad_hub.now_ms - q->moved_ms >= AD_CONNECT_MS) {
+        } else if (ad_fetch_late(q, ad_hub.now_ms)) {
             if (q->state == AD_FETCH_CONNECT) {
                 ad_upstream_set_state(i, false);
             }

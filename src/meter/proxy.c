@@ -1,7 +1,7 @@
 /* proxy.c - the relay of proxied requests: a client's socket, an engine's socket
  * and a fixed state for each. Bytes are passed on as they come; the scanner
  * reads a copy of the answer.
- * Owns ad_proxy_input. Hub thread only.
+ * Owns ad_proxy_input and ad_answer_fields. Hub thread only.
  * Always: the client gets heads and chunks that were written here. Of the engine's
  * bytes it gets the fields of a head that was judged whole and the data of the
  * body, and nothing behind its end.
@@ -17,6 +17,8 @@
 
 /* What one read brought: valid until the next read of any proxied request. */
 static uint8_t ad_proxy_input[AD_SCRATCH];
+
+static struct ad_http_field ad_answer_fields[AD_HTTP_FIELDS]; /* of one head */
 
 static void ad_proxy_watch(struct ad_proxy *p)
 {
@@ -419,7 +421,6 @@ static void ad_answer_take_head(struct ad_proxy *p, const struct ad_http_head *h
 static size_t ad_answer_heads(struct ad_proxy *p, const uint8_t *bytes, size_t len)
 {
     char *buffer = ad_proxy_buffers_of(p)->answer_head;
-    struct ad_http_field fields[AD_HTTP_FIELDS];
     struct ad_http_head head;
     size_t used = 0;
 
@@ -435,8 +436,9 @@ static size_t ad_answer_heads(struct ad_proxy *p, const uint8_t *bytes, size_t l
             return len;
         }
         if (fault == AD_HTTP_OK) {
-            fault = ad_http_parse_answer(&head, buffer, p->find.end, fields,
-                                         AD_HTTP_FIELDS, p->request.head);
+            fault = ad_http_parse_answer(&head, buffer, p->find.end,
+                                         ad_answer_fields, AD_HTTP_FIELDS,
+                                         p->request.head);
         }
         if (fault == AD_HTTP_OK && head.coded) {
             fault = AD_HTTP_UNKNOWN_CODING;

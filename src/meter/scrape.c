@@ -76,7 +76,8 @@ static void ad_scrape_line(struct ad_scrape_page *page, const char *s, size_t le
     page->has[ad_metrics[i].what] = true;
     label = memmem(s, len, "model_name=\"", 12);
     if (label != NULL) {
-        size_t n = strcspn(label + 12, "\"");
+        const char *end = memchr(label + 12, '"', (size_t)(s + len - label - 12));
+        size_t n = end != NULL ? (size_t)(end - label - 12) : 0;
 
         if (ad_name_ok(label + 12, n, AIDASH_MODEL_MAX)) {
             memcpy(page->model, label + 12, n);
@@ -144,8 +145,8 @@ static void ad_scrape_event(void)
 {
     struct ad_fetch *q = &ad_scrape.fetch;
 
-    ad_fetch_event(q, ad_hub.now_ms, ad_scrape_sink, &ad_scrape.page);
-    if (q->state == AD_FETCH_DONE && q->head.status == 200) {
+    ad_fetch_event(q, ad_scrape_sink, &ad_scrape.page);
+    if (q->state == AD_FETCH_DONE && q->status == 200) {
         ad_scrape_done();
     }
     ad_fetch_watch(q, AD_TAG_SCRAPE, 0);
@@ -160,7 +161,7 @@ static void ad_scrape_housekeeping(void)
         return;
     }
     if (ad_fetch_wants(q) != 0) {
-        if (ad_hub.now_ms - q->moved_ms >= AD_CONNECT_MS) {
+        if (ad_fetch_late(q, ad_hub.now_ms)) {
             ad_fetch_end(q, AD_FETCH_FAILED);
         }
         return;

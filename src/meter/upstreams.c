@@ -23,7 +23,8 @@ struct ad_upstream {
 
 /* What is known of it. [h] */
 struct ad_upstream_state {
-    bool known, up, ollama, no_ps; /* no_ps: it has no /api/ps */
+    bool known, up, ollama;
+    uint8_t ps_wait; /* rounds of discovery until it is asked for /api/ps again */
     unsigned n_models;
     char models[AIDASH_MODELS][AIDASH_MODEL_MAX + 1];
     bool loaded[AIDASH_MODELS];

@@ -29,6 +29,7 @@ static const struct {
     {"edits", AIDASH_EDITS, sizeof(ad_rewrites)},
     {"upstreams", AIDASH_UPSTREAMS, sizeof(ad_upstreams) + sizeof(ad_discoveries)},
     {"meter", 1, sizeof(ad_proxying) + sizeof(ad_proxy_input) +
+                        sizeof(ad_answer_fields) + sizeof(ad_fetch_buffers) +
                         sizeof(ad_scrape)},
 #endif
     {"scratch", 1, sizeof(ad_scratch) + sizeof(ad_reply) + sizeof(ad_tokens)},
