@@ -52,10 +52,15 @@
  *   core/attach.c            a connection becomes a client; its events
  *   core/accept.c            accept() to a whole request head
  *   meter/upstreams.c        the engines and what is known of them
- *   meter/requests.c         proxied requests: state, reports, records
+ *   meter/requests.c         proxied requests: state, memory, the queue
+ *   meter/reports.c          their events, ticks and records
  *   meter/proxy.c            relaying a request and its answer
+ *   meter/upload.c           a request's body: passed on, or given another model
  *   meter/queue.c            admission, beginning, time limits
+ *   meter/fetch.c            one GET of aidash's own to an engine
  *   meter/discovery.c        engines' models and metrics
+ *   meter/scrape.c           an engine's page of metrics
+ *   meter/meter.c            the meter as the hub's loop sees it
  *   web/seam.h               the calls that run up to civetweb
  *   web/arena.c              civetweb's static memory
  *   web/assets.c             the dashboard's files
@@ -75,16 +80,16 @@
  *   web/glue.c               civetweb itself, last
  *
  * The way of a tick: a source (core/sources.c; an HTTP body: core/exchanges.c; the
- * meter: meter/requests.c; aidash_publish(): through core/inbox.c) ->
+ * meter: meter/reports.c; aidash_publish(): through core/inbox.c) ->
  * ad_tick_apply() completes it -> ad_event_append() encodes it once, as a
  * WebSocket frame in the feed -> ad_fan_out() sends each client all that it has
  * not got, with one send().
  *
- * The way of a proxied request: core/accept.c waits for its head -> a civetweb
- * worker reads it (web/routes.c) -> ad_proxy_begin_on_hub() -> it waits in the
- * queue (meter/queue.c) -> meter/proxy.c connects to the engine and relays;
- * codec/llm_scan.c reads a copy of the answer -> meter/requests.c makes ticks,
- * and the request's record at its end.
+ * The way of a proxied request: core/pending.c reads its head -> web/routes.c judges
+ * it whole -> ad_proxy_begin() -> it waits in the queue (meter/queue.c) ->
+ * meter/proxy.c connects to the engine and relays; codec/llm_scan.c reads a copy
+ * of the answer -> meter/reports.c makes ticks, and the request's record at its
+ * end. Nothing of it passes a civetweb worker.
  */
 
 #ifdef __cplusplus
@@ -157,9 +162,14 @@
 #include "src/core/accept.c"
 #include "src/meter/upstreams.c"
 #include "src/meter/requests.c"
+#include "src/meter/reports.c"
 #include "src/meter/proxy.c"
+#include "src/meter/upload.c"
 #include "src/meter/queue.c"
+#include "src/meter/fetch.c"
 #include "src/meter/discovery.c"
+#include "src/meter/scrape.c"
+#include "src/meter/meter.c"
 #include "src/web/seam.h"
 #include "src/web/arena.c"
 #include "src/web/assets.c"

@@ -8,12 +8,18 @@
 
 /* What a descriptor is watched for, and what has happened to it. AD_HUP: the
  * peer's FIN (only where it is watched for), a reset, an error. */
-enum { AD_IN = 1, AD_OUT = 2, AD_HUP = 4 };
+enum {
+    AD_IN = 1,
+    AD_OUT = 2,
+    AD_HUP = 4,  /* report when the peer's FIN comes */
+    AD_RESET = 8 /* report a reset, which each of the others does, too */
+};
 
 /* What a descriptor is, and its place in that table. */
 enum ad_tag { AD_TAG_WAKE, AD_TAG_TIMER, AD_TAG_LISTENER, AD_TAG_UDP,
               AD_TAG_STDIN, AD_TAG_PENDING, AD_TAG_WORKER, AD_TAG_CLIENT,
-              AD_TAG_PROXY_CLIENT, AD_TAG_PROXY_UPSTREAM, AD_TAG_DISCOVERY };
+              AD_TAG_PROXY_CLIENT, AD_TAG_PROXY_UPSTREAM, AD_TAG_DISCOVERY,
+              AD_TAG_SCRAPE };
 
 struct ad_ready {
     enum ad_tag tag;
@@ -113,7 +119,7 @@ static unsigned ad_poll_wait(uint64_t deadline_ns,
 #else
 
 #if AIDASH_METER
-enum { AD_POLL_FLOWS = 2 * AIDASH_FLOWS + 1 };
+enum { AD_POLL_FLOWS = 2 * AIDASH_FLOWS + AIDASH_UPSTREAMS + 1 };
 #else
 enum { AD_POLL_FLOWS = 0 };
 #endif

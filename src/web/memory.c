@@ -4,7 +4,7 @@
 #ifndef AD_WEB_MEMORY_C
 #define AD_WEB_MEMORY_C
 
-#include "../meter/discovery.c"
+#include "../meter/meter.c"
 #include "arena.c"
 
 static const struct ad_memory *const ad_memory[] = {
@@ -32,7 +32,10 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_proxies,
     &ad_memory_proxy_buffers,
     &ad_memory_rewrites,
+    &ad_memory_proxy_input,
+    &ad_memory_fetch,
     &ad_memory_discovery,
+    &ad_memory_scrape,
 #endif
     &ad_memory_arena,
 };
