@@ -44,13 +44,15 @@
  *   core/rate.c              tokens a second
  *   core/ticks.c             samples become ticks
  *   core/sources.c           simulator, stdin, UDP, inbox
- *   core/origins.c           pages of other origins
+ *   core/access.c            which names and which pages may ask
+ *   core/peers.c             accepted sockets by address
  *   core/clients.c           the clients' slots, phases, sending, fan-out
  *   core/commands.c          pause, resume, switch, drain, cancel
  *   core/viewers.c           hello, WebSocket messages, pings
  *   core/exchanges.c         bodies of POST, GET /ticks
  *   core/attach.c            a connection becomes a client; its events
- *   core/accept.c            accept() to a whole request head
+ *   core/pending.c           heads come in, short answers go out
+ *   core/accept.c            the listening sockets
  *   meter/upstreams.c        the engines and what is known of them
  *   meter/requests.c         proxied requests: state, memory, the queue
  *   meter/reports.c          their events, ticks and records
@@ -65,8 +67,9 @@
  *   web/arena.c              civetweb's static memory
  *   web/assets.c             the dashboard's files
  *   web/workers.c            requests that a worker answers
- *   web/status.c             GET /status, the map of memory
  *   web/routes.c             where a judged request goes
+ *   web/memory.c             the map of static memory
+ *   web/status.c             GET /status
  *   app/config.c             the configuration, checked
  *   app/lan.c                this machine's names and addresses
  *   app/loop.c               the hub's loop
@@ -174,9 +177,9 @@
 #include "src/web/arena.c"
 #include "src/web/assets.c"
 #include "src/web/workers.c"
+#include "src/web/routes.c"
 #include "src/web/memory.c"
 #include "src/web/status.c"
-#include "src/web/routes.c"
 #include "src/app/config.c"
 #include "src/app/lan.c"
 #include "src/app/loop.c"

@@ -50,17 +50,17 @@
 
 /* Connections that have not yet sent a whole request head, or have not yet taken
  * a short answer. When all places are taken, the one that has kept us waiting the
- * longest gives way. 8..60000. Each costs AIDASH_HEAD_MAX bytes and some 400 more
- * of static memory, touched as far as it is used. */
+ * longest gives way. 8..60000, 33.1 kB each (AIDASH_HEAD_MAX and 300 bytes); its
+ * pages are unused until a request needs them. */
 #ifndef AIDASH_PENDING
-#define AIDASH_PENDING 1024
+#define AIDASH_PENDING 512
 #endif
 #if AIDASH_PENDING < 8 || AIDASH_PENDING > 60000
 #error "AIDASH_PENDING must be 8..60000"
 #endif
 
-/* HTTP worker threads. 1..64. They never wait for a peer, so a few are enough.
- * Each costs 7 kB of the arena, and a stack. */
+/* HTTP worker threads. 1..64, 7.17 kB each, and a stack. They never wait for a
+ * peer, so a few are enough. */
 #ifndef AIDASH_WORKERS
 #define AIDASH_WORKERS 4
 #endif
@@ -108,7 +108,7 @@
 #error "AIDASH_INBOX must be a power of two"
 #endif
 
-/* Models that a viewer can switch between. 1..50, 273 kB each: hello lists them
+/* Models that a viewer can switch between. 1..50, 271 kB each: hello lists them
  * all, and each client's send buffer holds a hello. */
 #ifndef AIDASH_MODELS
 #define AIDASH_MODELS 32
@@ -155,8 +155,8 @@
 #endif
 
 #if AIDASH_METER
-/* Proxied requests at once, running and queued. 1..1000. Each costs some
- * 139 kB of static memory, touched when it is first used. */
+/* Proxied requests at once, running and in the queue. 1..1000, 205 kB each;
+ * their pages are unused until the first request needs them. */
 #ifndef AIDASH_FLOWS
 #define AIDASH_FLOWS 96
 #endif
@@ -165,7 +165,7 @@
 #endif
 
 /* Request bodies held in memory at once, to choose the engine by their model or
- * to replace the model. 1..32, 1.13 MB each. */
+ * to replace the model. 1..32, 1.15 MB each. */
 #ifndef AIDASH_EDITS
 #define AIDASH_EDITS 4
 #endif
@@ -173,7 +173,7 @@
 #error "AIDASH_EDITS must be 1..32"
 #endif
 
-/* Engines behind the proxy (--upstream). 1..16, 3.1 kB each. */
+/* Engines behind the proxy (--upstream). 1..16, 13.7 kB each. */
 #ifndef AIDASH_UPSTREAMS
 #define AIDASH_UPSTREAMS 4
 #endif

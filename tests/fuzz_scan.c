@@ -2,7 +2,7 @@
  * the body. Read whole, byte by byte and at splits that follow from the data,
  * it must tell the same; and the JSON reader must take what ad_json_fault()
  * takes. */
-#include "../src/codec/llm_scan.c"
+#include "answer.h"
 
 #define REQUIRE(condition) \
     do { \

@@ -23,7 +23,7 @@ check 'it compiles with every limit at its greatest' syntax $(greatest) aidash.c
 check 'it compiles without the dashboard' syntax -DAIDASH_DASHBOARD=0 aidash.c
 check 'it compiles without the meter' syntax -DAIDASH_METER=0 aidash.c
 check 'it compiles without both' syntax -DAIDASH_METER=0 -DAIDASH_DASHBOARD=0 aidash.c
-small_arena() { syntax -DAIDASH_ARENA_BYTES=49152 aidash.c 2>&1 | grep 'AIDASH_ARENA_BYTES is less than civetweb needs'; }
+small_arena() { syntax -DAIDASH_ARENA_BYTES=16384 aidash.c 2>&1 | grep 'AIDASH_ARENA_BYTES is less than civetweb needs'; }
 check 'an arena that civetweb could not start in is refused, and named' small_arena
 check 'it compiles with poll() for epoll' syntax -DAIDASH_USE_POLL=1 aidash.c
 check 'it compiles at -O2 with NDEBUG' syntax -DNDEBUG aidash.c

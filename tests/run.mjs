@@ -134,7 +134,7 @@ const suites = {
     `build/replay/${named(file, 'fuzz_')}`, [`tests/corpus/${named(file, 'fuzz_')}`])),
   alloc: () => list('tests', /^alloc_count\.c$/).map((file) => program(file, 'build/alloc_count')),
   web: () => list('tests/web', /\.test\.mjs$/).map((file) => node(file, { build: ['types', 'build/aidash_www.h'] })),
-  e2e: () => list('tests/e2e', /\.test\.mjs$/).map((file) => node(file, { build: ['all'] })),
+  e2e: () => list('tests/e2e', /\.test\.mjs$/).map((file) => node(file, { build: ['all', ...(file.includes('library') ? ['build/lib/aidash.o'] : [])] })),
   firmware: () => list('tests/embed', /^firmware\.test\.mjs$/).flatMap(firmware),
   sizes: () => list('tests/embed', /^sizes\.test\.mjs$/)
     .map((file) => node(file, { build: ['all', ...['tiny/aidash', 'gateway/aidash', 'bare/aidash', 'bench/load'].map((target) => `build/${target}`)] })),

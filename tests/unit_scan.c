@@ -4,7 +4,7 @@
  *
  * usage: unit_scan [DIRECTORY of NAME.response, NAME.times and expected.tsv]
  */
-#include "../src/codec/llm_scan.c"
+#include "answer.h"
 #include "check.h"
 
 static uint32_t seed = 1;

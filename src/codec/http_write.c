@@ -132,21 +132,6 @@ static void ad_http_put_content_length(struct ad_text *t, uint64_t n)
     ad_puts(t, "\r\n");
 }
 
-/* `Host: board:8080`, from a parsed host. */
-static void ad_http_put_host(struct ad_text *t, const struct ad_http_host *host)
-{
-    bool brackets = host->kind == AD_HTTP_HOST_IP6;
-
-    ad_puts(t, brackets ? "Host: [" : "Host: ");
-    ad_http_put_slice(t, host->name);
-    ad_puts(t, brackets ? "]" : "");
-    if (host->has_port) {
-        ad_puts(t, ":");
-        ad_put_u64(t, host->port);
-    }
-    ad_puts(t, "\r\n");
-}
-
 /* The empty line that ends a head. The head may be sent if !t->full. */
 static void ad_http_put_end(struct ad_text *t)
 {

@@ -498,58 +498,6 @@ static void ad_scan_begin(struct ad_scan *s, bool head)
     ad_head_begin(&s->head, head);
 }
 
-/* Has all of the answer come? Its framing says so. An answer that ends with the
- * connection is complete after ad_scan_close(). */
-static bool ad_scan_complete(const struct ad_scan *s)
-{
-    return s->head.state == AD_HEAD_DONE &&
-           s->head.body.state == AD_BODY_DONE;
-}
-
-/* Take bytes as they were read from the engine. Returns how many token events
- * were completed by them; the counts are up to date then. */
-static uint32_t ad_scan_feed(struct ad_scan *s, const uint8_t *in, size_t len)
-{
-    struct ad_body *body = &s->head.body;
-    const uint8_t *data = NULL;
-    uint32_t events = 0;
-    size_t i = 0, n;
-
-    if (s->head.state == AD_HEAD_LINES) {
-        i = ad_head_next(&s->head, in, len);
-        if (s->head.state != AD_HEAD_LINES) {
-            s->incomplete |= s->head.incomplete;
-        }
-    }
-    if (s->head.state != AD_HEAD_DONE) {
-        return 0;
-    }
-    while (i < len && body->state != AD_BODY_DONE &&
-           body->state != AD_BODY_BAD) {
-        i += ad_body_next(body, in + i, len - i, &data, &n);
-        if (n > 0) {
-            events += ad_scan_body(s, data, n);
-        }
-        if (body->state == AD_BODY_DONE) {
-            ad_scan_body_end(s);
-        }
-    }
-    if (i < len || body->state == AD_BODY_BAD) {
-        s->incomplete |= AD_INCOMPLETE_FRAMING;
-    }
-    return events;
-}
-
-/* The engine has closed the connection. */
-static void ad_scan_close(struct ad_scan *s)
-{
-    if (s->head.state == AD_HEAD_DONE && s->head.until_close &&
-        s->head.body.state == AD_BODY_LENGTH) {
-        s->head.body.state = AD_BODY_DONE;
-        ad_scan_body_end(s);
-    }
-}
-
 /* The tokens of the answer so far: the engine's count, or else the number of
  * token events, which is a lower bound (*estimated). Before the end, an
  * engine's count may be below the token events: it is the count of one of

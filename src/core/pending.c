@@ -370,7 +370,7 @@ static void ad_pending_read(struct ad_pending *p)
 /* What the poller reports of fd. */
 static void ad_pending_event(struct ad_pending *p)
 {
-    static char discarded[4096];
+    char discarded[4096];
     ssize_t got;
 
     switch (p->phase) {

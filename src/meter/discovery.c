@@ -7,6 +7,7 @@
 #define AD_METER_DISCOVERY_C
 
 #include "../codec/json_stream.c"
+#include "../codec/llm_paths.c"
 #include "fetch.c"
 
 #if AIDASH_METER

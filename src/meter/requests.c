@@ -12,6 +12,7 @@
 #include "../codec/http_write.c"
 #include "../codec/llm_model.c"
 #include "../codec/llm_scan.c"
+#include "../codec/tick.c"
 #include "../core/accept.c"
 #include "upstreams.c"
 

@@ -26,6 +26,9 @@ struct ad_route_request {
     size_t prefix_len;
 };
 
+/* The fields of the head that is judged. */
+static struct ad_http_field ad_route_fields[AD_HTTP_FIELDS];
+
 static bool ad_route_is(const struct ad_route_request *r, const char *method)
 {
     return ad_http_is_method(&r->head, method);
@@ -410,12 +413,15 @@ static void ad_route_copy_ascii(char *out, size_t cap, struct ad_slice s)
     out[i] = '\0';
 }
 
+/* The header lines of the request that goes on. Each may get a space behind its
+ * colon. */
+static char ad_route_lines[AIDASH_HEAD_MAX + AD_HTTP_FIELDS];
+
 /* Whatever is not ours goes to the engine. */
 static void ad_route_forward(const struct ad_route_request *r)
 {
-    static char lines[AIDASH_HEAD_MAX + AD_HTTP_FIELDS];
     char method[AD_HTTP_METHOD_MAX + 1], target[AD_HTTP_TARGET_MAX + 1];
-    struct ad_text t = ad_text_in(lines, sizeof(lines));
+    struct ad_text t = ad_text_in(ad_route_lines, sizeof(ad_route_lines));
     struct sockaddr_storage peer = r->pending->peer;
     uint64_t address = r->pending->address;
     struct ad_proxy_request p;
@@ -439,7 +445,7 @@ static void ad_route_forward(const struct ad_route_request *r)
                    r->head.query.at != NULL ? r->head.query.at : "");
     p.method = method;
     p.target = target;
-    p.headers = lines;
+    p.headers = ad_route_lines;
     p.prefix = (const uint8_t *)r->prefix;
     p.prefix_len = r->prefix_len;
     ad_body_begin(&p.body, &r->head);
@@ -556,14 +562,13 @@ static bool ad_route_is_public(const struct ad_route_request *r)
 /* Judge the whole head of a pending connection, and answer it. */
 static void ad_route_pending(struct ad_pending *p)
 {
-    static struct ad_http_field fields[AD_HTTP_FIELDS];
     struct ad_route_request r;
     enum ad_http_fault fault;
     char *head = ad_pending_buffer(p) + p->find.start;
 
     r.pending = p;
     fault = ad_http_parse_request(&r.head, head, p->find.end - p->find.start,
-                                  fields, AD_HTTP_FIELDS);
+                                  ad_route_fields, AD_HTTP_FIELDS);
     if (fault != AD_HTTP_OK) {
         ad_pending_fault(p, fault);
         return;
@@ -592,5 +597,11 @@ static void ad_routes_run(void)
     }
     ad_workers_run();
 }
+
+#if AIDASH_METER
+AD_MEMORY(routes, 1, sizeof(ad_route_fields) + sizeof(ad_route_lines));
+#else
+AD_MEMORY(routes, 1, sizeof(ad_route_fields));
+#endif
 
 #endif
