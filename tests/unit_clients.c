@@ -52,6 +52,7 @@ static struct ad_client *attach(struct ad_attach *a, int *peer)
     pair(fds);
     a->fd = fds[0];
     *peer = fds[1];
+    (void)ad_peer_open(a->address); /* as the acceptor does */
     CHECK(ad_client_attach(a));
     return &ad_clients[ad_slots.n_used - 1];
 }
@@ -185,8 +186,8 @@ static void test_attach_websocket(void)
     CHECK_EQ(c->phase, AD_OPEN);
     CHECK_EQ(ad_slots.n_kind[AD_WS], 1);
     CHECK_EQ(ad_fanout.n_subscribed, 1);
-    CHECK_EQ(ad_clients_from(77), 1);
-    CHECK_EQ(ad_clients_from(78), 0);
+    CHECK_EQ(ad_peers[ad_peer_slot(77)].n, 1);
+    CHECK_EQ(ad_peers[ad_peer_slot(78)].n, 0);
     append(AD_EV_TICK);
     ad_fan_out();
     CHECK(receives(peer, "{\"seq\":2,"));

@@ -77,9 +77,10 @@ static int ad_configure_models(const char *list)
     return 0;
 }
 
-/* A comma-separated list, each item of which a part takes or refuses. */
+/* A comma-separated list, each item of which a part takes or refuses. `what` is
+ * what an item must be. */
 static int ad_configure_list(const char *list, const char *option,
-                             const char *expected,
+                             const char *what, int most,
                              bool (*add)(const char *item, size_t len))
 {
     const char *item;
@@ -87,8 +88,9 @@ static int ad_configure_list(const char *list, const char *option,
 
     while (ad_list_next(&list, &item, &len)) {
         if (!add(item, len)) {
-            return ad_fail(AIDASH_EINVAL, "%s: %s: '%.*s'", option, expected,
-                           (int)(len < 80 ? len : 80), item);
+            return ad_fail(AIDASH_EINVAL,
+                           "%s: '%.*s' is not %s; there may be %d", option,
+                           ad_shown(len), item, what, most);
         }
     }
     return 0;
@@ -96,26 +98,18 @@ static int ad_configure_list(const char *list, const char *option,
 
 static int ad_configure_access(const struct aidash_config *config)
 {
-    char origins[80], hosts[80], proxies[80];
-    int rc;
+    int rc = ad_configure_list(config->allow_origin, "allow-origin",
+                               "an origin, such as http://host:port, or *",
+                               AD_ORIGINS, ad_access_add_origin);
 
-    (void)snprintf(origins, sizeof(origins),
-                   "an origin is like http://host:port, or *; at most %d",
-                   AD_ORIGINS);
-    (void)snprintf(hosts, sizeof(hosts),
-                   "a name is like board.lan, *.lan or *; at most %d",
-                   AD_HOSTS / 2);
-    (void)snprintf(proxies, sizeof(proxies),
-                   "a proxy is an address, or ADDR/BITS; at most %d",
-                   AD_PROXIES);
-    rc = ad_configure_list(config->allow_origin, "allow-origin", origins,
-                           ad_access_add_origin);
     if (rc == 0) {
-        rc = ad_configure_list(config->allow_host, "allow-host", hosts,
-                               ad_access_add_host);
+        rc = ad_configure_list(config->allow_host, "allow-host",
+                               "a name, such as board.example, *.example or *",
+                               AD_HOSTS_ALLOWED, ad_access_add_host);
     }
     if (rc == 0) {
-        rc = ad_configure_list(config->trust_proxy, "trust-proxy", proxies,
+        rc = ad_configure_list(config->trust_proxy, "trust-proxy",
+                               "an address, or ADDR/BITS", AD_PROXIES,
                                ad_access_add_proxy);
     }
     ad_access_add_own_names();

@@ -18,7 +18,8 @@ enum {
     AD_ORIGINS = 16,       /* --allow-origin may be given so often */
     AD_ORIGIN_MAX = 255,   /* bytes of an origin: 253 is a host's limit */
     AD_CORS_MAX = AD_ORIGIN_MAX + 64, /* two header lines with an origin */
-    AD_HOSTS = 32,         /* names of this machine, and --allow-host */
+    AD_HOSTS_ALLOWED = 16, /* --allow-host likewise */
+    AD_HOSTS = 32,         /* with the names of this machine */
     AD_PROXIES = 8,        /* --trust-proxy may be given so often */
     AD_REFUSAL_MAX = 2 * AD_ORIGIN_MAX + 128, /* bytes of a refusal's sentence */
     AD_ACCESS_LOG_MS = 60000 /* a refusal is logged so often at most */
