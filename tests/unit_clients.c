@@ -829,7 +829,7 @@ static struct ad_client *exchange(enum ad_kind kind, enum ad_body_state state,
 /* Chunked lines, byte by byte: each takes effect at its end; one is wrong. */
 static void test_ingest_in_bytes(void)
 {
-    static const char body[] = "1a\r\n{\"tokens\":1}\n{\"tokens\":2}\r\n"
+    static const char body[] = "19\r\n{\"tokens\":1}\n{\"tokens\":2}\r\n"
                                "7;x=y\r\n\nwrong\n\r\n"
                                "c\r\n{\"tokens\":3}\r\n0\r\n\r\n";
     int peer;
