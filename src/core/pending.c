@@ -211,22 +211,32 @@ static bool ad_pending_evict(void)
     return false;
 }
 
+/* The place that was freed last, so that its pages are there already, or NULL. */
+static struct ad_pending *ad_pending_freed(void)
+{
+    uint16_t i = ad_pendings.list[AD_PENDING_FREE].last;
+
+    return i == AD_NO_PENDING ? NULL : &ad_pending[i];
+}
+
 /* A free place, or NULL if there is none to be had now. */
 static struct ad_pending *ad_pending_place(void)
 {
-    struct ad_pending *p = ad_pending_first(AD_PENDING_FREE);
+    struct ad_pending *p = ad_pending_freed();
 
     if (p == NULL && ad_pendings.n_used < AIDASH_PENDING) {
-        p = &ad_pending[ad_pendings.n_used];
+        uint16_t i = (uint16_t)ad_pendings.n_used;
+
+        p = &ad_pending[i];
         p->phase = AD_PENDING_FREE;
         p->before = p->after = AD_NO_PENDING;
-        ad_pendings.list[AD_PENDING_FREE].first = (uint16_t)ad_pendings.n_used;
-        ad_pendings.list[AD_PENDING_FREE].last = (uint16_t)ad_pendings.n_used;
+        ad_pendings.list[AD_PENDING_FREE].first = i;
+        ad_pendings.list[AD_PENDING_FREE].last = i;
         ad_pendings.list[AD_PENDING_FREE].n = 1;
         ad_pendings.n_used++;
     }
     if (p == NULL && ad_pending_evict()) {
-        p = ad_pending_first(AD_PENDING_FREE);
+        p = ad_pending_freed();
     }
     return p;
 }
