@@ -2,9 +2,9 @@
  * and a fixed state for each. Bytes are passed on as they come; the scanner
  * reads a copy of the answer.
  * Owns ad_proxy_input and ad_answer_fields. Hub thread only.
- * Always: the client gets heads and chunks that were written here. Of the engine's
- * bytes it gets the fields of a head that was judged whole and the data of the
- * body, and nothing behind its end.
+ * Always: of the engine's bytes a client gets the fields of a head that was judged
+ * whole, and the body as far as its framing is well-formed: nothing behind its
+ * end.
  */
 #ifndef AD_METER_PROXY_C
 #define AD_METER_PROXY_C
@@ -207,22 +207,15 @@ static void ad_proxy_keep_for_client(struct ad_proxy *p, const void *bytes,
     p->to_client_len += (uint32_t)len;
 }
 
-/* Pieces of an answer: straight to the client's socket, unless some bytes wait
- * already; what it does not take is kept. */
-static void ad_proxy_pass_client(struct ad_proxy *p, const struct iovec *pieces,
-                                 int n_pieces)
+/* Bytes of an answer: straight to the client's socket, unless some wait already;
+ * what it does not take is kept. */
+static void ad_proxy_pass_client(struct ad_proxy *p, const void *bytes, size_t len)
 {
     size_t sent = 0;
-    int i;
 
-    if (p->to_client_len == 0) {
-        struct msghdr message;
-        ssize_t n;
+    if (p->to_client_len == 0 && len > 0) {
+        ssize_t n = send(p->client_fd, bytes, len, MSG_NOSIGNAL);
 
-        memset(&message, 0, sizeof(message));
-        message.msg_iov = (struct iovec *)(uintptr_t)pieces;
-        message.msg_iovlen = (size_t)n_pieces;
-        n = sendmsg(p->client_fd, &message, MSG_NOSIGNAL);
         if (n < 0 && errno != EAGAIN && errno != EINTR) {
             ad_proxy_client_left(p);
             return;
@@ -232,13 +225,7 @@ static void ad_proxy_pass_client(struct ad_proxy *p, const struct iovec *pieces,
             ad_proxy_took(p, sent);
         }
     }
-    for (i = 0; i < n_pieces; i++) {
-        size_t skip = sent < pieces[i].iov_len ? sent : pieces[i].iov_len;
-
-        ad_proxy_keep_for_client(p, (const uint8_t *)pieces[i].iov_base + skip,
-                                 pieces[i].iov_len - skip);
-        sent -= skip;
-    }
+    ad_proxy_keep_for_client(p, (const uint8_t *)bytes + sent, len - sent);
 }
 
 /* An error in the shape of the API that was asked. */
@@ -453,82 +440,56 @@ static size_t ad_answer_heads(struct ad_proxy *p, const uint8_t *bytes, size_t l
     return used;
 }
 
-/* Take the framing off the body's bytes: the data moves to their beginning.
- * Returns its length. What comes behind the end is dropped. */
-static size_t ad_answer_unframe(struct ad_proxy *p, uint8_t *bytes, size_t len)
+/* Bytes of the answer's body: follow its framing, let the scanner read the data.
+ * Returns how many bytes are for the client, at the beginning of `bytes`: the
+ * data, in the engine's own chunks where the client knows chunks. *events: token
+ * events that were completed. */
+static size_t ad_answer_follow(struct ad_proxy *p, uint8_t *bytes, size_t len,
+                               uint32_t *events)
 {
+    bool chunks = p->client_framing == AD_HTTP_BY_CHUNKS;
     size_t used = 0, data_len = 0;
 
+    *events = 0;
     while (used < len && p->answer.state < AD_BODY_DONE) {
         const uint8_t *data = NULL;
         size_t n;
 
         used += ad_body_next(&p->answer, bytes + used, len - used, &data, &n);
         if (n > 0) {
-            memmove(bytes + data_len, data, n);
+            *events += ad_scan_body(&p->scan, data, n);
+            if (!chunks) {
+                memmove(bytes + data_len, data, n);
+            }
             data_len += n;
         }
+    }
+    if (p->answer.state == AD_BODY_DONE) {
+        ad_scan_body_end(&p->scan);
     }
     if (used < len || p->answer.state == AD_BODY_BAD) {
         p->scan.incomplete |= AD_INCOMPLETE_FRAMING;
     }
-    return data_len;
-}
-
-/* Pass data of the body on, in the client's framing. */
-static void ad_answer_pass(struct ad_proxy *p, uint8_t *data, size_t len)
-{
-    char size[AD_HTTP_CHUNK_HEADER_MAX];
-    struct iovec pieces[3];
-    int n = 0;
-
-    if (p->client_framing == AD_HTTP_BY_CHUNKS) {
-        if (len > 0) {
-            pieces[n].iov_base = size;
-            pieces[n++].iov_len = ad_http_chunk_header(size, len);
-            pieces[n].iov_base = data;
-            pieces[n++].iov_len = len;
-        }
-        if (p->answer.state == AD_BODY_DONE) {
-            static char last_chunk[] = "\r\n0\r\n\r\n";
-            size_t skip = len > 0 ? 0 : 2;
-
-            pieces[n].iov_base = last_chunk + skip;
-            pieces[n++].iov_len = sizeof(last_chunk) - 1 - skip;
-        } else if (len > 0) {
-            static char crlf[] = "\r\n";
-
-            pieces[n].iov_base = crlf;
-            pieces[n++].iov_len = 2;
-        }
-    } else if (len > 0) {
-        pieces[n].iov_base = data;
-        pieces[n++].iov_len = len;
+    if (!chunks) {
+        return data_len;
     }
-    if (n > 0) {
-        ad_proxy_pass_client(p, pieces, n);
-    }
+    return p->answer.state == AD_BODY_BAD ? used - 1 : used; /* without the fault */
 }
 
 /* Bytes of the answer, as they were read. */
 static void ad_answer_read(struct ad_proxy *p, uint8_t *bytes, size_t len,
                            uint64_t now_ns)
 {
-    size_t used = p->head_passed ? 0 : ad_answer_heads(p, bytes, len), data_len;
+    size_t used = p->head_passed ? 0 : ad_answer_heads(p, bytes, len);
     uint32_t events = 0;
 
     if (p->state != AD_PROXY_RUN) {
         return; /* it was refused */
     }
     if (p->head_passed) {
-        data_len = ad_answer_unframe(p, bytes + used, len - used);
-        if (data_len > 0) {
-            events = ad_scan_body(&p->scan, bytes + used, data_len);
-        }
-        if (p->answer.state == AD_BODY_DONE) {
-            ad_scan_body_end(&p->scan);
-        }
-        ad_answer_pass(p, bytes + used, data_len);
+        bytes += used;
+        len = ad_answer_follow(p, bytes, len - used, &events);
+        ad_proxy_pass_client(p, bytes, len);
     }
     if (p->state == AD_PROXY_RUN) {
         ad_proxy_send_client(p); /* a head, and what came with it */

@@ -156,7 +156,7 @@ alone('a line of 10 MB passes, and the events around it count', async (t) => {
     call.write(bytes);
     call.socket.end();
     const got = takeApart(await client.rest());
-    assert.ok(dechunk(got.body).data.equals(dechunk(takeApart(Buffer.from(bytes)).body).data));
+    assert.ok(got.body.equals(takeApart(Buffer.from(bytes)).body));
     const record = await viewer.next(isRequest);
     assert.deepEqual([record.status, record.completion_tokens], ['finished', 3]);
     if (SLOW === 1) {
@@ -248,7 +248,7 @@ test('what comes behind the end of an answer reaches no client', async (t) => {
     for (const [method, bytes, ends] of [['GET', 'HTTP/1.1 204 No Content\r\n\r\n', '\r\n\r\n'],
         ['GET', 'HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n', '\r\n\r\n'],
         ['HEAD', `${OK}Content-Length: 5\r\n\r\n`, '\r\n\r\n'], ['GET', `${OK}Content-Length: 2\r\n\r\n{}`, '{}'],
-        ['GET', `${OK}Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nX-T: 1\r\n\r\n`, `2\r\n{}\r\n${LAST_CHUNK}`]]) {
+        ['GET', `${OK}Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nX-T: 1\r\n\r\n`, `2\r\n{}\r\n0\r\nX-T: 1\r\n\r\n`]]) {
         const client = await Raw.connect(server);
         client.write(`${method} /props HTTP/1.1\r\nHost: a\r\n\r\n`);
         (await engine.next()).socket.end(bytes + more);
@@ -451,8 +451,7 @@ alone('a slow client gets all of it in the end', async (t) => {
     client.resume();
     await written;
     const got = takeApart(await client.rest());
-    assert.ok(dechunk(got.body).complete);
-    assert.ok(dechunk(got.body).data.equals(dechunk(Buffer.from(body)).data));
+    assert.ok(got.body.equals(Buffer.from(body)));
     const record = await viewer.next(isRequest);
     assert.deepEqual([record.status, record.completion_tokens], ['finished', 20_000]);
 });
