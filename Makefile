@@ -4,6 +4,7 @@
 #   CIVETWEB=DIR JSMN=DIR UPLOT=DIR   source trees of your own instead of the fetched ones
 #   CIVETWEB_VERSION=1.15|1.16        another civetweb than the distribution's
 #   TOOLCHAIN=NAME                    what to build for: toolchains/NAME.mk, into build/NAME/ (make NAME is short for it)
+#   NO_INSTALL=1                      install nothing: say which packages are missing, and stop
 #   ARGS="--rate 20"                  options for `make run`
 #   SUITE=unit,e2e TEST=ingest        only these suites, only the test files whose name contains this
 #   FUZZ_SECONDS=60                   how long `make fuzz` stays on each input
@@ -102,6 +103,17 @@ WWW := $(wildcard $(addprefix www/,*.html *.css *.js *.mjs *.svg *.png *.webmani
 
 build/aidash_www.h: www/embed.sh www/strip.awk build/www.files $(WWW)
 	@sh www/embed.sh $@ $(WWW)
+
+# An editor finds these through www/tsconfig.json: with them it knows every type of the page's modules.
+build/types/contract.d.ts: www/contract.schema.json tests/web/contract-types.mjs
+	@mkdir -p $(@D)
+	@node tests/web/contract-types.mjs $< > $@
+
+build/types/uPlot.esm.d.ts: $(UPLOT_DIR)/dist/uPlot.iife.min.js
+	@mkdir -p $(@D)
+	@cp $(UPLOT_DIR)/dist/uPlot.d.ts $@
+
+types: build/types/contract.d.ts build/types/uPlot.esm.d.ts ## TypeScript declarations, for editors of the page's modules
 
 # ---- the compile --------------------------------------------------------------------
 
@@ -226,8 +238,9 @@ RUN_TESTS := MAKE="$(MAKE)" CC="$(CC)" TEST="$(TEST)" node tests/run.mjs
 test: $(HAVE_TEST) ## run every test; the last line is "N passed, N failed"
 	@$(RUN_TESTS) $(SUITE)
 
-lint: $(HAVE_TEST) ## warnings, exported symbols, allocators, the map, the header from C99 and C++98
-	@$(RUN_TESTS) lint
+# What the build needs is enough; `make test` brings what lint.sh else leaves out.
+lint: build/compile build/aidash_www.h ## warnings, exported symbols, allocators, the map, the header from C99 and C++98
+	@MAKE="$(MAKE)" CC="$(CC)" sh tests/lint.sh
 
 asan: $(HAVE_TEST) ## unit tests, corpus and end-to-end tests under the address and undefined-behaviour sanitizers
 	@$(RUN_TESTS) unit corpus e2e-asan
@@ -324,9 +337,10 @@ install: $(OUT)/package/aidash ## copy it, its manual page and its service to PR
 # A directory with all that goes to a board; install.sh in it does the rest.
 PACKAGE := $(addprefix package/,install.sh aidash.service aidash.avahi aidash.conf aidash.1 aidash.bash) \
     LICENSE THIRD-PARTY.md README.md CHANGELOG.md
-$(OUT)/package/aidash: $(OUT)/aidash $(PACKAGE)
-	@rm -rf $(@D) && mkdir -p $(@D)
-	@cp $(PACKAGE) $(@D) && cp $< $@
+DOCS := $(wildcard docs/*)
+$(OUT)/package/aidash: $(OUT)/aidash $(PACKAGE) $(DOCS)
+	@rm -rf $(@D) && mkdir -p $(@D)/docs
+	@cp $(PACKAGE) $(@D) && cp $(DOCS) $(@D)/docs && cp $< $@
 
 deploy: ## make HOST=pi@raspberrypi.local run it as a service; ARGS="--upstream URL" goes to its config
 	@MAKE="$(MAKE)" SSH="$(SSH)" sh package/deploy.sh "$(HOST)" $(ARGS)
@@ -352,4 +366,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all $(TARGETS) dist run test lint asan tsan fuzz bench amalgamation toolchain size map install deploy release deb clean distclean help FORCE
+.PHONY: all $(TARGETS) dist run test lint asan tsan fuzz bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE

@@ -6,16 +6,19 @@
  * aidash.c and all that it includes into one file to drop into a project.
  *
  *   limits.h                 the public AIDASH_* size macros
+ *   base/memory.h            rows of the map of static memory
  *   base/platform.h          feature macros, system headers, compilers
  *   base/clock.c             the clocks, units of time
  *   base/log.c               one line at a time to stderr or the embedder
  *   base/decimal.c           the one reader of decimal numbers
  *   base/text.c              text in buffers of fixed size
  *   base/net.c               addresses and sockets
+ *   base/url.c               URLs of engines
  *   base/histogram.c         times between tokens in fixed memory
- *   codec/utf8.c             UTF-8, digits, names
+ *   codec/utf8.c             UTF-8, names
+ *   codec/faults.c           what can be wrong with a message
+ *   codec/json_stream.c      the grammar of JSON, in pieces
  *   codec/json.c             a whole JSON text: checked, read by jsmn
- *   codec/json_stream.c      a JSON text in pieces
  *   codec/lines.c            lines out of a stream
  *   codec/http_fault.c       what can be wrong with an HTTP message
  *   codec/http_field.c       fields, lists, hosts, origins
@@ -27,6 +30,7 @@
  *   codec/websocket.c        WebSocket frames
  *   codec/messages.c         samples, commands, client_id
  *   codec/tick.c             the tick that never changes
+ *   codec/llm_paths.c        what of an engine's JSON matters
  *   codec/llm_head.c         the head of an engine's answer
  *   codec/llm_scan.c         its body: token counts and times
  *   codec/llm_model.c        the model that a request names
@@ -41,10 +45,11 @@
  *   core/ticks.c             samples become ticks
  *   core/sources.c           simulator, stdin, UDP, inbox
  *   core/origins.c           pages of other origins
- *   core/clients.c           the clients' slots, sending, fan-out
+ *   core/clients.c           the clients' slots, phases, sending, fan-out
  *   core/commands.c          pause, resume, switch, drain, cancel
- *   core/clients_in.c        what clients send
- *   core/attach.c            a connection becomes a client
+ *   core/viewers.c           hello, WebSocket messages, pings
+ *   core/exchanges.c         bodies of POST, GET /ticks
+ *   core/attach.c            a connection becomes a client; its events
  *   core/accept.c            accept() to a whole request head
  *   meter/upstreams.c        the engines and what is known of them
  *   meter/requests.c         proxied requests: state, memory, the queue
@@ -56,12 +61,12 @@
  *   meter/discovery.c        engines' lists of models
  *   meter/scrape.c           an engine's page of metrics
  *   meter/meter.c            the meter as the hub's loop sees it
+ *   web/seam.h               the calls that run up to civetweb
  *   web/arena.c              civetweb's static memory
  *   web/assets.c             the dashboard's files
+ *   web/workers.c            requests that a worker answers
  *   web/status.c             GET /status, the map of memory
- *   web/civetweb_api.h       how civetweb is built
- *   web/routes.c             HTTP routes, on the workers
- *   web/glue.h               the seam to civetweb
+ *   web/routes.c             where a judged request goes
  *   app/config.c             the configuration, checked
  *   app/lan.c                this machine's names and addresses
  *   app/loop.c               the hub's loop
@@ -70,9 +75,11 @@
  *   app/ports.c              which program has a port
  *   app/doctor.c             aidash doctor
  *   app/main.c               the command line
+ *   web/civetweb_api.h       how civetweb is built
+ *   web/pages.c              what the workers answer
  *   web/glue.c               civetweb itself, last
  *
- * The way of a tick: a source (core/sources.c; an HTTP body: core/clients_in.c; the
+ * The way of a tick: a source (core/sources.c; an HTTP body: core/exchanges.c; the
  * meter: meter/reports.c; aidash_publish(): through core/inbox.c) ->
  * ad_tick_apply() completes it -> ad_event_append() encodes it once, as a
  * WebSocket frame in the feed -> ad_fan_out() sends each client all that it has
@@ -106,16 +113,19 @@
 #endif
 
 #include "src/limits.h"
+#include "src/base/memory.h"
 #include "src/base/platform.h"
 #include "src/base/clock.c"
 #include "src/base/log.c"
 #include "src/base/decimal.c"
 #include "src/base/text.c"
 #include "src/base/net.c"
+#include "src/base/url.c"
 #include "src/base/histogram.c"
 #include "src/codec/utf8.c"
-#include "src/codec/json.c"
+#include "src/codec/faults.c"
 #include "src/codec/json_stream.c"
+#include "src/codec/json.c"
 #include "src/codec/lines.c"
 #include "src/codec/http_fault.c"
 #include "src/codec/http_field.c"
@@ -127,6 +137,7 @@
 #include "src/codec/websocket.c"
 #include "src/codec/messages.c"
 #include "src/codec/tick.c"
+#include "src/codec/llm_paths.c"
 #include "src/codec/llm_head.c"
 #include "src/codec/llm_scan.c"
 #include "src/codec/llm_model.c"
@@ -140,11 +151,14 @@
 #include "src/core/rate.c"
 #include "src/core/ticks.c"
 #include "src/core/sources.c"
-#include "src/core/origins.c"
+#include "src/core/access.c"
+#include "src/core/peers.c"
 #include "src/core/clients.c"
 #include "src/core/commands.c"
-#include "src/core/clients_in.c"
+#include "src/core/viewers.c"
+#include "src/core/exchanges.c"
 #include "src/core/attach.c"
+#include "src/core/pending.c"
 #include "src/core/accept.c"
 #include "src/meter/upstreams.c"
 #include "src/meter/requests.c"
@@ -156,12 +170,13 @@
 #include "src/meter/discovery.c"
 #include "src/meter/scrape.c"
 #include "src/meter/meter.c"
+#include "src/web/seam.h"
 #include "src/web/arena.c"
 #include "src/web/assets.c"
+#include "src/web/workers.c"
+#include "src/web/memory.c"
 #include "src/web/status.c"
-#include "src/web/civetweb_api.h"
 #include "src/web/routes.c"
-#include "src/web/glue.h"
 #include "src/app/config.c"
 #include "src/app/lan.c"
 #include "src/app/loop.c"
@@ -170,4 +185,6 @@
 #include "src/app/ports.c"
 #include "src/app/doctor.c"
 #include "src/app/main.c"
+#include "src/web/civetweb_api.h"
+#include "src/web/pages.c"
 #include "src/web/glue.c"

@@ -1,9 +1,9 @@
 /* aidash.h - live dashboard for an AI engine, as a library. MIT licence.
  *
- * aidash shows on the LAN what an inference engine does: it takes "ticks"
+ * aidash shows on the LAN what an inference engine does. It takes "ticks"
  * (tokens, latency, model) from any thread, streams them to every browser and
- * WebSocket client, and hands the viewers' commands (switch model, pause,
- * resume) back. Memory is static, the engine never waits for a viewer.
+ * WebSocket client, and passes the viewers' commands (switch model, pause,
+ * resume) to your program. Memory is static. The engine never waits for a viewer.
  *
  * A complete program (compile with aidash.c, -DAIDASH_NO_MAIN and -lpthread):
  *
@@ -31,10 +31,11 @@
  *         }
  *     }
  *
- * Limits: there is one instance, in static storage inside aidash.c; its sizes
- * are AIDASH_* macros that only aidash.c's compilation sees (section SIZES
- * there, or a header named by -DAIDASH_CONFIG='"my_aidash.h"'). `aidash
- * --sizes` prints what they cost.
+ * Limits: there is one instance, in static storage inside aidash.c. Its sizes
+ * are AIDASH_* macros that only the compilation of aidash.c sees: set them with
+ * -D, or in a header named by -DAIDASH_CONFIG='"my_aidash.h"'. src/limits.h
+ * explains each; in the single-file aidash.c it is the section "begin
+ * src/limits.h". `aidash --sizes` prints what they cost.
  *
  * Errors: 0 or a count is success; failures are the negative AIDASH_E* codes.
  *
@@ -66,7 +67,7 @@ extern "C" {
 enum aidash_error {
     AIDASH_EINVAL = -1, /* an argument or option is out of its range */
     AIDASH_ESTATE = -2, /* already started, or not started */
-    AIDASH_EBIND = -3,  /* an address can't be bound */
+    AIDASH_EBIND = -3,  /* can't listen on an address */
     AIDASH_ESYS = -4    /* the system refused a thread, socket or memory */
 };
 
@@ -84,7 +85,7 @@ enum aidash_action {
     AIDASH_SWITCH_MODEL = 1,
     AIDASH_PAUSE = 2,
     AIDASH_RESUME = 3,
-    AIDASH_DRAIN = 4, /* pause; viewers are told when the last request ended */
+    AIDASH_DRAIN = 4, /* pause; an event reports when the last request ended */
     AIDASH_CANCEL = 5 /* end one request */
 };
 
@@ -109,64 +110,78 @@ struct aidash_config {
     /* Where to listen: a comma-separated list of [ADDR:]PORT, IPv6 addresses in
      * brackets, port 0 for any free one. NULL: "8080", on all interfaces. */
     const char *listen;
-    /* Models a viewer may switch to, comma-separated; the first is active.
-     * NULL: the simulator has its own three, other sources learn the names
-     * from the ticks. At most AIDASH_MODELS names of AIDASH_MODEL_MAX bytes. */
+    /* Models that viewers can switch to, comma-separated; the first is active.
+     * NULL: the simulator has three of its own; with other sources the names
+     * come from the ticks. At most AIDASH_MODELS names of AIDASH_MODEL_MAX bytes. */
     const char *models;
     /* "none" (ticks come from aidash_publish(), UDP and HTTP), "sim" (a
      * simulated engine) or "stdin" (NDJSON lines). NULL: "none". */
     const char *source;
     /* UDP address for ticks, [ADDR:]PORT. NULL: no UDP. */
     const char *udp;
-    /* Origins whose pages may connect, comma-separated, "*" for any. NULL: only
-     * the dashboard's own origin (RFC 6454). */
+    /* Origins whose web pages may connect, comma-separated, "*" for any. NULL:
+     * only the dashboard's own origin (RFC 6454). */
     const char *allow_origin;
-    /* Ticks a second of the simulator, above 0 to 10,000. 0: 5. */
+    /* Further names by which this server may be asked for (Host, RFC 9110 7.2),
+     * comma-separated: a name, *.NAME for all names below it, or * for any. NULL:
+     * IP addresses, this machine's own names, and names that only the local
+     * network has (localhost, *.local, *.lan, names without a dot and the like).
+     * All others are refused with 421, as a page elsewhere could have made them
+     * lead here (DNS rebinding). */
+    const char *allow_host;
+    /* Proxies in front of this server, comma-separated: ADDR or ADDR/BITS. What
+     * they say of the client's scheme and host (Forwarded, RFC 7239, or
+     * X-Forwarded-Proto and -Host) is believed. NULL: nobody is. */
+    const char *trust_proxy;
+    /* Ticks per second of the simulator, 0.001 to 10,000. 0: 5. */
     double rate_hz;
     /* Seed of the simulator. 0: 1. */
     uint64_t seed;
     /* Events that a blocked viewer may be behind before it loses the oldest;
      * 1 to AIDASH_EVENTS / 2. 0: 100. */
     unsigned backlog;
-    /* Connections from one address at most. 0: no limit, as is right behind a
-     * proxy, whose address all viewers share. */
+    /* Most connections from one address. 0: no limit. Leave it at 0 behind a
+     * proxy: all viewers then have the proxy's address. */
     unsigned per_address;
 
     /* The meter: a proxy in front of these engines, [NAME=]http://HOST[:PORT]
-     * [/PREFIX], comma-separated; a request goes to the one that has its model.
-     * Then source must be NULL or "none". NULL: no proxy. */
+     * [/PREFIX], comma-separated. A request goes to the engine that has its
+     * model. With it, source must be NULL or "none". NULL: no proxy. */
     const char *upstream;
     /* A file whose first line is the engines' bearer token. NULL: none. */
     const char *upstream_key_file;
-    /* Instead of the proxy: a Prometheus page of llama-server or vLLM, read once
-     * a second. NULL: none. */
+    /* Instead of the proxy: the URL of a Prometheus page of llama-server or vLLM,
+     * which is read once per second. NULL: none. */
     const char *scrape;
-    /* Seconds of silence inside an answer, and of waiting in line. 0: 600. */
+    /* Longest silence within an answer, and longest wait in the queue, in
+     * seconds. 0: 600. */
     double upstream_timeout_s, queue_timeout_s;
-    /* Requests at the engine at once, 1 to AIDASH_FLOWS. 0: 16. */
+    /* Most requests at the engine at once, 1 to AIDASH_FLOWS. 0: 16. */
     unsigned max_inflight;
-    /* Requests in line at most, up to AIDASH_FLOWS; -1: no line. 0: 64. */
+    /* Most requests in the queue, up to AIDASH_FLOWS; -1: no queue. 0: 64. */
     int queue;
 
-    /* Nothing less important than this is logged. 0: info. */
+    /* Log lines of this level and of more important ones. 0: info. */
     enum aidash_log_level log_level;
 
-    /* A viewer's command. Return 0 to accept it (it then takes effect and all
-     * viewers are told), anything else to refuse. NULL: accept. Hub thread. */
+    /* A viewer's command. Return 0 to accept it: it takes effect, and an event
+     * reports it to all viewers. Return anything else to refuse it. NULL: accept
+     * all. Hub thread. */
     int (*on_command)(const struct aidash_command *command, void *user);
     /* Every event sent to viewers, as its JSON text (not NUL-terminated, valid
      * during the call). NULL: none. Hub thread. */
     void (*on_event)(const char *json, size_t len, void *user);
     /* A log line without its newline. NULL: to stderr. Any aidash thread. */
     void (*on_log)(enum aidash_log_level level, const char *line, void *user);
-    void *user; /* handed to each callback */
+    void *user; /* passed to each callback */
 };
 
-/* Start the server. config may be NULL (all defaults). Returns when it listens.
+/* Start the server. config may be NULL (all defaults). It listens when this
+ * returns.
  *
- * Returns 0, AIDASH_EINVAL (an option is wrong), AIDASH_ESTATE (it runs
- * already, or header and library differ), AIDASH_EBIND or AIDASH_ESYS;
- * aidash_last_error() has the sentence. Not from a callback. */
+ * Returns 0, AIDASH_EINVAL (an option is wrong), AIDASH_ESTATE (it is
+ * already running, or header and library differ), AIDASH_EBIND or AIDASH_ESYS;
+ * aidash_last_error() says what exactly is wrong. Not from a callback. */
 #define aidash_start(config) \
     aidash_start_sized((config), sizeof(struct aidash_config))
 int aidash_start_sized(const struct aidash_config *config, size_t size);
@@ -176,19 +191,22 @@ int aidash_start_sized(const struct aidash_config *config, size_t size);
  * the thread that started, not from a callback. */
 void aidash_stop(void);
 
-/* The port of listener number i (0 for the first), in host order, or 0. Tells
- * which port a listener on port 0 got. Any thread, after aidash_start(). */
+/* The port of listener number i (0 for the first), in host order, or 0 if there is
+ * no such listener. Use it to learn which port a listener on port 0 got. Any
+ * thread, after aidash_start(). */
 unsigned aidash_port(unsigned i);
 
 /* ---- ticks ---------------------------------------------------------------- */
 
-/* One step of the engine. Zero members mean "not known": the server completes
- * them. tokens, tokens_generated and latency_ms may not all be zero. */
+/* One step of the engine. Zero members mean "not known": the server fills them
+ * in. tokens, tokens_generated and latency_ms may not all be zero. */
 struct aidash_tick {
-    /* 1..AIDASH_MODEL_MAX bytes of UTF-8 without control characters; NULL or
-     * "": the active model. Copied before return. */
+    /* 1..AIDASH_MODEL_MAX bytes of UTF-8 without control characters (C0, C1)
+     * and bidirectional formatting (U+202A..202E, U+2066..2069); NULL or "":
+     * the active model. Copied before return. */
     const char *model;
-    /* Another board's name, 1..AIDASH_NODE_MAX bytes; NULL or "": this one. */
+    /* Another board's name, 1..AIDASH_NODE_MAX bytes, likewise; NULL or "":
+     * this one. */
     const char *node;
     /* Tokens added by this step, 0..1e9. */
     uint64_t tokens;
@@ -197,7 +215,7 @@ struct aidash_tick {
     /* Duration of this step in milliseconds, 0..1e9; for a language model the
      * time since the previous token. 0: the time since the last tick. */
     double latency_ms;
-    /* Tokens a second, 0..1e12. 0: over the server's window of 2 s. */
+    /* Tokens per second, 0..1e12. 0: over the server's window of 2 s. */
     double tokens_per_second;
     /* Unix time in seconds, 0..1e11. 0: now. */
     double timestamp;
@@ -228,7 +246,7 @@ struct aidash_stats {
  * but the callbacks. */
 int aidash_get_stats(struct aidash_stats *stats);
 
-/* Print the map of static memory to standard output: each part, its count, its
+/* Print the map of static memory to standard output: each part's name, count and
  * bytes, and the total. Any thread, started or not. */
 void aidash_print_sizes(void);
 

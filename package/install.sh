@@ -1,10 +1,10 @@
 #!/bin/sh
-# install.sh - makes aidash a service of this machine, upgrades it, or takes it away.
+# install.sh - installs aidash as a service of this machine, upgrades it, or removes it.
 #
 #   ./install.sh [--KEY VALUE]...   install or upgrade, and start; each --KEY VALUE becomes `KEY = VALUE` in /etc/aidash.conf
 #   ./install.sh --files            copy the files, start nothing; without root, only those below PREFIX
-#   ./install.sh --uninstall        stop it and remove it; an edited /etc/aidash.conf stays
-#   ./install.sh --purge            remove that, too
+#   ./install.sh --uninstall        stop and remove it, but keep an edited /etc/aidash.conf
+#   ./install.sh --purge            remove the edited /etc/aidash.conf, too
 #
 # From the environment: PREFIX (/usr/local), and DESTDIR, the root of a system that is not running: nothing is started there.
 set -eu
@@ -32,7 +32,8 @@ files="755 aidash $PREFIX/bin/aidash
 644 LICENSE $PREFIX/share/doc/aidash/LICENSE
 644 THIRD-PARTY.md $PREFIX/share/doc/aidash/THIRD-PARTY.md
 644 README.md $PREFIX/share/doc/aidash/README.md
-644 CHANGELOG.md $PREFIX/share/doc/aidash/CHANGELOG.md"
+644 CHANGELOG.md $PREFIX/share/doc/aidash/CHANGELOG.md
+$(cd "$here" && for page in docs/*; do echo "644 $page $PREFIX/share/doc/aidash/$page"; done)"
 
 # What lies in /etc is left out by who may not write there.
 system=yes
@@ -118,7 +119,7 @@ install() {
 
 start() {
     if ! running_systemd; then
-        say "there is no systemd here to start it. To start it at boot, let your init run, as a user without privileges:"
+        say "this machine has no systemd. To start aidash at boot, let your init system run this as an unprivileged user:"
         say "  $PREFIX/bin/aidash --config $conf"
         return
     fi
@@ -128,13 +129,13 @@ start() {
     sleep 1
     if ! systemctl is-active --quiet aidash.service; then
         journalctl -u aidash.service -n 5 --no-pager -o cat >&2 || true
-        die "it is installed, but it does not run: the lines above say why. Change $conf, then: systemctl restart aidash"
+        die "it is installed, but it does not run: see the lines above. Change $conf, then: systemctl restart aidash"
     fi
-    say "it runs, and starts at boot. Its log: journalctl -u aidash"
+    say "it is running and will start at boot. Its log: journalctl -u aidash"
     [ -n "${AIDASH_HOST:-}" ] || AIDASH_HOST=$(hostname)
     say "open http://$AIDASH_HOST:$(port)/"
     grep -Eq '^[[:space:]]*(upstream|scrape|source)[[:space:]]*=' "$conf" ||
-        say "it shows a simulated engine until $conf names yours: aidash doctor finds it"
+        say "it shows a simulated engine until you set yours in $conf; aidash doctor finds it"
 }
 
 # uninstall [purge]
@@ -147,11 +148,11 @@ uninstall() {
     elif [ "${1:-}" = purge ] || cmp -s "$DESTDIR$conf" "$DESTDIR$share/aidash.conf"; then
         rm -f "$DESTDIR$conf"
     else
-        say "$conf is kept, as it was edited (--purge removes it)"
+        say "$conf is kept because it was edited (--purge removes it)"
     fi
     echo "$files" | while read -r mode name place; do rm -f "$DESTDIR$place"; done
     rm -f "$DESTDIR$avahi/aidash.service"
-    for dir in "$share" "$PREFIX/share/doc/aidash"; do
+    for dir in "$share" "$PREFIX/share/doc/aidash/docs" "$PREFIX/share/doc/aidash"; do
         [ ! -d "$DESTDIR$dir" ] || rmdir "$DESTDIR$dir"
     done
     if running_systemd; then systemctl daemon-reload; fi

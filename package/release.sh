@@ -25,7 +25,7 @@ for target; do
 done
 name=aidash-$version-amalgamation
 mkdir "$tmp/$name"
-cp build/dist/aidash.c build/dist/aidash.h LICENSE THIRD-PARTY.md README.md CHANGELOG.md "$tmp/$name/"
+cp -R build/dist/aidash.c build/dist/aidash.h LICENSE THIRD-PARTY.md README.md CHANGELOG.md docs "$tmp/$name/"
 archive "$out/$name.tar.gz" "$tmp" "$name"
 node package/sbom.mjs "$version" "$out" "$@" >"$tmp/sbom"
 mv "$tmp/sbom" "$out/aidash-$version.spdx.json"

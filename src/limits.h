@@ -2,7 +2,10 @@
  *
  * Set them on the compiler's command line, or in a header that
  * -DAIDASH_CONFIG='"my_aidash.h"' names. `aidash --sizes` prints what they
- * cost in all. Sizes that follow from them stand in the parts that use them.
+ * cost in total. Sizes that follow from them are in the parts that use them.
+ *
+ * "N bytes each" is what one more of them adds to the static memory, with all
+ * others at their defaults, on a 64-bit system; tests/lint.sh checks it.
  */
 #ifndef AD_LIMITS_H
 #define AD_LIMITS_H
@@ -16,18 +19,18 @@
 #endif
 #endif
 
-/* 0: no dashboard inside; then build/aidash_www.h is not needed. */
+/* 0: without the dashboard; then build/aidash_www.h is not needed. */
 #ifndef AIDASH_DASHBOARD
 #define AIDASH_DASHBOARD 1
 #endif
 
-/* 0: no proxy and no meter. */
+/* 0: without the proxy and the meter. */
 #ifndef AIDASH_METER
 #define AIDASH_METER 1
 #endif
 
-/* Viewers (WebSocket and SSE) at once. 1..60000. Each costs some 11 kB of
- * static memory, of which an ordinary viewer touches below 300 bytes. */
+/* Viewers (WebSocket and SSE) at once. 1..60000, 16.1 kB each. An ordinary
+ * viewer touches less than 300 bytes of that; the rest stays unused pages. */
 #ifndef AIDASH_CLIENTS
 #define AIDASH_CLIENTS 1024
 #endif
@@ -36,8 +39,8 @@
 #endif
 
 /* Other HTTP exchanges that the hub serves at once (ingest, polling,
- * commands). They have slots of their own, so that a full house of viewers
- * does not shut a feeder out. 1..1000. Each costs as much as a viewer. */
+ * commands). They have slots of their own: ticks still get in when all viewer
+ * slots are taken. 1..1000, 16.1 kB each. */
 #ifndef AIDASH_EXCHANGES
 #define AIDASH_EXCHANGES 32
 #endif
@@ -45,8 +48,10 @@
 #error "AIDASH_EXCHANGES must be 1..1000"
 #endif
 
-/* Connections that have not yet sent a whole request head. When all places are
- * taken, the oldest gives way if it had a second. 8..60000, 152 bytes each. */
+/* Connections that have not yet sent a whole request head, or have not yet taken
+ * a short answer. When all places are taken, the one that has kept us waiting the
+ * longest gives way. 8..60000. Each costs AIDASH_HEAD_MAX bytes and some 400 more
+ * of static memory, touched as far as it is used. */
 #ifndef AIDASH_PENDING
 #define AIDASH_PENDING 1024
 #endif
@@ -54,8 +59,8 @@
 #error "AIDASH_PENDING must be 8..60000"
 #endif
 
-/* HTTP worker threads. 1..64. Each costs a request head's bytes and 5 kB of
- * the arena, and a stack. */
+/* HTTP worker threads. 1..64. They never wait for a peer, so a few are enough.
+ * Each costs 7 kB of the arena, and a stack. */
 #ifndef AIDASH_WORKERS
 #define AIDASH_WORKERS 4
 #endif
@@ -63,8 +68,9 @@
 #error "AIDASH_WORKERS must be 1..64"
 #endif
 
-/* Bytes of finished frames kept: what viewers are sent from, what /ticks and
- * Last-Event-ID reach back to. A tick is some 170 bytes. A power of two. */
+/* Bytes of encoded events that are kept. Viewers are served from them, and
+ * GET /ticks and Last-Event-ID can go back to the oldest. A tick is some 170
+ * bytes. A power of two. */
 #ifndef AIDASH_FEED_BYTES
 #define AIDASH_FEED_BYTES (512 * 1024)
 #endif
@@ -73,7 +79,7 @@
 #error "AIDASH_FEED_BYTES must be a power of two, at least 32768"
 #endif
 
-/* Events kept at most, whatever their size. 9 bytes each. A power of two. */
+/* Events kept at most, whatever their size. A power of two, 9 bytes each. */
 #ifndef AIDASH_EVENTS
 #define AIDASH_EVENTS 4096
 #endif
@@ -93,8 +99,8 @@
 #error "AIDASH_BACKLOG must be 1..AIDASH_EVENTS / 2"
 #endif
 
-/* Ticks between aidash_publish() and the hub. A power of two; 160 bytes
- * each. */
+/* Ticks that wait between aidash_publish() and the hub. A power of two,
+ * 160 bytes each. */
 #ifndef AIDASH_INBOX
 #define AIDASH_INBOX 1024
 #endif
@@ -102,7 +108,8 @@
 #error "AIDASH_INBOX must be a power of two"
 #endif
 
-/* Models that a viewer can switch between. 1..50: hello lists them all. */
+/* Models that a viewer can switch between. 1..50, 273 kB each: hello lists them
+ * all, and each client's send buffer holds a hello. */
 #ifndef AIDASH_MODELS
 #define AIDASH_MODELS 32
 #endif
@@ -110,8 +117,8 @@
 #error "AIDASH_MODELS must be 1..50"
 #endif
 
-/* Pairs of model and node whose tokens are counted; the pair that was silent
- * longest gives way to a new one. 2..4096, some 1.4 kB each. */
+/* Pairs of model and node whose tokens are counted. A new pair replaces the one
+ * whose last tick is the oldest. 2..4096, 1.37 kB each. */
 #ifndef AIDASH_SERIES
 #define AIDASH_SERIES 64
 #endif
@@ -129,16 +136,17 @@
 #endif
 
 /* Longest request head, in bytes; a longer one is answered with 431. A browser
- * sends some 700, and its cookies for this host. */
+ * sends some 700, and its cookies for this host name, whatever their port: up to
+ * some 16,000. */
 #ifndef AIDASH_HEAD_MAX
-#define AIDASH_HEAD_MAX 8192
+#define AIDASH_HEAD_MAX 32768
 #endif
-#if AIDASH_HEAD_MAX < 2048 || AIDASH_HEAD_MAX > 16384
-#error "AIDASH_HEAD_MAX must be 2048..16384"
+#if AIDASH_HEAD_MAX < 2048 || AIDASH_HEAD_MAX > 65536
+#error "AIDASH_HEAD_MAX must be 2048..65536"
 #endif
 
-/* Bytes read, and bytes dressed, at once: two buffers. A UDP datagram that is
- * longer loses its end. */
+/* Bytes of a UDP datagram, of what is read elsewhere at once, and of events
+ * formatted at once: three buffers. A datagram that is longer loses its end. */
 #ifndef AIDASH_SCRATCH
 #define AIDASH_SCRATCH 65536
 #endif
@@ -147,8 +155,8 @@
 #endif
 
 #if AIDASH_METER
-/* Proxied requests at once, running and queued. 1..1000. Each costs some
- * 139 kB of static memory, touched when it is first used. */
+/* Proxied requests at once, running and in the queue. 1..1000, 142 kB each;
+ * their pages are unused until the first request needs them. */
 #ifndef AIDASH_FLOWS
 #define AIDASH_FLOWS 96
 #endif
@@ -156,8 +164,8 @@
 #error "AIDASH_FLOWS must be 1..1000"
 #endif
 
-/* Of them, request bodies held whole at once, to be given another model. 1..32,
- * a megabyte each. */
+/* Request bodies held in memory at once, to choose the engine by their model or
+ * to replace the model. 1..32, 1.13 MB each. */
 #ifndef AIDASH_EDITS
 #define AIDASH_EDITS 4
 #endif
@@ -165,7 +173,7 @@
 #error "AIDASH_EDITS must be 1..32"
 #endif
 
-/* Engines behind the proxy (--upstream). 1..16. */
+/* Engines behind the proxy (--upstream). 1..16, 3.1 kB each. */
 #ifndef AIDASH_UPSTREAMS
 #define AIDASH_UPSTREAMS 4
 #endif
@@ -173,7 +181,7 @@
 #error "AIDASH_UPSTREAMS must be 1..16"
 #endif
 
-/* Records of ended requests kept for GET /requests. 1..10000, 1.1 kB each. */
+/* Records of ended requests kept for GET /requests. 1..10000, 1.09 kB each. */
 #ifndef AIDASH_RECORDS
 #define AIDASH_RECORDS 50
 #endif
@@ -182,17 +190,17 @@
 #endif
 #endif
 
-/* Kernel send buffer of a viewer, in bytes: with the backlog, all that a
- * viewer who does not read can hold. */
+/* Kernel send buffer of a viewer, in bytes. A viewer that does not read holds
+ * this and its backlog, no more. */
 #ifndef AIDASH_SEND_BUFFER
 #define AIDASH_SEND_BUFFER (64 * 1024)
 #endif
 
-/* What civetweb may allocate in all: its tables at start, a buffer for each
- * worker, 32 bytes while a request runs. Section 14 refuses less than that;
- * /status tells the high-water mark. */
+/* Bytes that civetweb may allocate in total: its tables at the start, a buffer
+ * for each worker, 32 bytes while a request runs. The compile fails if it is
+ * less (src/web/glue.c); GET /status shows the high-water mark. */
 #ifndef AIDASH_ARENA_BYTES
-#define AIDASH_ARENA_BYTES (8192 + AIDASH_WORKERS * (AIDASH_HEAD_MAX + 5120))
+#define AIDASH_ARENA_BYTES (8192 + AIDASH_WORKERS * 7168)
 #endif
 
 #endif

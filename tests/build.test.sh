@@ -42,8 +42,13 @@ check 'what is there is not installed' need "$tmp/apt"
 check 'and apt-get not called' test ! -e "$tmp/apt-calls"
 
 rm "$tmp/apt/frobnicate"
-stub "$tmp/apt/apt-get" <<'STUB'
+no_install() { NO_INSTALL=1 need "$tmp/apt"; }
+check 'with NO_INSTALL=1, what is missing is named, with the command to type' \
+    says 'missing: frobnicate\. NO_INSTALL.*As root: apt-get install frobnicate$' 1 no_install
+check 'and apt-get is not called' test ! -e "$tmp/apt-calls"
+stub "$tmp/apt/apt-get" <<STUB
 #!/bin/sh
+echo "\$*" >>"$tmp/apt-calls"
 echo 'E: Failed to fetch some index files.'
 exit 100
 STUB
@@ -207,8 +212,8 @@ check 'and the old header stays' cmp "$tmp/www.h" "$tmp/first.h"
 
 small=$tmp/small
 mkdir -p "$small/tests" "$small/deps/civetweb/src" "$small/deps/uplot/dist"
-cp -r Makefile toolchains www package LICENSE THIRD-PARTY.md README.md CHANGELOG.md "$small/"
-cp tests/run.mjs tests/lint.sh tests/check.sh "$small/tests/"
+cp -r Makefile toolchains www package docs LICENSE THIRD-PARTY.md README.md CHANGELOG.md "$small/"
+cp tests/run.mjs tests/reporter.mjs tests/lint.sh tests/check.sh "$small/tests/"
 touch "$small/deps/civetweb/src/civetweb.c" "$small/deps/jsmn.h" "$small/aidash.h" "$small/deps/uplot/LICENSE"
 echo 'var uPlot = 1;' >"$small/deps/uplot/dist/uPlot.iife.min.js"
 cat >"$small/aidash.c" <<'C'
@@ -236,11 +241,16 @@ check 'the same CFLAGS do not' quiet CFLAGS=-O1
 touch aidash.h
 check 'a touched header builds anew' says $builds 0 quick CFLAGS=-O1
 check 'a CIVETWEB without the file is told' says 'CIVETWEB=/nowhere has no src/civetweb.c' 2 quick CIVETWEB=/nowhere
+make_installs_nothing() { PATH=$tmp/apt:$PATH "${MAKE:-make}" NO_INSTALL=1 CC=frobnicate; }
+rm -f "$tmp/apt-calls"
+check 'make NO_INSTALL=1 stops and says what is missing' \
+    says 'missing: frobnicate .*NO_INSTALL.*As root: apt-get install frobnicate ' 2 make_installs_nothing
+check 'without having called apt-get' test ! -e "$tmp/apt-calls"
 check 'an unknown TOOLCHAIN is told' says 'no toolchain nowhere.*aarch64' 2 quick TOOLCHAIN=nowhere
 check 'make install copies it' quick CFLAGS=-O1 install DESTDIR="$tmp/dest" PREFIX=/usr
 check 'and what is copied runs' "$tmp/dest/usr/bin/aidash"
 check 'make help lists the targets' says 'make test .*run every test' 0 quick help
-check 'make map lists the sections' says 'PLATFORM' 0 "${MAKE:-make}" -C "$root" --no-print-directory map
+check 'make map lists the parts' says 'src/base/platform\.h' 0 "${MAKE:-make}" -C "$root" --no-print-directory map
 quick clean
 check 'make clean leaves what was fetched, and no more' test "$(ls -A build)" = deps
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # cross.test.sh TARGET... - what is shipped for each target, which was built: static, stripped, small, for the right CPU; and a
-# new board as README.md shows it.
+# new board as docs/build.md shows it.
 . tests/check.sh
 unset MAKEFLAGS MAKELEVEL MFLAGS
 
@@ -41,13 +41,13 @@ case " $* " in
 *' armv7 '*) check 'armv7 asks for no newer CPU' elf 'Tag_CPU_arch: v7$' build/armv7/aidash -A ;;
 esac
 
-# ---- a board of one's own: the file as README.md prints it -------------------------------------
+# ---- a board of one's own: the file as docs/build.md prints it -------------------------------------
 
 mkdir -p "$tmp/own/build"
 cp -r toolchains "$tmp/own/"
 for f in Makefile aidash.c aidash.h src www build/deps; do ln -s "$root/$f" "$tmp/own/$f"; done
-sed -n '/^    # toolchains\/pi5.mk/,/^$/s/^    //p' README.md >"$tmp/own/toolchains/pi5.mk"
-check 'README.md has a board of its own in at most ten lines' sh -c \
+sed -n '/^# toolchains\/pi5.mk/,/^```/{/^```/!p}' docs/build.md >"$tmp/own/toolchains/pi5.mk"
+check 'docs/build.md has a board of its own in at most ten lines' sh -c \
     "grep -q '^include toolchains/include/' $tmp/own/toolchains/pi5.mk && [ \$(wc -l <$tmp/own/toolchains/pi5.mk) -le 10 ]"
 check 'make pi5 builds for it' "${MAKE:-make}" -C "$tmp/own" --no-print-directory pi5
 check 'a static program' static "$tmp/own/build/pi5/aidash"

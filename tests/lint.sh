@@ -2,6 +2,7 @@
 # lint.sh - what can be said of aidash without running it. Works in the project's directory, after `make build/compile`.
 . tests/check.sh
 make=${MAKE:-make}
+cc=${CC:-gcc}
 compile=$(cat build/compile)
 warnings='-Wall -Wextra -Wconversion -Werror'
 
@@ -24,12 +25,10 @@ check 'it compiles without the meter' syntax -DAIDASH_METER=0 aidash.c
 check 'it compiles without both' syntax -DAIDASH_METER=0 -DAIDASH_DASHBOARD=0 aidash.c
 small_arena() { syntax -DAIDASH_ARENA_BYTES=49152 aidash.c 2>&1 | grep 'AIDASH_ARENA_BYTES is less than civetweb needs'; }
 check 'an arena that civetweb could not start in is refused, and named' small_arena
-cplusplus() { g++ -fsyntax-only -I. -x c++ aidash.c 2>&1 | grep 'aidash.c is C: compile it with a C compiler'; }
-check 'a C++ compiler is told to leave aidash.c to C' cplusplus
 check 'it compiles with poll() for epoll' syntax -DAIDASH_USE_POLL=1 aidash.c
 check 'it compiles at -O2 with NDEBUG' syntax -DNDEBUG aidash.c
 if command -v clang >/dev/null; then
-    clang_syntax() { clang ${compile#"${CC:-gcc}"} $warnings -fsyntax-only "$@"; }
+    clang_syntax() { clang ${compile#"$cc"} $warnings -fsyntax-only "$@"; }
     check 'it compiles with clang without a warning' clang_syntax aidash.c
 else
     skip 'the compile with clang: there is none'
@@ -105,6 +104,56 @@ check 'each part compiles with what it includes' alone
 check 'a part that is compiled alone says what to compile' not_alone
 check 'aidash.c without src/ says how to get one file' without_parts
 
+# ---- static memory ----------------------------------------------------------------
+
+# The map that `aidash --sizes` prints has a row for each part, AD_MEMORY(part, count, bytes) at the part's end.
+mapped() { cat src/*/*.[ch] | tr '\n' ' ' | grep -o ' AD_MEMORY([^;]*;' | grep -o 'sizeof([a-z_]*)' | sed 's/sizeof(\(.*\))/\1/' | sort -u; }
+variables() { # "BYTES NAME" of each static variable of the program; constants are in other sections
+    objdump -t build/aidash.debug | awk '$3 == "O" && ($4 == ".bss" || $4 == ".data") { print $5, $NF }' |
+        while read -r bytes name; do echo "$((0x$bytes)) $name"; done
+}
+all_mapped() {
+    mapped >"$tmp/mapped" && variables >"$tmp/variables" && [ "$(wc -l <"$tmp/mapped")" -gt 20 ] &&
+        awk 'NR == FNR { mapped[$1] = 1; next }
+            $1 > 256 && !($2 in mapped) { print $2 ": " $1 " bytes in no AD_MEMORY() row"; bad = 1 }
+            { n++ } END { exit bad || n < 20 }' "$tmp/mapped" "$tmp/variables"
+}
+map_adds_up() {
+    build/aidash.debug --sizes | awk 'NR == FNR { bytes[$2] = $1; next } FILENAME == "-" { total = $NF; next } { sum += bytes[$1] }
+        END { if (sum != total) print "the rows say " total ", the program has " sum; exit sum != total || sum == 0 }' \
+        "$tmp/variables" - "$tmp/mapped"
+}
+check 'the program is built' $make --no-print-directory build/aidash.debug
+check 'each static variable above 256 bytes is in the map of memory' all_mapped
+check 'the map adds up to the sizes of these variables' map_adds_up
+
+# "LIMIT DEFAULT BYTES" for each limit of src/limits.h whose comment says "N bytes each" (or kB, MB)
+costs() {
+    awk '/^\/\*/ { text = "" }
+        { text = text " " $0 }
+        /^#define AIDASH_/ {
+            gsub(/ \* /, " ", text); gsub(/ +/, " ", text)
+            if (match(text, /[0-9.]+ (bytes|kB|MB) each/)) {
+                split(substr(text, RSTART, RLENGTH), cost, " ")
+                print $2, $3, cost[1] * (cost[2] == "MB" ? 1e6 : cost[2] == "kB" ? 1e3 : 1)
+            }
+            text = ""
+        }' src/limits.h
+}
+static_bytes() { # with these flags; aidash's own functions are not called, and so not linked
+    # shellcheck disable=SC2086
+    $compile -w -O0 -g0 -DAD_UNIT -I. -Wl,--gc-sections "$@" -o "$tmp/sum" "$tmp/sum.c" && "$tmp/sum"
+}
+costs_are_true() { # half as many cost half as much, within 5 %
+    printf '#include "src/web/memory.c"\nint main(void) { return printf("%%zu\\n", ad_memory_sum()) < 0; }\n' >"$tmp/sum.c"
+    costs >"$tmp/costs" && [ "$(wc -l <"$tmp/costs")" -ge 12 ] && full=$(static_bytes) || return 1
+    while read -r limit usual bytes; do
+        less=$(static_bytes "-D$limit=$((usual / 2))") || return 1
+        echo "$limit $(((full - less) / (usual - usual / 2))) $bytes"
+    done <"$tmp/costs" | awk '$2 > $3 * 1.05 || $2 < $3 * 0.95 { print $1 ": " $2 " bytes each, and not " $3; bad = 1 } { n++ } END { exit bad || n == 0 }'
+}
+check 'the costs that src/limits.h states are true' costs_are_true
+
 # ---- the header ---------------------------------------------------------------------
 
 example() { # the program in aidash.h's first comment
@@ -113,13 +162,20 @@ example() { # the program in aidash.h's first comment
 echo '#include "aidash.h"' >"$tmp/only.c"
 cp "$tmp/only.c" "$tmp/only.cc"
 example >"$tmp/example.c"
-check 'aidash.h is C99' gcc -std=c99 -pedantic $warnings -I. -fsyntax-only "$tmp/only.c"
-check 'aidash.h is C++98' g++ -std=c++98 -pedantic -Wall -Wextra -Wno-long-long -Werror -I. -fsyntax-only "$tmp/only.cc"
+check 'aidash.h is C99' $cc -std=c99 -pedantic $warnings -I. -fsyntax-only "$tmp/only.c"
+if command -v g++ >/dev/null; then
+    check 'aidash.h is C++98' \
+        g++ -std=c++98 -pedantic -Wall -Wextra -Wno-long-long -Werror -I. -fsyntax-only "$tmp/only.cc"
+    cplusplus() { g++ -fsyntax-only -I. -x c++ aidash.c 2>&1 | grep 'aidash.c is C: compile it with a C compiler'; }
+    check 'a C++ compiler is told to leave aidash.c to C' cplusplus
+else
+    skip 'aidash.h from C++: there is no g++'
+fi
 check 'the program in aidash.h compiles and links' \
-    gcc -std=gnu99 $warnings -I. -o "$tmp/example" "$tmp/example.c" build/lib/aidash.o -lpthread
+    $cc -std=gnu99 $warnings -I. -o "$tmp/example" "$tmp/example.c" build/lib/aidash.o -lpthread
 for f in examples/*/*.c; do
     [ -f "$f" ] || continue
-    check "$f compiles and links" gcc -std=gnu11 $warnings -I. -o "$tmp/example" "$f" build/lib/aidash.o -lpthread
+    check "$f compiles and links" $cc -std=gnu11 $warnings -I. -o "$tmp/example" "$f" build/lib/aidash.o -lpthread
 done
 
 # ---- the rest -----------------------------------------------------------------------

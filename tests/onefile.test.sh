@@ -17,9 +17,8 @@ faithful() {
         diff "$tmp/parts.i" "$tmp/one.i"
 }
 no_private_include() { ! grep -nE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' $one; }
-again() {
-    cp $one "$tmp/first.c" && rm $one && ${MAKE:-make} --no-print-directory amalgamation && cmp "$tmp/first.c" $one
-}
+# shellcheck disable=SC2046
+again() { sh toolchains/amalgamate.sh "${CC:-gcc}" -std=c11 $(printf ' -I%s' $(cat build/dist.included)) | cmp - $one; }
 says_licences() {
     sed '/^ \*\/$/q' $one >"$tmp/top"
     for words in 'aidash contributors' 'The CivetWeb developers' 'Serge Zaitsev' 'Leon Sorokin' 'Aladdin Enterprises' \

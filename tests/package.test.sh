@@ -62,16 +62,26 @@ check 'the checksums are of all files, and right' sums
 check 'the tarball unpacks' tar -C "$tmp/unpacked" -xf "$out/$tarball.tar.gz"
 contents() {
     printf '%s\n' CHANGELOG.md LICENSE README.md THIRD-PARTY.md aidash aidash.1 aidash.avahi aidash.bash aidash.conf \
-        aidash.service install.sh | diff - "$tmp/list" && tar -tvf "$out/$tarball.tar.gz" | awk '$2 != "0/0" { exit 1 }'
+        aidash.service docs install.sh | diff - "$tmp/list" && tar -tvf "$out/$tarball.tar.gz" | awk '$2 != "0/0" { exit 1 }'
 }
 ls "$unpacked" >"$tmp/list"
 check 'it has all that a board needs, owned by root' contents
+# Where the links of README.md and docs lead, the parts of a page aside.
+links() { (cd "$1" && grep -o ']([^)]*)' README.md docs/*.md | sed 's/:](/ /; s/)$//; s/#.*//' | grep -v ' https\{0,1\}:'); }
+links_lead() {
+    [ "$(links "$1" | wc -l)" -gt 10 ] || return 1
+    links "$1" | while read -r page link; do
+        [ -e "$1/$(dirname "$page")/$link" ] || { echo "$page: $link"; exit 1; }
+    done
+}
+check 'the links of its documentation lead to files in it' links_lead "$unpacked"
 check 'the program in it runs, and is of this version' says "^aidash $version\$" 0 "$unpacked/aidash" --version
 one_file() {
     tar -C "$tmp" -xf "$out/aidash-$version-amalgamation.tar.gz" &&
         "${CC:-cc}" -O0 -Wall "$tmp/aidash-$version-amalgamation/aidash.c" -o "$tmp/one-file" -lpthread && "$tmp/one-file" --version
 }
 check 'the one-file sources in it build' one_file
+check 'and the links of their documentation lead to files, too' links_lead "$tmp/aidash-$version-amalgamation"
 
 cat >"$tmp/sbom.mjs" <<'JS'
 /* What SPDX 2.3 asks of a document and its packages, and what this one must name. */
@@ -108,6 +118,12 @@ assert(document.relationships.some((relation) => relation.relationshipType === '
 for (const name of ['civetweb', 'jsmn', 'uPlot', 'musl', 'aidash']) assert(document.packages.some((part) => part.name === name), name);
 JS
 check 'the bill of materials is an SPDX 2.3 document that names what is inside' node "$tmp/sbom.mjs" "$out/aidash-$version.spdx.json" "$out"
+
+same_deb() { (cd "$one" && $make deb) && cmp "$one"/build/aidash_*.deb "$out"/aidash_*.deb; }
+case $target in
+armv6) ;;
+*) check 'make deb makes the package of the release' same_deb ;;
+esac
 
 # ---- what is written about the options ----------------------------------------------------------------------
 

@@ -1,8 +1,6 @@
-/* Sections 6 and 7 of aidash.c without a network: the inbox under several
- * producers, the feed at its wrap, dressing, what a socket takes in pieces,
- * and the arena. */
-#include "../src/core/clients_in.c"
-#include "../src/web/arena.c"
+/* The inbox under several producers, the feed at its wrap, batch frames. */
+#include "../src/core/formats.c"
+#include "../src/core/inbox.c"
 #include "check.h"
 
 /* ---- the inbox ------------------------------------------------------------ */
@@ -79,6 +77,39 @@ static void test_inbox_full(void)
         }
     }
     CHECK_EQ(i, AIDASH_INBOX + 10);
+}
+
+/* The hub was interrupted while it copies the oldest sample, and the ring is
+ * full: producers do not wait for it and do not throw the others away. */
+static void test_inbox_hub_interrupted(void)
+{
+    struct ad_sample s;
+    uint64_t before = atomic_load(&ad_inbox.dropped), i;
+    size_t held = atomic_load(&ad_inbox.head);
+
+    memset(&s, 0, sizeof(s));
+    for (i = 0; i < AIDASH_INBOX; i++) {
+        s.tokens = i;
+        ad_inbox_push(&s);
+    }
+    atomic_store(&ad_inbox.head, held + 1); /* taken, and not yet copied */
+    (void)alarm(10);
+    for (i = 0; i < 10; i++) {
+        ad_inbox_push(&s);
+    }
+    (void)alarm(0);
+    CHECK_EQ(atomic_load(&ad_inbox.dropped) - before, 10);
+    atomic_store(&ad_inbox.cells[held % AIDASH_INBOX].turn,
+                 ad_inbox_turn(held) + 2);
+    for (i = 1; ad_inbox_pop(&s); i++) {
+        if (s.tokens != i) {
+            CHECK_EQ(s.tokens, i);
+        }
+    }
+    CHECK_EQ(i, AIDASH_INBOX);
+    ad_inbox_push(&s); /* and it goes on */
+    CHECK_EQ(ad_inbox_fill(), 1);
+    CHECK(ad_inbox_pop(&s));
 }
 
 /* ---- the feed -------------------------------------------------------------- */
@@ -161,165 +192,6 @@ static void test_feed_events(void)
              (AIDASH_EVENTS - 1) * 4);
 }
 
-/* ---- a client's bytes over a socket that takes little ----------------------- */
-
-static struct ad_client *new_client(enum ad_kind kind, int fds[2])
-{
-    struct ad_client *c = &ad_clients[ad_client_slot()];
-    int small = 4096;
-
-    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
-    (void)setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
-    (void)fcntl(fds[0], F_SETFL, O_NONBLOCK);
-    (void)fcntl(fds[1], F_SETFL, O_NONBLOCK);
-    memset(c, 0, sizeof(*c));
-    c->fd = fds[0];
-    c->viewer = true;
-    (void)ad_slot_reserve(0);
-    ad_client_become(c, kind);
-    c->next = ad_feed.next;
-    c->subscribed = ad_fanout.n_subscribed;
-    ad_fanout.subscribed[ad_fanout.n_subscribed++] = (uint16_t)ad_client_index(c);
-    ad_client_watch(c);
-    return c;
-}
-
-static void reset_hub(void)
-{
-    memset(&ad_hub, 0, sizeof(ad_hub));
-    ad_slots.free = AD_NO_SLOT;
-    ad_fanout.backlog = 50;
-    ad_feed_init();
-    CHECK(ad_poll_open());
-    ad_hub_clock();
-}
-
-static uint8_t wire[4 * 1024 * 1024];
-
-/* Reads pieces of changing size while events come, as a slow peer would. */
-static size_t run_slow_peer(struct ad_client *c, int peer, unsigned events)
-{
-    size_t n = 0, step = 1;
-    unsigned i, idle = 0;
-
-    for (i = 0; i < events || idle < 3;) {
-        ssize_t got = recv(peer, wire + n, step, 0);
-
-        n += got > 0 ? (size_t)got : 0;
-        step = step * 3 % 211 + 1;
-        if (i < events) {
-            append(i % 10 == 9 ? AD_EV_STATUS : AD_EV_TICK);
-            i++;
-        }
-        if (c->blocked) {
-            ad_client_event(ad_client_index(c));
-        } else {
-            ad_fan_out();
-        }
-        idle = got > 0 || i < events ? 0 : idle + 1;
-    }
-    return n;
-}
-
-/* A viewer that reads slowly gets whole frames only; what it got and what it
- * was told to have lost is everything, in order. */
-static void test_slow_websocket(void)
-{
-    int fds[2];
-    struct ad_client *c;
-    size_t at = 0, n;
-    uint64_t expected = 1, lost = 0, got = 0;
-
-    reset_hub();
-    c = new_client(AD_WS, fds);
-    n = run_slow_peer(c, fds[1], 3000);
-    while (at + 4 <= n) {
-        size_t len = wire[at + 1] & 0x7F, header = 2;
-        unsigned long long seq, dropped;
-        char text[AD_EVENT_MAX + 1];
-
-        if (wire[at] != 0x81) {
-            CHECK_EQ(wire[at], 0x81);
-            break;
-        }
-        if (len == 126) {
-            len = (size_t)wire[at + 2] << 8 | wire[at + 3];
-            header = 4;
-        }
-        memcpy(text, wire + at + header, len);
-        text[len] = '\0';
-        if (sscanf(text, "{\"event\":\"status\",\"dropped\":%llu,"
-                         "\"next_seq\":%llu}", &dropped, &seq) == 2) {
-            CHECK_EQ(dropped - lost, seq - expected);
-            lost = dropped;
-            expected = seq;
-        } else {
-            char json[AD_EVENT_MAX];
-
-            if (len != event_json(expected, json) ||
-                memcmp(text, json, len) != 0) {
-                CHECK_EQ(expected, 0);
-                break;
-            }
-            expected++;
-            got++;
-        }
-        at += header + len;
-    }
-    CHECK_EQ(at, n);
-    CHECK_EQ(expected, ad_feed.next);
-    CHECK_EQ(got + lost, 3000);
-    CHECK(lost > 0 && got > 50);
-    CHECK_EQ(lost, c->dropped);
-    ad_client_drop(c);
-    (void)close(fds[1]);
-    ad_poll_close();
-}
-
-/* The same for server-sent events, whose ids tell what was lost. */
-static void test_slow_sse(void)
-{
-    int fds[2];
-    struct ad_client *c;
-    size_t n;
-    uint64_t expected = 1, lost = 0;
-    char *at, *end;
-
-    reset_hub();
-    c = new_client(AD_SSE, fds);
-    n = run_slow_peer(c, fds[1], 3000);
-    wire[n] = '\0';
-    for (at = (char *)wire; *at != '\0'; at = end + 2) {
-        unsigned long long id = 0, dropped = 0, seq = 0;
-        char json[AD_EVENT_MAX + 1], *data = strstr(at, "data: ");
-
-        end = strstr(at, "\n\n");
-        CHECK(end != NULL && data != NULL && data < end);
-        if (end == NULL || data == NULL) {
-            break;
-        }
-        if (sscanf(at, "id: %llu\n", &id) == 1) {
-            size_t len = event_json(id, json);
-
-            CHECK_EQ(id, expected);
-            CHECK((size_t)(end - data) == len + 6 &&
-                  memcmp(data + 6, json, len) == 0);
-            expected = id + 1;
-        } else {
-            CHECK(sscanf(data, "data: {\"event\":\"status\",\"dropped\":%llu,"
-                               "\"next_seq\":%llu}", &dropped, &seq) == 2);
-            CHECK_EQ(dropped - lost, seq - expected);
-            lost = dropped;
-            expected = seq;
-        }
-    }
-    CHECK_EQ(expected, ad_feed.next);
-    CHECK(lost > 0);
-    ad_client_drop(c);
-    (void)close(fds[1]);
-    ad_poll_close();
-}
-
 /* Batches hold every tick once, in order, in frames of at most 4 KiB. */
 static void test_batch(void)
 {
@@ -327,7 +199,7 @@ static void test_batch(void)
     unsigned i;
     size_t at = 0;
 
-    reset_hub();
+    ad_feed_init();
     for (i = 0; i < 400; i++) {
         append(i % 37 == 5 ? AD_EV_STATUS : AD_EV_TICK);
     }
@@ -342,7 +214,7 @@ static void test_batch(void)
                    &first) == 1) {
             CHECK(len <= AD_BATCH_MAX);
             CHECK_EQ(first, expected);
-            CHECK(ad_json_fault(payload, len) == NULL);
+            CHECK(ad_json_fault(payload, len) == AD_FAULT_NONE);
             for (seq = first; seq < ad_formatted.seq[i]; seq++) {
                 CHECK_EQ(ad_feed_kind(seq), AD_EV_TICK);
                 (void)snprintf(want, sizeof(want), "{\"seq\":%llu,",
@@ -358,79 +230,15 @@ static void test_batch(void)
     CHECK(ad_formatted.n > 10);
     CHECK_EQ(at, ad_formatted.len);
     CHECK(expected > 300);
-    ad_poll_close();
-}
-
-/* ---- the arena ---------------------------------------------------------------- */
-
-static void test_arena(void)
-{
-    static uint8_t *blocks[200];
-    static size_t sizes[200];
-    size_t used, high, used_before;
-    uint64_t state = 7;
-    unsigned i, k, refused = 0;
-    bool intact = true;
-
-    ad_arena_usage(&used_before, &high);
-    for (i = 0; i < 100000; i++) {
-        state = state * 6364136223846793005ull + 1442695040888963407ull;
-        k = (unsigned)(state >> 33) % 200;
-        if (blocks[k] != NULL) {
-            size_t j;
-
-            for (j = 0; j < sizes[k]; j += 7) {
-                intact = intact && blocks[k][j] == (uint8_t)k;
-            }
-            if ((state >> 60) < 4) {
-                size_t larger = sizes[k] + (state >> 50) % 500;
-                uint8_t *moved = ad_arena_realloc(blocks[k], larger);
-
-                if (moved != NULL) {
-                    memset(moved + sizes[k], (int)k, larger - sizes[k]);
-                    blocks[k] = moved;
-                    sizes[k] = larger;
-                }
-            } else {
-                ad_arena_free(blocks[k]);
-                blocks[k] = NULL;
-            }
-            continue;
-        }
-        sizes[k] = 1 + (size_t)(state >> 40) % 5000;
-        blocks[k] = ad_arena_malloc(sizes[k]);
-        if (blocks[k] == NULL) {
-            refused++;
-            continue;
-        }
-        intact = intact && (uintptr_t)blocks[k] % 16 == 0;
-        memset(blocks[k], (int)k, sizes[k]);
-    }
-    CHECK(intact);
-    CHECK(refused > 0); /* 200 blocks of 2,500 bytes do not fit: it says so */
-    for (k = 0; k < 200; k++) {
-        ad_arena_free(blocks[k]);
-    }
-    ad_arena_usage(&used, &high);
-    CHECK_EQ(used, used_before);
-    CHECK(high <= sizeof(ad_arena));
-    /* All joined again: one block of nearly everything. */
-    blocks[0] = ad_arena_malloc(sizeof(ad_arena) - used_before - 64);
-    CHECK(blocks[0] != NULL);
-    ad_arena_free(blocks[0]);
-    CHECK(ad_arena_malloc(SIZE_MAX) == NULL);
-    CHECK(ad_arena_calloc(SIZE_MAX / 2, 4) == NULL);
 }
 
 int main(void)
 {
     test_inbox_full();
     test_inbox_producers();
+    test_inbox_hub_interrupted();
     test_feed_wrap();
     test_feed_events();
-    test_slow_websocket();
-    test_slow_sse();
     test_batch();
-    test_arena();
     return check_report();
 }

@@ -152,6 +152,22 @@ static int status_of(enum ad_http_fault fault)
     return fault == AD_HTTP_MORE ? 0 : (int)ad_http_fault_status(fault);
 }
 
+/* The parser alone, without the search before it, refuses the same heads. */
+static bool parser_refuses(const struct row *row, int kind)
+{
+    static struct ad_http_field fields[AD_HTTP_FIELDS];
+    struct ad_http_head head;
+    char *copy = tight(row->text, row->len);
+    enum ad_http_fault fault =
+        kind == REQUEST ? ad_http_parse_request(&head, copy, row->len, fields,
+                                                AD_HTTP_FIELDS)
+                        : ad_http_parse_answer(&head, copy, row->len, fields,
+                                               AD_HTTP_FIELDS, false);
+
+    free(copy);
+    return fault != AD_HTTP_OK;
+}
+
 static void check_rows(const struct row *rows, size_t n, int kind)
 {
     size_t i;
@@ -168,6 +184,7 @@ static void check_rows(const struct row *rows, size_t n, int kind)
             printf("    %s: %s\n", rows[i].section, ad_http_fault_text(fault));
             show(rows[i].text, rows[i].len);
         }
+        CHECK(rows[i].status == 200 || parser_refuses(&rows[i], kind));
         in_pieces(rows[i].text, rows[i].len, kind);
     }
 }
@@ -426,6 +443,48 @@ static const struct row answers[] = {
     {"9110 15.2", 200, LIT("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")},
 };
 
+/* The sentence that a sender reads names its mistake, and not what else may
+ * follow from it. */
+static void test_sentences(void)
+{
+    static const struct {
+        enum ad_http_fault fault;
+        const char *text;
+    } rows[] = {
+        {AD_HTTP_BARE_LF, "GET / HTTP/1.1\n" H "\r\n"},
+        {AD_HTTP_BARE_LF, "GET / HTTP/1.1\r\nHost: board\n"},
+        {AD_HTTP_BARE_LF, "GET / HTTP/1.1\r\n" H "\n"},
+        {AD_HTTP_BARE_LF, "GET / HTTP/1.1\r\n" H "x\n"},
+        {AD_HTTP_EMPTY_LINES, "\r\n\r\nGET / HTTP/1.1\r\n"},
+        {AD_HTTP_EMPTY_LINES, "\r\n\nGET / HTTP/1.1\r\n"},
+        {AD_HTTP_BAD_METHOD, "\x16\x04"},
+        {AD_HTTP_IS_TLS, "\x16\x03"},
+        {AD_HTTP_IS_HTTP2, "PRI * HTTP/2.0"},
+        {AD_HTTP_IS_PROXY_PROTOCOL, "PROXY TCP4 "},
+        {AD_HTTP_BAD_REQUEST_LINE, "SSH-2.0-OpenSSH_9.9 x\r\n"},
+        {AD_HTTP_BAD_REQUEST_LINE, "GET  / HTTP/1.1\r\n"},
+        {AD_HTTP_BAD_VERSION, "GET / HTTP/3.0\r\n"},
+        {AD_HTTP_FOLDED, "GET / HTTP/1.1\r\n" H "A: b\r\n c\r\n\r\n"},
+        {AD_HTTP_FOLDED, "GET / HTTP/1.1\r\n" H "A: b\r\n\tc\r\n\r\n"},
+        {AD_HTTP_NO_COLON, "GET / HTTP/1.1\r\n" H "A : b\r\n\r\n"},
+        {AD_HTTP_NO_COLON, "GET / HTTP/1.1\r\n" H "A\r\n\r\n"},
+        {AD_HTTP_BAD_NAME, "GET / HTTP/1.1\r\n" H ": b\r\n\r\n"},
+        {AD_HTTP_BAD_NAME, "GET / HTTP/1.1\r\n" H "A(: b\r\n\r\n"},
+        {AD_HTTP_BAD_VALUE, "GET / HTTP/1.1\r\n" H "A: \x01\r\n\r\n"},
+        {AD_HTTP_NO_HOST, "GET / HTTP/1.1\r\nA: b\r\n\r\n"},
+        {AD_HTTP_TWO_HOSTS, "GET / HTTP/1.1\r\n" H H "\r\n"},
+        {AD_HTTP_BAD_HOST, "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n"},
+        {AD_HTTP_TWO_LENGTHS, "GET / HTTP/1.1\r\n" H "Content-Length: 1, 2"
+                              "\r\n\r\n"},
+    };
+    size_t i;
+
+    for (i = 0; i < COUNT(rows); i++) {
+        CHECK_EQ(fault_of(rows[i].text, strlen(rows[i].text), REQUEST),
+                 rows[i].fault);
+    }
+}
+
 static void test_heads(void)
 {
     check_rows(requests, COUNT(requests), REQUEST);
@@ -516,6 +575,13 @@ static void test_limits(void)
                     true), AD_HTTP_OK);
     CHECK_EQ(padded("", AD_HTTP_METHOD_MAX + 1, 'A', "", true),
              AD_HTTP_LONG_METHOD);
+    /* what Connection names */
+    CHECK_EQ(padded("GET / HTTP/1.1\r\n" H "Connection: x\r\nConnection: ",
+                    AD_HTTP_CONNECTION_MAX - 1, 'x', "\r\n\r\n", true),
+             AD_HTTP_OK);
+    CHECK_EQ(padded("GET / HTTP/1.1\r\n" H "Connection: x\r\nConnection: ",
+                    AD_HTTP_CONNECTION_MAX, 'x', "\r\n\r\n", true),
+             AD_HTTP_LONG_CONNECTION);
     /* the host */
     CHECK_EQ(padded("GET / HTTP/1.1\r\nHost: ", AD_HTTP_HOST_MAX, 'a',
                     "\r\n\r\n", true), AD_HTTP_OK);
@@ -848,6 +914,9 @@ static void test_handshake(void)
         {"6455 4.2.1 5", 400, LIT(START UPGRADE CONNECTION "Sec-WebSocket-Key: "
                                   "dGhlIHNhbXBsZSBub25jZ===\r\n" VERSION
                                   "\r\n")},
+        {"6455 4.2.1 5", 400, LIT(START UPGRADE CONNECTION "Sec-WebSocket-Key: "
+                                  "dGhlIHNhbXBsZSBub25jZQ===\r\n" VERSION
+                                  "\r\n")},
         {"6455 4.2.1 5", 400, LIT(START UPGRADE CONNECTION "Sec-WebSocket-Key:"
                                   "\r\n" VERSION "\r\n")},
         {"6455 4.4", 426, LIT(START UPGRADE CONNECTION KEY "\r\n")},
@@ -952,6 +1021,8 @@ static void test_hosts(void)
         free(copy);
     }
     CHECK(ad_http_host_parse(&host, ad_slice_of("[::1]")) &&
+          ad_http_host_parse(&other, ad_slice_of("board")) &&
+          !ad_http_host_same(&host, &other) &&
           ad_http_host_parse(&other, ad_slice_of("[0:0::0:1]:80")) &&
           ad_http_host_same(&host, &other));
     CHECK(ad_http_host_parse(&other, ad_slice_of("[::2]")) &&
@@ -970,7 +1041,7 @@ static void test_origins(void)
         {"http://board", "http", "board", 1},
         {"http://board", "http", "board:80", 1},
         {"http://board:80", "http", "board", 1},
-        {"https://board", "https", "board:443", 1}, /* issue: B02, H06 */
+        {"https://board", "https", "board:443", 1}, /* behind a proxy */
         {"https://board:443", "https", "board", 1},
         {"HTTP://BOARD:8080", "http", "board:8080", 1},
         {"http://[::1]:8080", "http", "[0:0::1]:8080", 1},
@@ -1178,6 +1249,8 @@ static void test_chunks(void)
         {"9112 7.1.2", BAD, "", 0, LIT("0\r\nA: b\n\r\n")},
         {"9112 7.1.2", BAD, "", 0, LIT("0\r\nA: b\0c\r\n\r\n")},
         {"9112 7.1.2", BAD, "", 0, LIT("0\r\nA\r\n\r\n")},
+        {"9112 7.1.2", BAD, "", 0, LIT("0\r\nA: b\rC: d\r\n\r\n")},
+        {"9112 7.1.2", BAD, "", 0, LIT("0\r\n\r\r\n")},
         {"9112 7.1.2", BAD, "", 0, LIT("0\r\nGET / HTTP/1.1\r\n\r\n")},
     };
     size_t i, k;
@@ -1460,6 +1533,7 @@ int main(void)
     test_decimal();
     test_faults();
     test_heads();
+    test_sentences();
     test_limits();
     test_prefixes();
     test_request();

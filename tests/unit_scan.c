@@ -1,11 +1,9 @@
-/* The meter's codec: true transcripts of llama-server, the wire forms of the
- * other engines, HTTP heads, JSON in pieces, the gap histogram and the model
- * editor. Each answer is read whole, byte by byte, and at random splits.
+/* codec/llm_scan.c and llm_head.c: true transcripts of llama-server, the wire
+ * forms of the other engines, HTTP heads. Each answer is read whole, byte by
+ * byte, and at random splits.
  *
  * usage: unit_scan [DIRECTORY of NAME.response, NAME.times and expected.tsv]
  */
-#include "../src/base/histogram.c"
-#include "../src/codec/llm_model.c"
 #include "../src/codec/llm_scan.c"
 #include "check.h"
 
@@ -17,14 +15,11 @@ static size_t below(size_t n)
     return n > 0 ? (size_t)(seed >> 8) % n : 0;
 }
 
-/* In a buffer of exactly its size, so that the address sanitizer sees each
- * byte read beyond the end. */
 static uint32_t feed(struct ad_scan *s, const void *in, size_t len)
 {
-    uint8_t *copy = malloc(len > 0 ? len : 1);
+    uint8_t *copy = check_copy(in, len);
     uint32_t n;
 
-    memcpy(copy, in, len);
     n = ad_scan_feed(s, copy, len);
     free(copy);
     return n;
@@ -930,82 +925,7 @@ static void test_heads(void)
     }
 }
 
-/* ---- JSON in pieces ---- */
-
-static bool whole_json(const char *text, size_t len, size_t most)
-{
-    struct ad_json_stream js;
-    size_t i = 0;
-
-    ad_json_stream_begin(&js, AD_PATH_TOP);
-    while (i < len && js.state != AD_JSON_BAD) {
-        size_t n = len - i < most ? len - i : most;
-        uint8_t *copy = malloc(n);
-        size_t used;
-
-        memcpy(copy, text + i, n);
-        used = ad_json_stream_next(&js, copy, n);
-        CHECK(used == n || js.what != AD_JSON_NOTHING || js.state == AD_JSON_BAD);
-        i += used;
-        CHECK_EQ(js.at, i);
-        free(copy);
-    }
-    return ad_json_stream_end(&js);
-}
-
-/* The reader takes what the project's other JSON check takes. */
-static void test_json(void)
-{
-    static const char *const texts[] = {
-        "{}", "[]", "0", "-0", "1.5e+10", "\"\"", "true", "false", "null",
-        " { \"a\" : [ 1 , 2.0 , -3e-1 , { } , [ ] ] } ",
-        "{\"choices\":[{\"delta\":{\"content\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\"}}]}",
-        "{\"model\":\"\\uD800\\uDC00\\uD800x\\uDC00\",\"usage\":null}",
-        "{\"a\":1,\"a\":2}", "{\"\":{\"\":\"\"}}", "", " ", "{", "}", "[", "]",
-        "{\"a\"}", "{,}", "[01]", "[1 2]", "{\"a\":1 \"b\":2}", "{\"a\":1,}",
-        "[1,]", "{a:1}", "{'a':1}", "[1}", "{\"a\":1]", "01", "1.", ".5", "+1",
-        "-", "1e", "1e+", "0x1", "NaN", "Infinity", "tru", "truex", "nul", "\"",
-        "\"\\x\"", "\"\\u12\"", "\"\\u12g4\"", "\"\t\"", "\"\n\"", "{} {}",
-        "1 2", "[1]x", "{\"a\":}", "{\"a\" 1}", "{1:2}", "[,1]", "[1,,2]",
-        "{\"a\":1,,\"b\":2}", "{\"a\"::1}", "[\"a\":1]", "\"a\":1", ":", ",",
-        "{\"choices\":{}}", "{\"choices\":[[{}],1,\"x\"]}", "[[],{},[{}]]",
-        "{\"model\":{\"model\":[\"model\"]}}", "{\"a\":\"b\" }", "[\"a\" , \"b\"]",
-        "[-1234567890123456789012345678901234567890123456789012345678901234567]",
-        "[1.0123456789012345678901234567890123456789012345678901234567890123e-1]",
-        "[123456789012345678901234567890123456789012345678901234567890.123E+45]",
-        "[1e012345678901234567890123456789012345678901234567890123456789012345]",
-        "[0gggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggg]",
-        "[12345678901234567890123456789012345678901234567890123456789012345e-.5]",
-        "[00000000000000000000000000000000000000000000000000000000000000000000]",
-        "[-]", "[1.2.3]", "[1e5e5]", "[truefalse]", "[--1]", "/**/{}"};
-    char deep[2 * AD_SCAN_DEPTH_MAX + 2];
-    size_t i, n;
-
-    for (i = 0; i < AD_COUNT(texts); i++) {
-        char *copy;
-
-        for (n = strlen(texts[i]) + 1; n-- > 0;) { /* and each beginning of it */
-            copy = malloc(n > 0 ? n : 1);
-            memcpy(copy, texts[i], n);
-            CHECK_EQ(whole_json(copy, n, 1), ad_json_fault(copy, n) == NULL);
-            CHECK_EQ(whole_json(copy, n, 3), ad_json_fault(copy, n) == NULL);
-            CHECK_EQ(whole_json(copy, n, n), ad_json_fault(copy, n) == NULL);
-            free(copy);
-        }
-    }
-    for (i = AD_SCAN_DEPTH_MAX; i <= AD_SCAN_DEPTH_MAX + 1; i++) {
-        memset(deep, '[', i);
-        memset(deep + i, ']', i);
-        CHECK_EQ(whole_json(deep, 2 * i, 7), i == AD_SCAN_DEPTH_MAX);
-    }
-    /* Numbers longer than what is kept are numbers; words are not. */
-    memset(deep, '7', sizeof(deep));
-    CHECK(whole_json(deep, sizeof(deep), 7));
-    deep[0] = '-';
-    CHECK(whole_json(deep, sizeof(deep), 7));
-    memset(deep, 't', sizeof(deep));
-    CHECK(!whole_json(deep, sizeof(deep), 7));
-}
+/* ---- depth, and what is kept ---- */
 
 static void test_depth(void)
 {
@@ -1015,7 +935,7 @@ static void test_depth(void)
     unsigned i;
 
     ad_puts(&t, NDJSON "{\"a\":");
-    for (i = 0; i < AD_SCAN_DEPTH_MAX; i++) {
+    for (i = 0; i < AD_STREAM_DEPTH_MAX; i++) {
         ad_puts(&t, "[");
     }
     ad_puts(&t, "\n{\"response\":\"x\"}\n");
@@ -1048,185 +968,15 @@ static void test_nothing_kept(void)
     }
 }
 
-/* ---- gaps ---- */
-
-static int by_size(const void *a, const void *b)
-{
-    uint64_t x, y;
-
-    memcpy(&x, a, sizeof(x));
-    memcpy(&y, b, sizeof(y));
-    return x < y ? -1 : x > y;
-}
-
-static void test_gaps(void)
-{
-    static uint64_t sorted[4000];
-    static const unsigned percents[] = {1, 50, 90, 95, 99, 100};
-    struct ad_histogram g;
-    unsigned round, i, k;
-    double us;
-
-    /* Each value alone: at most 5 % off over the whole range. */
-    for (us = 64; us < 16.7e6; us = us * 1.0007 + 1) {
-        uint64_t gap = (uint64_t)us, told;
-
-        memset(&g, 0, sizeof(g));
-        ad_histogram_add(&g, gap, 1);
-        ad_histogram_add(&g, gap * 2, 1); /* not held at the longest */
-        told = ad_histogram_percentile(&g, 50);
-        CHECK((double)told >= (double)gap * 0.95 - 1 &&
-              (double)told <= (double)gap * 1.05 + 1);
-        CHECK_EQ(g.max_us, gap * 2);
-    }
-    /* Many, in reads of several events, against the true order. */
-    for (round = 0; round < 40; round++) {
-        unsigned n = 0;
-
-        memset(&g, 0, sizeof(g));
-        while (n < 3000 && n < 1 + round * round * 2) {
-            uint64_t gap = 100 + below(round < 20 ? 5000 : 100000) *
-                                     (below(9) == 0 ? 50 : 1);
-            unsigned events = below(5) == 0 ? 1 + (unsigned)below(7) : 1;
-
-            gap *= events;
-            ad_histogram_add(&g, gap, events);
-            for (k = 0; k < events; k++) {
-                sorted[n++] = gap / events;
-            }
-        }
-        qsort(sorted, n, sizeof(sorted[0]), by_size);
-        CHECK_EQ(g.n, n);
-        CHECK_EQ(g.max_us, sorted[n - 1]);
-        for (i = 0; i < AD_COUNT(percents); i++) {
-            unsigned rank = (n * percents[i] + 99) / 100;
-            double truth = (double)sorted[rank - 1];
-            double told = (double)ad_histogram_percentile(&g, percents[i]);
-
-            CHECK(told >= truth * 0.95 - 1 && told <= truth * 1.05 + 1);
-        }
-    }
-    /* The ends of the range, and no gap at all. */
-    memset(&g, 0, sizeof(g));
-    CHECK_EQ(ad_histogram_percentile(&g, 50), 0);
-    ad_histogram_add(&g, 100, 0);
-    CHECK_EQ(g.n, 0);
-    ad_histogram_add(&g, 0, 3);
-    CHECK_EQ(ad_histogram_percentile(&g, 100), 0);
-    ad_histogram_add(&g, 63, 1);
-    CHECK_EQ(ad_histogram_percentile(&g, 50), 32);
-    ad_histogram_add(&g, UINT64_MAX, 10);
-    CHECK_EQ(ad_histogram_percentile(&g, 95), UINT64_MAX / 10);
-    CHECK_EQ(g.max_us, UINT64_MAX / 10);
-    memset(&g, 0, sizeof(g));
-    ad_histogram_add(&g, (64ull << 18) - 1, 1); /* the last bin before the open one */
-    CHECK_EQ(g.bins[AD_HISTOGRAM_BINS - 2], 1);
-    ad_histogram_add(&g, 64ull << 18, 1);
-    CHECK_EQ(g.bins[AD_HISTOGRAM_BINS - 1], 1);
-}
-
-/* ---- the model of a request ---- */
-
-/* stream: 't', 'f' or '-'. The string is what of the body would be replaced. */
-static const struct {
-    const char *body, *string, *name;
-    char stream;
-} requests[] = {
-    {"{\"model\":\"llama3\",\"stream\":true}", "\"llama3\"", "llama3", 't'},
-    {"{\"stream\":false,\"messages\":[{\"model\":\"no\",\"stream\":true}],"
-     "\"tools\":{\"model\":\"no\"},\"model\" : \"yes\" }", "\"yes\"", "yes", 'f'},
-    {" \n{ \"model\"\t:\r\n\"a\" } ", "\"a\"", "a", '-'},
-    {"{\"model\":\"\\u0061\\\"\\\\/\"}", "\"\\u0061\\\"\\\\/\"", "a\"\\/", '-'},
-    {"{\"mod\\u0065l\":\"a\",\"str\\u0065am\":true}", "\"a\"", "a", 't'},
-    {"{\"model\":\"a\",\"model\":\"b\"}", "\"b\"", "b", '-'},
-    {"{\"model\":\"a\",\"model\":null}", NULL, "", '-'},
-    {"{\"model\":\"a\",\"model\":{\"model\":\"b\"}}", NULL, "", '-'},
-    {"{\"model\":[\"a\"]}", NULL, "", '-'},
-    {"{\"model\":7,\"stream\":\"true\"}", NULL, "", '-'},
-    {"{\"model\":\"\"}", "\"\"", "", '-'},
-    {"{\"model\":\"a\\u0000b\"}", "\"a\\u0000b\"", "", '-'},
-    {"{\"model\\u0000\":\"a\",\"Model\":\"b\",\"models\":\"c\",\"mode\":\"d\"}",
-     NULL, "", '-'},
-    {"{\"prompt\":\"\\\"model\\\":\\\"no\\\"\",\"x\":\"model\"}", NULL, "", '-'},
-    {"{\"stream\":true,\"stream\":null}", NULL, "", '-'},
-    {"{\"stream\":true,\"stream\":false}", NULL, "", 'f'},
-    {"{}", NULL, "", '-'},
-    {"[{\"model\":\"a\"}]", NULL, "", '-'},
-    {"\"model\"", NULL, "", '-'},
-    {"", NULL, "", '-'},
-    {"{\"model\":\"a\"", NULL, "", '-'},
-    {"{\"model\":\"a\"}}", NULL, "", '-'},
-    {"{\"model\":\"a\",}", NULL, "", '-'},
-    {"{\"model\":\"a\",\"stream\":true,\"x\":01}", NULL, "", '-'},
-    {"{\"model\":\"a\"} {}", NULL, "", '-'},
-    {"{model:\"a\"}", NULL, "", '-'},
-    {"{\"model\":\"a\",\"x\":\"\xC3\x28\"}", NULL, "", '-'}, /* not UTF-8 */
-    {"\xEF\xBB\xBF{\"model\":\"a\"}", NULL, "", '-'},
-    {"{\"model\":\"123456789 123456789 123456789 123456789 123456789 123456789 "
-     "1234\"}", "\"123456789 123456789 123456789 123456789 123456789 123456789 "
-     "1234\"", "123456789 123456789 123456789 123456789 123456789 123456789 123",
-     '-'},
-};
-
-static void test_model_edit(void)
-{
-    struct ad_model_field m;
-    size_t i, len;
-    char *large;
-
-    for (i = 0; i < AD_COUNT(requests); i++) {
-        const char *body = requests[i].body;
-
-        len = strlen(body);
-        large = malloc(len > 0 ? len : 1);
-        memcpy(large, body, len);
-        ad_model_field_find(&m, (const uint8_t *)large, len);
-        free(large);
-        printf("request %s\n", body);
-        CHECK_EQ(m.found, requests[i].string != NULL);
-        if (m.found && requests[i].string != NULL) {
-            CHECK_EQ(m.len, strlen(requests[i].string));
-            CHECK(m.from + m.len <= len &&
-                  memcmp(body + m.from, requests[i].string, m.len) == 0);
-            CHECK(strlen(body + m.from) >= m.len + 1); /* the last of several */
-        }
-        CHECK_STR(m.name, requests[i].name);
-        CHECK_EQ(!m.has_stream ? '-' : m.stream ? 't' : 'f',
-                 requests[i].stream);
-    }
-    /* The longest body, and one byte more; deep, and too deep. */
-    len = AD_REWRITE_MAX + 1;
-    large = malloc(len);
-    memset(large, ' ', len);
-    memcpy(large, "{\"model\":\"a\"}", 13);
-    ad_model_field_find(&m, (const uint8_t *)large, len);
-    CHECK(!m.found);
-    ad_model_field_find(&m, (const uint8_t *)large, len - 1);
-    CHECK(m.found && m.from == 9 && m.len == 3);
-    memcpy(large, "{\"model\":\"a\",\"b\":", 17);
-    for (i = AD_SCAN_DEPTH_MAX - 1; i <= AD_SCAN_DEPTH_MAX; i++) {
-        memset(large + 17, '[', i);
-        memset(large + 17 + i, ']', i);
-        large[17 + 2 * i] = '}';
-        ad_model_field_find(&m, (const uint8_t *)large, 18 + 2 * i);
-        CHECK_EQ(m.found, i == AD_SCAN_DEPTH_MAX - 1);
-    }
-    free(large);
-}
-
 int main(int argc, char **argv)
 {
-    printf("%zu bytes an answer, %zu for its gaps\n", sizeof(struct ad_scan),
-           sizeof(struct ad_histogram));
+    printf("%zu bytes an answer\n", sizeof(struct ad_scan));
     test_traps();
     test_times();
     test_long_lines();
     test_heads();
-    test_json();
     test_depth();
     test_nothing_kept();
-    test_gaps();
-    test_model_edit();
     test_transcripts(argc > 1 ? argv[1] : "tests/corpus/scan");
     return check_report();
 }

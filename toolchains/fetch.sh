@@ -1,7 +1,8 @@
 #!/bin/sh
 # fetch.sh - brings what the build needs and the machine lacks.
 #
-#   fetch.sh need COMMAND...              install Debian's or Ubuntu's package of each command that is missing
+#   fetch.sh need COMMAND...              install Debian's or Ubuntu's package of each command that is missing; with
+#                                         NO_INSTALL=1 in the environment, say what to install, and fail
 #   fetch.sh sources DIR NAME[=VERSION].. civetweb and jsmn from the distribution's source packages, into DIR/NAME
 #   fetch.sh musl DIR CROSS ARCH [SOURCE] static musl for the compiler CROSS-gcc, into DIR/CROSS with its gcc.specs: the
 #                                         distribution's package, else built from its source package (or from SOURCE)
@@ -97,6 +98,9 @@ need() {
     if ! have apt-get; then
         die "these are missing and there is no apt-get to install them:$missing. Install them (the build wants a C" \
             "compiler with its headers, gzip, node and npm); with no node: make UPLOT=DIR names a copy of uPlot's package"
+    fi
+    if [ "${NO_INSTALL:-0}" != 0 ]; then
+        die "missing:$missing. NO_INSTALL is set, so nothing is installed. As root: apt-get install$packages"
     fi
     sudo=''
     if [ "$(id -u)" != 0 ]; then

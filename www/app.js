@@ -1,28 +1,75 @@
 // @ts-check
 /**
- * The page. Each panel is a module of its own that mounts itself on its part of
- * index.html: it subscribes to the store, and draws from the feed when the
- * frame calls. A new panel is a new module and a line here.
+ * The page: what its parts are made of, and in which order they start. This
+ * module and theme.js are all that index.html runs; importing any other module
+ * does nothing by itself.
  *
- *   aidash-client   socket, retry, sequence numbers     (for other pages too)
- *   session         server events -> feed, requests, store; it connects before the panels are here
- *   feed, ring      ticks in fixed memory; clock: the board's against ours
- *   store           all other state; frame: draws once, and only when seen
- *   view, decimate  which time is shown, and which ticks of it
+ * Each panel is a module that mounts itself on its part of index.html. It
+ * subscribes to the store, and draws from the feed when the frame calls it. A
+ * new panel is a new module and a line below.
+ *
+ *   theme             the theme, before the first paint
+ *   settings          what this browser remembers
+ *   aidash-client     socket, retry, sequence numbers (for other pages too)
+ *   session           server events -> feed, requests, store; commands
+ *   feed, ring        ticks in fixed memory
+ *   clock             the board's clock compared with the browser's
+ *   requests          the requests through the proxy
+ *   store             all other state
+ *   frame             draws once per animation frame, only while the page is visible
+ *   view              which part of the time is shown
+ *   decimate          which ticks of it are drawn
+ *   quantiles         of the ticks
+ *   dom, colours      elements; colours for canvases
+ *   format            numbers, times and tables as text
+ *   connection        panel: the connection's state
+ *   glance, spark     panel: the cards at the top, with a small line each
+ *   control           panel: the engine
+ *   requests-panel    panel: the table of requests
+ *   settings-panel    panel: the settings dialog
+ *   charts            panel: the charts; when and what to draw
+ *   chart-options     how uPlot draws
+ *   chart-lines       which models are drawn
+ *   chart-marks       what happened, on the time axis
+ *   chart-legend      names and values of the lines
+ *   chart-input       buttons, mouse, fingers, keys, cursor
+ *   chart-empty       the text in place of empty charts
+ *   export            ticks and requests as files, the charts as a picture
  */
 
-import { mountConnection } from "./connection.js";
-import { mountControl } from "./control.js";
-import { mountGlance } from "./glance.js";
-import { mountRequests } from "./requests-panel.js";
-import { mountSettings } from "./settings-panel.js";
-import { store } from "./store.js";
+import { Colours } from "./colours.js";
+import { Frame } from "./frame.js";
+import { Session } from "./session.js";
+import { Settings } from "./settings.js";
+import { Store } from "./store.js";
+import { View } from "./view.js";
 
-mountConnection();
-mountGlance();
-mountControl();
-mountRequests();
-mountSettings();
+/**
+ * What the panels work with. There is one of each.
+ *
+ * @typedef {object} Context
+ * @property {Settings} settings
+ * @property {Store} store
+ * @property {Frame} frame
+ * @property {Colours} colours
+ * @property {Session} session
+ * @property {View} view
+ */
+
+const settings = new Settings();
+const store = new Store();
+const frame = new Frame();
+const session = new Session(store, frame); // it connects while the panels load
+/** @type {Context} */
+export const context = { settings, store, frame, colours: new Colours(), session, view: new View({ settings, store, session }) };
+
+const [{ mountConnection }, { mountGlance }, { mountControl }, { mountRequests }, { mountSettings }] = await Promise.all([
+  import("./connection.js"), import("./glance.js"), import("./control.js"), import("./requests-panel.js"), import("./settings-panel.js")]);
+mountConnection(context);
+mountGlance(context);
+mountControl(context);
+mountRequests(context);
+mountSettings(context);
 
 // uPlot takes its time to start: the first numbers do not wait for it.
 await new Promise((go) => {
@@ -34,5 +81,4 @@ await new Promise((go) => {
   setTimeout(go, 1000);
 });
 const [{ mountCharts }, { mountExport }] = await Promise.all([import("./charts.js"), import("./export.js")]);
-mountCharts();
-mountExport();
+mountExport(context, mountCharts(context));

@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * The board's clock against the browser's. A small board often has no clock of
- * its own: it may be hours off at first, and jump once the network tells it
- * the time. Charts therefore use the browser's time.
+ * The board's clock compared with the browser's. A small board often has no
+ * battery-backed clock: its time may be hours off at first, and jump when the
+ * network sets it. Charts therefore use the browser's time.
  */
 
 const SAMPLES = 8;
@@ -10,15 +10,15 @@ const SAMPLES = 8;
 export class Clock {
   /** Server minus browser, seconds. */
   skew = 0;
-  /** Half the round trip of the sample that skew is from, seconds: its error at the most. */
+  /** The greatest error of skew, seconds: half the round trip of its sample. */
   error = Infinity;
   /** @type {{skew: number, error: number}[]} the latest samples, oldest first */
   #samples = [];
 
   /**
-   * The server's answer to "what time is it". Of the latest samples the one
-   * with the shortest round trip counts. One that contradicts it shows that a
-   * clock was set: what was measured before is void.
+   * Add a sample of the server's clock. Of the latest samples, the one with the
+   * shortest round trip counts. A sample that contradicts it shows that a clock
+   * was set: the samples before are discarded.
    *
    * @param {number} server    its clock, Unix seconds
    * @param {number} sent      the browser's clock when asked, Unix seconds

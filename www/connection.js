@@ -1,17 +1,16 @@
 // @ts-check
 /** The connection's state in the header, with the countdown to the next attempt. */
 
-import { announce, byId, onFrame, setAttr, setText } from "./dom.js";
-import { client } from "./session.js";
-import { store } from "./store.js";
+import { announce, byId, setAttr, setText } from "./dom.js";
 
 const CAUSES = { "": "", unreachable: "", full: "Server full. ", refused: "Refused. ", offline: "Browser offline. " };
 
-export function mountConnection() {
+/** @param {import("./app.js").Context} context */
+export function mountConnection({ store, frame, session }) {
   const text = byId("connection-text", HTMLElement);
   const box = byId("connection", HTMLElement);
   const retry = byId("retry", HTMLButtonElement);
-  retry.addEventListener("click", () => client.retry());
+  retry.addEventListener("click", () => session.client.retry());
   setText(byId("host", HTMLElement), location.host);
 
   let said = "connecting";
@@ -21,11 +20,11 @@ export function mountConnection() {
     const say = connection.phase === "connecting" ? said : connection.phase;
     if (say !== said) {
       said = say;
-      announce(say === "live" ? "Connected." : `Connection lost. ${connection.reason} It will be tried again.`);
+      announce(say === "live" ? "Connected." : `Connection lost. ${connection.reason} The page tries again.`);
     }
   });
 
-  onFrame(() => {
+  frame.add(() => {
     const { connection, cause } = store.state;
     setAttr(box, "data-phase", connection.phase);
     switch (connection.phase) {

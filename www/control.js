@@ -1,14 +1,14 @@
 // @ts-check
-/** The engine's card: its model, the others to switch to, pause and resume. */
+/** The engine's card: its model, the models to switch to, pause and resume. */
 
-import { byId, laneColour, make, onFrame, setAttr, setText } from "./dom.js";
+import { byId, make, setAttr, setText } from "./dom.js";
 import { NONE } from "./format.js";
-import { command, feed } from "./session.js";
-import { store } from "./store.js";
 
 const SEARCH_FROM = 8; // models before there is a search field
 
-export function mountControl() {
+/** @param {import("./app.js").Context} context */
+export function mountControl({ store, frame, colours, session }) {
+  const { feed } = session;
   const card = byId("card-control", HTMLElement);
   const list = byId("models", HTMLUListElement);
   const search = byId("model-search", HTMLInputElement);
@@ -27,11 +27,11 @@ export function mountControl() {
   drain.addEventListener("click", () => run({ action: "drain" }));
   search.addEventListener("input", filter);
 
-  /** @param {import("./contract").Command} what */
-  async function run(what) {
+  /** @param {import("./contract").Command} command */
+  async function run(command) {
     setText(problem, "");
     if (!store.state.pending) {
-      setText(problem, await command(what));
+      setText(problem, await session.send(command));
     }
   }
 
@@ -43,9 +43,9 @@ export function mountControl() {
   }
 
   store.on(["models", "override"], ({ models, override }) => {
-    const names = override === null ? models : ["", ...models]; // "": each request goes to the model that it names
+    const names = override === null ? models : ["", ...models]; // "": each request gets the model that it names
     list.replaceChildren(...names.map((model) => make("li", {},
-      make("button", { type: "button", "data-model": model }, model || "as requested"))));
+      make("button", { type: "button", "data-model": model }, model || "Client's choice"))));
     search.hidden = models.length < SEARCH_FROM;
     filter();
   });
@@ -70,13 +70,13 @@ export function mountControl() {
     }
   });
 
-  onFrame((now) => {
+  frame.add((now) => {
     const lane = feed.now(now).lane;
     const model = store.state.model || lane?.model || "";
     setText(name, model || NONE);
     setAttr(name, "title", model || null);
     const own = feed.lanes.find((known) => known.model === model);
-    byId("model-lane", HTMLElement).style.background = own ? laneColour(own.index) : "";
+    byId("model-lane", HTMLElement).style.background = own ? colours.lane(own.index) : "";
     return Infinity;
   });
 }

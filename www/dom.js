@@ -1,14 +1,5 @@
 // @ts-check
-/**
- * The page: its elements, which are touched only where that makes a difference;
- * its colours; and the one place that draws. However many messages come,
- * everything is drawn at most once an animation frame, and nothing while the
- * page is hidden.
- */
-
-import { LINES } from "./ring.js";
-
-/* ---- elements ---- */
+/** The page's elements. They are changed only where that makes a difference. */
 
 /**
  * @template {Element} T
@@ -37,7 +28,7 @@ export function setText(node, text) {
 /**
  * @param {Element} node
  * @param {string} name
- * @param {string | null} value  null: without it
+ * @param {string | null} value  null: remove it
  */
 export function setAttr(node, name, value) {
   if (node.getAttribute(name) !== value) {
@@ -65,7 +56,7 @@ export function make(tag, attrs = {}, ...children) {
   return node;
 }
 
-/** @param {string} text  for screen readers, once */
+/** @param {string} text  that screen readers say, once */
 export function announce(text) {
   setText(byId("announce", HTMLElement), text);
 }
@@ -74,7 +65,7 @@ export function announce(text) {
 let noticeTimer;
 
 /**
- * Say something at the bottom of the page for a while.
+ * Show a message at the bottom of the page for a while.
  *
  * @param {string} text
  */
@@ -85,79 +76,3 @@ export function notice(text) {
   clearTimeout(noticeTimer);
   noticeTimer = setTimeout(() => node.classList.remove("shown"), 6000);
 }
-
-/* ---- colours ---- */
-
-const names = ["text", "muted", "grid", "card", "bad", "accent", "shade"];
-
-/**
- * What is drawn in canvases, read from the style sheet, so that colours are
- * written in one place.
- *
- * @type {Record<string, string>}
- */
-export const colours = {};
-/** @type {string[]} by lane */
-const lanes = [];
-
-/** Read them again: the theme has changed. */
-export function readColours() {
-  const style = getComputedStyle(document.documentElement);
-  for (const name of names) {
-    colours[name] = style.getPropertyValue(`--${name}`).trim();
-  }
-  for (let i = 0; i < LINES; i++) {
-    lanes[i] = style.getPropertyValue(`--lane-${i}`).trim();
-  }
-}
-
-readColours();
-
-/** @param {number} index of a lane */
-export function laneColour(index) {
-  return lanes[index % LINES];
-}
-
-/* ---- drawing ---- */
-
-/** @typedef {(now: number) => number} Draw  now: Unix seconds */
-
-/** @type {Draw[]} */
-const draws = [];
-/** @type {ReturnType<typeof setTimeout> | undefined} */
-let timer;
-let queued = false;
-
-/**
- * A panel's part of each frame. It returns after how many milliseconds it wants
- * to be drawn again by itself (Infinity: only when something has changed).
- *
- * @param {Draw} draw
- */
-export function onFrame(draw) {
-  draws.push(draw);
-  requestDraw();
-}
-
-/** Something changed: draw in the next animation frame. */
-export function requestDraw() {
-  if (!queued && !document.hidden) {
-    queued = true;
-    requestAnimationFrame(drawAll);
-  }
-}
-
-function drawAll() {
-  queued = false;
-  clearTimeout(timer);
-  const now = Date.now() / 1000;
-  let wait = Infinity;
-  for (const draw of draws) {
-    wait = Math.min(wait, draw(now));
-  }
-  if (wait !== Infinity) {
-    timer = setTimeout(requestDraw, wait);
-  }
-}
-
-document.addEventListener("visibilitychange", requestDraw);

@@ -40,13 +40,14 @@ sort "$tmp/files" >"$tmp/list"
 twice=$(cut -f1 "$tmp/list" | uniq -d)
 [ -z "$twice" ] || { echo "embed.sh: two files for $twice" >&2; exit 1; }
 
-# What of a file is sent: our own without comments and indentation, but for the comment that tells how to use the client.
+# A file as it is embedded: ours without comments and indentation. The comment that tells how to use the client stays.
 here=$(dirname "$0")
 plain() {
     case ${1##*/} in
     uPlot.*) cat "$1" ;;
     aidash-client.js) awk -v keep=1 -f "$here/strip.awk" "$1" ;;
-    *.js | *.mjs | *.css) awk -f "$here/strip.awk" "$1" ;;
+    *.js | *.mjs) awk -f "$here/strip.awk" "$1" ;;
+    *.css) awk -v css=1 -f "$here/strip.awk" "$1" ;;
     *.html) sed 's/^ *//' "$1" ;;
     *) cat "$1" ;;
     esac

@@ -1,11 +1,8 @@
 // @ts-check
-/** Take the data along: ticks and requests as CSV or NDJSON, the charts as a picture. */
+/** Export: ticks and requests as CSV or NDJSON, the charts as a picture. */
 
-import { chartCanvases } from "./charts.js";
-import { colours, notice } from "./dom.js";
+import { notice } from "./dom.js";
 import { csv } from "./format.js";
-import { feed, requests } from "./session.js";
-import { range } from "./view.js";
 
 const TICK_FIELDS = ["timestamp", "model", "node", "latency_ms", "tokens_generated", "tokens_per_second", "estimated"];
 const REQUEST_FIELDS = [
@@ -13,7 +10,11 @@ const REQUEST_FIELDS = [
   "prefill_tokens_per_second", "decode_tokens_per_second", "itl_p50_ms", "itl_p95_ms", "itl_max_ms", "duration_ms", "finish_reason", "estimated",
 ];
 
-export function mountExport() {
+/**
+ * @param {import("./app.js").Context} context
+ * @param {() => {title: string, canvas: HTMLCanvasElement}[]} pictures  of the charts
+ */
+export function mountExport({ colours, view, session: { feed, requests } }, pictures) {
   document.addEventListener("click", (event) => {
     const target = event.target instanceof Element ? event.target : null;
     const what = target?.closest("[data-export]")?.getAttribute("data-export");
@@ -33,23 +34,28 @@ export function mountExport() {
       menu.querySelector("summary")?.focus();
     }
   });
-}
 
-/** @param {string} what */
-function exportAs(what) {
-  switch (what) {
-    case "csv": return save("ticks.csv", "text/csv", csv(TICK_FIELDS, shownTicks()));
-    case "ndjson": return save("ticks.ndjson", "application/x-ndjson", ndjson(shownTicks()));
-    case "requests-csv": return save("requests.csv", "text/csv", csv(REQUEST_FIELDS, requestRecords()));
-    case "requests-ndjson": return save("requests.ndjson", "application/x-ndjson", ndjson(requestRecords()));
-    case "png": return savePicture();
+  /** @param {string} what */
+  function exportAs(what) {
+    switch (what) {
+      case "csv": return save("ticks.csv", "text/csv", csv(TICK_FIELDS, shownTicks(feed, view)));
+      case "ndjson": return save("ticks.ndjson", "application/x-ndjson", ndjson(shownTicks(feed, view)));
+      case "requests-csv": return save("requests.csv", "text/csv", csv(REQUEST_FIELDS, requestRecords(requests)));
+      case "requests-ndjson": return save("requests.ndjson", "application/x-ndjson", ndjson(requestRecords(requests)));
+      case "png": return savePicture(pictures(), colours);
+    }
   }
 }
 
-/** The ticks that the charts show. */
-function shownTicks() {
+/**
+ * The ticks that the charts show.
+ *
+ * @param {import("./feed.js").Feed} feed
+ * @param {import("./view.js").View} view
+ */
+function shownTicks(feed, view) {
   const { ring } = feed;
-  const [from, to] = range(Date.now() / 1000);
+  const [from, to] = view.range(Date.now() / 1000);
   const ticks = [];
   for (let i = ring.find(from); i < ring.end && ring.time[i & ring.mask] <= to; i++) {
     ticks.push(feed.tickAt(i));
@@ -57,7 +63,8 @@ function shownTicks() {
   return ticks;
 }
 
-function requestRecords() {
+/** @param {import("./requests.js").RequestLog} requests */
+function requestRecords(requests) {
   return requests.list().map(({ at, last }) => ({ time: new Date(at * 1000).toISOString(), ...last }));
 }
 
@@ -66,9 +73,13 @@ function ndjson(records) {
   return records.map((record) => `${JSON.stringify(record)}\n`).join("");
 }
 
-/** The charts, one below the other. */
-function savePicture() {
-  const parts = chartCanvases();
+/**
+ * Save the charts, one below the other, as one picture.
+ *
+ * @param {{title: string, canvas: HTMLCanvasElement}[]} parts
+ * @param {import("./colours.js").Colours} colours
+ */
+function savePicture(parts, colours) {
   const ratio = devicePixelRatio;
   const head = 28 * ratio;
   const picture = document.createElement("canvas");

@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * From the server's events to what panels draw: the ring of ticks, the lanes
+ * What panels draw, made from the server's events: the ring of ticks, the lanes
  * (a model on a node), the marks on the time axis. Nothing here touches the
- * page, and nothing here grows.
+ * page, and everything is bounded.
  */
 
 import { Clock } from "./clock.js";
@@ -26,14 +26,14 @@ import { BREAK, ESTIMATED, Ring } from "./ring.js";
  * @property {number} tokens     cumulative
  * @property {number} steps      ticks seen
  * @property {boolean} estimated
- * @property {boolean} broken    its next tick is not joined to the latest
+ * @property {boolean} broken    no line joins its next tick to its latest
  * @property {number} windowFrom index of the oldest tick in the rate window
  * @property {number} inWindow   its ticks in the rate window
  */
 
 /**
- * Something that happened, to be shown on the time axis. A span has both
- * times (to is Infinity while it lasts), a moment only `from`.
+ * Something that happened, shown on the time axis. A span has both times (`to` is
+ * Infinity while it lasts). For a moment, `to` equals `from`.
  *
  * @typedef {object} Mark
  * @property {"model" | "dropped" | "restart" | "paused" | "offline"} kind
@@ -43,22 +43,22 @@ import { BREAK, ESTIMATED, Ring } from "./ring.js";
  */
 
 /**
- * What the feed knows of the present.
+ * The present.
  *
  * @typedef {object} Now
- * @property {number} rate        all running lanes together
+ * @property {number} rate        of all running lanes together
  * @property {number} latency     of the latest tick
  * @property {boolean} estimated
- * @property {number} running     lanes that ticks come from
+ * @property {number} running     number of lanes that receive ticks
  * @property {Lane | null} lane   the latest tick's
  */
 
 export const LANES_MAX = 64;
 const MARKS_MAX = 200;
-const RATE_WINDOW_S = 2; // as the server's own
-const IDLE_S = 3; // without ticks for so long, or five intervals: idle
-const SWITCH_TICKS = 8; // "near" when a switch is looked for
-const FOREIGN_S = 10; // a tick whose clock is further off goes by its arrival
+const RATE_WINDOW_S = 2; // the same as the server's
+const IDLE_S = 3; // a lane is idle after this time, or five intervals, without ticks
+const SWITCH_TICKS = 8; // how many ticks before and after are searched for a switch of the model
+const FOREIGN_S = 10; // if a tick's clock is further off, its arrival counts
 
 export class Feed {
   ring;
@@ -69,16 +69,16 @@ export class Feed {
   lastTime = 0;
 
   /** @type {Lane | null} */ #latest = null;
-  #retired = -1; // the lane that the latest switch left: it counts again with its next tick
+  #retired = -1; // index of the lane that the latest switch stopped; its next tick makes it count again
   #model = "";
   /**
-   * What the server's history is to fill: the events after `since` (-1: all) up
-   * to `until`, to be put before `index`, where the lanes stood like this.
+   * The events to fetch: those after `since` (-1: all) up to `until`. They go
+   * before the tick at `index`; `lanes` is a copy of the lanes at that tick.
    *
    * @type {{since: number, until: number, index: number, lanes: Lane[]} | null}
    */
   #missing = null;
-  #filledTo = 0; // the server's history had the events up to this one, so that they are here
+  #filledTo = 0; // the fetched history has the events up to this one
 
   /** @param {number} [capacity]  ticks kept, a power of two */
   constructor(capacity = 1 << 19) {
@@ -86,7 +86,7 @@ export class Feed {
   }
 
   /**
-   * Live ticks.
+   * Add live ticks.
    *
    * @param {Tick[]} ticks
    * @param {number} seq  the first one's number
@@ -95,15 +95,15 @@ export class Feed {
   add(ticks, seq, now) {
     for (let i = Math.max(0, this.#filledTo + 1 - seq); i < ticks.length; i++) {
       if (this.clock.error === Infinity) {
-        this.clock.skew = ticks[i].timestamp - now; // the best guess until the server was asked
+        this.clock.skew = ticks[i].timestamp - now; // the best guess until the server has told its time
       }
       this.#append(ticks[i], seq + i, this.#liveTime(ticks[i], now));
     }
   }
 
   /**
-   * The time of a tick that came now: by its own clock, unless that is a node's
-   * that goes wrong.
+   * The time of a live tick: its own timestamp, unless that comes from a node
+   * whose clock is wrong.
    *
    * @param {Tick} tick
    * @param {number} arrival
@@ -114,8 +114,8 @@ export class Feed {
   }
 
   /**
-   * Connected. What the ring has from here on may later be preceded by what
-   * the server kept, see fill().
+   * Connected. fill() may later put what the server kept before the ticks that
+   * come from now on.
    *
    * @param {Hello} hello
    * @param {Gap | null} gap
@@ -149,11 +149,11 @@ export class Feed {
   }
 
   /**
-   * What the server kept goes before what came live since the connection.
+   * Put what the server kept before the ticks that came since the connection.
    *
    * @param {import("./contract").TicksAnswer} answer
    * @param {number} now
-   * @returns {string} the query for more of it, or "" when all is here
+   * @returns {string} the query for the rest, or "" when everything is here
    */
   fill(answer, now) {
     const missing = this.#missing;
@@ -189,19 +189,19 @@ export class Feed {
     }
     for (const { tick, seq, time } of live) {
       if (seq > answer.last_seq) {
-        this.#append(tick, seq, this.#liveTime(tick, time)); // the clock may be known better by now
+        this.#append(tick, seq, this.#liveTime(tick, time)); // the clocks may have been compared meanwhile
       }
     }
     return more ? this.#query() : "";
   }
 
-  /** The server's history can't be had: what is missing stays missing. */
+  /** The server's history could not be fetched: what is missing stays missing. */
   giveUpFill() {
     this.#missing = null;
   }
 
   /**
-   * Another model is active: the one before no longer counts as running.
+   * Another model is active. The one before no longer counts as running.
    *
    * @param {string} model
    * @param {number} now
@@ -218,7 +218,7 @@ export class Feed {
   }
 
   /**
-   * A moment.
+   * Mark a moment.
    *
    * @param {Mark["kind"]} kind
    * @param {number} time
@@ -229,7 +229,7 @@ export class Feed {
   }
 
   /**
-   * The beginning of a time without ticks.
+   * Mark the start of a time without ticks.
    *
    * @param {Mark["kind"]} kind
    * @param {number} time
@@ -242,7 +242,7 @@ export class Feed {
   }
 
   /**
-   * Its end.
+   * Mark its end.
    *
    * @param {Mark["kind"]} kind
    * @param {number} time
@@ -255,7 +255,7 @@ export class Feed {
     }
   }
 
-  /** No line is drawn across this moment. */
+  /** From now on, no line joins new ticks to those before. */
   breakLines() {
     for (const lane of this.lanes) {
       lane.broken = true;
@@ -278,7 +278,7 @@ export class Feed {
     return result;
   }
 
-  /** True when no tick ever counted a token: a pipeline of steps, such as vision. */
+  /** True if no tick has ever counted a token: the engine is a pipeline of steps, such as vision. */
   get tokenless() {
     return this.lanes.length > 0 && this.lanes.every((lane) => lane.tokens === 0);
   }
@@ -296,7 +296,7 @@ export class Feed {
     const broken = lane.broken || step > Math.max(RATE_WINDOW_S, 5 * lane.interval) || this.#paused(lane.time, time);
     if (!broken) {
       lane.interval += (step - lane.interval) / Math.min(lane.steps, 10);
-    } else if (lane.steps > 0) { // a pause says little about the pace, but a slow pace is no pause
+    } else if (lane.steps > 0) { // after a gap the interval grows at most twofold: the lane may have become slow, or have paused
       lane.interval = Math.min(step, lane.interval * 2 || RATE_WINDOW_S);
     }
     lane.broken = false;
@@ -322,8 +322,8 @@ export class Feed {
   }
 
   /**
-   * Whether a pause began between two ticks. However short it was, and whether
-   * they came live or with fill().
+   * Whether a pause began between two ticks, however short it was. The ticks may
+   * be live, or come from fill().
    *
    * @param {number} from
    * @param {number} to
@@ -338,8 +338,8 @@ export class Feed {
   }
 
   /**
-   * Steps a second, for a lane without tokens: its ticks in the last 2 s, the
-   * one at lane.time, which is not in the ring yet, included.
+   * Steps per second, for a lane without tokens, from its ticks in the last 2 s.
+   * The tick at lane.time is included: it is not in the ring yet.
    *
    * @param {Lane} lane
    */
@@ -357,8 +357,8 @@ export class Feed {
   }
 
   /**
-   * The time of a tick of the past: by the server's clock, unless it carries
-   * the clock of a node that is ahead of what came after it.
+   * The time of a fetched tick: its own timestamp, unless that comes from a node
+   * whose clock is ahead of the next tick's.
    *
    * @param {Tick[]} ticks
    * @param {number} i
@@ -371,7 +371,7 @@ export class Feed {
   }
 
   /**
-   * Take the ticks from `index` on out of the ring again.
+   * Remove the ticks from `index` on from the ring.
    *
    * @param {number} index
    */
@@ -388,7 +388,7 @@ export class Feed {
   }
 
   /**
-   * A tick of the ring as it came (its latency and rate to seven digits).
+   * A tick of the ring as it was received, its latency and rate with seven digits.
    *
    * @param {number} index
    * @returns {Tick}
@@ -445,8 +445,9 @@ export class Feed {
 }
 
 /**
- * Whether a tick of the past is the first after a switch of the server's own
- * model: neither of the two is near on the other side, as it would be if both ran.
+ * Whether a fetched tick is the first after a switch of the server's own model:
+ * the old model has no ticks soon after it, and the new one none shortly before.
+ * If both models ran, they would.
  *
  * @param {Tick[]} ticks
  * @param {number} i

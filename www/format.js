@@ -1,7 +1,7 @@
 // @ts-check
-/** Numbers for people: as short as can be, of a steady width. Tables for programs: CSV. */
+/** Numbers as short text of a steady width. Tables as CSV. */
 
-/** What stands where there is no number. */
+/** Shown in place of a missing number. */
 export const NONE = "–";
 
 /**
@@ -90,8 +90,8 @@ export function clockTime(unix, decimals = 0) {
 }
 
 /**
- * The end of a scale that holds the value: steps far enough apart that it
- * seldom changes.
+ * The end of a scale that contains the value. Its steps are far apart, so that
+ * it seldom changes.
  *
  * @param {number} value
  */
@@ -125,8 +125,8 @@ export function csv(fields, records) {
 }
 
 /**
- * Text that a spreadsheet would take for a formula gets an apostrophe before
- * it: names come from whoever sends ticks.
+ * A text that a spreadsheet would run as a formula gets an apostrophe in front:
+ * anybody who sends ticks chooses the names.
  *
  * @param {unknown} value
  */

@@ -1,19 +1,16 @@
 // @ts-check
-/** The cards at the top, the page's title and its icon: how it stands now. */
+/** The present: the cards at the top, the page's title and its icon. */
 
-import { announce, byId, colours, laneColour, onFrame, setAttr, setText } from "./dom.js";
+import { announce, byId, setAttr, setText } from "./dom.js";
 import { age, duration, milliseconds, NONE, short, whole } from "./format.js";
-import { quantiles } from "./ring.js";
-import { feed, requests } from "./session.js";
-import { settings } from "./settings.js";
+import { quantiles } from "./quantiles.js";
 import { drawSpark } from "./spark.js";
-import { store } from "./store.js";
 
-const EVERY_S = 0.2; // digits that change faster can't be read
+const EVERY_S = 0.2; // nobody can read digits that change faster
 const STATISTICS_EVERY_S = 1;
-const STEADY_S = 2; // beyond for so long before anybody is called
-const QUIET_S = 60; // and not again before that
-const FILL_S = 1; // after so long without history the page counts as empty
+const STEADY_S = 2; // a limit is passed for this long before the page notifies
+const QUIET_S = 60; // between two notifications about the same limit
+const FILL_S = 1; // without history after this time, the page counts as empty
 
 /** @typedef {keyof typeof STATES} EngineState */
 
@@ -30,7 +27,8 @@ const STATES = {
   idle: "Idle",
 };
 
-export function mountGlance() {
+/** @param {import("./app.js").Context} context */
+export function mountGlance({ settings, store, frame, colours, session: { feed, requests } }) {
   const card = { rate: byId("card-rate", HTMLElement), latency: byId("card-latency", HTMLElement) };
   const spark = { rate: byId("rate-spark", HTMLCanvasElement), latency: byId("latency-spark", HTMLCanvasElement) };
   const node = Object.fromEntries([
@@ -46,6 +44,8 @@ export function mountGlance() {
   let connectedAt = 0;
   /** @type {EngineState | ""} */
   let state = "";
+  /** @type {Limits} */
+  const limits = { latency: { since: 0, told: 0 }, rate: { since: 0, told: 0 } };
 
   store.on(["connection"], ({ connection }) => {
     if (connection.phase === "live") {
@@ -57,7 +57,7 @@ export function mountGlance() {
     drawn = counted = 0;
   });
 
-  onFrame((now) => {
+  frame.add((now) => {
     const wait = drawn + EVERY_S - now;
     if (wait > 0 && any === feed.ring.end > 0) {
       return wait * 1000;
@@ -119,10 +119,10 @@ export function mountGlance() {
     const { status, dropped, hello } = store.state;
     const { lane } = present;
     const steps = feed.tokenless;
-    const still = state !== "idle" && state !== "running"; // the last number stays, as an old one
-    setText(node["rate-label"], steps ? "Steps per second" : "Tokens per second");
-    setText(node["rate-unit"], steps ? "/s" : "tok/s");
-    setText(node["tokens-label"], steps ? "Steps" : "Tokens");
+    const still = state !== "idle" && state !== "running"; // the last number stays, shown as stale
+    setText(node["rate-label"], steps ? "Inferences per second" : "Tokens per second");
+    setText(node["rate-unit"], steps ? "" : "tok/s");
+    setText(node["tokens-label"], steps ? "Inferences" : "Tokens");
     setText(node.rate, lane ? short(present.running ? present.rate : still ? lane.rate : 0) : NONE);
     node["rate-about"].hidden = !present.estimated;
     const [latency, unit] = milliseconds(present.latency);
@@ -139,16 +139,16 @@ export function mountGlance() {
     const fresh = present.running > 0 && (state === "running" || state === "draining");
     setAttr(card.rate, "data-stale", fresh ? null : "");
     setAttr(card.latency, "data-stale", fresh ? null : "");
-    checkLimits(fresh ? present : null, now);
+    checkLimits(limits, settings, fresh ? present : null, now);
     if (lane) {
       const end = present.running ? now : Math.min(now, feed.lastTime);
-      const colour = present.running > 1 ? colours.accent : laneColour(lane.index);
+      const colour = present.running > 1 ? colours.accent : colours.lane(lane.index);
       drawSpark(spark.rate, feed.ring, feed.ring.total, end, colour);
       drawSpark(spark.latency, feed.ring, feed.ring.latency, end, colour);
     }
   }
 
-  /** All that the active model has generated, on every node; without an active one: all. */
+  /** The tokens of the active model on all nodes; if no model is active, of all models. */
   function totalTokens() {
     const { model } = store.state;
     const own = feed.lanes.filter((lane) => lane.model === model);
@@ -182,7 +182,7 @@ export function mountGlance() {
     }
     const { skew, error } = feed.clock;
     setText(node.skew, error !== Infinity && Math.abs(skew) > Math.max(1, error)
-      ? `board's clock is ${age(Math.abs(skew))} ${skew > 0 ? "ahead" : "behind"}; times are this browser's` : "");
+      ? `the board's clock is ${age(Math.abs(skew))} ${skew > 0 ? "ahead" : "behind"}; times shown follow this browser's clock` : "");
   }
 
   /**
@@ -204,7 +204,7 @@ function sourceText(hello) {
   switch (hello.source) {
     case "sim": return `simulated engine, ${hello.rate_hz} Hz`;
     case "stdin": return "standard input";
-    case "meter": return "meter";
+    case "meter": return "proxy";
     default: return "pushed ticks";
   }
 }
@@ -222,41 +222,44 @@ function icon(state) {
     + `<path d="M4 13h3.5l2.5-7 3.5 12 2.5-8 1.2 3H20" fill="none" stroke="#fff" stroke-width="2" stroke-linecap="round" stroke-linejoin="round"/></svg>`)}`;
 }
 
-/* ---- limits: a card is marked while its number is beyond the one that was set for it ---- */
-
-/** @type {Record<"latency" | "rate", {since: number, told: number}>} */
-const beyond = { latency: { since: 0, told: 0 }, rate: { since: 0, told: 0 } };
+/* ---- limits: a card is highlighted while its number is beyond the limit set for it ---- */
 
 /**
+ * For each limit: since when it is passed (0: it is not), and when the page notified last. Unix seconds.
+ *
+ * @typedef {Record<"latency" | "rate", {since: number, told: number}>} Limits
+ */
+
+/**
+ * @param {Limits} limits
+ * @param {import("./settings.js").Settings} settings
  * @param {import("./feed.js").Now | null} present  null: nothing runs
  * @param {number} now
  */
-export function checkLimits(present, now) {
-  const { limitLatency, limitRate } = settings;
-  check("latency", present !== null && limitLatency !== null && present.latency > limitLatency, now,
+function checkLimits(limits, { limitLatency, limitRate, notify }, present, now) {
+  check("latency", present !== null && limitLatency !== null && present.latency > limitLatency,
     () => `Latency ${milliseconds(present?.latency ?? 0).join(" ")}, above ${limitLatency} ms`);
-  check("rate", present !== null && limitRate !== null && present.rate < limitRate, now,
-    () => `${short(present?.rate ?? 0)} a second, below ${limitRate}`);
-}
+  check("rate", present !== null && limitRate !== null && present.rate < limitRate,
+    () => `${short(present?.rate ?? 0)} per second, below ${limitRate}`);
 
-/**
- * @param {"latency" | "rate"} name
- * @param {boolean} is
- * @param {number} now
- * @param {() => string} text
- */
-function check(name, is, now, text) {
-  const state = beyond[name];
-  state.since = is ? state.since || now : 0;
-  setAttr(byId(`card-${name}`, HTMLElement), "data-alarm", is ? "" : null);
-  byId(`${name}-alarm`, HTMLElement).hidden = !is;
-  if (is && settings.notify && now - state.since >= STEADY_S && now - state.told >= QUIET_S && canNotify()) {
-    state.told = now;
-    new Notification("aidash", { body: text(), tag: name });
+  /**
+   * @param {"latency" | "rate"} name
+   * @param {boolean} beyond
+   * @param {() => string} text
+   */
+  function check(name, beyond, text) {
+    const limit = limits[name];
+    limit.since = beyond ? limit.since || now : 0;
+    setAttr(byId(`card-${name}`, HTMLElement), "data-alarm", beyond ? "" : null);
+    byId(`${name}-alarm`, HTMLElement).hidden = !beyond;
+    if (beyond && notify && now - limit.since >= STEADY_S && now - limit.told >= QUIET_S && canNotify()) {
+      limit.told = now;
+      new Notification("aidash", { body: text(), tag: name });
+    }
   }
 }
 
-/** Browsers notify only for secure pages, and only if they may. */
-export function canNotify() {
+/** Browsers notify only for secure pages, and only with permission. */
+function canNotify() {
   return "Notification" in window && isSecureContext && Notification.permission === "granted";
 }

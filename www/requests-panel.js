@@ -1,17 +1,16 @@
 // @ts-check
-/** The requests as a table: the running ones on top, a row opens its details. */
+/** The requests as a table: the running ones on top; a row opens its details. */
 
-import { byId, make, notice, onFrame, requestDraw, setAttr, setText } from "./dom.js";
+import { byId, make, notice, setAttr, setText } from "./dom.js";
 import { clockTime, duration, NONE, short, whole } from "./format.js";
-import { command, requests } from "./session.js";
 
 /** @typedef {import("./requests.js").Entry} Entry */
-/** @typedef {import("./contract").Request} Request */
+/** @typedef {import("./requests.js").RequestLog} RequestLog */
 
 /**
  * @typedef {object} Column
  * @property {string} title
- * @property {(entry: Entry, now: number) => string | number | undefined} value  what is sorted by
+ * @property {(entry: Entry, now: number, requests: RequestLog) => string | number | undefined} value  the sort key
  * @property {(value: any) => string} [text]
  */
 
@@ -20,7 +19,7 @@ const EVERY_S = 0.2;
 /** @type {Column[]} */
 const columns = [
   { title: "Time", value: (entry) => entry.at, text: clockTime },
-  { title: "Status", value: ({ id, last }) => (last.status === "queued" ? `queued, place ${requests.place(id)}` : last.status) },
+  { title: "Status", value: ({ id, last }, _, requests) => (last.status === "queued" ? `queued, place ${requests.place(id)}` : last.status) },
   { title: "Model", value: ({ last }) => last.model },
   { title: "Client", value: ({ last }) => last.client },
   { title: "Route", value: ({ last }) => last.route },
@@ -49,55 +48,161 @@ const details = [
 /**
  * @typedef {object} Line
  * @property {HTMLTableRowElement} row
- * @property {HTMLElement[]} texts  in each cell, where its text is
+ * @property {HTMLElement[]} texts  the element of each cell that holds its text
  * @property {HTMLButtonElement} open
  * @property {HTMLButtonElement} cancel
  * @property {HTMLTableRowElement | null} more
  */
 
-/** @type {Map<number, Line>} */
-const lines = new Map();
-let sortBy = 0;
-let descending = true;
-let drawn = 0;
-let version = -1;
-
-export function mountRequests() {
+/** @param {import("./app.js").Context} context */
+export function mountRequests({ frame, session }) {
+  const { requests } = session;
   const panel = byId("requests", HTMLElement);
   const body = byId("requests-body", HTMLTableSectionElement);
+  /** @type {Map<number, Line>} */
+  const lines = new Map();
+  let sortBy = 0;
+  let descending = true;
+  let drawn = 0;
+  let version = -1;
+
   byId("requests-head", HTMLTableRowElement).append(...columns.map((column, i) => heading(column.title, i)));
-
-  onFrame((now) => {
-    const busy = requests.list().some((entry) => entry.running);
-    if (requests.version === version && (!busy || now - drawn < EVERY_S)) {
-      return busy ? 1000 * EVERY_S : Infinity;
+  frame.add((now) => {
+    if (requests.version !== version || (requests.active > 0 && now - drawn >= EVERY_S)) {
+      version = requests.version;
+      drawn = now;
+      panel.hidden = !requests.any;
+      drawRows(now);
     }
-    version = requests.version;
-    drawn = now;
-    panel.hidden = !requests.any;
-    drawRows(body, now);
-    return busy ? 1000 * EVERY_S : Infinity;
+    return requests.active > 0 ? 1000 * EVERY_S : Infinity;
   });
-}
 
-/**
- * @param {string} title
- * @param {number} index
- */
-function heading(title, index) {
-  const button = make("button", { type: "button", class: "plain" }, title);
-  const head = make("th", { scope: "col", ...amount(index) }, button);
-  setAttr(head, "aria-sort", index === sortBy ? "descending" : null);
-  button.addEventListener("click", () => {
-    descending = index === sortBy ? !descending : true;
-    sortBy = index;
-    for (const [i, other] of [...(head.parentElement?.children ?? [])].entries()) {
-      setAttr(other, "aria-sort", i === sortBy ? (descending ? "descending" : "ascending") : null);
+  /**
+   * @param {string} title
+   * @param {number} index
+   */
+  function heading(title, index) {
+    const button = make("button", { type: "button", class: "plain" }, title);
+    const head = make("th", { scope: "col", ...amount(index) }, button);
+    setAttr(head, "aria-sort", index === sortBy ? "descending" : null);
+    button.addEventListener("click", () => {
+      descending = index === sortBy ? !descending : true;
+      sortBy = index;
+      for (const [i, other] of [...(head.parentElement?.children ?? [])].entries()) {
+        setAttr(other, "aria-sort", i === sortBy ? (descending ? "descending" : "ascending") : null);
+      }
+      version = -1;
+      frame.request();
+    });
+    return head;
+  }
+
+  /** @param {number} now */
+  function drawRows(now) {
+    const entries = [...requests.list()].sort((a, b) => Number(b.running) - Number(a.running) || compare(a, b, now));
+    const known = new Set(entries.map((entry) => entry.id));
+    for (const [id, line] of lines) {
+      if (!known.has(id)) {
+        line.row.remove();
+        line.more?.remove();
+        lines.delete(id);
+      }
     }
-    version = -1;
-    requestDraw();
-  });
-  return head;
+    /** @type {Element | null} */
+    let place = body.firstElementChild;
+    for (const entry of entries) {
+      const line = lines.get(entry.id) ?? newLine(entry.id);
+      fillLine(line, entry, now);
+      for (const row of line.more ? [line.row, line.more] : [line.row]) {
+        if (row === place) {
+          place = place.nextElementSibling;
+        } else {
+          body.insertBefore(row, place); // the other rows stay in place, and keep the focus
+        }
+      }
+    }
+  }
+
+  /**
+   * @param {Entry} a
+   * @param {Entry} b
+   * @param {number} now
+   */
+  function compare(a, b, now) {
+    const { value } = columns[sortBy];
+    const [x, y] = [value(a, now, requests), value(b, now, requests)];
+    if (x === undefined || y === undefined) {
+      return Number(x === undefined) - Number(y === undefined); // unknown values go last
+    }
+    return (x < y ? -1 : x > y ? 1 : 0) * (descending ? -1 : 1) || b.id - a.id;
+  }
+
+  /** @param {number} id */
+  function newLine(id) {
+    const cells = columns.map((_, i) => make("td", amount(i)));
+    const open = make("button", { type: "button", class: "plain open", "aria-expanded": "false" });
+    const status = make("span");
+    const cancel = make("button", { type: "button", class: "small" }, "Cancel");
+    cells[0].append(open);
+    cells[STATUS].append(status, cancel);
+    cells[STATUS].className = "status";
+    const row = make("tr", {}, ...cells);
+    /** @type {Line} */
+    const line = { row, texts: [open, status, ...cells.slice(2)], open, cancel, more: null };
+    lines.set(id, line);
+    open.addEventListener("click", () => toggle(id, line));
+    cancel.addEventListener("click", async () => {
+      cancel.disabled = true;
+      const problem = await session.send({ action: "cancel", request: id });
+      cancel.disabled = false;
+      if (problem) {
+        notice(`Request ${id} was not cancelled: ${problem}`);
+      }
+    });
+    return line;
+  }
+
+  /**
+   * @param {Line} line
+   * @param {Entry} entry
+   * @param {number} now
+   */
+  function fillLine(line, entry, now) {
+    setAttr(line.row, "data-status", entry.last.status);
+    columns.forEach(({ value, text }, i) => {
+      const raw = value(entry, now, requests);
+      let shown = raw === undefined ? NONE : text ? text(raw) : String(raw);
+      if (i === OUT && raw !== undefined && (entry.running || field(entry.last, "estimated"))) {
+        shown = `~${shown}`;
+      }
+      if (i === IN && entry.running && field(entry.last, "prompt_processed") !== undefined) {
+        shown = `${whole(field(entry.last, "prompt_processed"))} of ${shown}`;
+      }
+      setText(line.texts[i], shown);
+    });
+    line.cancel.hidden = !entry.running;
+    if (line.more) {
+      fillDetails(line.more, entry);
+    }
+  }
+
+  /**
+   * @param {number} id
+   * @param {Line} line
+   */
+  function toggle(id, line) {
+    const entry = requests.entries.get(id);
+    if (line.more || !entry) {
+      line.more?.remove();
+      line.more = null;
+    } else {
+      const list = make("dl", {}, ...details.map(([label]) => make("div", {}, make("dt", {}, label), make("dd", { class: "number" }))));
+      line.more = make("tr", { class: "more" }, make("td", { colspan: String(columns.length) }, list));
+      fillDetails(line.more, entry);
+      line.row.after(line.more);
+    }
+    setAttr(line.open, "aria-expanded", String(line.more !== null));
+  }
 }
 
 /**
@@ -108,116 +213,6 @@ function heading(title, index) {
  */
 function amount(index) {
   return index >= IN ? { class: "amount" } : {};
-}
-
-/**
- * @param {HTMLTableSectionElement} body
- * @param {number} now
- */
-function drawRows(body, now) {
-  const entries = requests.list().sort((a, b) => Number(b.running) - Number(a.running) || compare(a, b, now));
-  const known = new Set(entries.map((entry) => entry.id));
-  for (const [id, line] of lines) {
-    if (!known.has(id)) {
-      line.row.remove();
-      line.more?.remove();
-      lines.delete(id);
-    }
-  }
-  /** @type {Element | null} */
-  let place = body.firstElementChild;
-  for (const entry of entries) {
-    const line = lines.get(entry.id) ?? newLine(entry.id);
-    fillLine(line, entry, now);
-    for (const row of line.more ? [line.row, line.more] : [line.row]) {
-      if (row === place) {
-        place = place.nextElementSibling;
-      } else {
-        body.insertBefore(row, place); // the others stay, and so does the focus
-      }
-    }
-  }
-}
-
-/**
- * @param {Entry} a
- * @param {Entry} b
- * @param {number} now
- */
-function compare(a, b, now) {
-  const { value } = columns[sortBy];
-  const [x, y] = [value(a, now), value(b, now)];
-  if (x === undefined || y === undefined) {
-    return Number(x === undefined) - Number(y === undefined); // what is not known goes last
-  }
-  return (x < y ? -1 : x > y ? 1 : 0) * (descending ? -1 : 1) || b.id - a.id;
-}
-
-/** @param {number} id */
-function newLine(id) {
-  const cells = columns.map((_, i) => make("td", amount(i)));
-  const open = make("button", { type: "button", class: "plain open", "aria-expanded": "false" });
-  const status = make("span");
-  const cancel = make("button", { type: "button", class: "small" }, "Cancel");
-  cells[0].append(open);
-  cells[STATUS].append(status, cancel);
-  cells[STATUS].className = "status";
-  const row = make("tr", {}, ...cells);
-  /** @type {Line} */
-  const line = { row, texts: [open, status, ...cells.slice(2)], open, cancel, more: null };
-  lines.set(id, line);
-  open.addEventListener("click", () => toggle(id, line));
-  cancel.addEventListener("click", async () => {
-    cancel.disabled = true;
-    const problem = await command({ action: "cancel", request: id });
-    cancel.disabled = false;
-    if (problem) {
-      notice(`Request ${id} was not cancelled: ${problem}`);
-    }
-  });
-  return line;
-}
-
-/**
- * @param {Line} line
- * @param {Entry} entry
- * @param {number} now
- */
-function fillLine(line, entry, now) {
-  setAttr(line.row, "data-status", entry.last.status);
-  columns.forEach(({ value, text }, i) => {
-    const raw = value(entry, now);
-    let shown = raw === undefined ? NONE : text ? text(raw) : String(raw);
-    if (i === OUT && raw !== undefined && (entry.running || field(entry.last, "estimated"))) {
-      shown = `~${shown}`;
-    }
-    if (i === IN && entry.running && field(entry.last, "prompt_processed") !== undefined) {
-      shown = `${whole(field(entry.last, "prompt_processed"))} of ${shown}`;
-    }
-    setText(line.texts[i], shown);
-  });
-  line.cancel.hidden = !entry.running;
-  if (line.more) {
-    fillDetails(line.more, entry);
-  }
-}
-
-/**
- * @param {number} id
- * @param {Line} line
- */
-function toggle(id, line) {
-  const entry = requests.entries.get(id);
-  if (line.more || !entry) {
-    line.more?.remove();
-    line.more = null;
-  } else {
-    const list = make("dl", {}, ...details.map(([label]) => make("div", {}, make("dt", {}, label), make("dd", { class: "number" }))));
-    line.more = make("tr", { class: "more" }, make("td", { colspan: String(columns.length) }, list));
-    fillDetails(line.more, entry);
-    line.row.after(line.more);
-  }
-  setAttr(line.open, "aria-expanded", String(line.more !== null));
 }
 
 /**

@@ -1,5 +1,9 @@
 // @ts-check
-/** The requests that went through the proxy: the running ones and the latest that ended. */
+/**
+ * The requests that went through the proxy: the running ones and the latest
+ * that ended. What is asked in every frame or for every message is kept up to
+ * date here, or computed once per change: nothing counts the entries again.
+ */
 
 /** @typedef {import("./contract").RequestStart} RequestStart */
 /** @typedef {import("./contract").Request} Request */
@@ -8,20 +12,20 @@
 /**
  * @typedef {object} Entry
  * @property {number} id
- * @property {number} at        when it came in, browser's clock, Unix seconds
+ * @property {number} at        when it arrived, browser's clock, Unix seconds
  * @property {number} live      tokens counted while it runs
  * @property {boolean} running  it has not ended
- * @property {RequestStart | Request} last  the latest that was said of it
+ * @property {RequestStart | Request} last  the latest event about it
  */
 
 const ENDED_MAX = 50;
 const RUNNING_MAX = 256;
 const TTFT_MAX = 4096;
 const MODELS_MAX = 64;
-const OLD = 2 ** 40; // a server that restarts counts its requests from 1 again
+const OLD = 2 ** 40; // a server that restarts numbers its requests from 1 again
 
 export class RequestLog {
-  /** @type {Map<number, Entry>} */
+  /** @type {Map<number, Entry>} change it only by the methods below */
   entries = new Map();
   /** Changes with every event. */
   version = 0;
@@ -29,113 +33,166 @@ export class RequestLog {
   ttft = { count: 0, time: new Float64Array(TTFT_MAX), value: new Float32Array(TTFT_MAX) };
   /** @type {Map<string, number>} each model's latest token count */
   #tokens = new Map();
+  #count = { running: 0, queued: 0 };
+  /** @type {Map<string, Set<Entry>>} those in the state "running", by model */
+  #runningOn = new Map();
+  /** @type {Entry[] | null} what list() returns; null after a change */
+  #list = null;
+  /** @type {Map<number, number> | null} what place() returns; null after a change */
+  #places = null;
 
-  /** False until the first request was seen. */
+  /** False until the first request. */
   get any() {
     return this.entries.size > 0;
   }
 
+  /** Requests that have not ended. */
+  get active() {
+    return this.#count.running + this.#count.queued;
+  }
+
   /**
    * @param {RequestStart | Request} event
-   * @param {number} at  when it came in, browser's clock
+   * @param {number} at  when the request arrived, browser's clock
    */
   add(event, at) {
     const known = this.entries.get(event.id);
     if (known && known.last.seq >= event.seq) {
-      return; // the past comes after the present when it is fetched
+      return; // a fetched event is older than those that came live meanwhile
     }
-    this.version++;
     const running = event.status === "running" || event.status === "queued";
     const entry = known ?? { id: event.id, at, live: 0, running, last: event };
+    if (known) {
+      this.#remove(known);
+    }
     entry.last = event;
     entry.running = running;
     entry.live = Math.max(entry.live, ("completion_tokens" in event && event.completion_tokens) || 0);
-    this.entries.set(event.id, entry);
+    this.#insert(entry);
     if (!running && "ttft_ms" in event && event.ttft_ms !== undefined) {
       const { ttft } = this;
       ttft.time[ttft.count % TTFT_MAX] = entry.at + event.ttft_ms / 1000;
       ttft.value[ttft.count % TTFT_MAX] = event.ttft_ms;
       ttft.count++;
     }
-    this.#forget(false, ENDED_MAX);
-    this.#forget(true, RUNNING_MAX);
+    if (this.entries.size - this.active > ENDED_MAX) {
+      this.#forgetOldest(false);
+    }
+    if (this.active > RUNNING_MAX) {
+      this.#forgetOldest(true);
+    }
   }
 
   /**
-   * Count the tokens of a model for the request that runs on it, if it is the only one.
+   * Count new tokens of a model for the request that runs on it, if there is only one.
    *
    * @param {Tick[]} ticks
    */
   count(ticks) {
-    const running = this.list().filter((entry) => entry.last.status === "running");
     for (const { model, tokens_generated: tokens } of ticks) {
-      const more = tokens - (this.#tokens.get(model) ?? tokens - 1); // the first of a model: one, at least
+      const more = tokens - (this.#tokens.get(model) ?? tokens - 1); // a model's first tick counts as one token
       if (this.#tokens.size < MODELS_MAX || this.#tokens.has(model)) {
         this.#tokens.set(model, tokens);
       }
-      const own = running.filter((entry) => entry.last.model === model);
-      if (own.length === 1) {
-        own[0].live += Math.max(0, more);
+      const own = this.#runningOn.get(model);
+      if (own?.size === 1) {
+        for (const entry of own) {
+          entry.live += Math.max(0, more);
+        }
       }
     }
   }
 
-  /** The server is a new one: what ran on the old one runs no more, what ended there keeps its place before the new ones. */
+  /** The server has restarted: its running requests are gone; those that ended stay, before all new ones. */
   restart() {
-    const ended = this.list().filter((entry) => !entry.running);
-    this.entries = new Map(ended.map((entry) => [entry.id -= OLD, entry]));
-    this.version++;
+    for (const entry of this.list()) {
+      this.#remove(entry);
+      if (!entry.running) {
+        entry.id -= OLD;
+        this.#insert(entry);
+      }
+    }
   }
 
   /**
-   * The server has told all that it knows: what is not among them has ended unseen.
+   * These are all the requests that the server knows: a running one that is not
+   * among them ended unseen.
    *
    * @param {Set<number>} ids
-   * @param {number} seq  the first event that came after it was asked
+   * @param {number} seq  number of the first event that came after the server was asked
    */
   only(ids, seq) {
     for (const entry of this.list()) {
       if (entry.running && !ids.has(entry.id) && entry.last.seq < seq) {
-        this.entries.delete(entry.id);
-        this.version++;
+        this.#remove(entry);
       }
     }
   }
 
-  /** @returns {Entry[]} in the order of their arrival */
+  /** @returns {readonly Entry[]} in order of arrival */
   list() {
-    return [...this.entries.values()].sort((a, b) => a.id - b.id);
+    this.#list ??= [...this.entries.values()].sort((a, b) => a.id - b.id);
+    return this.#list;
   }
 
   /**
-   * Where a waiting one stands in line.
+   * The position of a waiting request in the queue, from 1.
    *
    * @param {number} id
    */
   place(id) {
-    return this.list().filter((entry) => entry.last.status === "queued" && entry.id <= id).length;
+    this.#places ??= new Map(this.list().filter((entry) => entry.last.status === "queued").map((entry, i) => [entry.id, i + 1]));
+    return this.#places.get(id) ?? 0;
   }
 
   /** @param {"running" | "queued"} status */
   inState(status) {
-    return this.list().filter((entry) => entry.last.status === status).length;
+    return this.#count[status];
   }
 
-  /** The latest time to the first token, ms; NaN when there was none. */
+  /** The latest time to the first token, ms; NaN: there is none yet. */
   get latestTtft() {
     return this.ttft.count ? this.ttft.value[(this.ttft.count - 1) % TTFT_MAX] : NaN;
   }
 
-  /**
-   * Keep the newest `max` of those that run, or don't.
-   *
-   * @param {boolean} running
-   * @param {number} max
-   */
-  #forget(running, max) {
-    const ids = this.list().filter((entry) => entry.running === running).map((entry) => entry.id);
-    for (const id of ids.slice(0, Math.max(0, ids.length - max))) {
-      this.entries.delete(id);
+  /** @param {Entry} entry */
+  #insert(entry) {
+    const { status, model } = entry.last;
+    this.entries.set(entry.id, entry);
+    if (status === "running" || status === "queued") {
+      this.#count[status]++;
+    }
+    if (status === "running") {
+      const own = this.#runningOn.get(model) ?? new Set();
+      this.#runningOn.set(model, own.add(entry));
+    }
+    this.#changed();
+  }
+
+  /** @param {Entry} entry */
+  #remove(entry) {
+    const { status, model } = entry.last;
+    this.entries.delete(entry.id);
+    if (status === "running" || status === "queued") {
+      this.#count[status]--;
+    }
+    const own = this.#runningOn.get(model);
+    if (own?.delete(entry) && own.size === 0) {
+      this.#runningOn.delete(model);
+    }
+    this.#changed();
+  }
+
+  #changed() {
+    this.version++;
+    this.#list = this.#places = null;
+  }
+
+  /** @param {boolean} running  of the ones that run, or of those that ended */
+  #forgetOldest(running) {
+    const oldest = this.list().find((entry) => entry.running === running);
+    if (oldest) {
+      this.#remove(oldest);
     }
   }
 }

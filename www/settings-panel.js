@@ -1,65 +1,63 @@
 // @ts-check
 /** The settings dialog, and the theme button. */
 
-import { byId, readColours, requestDraw, setAttr, setText } from "./dom.js";
-import { feed } from "./session.js";
-import { applyTheme, isDark, saveSettings, settings } from "./settings.js";
-import { store } from "./store.js";
+import { byId, setAttr, setText } from "./dom.js";
 
-export function mountSettings() {
+/** @param {import("./app.js").Context} context */
+export function mountSettings({ settings, store, frame, colours, session }) {
   const dialog = byId("settings", HTMLDialogElement);
   const notify = byId("notify", HTMLInputElement);
   const hint = byId("notify-hint", HTMLElement);
   const themes = [...document.querySelectorAll("input[name=theme]")].filter((node) => node instanceof HTMLInputElement);
 
   byId("settings-open", HTMLButtonElement).addEventListener("click", () => {
-    setText(byId("limit-rate-text", HTMLElement), `${feed.tokenless ? "steps" : "tokens"} per second are below`);
+    setText(byId("limit-rate-text", HTMLElement), `${session.feed.tokenless ? "inferences" : "tokens"}/s falls below`);
     show();
     dialog.showModal();
   });
   byId("settings-close", HTMLButtonElement).addEventListener("click", () => dialog.close());
   dialog.addEventListener("click", (event) => {
     if (event.target === dialog) {
-      dialog.close(); // a click beside it
+      dialog.close(); // a click outside of it
     }
   });
 
-  byId("theme", HTMLButtonElement).addEventListener("click", () => setTheme(isDark() ? "light" : "dark"));
+  byId("theme", HTMLButtonElement).addEventListener("click", () => setTheme(settings.dark ? "light" : "dark"));
   for (const input of themes) {
-    input.addEventListener("change", () => setTheme(/** @type {typeof settings.theme} */ (input.value)));
+    input.addEventListener("change", () => setTheme(/** @type {import("./settings.js").Theme} */ (input.value)));
   }
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTheme(settings.theme));
 
   for (const [id, name] of /** @type {const} */ ([["limit-latency", "limitLatency"], ["limit-rate", "limitRate"]])) {
     const input = byId(id, HTMLInputElement);
     input.addEventListener("input", () => {
-      saveSettings({ [name]: input.valueAsNumber > 0 ? input.valueAsNumber : null });
+      settings.save({ [name]: input.valueAsNumber > 0 ? input.valueAsNumber : null });
       restyle();
     });
   }
   notify.addEventListener("change", async () => {
     const granted = notify.checked && (await Notification.requestPermission()) === "granted";
-    saveSettings({ notify: granted });
+    settings.save({ notify: granted });
     show();
   });
   showTheme();
 
-  /** @param {typeof settings.theme} theme */
+  /** @param {import("./settings.js").Theme} theme */
   function setTheme(theme) {
-    saveSettings({ theme });
-    applyTheme();
+    settings.save({ theme });
+    settings.applyTheme();
     restyle();
     showTheme();
   }
 
   function restyle() {
-    readColours();
+    colours.read();
     store.set({ restyled: store.state.restyled + 1 });
-    requestDraw();
+    frame.request();
   }
 
   function showTheme() {
-    setAttr(byId("theme", HTMLButtonElement), "aria-label", isDark() ? "Light theme" : "Dark theme");
+    setAttr(byId("theme", HTMLButtonElement), "aria-label", settings.dark ? "Light theme" : "Dark theme");
     for (const input of themes) {
       input.checked = input.value === settings.theme;
     }
@@ -71,7 +69,7 @@ export function mountSettings() {
     const can = "Notification" in window && isSecureContext;
     notify.disabled = !can;
     notify.checked = can && settings.notify && Notification.permission === "granted";
-    setText(hint, !can ? "Browsers notify only for pages that come over HTTPS or from this machine."
-      : Notification.permission === "denied" ? "This browser does not let the page notify." : "");
+    setText(hint, !can ? "Browsers allow notifications only on HTTPS pages, and on pages from this machine."
+      : Notification.permission === "denied" ? "The browser blocks notifications from this page." : "");
   }
 }

@@ -1,34 +1,48 @@
 // @ts-check
-/**
- * What this browser remembers, and of that the theme, which is set here before
- * the first paint. A browser that keeps nothing gets the defaults.
- */
+/** What this browser remembers, and the theme. A browser that stores nothing gets the defaults. */
 
-/**
- * @typedef {object} Settings
- * @property {"auto" | "light" | "dark"} theme
- * @property {number} span                 seconds that the charts show; Infinity: all
- * @property {number | null} limitLatency  ms; above it the card is marked
- * @property {number | null} limitRate     tokens/s; below it the card is marked
- * @property {boolean} notify              with a notification too
- */
+/** @typedef {"auto" | "light" | "dark"} Theme */
 
 const KEY = "aidash";
 
-/** @type {Settings} */
-export const settings = { theme: "auto", span: 60, limitLatency: null, limitRate: null, notify: false, ...load() };
+export class Settings {
+  /** @type {Theme} */
+  theme = "auto";
+  /** Seconds that the charts show; Infinity: all. */
+  span = 60;
+  /** @type {number | null} ms; above it the card is highlighted */
+  limitLatency = null;
+  /** @type {number | null} tokens/s; below it the card is highlighted */
+  limitRate = null;
+  /** With a notification as well. */
+  notify = false;
 
-/** @param {Partial<Settings>} patch */
-export function saveSettings(patch) {
-  Object.assign(settings, patch);
-  try {
-    localStorage.setItem(KEY, JSON.stringify({ ...settings, span: settings.span === Infinity ? "all" : settings.span }));
-  } catch {
-    // not remembered, that's all
+  constructor() {
+    Object.assign(this, load());
+  }
+
+  /** @param {Partial<Settings>} patch */
+  save(patch) {
+    Object.assign(this, patch);
+    try {
+      localStorage.setItem(KEY, JSON.stringify({ ...this, span: this.span === Infinity ? "all" : this.span }));
+    } catch {
+      // not remembered
+    }
+  }
+
+  /** Whether the page is dark now. */
+  get dark() {
+    return this.theme === "auto" ? matchMedia("(prefers-color-scheme: dark)").matches : this.theme === "dark";
+  }
+
+  /** Give the page its theme. */
+  applyTheme() {
+    document.documentElement.dataset.theme = this.dark ? "dark" : "light";
   }
 }
 
-/** @returns {Partial<Settings>} only what is as it should be */
+/** @returns {Partial<Settings>} the stored values that are valid */
 function load() {
   /** @type {Partial<Settings>} */
   const good = {};
@@ -52,15 +66,3 @@ function load() {
   good.notify = saved?.notify === true;
   return good;
 }
-
-/** Set the page's theme from the settings. */
-export function applyTheme() {
-  document.documentElement.dataset.theme = isDark() ? "dark" : "light";
-}
-
-/** Whether the page is dark now. */
-export function isDark() {
-  return settings.theme === "auto" ? matchMedia("(prefers-color-scheme: dark)").matches : settings.theme === "dark";
-}
-
-applyTheme();

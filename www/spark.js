@@ -1,8 +1,8 @@
 // @ts-check
-/** A line as small as a word: the last minute of all lanes. */
+/** A sparkline: the last minute of all lanes. */
 
+import { decimate, Rows } from "./decimate.js";
 import { LANES_MAX } from "./feed.js";
-import { decimate, Rows } from "./ring.js";
 
 const SECONDS = 60;
 const rows = new Rows();
@@ -43,7 +43,7 @@ export function drawSpark(canvas, ring, values, end, colour) {
 
   const stroke = new Path2D();
   const fill = new Path2D();
-  let start = 0; // where the piece began; a piece ends at null
+  let start = 0; // where the segment began; a segment ends at null
   let last = 0;
   let drawing = false;
   for (let i = 0; i <= line.length; i++) {

@@ -1,6 +1,7 @@
-/* firmware.c - aidash inside a firmware: a loop of 1,000 steps a second stands
- * for the accelerator. It publishes each step, and obeys a viewer who pauses it
- * or switches its model. SIGINT and SIGTERM end it. Build: make, or cmake. */
+/* firmware.c - aidash inside a firmware: a loop of 1,000 steps per second
+ * stands for the accelerator. It publishes each step, and obeys a viewer who
+ * pauses it or switches its model. SIGINT and SIGTERM end it. Build: make, or
+ * cmake. */
 #define _POSIX_C_SOURCE 200809L
 #include "aidash.h"
 #include <signal.h>

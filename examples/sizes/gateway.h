@@ -1,7 +1,9 @@
-/* gateway.h - aidash for 10,000 viewers, away from the engine: ticks come by
- * aidash_publish(), HTTP or UDP. -DAIDASH_CONFIG='"examples/sizes/gateway.h"'.
- * It needs as many open files (ulimit -n; systemd: LimitNOFILE=20000); behind a
- * proxy leave --per-address at 0, as all viewers come from its address. */
+/* gateway.h - aidash for 10,000 viewers, not on the engine's machine: ticks come
+ * through aidash_publish(), HTTP or UDP. -DAIDASH_CONFIG='"examples/sizes/gateway.h"'.
+ * It needs an open file for each viewer (ulimit -n; systemd: LimitNOFILE=20000).
+ * Behind a proxy leave --per-address at 0: all viewers have the proxy's address.
+ * src/limits.h explains each limit (in the single-file aidash.c: the section
+ * "begin src/limits.h"). */
 #define AIDASH_CLIENTS 10240
 #define AIDASH_EXCHANGES 256
 #define AIDASH_PENDING 4096

@@ -1,6 +1,7 @@
 /* tiny.h - aidash for 8 viewers: -DAIDASH_CONFIG='"examples/sizes/tiny.h"'.
  * Add -DAIDASH_METER=0 (no proxy) and -DAIDASH_DASHBOARD=0 (no page) as wanted;
- * each limit is explained in section SIZES of aidash.c. */
+ * src/limits.h explains each limit (in the single-file aidash.c: the section
+ * "begin src/limits.h"). */
 #define AIDASH_CLIENTS 8
 #define AIDASH_EXCHANGES 2
 #define AIDASH_PENDING 8

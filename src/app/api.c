@@ -2,6 +2,7 @@
 #ifndef AD_APP_API_C
 #define AD_APP_API_C
 
+#include "../web/seam.h"
 #include "../web/status.c"
 #include "config.c"
 #include "lan.c"
@@ -19,7 +20,7 @@ const char *aidash_strerror(int code)
     case AIDASH_ESTATE:
         return "already started, or not started";
     case AIDASH_EBIND:
-        return "an address can't be bound";
+        return "can't listen on an address";
     case AIDASH_ESYS:
         return "the system refused a thread, socket or memory";
     default:
@@ -32,27 +33,44 @@ const char *aidash_last_error(void)
     return ad_error_text;
 }
 
-/* Nothing is left of a run before. */
+/* Each part as it is before a run. */
 static void ad_reset(void)
 {
-    memset(&ad_hub, 0, sizeof(ad_hub));
-    memset(&ad_events, 0, sizeof(ad_events));
-    memset(&ad_engine, 0, sizeof(ad_engine));
-    memset(&ad_sources, 0, sizeof(ad_sources));
-    memset(&ad_commands, 0, sizeof(ad_commands));
-    memset(&ad_slots, 0, sizeof(ad_slots));
-    memset(&ad_fanout, 0, sizeof(ad_fanout));
-    memset(&ad_acceptor, 0, sizeof(ad_acceptor));
-    memset(&ad_origins, 0, sizeof(ad_origins));
-    ad_ticks.n_series = 0;
-    ad_ticks.count = ad_ticks.paused_dropped = 0;
-    ad_hub.wake_rd = ad_hub.wake_wr = -1;
-    ad_slots.free = AD_NO_SLOT;
+    ad_hub_init();
     ad_feed_init();
-    ad_engine_add_section(ad_put_source);
+    ad_events_init();
+    ad_engine_init();
+    ad_ticks_init();
+    ad_sources_init();
+    ad_access_init();
+    ad_clients_init();
+    ad_commands_init();
+    ad_pending_init();
+    ad_acceptor_init();
 #if AIDASH_METER
     ad_meter_init();
 #endif
+}
+
+/* Log where a listener can be reached. */
+static void ad_log_listener(const char *spec, unsigned port)
+{
+    size_t host_len = ad_spec_host(spec);
+    struct ad_lan lan[AD_LAN_MAX];
+    unsigned i, n;
+
+    if (host_len > 0) {
+        ad_log(AIDASH_LOG_INFO, "listening on http://%.*s:%u", (int)host_len,
+               spec, port);
+        return;
+    }
+    ad_log(AIDASH_LOG_INFO, "listening on http://localhost:%u (all interfaces)",
+           port);
+    n = ad_lan_list(lan);
+    for (i = 0; i < n; i++) {
+        ad_log(AIDASH_LOG_INFO, "on the LAN: http://%s:%u (%s)", lan[i].host,
+               port, lan[i].by);
+    }
 }
 
 int aidash_start_sized(const struct aidash_config *config, size_t size)
@@ -63,11 +81,11 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
     int rc;
 
     if (size != sizeof(struct aidash_config)) {
-        return ad_fail(AIDASH_ESTATE, "aidash.h and aidash.c are of different "
-                                      "versions");
+        return ad_fail(AIDASH_ESTATE, "aidash.h and aidash.c are not of the "
+                                      "same version");
     }
     if (atomic_exchange(&ad_running, true)) {
-        return ad_fail(AIDASH_ESTATE, "aidash runs already");
+        return ad_fail(AIDASH_ESTATE, "aidash is already running");
     }
     config = config != NULL ? config : &defaults;
     ad_error_text[0] = '\0';
@@ -76,13 +94,7 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
     if (rc != 0) {
         goto not_running;
     }
-    ad_hub_clock();
-    ad_hub.start_ns = ad_hub.now_ns;
-    ad_hub.start_us = ad_hub.now_us;
-    ad_hub.housekeeping_ns = ad_hub.now_ns; /* at once: the engines are asked */
-    ad_sources.sim_state = ad_sources.seed;
-    ad_sources.sim_step_ns = (uint64_t)((double)AD_NS_PER_S / ad_sources.rate_hz);
-    ad_sources.sim_due_ns = ad_hub.now_ns + ad_sources.sim_step_ns;
+    ad_hub_begin();
     rc = ad_open(config);
     if (rc != 0) {
         goto close_sockets;
@@ -92,9 +104,9 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     if (!ad_civetweb_start()) {
-        rc = ad_fail(AIDASH_ESYS, "civetweb can't start its threads");
+        rc = ad_fail(AIDASH_ESYS, "can't start civetweb's threads");
     } else if (pthread_create(&ad_hub.thread, NULL, ad_hub_main, NULL) != 0) {
-        rc = ad_fail(AIDASH_ESYS, "can't start the hub's thread");
+        rc = ad_fail(AIDASH_ESYS, "can't start the hub thread");
         ad_civetweb_stop();
     }
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -102,18 +114,7 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
         goto close_sockets;
     }
     for (i = 0; i < ad_acceptor.n_listeners; i++) {
-        size_t host = ad_spec_host(ad_acceptor.listen[i]);
-        struct ad_lan lan[AD_LAN_MAX];
-        unsigned k, n_lan = host > 0 ? 0 : ad_lan_list(lan);
-
-        ad_log(AIDASH_LOG_INFO, "listening on http://%.*s:%u%s",
-               host > 0 ? (int)host : 9,
-               host > 0 ? ad_acceptor.listen[i] : "localhost", ad_acceptor.ports[i],
-               host > 0 ? "" : " (all interfaces)");
-        for (k = 0; k < n_lan; k++) {
-            ad_log(AIDASH_LOG_INFO, "on the LAN: http://%s:%u (%s)",
-                   lan[k].host, ad_acceptor.ports[i], lan[k].by);
-        }
+        ad_log_listener(ad_acceptor.listen[i], ad_acceptor.ports[i]);
     }
     return 0;
 
@@ -126,11 +127,16 @@ not_running:
 
 void aidash_stop(void)
 {
+    static const struct timespec nap = {0, 1000000};
+
     if (!atomic_load(&ad_running)) {
         return;
     }
     atomic_store(&ad_hub.stop, 1);
     ad_wake();
+    while (!atomic_load(&ad_hub.quiet) || atomic_load(&ad_workers.inside) > 0) {
+        (void)nanosleep(&nap, NULL); /* a worker's request is some 50 us */
+    }
     ad_civetweb_stop(); /* its workers may still ask the hub */
     atomic_store(&ad_hub.stop, 2);
     ad_wake();
@@ -252,12 +258,12 @@ void aidash_print_sizes(void)
 {
     size_t i;
 
-    printf("%-16s %8s %12s\n", "part", "count", "bytes");
-    for (i = 0; i < AD_COUNT(ad_parts); i++) {
-        printf("%-16s %8zu %12zu\n", ad_parts[i].name, ad_parts[i].count,
-               ad_parts[i].bytes);
+    (void)printf("%-16s %8s %12s\n", "part", "count", "bytes");
+    for (i = 0; i < AD_COUNT(ad_memory); i++) {
+        (void)printf("%-16s %8zu %12zu\n", ad_memory[i]->name, ad_memory[i]->count,
+               ad_memory[i]->bytes);
     }
-    printf("%-16s %8s %12zu\n", "total", "", ad_static_bytes());
+    (void)printf("%-16s %8s %12zu\n", "total", "", ad_memory_sum());
 }
 
 #endif

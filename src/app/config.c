@@ -1,13 +1,18 @@
-/* config.c - the configuration, checked and handed to the parts; and what the hub
- * waits on, opened. The starting thread, before the hub's.
+/* config.c - checks the configuration and hands it to the parts; opens what the hub
+ * waits for. Owns ad_error_text. Runs on the starting thread, before the hub's.
  */
 #ifndef AD_APP_CONFIG_C
 #define AD_APP_CONFIG_C
 
+#include "../base/url.c"
 #include "../meter/meter.c"
 
-static char ad_error_text[256]; /* of the starting thread */
+static char ad_error_text[256]; /* what aidash_last_error() returns */
 
+enum { AD_SHOWN_MAX = 100 }; /* bytes of a wrong value that an error shows */
+
+/* Note what is wrong, as printf does; returns `code`. An error of an option begins
+ * with the option's name and a colon. */
 static int AD_PRINTF(2, 3) ad_fail(int code, const char *fmt, ...)
 {
     va_list args;
@@ -18,17 +23,23 @@ static int AD_PRINTF(2, 3) ad_fail(int code, const char *fmt, ...)
     return code;
 }
 
-/* Take the next item off a comma-separated list, without blanks around it.
- * False at the list's end. */
+/* How much of a wrong value an error shows. */
+static int ad_shown(size_t len)
+{
+    return len < AD_SHOWN_MAX ? (int)len : AD_SHOWN_MAX;
+}
+
+/* Take the next item from a comma-separated list, without the blanks around it.
+ * *list is NULL at the list's end; then this returns false. */
 static bool ad_list_next(const char **list, const char **item, size_t *len)
 {
-    const char *s = *list, *end;
+    const char *s = *list, *comma;
 
     if (s == NULL) {
         return false;
     }
-    end = strchr(s, ',');
-    *list = end != NULL ? end + 1 : NULL;
+    comma = strchr(s, ',');
+    *list = comma != NULL ? comma + 1 : NULL;
     s += strspn(s, " \t");
     *len = strcspn(s, ",");
     while (*len > 0 && (s[*len - 1] == ' ' || s[*len - 1] == '\t')) {
@@ -44,54 +55,70 @@ static int ad_configure_models(const char *list)
     size_t len;
 
     while (ad_list_next(&list, &item, &len)) {
-        char *name = ad_engine.models[ad_engine.n_models];
+        char name[AIDASH_MODEL_MAX + 1];
 
         if (!ad_name_ok(item, len, AIDASH_MODEL_MAX)) {
             return ad_fail(AIDASH_EINVAL,
-                           "models: a name must be 1 to %d bytes of UTF-8 "
-                           "without control characters: '%.*s'",
-                           AIDASH_MODEL_MAX, (int)(len < 80 ? len : 80), item);
+                           "models: '%.*s' is not a name; a name is 1 to %d "
+                           "bytes of UTF-8 without control characters",
+                           ad_shown(len), item, AIDASH_MODEL_MAX);
         }
         if (ad_engine.n_models == AIDASH_MODELS) {
-            return ad_fail(AIDASH_EINVAL, "models: more than %d names",
+            return ad_fail(AIDASH_EINVAL, "models: there are more than %d names",
                            AIDASH_MODELS);
         }
         memcpy(name, item, len);
         name[len] = '\0';
-        if (ad_model_find(name) < ad_engine.n_models) {
-            return ad_fail(AIDASH_EINVAL, "models: '%s' stands there twice",
-                           name);
+        if (!ad_engine_add_model(name, false)) {
+            return ad_fail(AIDASH_EINVAL, "models: '%s' is listed twice", name);
         }
-        ad_engine.n_models++;
     }
     return 0;
 }
 
-static int ad_configure_origins(const char *list)
+/* A comma-separated list, each item of which a part takes or refuses. */
+static int ad_configure_list(const char *list, const char *option,
+                             const char *expected,
+                             bool (*add)(const char *item, size_t len))
 {
     const char *item;
     size_t len;
 
     while (ad_list_next(&list, &item, &len)) {
-        if (len == 1 && item[0] == '*') {
-            ad_origins.any = true;
-            continue;
-        }
-        if (len == 0 || len > AD_ORIGIN_MAX ||
-            memmem(item, len, "://", 3) == NULL || item[len - 1] == '/') {
-            return ad_fail(AIDASH_EINVAL,
-                           "allow-origin: an origin is like "
-                           "http://host:port, or *: '%.*s'",
+        if (!add(item, len)) {
+            return ad_fail(AIDASH_EINVAL, "%s: %s: '%.*s'", option, expected,
                            (int)(len < 80 ? len : 80), item);
         }
-        if (ad_origins.n == AD_ORIGINS) {
-            return ad_fail(AIDASH_EINVAL, "allow-origin: more than %d",
-                           AD_ORIGINS);
-        }
-        memcpy(ad_origins.list[ad_origins.n], item, len);
-        ad_origins.list[ad_origins.n++][len] = '\0';
     }
     return 0;
+}
+
+static int ad_configure_access(const struct aidash_config *config)
+{
+    char origins[80], hosts[80], proxies[80];
+    int rc;
+
+    (void)snprintf(origins, sizeof(origins),
+                   "an origin is like http://host:port, or *; at most %d",
+                   AD_ORIGINS);
+    (void)snprintf(hosts, sizeof(hosts),
+                   "a name is like board.lan, *.lan or *; at most %d",
+                   AD_HOSTS / 2);
+    (void)snprintf(proxies, sizeof(proxies),
+                   "a proxy is an address, or ADDR/BITS; at most %d",
+                   AD_PROXIES);
+    rc = ad_configure_list(config->allow_origin, "allow-origin", origins,
+                           ad_access_add_origin);
+    if (rc == 0) {
+        rc = ad_configure_list(config->allow_host, "allow-host", hosts,
+                               ad_access_add_host);
+    }
+    if (rc == 0) {
+        rc = ad_configure_list(config->trust_proxy, "trust-proxy", proxies,
+                               ad_access_add_proxy);
+    }
+    ad_access_add_own_names();
+    return rc;
 }
 
 static int ad_configure_listen(const char *list)
@@ -100,350 +127,344 @@ static int ad_configure_listen(const char *list)
     size_t len;
 
     while (ad_list_next(&list, &item, &len)) {
-        struct sockaddr_storage address;
-        socklen_t address_len;
-        char *spec = ad_acceptor.listen[ad_acceptor.n_listen];
-
         if (ad_acceptor.n_listen == AD_LISTENERS) {
-            return ad_fail(AIDASH_EINVAL, "listen: more than %d addresses",
+            return ad_fail(AIDASH_EINVAL,
+                           "listen: there are more than %d addresses",
                            AD_LISTENERS);
         }
-        if (len >= sizeof(ad_acceptor.listen[0])) {
-            len = sizeof(ad_acceptor.listen[0]) - 1;
-        }
-        memcpy(spec, item, len);
-        spec[len] = '\0';
-        if (!ad_address_parse(spec, true, &address, &address_len)) {
+        if (!ad_acceptor_listen_on(item, len)) {
             return ad_fail(AIDASH_EINVAL,
-                           "listen: '%s' is not [ADDR:]PORT, such as 8080, "
+                           "listen: '%.*s' is not [ADDR:]PORT, such as 8080, "
                            "127.0.0.1:8080 or [::1]:8080",
-                           spec);
+                           ad_shown(len), item);
         }
-        ad_acceptor.n_listen++;
     }
     return 0;
 }
 
 #if AIDASH_METER
 
-/* http://HOST[:PORT][/PREFIX] into its parts and addresses. Returns NULL, or
- * what is wrong. Asks the resolver, so it may take its time. */
-static const char *ad_url_parse(const char *url, size_t len,
-                                struct ad_upstream *u)
+/* Resolve the engine at a URL into *engine. Returns NULL, or what is wrong with
+ * the URL. Asks the resolver, so it may block. */
+static const char *ad_upstream_at(const char *text, size_t len,
+                                  struct ad_upstream *engine)
 {
-    char host[256], port[8] = "80";
-    const char *at = url + 7, *end = url + len, *slash, *colon;
-    struct addrinfo hints, *list, *a;
-    size_t host_len;
+    struct ad_url url;
+    const char *why = ad_url_parse(text, len, &url);
 
-    if (len >= 8 && strncasecmp(url, "https://", 8) == 0) {
-        return "https is not spoken; put nginx or stunnel in between";
+    if (why != NULL) {
+        return why;
     }
-    if (len < 8 || strncasecmp(url, "http://", 7) != 0) {
-        return "it must begin with http://";
-    }
-    slash = memchr(at, '/', (size_t)(end - at));
-    slash = slash != NULL ? slash : end;
-    while (end > slash && end[-1] == '/') {
-        end--;
-    }
-    if ((size_t)(end - slash) >= sizeof(u->prefix) ||
-        (size_t)(slash - at) >= sizeof(host)) {
-        return "it is too long";
-    }
-    memcpy(u->prefix, slash, (size_t)(end - slash));
-    (void)snprintf(u->authority, sizeof(u->authority), "%.*s",
-                   (int)(slash - at), at);
-    colon = memrchr(at, ':', (size_t)(slash - at));
-    if (colon != NULL && memchr(colon, ']', (size_t)(slash - colon)) == NULL) {
-        if ((size_t)(slash - colon) - 1 >= sizeof(port) - 1) {
-            return "the port is no number";
-        }
-        (void)snprintf(port, sizeof(port), "%.*s", (int)(slash - colon - 1),
-                       colon + 1);
-    } else {
-        colon = slash;
-    }
-    if (port[0] == '\0' || strspn(port, "0123456789") != strlen(port) ||
-        strtoul(port, NULL, 10) < 1 || strtoul(port, NULL, 10) > 65535) {
-        return "the port is no number";
-    }
-    if (colon > at && *at == '[' && colon[-1] == ']') {
-        at++;
-        colon--;
-    }
-    host_len = (size_t)(colon - at);
-    if (host_len == 0) {
-        return "it has no host";
-    }
-    memcpy(host, at, host_len);
-    host[host_len] = '\0';
-    memset(&hints, 0, sizeof(hints));
-    hints.ai_socktype = SOCK_STREAM;
-    if (getaddrinfo(host, port, &hints, &list) != 0) {
-        return "its host can't be resolved";
-    }
-    for (a = list; a != NULL && u->n_addresses < AD_COUNT(u->addresses);
-         a = a->ai_next) {
-        memcpy(&u->addresses[u->n_addresses].storage, a->ai_addr,
-               a->ai_addrlen);
-        u->addresses[u->n_addresses++].len = a->ai_addrlen;
-    }
-    freeaddrinfo(list);
-    return NULL;
+    memset(engine, 0, sizeof(*engine));
+    (void)snprintf(engine->authority, sizeof(engine->authority), "%s",
+                   url.authority);
+    (void)snprintf(engine->prefix, sizeof(engine->prefix), "%s", url.prefix);
+    engine->n_addresses = ad_address_resolve(url.host, url.port,
+                                             engine->addresses,
+                                             AD_COUNT(engine->addresses));
+    return engine->n_addresses > 0 ? NULL : "its host can't be resolved";
 }
 
-static int ad_configure_upstreams(const char *list)
+/* How long the name in [NAME=]URL is, SIZE_MAX without a name: an = before the
+ * first colon ends it. */
+static size_t ad_upstream_name_len(const char *item, size_t len)
 {
-    const char *item, *why;
-    size_t len;
+    const char *equals = memchr(item, '=', len);
+    const char *colon = memchr(item, ':', len);
 
-    while (ad_list_next(&list, &item, &len)) {
-        struct ad_upstream *u = &ad_upstreams.list[ad_upstreams.n];
-        const char *equals = memchr(item, '=', len);
-        const char *colon = memchr(item, ':', len);
+    if (equals == NULL || (colon != NULL && colon < equals)) {
+        return SIZE_MAX;
+    }
+    return (size_t)(equals - item);
+}
 
-        if (ad_upstreams.n == AIDASH_UPSTREAMS) {
-            return ad_fail(AIDASH_EINVAL, "upstream: more than %d engines",
-                           AIDASH_UPSTREAMS);
+/* One engine, [NAME=]URL. */
+static int ad_configure_upstream(const char *item, size_t len)
+{
+    size_t name_len = ad_upstream_name_len(item, len);
+    const char *name = item, *why;
+    struct ad_upstream engine;
+
+    if (name_len != SIZE_MAX) {
+        if (!ad_name_ok(name, name_len, AIDASH_NODE_MAX)) {
+            return ad_fail(AIDASH_EINVAL,
+                           "upstream: '%.*s' is not a name of 1 to %d bytes",
+                           ad_shown(name_len), name, AIDASH_NODE_MAX);
         }
-        if (equals != NULL && (colon == NULL || equals < colon)) {
-            if (!ad_name_ok(item, (size_t)(equals - item), AIDASH_NODE_MAX)) {
-                return ad_fail(AIDASH_EINVAL,
-                               "upstream: a name must be 1 to %d bytes",
-                               AIDASH_NODE_MAX);
-            }
-            memcpy(u->name, item, (size_t)(equals - item));
-            len -= (size_t)(equals + 1 - item);
-            item = equals + 1;
-        }
-        why = ad_url_parse(item, len, u);
-        if (why != NULL) {
-            return ad_fail(AIDASH_EINVAL, "upstream: '%.*s': %s",
-                           (int)(len < 100 ? len : 100), item, why);
-        }
-        ad_upstreams.n++;
+        item += name_len + 1;
+        len -= name_len + 1;
+    }
+    why = ad_upstream_at(item, len, &engine);
+    if (why != NULL) {
+        return ad_fail(AIDASH_EINVAL, "upstream: '%.*s': %s", ad_shown(len),
+                       item, why);
+    }
+    if (name_len != SIZE_MAX) {
+        memcpy(engine.name, name, name_len);
+    }
+    if (!ad_upstreams_add(&engine)) {
+        return ad_fail(AIDASH_EINVAL, "upstream: there are more than %d engines",
+                       AIDASH_UPSTREAMS);
     }
     return 0;
 }
 
-/* The bearer token (RFC 6750 2.1) is the file's first line. */
+static int ad_configure_upstreams(const char *list)
+{
+    const char *item;
+    size_t len;
+
+    while (ad_list_next(&list, &item, &len)) {
+        int rc = ad_configure_upstream(item, len);
+
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+/* The engines' key is the first line of a file. */
 static int ad_configure_key(const char *path)
 {
+    char line[AD_KEY_MAX + 3] = ""; /* with CR or LF, and NUL */
     FILE *f = fopen(path, "r");
-    size_t n;
-    bool got;
 
     if (f == NULL) {
         return ad_fail(AIDASH_EINVAL, "upstream-key-file: can't read %.100s: %s",
                        path, strerror(errno));
     }
-    got = fgets(ad_upstreams.key, (int)sizeof(ad_upstreams.key), f) !=
-          NULL;
+    (void)!fgets(line, (int)sizeof(line), f);
     (void)fclose(f);
-    n = strcspn(ad_upstreams.key, "\r\n");
-    ad_upstreams.key[n] = '\0';
-    if (!got || n == 0 || n + 1 >= sizeof(ad_upstreams.key) ||
-        strspn(ad_upstreams.key,
-               "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-               "0123456789-._~+/=") != n) {
+    if (!ad_upstreams_set_key(line, strcspn(line, "\r\n"))) {
         return ad_fail(AIDASH_EINVAL,
-                       "upstream-key-file: %.100s has no key of 1 to 254 "
-                       "characters in its first line",
-                       path);
+                       "upstream-key-file: the first line of %.100s is not a "
+                       "key of 1 to %d characters",
+                       path, AD_KEY_MAX);
     }
+    return 0;
+}
+
+static int ad_configure_scrape(const char *url)
+{
+    struct ad_upstream page;
+    const char *why = ad_upstream_at(url, strlen(url), &page);
+
+    if (why != NULL) {
+        return ad_fail(AIDASH_EINVAL, "scrape: '%.100s': %s", url, why);
+    }
+    ad_scrape_set(&page);
+    return 0;
+}
+
+/* `given`, or without it (0) `usual`, but never more than AIDASH_FLOWS. */
+static unsigned ad_flows_or(unsigned given, unsigned usual)
+{
+    if (given != 0) {
+        return given;
+    }
+    return usual < AIDASH_FLOWS ? usual : AIDASH_FLOWS;
+}
+
+static int ad_configure_queue(const struct aidash_config *config)
+{
+    unsigned max_inflight = ad_flows_or(config->max_inflight, 16), queue = 0;
+    double queue_timeout_s = config->queue_timeout_s;
+    double upstream_timeout_s = config->upstream_timeout_s;
+
+    if (config->queue >= 0) {
+        queue = ad_flows_or((unsigned)config->queue, 64);
+    }
+    if (max_inflight > AIDASH_FLOWS) {
+        return ad_fail(AIDASH_EINVAL, "max-inflight: must be at most %d",
+                       AIDASH_FLOWS);
+    }
+    if (queue > AIDASH_FLOWS) {
+        return ad_fail(AIDASH_EINVAL, "queue: must be at most %d", AIDASH_FLOWS);
+    }
+    if (queue_timeout_s < 0) {
+        return ad_fail(AIDASH_EINVAL, "queue-timeout: must not be negative");
+    }
+    if (upstream_timeout_s < 0) {
+        return ad_fail(AIDASH_EINVAL, "upstream-timeout: must not be negative");
+    }
+    queue_timeout_s = queue_timeout_s > 0 ? queue_timeout_s : 600;
+    upstream_timeout_s = upstream_timeout_s > 0 ? upstream_timeout_s : 600;
+    ad_queue_set(max_inflight, queue, queue_timeout_s * 1000,
+                 upstream_timeout_s * 1000);
     return 0;
 }
 
 static int ad_configure_meter(const struct aidash_config *config)
 {
-    const char *why;
     int rc = ad_configure_upstreams(config->upstream);
 
     if (rc == 0 && config->upstream_key_file != NULL) {
         rc = ad_configure_key(config->upstream_key_file);
     }
     if (rc == 0 && config->scrape != NULL) {
-        why = ad_url_parse(config->scrape, strlen(config->scrape),
-                           &ad_scrape.upstream);
-        if (why != NULL) {
-            return ad_fail(AIDASH_EINVAL, "scrape: '%.100s': %s",
-                           config->scrape, why);
-        }
-        ad_scrape.on = true;
+        rc = ad_configure_scrape(config->scrape);
     }
-    ad_proxying.max_inflight = config->max_inflight;
-    if (ad_proxying.max_inflight == 0) {
-        ad_proxying.max_inflight = AIDASH_FLOWS < 16 ? AIDASH_FLOWS : 16;
-    }
-    ad_proxying.queue = config->queue > 0 ? (unsigned)config->queue : 0;
-    if (config->queue == 0) {
-        ad_proxying.queue = AIDASH_FLOWS < 64 ? AIDASH_FLOWS : 64;
-    }
-    if (ad_proxying.max_inflight > AIDASH_FLOWS || ad_proxying.queue > AIDASH_FLOWS) {
-        return ad_fail(AIDASH_EINVAL,
-                       "max-inflight: it and queue must be at most %d",
-                       AIDASH_FLOWS);
-    }
-    if (config->queue_timeout_s < 0 || config->upstream_timeout_s < 0) {
-        return ad_fail(AIDASH_EINVAL, "queue-timeout: must not be negative");
-    }
-    ad_proxying.queue_timeout_ms =
-        (config->queue_timeout_s > 0 ? config->queue_timeout_s : 600) * 1000;
-    ad_proxying.upstream_timeout_ms =
-        (config->upstream_timeout_s > 0 ? config->upstream_timeout_s : 600) *
-        1000;
-    if (rc == 0 && ad_upstreams.n > 0) {
-        if (ad_sources.source != AD_SOURCE_NONE) {
-            return ad_fail(AIDASH_EINVAL, "upstream: the meter is a source of "
-                                          "its own; leave source out");
-        }
-        ad_sources.source = AD_SOURCE_METER;
+    if (rc == 0) {
+        rc = ad_configure_queue(config);
     }
     return rc;
 }
 
 #endif /* AIDASH_METER */
 
-/* Check all that can be checked without opening anything. */
-static int ad_configure(const struct aidash_config *config)
+/* The source, and the simulator's settings. After the meter's. */
+static int ad_configure_source(const struct aidash_config *config)
 {
-    static const char *const sources[] = {"none", "sim", "stdin"};
-    const char *source, *models = config->models;
-    unsigned i = 0;
-    int rc;
+    static const struct {
+        const char *name;
+        enum ad_source source;
+    } known[] = {{"none", AD_SOURCE_NONE},
+                 {"sim", AD_SOURCE_SIM},
+                 {"stdin", AD_SOURCE_STDIN}};
+    const char *name = config->source != NULL ? config->source : "none";
+    double rate_hz = config->rate_hz != 0 ? config->rate_hz : 5;
+    uint64_t seed = config->seed != 0 ? config->seed : 1;
+    enum ad_source source;
+    size_t i = 0;
 
-    ad_logging.on_log = config->on_log;
-    ad_events.on_event = config->on_event;
-    ad_commands.on_command = config->on_command;
-    ad_logging.user = ad_events.user = ad_commands.user = config->user;
-    source = config->source != NULL ? config->source : "none";
-    while (i < AD_COUNT(sources) && strcmp(sources[i], source) != 0) {
+    while (i < AD_COUNT(known) && strcmp(known[i].name, name) != 0) {
         i++;
     }
-    if (i == AD_COUNT(sources)) {
+    if (i == AD_COUNT(known)) {
         return ad_fail(AIDASH_EINVAL,
-                       "source: '%.80s' must be sim, stdin or none", source);
+                       "source: '%.80s' must be sim, stdin or none", name);
     }
-    ad_sources.source = (enum ad_source)i;
-    ad_sources.rate_hz = config->rate_hz;
-    if (config->rate_hz == 0) {
-        ad_sources.rate_hz = 5;
-    }
-    if (!(ad_sources.rate_hz >= 0.001 && ad_sources.rate_hz <= 10000)) {
+    source = known[i].source;
+    if (!(rate_hz >= 0.001 && rate_hz <= 10000)) { /* NaN, too */
         return ad_fail(AIDASH_EINVAL,
-                       "rate: must be from 0.001 to 10000 ticks a second");
+                       "rate: must be from 0.001 to 10000 ticks per second");
     }
-    ad_sources.seed = config->seed != 0 ? config->seed : 1;
-    ad_fanout.backlog = config->backlog != 0 ? config->backlog : AIDASH_BACKLOG;
-    if (ad_fanout.backlog > AIDASH_EVENTS / 2) {
-        return ad_fail(AIDASH_EINVAL, "backlog: must be 1 to %d events",
+#if AIDASH_METER
+    if (ad_upstreams.n > 0) {
+        if (source != AD_SOURCE_NONE) {
+            return ad_fail(AIDASH_EINVAL,
+                           "upstream: with it, source must be none; leave "
+                           "source out");
+        }
+        source = AD_SOURCE_METER;
+    }
+#endif
+    ad_sources_set(source, rate_hz, seed);
+    return 0;
+}
+
+static int ad_configure_viewers(const struct aidash_config *config)
+{
+    unsigned backlog = config->backlog != 0 ? config->backlog : AIDASH_BACKLOG;
+
+    if (backlog > AIDASH_EVENTS / 2) {
+        return ad_fail(AIDASH_EINVAL, "backlog: must be from 1 to %d events",
                        AIDASH_EVENTS / 2);
     }
-    ad_acceptor.per_address = config->per_address;
-    ad_logging.level = config->log_level != AIDASH_LOG_DEFAULT
-                           ? config->log_level
-                           : AIDASH_LOG_INFO;
-    if ((unsigned)ad_logging.level > AIDASH_LOG_DEBUG) {
+    ad_clients_set_backlog(backlog);
+    ad_acceptor_set_per_address(config->per_address);
+    return 0;
+}
+
+static int ad_configure_log(const struct aidash_config *config)
+{
+    enum aidash_log_level level = config->log_level;
+
+    if (level == AIDASH_LOG_DEFAULT) {
+        level = AIDASH_LOG_INFO;
+    }
+    if ((unsigned)level > AIDASH_LOG_DEBUG) {
         return ad_fail(AIDASH_EINVAL,
                        "log-level: must be error, warn, info or debug");
+    }
+    ad_log_to(level, config->on_log, config->user);
+    return 0;
+}
+
+/* Check all that can be checked without opening anything, and hand it to the
+ * parts. */
+static int ad_configure(const struct aidash_config *config)
+{
+    const char *models = config->models;
+    const char *listen = config->listen != NULL ? config->listen : "8080";
+    int rc = ad_configure_log(config);
+
+    ad_events_tap(config->on_event, config->user);
+    ad_commands_ask(config->on_command, config->user);
+#if AIDASH_METER
+    if (rc == 0) {
+        rc = ad_configure_meter(config);
+    }
+#endif
+    if (rc == 0) {
+        rc = ad_configure_source(config);
+    }
+    if (rc == 0) {
+        rc = ad_configure_viewers(config);
     }
     if (models == NULL && ad_sources.source == AD_SOURCE_SIM) {
         models = "llama3,mistral,qwen2.5";
     }
-#if AIDASH_METER
-    rc = ad_configure_meter(config);
-    if (rc != 0) {
-        return rc;
-    }
-#endif
-    ad_engine.learns = models == NULL && ad_sources.source != AD_SOURCE_METER;
-    rc = ad_configure_models(models);
+    ad_engine_set_learning(models == NULL &&
+                           ad_sources.source != AD_SOURCE_METER);
     if (rc == 0) {
-        rc = ad_configure_origins(config->allow_origin);
+        rc = ad_configure_models(models);
     }
     if (rc == 0) {
-        rc = ad_configure_listen(config->listen != NULL ? config->listen
-                                                        : "8080");
+        rc = ad_configure_access(config);
+    }
+    if (rc == 0) {
+        rc = ad_configure_listen(listen);
     }
     return rc;
 }
 
-/* Open what the hub waits on: wake-up, listeners, UDP, stdin. */
+static int ad_open_udp(const char *spec)
+{
+    int port = ad_sources_open_udp(spec);
+
+    if (port == -EINVAL) {
+        return ad_fail(AIDASH_EINVAL, "udp: '%.80s' is not [ADDR:]PORT", spec);
+    }
+    if (port < 0) {
+        return ad_fail(AIDASH_EBIND, "can't receive UDP on %.80s: %s", spec,
+                       strerror(-port));
+    }
+    ad_log(AIDASH_LOG_INFO, "UDP ingest on %.*s:%d", (int)ad_spec_host(spec),
+           spec, port);
+    return 0;
+}
+
+/* Open what the hub waits for: its wake-up, listeners, UDP, stdin. */
 static int ad_open(const struct aidash_config *config)
 {
-    unsigned i, port = 0;
-    int fd;
+    const char *failed = ad_hub_open();
 
-    if (!ad_poll_open()) {
-        return ad_fail(AIDASH_ESYS, "epoll or timerfd: %s", strerror(errno));
+    if (failed != NULL) {
+        return ad_fail(AIDASH_ESYS, "%s: %s", failed, strerror(errno));
     }
-#if AIDASH_USE_POLL
-    {
-        int ends[2];
-
-        if (pipe(ends) != 0) {
-            return ad_fail(AIDASH_ESYS, "pipe: %s", strerror(errno));
-        }
-        ad_hub.wake_rd = ends[0];
-        ad_hub.wake_wr = ends[1];
-        (void)fcntl(ends[0], F_SETFL, O_NONBLOCK);
-        (void)fcntl(ends[1], F_SETFL, O_NONBLOCK);
-    }
-#else
-    ad_hub.wake_rd = ad_hub.wake_wr = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (ad_hub.wake_rd < 0) {
-        return ad_fail(AIDASH_ESYS, "eventfd: %s", strerror(errno));
-    }
-#endif
-    (void)ad_poll_set(ad_hub.wake_rd, 0, AD_IN, AD_TAG_WAKE, 0);
-    for (i = 0; i < ad_acceptor.n_listen; i++) {
-        fd = ad_socket_bind(ad_acceptor.listen[i], SOCK_STREAM, &ad_acceptor.ports[i]);
-        if (fd < 0) {
-            return ad_fail(AIDASH_EBIND, "can't listen on %s: %s",
-                           ad_acceptor.listen[i], strerror(-fd));
-        }
-        ad_acceptor.listeners[ad_acceptor.n_listeners++] = fd;
+    failed = ad_acceptor_open();
+    if (failed != NULL) {
+        return ad_fail(AIDASH_EBIND, "can't listen on %s: %s", failed,
+                       strerror(errno));
     }
     if (config->udp != NULL) {
-        fd = ad_socket_bind(config->udp, SOCK_DGRAM, &port);
-        if (fd == -EINVAL) {
-            return ad_fail(AIDASH_EINVAL, "udp: '%.80s' is not [ADDR:]PORT",
-                           config->udp);
+        int rc = ad_open_udp(config->udp);
+
+        if (rc != 0) {
+            return rc;
         }
-        if (fd < 0) {
-            return ad_fail(AIDASH_EBIND, "can't take UDP on %.80s: %s",
-                           config->udp, strerror(-fd));
-        }
-        ad_sources.udp[ad_sources.n_udp++] = fd;
-        (void)ad_poll_set(fd, 0, AD_IN, AD_TAG_UDP, 0);
-        ad_log(AIDASH_LOG_INFO, "UDP ingest on %.*s:%u",
-               (int)ad_spec_host(config->udp), config->udp, port);
     }
-    if (ad_sources.source == AD_SOURCE_STDIN) {
-        ad_sources.stdin_open = true;
-        /* epoll refuses files: they are always readable. */
-        ad_sources.stdin_is_file =
-            !ad_poll_set(STDIN_FILENO, 0, AD_IN, AD_TAG_STDIN, 0);
-    }
+    ad_sources_open();
     return 0;
 }
 
 static void ad_close(void)
 {
-    unsigned i;
-
-    for (i = 0; i < ad_acceptor.n_listeners; i++) {
-        (void)close(ad_acceptor.listeners[i]);
-    }
-    for (i = 0; i < ad_sources.n_udp; i++) {
-        (void)close(ad_sources.udp[i]);
-    }
-    if (ad_hub.wake_wr != ad_hub.wake_rd) {
-        (void)close(ad_hub.wake_wr);
-    }
-    (void)close(ad_hub.wake_rd);
-    ad_poll_close();
+    ad_acceptor_close();
+    ad_sources_close();
+    ad_hub_close();
 }
 
 #endif

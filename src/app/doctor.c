@@ -1,5 +1,5 @@
-/* doctor.c - `aidash doctor`: which engines, ports and addresses are here, and
- * what to type next. The main thread.
+/* doctor.c - `aidash doctor`: finds engines, a free port and this machine's
+ * addresses, and says what to type next. The main thread.
  */
 #ifndef AD_APP_DOCTOR_C
 #define AD_APP_DOCTOR_C
@@ -15,10 +15,10 @@
 /* What answered. */
 struct ad_found {
     unsigned status; /* 0: nothing that speaks HTTP is there */
-    bool list;       /* the answer is JSON, and whole */
+    bool list;       /* the answer is JSON, and complete */
     unsigned n_models;
     char model[AIDASH_MODEL_MAX + 1]; /* the first */
-    char owner[AIDASH_MODEL_MAX + 1]; /* as the list of models names it */
+    char owner[AIDASH_MODEL_MAX + 1]; /* owned_by in the list of models */
     struct ad_json_stream js;
 };
 
@@ -44,7 +44,7 @@ static void ad_doctor_sink(void *to, const uint8_t *data, size_t len)
 }
 
 /* Ask for a path, and read the answer as a list of models. Each step may take a
- * second, an answer a hundred steps. */
+ * second, an answer has a thousand steps at most. */
 static void ad_doctor_ask(const struct ad_upstream *u, const char *path,
                           struct ad_found *found)
 {
@@ -52,9 +52,9 @@ static void ad_doctor_ask(const struct ad_upstream *u, const char *path,
     int steps;
 
     memset(found, 0, sizeof(*found));
-    ad_json_stream_begin(&found->js, AD_PATH_OPENAI_LIST);
+    ad_path_begin(&found->js, AD_PATH_OPENAI_LIST);
     ad_fetch_begin(&q, u, path, ad_upstreams.key, 0);
-    for (steps = 0; steps < 100 && ad_fetch_wants(&q) != 0; steps++) {
+    for (steps = 0; steps < 1000 && ad_fetch_wants(&q) != 0; steps++) {
         struct pollfd ready = {q.fd, POLLIN, 0};
 
         if (ad_fetch_wants(&q) == AD_OUT) {
@@ -73,8 +73,7 @@ static void ad_doctor_ask(const struct ad_upstream *u, const char *path,
     ad_fetch_end(&q, AD_FETCH_IDLE);
 }
 
-/* Where engines listen unless they are told otherwise, and as whose their list
- * of models shows them. */
+/* The default ports of engines, and the owner that their lists of models name. */
 static const struct {
     const char *port, *owner, *name;
 } ad_doctor_engines[] = {{"11434", "library", "Ollama"},
@@ -83,45 +82,123 @@ static const struct {
                          {"8000", "vllm", "vLLM"},
                          {"1234", "organization_owner", "LM Studio"}};
 
-/* Look at one place, and print what is there. Returns its name, NULL if it is no
- * engine. */
+/* What an engine is called, by the owner in its list of models. */
+static const char *ad_doctor_name(const char *owner)
+{
+    size_t i;
+
+    for (i = 0; i < AD_COUNT(ad_doctor_engines); i++) {
+        if (strcmp(ad_doctor_engines[i].owner, owner) == 0) {
+            return ad_doctor_engines[i].name;
+        }
+    }
+    return "an engine";
+}
+
+/* The state of an engine, as the end of a line. */
+static void ad_doctor_print_state(const struct ad_found *found)
+{
+    if (found->status == 401) {
+        printf("it needs another key (--upstream-key-file)\n");
+    } else if (found->status == 503) {
+        printf("it is not ready yet\n");
+    } else if (found->n_models == 0) {
+        printf("no model\n");
+    } else if (found->n_models == 1) {
+        printf("%s\n", found->model);
+    } else {
+        printf("%s and %u more\n", found->model, found->n_models - 1);
+    }
+}
+
+/* Look at one place, and print what is there. Returns the engine's name, NULL if
+ * there is no engine. */
 static const char *ad_doctor_look(const struct ad_upstream *u)
 {
-    const char *name = "an engine";
     struct ad_found found;
-    size_t i;
+    const char *name;
 
     ad_doctor_ask(u, "/ticks?last=0", &found);
     if (found.status == 200) {
-        printf("  aidash itself at http://%s: it runs already\n", u->authority);
+        printf("  aidash itself at http://%s: it is already running\n",
+               u->authority);
         return NULL;
     }
     ad_doctor_ask(u, "/v1/models", &found);
-    for (i = 0; i < AD_COUNT(ad_doctor_engines); i++) {
-        if (strcmp(ad_doctor_engines[i].owner, found.owner) == 0) {
-            name = ad_doctor_engines[i].name;
-        }
-    }
     if (!found.list || (found.status != 200 && found.status != 401 &&
                         found.status != 503)) {
         return NULL;
     }
+    name = ad_doctor_name(found.owner);
     printf("  %s at http://%s%s: ", name, u->authority, u->prefix);
-    if (found.status == 401) {
-        printf("it wants another key (--upstream-key-file)\n");
-    } else if (found.status == 503) {
-        printf("it is not ready yet\n");
-    } else if (found.n_models == 0) {
-        printf("no model\n");
-    } else {
-        printf("%s", found.model);
-        printf(found.n_models > 1 ? " and %u more\n" : "\n",
-               found.n_models - 1);
-    }
+    ad_doctor_print_state(&found);
     return name;
 }
 
-/* Can this be listened on? Prints so. Returns the port, or 0. */
+/* The engine to use: the first that was found. name is NULL if there is none. */
+struct ad_choice {
+    const char *name;
+    char url[512];
+};
+
+static void ad_doctor_choose(struct ad_choice *choice, const char *name,
+                             const struct ad_upstream *u)
+{
+    if (choice->name == NULL) {
+        choice->name = name;
+        (void)snprintf(choice->url, sizeof(choice->url), "http://%s%s",
+                       u->authority, u->prefix);
+    }
+}
+
+/* The engines that --upstream names. */
+static void ad_doctor_given(struct ad_choice *choice)
+{
+    unsigned i;
+
+    for (i = 0; i < ad_upstreams.n; i++) {
+        const struct ad_upstream *u = &ad_upstreams.list[i];
+        const char *name = ad_doctor_look(u);
+
+        if (name != NULL) {
+            ad_doctor_choose(choice, name, u);
+        } else {
+            printf("  none at http://%s%s\n", u->authority, u->prefix);
+        }
+    }
+}
+
+/* The default ports of this machine. */
+static void ad_doctor_usual(struct ad_choice *choice)
+{
+    char missing[128];
+    struct ad_text t = ad_text_in(missing, sizeof(missing));
+    size_t i;
+
+    for (i = 0; i < AD_COUNT(ad_doctor_engines); i++) {
+        struct ad_upstream u;
+        const char *name;
+        char url[64];
+
+        (void)snprintf(url, sizeof(url), "http://127.0.0.1:%s",
+                       ad_doctor_engines[i].port);
+        if (ad_upstream_at(url, strlen(url), &u) != NULL) {
+            continue;
+        }
+        name = ad_doctor_look(&u);
+        if (name != NULL) {
+            ad_doctor_choose(choice, name, &u);
+        } else {
+            ad_putf(&t, "%s%s (%s)", t.len > 0 ? ", " : "",
+                    ad_doctor_engines[i].port, ad_doctor_engines[i].name);
+        }
+    }
+    if (t.len > 0) {
+        printf("  none at the default ports %.*s\n", (int)t.len, t.at);
+    }
+}
+
+/* Can aidash listen here? Prints it. Returns the port, or 0. */
 static unsigned ad_doctor_port(const char *spec)
 {
     char holder[128];
@@ -134,90 +211,98 @@ static unsigned ad_doctor_port(const char *spec)
         return port;
     }
     ad_port_holder(spec, holder, sizeof(holder));
-    printf("  %s can't be had: %s%s\n", spec, strerror(-fd), holder);
+    printf("  %s is %s: %s%s\n", spec,
+           fd == -EADDRINUSE ? "taken" : "not available", strerror(-fd), holder);
     return 0;
 }
 
-/* aidash doctor: what is here, and what to type next. */
-static int ad_doctor(void)
+/* Find a free port: of --listen, or near the default. Its address into `listen`. */
+static unsigned ad_doctor_ports(const char *list, char *listen, size_t cap)
 {
-    const char *list = ad_option_value("listen"), *item, *name = NULL;
-    const char *key = ad_option_value("upstream-key-file");
-    char listen[64], missing[128] = "", url[512] = "";
-    struct ad_lan lan[AD_LAN_MAX];
-    struct ad_upstream u;
-    unsigned port = 0, n_lan, i;
+    const char *item;
+    unsigned port = 0, i;
     size_t len;
-    int rc = ad_configure_upstreams(ad_option_value("upstream"));
 
-    rc = rc == 0 && key != NULL ? ad_configure_key(key) : rc;
-    if (rc != 0) {
-        ad_print_failure(rc);
-        return AD_EXIT_USAGE;
+    if (list == NULL) {
+        list = "8080";
     }
-
-    printf("engines\n");
-    for (i = 0; i < ad_upstreams.n + AD_COUNT(ad_doctor_engines); i++) {
-        size_t usual = i - ad_upstreams.n;
-        const char *is;
-
-        if (i < ad_upstreams.n) {
-            u = ad_upstreams.list[i];
-        } else {
-            (void)snprintf(listen, sizeof(listen), "http://127.0.0.1:%s",
-                           ad_doctor_engines[usual].port);
-            memset(&u, 0, sizeof(u));
-            (void)ad_url_parse(listen, strlen(listen), &u);
-        }
-        is = ad_doctor_look(&u);
-        if (is != NULL && name == NULL) {
-            name = is;
-            (void)snprintf(url, sizeof(url), "http://%s%s", u.authority,
-                           u.prefix);
-        } else if (is == NULL && i < ad_upstreams.n) {
-            printf("  none at http://%s%s\n", u.authority, u.prefix);
-        } else if (is == NULL) {
-            size_t n = strlen(missing);
-
-            (void)snprintf(missing + n, sizeof(missing) - n, "%s%s (%s)",
-                           n > 0 ? ", " : "", ad_doctor_engines[usual].port,
-                           ad_doctor_engines[usual].name);
-        }
-    }
-    if (missing[0] != '\0') {
-        printf("  none at the usual %s\n", missing);
-    }
-
-    printf("ports\n");
-    for (list = list != NULL ? list : "8080";
-         port == 0 && ad_list_next(&list, &item, &len);) {
-        (void)snprintf(listen, sizeof(listen), "%.*s", (int)len, item);
+    while (port == 0 && ad_list_next(&list, &item, &len)) {
+        (void)snprintf(listen, cap, "%.*s", (int)len, item);
         port = ad_doctor_port(listen);
     }
     for (i = 8090; port == 0 && i < 8100; i++) {
-        (void)snprintf(listen, sizeof(listen), "%u", i);
+        (void)snprintf(listen, cap, "%u", i);
         port = ad_doctor_port(listen);
     }
+    return port;
+}
 
-    n_lan = ad_lan_list(lan);
-    printf("addresses\n  http://localhost:%u on this machine\n", port);
+/* Where viewers find a dashboard on this port. */
+static void ad_doctor_addresses(const struct ad_lan *lan, unsigned n_lan,
+                                unsigned port)
+{
+    unsigned i;
+
+    printf("  http://localhost:%u on this machine\n", port);
     for (i = 0; i < n_lan; i++) {
         printf("  http://%s:%u on the LAN (%s)\n", lan[i].host, port, lan[i].by);
     }
+}
 
-    printf("next\n  aidash --listen %s%s%s\n", listen,
-           name != NULL ? " --upstream " : "", url);
-    if (name != NULL) {
-        bool ollama = strcmp(name, "Ollama") == 0;
-
-        printf("  and let clients use %shttp://%s:%u%s\n",
-               ollama ? "OLLAMA_HOST=" : "", n_lan > 0 ? lan[0].host : "localhost",
-               port, ollama ? "" : "/v1");
-    } else {
-        printf("  for a simulated engine; with --upstream http://HOST:PORT once "
-               "there is a real one\n");
+/* What to type next. */
+static void ad_doctor_next(const struct ad_choice *choice, const char *listen,
+                           const char *host, unsigned port)
+{
+    printf("  aidash --listen %s", listen);
+    if (choice->name == NULL) {
+        printf("\n  for a simulated engine; add --upstream http://HOST:PORT when "
+               "you have a real one\n");
+        return;
     }
-    return name != NULL ? AD_EXIT_OK : AD_EXIT_FAILED;
+    printf(" --upstream %s\n  and set the address in the clients: ", choice->url);
+    if (strcmp(choice->name, "Ollama") == 0) {
+        printf("OLLAMA_HOST=http://%s:%u\n", host, port);
+    } else {
+        printf("http://%s:%u/v1\n", host, port);
+    }
+}
+
+/* aidash doctor. Returns the exit code. */
+static int ad_doctor(const struct ad_options *o)
+{
+    const char *key = ad_option_value(o, "upstream-key-file");
+    struct ad_choice choice = {NULL, ""};
+    struct ad_lan lan[AD_LAN_MAX];
+    unsigned port, n_lan;
+    char listen[64];
+    int rc = ad_configure_upstreams(ad_option_value(o, "upstream"));
+
+    if (rc == 0 && key != NULL) {
+        rc = ad_configure_key(key);
+    }
+    if (rc != 0) {
+        ad_print_failure(o, rc);
+        return AD_EXIT_USAGE;
+    }
+    printf("engines\n");
+    ad_doctor_given(&choice);
+    ad_doctor_usual(&choice);
+    printf("ports\n");
+    port = ad_doctor_ports(ad_option_value(o, "listen"), listen, sizeof(listen));
+    n_lan = ad_lan_list(lan);
+    printf("addresses\n");
+    ad_doctor_addresses(lan, n_lan, port);
+    printf("next\n");
+    ad_doctor_next(&choice, listen, n_lan > 0 ? lan[0].host : "localhost", port);
+    return choice.name != NULL ? AD_EXIT_OK : AD_EXIT_FAILED;
+}
+
+#else
+
+static int ad_doctor(const struct ad_options *o)
+{
+    (void)o;
+    return AD_EXIT_USAGE;
 }
 
 #endif

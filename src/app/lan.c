@@ -1,17 +1,17 @@
-/* lan.c - how others on the network may call this machine. The starting thread. */
+/* lan.c - the names and addresses of this machine on the LAN. The starting thread. */
 #ifndef AD_APP_LAN_C
 #define AD_APP_LAN_C
 
 #include "../base/platform.h"
 
-/* How others on the network may call this machine. */
+/* A name or an address of this machine. */
 struct ad_lan {
     char host[256]; /* as a URL has it */
     char by[24];    /* the interface, or "mDNS" */
 };
 enum { AD_LAN_MAX = 8 };
 
-/* Interfaces of this name are for containers and virtual machines here. */
+/* Does the interface belong to containers or virtual machines on this machine? */
 static bool ad_lan_virtual(const char *name)
 {
     static const char *const kinds[] = {"docker", "br-", "veth", "virbr",
@@ -25,7 +25,8 @@ static bool ad_lan_virtual(const char *name)
     return i < AD_COUNT(kinds);
 }
 
-/* The addresses of one family. Returns how many there are in `out` then. */
+/* Add the addresses of one family to the n that `out` has. Returns how many it
+ * has now. */
 static unsigned ad_lan_family(struct ad_lan out[AD_LAN_MAX], unsigned n,
                               int family)
 {
@@ -61,8 +62,8 @@ static unsigned ad_lan_family(struct ad_lan out[AD_LAN_MAX], unsigned n,
     return n;
 }
 
-/* Names and addresses for people on the LAN: the one that mDNS publishes, where
- * Avahi runs, then IPv4, and IPv6 where there is nothing else. */
+/* Names and addresses for people on the LAN: the mDNS name where Avahi runs, then
+ * IPv4; IPv6 only if there is no IPv4. */
 static unsigned ad_lan_list(struct ad_lan out[AD_LAN_MAX])
 {
     unsigned named = 0, n;
@@ -77,7 +78,10 @@ static unsigned ad_lan_list(struct ad_lan out[AD_LAN_MAX])
         named = 1;
     }
     n = ad_lan_family(out, named, AF_INET);
-    return n > named ? n : ad_lan_family(out, n, AF_INET6);
+    if (n == named) {
+        n = ad_lan_family(out, n, AF_INET6);
+    }
+    return n;
 }
 
 #endif

@@ -1,34 +1,17 @@
-/* loop.c - the hub thread's loop: what it waits for, what it does once a turn and
- * once a second, how it ends.
+/* loop.c - the hub thread's loop: what it waits for, what it does in each turn and
+ * in each second, how it ends. Owns no state.
  */
 #ifndef AD_APP_LOOP_C
 #define AD_APP_LOOP_C
 
 #include "../meter/meter.c"
-#include "../web/glue.h"
+#include "../web/routes.c"
 
 /* Once a second. */
 static void ad_hub_housekeeping(void)
 {
-    unsigned i;
-
-    for (i = 0; i < ad_slots.n_used; i++) {
-        if (ad_clients[i].kind != AD_FREE) {
-            ad_client_housekeeping(&ad_clients[i]);
-        }
-    }
-    for (i = 0; i < ad_acceptor.n_used; i++) {
-        struct ad_pending *p = &ad_pending[i];
-
-        if (p->used && !p->ready &&
-            ad_hub.now_ms - p->since_ms >= AD_HEAD_MS) {
-            if (p->kept && recv(p->fd, ad_scratch, 1, MSG_PEEK) < 0) {
-                ad_pending_drop(p);
-            } else {
-                ad_pending_refuse(p, 408, "the request head did not arrive");
-            }
-        }
-    }
+    ad_clients_housekeeping();
+    ad_pending_housekeeping();
 #if AIDASH_METER
     ad_meter_housekeeping();
 #endif
@@ -36,32 +19,14 @@ static void ad_hub_housekeeping(void)
     ad_hub.housekeeping_ns = ad_hub.now_ns + AD_NS_PER_S;
 }
 
-/* Say good-bye: no new connections, close code 1001 to the viewers. */
+/* Begin to stop: no new connections, close code 1001 to the viewers. */
 static void ad_hub_begin_stop(void)
 {
-    unsigned i;
-
     ad_hub.stopping = true;
+    atomic_store(&ad_hub.quiet, true);
     ad_listeners_watch(false);
-    for (i = 0; i < ad_acceptor.n_used; i++) {
-        if (ad_pending[i].used) {
-            ad_pending_drop(&ad_pending[i]);
-        }
-    }
-    for (i = 0; i < ad_slots.n_used; i++) {
-        struct ad_client *c = &ad_clients[i];
-
-        if (c->kind == AD_FREE || c->kind == AD_LINGER || c->closing) {
-            continue;
-        }
-        if (c->kind == AD_WS || c->kind == AD_WS_BATCH) {
-            ad_client_close(c, 1001);
-        } else if (c->kind == AD_INGEST) {
-            ad_ingest_answer(c);
-        }
-        c->closing = true;
-        (void)ad_client_send_reply(c);
-    }
+    ad_pending_stop();
+    ad_clients_stop();
 }
 
 /* When the hub must wake although nothing arrives. */
@@ -96,16 +61,24 @@ static void ad_hub_dispatch(const struct ad_ready *ready)
         ad_listener_event(ready->index);
         break;
     case AD_TAG_UDP:
-        ad_udp_read(ad_sources.udp[ready->index]);
+        ad_udp_event(ad_sources.udp[ready->index]);
         break;
     case AD_TAG_STDIN:
-        ad_stdin_read();
+        ad_stdin_event();
         break;
     case AD_TAG_PENDING:
-        ad_pending_event(ready->index);
+        if (ad_pending[ready->index].worker_fd >= 0 &&
+            ad_pending[ready->index].phase == AD_PENDING_ANSWER) {
+            ad_worker_client_event(&ad_pending[ready->index]);
+        } else {
+            ad_pending_event(&ad_pending[ready->index]);
+        }
+        break;
+    case AD_TAG_WORKER:
+        ad_worker_event(&ad_pending[ready->index]);
         break;
     case AD_TAG_CLIENT:
-        ad_client_event(ready->index);
+        ad_client_event(ready->index, ready->events);
         break;
     case AD_TAG_PROXY_CLIENT:
     case AD_TAG_PROXY_UPSTREAM:
@@ -120,7 +93,8 @@ static void ad_hub_dispatch(const struct ad_ready *ready)
     }
 }
 
-/* Many events in one turn: viewers get them before the feed overruns them. */
+/* With many events in one turn, viewers get them before the feed overwrites
+ * them. */
 static void ad_fan_out_if_due(void)
 {
     if (ad_events_due()) {
@@ -128,7 +102,7 @@ static void ad_fan_out_if_due(void)
     }
 }
 
-/* One turn: wait, take what came, make the ticks that are due, fan out. */
+/* One turn: wait, handle what is ready, make the ticks that are due, fan out. */
 static void ad_hub_turn(void)
 {
     struct ad_ready ready[AD_READY_MAX];
@@ -136,12 +110,12 @@ static void ad_hub_turn(void)
     bool pacing = deadline_ns == ad_fanout.pace_ns;
     unsigned i, n;
 
-    /* Announce the sleep, then look once more: who publishes later than this
-     * look sees the announcement and wakes us. A pace's wait is so short that
-     * the inbox may fill by half meanwhile. */
+    /* Announce the sleep, then look at the inbox once more: a thread that
+     * publishes after this look sees the announcement and wakes the hub. The
+     * wait between fan-outs is so short that the inbox may half fill. */
     atomic_store(&ad_hub.sleep, pacing ? AD_PACING : AD_ASLEEP);
-    if ((ad_sources.stdin_is_file && ad_sources.stdin_open) ||
-        atomic_load(&ad_hub.calls) != NULL || ad_acceptor.n_ready > 0 ||
+    if (ad_sources_wait() || atomic_load(&ad_hub.calls) != NULL ||
+        ad_workers_due() ||
         ad_inbox_fill() > (pacing ? AIDASH_INBOX / 2 : 0)) {
         deadline_ns = 0;
     }
@@ -152,18 +126,23 @@ static void ad_hub_turn(void)
         ad_hub_dispatch(&ready[i]);
         ad_fan_out_if_due();
     }
-    if (ad_sources.stdin_is_file && ad_sources.stdin_open) {
-        ad_stdin_read();
+    if (ad_stdin_waits()) {
+        ad_stdin_event();
+        ad_fan_out_if_due();
     }
+    ad_datagram_take();
+    ad_fan_out_if_due();
     ad_hub_calls();
-    ad_acceptor_serve();
+    ad_routes_run();
 #if AIDASH_METER
     ad_queue_run();
 #endif
     ad_inbox_run();
+    ad_fan_out_if_due();
     if (ad_sources.source == AD_SOURCE_SIM) {
         ad_sim_run();
     }
+    ad_fan_out_if_due();
     if ((ad_events.fanned_out != ad_feed.next && ad_hub.now_ns >= ad_fanout.pace_ns) ||
         (ad_fanout.batch_waits && ad_hub.now_ns >= ad_fanout.batch_ns)) {
         ad_fan_out();
@@ -176,7 +155,6 @@ static void ad_hub_turn(void)
 static void *ad_hub_main(void *unused)
 {
     uint64_t end_ns = 0;
-    unsigned i;
 
     ad_hub_clock();
     while (atomic_load(&ad_hub.stop) < 2 ||
@@ -188,11 +166,8 @@ static void *ad_hub_main(void *unused)
             ad_hub.housekeeping_ns = end_ns;
         }
     }
-    for (i = 0; i < ad_slots.n_used; i++) {
-        if (ad_clients[i].kind != AD_FREE) {
-            ad_client_drop(&ad_clients[i]);
-        }
-    }
+    ad_pending_close();
+    ad_clients_drop();
 #if AIDASH_METER
     ad_meter_end();
 #endif

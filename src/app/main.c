@@ -7,63 +7,114 @@
 
 #ifndef AIDASH_NO_MAIN
 
-static int ad_run(void)
+/* The options into *config; config's texts are those of *o. False when one is
+ * wrong, which was printed. */
+static bool ad_options_config(const struct ad_options *o,
+                              struct aidash_config *config)
 {
-    struct aidash_config config = {0};
-    double rate = 0, seed = 0, backlog = 0, per_address = 0;
-    struct rlimit files;
-    sigset_t signals;
-    int rc, signal_number;
-#if AIDASH_METER
-    double inflight = 0, queue = 0;
+    uint64_t backlog = 0, per_address = 0;
 
-    if (!ad_option_number("upstream-timeout", 1, 86400, false,
-                          &config.upstream_timeout_s) ||
-        !ad_option_number("max-inflight", 1, AIDASH_FLOWS, true, &inflight) ||
-        !ad_option_number("queue", 0, AIDASH_FLOWS, true, &queue) ||
-        !ad_option_number("queue-timeout", 1, 86400, false,
-                          &config.queue_timeout_s)) {
-        return AD_EXIT_USAGE;
+    if (!ad_option_source(o, &config->source) ||
+        !ad_option_level(o, &config->log_level) ||
+        !ad_option_number(o, "rate", 0.001, 10000, &config->rate_hz) ||
+        !ad_option_whole(o, "seed", 0, 9007199254740992 /* 2^53 */,
+                         &config->seed) ||
+        !ad_option_whole(o, "backlog", 1, AIDASH_EVENTS / 2, &backlog) ||
+        !ad_option_whole(o, "per-address", 0, 65535, &per_address)) {
+        return false;
     }
-    config.upstream = ad_option_value("upstream");
-    config.upstream_key_file = ad_option_value("upstream-key-file");
-    config.scrape = ad_option_value("scrape");
-    config.max_inflight = (unsigned)inflight;
-    config.queue = ad_option_value("queue") != NULL && queue == 0
-                       ? -1
-                       : (int)queue;
+    config->listen = ad_option_value(o, "listen");
+    config->models = ad_option_value(o, "models");
+    config->udp = ad_option_value(o, "udp");
+    config->allow_origin = ad_option_value(o, "allow-origin");
+    config->allow_host = ad_option_value(o, "allow-host");
+    config->trust_proxy = ad_option_value(o, "trust-proxy");
+    config->backlog = (unsigned)backlog;
+    config->per_address = (unsigned)per_address;
+    return true;
+}
+
+#if AIDASH_METER
+
+/* The meter's options, likewise. */
+static bool ad_options_meter(const struct ad_options *o,
+                             struct aidash_config *config)
+{
+    uint64_t max_inflight = 0, queue = 0;
+
+    if (!ad_option_number(o, "upstream-timeout", 1, 86400,
+                          &config->upstream_timeout_s) ||
+        !ad_option_whole(o, "max-inflight", 1, AIDASH_FLOWS, &max_inflight) ||
+        !ad_option_whole(o, "queue", 0, AIDASH_FLOWS, &queue) ||
+        !ad_option_number(o, "queue-timeout", 1, 86400,
+                          &config->queue_timeout_s)) {
+        return false;
+    }
+    config->upstream = ad_option_value(o, "upstream");
+    config->upstream_key_file = ad_option_value(o, "upstream-key-file");
+    config->scrape = ad_option_value(o, "scrape");
+    config->max_inflight = (unsigned)max_inflight;
+    config->queue = (int)queue;
+    if (queue == 0 && ad_option_value(o, "queue") != NULL) {
+        config->queue = -1; /* "--queue 0": no queue */
+    }
+    return true;
+}
+
+#else
+
+static bool ad_options_meter(const struct ad_options *o,
+                             struct aidash_config *config)
+{
+    (void)o;
+    (void)config;
+    return true;
+}
+
 #endif
 
-    if (!ad_option_source(&config.source) ||
-        !ad_option_level(&config.log_level) ||
-        !ad_option_number("rate", 0.001, 10000, false, &rate) ||
-        !ad_option_number("seed", 0, 9007199254740992.0, true, &seed) ||
-        !ad_option_number("backlog", 1, AIDASH_EVENTS / 2.0, true, &backlog) ||
-        !ad_option_number("per-address", 0, 65535, true, &per_address)) {
-        return AD_EXIT_USAGE;
-    }
-    config.listen = ad_option_value("listen");
-    config.models = ad_option_value("models");
-    config.udp = ad_option_value("udp");
-    config.allow_origin = ad_option_value("allow-origin");
-    config.rate_hz = rate;
-    config.seed = (uint64_t)seed;
-    config.backlog = (unsigned)backlog;
-    config.per_address = (unsigned)per_address;
+/* As many open files as the system allows. */
+static void ad_raise_file_limit(void)
+{
+    struct rlimit files;
+
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &files);
     }
+}
+
+static int ad_exit_code(int error)
+{
+    switch (error) {
+    case AIDASH_EBIND:
+        return AD_EXIT_BIND;
+    case AIDASH_EINVAL:
+        return AD_EXIT_USAGE;
+    default:
+        return AD_EXIT_FAILED;
+    }
+}
+
+/* Serve until a signal comes. Returns the exit code. */
+static int ad_run(const struct ad_options *o)
+{
+    struct aidash_config config = {0};
+    sigset_t signals;
+    int rc, signal_number;
+
+    if (!ad_options_meter(o, &config) || !ad_options_config(o, &config)) {
+        return AD_EXIT_USAGE;
+    }
+    ad_raise_file_limit();
     (void)sigemptyset(&signals);
     (void)sigaddset(&signals, SIGINT);
     (void)sigaddset(&signals, SIGTERM);
     (void)sigprocmask(SIG_BLOCK, &signals, NULL);
     rc = aidash_start(&config);
     if (rc != 0) {
-        ad_print_failure(rc);
-        return rc == AIDASH_EBIND    ? AD_EXIT_BIND
-               : rc == AIDASH_EINVAL ? AD_EXIT_USAGE
-                                     : AD_EXIT_FAILED;
+        ad_print_failure(o, rc);
+        return ad_exit_code(rc);
     }
     while (sigwait(&signals, &signal_number) != 0) {
     }
@@ -71,18 +122,13 @@ static int ad_run(void)
     return AD_EXIT_OK;
 }
 
-int main(int argc, char **argv)
+/* The config file that the arguments or the environment name, NULL if none. It is
+ * needed before the other options can be read in their order. */
+static const char *ad_config_file(int argc, char **argv)
 {
-    const char *file = NULL;
+    const char *file = getenv("AIDASH_CONFIG");
     int i;
-#if AIDASH_METER
-    bool doctor = argc > 1 && strcmp(argv[1], "doctor") == 0;
 
-    argc -= doctor;
-    argv += doctor;
-#endif
-    /* The file's name is needed before the rest can be read in its order. */
-    file = getenv("AIDASH_CONFIG");
     for (i = 1; i < argc; i++) {
         if (strncmp(argv[i], "--config=", 9) == 0) {
             file = argv[i] + 9;
@@ -90,28 +136,48 @@ int main(int argc, char **argv)
             file = argv[i + 1];
         }
     }
-    if ((file != NULL && file[0] != '\0' && !ad_options_file(file)) ||
-        !ad_options_env() || !ad_options_args(argc, argv)) {
+    return file != NULL && file[0] != '\0' ? file : NULL;
+}
+
+/* All options of all places, later ones over earlier ones. */
+static bool ad_options_read(struct ad_options *o, int argc, char **argv)
+{
+    const char *file = ad_config_file(argc, argv);
+
+    if (file != NULL && !ad_options_file(o, file)) {
+        return false;
+    }
+    return ad_options_env(o) && ad_options_args(o, argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+    struct ad_options options = {0};
+    bool doctor = false;
+
+#if AIDASH_METER
+    if (argc > 1 && strcmp(argv[1], "doctor") == 0) {
+        doctor = true;
+        argc--;
+        argv++;
+    }
+#endif
+    if (!ad_options_read(&options, argc, argv)) {
         return AD_EXIT_USAGE;
     }
-    if (ad_option_flag("help")) {
+    if (ad_option_flag(&options, "help")) {
         ad_print_help();
         return AD_EXIT_OK;
     }
-    if (ad_option_flag("version")) {
+    if (ad_option_flag(&options, "version")) {
         printf("aidash " AIDASH_VERSION "\n");
         return AD_EXIT_OK;
     }
-    if (ad_option_flag("sizes")) {
+    if (ad_option_flag(&options, "sizes")) {
         aidash_print_sizes();
         return AD_EXIT_OK;
     }
-#if AIDASH_METER
-    if (doctor) {
-        return ad_doctor();
-    }
-#endif
-    return ad_run();
+    return doctor ? ad_doctor(&options) : ad_run(&options);
 }
 
 #endif /* AIDASH_NO_MAIN */

@@ -1,10 +1,12 @@
-/* options.c - the command line's options: from a file, the environment and the
- * arguments, in this order of rising weight. Owns ad_given. The main thread.
+/* options.c - the command line's options: from the config file, the environment and
+ * the arguments; a later one overrides an earlier one. Owns no state: what was
+ * given is in the caller's struct ad_options. The main thread.
  */
 #ifndef AD_APP_OPTIONS_C
 #define AD_APP_OPTIONS_C
 
 #include "../base/log.c"
+#include "../base/decimal.c"
 
 #ifndef AIDASH_NO_MAIN
 
@@ -16,57 +18,76 @@ static const struct ad_option {
     const char *name, *value, *help;
     enum ad_option_kind kind;
 } ad_options_known[] = {
-    {"listen", "[ADDR:]PORT", "serve here; may be repeated (default 8080, all "
-     "interfaces; port 0: any free one)", AD_OPT_LIST},
+    {"listen", "[ADDR:]PORT", "listen here; may be repeated (default 8080 on all "
+     "interfaces; port 0: any free port)", AD_OPT_LIST},
     {"source", "sim|stdin|none", "where ticks come from (default sim)",
      AD_OPT_TEXT},
-    {"stdin", "", "short for --source stdin: one JSON object a line",
+    {"stdin", "", "short for --source stdin: one JSON object per line",
      AD_OPT_FLAG},
-    {"rate", "HZ", "ticks a second of the simulator, up to 10000 (default 5)",
+    {"rate", "HZ", "ticks per second of the simulator, up to 10000 (default 5)",
      AD_OPT_NUMBER},
     {"seed", "N", "seed of the simulator (default 1)", AD_OPT_NUMBER},
-    {"models", "A,B,C", "models to switch between (default for sim: "
-     "llama3,mistral,qwen2.5; else learned)", AD_OPT_LIST},
-    {"udp", "[ADDR:]PORT", "take ticks as UDP datagrams here", AD_OPT_TEXT},
-    {"backlog", "N", "events a slow viewer may be behind (default 100)",
+    {"models", "A,B,C", "models that viewers can switch to (default with sim: "
+     "llama3,mistral,qwen2.5; else learned from ticks)", AD_OPT_LIST},
+    {"udp", "[ADDR:]PORT", "receive ticks as UDP datagrams here", AD_OPT_TEXT},
+    {"backlog", "N", "events that a slow viewer may be behind (default 100)",
      AD_OPT_NUMBER},
-    {"per-address", "N", "connections from one address at most (default 0: no "
+    {"per-address", "N", "most connections from one address (default 0: no "
      "limit)", AD_OPT_NUMBER},
-    {"allow-origin", "ORIGIN", "let pages of this origin connect; * for any; "
+    {"allow-origin", "ORIGIN", "let web pages of this origin connect; * for any; "
+     "may be repeated", AD_OPT_LIST},
+    {"allow-host", "NAME", "answer to this name, too; *.NAME for all below it; "
+     "may be repeated", AD_OPT_LIST},
+    {"trust-proxy", "ADDR[/BITS]", "believe what this proxy says of its clients; "
      "may be repeated", AD_OPT_LIST},
 #if AIDASH_METER
-    {"upstream", "[NAME=]URL", "meter an engine: pass requests on to it; may be "
-     "repeated, chosen by model", AD_OPT_LIST},
-    {"upstream-key-file", "FILE", "its bearer token, for clients without one",
-     AD_OPT_TEXT},
-    {"upstream-timeout", "S", "longest silence inside an answer (default 600)",
+    {"upstream", "[NAME=]URL", "forward requests to this engine and measure them; "
+     "may be repeated: the request's model chooses", AD_OPT_LIST},
+    {"upstream-key-file", "FILE", "file with the engine's bearer token, for "
+     "clients that send none", AD_OPT_TEXT},
+    {"upstream-timeout", "S", "longest silence within an answer, in seconds "
+     "(default 600)", AD_OPT_NUMBER},
+    {"max-inflight", "N", "most requests at the engine at once (default 16)",
      AD_OPT_NUMBER},
-    {"max-inflight", "N", "requests at the engine at once (default 16)",
+    {"queue", "N", "most requests in the queue (default 64)", AD_OPT_NUMBER},
+    {"queue-timeout", "S", "longest wait in the queue, in seconds (default 600)",
      AD_OPT_NUMBER},
-    {"queue", "N", "requests in line at most (default 64)", AD_OPT_NUMBER},
-    {"queue-timeout", "S", "longest wait in line (default 600)", AD_OPT_NUMBER},
-    {"scrape", "URL", "read an engine's Prometheus page once a second instead",
+    {"scrape", "URL", "instead, read an engine's Prometheus page once per second",
      AD_OPT_TEXT},
 #endif
     {"log-level", "LEVEL", "error, warn, info or debug (default info)",
      AD_OPT_TEXT},
-    {"config", "FILE", "read options from lines `key = value`", AD_OPT_TEXT},
+    {"config", "FILE", "read options from this file, lines of `key = value`",
+     AD_OPT_TEXT},
     {"sizes", "", "print the map of static memory and exit", AD_OPT_FLAG},
     {"version", "", "print the version and exit", AD_OPT_FLAG},
-    {"help", "", "print this and exit", AD_OPT_FLAG},
+    {"help", "", "print this help and exit", AD_OPT_FLAG},
 };
 enum {
     AD_OPTIONS = AD_COUNT(ad_options_known),
-    AD_OPTION_CAP = 1024,
-    AD_WHERE_CAP = 256
+    AD_OPTION_CAP = 1024, /* bytes of a value with its NUL; of a list, in total */
+    AD_WRITTEN_CAP = 256
 };
 
-/* What each option was given, and how it was written there, for messages:
- * --rate, AIDASH_RATE, or FILE line 3: rate. */
-static struct {
-    bool set;
-    char value[AD_OPTION_CAP], name[AD_WHERE_CAP];
-} ad_given[AD_OPTIONS];
+/* What was given, and how the option was written there, for messages: --rate,
+ * AIDASH_RATE, or FILE line 3: rate. All zeros: nothing was given. */
+struct ad_options {
+    struct {
+        bool set;
+        char value[AD_OPTION_CAP], written[AD_WRITTEN_CAP];
+    } given[AD_OPTIONS];
+};
+
+/* Which options one place (the file, the environment, the arguments) has given.
+ * A place replaces a list of an earlier place as a whole. */
+struct ad_place {
+    bool has[AD_OPTIONS];
+};
+
+static unsigned ad_least(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
 
 /* Edits (insert, delete, replace) between two words: Levenshtein's distance. */
 static unsigned ad_distance(const char *a, const char *b)
@@ -85,16 +106,46 @@ static unsigned ad_distance(const char *a, const char *b)
 
         row[0] = (unsigned)i;
         for (j = 1; j <= n; j++) {
-            unsigned best = diagonal + (a[i - 1] != b[j - 1]);
+            unsigned best = diagonal;
 
+            if (a[i - 1] != b[j - 1]) {
+                best++;
+            }
             diagonal = row[j];
-            best = row[j] + 1 < best ? row[j] + 1 : best;
-            row[j] = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
+            best = ad_least(best, row[j] + 1);
+            row[j] = ad_least(best, row[j - 1] + 1);
         }
     }
     return row[n];
 }
 
+/* The word of a list that is written most like `text`. */
+static const char *ad_nearest(const char *text, const char *const *words,
+                              size_t n)
+{
+    const char *best = words[0];
+    size_t i;
+
+    for (i = 1; i < n; i++) {
+        if (ad_distance(text, words[i]) < ad_distance(text, best)) {
+            best = words[i];
+        }
+    }
+    return best;
+}
+
+static const char *ad_option_nearest(const char *name)
+{
+    const char *names[AD_OPTIONS];
+    int i;
+
+    for (i = 0; i < AD_OPTIONS; i++) {
+        names[i] = ad_options_known[i].name;
+    }
+    return ad_nearest(name, names, AD_OPTIONS);
+}
+
+/* The option's index, -1 if there is none of this name. */
 static int ad_option_find(const char *name)
 {
     int i;
@@ -107,27 +158,14 @@ static int ad_option_find(const char *name)
     return -1;
 }
 
-static const char *ad_option_nearest(const char *name)
-{
-    const char *best = ad_options_known[0].name;
-    int i;
-
-    for (i = 1; i < AD_OPTIONS; i++) {
-        if (ad_distance(name, ad_options_known[i].name) <
-            ad_distance(name, best)) {
-            best = ad_options_known[i].name;
-        }
-    }
-    return best;
-}
-
-/* One option; `written` is its name as its place writes it. The options of one
- * place override those of a lighter one as a whole, so a list begins anew with
- * each place: `fresh` is what this one has set. */
-static bool ad_option_set(const char *written, const char *name,
-                          const char *value, bool fresh[AD_OPTIONS])
+/* Set one option; `written` is its name as this place writes it. Prints what is
+ * wrong, and returns false. */
+static bool ad_option_set(struct ad_options *o, struct ad_place *place,
+                          const char *written, const char *name,
+                          const char *value)
 {
     int i = ad_option_find(name);
+    char *given;
     size_t used;
 
     if (i < 0) {
@@ -137,24 +175,25 @@ static bool ad_option_set(const char *written, const char *name,
                       written, ad_option_nearest(name));
         return false;
     }
-    if (!fresh[i] || ad_options_known[i].kind != AD_OPT_LIST) {
-        ad_given[i].value[0] = '\0';
-        fresh[i] = true;
+    given = o->given[i].value;
+    if (!place->has[i] || ad_options_known[i].kind != AD_OPT_LIST) {
+        given[0] = '\0';
+        place->has[i] = true;
     }
-    (void)snprintf(ad_given[i].name, AD_WHERE_CAP, "%s", written);
-    used = strlen(ad_given[i].value);
+    used = strlen(given);
     if (used + strlen(value) + 2 > AD_OPTION_CAP) {
         (void)fprintf(stderr, "aidash: %s: longer than %d characters\n",
                       written, AD_OPTION_CAP - 2);
         return false;
     }
-    (void)snprintf(ad_given[i].value + used, AD_OPTION_CAP - used, "%s%s",
+    (void)snprintf(given + used, AD_OPTION_CAP - used, "%s%s",
                    used > 0 ? "," : "", value);
-    ad_given[i].set = true;
+    (void)snprintf(o->given[i].written, AD_WRITTEN_CAP, "%s", written);
+    o->given[i].set = true;
     return true;
 }
 
-/* The text between blanks, in place. */
+/* Remove the blanks around a text, in place. */
 static char *ad_trim(char *s)
 {
     size_t n;
@@ -167,12 +206,39 @@ static char *ad_trim(char *s)
     return s;
 }
 
-static bool ad_options_file(const char *path)
+/* One line of the config file: `key = value`, a comment, or blank. */
+static bool ad_options_line(struct ad_options *o, struct ad_place *place,
+                            const char *path, unsigned number, char *line)
 {
-    bool fresh[AD_OPTIONS] = {false};
-    char line[AD_OPTION_CAP + 64], where[AD_WHERE_CAP];
+    char written[AD_WRITTEN_CAP], *key = ad_trim(line), *equals;
+
+    if (key[0] == '#' || key[0] == '\0') {
+        return true;
+    }
+    equals = strchr(key, '=');
+    if (equals == NULL) {
+        (void)fprintf(stderr, "aidash: %s line %u: expected `key = value`\n",
+                      path, number);
+        return false;
+    }
+    *equals = '\0';
+    key = ad_trim(key);
+    (void)snprintf(written, sizeof(written), "%s line %u: %s", path, number, key);
+    if (strcmp(key, "config") == 0) {
+        (void)fprintf(stderr,
+                      "aidash: %s: a config file can't name another one\n",
+                      written);
+        return false;
+    }
+    return ad_option_set(o, place, written, key, ad_trim(equals + 1));
+}
+
+static bool ad_options_file(struct ad_options *o, const char *path)
+{
+    struct ad_place place = {{false}};
+    char line[AD_OPTION_CAP + 64];
     FILE *f = fopen(path, "r");
-    unsigned n = 0;
+    unsigned number = 0;
     bool ok = true;
 
     if (f == NULL) {
@@ -181,201 +247,232 @@ static bool ad_options_file(const char *path)
         return false;
     }
     while (ok && fgets(line, (int)sizeof(line), f) != NULL) {
-        char *key = ad_trim(line), *equals = strchr(key, '=');
-
-        n++;
-        if (key[0] == '#' || key[0] == '\0') {
-            continue;
-        }
-        if (equals == NULL) {
-            (void)fprintf(stderr, "aidash: %s line %u: expected `key = value`\n",
-                          path, n);
-            ok = false;
-            continue;
-        }
-        *equals = '\0';
-        key = ad_trim(key);
-        (void)snprintf(where, sizeof(where), "%s line %u: %s", path, n, key);
-        if (strcmp(key, "config") == 0) {
-            (void)fprintf(stderr,
-                          "aidash: %s: a config file can't name another\n",
-                          where);
-            ok = false;
-        } else {
-            ok = ad_option_set(where, key, ad_trim(equals + 1), fresh);
-        }
+        number++;
+        ok = ad_options_line(o, &place, path, number, line);
     }
     (void)fclose(f);
     return ok;
 }
 
-/* AIDASH_LISTEN for --listen, AIDASH_ALLOW_ORIGIN for --allow-origin, ... */
-static bool ad_options_env(void)
+/* The variable of an option: AIDASH_ALLOW_ORIGIN of allow-origin. */
+static void ad_option_variable(const char *name, char *out, size_t cap)
 {
-    bool fresh[AD_OPTIONS] = {false};
+    size_t i;
+
+    (void)snprintf(out, cap, "AIDASH_%s", name);
+    for (i = 0; out[i] != '\0'; i++) {
+        if (out[i] == '-') {
+            out[i] = '_';
+        } else if (out[i] >= 'a' && out[i] <= 'z') {
+            out[i] = (char)(out[i] - 'a' + 'A');
+        }
+    }
+}
+
+static bool ad_options_env(struct ad_options *o)
+{
+    struct ad_place place = {{false}};
     int i;
 
     for (i = 0; i < AD_OPTIONS; i++) {
         const char *name = ad_options_known[i].name, *value;
-        char key[64];
-        size_t n = (size_t)snprintf(key, sizeof(key), "AIDASH_%s", name);
+        char variable[64];
 
-        while (n-- > 0) {
-            key[n] = (char)(key[n] == '-'                    ? '_'
-                            : key[n] >= 'a' && key[n] <= 'z' ? key[n] - 32
-                                                             : key[n]);
-        }
-        value = getenv(key);
+        ad_option_variable(name, variable, sizeof(variable));
+        value = getenv(variable);
         if (value != NULL && value[0] != '\0' &&
-            !ad_option_set(key, name, value, fresh)) {
+            !ad_option_set(o, &place, variable, name, value)) {
             return false;
         }
     }
     return true;
 }
 
-static bool ad_options_args(int argc, char **argv)
+/* The option argv[i], --NAME=VALUE or --NAME VALUE. Returns how many arguments it
+ * takes, 0 if it is wrong. */
+static int ad_options_arg(struct ad_options *o, struct ad_place *place, int i,
+                          int argc, char **argv)
 {
-    bool fresh[AD_OPTIONS] = {false};
-    int i, k;
+    char written[64];
+    const char *name = written + 2, *value = strchr(argv[i], '=');
+    size_t len = value != NULL ? (size_t)(value - argv[i]) : strlen(argv[i]);
+    int k, taken = 1;
+    bool flag;
 
-    for (i = 1; i < argc; i++) {
-        char written[64], *name = written + 2;
-        const char *value = strchr(argv[i], '=');
-        size_t len = value != NULL ? (size_t)(value - argv[i]) : strlen(argv[i]);
+    if (strncmp(argv[i], "--", 2) != 0 || len >= sizeof(written)) {
+        (void)fprintf(stderr,
+                      "aidash: '%s' is not an option; options begin with -- "
+                      "(--help lists all)\n",
+                      argv[i]);
+        return 0;
+    }
+    (void)snprintf(written, sizeof(written), "%.*s", (int)len, argv[i]);
+    k = ad_option_find(name);
+    flag = k >= 0 && ad_options_known[k].kind == AD_OPT_FLAG;
+    if (flag && value != NULL) {
+        (void)fprintf(stderr, "aidash: %s takes no value\n", written);
+        return 0;
+    }
+    if (flag) {
+        value = "yes";
+    } else if (value != NULL) {
+        value++;
+    } else if (k < 0) {
+        value = ""; /* ad_option_set() says that it is unknown */
+    } else if (i + 1 < argc) {
+        value = argv[i + 1];
+        taken = 2;
+    } else {
+        (void)fprintf(stderr, "aidash: %s needs a value: %s\n", written,
+                      ad_options_known[k].value);
+        return 0;
+    }
+    return ad_option_set(o, place, written, name, value) ? taken : 0;
+}
 
-        if (strncmp(argv[i], "--", 2) != 0 || len >= sizeof(written)) {
-            (void)fprintf(stderr,
-                          "aidash: '%s' is not an option; options begin with "
-                          "-- (--help lists all)\n",
-                          argv[i]);
+static bool ad_options_args(struct ad_options *o, int argc, char **argv)
+{
+    struct ad_place place = {{false}};
+    int i = 1;
+
+    while (i < argc) {
+        int taken = ad_options_arg(o, &place, i, argc, argv);
+
+        if (taken == 0) {
             return false;
         }
-        (void)snprintf(written, sizeof(written), "%.*s", (int)len, argv[i]);
-        k = ad_option_find(name);
-        if (k >= 0 && ad_options_known[k].kind == AD_OPT_FLAG) {
-            if (value != NULL) {
-                (void)fprintf(stderr, "aidash: %s takes no value\n", written);
-                return false;
-            }
-            value = "yes";
-        } else if (k >= 0 && value == NULL) {
-            if (++i == argc) {
-                (void)fprintf(stderr, "aidash: %s needs a value: %s\n", written,
-                              ad_options_known[k].value);
-                return false;
-            }
-            value = argv[i];
-        } else if (value != NULL) {
-            value++;
-        }
-        if (!ad_option_set(written, name, value != NULL ? value : "", fresh)) {
-            return false;
-        }
+        i += taken;
     }
     return true;
 }
 
-static const char *ad_option_value(const char *name)
+/* The option's value, NULL if it was not given. */
+static const char *ad_option_value(const struct ad_options *o, const char *name)
 {
     int i = ad_option_find(name);
 
-    return ad_given[i].set ? ad_given[i].value : NULL;
+    return o->given[i].set ? o->given[i].value : NULL;
 }
 
-static bool ad_option_flag(const char *name)
+static bool ad_option_flag(const struct ad_options *o, const char *name)
 {
-    const char *value = ad_option_value(name);
+    const char *value = ad_option_value(o, name);
 
     return value != NULL && strcmp(value, "no") != 0 &&
            strcmp(value, "0") != 0 && strcmp(value, "false") != 0;
 }
 
 /* The option's name as it was written. */
-static const char *ad_option_written(const char *name)
+static const char *ad_option_written(const struct ad_options *o,
+                                     const char *name)
 {
-    return ad_given[ad_option_find(name)].name;
+    return o->given[ad_option_find(name)].written;
 }
 
-/* A number in [low, high] into *out, if it was given. */
-static bool ad_option_number(const char *name, double low, double high,
-                             bool whole, double *out)
+/* A number from low to high into *out, if it was given. */
+static bool ad_option_number(const struct ad_options *o, const char *name,
+                             double low, double high, double *out)
 {
-    const char *text = ad_option_value(name);
+    const char *text = ad_option_value(o, name);
+    double value;
     char *end;
 
     if (text == NULL) {
         return true;
     }
-    *out = strtod(text, &end);
-    if (end == text || *end != '\0' || !(*out >= low && *out <= high) ||
-        (whole && strspn(text, "0123456789") != strlen(text))) {
-        (void)fprintf(stderr, "aidash: %s: '%s' is not a %snumber from %g to "
-                              "%.17g\n",
-                      ad_option_written(name), text, whole ? "whole " : "", low,
-                      high);
+    value = strtod(text, &end);
+    if (end == text || *end != '\0' || !(value >= low && value <= high)) {
+        (void)fprintf(stderr,
+                      "aidash: %s: '%s' is not a number from %g to %.17g\n",
+                      ad_option_written(o, name), text, low, high);
         return false;
     }
+    *out = value;
     return true;
 }
 
-static bool ad_option_level(enum aidash_log_level *level)
+/* A whole number from low to high into *out, if it was given. */
+static bool ad_option_whole(const struct ad_options *o, const char *name,
+                            uint64_t low, uint64_t high, uint64_t *out)
 {
-    const char *text = ad_option_value("log-level");
-    unsigned i, best = AIDASH_LOG_ERROR;
+    const char *text = ad_option_value(o, name);
+    uint64_t value;
 
-    for (i = AIDASH_LOG_ERROR; text != NULL && i <= AIDASH_LOG_DEBUG; i++) {
+    if (text == NULL) {
+        return true;
+    }
+    if (!ad_decimal_u64(text, strlen(text), high, &value) || value < low) {
+        (void)fprintf(stderr,
+                      "aidash: %s: '%s' is not a whole number from %llu to "
+                      "%llu\n",
+                      ad_option_written(o, name), text, (unsigned long long)low,
+                      (unsigned long long)high);
+        return false;
+    }
+    *out = value;
+    return true;
+}
+
+static bool ad_option_level(const struct ad_options *o,
+                            enum aidash_log_level *level)
+{
+    const char *text = ad_option_value(o, "log-level");
+    unsigned i;
+
+    if (text == NULL) {
+        return true;
+    }
+    for (i = AIDASH_LOG_ERROR; i <= AIDASH_LOG_DEBUG; i++) {
         if (strcmp(ad_log_names[i], text) == 0) {
             *level = (enum aidash_log_level)i;
             return true;
         }
-        if (ad_distance(text, ad_log_names[i]) <
-            ad_distance(text, ad_log_names[best])) {
-            best = i;
-        }
     }
-    if (text != NULL) {
-        (void)fprintf(stderr, "aidash: %s: '%s' must be error, warn, info or "
-                              "debug; the nearest is %s\n",
-                      ad_option_written("log-level"), text, ad_log_names[best]);
-    }
-    return text == NULL;
+    (void)fprintf(stderr,
+                  "aidash: %s: '%s' must be error, warn, info or debug; the "
+                  "nearest is %s\n",
+                  ad_option_written(o, "log-level"), text,
+                  ad_nearest(text, ad_log_names + AIDASH_LOG_ERROR,
+                             AIDASH_LOG_DEBUG));
+    return false;
 }
 
-static bool ad_option_source(const char **source)
+/* The source's name into *source: as given, or "sim", but "none" with the meter. */
+static bool ad_option_source(const struct ad_options *o, const char **source)
 {
     static const char *const known[] = {"sim", "stdin", "none"};
-    const char *text = ad_option_value("source");
-    size_t i, best = 0;
+    const char *text = ad_option_value(o, "source");
+    size_t i;
 
-    *source = text != NULL ? text : "sim";
-#if AIDASH_METER
-    if (text == NULL && (ad_option_value("upstream") != NULL ||
-                         ad_option_value("scrape") != NULL)) {
-        *source = "none";
-    }
-#endif
-    if (ad_option_flag("stdin")) {
+    if (ad_option_flag(o, "stdin")) {
         if (text != NULL && strcmp(text, "stdin") != 0) {
-            (void)fprintf(stderr,
-                          "aidash: %s: it contradicts %s %s\n",
-                          ad_option_written("stdin"),
-                          ad_option_written("source"), text);
+            (void)fprintf(stderr, "aidash: %s: it contradicts %s %s\n",
+                          ad_option_written(o, "stdin"),
+                          ad_option_written(o, "source"), text);
             return false;
         }
-        *source = "stdin";
+        text = "stdin";
+    }
+#if AIDASH_METER
+    if (text == NULL && (ad_option_value(o, "upstream") != NULL ||
+                         ad_option_value(o, "scrape") != NULL)) {
+        text = "none";
+    }
+#endif
+    if (text == NULL) {
+        text = "sim";
     }
     for (i = 0; i < AD_COUNT(known); i++) {
-        if (strcmp(known[i], *source) == 0) {
+        if (strcmp(known[i], text) == 0) {
+            *source = known[i];
             return true;
         }
-        if (ad_distance(*source, known[i]) < ad_distance(*source, known[best])) {
-            best = i;
-        }
     }
-    (void)fprintf(stderr, "aidash: %s: '%s' must be sim, stdin or none; the "
-                          "nearest is %s\n",
-                  ad_option_written("source"), *source, known[best]);
+    (void)fprintf(stderr,
+                  "aidash: %s: '%s' must be sim, stdin or none; the nearest is "
+                  "%s\n",
+                  ad_option_written(o, "source"), text,
+                  ad_nearest(text, known, AD_COUNT(known)));
     return false;
 }
 
@@ -384,12 +481,12 @@ static void ad_print_help(void)
     int i;
 
     printf("aidash " AIDASH_VERSION
-           " - shows on the LAN, live, what an AI engine does\n\n"
+           " - a live dashboard on the LAN for an AI engine\n\n"
            "usage: aidash [options]\n"
 #if AIDASH_METER
-           "       aidash doctor [options]    look for engines, ports and "
-           "addresses, and say what\n"
-           "                                  to type next\n"
+           "       aidash doctor [options]    find engines, free ports and "
+           "addresses, and say\n"
+           "                                  what to type next\n"
 #endif
            "\n");
     for (i = 0; i < AD_OPTIONS; i++) {
@@ -399,12 +496,13 @@ static void ad_print_help(void)
                        ad_options_known[i].value);
         printf("  %-26s %s\n", left, ad_options_known[i].help);
     }
-    printf("\nEach option also comes from the environment (AIDASH_LISTEN, "
-           "AIDASH_ALLOW_ORIGIN,\n...) and from the config file; the command "
-           "line wins, then the environment.\n\n"
+    printf("\nEach option can also be set in the environment (AIDASH_LISTEN, "
+           "AIDASH_ALLOW_ORIGIN,\n...) and in the config file. The command line "
+           "overrides the environment, and the\nenvironment overrides the "
+           "file.\n\n"
            "exit codes: 0 stopped by a signal, 1 failed while running, 2 wrong "
-           "option,\n            3 an address can't be bound; of the doctor: "
-           "0 an engine is there, 1 none\n");
+           "option,\n            3 can't listen on an address; doctor: 0 found "
+           "an engine, 1 found none\n");
 }
 
 #endif /* AIDASH_NO_MAIN */

@@ -2,7 +2,6 @@
 #ifndef AD_APP_PORTS_C
 #define AD_APP_PORTS_C
 
-#include "../codec/utf8.c"
 #include "config.c"
 #include "options.c"
 
@@ -19,7 +18,10 @@ static unsigned long ad_port_inode(const char *table, unsigned port)
     char line[512];
     FILE *f = fopen(table, "r");
 
-    while (f != NULL && inode == 0 && fgets(line, sizeof(line), f) != NULL) {
+    if (f == NULL) {
+        return 0;
+    }
+    while (inode == 0 && fgets(line, sizeof(line), f) != NULL) {
         if (sscanf(line,
                    " %*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s "
                    "%*u %*u %lu",
@@ -28,9 +30,7 @@ static unsigned long ad_port_inode(const char *table, unsigned port)
             inode = found;
         }
     }
-    if (f != NULL) {
-        (void)fclose(f);
-    }
+    (void)fclose(f);
     return inode;
 }
 
@@ -44,19 +44,46 @@ static bool ad_process_holds(const char *pid, const char *socket_name)
 
     (void)snprintf(path, sizeof(path), "/proc/%.20s/fd", pid);
     dir = opendir(path);
-    while (dir != NULL && !holds && (entry = readdir(dir)) != NULL) {
+    if (dir == NULL) {
+        return false;
+    }
+    while (!holds && (entry = readdir(dir)) != NULL) {
         ssize_t n;
 
         (void)snprintf(path, sizeof(path), "/proc/%.20s/fd/%.200s", pid,
                        entry->d_name);
         n = readlink(path, target, sizeof(target) - 1);
-        target[n > 0 ? n : 0] = '\0';
-        holds = strcmp(target, socket_name) == 0;
+        if (n > 0) {
+            target[n] = '\0';
+            holds = strcmp(target, socket_name) == 0;
+        }
     }
-    if (dir != NULL) {
-        (void)closedir(dir);
-    }
+    (void)closedir(dir);
     return holds;
+}
+
+/* The process that holds a socket, as its name in /proc. False if we may not see
+ * it. */
+static bool ad_socket_holder(unsigned long inode, char *pid, size_t cap)
+{
+    struct dirent *entry;
+    char socket_name[64];
+    bool found = false;
+    DIR *dir = opendir("/proc");
+
+    if (dir == NULL) {
+        return false;
+    }
+    (void)snprintf(socket_name, sizeof(socket_name), "socket:[%lu]", inode);
+    while (!found && (entry = readdir(dir)) != NULL) {
+        if (ad_is_digit(entry->d_name[0]) &&
+            ad_process_holds(entry->d_name, socket_name)) {
+            (void)snprintf(pid, cap, "%.20s", entry->d_name);
+            found = true;
+        }
+    }
+    (void)closedir(dir);
+    return found;
 }
 
 /* " by NAME (process PID)" of the program that has the port of [ADDR:]PORT, or
@@ -64,37 +91,32 @@ static bool ad_process_holds(const char *pid, const char *socket_name)
 static void ad_port_holder(const char *spec, char *out, size_t cap)
 {
     const char *colon = strrchr(spec, ':');
-    unsigned port = (unsigned)strtoul(colon != NULL ? colon + 1 : spec, NULL,
-                                      10);
-    unsigned long inode = ad_port_inode("/proc/net/tcp", port);
-    char socket_name[64], path[300], name[64] = "";
-    struct dirent *entry;
-    DIR *dir = opendir("/proc");
+    const char *digits = colon != NULL ? colon + 1 : spec;
+    char pid[24], path[64], name[64] = "";
+    unsigned long inode;
+    uint64_t port;
+    FILE *f;
 
     out[0] = '\0';
-    inode = inode != 0 ? inode : ad_port_inode("/proc/net/tcp6", port);
-    (void)snprintf(socket_name, sizeof(socket_name), "socket:[%lu]", inode);
-    while (dir != NULL && inode != 0 && (entry = readdir(dir)) != NULL) {
-        FILE *f;
-
-        if (!ad_is_digit(entry->d_name[0]) ||
-            !ad_process_holds(entry->d_name, socket_name)) {
-            continue;
-        }
-        (void)snprintf(path, sizeof(path), "/proc/%.200s/comm", entry->d_name);
-        f = fopen(path, "r");
-        if (f != NULL && fgets(name, sizeof(name), f) != NULL) {
-            (void)snprintf(out, cap, " by %s (process %.20s)", ad_trim(name),
-                           entry->d_name);
-        }
-        if (f != NULL) {
-            (void)fclose(f);
-        }
-        break;
+    if (!ad_decimal_u64(digits, strlen(digits), 65535, &port)) {
+        return;
     }
-    if (dir != NULL) {
-        (void)closedir(dir);
+    inode = ad_port_inode("/proc/net/tcp", (unsigned)port);
+    if (inode == 0) {
+        inode = ad_port_inode("/proc/net/tcp6", (unsigned)port);
     }
+    if (inode == 0 || !ad_socket_holder(inode, pid, sizeof(pid))) {
+        return;
+    }
+    (void)snprintf(path, sizeof(path), "/proc/%s/comm", pid);
+    f = fopen(path, "r");
+    if (f == NULL) {
+        return;
+    }
+    if (fgets(name, sizeof(name), f) != NULL) {
+        (void)snprintf(out, cap, " by %s (process %s)", ad_trim(name), pid);
+    }
+    (void)fclose(f);
 }
 
 #else
@@ -108,26 +130,29 @@ static void ad_port_holder(const char *spec, char *out, size_t cap)
 
 #endif
 
-/* What is wrong with an option begins with the option's name in the library;
- * here it is shown as the user wrote it. */
-static void ad_print_failure(int code)
+/* Print aidash_last_error(). In the library it begins with the option's name;
+ * here the option is shown as the user wrote it. */
+static void ad_print_failure(const struct ad_options *o, int code)
 {
-    const char *why = aidash_last_error();
+    const char *why = aidash_last_error(), *written = "";
     size_t len = strcspn(why, ":");
     char name[32], holder[128] = "";
-    int i = -1;
 
     if (code == AIDASH_EINVAL && len < sizeof(name)) {
+        int i;
+
         (void)snprintf(name, sizeof(name), "%.*s", (int)len, why);
         i = ad_option_find(name);
+        if (i >= 0 && o->given[i].set) {
+            written = o->given[i].written;
+            why += len;
+        }
     }
     if (code == AIDASH_EBIND && ad_acceptor.n_listeners < ad_acceptor.n_listen) {
         ad_port_holder(ad_acceptor.listen[ad_acceptor.n_listeners], holder,
                        sizeof(holder));
     }
-    (void)fprintf(stderr, "aidash: %s%s%s\n",
-                  i >= 0 && ad_given[i].set ? ad_given[i].name : "",
-                  i >= 0 && ad_given[i].set ? why + len : why, holder);
+    (void)fprintf(stderr, "aidash: %s%s%s\n", written, why, holder);
 }
 
 #endif /* AIDASH_NO_MAIN */

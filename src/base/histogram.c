@@ -7,8 +7,8 @@
 #if AIDASH_METER
 
 /* A histogram of 18 octaves from 64 us to 16.8 s, each of 7 bins with equal
- * ratios: what it tells is at most 5 % off ((r - 1) / (r + 1) with
- * r = 2^(1/7)). Below, all times are one bin; above, all are the longest. */
+ * ratios. A percentile is at most 5 % off: (r - 1) / (r + 1) with r = 2^(1/7).
+ * Shorter times share one bin. Longer times count as the longest one seen. */
 enum {
     AD_HISTOGRAM_OCTAVES = 18,
     AD_HISTOGRAM_STEPS = 7,
@@ -25,9 +25,9 @@ struct ad_histogram {
 static const uint32_t ad_histogram_steps[AD_HISTOGRAM_STEPS + 1] = {
     65536, 72358, 79889, 88205, 97386, 107523, 118715, 131072};
 
-/* k token events were completed by one read, gap_us after the read that
- * completed those before: each is taken to have come after 1/k of it. The first
- * read of a request has no gap. */
+/* One read completed k token events, gap_us after the read that completed the
+ * ones before. Each event counts as a gap of gap_us / k. The first read of a
+ * request has no gap. */
 static void ad_histogram_add(struct ad_histogram *g, uint64_t gap_us, uint32_t k)
 {
     unsigned bin = 0, octave = 0, i;
@@ -44,16 +44,19 @@ static void ad_histogram_add(struct ad_histogram *g, uint64_t gap_us, uint32_t k
     if (octave == AD_HISTOGRAM_OCTAVES) {
         bin = AD_HISTOGRAM_BINS - 1;
     } else if (gap_us >= 64) {
-        for (i = 0; gap_us * 1024 >= (uint64_t)ad_histogram_steps[i + 1] << octave;
-             i++) {
+        i = 0;
+        while (gap_us * 1024 >= (uint64_t)ad_histogram_steps[i + 1] << octave) {
+            i++;
         }
         bin = 1 + octave * AD_HISTOGRAM_STEPS + i;
     }
     g->bins[bin] += k;
 }
 
-/* The time that `percent` of the gaps do not exceed; 0 when there are none. */
-static uint64_t ad_histogram_percentile(const struct ad_histogram *g, unsigned percent)
+/* The time in us that `percent` (1..100) of the gaps do not exceed; 0 if there
+ * are none. */
+static uint64_t ad_histogram_percentile(const struct ad_histogram *g,
+                                        unsigned percent)
 {
     uint64_t rank = ((uint64_t)g->n * percent + 99) / 100, seen = 0;
     double low, high;

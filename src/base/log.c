@@ -1,5 +1,5 @@
 /* log.c - one line at a time to stderr, or to the program that embeds aidash.
- * Owns ad_logging. Any thread, never under a lock, never a payload.
+ * Owns ad_logging. Any thread. Call it without a lock held. Never log a payload.
  */
 #ifndef AD_BASE_LOG_C
 #define AD_BASE_LOG_C
@@ -35,6 +35,17 @@ static void AD_PRINTF(2, 3)
     } else {
         (void)fprintf(stderr, "aidash: %s: %s\n", ad_log_names[level], line);
     }
+}
+
+/* Log lines up to this level, to `on_log` or, if it is NULL, to stderr. */
+static void ad_log_to(enum aidash_log_level level,
+                      void (*on_log)(enum aidash_log_level level,
+                                     const char *text, void *user),
+                      void *user)
+{
+    ad_logging.level = level;
+    ad_logging.on_log = on_log;
+    ad_logging.user = user;
 }
 
 #endif

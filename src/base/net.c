@@ -3,6 +3,7 @@
 #define AD_BASE_NET_C
 
 #include "clock.c"
+#include "decimal.c"
 
 /* A socket's address, as getaddrinfo() gives it. */
 struct ad_address {
@@ -31,8 +32,34 @@ static uint64_t ad_address_key(const struct sockaddr_storage *peer)
     return network;
 }
 
+/* HOST of HOST:PORT into an address without its port. False if it is malformed. */
+static bool ad_address_host(const char *host, size_t len,
+                            struct sockaddr_storage *out)
+{
+    struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)out;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)out;
+    char text[64];
+
+    if (len == 0 || len >= sizeof(text)) {
+        return false;
+    }
+    if (len > 2 && host[0] == '[' && host[len - 1] == ']') {
+        memcpy(text, host + 1, len - 2);
+        text[len - 2] = '\0';
+        out->ss_family = AF_INET6;
+        return inet_pton(AF_INET6, text, &v6->sin6_addr) == 1;
+    }
+    memcpy(text, host, len);
+    text[len] = '\0';
+    if (strcmp(text, "localhost") == 0) {
+        (void)snprintf(text, sizeof(text), "127.0.0.1");
+    }
+    out->ss_family = AF_INET;
+    return inet_pton(AF_INET, text, &v4->sin_addr) == 1;
+}
+
 /* [ADDR:]PORT into an address. Without ADDR (or with *), all interfaces: IPv6
- * with IPv4 in it, if `dual`, else IPv4. False if it is malformed. */
+ * that takes IPv4, too, if `dual`, else IPv4. False if it is malformed. */
 static bool ad_address_parse(const char *spec, bool dual,
                              struct sockaddr_storage *out, socklen_t *len)
 {
@@ -40,37 +67,17 @@ static bool ad_address_parse(const char *spec, bool dual,
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)out;
     const char *colon = strrchr(spec, ':');
     const char *port_text = colon != NULL ? colon + 1 : spec;
-    char host[64];
-    size_t host_len = colon != NULL ? (size_t)(colon - spec) : 0;
-    unsigned long port = strtoul(port_text, NULL, 10);
+    uint64_t port;
 
     memset(out, 0, sizeof(*out));
-    if (port_text[0] == '\0' || strlen(port_text) > 5 || port > 65535 ||
-        strspn(port_text, "0123456789") != strlen(port_text) ||
-        host_len >= sizeof(host) || (colon != NULL && host_len == 0)) {
+    if (strlen(port_text) > 5 ||
+        !ad_decimal_u64(port_text, strlen(port_text), 65535, &port)) {
         return false;
     }
-    memcpy(host, spec, host_len);
-    host[host_len] = '\0';
-    if (host_len == 0 || strcmp(host, "*") == 0) {
-        if (dual) {
-            v6->sin6_family = AF_INET6;
-        } else {
-            v4->sin_family = AF_INET;
-        }
-    } else if (host[0] == '[' && host[host_len - 1] == ']') {
-        host[host_len - 1] = '\0';
-        v6->sin6_family = AF_INET6;
-        if (inet_pton(AF_INET6, host + 1, &v6->sin6_addr) != 1) {
-            return false;
-        }
-    } else {
-        v4->sin_family = AF_INET;
-        if (inet_pton(AF_INET,
-                      strcmp(host, "localhost") == 0 ? "127.0.0.1" : host,
-                      &v4->sin_addr) != 1) {
-            return false;
-        }
+    if (colon == NULL || (colon == spec + 1 && spec[0] == '*')) {
+        out->ss_family = dual ? AF_INET6 : AF_INET;
+    } else if (!ad_address_host(spec, (size_t)(colon - spec), out)) {
+        return false;
     }
     if (out->ss_family == AF_INET6) {
         v6->sin6_port = htons((uint16_t)port);
@@ -81,6 +88,32 @@ static bool ad_address_parse(const char *spec, bool dual,
     }
     return true;
 }
+
+#if AIDASH_METER
+
+/* The addresses of a host, at most `max`. Asks the resolver, so it may block.
+ * Returns how many, 0 if there is none. */
+static unsigned ad_address_resolve(const char *host, const char *port,
+                                   struct ad_address *out, unsigned max)
+{
+    struct addrinfo hints, *list, *a;
+    unsigned n = 0;
+
+    memset(&hints, 0, sizeof(hints));
+    hints.ai_socktype = SOCK_STREAM;
+    if (getaddrinfo(host, port, &hints, &list) != 0) {
+        return 0;
+    }
+    for (a = list; a != NULL && n < max; a = a->ai_next) {
+        memcpy(&out[n].storage, a->ai_addr, a->ai_addrlen);
+        out[n].len = a->ai_addrlen;
+        n++;
+    }
+    freeaddrinfo(list);
+    return n;
+}
+
+#endif
 
 /* A socket bound to [ADDR:]PORT. Returns it and its real port, or minus errno
  * (EINVAL: the address is malformed). */

@@ -1,4 +1,4 @@
-/* platform.h - the system: feature macros, headers, what compilers differ in.
+/* platform.h - feature macros, system headers, and what differs between compilers.
  * Each part includes it, directly or through another part, before all else.
  */
 #ifndef AD_BASE_PLATFORM_H
@@ -14,6 +14,7 @@
 
 #include "../../aidash.h"
 #include "../limits.h"
+#include "memory.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>

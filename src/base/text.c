@@ -12,6 +12,7 @@ struct ad_text {
     bool full;
 };
 
+/* An empty text in `buffer`, which the caller owns. */
 static struct ad_text ad_text_in(void *buffer, size_t cap)
 {
     struct ad_text text = {buffer, 0, cap, false};
@@ -34,7 +35,8 @@ static void ad_puts(struct ad_text *t, const char *s)
     ad_put(t, s, strlen(s));
 }
 
-/* printf for text that is not on the tick path. */
+/* printf(), for text that is not on the tick path. It needs one byte more than
+ * the text has. */
 static void AD_PRINTF(2, 3) ad_putf(struct ad_text *t, const char *fmt, ...)
 {
     va_list args;
@@ -62,7 +64,7 @@ static void ad_put_u64(struct ad_text *t, uint64_t value)
     ad_put(t, digits + n, sizeof(digits) - n);
 }
 
-/* units / 10^decimals, without trailing zeros. */
+/* units / 10^decimals, without trailing zeros. decimals: 0..7. */
 static void ad_put_decimal(struct ad_text *t, uint64_t units, int decimals)
 {
     uint64_t scale = 1;
@@ -87,16 +89,26 @@ static void ad_put_decimal(struct ad_text *t, uint64_t units, int decimals)
     ad_put(t, digits, n);
 }
 
-/* value >= 0, rounded to 10^-decimals; value x 10^decimals below 2^63. */
+#define AD_FIXED_MAX 9e18 /* below 2^63: a double that uint64_t can hold */
+
+/* value >= 0, rounded to 10^-decimals. A value below 0 and NaN are written as
+ * 0; value x 10^decimals above AD_FIXED_MAX is written as that limit. */
 static void ad_put_fixed(struct ad_text *t, double value, int decimals)
 {
-    double scale = 1;
+    double scale = 1, units;
     int i;
 
     for (i = 0; i < decimals; i++) {
         scale *= 10;
     }
-    ad_put_decimal(t, (uint64_t)(value * scale + 0.5), decimals);
+    units = value * scale;
+    if (!(units > 0)) {
+        units = 0; /* NaN, too */
+    }
+    if (units > AD_FIXED_MAX) {
+        units = AD_FIXED_MAX;
+    }
+    ad_put_decimal(t, (uint64_t)(units + 0.5), decimals);
 }
 
 /* RFC 8259 7: the text of a JSON string, without its quotes. */
@@ -123,6 +135,7 @@ static void ad_put_escaped(struct ad_text *t, const char *s, size_t len)
     }
 }
 
+/* A JSON string (RFC 8259 7) of a C string in UTF-8. */
 static void ad_put_string(struct ad_text *t, const char *s)
 {
     ad_put(t, "\"", 1);

@@ -25,6 +25,7 @@ static void ad_put_head(struct ad_text *t, int status, const char *type,
             extra);
 }
 
+/* The JSON body of an error. */
 static void ad_put_http_error(struct ad_text *t, int status, const char *why)
 {
     ad_putf(t, "{\"error\":{\"code\":%d,\"message\":", status);

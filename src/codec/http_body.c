@@ -212,7 +212,6 @@ static size_t ad_body_next(struct ad_body *b, const uint8_t *in, size_t len,
             b->state = c == '\n' ? AD_BODY_CHUNK_SIZE
                                  : ad_body_bad(b, AD_HTTP_BAD_CHUNK);
             b->digits = 0;
-            b->framing_len = 0;
             break;
         case AD_BODY_CHUNK_SIZE:
         case AD_BODY_CHUNK_BLANK:

@@ -1,208 +1,292 @@
-/* json_stream.c - a JSON text in pieces: what stands at the few paths that we
- * know. Pure.
+/* json_stream.c - the grammar of JSON (RFC 8259), for a text in pieces of any
+ * size. The reader stops at the values that its caller knows, and keeps nothing
+ * else. It leaves UTF-8 to the caller. Pure.
  */
 #ifndef AD_CODEC_JSON_STREAM_C
 #define AD_CODEC_JSON_STREAM_C
 
-#include "json.c"
-
-#if AIDASH_METER
+#include "faults.c"
+#include "../base/decimal.c"
+#include "utf8.c"
 
 enum {
-    AD_SCAN_DEPTH_MAX = 64,             /* nesting of JSON */
-    AD_SCAN_TEXT_MAX = AIDASH_MODEL_MAX /* bytes kept of a key or a string */
+    AD_STREAM_DEPTH_MAX = 64,             /* nesting of objects and arrays */
+    AD_STREAM_TEXT_MAX = AIDASH_MODEL_MAX /* bytes kept of a key or a value */
 };
 
-/* The places in a JSON text that matter to us. */
-enum ad_path {
-    AD_PATH_NONE,
-    AD_PATH_TOP,     /* an event or a whole answer */
-    AD_PATH_REQUEST, /* a request's body */
-    AD_PATH_LIST,    /* several whole answers in an array */
-    AD_PATH_CHOICES,
-    AD_PATH_CHOICE,
-    AD_PATH_DELTA,
-    AD_PATH_CALLS,
-    AD_PATH_CALL,
-    AD_PATH_MESSAGE,
-    AD_PATH_MESSAGE_USAGE,
-    AD_PATH_RESPONSE,
-    AD_PATH_INCOMPLETE,
-    AD_PATH_USAGE,
-    AD_PATH_DETAILS,
-    AD_PATH_TIMINGS,
-    AD_PATH_PROGRESS,
-    AD_PATH_TGI_TOKEN,
-    AD_PATH_TGI_DETAILS,
-    AD_PATH_OPENAI_LIST, /* GET /v1/models */
-    AD_PATH_OLLAMA_LIST, /* GET /api/tags, /api/ps */
-    AD_PATH_LIST_ITEMS,
-    AD_PATH_LIST_ITEM,
-    AD_PATH_LIST_STATE,
-    AD_PATH_ERROR,
-    AD_PATH_TEXT,     /* of the answer: all that counts is whether it is empty */
-    AD_PATH_TGI_TEXT, /* a string here ends the stream */
-    AD_PATH_OVER,     /* true ends the stream */
-    AD_PATH_STREAM,
-    AD_PATH_MODEL, /* from here: short strings that are kept */
-    AD_PATH_TYPE,
-    AD_PATH_OBJECT,
-    AD_PATH_FINISH,
-    AD_PATH_LIST_NAME,
-    AD_PATH_LIST_OWNER,
-    AD_PATH_LIST_STATUS,
-    AD_PATH_COMPLETION, /* from here: numbers, see ad_scan_event */
-    AD_PATH_PROMPT,     /* all of it, but for the next two */
-    AD_PATH_CACHE_READ,
-    AD_PATH_CACHE_WRITE,
-    AD_PATH_CACHED,
-    AD_PATH_PREDICTED, /* of one choice: llama-server's timings */
-    AD_PATH_CACHE_N,
-    AD_PATH_PROMPT_N,
-    AD_PATH_PROMPT_MS,
-    AD_PATH_PROMPT_RATE,
-    AD_PATH_PREDICTED_MS,
-    AD_PATH_PREDICTED_RATE,
-    AD_PATH_DRAFT_N,
-    AD_PATH_DRAFT_ACCEPTED,
-    AD_PATH_PROGRESS_TOTAL,
-    AD_PATH_PROGRESS_CACHED,
-    AD_PATH_PROGRESS_DONE,
-    AD_PATH_PROGRESS_MS,
-    AD_PATH_LOAD_NS,
-    AD_PATH_PROMPT_NS,
-    AD_PATH_EVAL_NS,
-    AD_PATH_TOTAL_NS,
-    AD_PATH_END
+/* -- the places that a caller knows -- */
+
+/* What a place holds. */
+enum ad_json_kind {
+    AD_JSON_OTHER,
+    AD_JSON_ROOT,  /* an object; an outermost array instead is a `list` */
+    AD_JSON_KEPT,  /* a string, whose first bytes are kept in `text` */
+    AD_JSON_NUMBER /* a number */
 };
 
-/* The ways from place to place. A key that is not here leads to AD_PATH_NONE, and
- * so does all below it. */
-static const struct {
-    uint8_t from, to;
+/* The way from an object to one of its values. */
+struct ad_json_key {
     const char *key;
-} ad_paths[] = {
-    {AD_PATH_REQUEST, AD_PATH_MODEL, "model"},
-    {AD_PATH_REQUEST, AD_PATH_STREAM, "stream"},
-
-    /* OpenAI: chat completions, completions, embeddings; whole responses */
-    {AD_PATH_TOP, AD_PATH_CHOICES, "choices"},
-    {AD_PATH_TOP, AD_PATH_MODEL, "model"},
-    {AD_PATH_TOP, AD_PATH_USAGE, "usage"},
-    {AD_PATH_TOP, AD_PATH_ERROR, "error"},
-    {AD_PATH_TOP, AD_PATH_OBJECT, "object"},
-    {AD_PATH_TOP, AD_PATH_INCOMPLETE, "incomplete_details"},
-    {AD_PATH_CHOICE, AD_PATH_DELTA, "delta"},
-    {AD_PATH_CHOICE, AD_PATH_TEXT, "text"},
-    {AD_PATH_CHOICE, AD_PATH_FINISH, "finish_reason"},
-    {AD_PATH_DELTA, AD_PATH_TEXT, "content"},
-    {AD_PATH_DELTA, AD_PATH_TEXT, "reasoning_content"},
-    {AD_PATH_DELTA, AD_PATH_TEXT, "reasoning"},
-    {AD_PATH_DELTA, AD_PATH_TEXT, "refusal"},
-    {AD_PATH_DELTA, AD_PATH_CALLS, "tool_calls"},
-    {AD_PATH_DELTA, AD_PATH_CALL, "function_call"},
-    {AD_PATH_USAGE, AD_PATH_COMPLETION, "completion_tokens"},
-    {AD_PATH_USAGE, AD_PATH_COMPLETION, "output_tokens"},
-    {AD_PATH_USAGE, AD_PATH_PROMPT, "prompt_tokens"},
-    {AD_PATH_USAGE, AD_PATH_PROMPT, "input_tokens"},
-    {AD_PATH_USAGE, AD_PATH_CACHE_READ, "cache_read_input_tokens"},
-    {AD_PATH_USAGE, AD_PATH_CACHE_WRITE, "cache_creation_input_tokens"},
-    {AD_PATH_USAGE, AD_PATH_DETAILS, "prompt_tokens_details"},
-    {AD_PATH_USAGE, AD_PATH_DETAILS, "input_tokens_details"},
-    {AD_PATH_DETAILS, AD_PATH_CACHED, "cached_tokens"},
-
-    /* OpenAI: events of /v1/responses; Ollama's "response" is a string */
-    {AD_PATH_TOP, AD_PATH_TYPE, "type"},
-    {AD_PATH_TOP, AD_PATH_DELTA, "delta"},
-    {AD_PATH_TOP, AD_PATH_RESPONSE, "response"},
-    {AD_PATH_RESPONSE, AD_PATH_MODEL, "model"},
-    {AD_PATH_RESPONSE, AD_PATH_USAGE, "usage"},
-    {AD_PATH_RESPONSE, AD_PATH_INCOMPLETE, "incomplete_details"},
-    {AD_PATH_INCOMPLETE, AD_PATH_FINISH, "reason"},
-
-    /* Anthropic: /v1/messages. The usage in "message" knows the prompt, but
-     * not yet the answer. */
-    {AD_PATH_TOP, AD_PATH_FINISH, "stop_reason"},
-    {AD_PATH_TOP, AD_PATH_MESSAGE, "message"},
-    {AD_PATH_MESSAGE, AD_PATH_MODEL, "model"},
-    {AD_PATH_MESSAGE, AD_PATH_MESSAGE_USAGE, "usage"},
-    {AD_PATH_MESSAGE_USAGE, AD_PATH_PROMPT, "input_tokens"},
-    {AD_PATH_MESSAGE_USAGE, AD_PATH_CACHE_READ, "cache_read_input_tokens"},
-    {AD_PATH_MESSAGE_USAGE, AD_PATH_CACHE_WRITE, "cache_creation_input_tokens"},
-    {AD_PATH_DELTA, AD_PATH_TEXT, "text"},
-    {AD_PATH_DELTA, AD_PATH_TEXT, "thinking"},
-    {AD_PATH_DELTA, AD_PATH_TEXT, "partial_json"},
-    {AD_PATH_DELTA, AD_PATH_FINISH, "stop_reason"},
-
-    /* llama-server: timings with every API, and /completion */
-    {AD_PATH_TOP, AD_PATH_TIMINGS, "timings"},
-    {AD_PATH_TOP, AD_PATH_PROGRESS, "prompt_progress"},
-    {AD_PATH_TOP, AD_PATH_TEXT, "content"},
-    {AD_PATH_TOP, AD_PATH_OVER, "stop"},
-    {AD_PATH_TOP, AD_PATH_FINISH, "stop_type"},
-    {AD_PATH_TOP, AD_PATH_PREDICTED, "tokens_predicted"},
-    {AD_PATH_TOP, AD_PATH_PROMPT, "tokens_evaluated"},
-    {AD_PATH_TIMINGS, AD_PATH_CACHE_N, "cache_n"},
-    {AD_PATH_TIMINGS, AD_PATH_PROMPT_N, "prompt_n"},
-    {AD_PATH_TIMINGS, AD_PATH_PROMPT_MS, "prompt_ms"},
-    {AD_PATH_TIMINGS, AD_PATH_PROMPT_RATE, "prompt_per_second"},
-    {AD_PATH_TIMINGS, AD_PATH_PREDICTED, "predicted_n"},
-    {AD_PATH_TIMINGS, AD_PATH_PREDICTED_MS, "predicted_ms"},
-    {AD_PATH_TIMINGS, AD_PATH_PREDICTED_RATE, "predicted_per_second"},
-    {AD_PATH_TIMINGS, AD_PATH_DRAFT_N, "draft_n"},
-    {AD_PATH_TIMINGS, AD_PATH_DRAFT_ACCEPTED, "draft_n_accepted"},
-    {AD_PATH_PROGRESS, AD_PATH_PROGRESS_TOTAL, "total"},
-    {AD_PATH_PROGRESS, AD_PATH_PROGRESS_CACHED, "cache"},
-    {AD_PATH_PROGRESS, AD_PATH_PROGRESS_DONE, "processed"},
-    {AD_PATH_PROGRESS, AD_PATH_PROGRESS_MS, "time_ms"},
-
-    /* Ollama: /api/chat, /api/generate, /api/embed */
-    {AD_PATH_TOP, AD_PATH_TEXT, "thinking"},
-    {AD_PATH_TOP, AD_PATH_OVER, "done"},
-    {AD_PATH_TOP, AD_PATH_FINISH, "done_reason"},
-    {AD_PATH_TOP, AD_PATH_COMPLETION, "eval_count"},
-    {AD_PATH_TOP, AD_PATH_PROMPT, "prompt_eval_count"},
-    {AD_PATH_TOP, AD_PATH_CACHED, "prompt_eval_cached_count"},
-    {AD_PATH_TOP, AD_PATH_LOAD_NS, "load_duration"},
-    {AD_PATH_TOP, AD_PATH_PROMPT_NS, "prompt_eval_duration"},
-    {AD_PATH_TOP, AD_PATH_EVAL_NS, "eval_duration"},
-    {AD_PATH_TOP, AD_PATH_TOTAL_NS, "total_duration"},
-    {AD_PATH_MESSAGE, AD_PATH_TEXT, "content"},
-    {AD_PATH_MESSAGE, AD_PATH_TEXT, "thinking"},
-    {AD_PATH_MESSAGE, AD_PATH_CALLS, "tool_calls"},
-
-    /* TGI: /generate_stream */
-    {AD_PATH_TOP, AD_PATH_TGI_TOKEN, "token"},
-    {AD_PATH_TOP, AD_PATH_TGI_DETAILS, "details"},
-    {AD_PATH_TOP, AD_PATH_TGI_TEXT, "generated_text"},
-    {AD_PATH_TGI_TOKEN, AD_PATH_TEXT, "text"},
-    {AD_PATH_TGI_DETAILS, AD_PATH_FINISH, "finish_reason"},
-    {AD_PATH_TGI_DETAILS, AD_PATH_COMPLETION, "generated_tokens"},
-    {AD_PATH_TGI_DETAILS, AD_PATH_PROMPT, "input_length"},
-
-    /* Lists of models: OpenAI's, with llama-server's state of each in its
-     * router mode; Ollama's */
-    {AD_PATH_OPENAI_LIST, AD_PATH_LIST_ITEMS, "data"},
-    {AD_PATH_OLLAMA_LIST, AD_PATH_LIST_ITEMS, "models"},
-    {AD_PATH_LIST_ITEM, AD_PATH_LIST_NAME, "id"},
-    {AD_PATH_LIST_ITEM, AD_PATH_LIST_NAME, "name"},
-    {AD_PATH_LIST_ITEM, AD_PATH_LIST_OWNER, "owned_by"},
-    {AD_PATH_LIST_ITEM, AD_PATH_LIST_STATE, "status"},
-    {AD_PATH_LIST_STATE, AD_PATH_LIST_STATUS, "value"},
+    uint8_t len, to; /* to: the value's place */
 };
+#define AD_JSON_KEY_TO(key, to) {key, sizeof(key) - 1, to}
 
-static uint8_t ad_path_next(uint8_t from, const char *key, size_t len)
+/* A place is a number, the index into the caller's table of them. What has no
+ * place is at 0, and so is all below it. */
+struct ad_json_place {
+    uint8_t kind;    /* enum ad_json_kind */
+    uint8_t element; /* the place of an array's elements */
+    uint8_t list;    /* AD_JSON_ROOT */
+    uint8_t n_keys;
+    const struct ad_json_key *keys;
+};
+#define AD_JSON_KEYS(array) .n_keys = AD_COUNT(array), .keys = (array)
+
+static const struct ad_json_place ad_json_no_places[] = {{0, 0, 0, 0, NULL}};
+
+static uint8_t ad_json_place_next(const struct ad_json_place *place,
+                                  const char *key, size_t len)
 {
     size_t i;
 
-    for (i = 0; i < AD_COUNT(ad_paths) && from != AD_PATH_NONE; i++) {
-        if (ad_paths[i].from == from && strlen(ad_paths[i].key) == len &&
-            memcmp(ad_paths[i].key, key, len) == 0) {
-            return ad_paths[i].to;
+    for (i = 0; i < place->n_keys; i++) {
+        if (place->keys[i].len == len &&
+            memcmp(place->keys[i].key, key, len) == 0) {
+            return place->keys[i].to;
         }
     }
-    return AD_PATH_NONE;
+    return 0;
 }
+
+/* -- strings: RFC 8259 7 -- */
+
+enum ad_json_chars_state { AD_CHARS_PLAIN, AD_CHARS_ESCAPE, AD_CHARS_HEX };
+
+/* The most that one byte can give: U+FFFD for a half that stayed alone, and a
+ * character. */
+enum { AD_CHARS_MAX = 3 + 4 };
+
+/* Decodes the characters between the quotes, byte by byte. */
+struct ad_json_chars {
+    uint8_t state;  /* enum ad_json_chars_state */
+    uint8_t digits; /* of \uXXXX still to come */
+    uint16_t unit;  /* its digits so far: one unit of UTF-16 */
+    uint16_t high;  /* half a surrogate pair that waits for the other, or 0 */
+    bool lone;      /* a half stayed alone: it became U+FFFD */
+};
+
+/* The half that waits stays alone. Returns the bytes written to out. */
+static size_t ad_json_chars_lone(struct ad_json_chars *d, char *out)
+{
+    if (d->high == 0) {
+        return 0;
+    }
+    d->high = 0;
+    d->lone = true;
+    return ad_utf8_put(out, 0xFFFD);
+}
+
+/* A unit of UTF-16 is complete. RFC 2781 2.2. */
+static size_t ad_json_chars_unit(struct ad_json_chars *d, char *out)
+{
+    unsigned long unit = d->unit;
+    bool low = unit >= 0xDC00 && unit <= 0xDFFF;
+    size_t n;
+
+    if (low && d->high != 0) {
+        unit = 0x10000 + ((d->high - 0xD800ul) << 10) + (unit - 0xDC00);
+        d->high = 0;
+        return ad_utf8_put(out, unit);
+    }
+    n = ad_json_chars_lone(d, out);
+    if (unit >= 0xD800 && unit <= 0xDBFF) {
+        d->high = d->unit;
+        return n;
+    }
+    if (low) {
+        d->lone = true;
+        unit = 0xFFFD;
+    }
+    return n + ad_utf8_put(out + n, unit);
+}
+
+/* Take a byte. Returns how many bytes it gave to out, or -1: it can't stand
+ * there. A quote in the state AD_CHARS_PLAIN is the caller's. */
+static int ad_json_chars_next(struct ad_json_chars *d, uint8_t c,
+                              char out[AD_CHARS_MAX])
+{
+    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    const char *escape;
+    size_t n;
+
+    switch (d->state) {
+    case AD_CHARS_ESCAPE:
+        if (c == 'u') {
+            d->digits = 4;
+            d->unit = 0;
+            d->state = AD_CHARS_HEX;
+            return 0;
+        }
+        escape = memchr(from, c, sizeof(from) - 1);
+        if (escape == NULL) {
+            return -1;
+        }
+        d->state = AD_CHARS_PLAIN;
+        n = ad_json_chars_lone(d, out);
+        out[n] = to[escape - from];
+        return (int)n + 1;
+    case AD_CHARS_HEX:
+        if (ad_hex(c) < 0) {
+            return -1;
+        }
+        d->unit = (uint16_t)(d->unit << 4 | ad_hex(c));
+        d->digits--;
+        if (d->digits > 0) {
+            return 0;
+        }
+        d->state = AD_CHARS_PLAIN;
+        return (int)ad_json_chars_unit(d, out);
+    default:
+        if (c == '\\') {
+            d->state = AD_CHARS_ESCAPE;
+            return 0;
+        }
+        if (c < 0x20) {
+            return -1;
+        }
+        n = ad_json_chars_lone(d, out);
+        out[n] = (char)c;
+        return (int)n + 1;
+    }
+}
+
+/* -- numbers, literals, white space -- */
+
+static size_t ad_json_digits(const char *s, size_t len)
+{
+    size_t i = 0;
+
+    while (i < len && ad_is_digit(s[i])) {
+        i++;
+    }
+    return i;
+}
+
+/* Length of the JSON number at s, 0 if it is none. RFC 8259 6. */
+static size_t ad_json_number(const char *s, size_t len)
+{
+    size_t i = 0, n;
+
+    if (i < len && s[i] == '-') {
+        i++;
+    }
+    n = ad_json_digits(s + i, len - i);
+    if (n == 0 || (s[i] == '0' && n > 1)) {
+        return 0;
+    }
+    i += n;
+    if (i < len && s[i] == '.') {
+        i++;
+        n = ad_json_digits(s + i, len - i);
+        if (n == 0) {
+            return 0;
+        }
+        i += n;
+    }
+    if (i < len && (s[i] == 'e' || s[i] == 'E')) {
+        i++;
+        if (i < len && (s[i] == '+' || s[i] == '-')) {
+            i++;
+        }
+        n = ad_json_digits(s + i, len - i);
+        if (n == 0) {
+            return 0;
+        }
+        i += n;
+    }
+    return i;
+}
+
+/* Length of true, false or null at s, 0 if it is none of them. RFC 8259 3. */
+static size_t ad_json_literal(const char *s, size_t len)
+{
+    static const char *const words[] = {"true", "false", "null"};
+    size_t i;
+
+    for (i = 0; i < AD_COUNT(words); i++) {
+        size_t n = strlen(words[i]);
+
+        if (len >= n && memcmp(s, words[i], n) == 0) {
+            return n;
+        }
+    }
+    return 0;
+}
+
+/* Length of the white space at s. RFC 8259 2. */
+static size_t ad_json_space(const char *s, size_t len)
+{
+    size_t i = 0;
+
+    while (i < len && (s[i] == ' ' || s[i] == '\t' || s[i] == '\n' ||
+                       s[i] == '\r')) {
+        i++;
+    }
+    return i;
+}
+
+/* A checked JSON number as a double, to a few units in the last place. Not
+ * strtod(): that one obeys the program's locale. Huge exponents saturate. */
+static double ad_json_double(const char *s, size_t len)
+{
+    size_t i = 0;
+    bool negative = len > 0 && s[0] == '-', fraction = false, minus = false;
+    uint64_t digits = 0;
+    int scale = 0, exponent = 0;
+    double value;
+
+    if (negative) {
+        i++;
+    }
+    for (; i < len && s[i] != 'e' && s[i] != 'E'; i++) {
+        if (s[i] == '.') {
+            fraction = true;
+        } else if (digits < UINT64_MAX / 10 - 1) {
+            digits = digits * 10 + (uint64_t)(s[i] - '0');
+            if (fraction) {
+                scale--;
+            }
+        } else if (!fraction) {
+            scale++; /* a digit too many to be kept */
+        }
+    }
+    for (; i < len; i++) {
+        if (s[i] == '-') {
+            minus = true;
+        } else if (ad_is_digit(s[i]) && exponent < 10000) {
+            exponent = exponent * 10 + (s[i] - '0');
+        }
+    }
+    scale += minus ? -exponent : exponent;
+    value = (double)digits;
+    if (digits == 0) {
+        scale = 0;
+    }
+    for (; scale > 0 && value < 1e300; scale--) {
+        value *= 10;
+    }
+    if (scale < 0) { /* one division, so that 118.3 is the nearest double */
+        double power = 1;
+
+        for (; scale < 0 && power < 1e300; scale++) {
+            power *= 10;
+        }
+        value = scale < 0 ? 0 : value / power;
+    }
+    return negative ? -value : value;
+}
+
+/* -- the reader -- */
 
 enum ad_json_stream_state {
     AD_JSON_VALUE,        /* a value comes */
@@ -211,15 +295,13 @@ enum ad_json_stream_state {
     AD_JSON_KEY_OR_END,   /* behind { */
     AD_JSON_COLON,
     AD_JSON_STRING,
-    AD_JSON_ESCAPE,
-    AD_JSON_HEX,
     AD_JSON_WORD,         /* a number or a literal */
     AD_JSON_AFTER,        /* a comma or a closing bracket comes */
     AD_JSON_DONE,
     AD_JSON_BAD
 };
 
-/* What ad_json_stream_next() stopped at; only what has a place is told. */
+/* What ad_json_stream_next() stopped at: only values that have a place. */
 enum ad_json_stream_what {
     AD_JSON_NOTHING,
     AD_JSON_OPEN,    /* an object or array begins */
@@ -229,39 +311,49 @@ enum ad_json_stream_what {
 };
 
 struct ad_json_stream {
+    const struct ad_json_place *places;
+    uint8_t depth_max;
     uint8_t state; /* enum ad_json_stream_state */
     uint8_t what;  /* enum ad_json_stream_what */
-    uint8_t path;  /* enum ad_path of the value at hand */
+    uint8_t fault; /* enum ad_fault: why the state is AD_JSON_BAD */
+    uint8_t path;  /* the place of the value at hand */
     uint8_t depth; /* of objects and arrays */
     uint8_t len;   /* bytes in `text` */
-    uint8_t digits; /* of a \u escape still to come */
     bool key;      /* the string at hand is a key */
     bool keep;     /* and goes to `text` */
     bool cut;      /* `text` holds the beginning only */
     bool any;      /* the string is not empty */
-    bool deep;     /* bad because too deep */
-    uint16_t code; /* of a \u escape */
-    uint16_t high; /* first half of a surrogate pair */
+    struct ad_json_chars chars;
     uint64_t objects; /* a bit for each depth: an object, not an array */
     uint64_t at;      /* bytes used */
     uint64_t from;    /* where the string at hand began, at its quote */
-    uint8_t paths[AD_SCAN_DEPTH_MAX]; /* of the objects and arrays around */
-    char text[AD_SCAN_TEXT_MAX + 1];
+    uint8_t paths[AD_STREAM_DEPTH_MAX]; /* of the objects and arrays around */
+    char text[AD_STREAM_TEXT_MAX + 1];
 };
-_Static_assert(AD_SCAN_DEPTH_MAX <= 64, "ad_json_stream.objects has 64 bits");
-_Static_assert(AD_SCAN_TEXT_MAX <= 255, "ad_json_stream.len has 8 bits");
-_Static_assert(AD_SCAN_TEXT_MAX >= 48, "keys and numbers fit ad_json_stream.text");
+_Static_assert(AD_STREAM_DEPTH_MAX <= 64, "ad_json_stream.objects has 64 bits");
+_Static_assert(AD_STREAM_TEXT_MAX <= 255, "ad_json_stream.len has 8 bits");
+_Static_assert(AD_STREAM_TEXT_MAX >= 48, "keys and numbers fit in `text`");
 
-static void ad_json_stream_begin(struct ad_json_stream *j, uint8_t path)
+/* path: the place of the whole text in places, which must outlive *j.
+ * depth_max: 1..AD_STREAM_DEPTH_MAX. */
+static void ad_json_stream_begin(struct ad_json_stream *j,
+                                 const struct ad_json_place *places,
+                                 uint8_t path, uint8_t depth_max)
 {
     memset(j, 0, sizeof(*j));
+    j->places = places;
     j->path = path;
+    j->depth_max = depth_max;
 }
 
-static void ad_json_stream_keep(struct ad_json_stream *j, const void *s, size_t len)
+static void ad_json_stream_keep(struct ad_json_stream *j, const void *s,
+                                size_t len)
 {
-    size_t room = AD_SCAN_TEXT_MAX - (size_t)j->len;
+    size_t room = AD_STREAM_TEXT_MAX - (size_t)j->len;
 
+    if (len == 0) {
+        return;
+    }
     j->any = true;
     if (!j->keep) {
         return;
@@ -274,49 +366,39 @@ static void ad_json_stream_keep(struct ad_json_stream *j, const void *s, size_t 
     j->len = (uint8_t)(j->len + len);
 }
 
-static void ad_json_stream_keep_code(struct ad_json_stream *j, unsigned long code)
-{
-    char bytes[4];
-
-    ad_json_stream_keep(j, bytes, ad_utf8_put(bytes, code));
-}
-
-/* Half a surrogate pair that stayed alone. */
-static void ad_json_stream_lone(struct ad_json_stream *j)
-{
-    if (j->high != 0) {
-        j->high = 0;
-        ad_json_stream_keep_code(j, 0xFFFD);
-    }
-}
-
-/* Four digits of a \u escape are there: UTF-16, RFC 8259 7. */
-static void ad_json_stream_unit(struct ad_json_stream *j)
-{
-    unsigned long code = j->code;
-
-    if (code >= 0xDC00 && code <= 0xDFFF && j->high != 0) {
-        code += 0x10000 - 0xDC00 + ((j->high - 0xD800ul) << 10);
-        j->high = 0;
-        ad_json_stream_keep_code(j, code);
-        return;
-    }
-    ad_json_stream_lone(j);
-    if (code >= 0xD800 && code <= 0xDBFF) {
-        j->high = j->code;
-    } else {
-        ad_json_stream_keep_code(j, code >= 0xDC00 && code <= 0xDFFF ? 0xFFFD : code);
-    }
-}
-
+/* The text is no JSON: the reason follows from what should have come. */
 static void ad_json_stream_bad(struct ad_json_stream *j)
 {
+    switch (j->state) {
+    case AD_JSON_KEY:
+    case AD_JSON_KEY_OR_END:
+        j->fault = AD_FAULT_JSON_KEY;
+        break;
+    case AD_JSON_COLON:
+        j->fault = AD_FAULT_JSON_COLON;
+        break;
+    case AD_JSON_STRING:
+        j->fault = j->key ? AD_FAULT_JSON_KEY : AD_FAULT_JSON_VALUE;
+        break;
+    case AD_JSON_AFTER:
+        j->fault = AD_FAULT_JSON_COMMA;
+        break;
+    case AD_JSON_DONE:
+        j->fault = AD_FAULT_JSON_MORE;
+        break;
+    default:
+        j->fault = AD_FAULT_JSON_VALUE;
+        break;
+    }
     j->state = AD_JSON_BAD;
 }
 
-static void ad_json_stream_tell(struct ad_json_stream *j, enum ad_json_stream_what what)
+static void ad_json_stream_stop(struct ad_json_stream *j,
+                                enum ad_json_stream_what what)
 {
-    j->what = j->path != AD_PATH_NONE ? (uint8_t)what : AD_JSON_NOTHING;
+    if (j->path != 0) {
+        j->what = (uint8_t)what;
+    }
 }
 
 static void ad_json_stream_value_end(struct ad_json_stream *j)
@@ -329,37 +411,25 @@ static bool ad_json_stream_in_object(const struct ad_json_stream *j)
     return j->depth > 0 && (j->objects >> (j->depth - 1) & 1) != 0;
 }
 
-/* The place of an array's elements. */
-static uint8_t ad_json_stream_element(uint8_t array)
-{
-    switch (array) {
-    case AD_PATH_CHOICES:
-        return AD_PATH_CHOICE;
-    case AD_PATH_CALLS:
-        return AD_PATH_CALL;
-    case AD_PATH_LIST:
-        return AD_PATH_TOP;
-    case AD_PATH_LIST_ITEMS:
-        return AD_PATH_LIST_ITEM;
-    default:
-        return AD_PATH_NONE;
-    }
-}
-
 static void ad_json_stream_open(struct ad_json_stream *j, bool object)
 {
-    if (j->depth == AD_SCAN_DEPTH_MAX) {
-        j->deep = true;
-        ad_json_stream_bad(j);
+    const struct ad_json_place *place = &j->places[j->path];
+
+    if (j->depth == j->depth_max) {
+        j->fault = AD_FAULT_JSON_DEPTH;
+        j->state = AD_JSON_BAD;
         return;
     }
-    if (!object && (j->path == AD_PATH_TOP || j->path == AD_PATH_REQUEST)) {
-        j->path = j->path == AD_PATH_TOP && j->depth == 0 ? AD_PATH_LIST : AD_PATH_NONE;
+    if (!object && place->kind == AD_JSON_ROOT) {
+        j->path = j->depth == 0 ? place->list : 0;
     }
-    ad_json_stream_tell(j, AD_JSON_OPEN);
+    ad_json_stream_stop(j, AD_JSON_OPEN);
     j->paths[j->depth] = j->path;
-    j->objects &= ~(1ull << j->depth);
-    j->objects |= (uint64_t)object << j->depth;
+    if (object) {
+        j->objects |= 1ull << j->depth;
+    } else {
+        j->objects &= ~(1ull << j->depth);
+    }
     j->depth++;
     j->state = object ? AD_JSON_KEY_OR_END : AD_JSON_VALUE_OR_END;
 }
@@ -372,46 +442,79 @@ static void ad_json_stream_close(struct ad_json_stream *j, bool object)
     }
     j->depth--;
     j->path = j->paths[j->depth];
-    ad_json_stream_tell(j, AD_JSON_CLOSE);
+    ad_json_stream_stop(j, AD_JSON_CLOSE);
     ad_json_stream_value_end(j);
 }
 
-static void ad_json_stream_string_begin(struct ad_json_stream *j, bool key, size_t i)
+static void ad_json_stream_string_begin(struct ad_json_stream *j, bool key,
+                                        size_t i)
 {
+    const struct ad_json_place *places = j->places;
+
     j->state = AD_JSON_STRING;
     j->key = key;
-    /* Nothing of an answer's text is ever kept. */
-    j->keep = key || (j->path >= AD_PATH_MODEL && j->path <= AD_PATH_LIST_STATUS);
+    /* Nothing else of an answer's text is ever kept. */
+    j->keep = key ? places[j->paths[j->depth - 1]].n_keys > 0
+                  : places[j->path].kind == AD_JSON_KEPT;
     j->any = j->cut = false;
     j->len = 0;
     j->from = j->at + i;
+    memset(&j->chars, 0, sizeof(j->chars));
 }
 
 static void ad_json_stream_string_end(struct ad_json_stream *j)
 {
-    ad_json_stream_lone(j);
+    char lone[AD_CHARS_MAX];
+
+    ad_json_stream_keep(j, lone, ad_json_chars_lone(&j->chars, lone));
     j->text[j->len] = '\0';
     if (j->key) {
-        j->path = j->cut ? AD_PATH_NONE
-                         : ad_path_next(j->paths[j->depth - 1], j->text, j->len);
+        const struct ad_json_place *around = &j->places[j->paths[j->depth - 1]];
+
+        j->path = 0;
+        if (!j->cut) {
+            j->path = ad_json_place_next(around, j->text, j->len);
+        }
         j->state = AD_JSON_COLON;
         return;
     }
-    ad_json_stream_tell(j, AD_JSON_TEXT);
+    ad_json_stream_stop(j, AD_JSON_TEXT);
     ad_json_stream_value_end(j);
 }
 
-/* A number too long to be kept loses digits that follow others: it stays a
- * number, or stays none, and 8 bytes are left for what may still come, as in
- * .1e-1. */
-static void ad_json_stream_word(struct ad_json_stream *j, uint8_t c)
+/* Bytes of a string. Returns how many were used. */
+static size_t ad_json_stream_string(struct ad_json_stream *j, const uint8_t *in,
+                                    size_t len)
 {
-    if (j->len >= AD_SCAN_TEXT_MAX - 8 && ad_is_digit(c) &&
-        ad_is_digit(j->text[j->len - 1])) {
-        j->cut = true;
-    } else {
-        ad_json_stream_keep(j, &c, 1);
+    char bytes[AD_CHARS_MAX];
+    size_t i = 0;
+    int n;
+
+    while (i < len && j->state == AD_JSON_STRING) {
+        if (j->chars.state == AD_CHARS_PLAIN && j->chars.high == 0) {
+            size_t from = i;
+
+            while (i < len && in[i] >= 0x20 && in[i] != '"' && in[i] != '\\') {
+                i++;
+            }
+            ad_json_stream_keep(j, in + from, i - from);
+            if (i == len) {
+                break;
+            }
+        }
+        if (in[i] == '"' && j->chars.state == AD_CHARS_PLAIN) {
+            ad_json_stream_string_end(j);
+        } else {
+            n = ad_json_chars_next(&j->chars, in[i], bytes);
+            if (n < 0) {
+                ad_json_stream_bad(j);
+            } else {
+                ad_json_stream_keep(j, bytes, (size_t)n);
+            }
+        }
+        i++;
     }
+    return i;
 }
 
 static void ad_json_stream_word_end(struct ad_json_stream *j)
@@ -420,15 +523,17 @@ static void ad_json_stream_word_end(struct ad_json_stream *j)
 
     j->text[j->len] = '\0';
     n = ad_json_number(j->text, j->len);
-    n = n != 0 ? n : ad_json_literal(j->text, j->len);
+    if (n == 0) {
+        n = ad_json_literal(j->text, j->len);
+    }
     if (n != j->len) {
         ad_json_stream_bad(j);
         return;
     }
     if (j->cut) {
-        j->path = AD_PATH_NONE; /* its value is not known */
+        j->path = 0; /* its value is not known */
     }
-    ad_json_stream_tell(j, AD_JSON_SCALAR);
+    ad_json_stream_stop(j, AD_JSON_SCALAR);
     ad_json_stream_value_end(j);
 }
 
@@ -436,6 +541,30 @@ static bool ad_json_stream_in_word(uint8_t c)
 {
     return ad_is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
            c == '-' || c == '+' || c == '.';
+}
+
+/* Bytes of a number or a literal. Returns how many were used.
+ * A number too long to be kept loses digits that follow others: it stays a
+ * number, or stays none, and 8 bytes are left for what may still come, as in
+ * .1e-1. */
+static size_t ad_json_stream_word(struct ad_json_stream *j, const uint8_t *in,
+                                  size_t len)
+{
+    size_t i = 0;
+
+    while (i < len && ad_json_stream_in_word(in[i])) {
+        if (j->len >= AD_STREAM_TEXT_MAX - 8 && ad_is_digit(in[i]) &&
+            ad_is_digit(j->text[j->len - 1])) {
+            j->cut = true;
+        } else {
+            ad_json_stream_keep(j, in + i, 1);
+        }
+        i++;
+    }
+    if (i < len) {
+        ad_json_stream_word_end(j);
+    }
+    return i;
 }
 
 /* One character outside of strings and words; i is where it stands. */
@@ -447,7 +576,7 @@ static void ad_json_stream_mark(struct ad_json_stream *j, uint8_t c, size_t i)
                j->state == AD_JSON_KEY_OR_END || j->state == AD_JSON_AFTER;
 
     if (value && j->depth > 0 && !ad_json_stream_in_object(j)) {
-        j->path = ad_json_stream_element(j->paths[j->depth - 1]);
+        j->path = j->places[j->paths[j->depth - 1]].element;
     }
     if (c == '"' && (value || key)) {
         ad_json_stream_string_begin(j, key, i);
@@ -470,77 +599,30 @@ static void ad_json_stream_mark(struct ad_json_stream *j, uint8_t c, size_t i)
     }
 }
 
-/* Read on, up to and including the next thing to tell (j->what). Returns how
- * many bytes were used: all of them when there is nothing to tell, unless the
- * text turned out bad. */
-static size_t ad_json_stream_next(struct ad_json_stream *j, const uint8_t *in, size_t len)
+/* Read on, up to and including the next value that has a place (j->what).
+ * Returns how many bytes were used: all of them when there is no such value,
+ * unless the text turned out bad. */
+static size_t ad_json_stream_next(struct ad_json_stream *j, const uint8_t *in,
+                                  size_t len)
 {
-    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-    const char *escape;
-    size_t i = 0, n;
+    size_t i = 0;
 
     j->what = AD_JSON_NOTHING;
     while (i < len && j->what == AD_JSON_NOTHING && j->state != AD_JSON_BAD) {
-        uint8_t c = in[i];
-
         switch (j->state) {
         case AD_JSON_STRING:
-            for (n = i; n < len && in[n] >= 0x20 && in[n] != '"' &&
-                        in[n] != '\\';
-                 n++) {
-            }
-            if (n > i) {
-                ad_json_stream_lone(j);
-                ad_json_stream_keep(j, in + i, n - i);
-                i = n;
-                continue;
-            }
-            if (c == '"') {
-                ad_json_stream_string_end(j);
-            } else if (c == '\\') {
-                j->state = AD_JSON_ESCAPE;
-            } else {
-                ad_json_stream_bad(j);
-            }
-            break;
-        case AD_JSON_ESCAPE:
-            escape = c != '\0' ? strchr(from, c) : NULL;
-            if (escape != NULL) {
-                ad_json_stream_lone(j);
-                ad_json_stream_keep(j, to + (escape - from), 1);
-                j->state = AD_JSON_STRING;
-            } else if (c == 'u') {
-                j->digits = 4;
-                j->state = AD_JSON_HEX;
-            } else {
-                ad_json_stream_bad(j);
-            }
-            break;
-        case AD_JSON_HEX:
-            if (ad_hex(c) < 0) {
-                ad_json_stream_bad(j);
-                break;
-            }
-            j->code = (uint16_t)(j->code << 4 | ad_hex(c));
-            if (--j->digits == 0) {
-                ad_json_stream_unit(j);
-                j->state = AD_JSON_STRING;
-            }
+            i += ad_json_stream_string(j, in + i, len - i);
             break;
         case AD_JSON_WORD:
-            if (!ad_json_stream_in_word(c)) {
-                ad_json_stream_word_end(j);
-                continue; /* the character is looked at again */
-            }
-            ad_json_stream_word(j, c);
+            i += ad_json_stream_word(j, in + i, len - i);
             break;
         default:
             if (ad_json_space((const char *)in + i, 1) == 0) {
-                ad_json_stream_mark(j, c, i);
+                ad_json_stream_mark(j, in[i], i);
             }
+            i++;
             break;
         }
-        i++;
     }
     j->at += i;
     return i;
@@ -552,30 +634,10 @@ static bool ad_json_stream_end(struct ad_json_stream *j)
     if (j->state == AD_JSON_WORD) {
         ad_json_stream_word_end(j);
     }
+    if (j->state != AD_JSON_DONE && j->state != AD_JSON_BAD) {
+        j->fault = AD_FAULT_JSON_ENDS;
+    }
     return j->state == AD_JSON_DONE;
 }
-
-static bool ad_json_stream_is(const struct ad_json_stream *j, const char *text)
-{
-    return strlen(text) == j->len && memcmp(j->text, text, j->len) == 0;
-}
-
-/* Copy a name out of the text, whole characters only, if it is one. */
-static void ad_json_stream_name(const struct ad_json_stream *j, char *out, size_t max)
-{
-    size_t len = j->len < max ? j->len : max;
-
-    if (j->cut || len < j->len) {
-        while (len > 0 && !ad_utf8_ok((const uint8_t *)j->text, len)) {
-            len--;
-        }
-    }
-    if (ad_name_ok(j->text, len, max)) {
-        memcpy(out, j->text, len);
-        out[len] = '\0';
-    }
-}
-
-#endif /* AIDASH_METER */
 
 #endif

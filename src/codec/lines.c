@@ -6,17 +6,20 @@
 
 enum { AD_LINE_CAP = AIDASH_MESSAGE_MAX + 1 }; /* a line, and a CR to take off */
 
-/* Lines cut out of a stream of bytes into a buffer of AD_LINE_CAP. */
+/* What is known of a stream of lines between two calls. Zeroed at first. */
 struct ad_lines {
     uint32_t len;  /* bytes of the line so far */
     uint32_t line; /* lines begun */
     bool skip;     /* too long: the rest is skipped */
 };
 
-/* Cut the next line out of a stream. Lines are gathered in buf (of AD_LINE_CAP
- * bytes); *line points there or into `in` when a whole line
- * lies in it. Returns how many bytes were used. *ended: a line has ended;
- * *n is its length without CR LF, or SIZE_MAX if it was too long. */
+/* Cut the next line out of a stream. Returns how many bytes were used.
+ *
+ * buf     AD_LINE_CAP bytes of the caller, for a line in several pieces;
+ * *ended  a line has ended;
+ * *line   that line: in `in` if all of it is there, else in buf;
+ * *n      its length without CR LF, or SIZE_MAX if it is longer than
+ *         AIDASH_MESSAGE_MAX. */
 static size_t ad_lines_next(struct ad_lines *l, uint8_t *buf,
                             const uint8_t *in, size_t len,
                             const uint8_t **line, size_t *n, bool *ended)
@@ -39,6 +42,7 @@ static size_t ad_lines_next(struct ad_lines *l, uint8_t *buf,
         *n = l->len;
     }
     if (*ended) {
+        piece++; /* the newline */
         if (*n > 0 && (*line)[*n - 1] == '\r') {
             (*n)--;
         }
@@ -49,7 +53,7 @@ static size_t ad_lines_next(struct ad_lines *l, uint8_t *buf,
         l->skip = false;
         l->line++;
     }
-    return piece + *ended;
+    return piece;
 }
 
 #endif

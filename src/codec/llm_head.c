@@ -1,7 +1,7 @@
-/* llm_head.c - the head of an engine's answer, read from a copy of its bytes as
- * they come, in pieces of any size. Pure.
+/* llm_head.c - the head of an engine's answer (RFC 9112), read from a copy of its
+ * bytes, in pieces of any size. Pure.
  * Nothing in an answer is an error here: what can't be read is noted in
- * `incomplete`, and the bytes are passed on unchanged.
+ * `incomplete`, and the proxy passes the bytes on unchanged.
  */
 #ifndef AD_CODEC_LLM_HEAD_C
 #define AD_CODEC_LLM_HEAD_C
@@ -21,7 +21,7 @@ enum {
     AD_INCOMPLETE_FRAMING = 2,    /* bad lengths or chunks, bytes behind the end */
     AD_INCOMPLETE_COMPRESSED = 4, /* a content or transfer coding */
     AD_INCOMPLETE_JSON = 8,       /* broken JSON */
-    AD_INCOMPLETE_DEPTH = 16      /* JSON nested deeper than AD_SCAN_DEPTH_MAX */
+    AD_INCOMPLETE_DEPTH = 16      /* JSON nested deeper than AD_STREAM_DEPTH_MAX */
 };
 
 /* What the body is, by its Content-Type. */
@@ -52,14 +52,15 @@ static bool ad_head_is(const char *s, size_t len, const char *word)
     return len == strlen(word) && strncasecmp(s, word, len) == 0;
 }
 
-/* Cut the next item of a list off *s, without the blanks around it. Returns
- * its length, and SIZE_MAX at the end of the list. */
-static size_t ad_head_item(const char **s, const char **item, char separator)
+/* Cut the next item of a list off *s: *item and *len are the item without the
+ * blanks around it. False at the end of the list. */
+static bool ad_head_item(const char **s, char separator, const char **item,
+                         size_t *len)
 {
     const char *end;
 
     if (*s == NULL) {
-        return SIZE_MAX;
+        return false;
     }
     *item = *s + strspn(*s, " \t");
     end = strchr(*item, separator);
@@ -68,7 +69,8 @@ static size_t ad_head_item(const char **s, const char **item, char separator)
     while (end > *item && (end[-1] == ' ' || end[-1] == '\t')) {
         end--;
     }
-    return (size_t)(end - *item);
+    *len = (size_t)(end - *item);
+    return true;
 }
 
 static uint8_t ad_head_form(const char *value)
@@ -82,9 +84,10 @@ static uint8_t ad_head_form(const char *value)
         {"application/ndjson", AD_FORM_NDJSON},
         {"application/json", AD_FORM_JSON},
     };
-    const char *type;
-    size_t len = ad_head_item(&value, &type, ';'), i;
+    const char *type = value;
+    size_t len = 0, i;
 
+    (void)ad_head_item(&value, ';', &type, &len);
     for (i = 0; i < AD_COUNT(forms); i++) {
         if (ad_head_is(type, len, forms[i].type)) {
             return forms[i].form;
@@ -93,22 +96,18 @@ static uint8_t ad_head_form(const char *value)
     return AD_FORM_NONE;
 }
 
-/* RFC 9112 6.3: several equal lengths are one, other ones are an attack or a
- * mistake. */
+/* RFC 9112 6.3: several equal lengths count as one. Different lengths are an
+ * attack or a mistake. */
 static void ad_head_length(struct ad_head *h, const char *value)
 {
     const char *item;
-    size_t len, i;
+    size_t len;
 
-    while ((len = ad_head_item(&value, &item, ',')) != SIZE_MAX) {
-        uint64_t length = 0;
-        bool good = len > 0 && len <= 18; /* below 2^60 */
+    while (ad_head_item(&value, ',', &item, &len)) {
+        uint64_t length;
 
-        for (i = 0; i < len && good; i++) {
-            good = ad_is_digit(item[i]);
-            length = length * 10 + (uint64_t)(item[i] - '0');
-        }
-        if (!good || (h->has_length && length != h->length)) {
+        if (!ad_decimal_u64(item, len, AD_HTTP_LENGTH_MAX, &length) ||
+            (h->has_length && length != h->length)) {
             h->incomplete |= AD_INCOMPLETE_FRAMING;
             return;
         }
@@ -117,14 +116,14 @@ static void ad_head_length(struct ad_head *h, const char *value)
     }
 }
 
-/* A list of codings; how the body is framed depends on the last of them. */
+/* A list of codings. The last of them decides how the body is framed. */
 static void ad_head_codings(struct ad_head *h, const char *value,
                             bool transfer)
 {
     const char *coding;
     size_t len;
 
-    while ((len = ad_head_item(&value, &coding, ',')) != SIZE_MAX) {
+    while (ad_head_item(&value, ',', &coding, &len)) {
         if (transfer && len > 0) {
             h->encoded = true;
             h->chunked = ad_head_is(coding, len, "chunked");
@@ -145,23 +144,24 @@ static void ad_head_line(struct ad_head *h)
     h->line[h->line_len] = '\0';
     if (h->status == 0) { /* RFC 9112 4: HTTP/1.1 200 OK */
         const char *s = h->line;
+        uint64_t status;
 
         if (h->line_len < 12 || memcmp(s, "HTTP/1.", 7) != 0 ||
-            !ad_is_digit(s[7]) || s[8] != ' ' || s[9] < '1' || s[9] > '9' ||
-            !ad_is_digit(s[10]) || !ad_is_digit(s[11]) ||
+            !ad_is_digit(s[7]) || s[8] != ' ' ||
+            !ad_decimal_u64(s + 9, 3, 999, &status) || status < 100 ||
             (s[12] != ' ' && s[12] != '\0')) {
             h->state = AD_HEAD_BAD;
             return;
         }
-        h->status = (uint16_t)((s[9] - '0') * 100 + (s[10] - '0') * 10 +
-                               (s[11] - '0'));
+        h->status = (uint16_t)status;
         return;
     }
     value = strchr(h->line, ':');
     if (value == NULL) {
         return;
     }
-    len = (size_t)(value++ - h->line);
+    len = (size_t)(value - h->line);
+    value++;
     if (ad_head_is(h->line, len, "Content-Type")) {
         h->form = ad_head_form(value);
     } else if (ad_head_is(h->line, len, "Content-Length")) {
@@ -179,8 +179,8 @@ static void ad_head_begin(struct ad_head *h, bool no_body)
     h->no_body = no_body;
 }
 
-/* A head is complete: an interim one is forgotten, else the body follows as
- * RFC 9112 6.3 says. */
+/* A head is complete. An interim one (RFC 9110 15.2) is forgotten. Otherwise
+ * the body follows as RFC 9112 6.3 says. */
 static void ad_head_end(struct ad_head *h)
 {
     if (h->status < 200 && h->status != 101) {
@@ -205,22 +205,30 @@ static void ad_head_end(struct ad_head *h)
     } else if (h->length == 0) {
         h->body.state = AD_BODY_DONE;
     }
-    h->body.left = h->chunked ? 0 : h->until_close ? UINT64_MAX : h->length;
+    h->body.left = h->length;
+    if (h->until_close) {
+        h->body.left = UINT64_MAX;
+    }
+    if (h->chunked) {
+        h->body.left = 0;
+    }
     if ((h->incomplete & AD_INCOMPLETE_COMPRESSED) != 0) {
         h->form = AD_FORM_NONE;
     }
 }
 
-/* Take bytes of a head. Returns how many were used: all of them, but for the
+/* Take bytes of a head. Returns how many were used: all of them, except the
  * first bytes of the body. */
 static size_t ad_head_next(struct ad_head *h, const uint8_t *in, size_t len)
 {
     size_t i = 0;
 
     while (i < len && h->state == AD_HEAD_LINES) {
-        char c = (char)in[i++];
+        char c = (char)in[i];
 
-        if (++h->len > AD_SCAN_HEAD_MAX) {
+        i++;
+        h->len++;
+        if (h->len > AD_SCAN_HEAD_MAX) {
             h->state = AD_HEAD_BAD;
         } else if (c == '\r') {
             continue; /* an LF ends a line, alone or not: RFC 9112 2.2 */

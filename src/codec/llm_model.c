@@ -2,7 +2,7 @@
 #ifndef AD_CODEC_LLM_MODEL_C
 #define AD_CODEC_LLM_MODEL_C
 
-#include "json_stream.c"
+#include "llm_paths.c"
 
 #if AIDASH_METER
 
@@ -12,14 +12,15 @@ struct ad_model_field {
     bool found;  /* body[from .. from + len) is the string, with its quotes */
     bool has_stream, stream; /* what the request says about streaming */
     size_t from, len;
-    char name[AIDASH_MODEL_MAX + 1]; /* "": none, or no name */
+    char name[AIDASH_MODEL_MAX + 1]; /* "": there is none, or it is no name */
 };
 
-/* Find the top-level "model" of a request body, the last one if there are
- * several, as the engines' parsers do. Nothing is found in a body that is no
- * well-formed JSON object, is longer than AD_REWRITE_MAX, or is nested deeper than
- * AD_SCAN_DEPTH_MAX; nor when "model" is no string. */
-static void ad_model_field_find(struct ad_model_field *m, const uint8_t *body, size_t len)
+/* Find the top-level "model" of a request body: the last one, if there are
+ * several, as the engines' parsers do. Nothing is found if the body is not a
+ * JSON object, if it is longer than AD_REWRITE_MAX or nested deeper than
+ * AD_STREAM_DEPTH_MAX, or if "model" is not a string. */
+static void ad_model_field_find(struct ad_model_field *m, const uint8_t *body,
+                                size_t len)
 {
     struct ad_json_stream js;
     size_t i = 0;
@@ -28,7 +29,7 @@ static void ad_model_field_find(struct ad_model_field *m, const uint8_t *body, s
     if (len > AD_REWRITE_MAX || !ad_utf8_ok(body, len)) {
         return;
     }
-    ad_json_stream_begin(&js, AD_PATH_REQUEST);
+    ad_path_begin(&js, AD_PATH_REQUEST);
     while (i < len && js.state != AD_JSON_BAD) {
         i += ad_json_stream_next(&js, body + i, len - i);
         if (js.path == AD_PATH_MODEL && js.what != AD_JSON_NOTHING) {

@@ -1,29 +1,29 @@
-/* llm_scan.c - the body of an engine's answer: events, token counts, times, read
- * from a copy of its bytes as they come. Pure.
+/* llm_scan.c - the body of an engine's answer: events, token counts and times,
+ * read from a copy of its bytes, in pieces of any size. Pure.
  */
 #ifndef AD_CODEC_LLM_SCAN_C
 #define AD_CODEC_LLM_SCAN_C
 
-#include "json_stream.c"
 #include "llm_head.c"
+#include "llm_paths.c"
 #include "messages.c"
 
 #if AIDASH_METER
 
 enum { AD_SCAN_FINISH_MAX = 31 }; /* bytes kept of a finish reason */
 
-/* What the event at hand has told so far. Its fields come in any order, so it
- * is judged when it ends. */
+/* What the event at hand has reported so far. Its fields come in any order, so
+ * they are evaluated when it ends. */
 struct ad_scan_event {
     bool text;       /* some of the answer, in the choice at hand if any */
     bool choices;    /* there is such an array */
     bool finish;     /* a finish reason */
     bool over;       /* the last of its stream */
     uint32_t n_choices, n_texts; /* choices, and those with text */
-    uint32_t has;    /* a bit for each of the numbers */
-    double number[AD_PATH_END - AD_PATH_COMPLETION];
+    uint64_t has;    /* a bit for each place whose number is known */
+    double number[AD_PATH_COUNT];
 };
-_Static_assert(AD_PATH_END - AD_PATH_COMPLETION <= 32, "`has` has 32 bits");
+_Static_assert(AD_PATH_COUNT <= 64, "`has` has 64 bits");
 
 /* A line of an event stream: the name of its field, then its value. */
 enum ad_sse { AD_SSE_NAME, AD_SSE_DATA, AD_SSE_SKIP };
@@ -33,15 +33,15 @@ struct ad_scan {
     struct ad_head head;
 
     /* What has been learned so far. */
-    uint8_t incomplete;        /* AD_INCOMPLETE_...: incomplete */
-    bool ended;             /* the engine said so: [DONE], done, stop... */
-    bool failed;            /* the engine told an error */
+    uint8_t incomplete;     /* AD_INCOMPLETE_... */
+    bool ended;             /* the engine reported the end: [DONE], done ... */
+    bool failed;            /* the engine reported an error */
     bool has_prompt, has_cached, has_timings, has_progress;
     bool partial;           /* `tokens` counts one of several choices */
     uint32_t events;        /* JSON texts */
     uint32_t comments;      /* keep-alive lines of an event stream */
     uint64_t token_events;  /* choices of events that brought text */
-    uint64_t tokens;        /* as the engine counts them; 0: not told */
+    uint64_t tokens;        /* as the engine counts them; 0: not reported */
     uint64_t prompt_tokens; /* cached ones included */
     uint64_t cached_tokens;
     uint64_t draft_tokens, draft_accepted;
@@ -54,13 +54,13 @@ struct ad_scan {
     char model[AIDASH_MODEL_MAX + 1]; /* as the answer names it */
     char finish[AD_SCAN_FINISH_MAX + 1]; /* the last finish reason */
 
-    /* How reading stands. */
+    /* The state of the reader. */
     uint8_t line;           /* enum ad_sse */
     uint8_t name_len;
     uint8_t done_len;       /* bytes of "[DONE]" so far */
     bool after_cr;
     bool reading;           /* a JSON text has begun */
-    char name[6];           /* of the field, as far as we know such names */
+    char name[6];           /* of the field, as long as the names that matter */
     uint64_t finished_tokens; /* of the choices that ended, without a usage */
     uint64_t usage_tokens;  /* of the usage events of llama-server */
     struct ad_scan_event event;
@@ -69,35 +69,36 @@ struct ad_scan {
 
 static const char ad_done[] = "[DONE]";
 
-/* Times and counts beyond are not believed: 11 days in nanoseconds. */
+/* Larger times and counts are ignored: 11 days in nanoseconds. */
 #define AD_SCAN_NUMBER_MAX 1e15
 
-static bool ad_scan_has(const struct ad_scan *s, enum ad_path node)
+static bool ad_scan_has(const struct ad_scan *s, enum ad_path path)
 {
-    return (s->event.has >> (node - AD_PATH_COMPLETION) & 1) != 0;
+    return (s->event.has >> path & 1) != 0;
 }
 
 /* A number of the event, 0 if it has none. */
-static double ad_scan_number(const struct ad_scan *s, enum ad_path node)
+static double ad_scan_number(const struct ad_scan *s, enum ad_path path)
 {
-    return ad_scan_has(s, node) ? s->event.number[node - AD_PATH_COMPLETION] : 0;
+    return ad_scan_has(s, path) ? s->event.number[path] : 0;
 }
 
-static uint64_t ad_scan_count(const struct ad_scan *s, enum ad_path node)
+static uint64_t ad_scan_count(const struct ad_scan *s, enum ad_path path)
 {
-    double value = ad_scan_number(s, node);
+    double value = ad_scan_number(s, path);
 
     return value <= (double)AD_TOKENS_LIMIT ? (uint64_t)value : 0;
 }
 
 /* The tokens of the answer, as this event has them.
  *
- * llama-server counts each choice on its own (its events have timings): with a
- * usage asked for in an event without choices, one a choice; otherwise in the
- * event with the finish reason. Those are added. In a whole answer it tells
- * those of one choice only. Everyone else counts all that there is so far, and
- * zero means that it does not count here. */
-static void ad_scan_tokens_told(struct ad_scan *s)
+ * llama-server counts each choice on its own; its events have timings. If the
+ * client asked for a usage, each choice has an event without choices, with its
+ * count. Otherwise the event with the finish reason has it. These counts are
+ * added. A whole answer of llama-server has the count of one choice only.
+ * Other engines count all tokens so far, and zero means that an event has no
+ * count. */
+static void ad_scan_tokens_reported(struct ad_scan *s)
 {
     const struct ad_scan_event *e = &s->event;
     uint64_t n = ad_scan_count(s, AD_PATH_COMPLETION);
@@ -120,7 +121,7 @@ static void ad_scan_tokens_told(struct ad_scan *s)
     }
 }
 
-static void ad_scan_prompt_told(struct ad_scan *s)
+static void ad_scan_prompt_reported(struct ad_scan *s)
 {
     uint64_t n = ad_scan_count(s, AD_PATH_PROMPT) +
                  ad_scan_count(s, AD_PATH_CACHE_READ) +
@@ -144,7 +145,7 @@ static void ad_scan_prompt_told(struct ad_scan *s)
 }
 
 /* llama-server's and Ollama's times. */
-static void ad_scan_times_told(struct ad_scan *s)
+static void ad_scan_times_reported(struct ad_scan *s)
 {
     if (ad_scan_has(s, AD_PATH_PREDICTED_MS)) {
         s->has_timings = true;
@@ -184,17 +185,20 @@ static void ad_scan_times_told(struct ad_scan *s)
 static uint32_t ad_scan_event_end(struct ad_scan *s)
 {
     const struct ad_scan_event *e = &s->event;
-    uint32_t n = e->n_texts + e->text;
+    uint32_t n = e->n_texts;
 
+    if (e->text) {
+        n++;
+    }
     if (s->head.form == AD_FORM_JSON) {
         n = 0;
     }
     s->events++;
     s->token_events += n;
     s->ended = s->ended || e->over;
-    ad_scan_tokens_told(s);
-    ad_scan_prompt_told(s);
-    ad_scan_times_told(s);
+    ad_scan_tokens_reported(s);
+    ad_scan_prompt_reported(s);
+    ad_scan_times_reported(s);
     return n;
 }
 
@@ -256,21 +260,18 @@ static void ad_scan_scalar(struct ad_scan *s)
 
     if (j->text[0] == 't') {
         e->over = e->over || j->path == AD_PATH_OVER;
-    } else if (j->path >= AD_PATH_COMPLETION &&
+    } else if (ad_places[j->path].kind == AD_JSON_NUMBER &&
                (j->text[0] == '-' || ad_is_digit(j->text[0]))) {
-        unsigned i = (unsigned)j->path - AD_PATH_COMPLETION;
-        jsmntok_t number;
+        double value = ad_json_double(j->text, j->len);
 
-        memset(&number, 0, sizeof(number));
-        number.end = j->len;
-        e->number[i] = ad_json_double(j->text, &number);
-        if (e->number[i] >= 0 && e->number[i] <= AD_SCAN_NUMBER_MAX) {
-            e->has |= 1u << i;
+        e->number[j->path] = value;
+        if (value >= 0 && value <= AD_SCAN_NUMBER_MAX) {
+            e->has |= 1ull << j->path;
         }
     }
 }
 
-/* Take in what the JSON reader stopped at. Returns how many token events have
+/* Handle what the JSON reader stopped at. Returns how many token events have
  * ended with it. */
 static uint32_t ad_scan_take(struct ad_scan *s)
 {
@@ -302,7 +303,9 @@ static uint32_t ad_scan_take(struct ad_scan *s)
             return ad_scan_event_end(s);
         }
         if (s->js.path == AD_PATH_CHOICE) {
-            e->n_texts += e->text;
+            if (e->text) {
+                e->n_texts++;
+            }
             e->text = false;
         }
         break;
@@ -319,7 +322,8 @@ static void ad_scan_json_end(struct ad_scan *s)
 
     /* Part of "[DONE]" is no JSON either. */
     if (!whole || (s->done_len > 0 && s->done_len < sizeof(ad_done) - 1)) {
-        s->incomplete |= s->js.deep ? AD_INCOMPLETE_DEPTH : AD_INCOMPLETE_JSON;
+        s->incomplete |= s->js.fault == AD_FAULT_JSON_DEPTH
+                             ? AD_INCOMPLETE_DEPTH : AD_INCOMPLETE_JSON;
     }
     s->reading = false;
     s->done_len = 0;
@@ -336,7 +340,7 @@ static uint32_t ad_scan_json(struct ad_scan *s, const uint8_t *in, size_t len)
         if (space == len) {
             return 0;
         }
-        ad_json_stream_begin(&s->js, AD_PATH_TOP);
+        ad_path_begin(&s->js, AD_PATH_TOP);
         s->reading = true;
     }
     while (len > 0 && s->js.state != AD_JSON_BAD) {
@@ -378,8 +382,9 @@ static void ad_scan_field(struct ad_scan *s)
         s->comments++;
     } else if (s->name_len == 4 && memcmp(s->name, "data", 4) == 0) {
         s->line = AD_SSE_DATA;
-        /* A second line of the same event goes on with a newline. When the
-         * first was complete, the sender left out the empty line between. */
+        /* A second data line of an event continues its text after a newline.
+         * If the first line was complete JSON, the sender left out the empty
+         * line between two events. */
         if (s->reading && s->js.state != AD_JSON_DONE &&
             s->js.state != AD_JSON_BAD) {
             (void)ad_scan_json(s, (const uint8_t *)"\n", 1);
@@ -401,9 +406,8 @@ static void ad_scan_line_end(struct ad_scan *s)
     s->name_len = 0;
 }
 
-/* Server-sent events, as HTML's section 9.2.6 has them, but that an event
- * counts as soon as its JSON is complete. The space behind a colon is as good
- * as none: JSON may begin with it. */
+/* Server-sent events (HTML 9.2.6). An event counts as soon as its JSON is
+ * complete. The space behind a colon needs no care: JSON may begin with one. */
 static uint32_t ad_scan_sse(struct ad_scan *s, const uint8_t *in, size_t len)
 {
     uint32_t n = 0;
@@ -487,15 +491,15 @@ static void ad_scan_body_end(struct ad_scan *s)
     ad_scan_json_end(s);
 }
 
-/* head: the request's method was HEAD, so that the answer has no body. */
+/* head: the request's method was HEAD, so the answer has no body. */
 static void ad_scan_begin(struct ad_scan *s, bool head)
 {
     memset(s, 0, sizeof(*s));
     ad_head_begin(&s->head, head);
 }
 
-/* Whether all of the answer has come, as its framing tells; an answer that ends
- * with the connection has when ad_scan_close() was called. */
+/* Has all of the answer come? Its framing says so. An answer that ends with the
+ * connection is complete after ad_scan_close(). */
 static bool ad_scan_complete(const struct ad_scan *s)
 {
     return s->head.state == AD_HEAD_DONE &&
@@ -546,16 +550,17 @@ static void ad_scan_close(struct ad_scan *s)
     }
 }
 
-/* The tokens of the answer by the best knowledge so far: the engine's count,
- * or else the token events, which are a lower bound (*estimated). An engine's
- * count below them is one of those that come on the way, of one choice of
- * several, as long as the answer has not ended. */
+/* The tokens of the answer so far: the engine's count, or else the number of
+ * token events, which is a lower bound (*estimated). Before the end, an
+ * engine's count may be below the token events: it is the count of one of
+ * several choices, and is not used. */
 static uint64_t ad_scan_tokens(const struct ad_scan *s, bool *estimated)
 {
-    bool told = s->tokens != 0 && (s->ended || s->tokens >= s->token_events);
+    bool counted = s->tokens != 0 &&
+                   (s->ended || s->tokens >= s->token_events);
 
-    *estimated = told ? s->partial : s->token_events != 0;
-    return told ? s->tokens : s->token_events;
+    *estimated = counted ? s->partial : s->token_events != 0;
+    return counted ? s->tokens : s->token_events;
 }
 
 #endif /* AIDASH_METER */

@@ -3,6 +3,7 @@
 #define AD_CODEC_MESSAGES_C
 
 #include "../base/text.c"
+#include "../base/decimal.c"
 #include "json.c"
 
 enum { AD_ID_MAX = 64 + 2 }; /* bytes of a command's "id", and its quotes */
@@ -37,85 +38,91 @@ enum {
 #define AD_RATE_LIMIT 1e12
 #define AD_TIME_LIMIT 1e11
 
-/* A number of 0..max from the tokenized object into *value, noting it in
- * `has`. Returns false if it is there and wrong; null counts as not there. */
-static bool ad_sample_number(const char *s, const char *key, double max,
-                             double *value, unsigned *has, unsigned bit)
+/* A number of 0..max from the object into *value, noted in `has`. Returns false
+ * if it is there and wrong; null counts as not there. */
+static bool ad_sample_number(const struct ad_json *j, const char *key,
+                             double max, double *value, unsigned *has,
+                             unsigned bit)
 {
-    const jsmntok_t *t = ad_json_get(s, key);
+    const jsmntok_t *t = ad_json_get(j, key);
 
-    if (t == NULL || ad_json_is_null(s, t)) {
+    if (t == NULL || ad_json_is_null(j, t)) {
         return true;
     }
-    if (!ad_json_is_number(s, t)) {
+    if (!ad_json_is_number(j, t)) {
         return false;
     }
-    *value = ad_json_double(s, t);
+    *value = ad_json_double(j->text + t->start, ad_json_len(t));
     *has |= bit;
     return *value >= 0 && *value <= max;
 }
 
-static bool ad_sample_integer(const char *s, const char *key, uint64_t max,
-                              uint64_t *value, unsigned *has, unsigned bit)
+static bool ad_sample_integer(const struct ad_json *j, const char *key,
+                              uint64_t max, uint64_t *value, unsigned *has,
+                              unsigned bit)
 {
-    const jsmntok_t *t = ad_json_get(s, key);
+    const jsmntok_t *t = ad_json_get(j, key);
 
-    if (t == NULL || ad_json_is_null(s, t)) {
+    if (t == NULL || ad_json_is_null(j, t)) {
         return true;
     }
     *has |= bit;
-    return ad_json_u64(s, t, max, value);
+    return ad_json_u64(j, t, max, value);
 }
 
-/* One ingest line into a sample. Returns NULL, or what is wrong (static text).
- * Hub thread (or a test). */
-static const char *ad_sample_parse(const char *s, size_t len,
-                                   struct ad_sample *out)
+/* A name of 1..max bytes from the object into out[max + 1], if it is there.
+ * Returns false if it is there and wrong. */
+static bool ad_sample_name(const struct ad_json *j, const char *key, char *out,
+                           size_t max)
 {
-    const char *fault = ad_json_object(s, len);
-    const jsmntok_t *t;
+    const jsmntok_t *t = ad_json_get(j, key);
+
+    return t == NULL || (ad_json_name(j, t, out, max) && out[0] != '\0');
+}
+
+/* One ingest line into a sample. */
+static enum ad_fault ad_sample_parse(const char *s, size_t len,
+                                     struct ad_sample *out)
+{
+    struct ad_json j;
+    enum ad_fault fault = ad_json_object(&j, s, len);
     double seconds = 0;
 
     memset(out, 0, sizeof(*out));
-    if (fault != NULL) {
+    if (fault != AD_FAULT_NONE) {
         return fault;
     }
-    t = ad_json_get(s, "model");
-    if (t != NULL && (!ad_json_name(s, t, out->model, AIDASH_MODEL_MAX) ||
-                      out->model[0] == '\0')) {
-        return "\"model\" must be a string of 1 to 63 bytes";
+    if (!ad_sample_name(&j, "model", out->model, AIDASH_MODEL_MAX)) {
+        return AD_FAULT_SAMPLE_MODEL;
     }
-    t = ad_json_get(s, "node");
-    if (t != NULL && (!ad_json_name(s, t, out->node, AIDASH_NODE_MAX) ||
-                      out->node[0] == '\0')) {
-        return "\"node\" must be a string of 1 to 31 bytes";
+    if (!ad_sample_name(&j, "node", out->node, AIDASH_NODE_MAX)) {
+        return AD_FAULT_SAMPLE_NODE;
     }
-    if (!ad_sample_integer(s, "tokens", AD_TOKENS_LIMIT, &out->tokens,
+    if (!ad_sample_integer(&j, "tokens", AD_TOKENS_LIMIT, &out->tokens,
                            &out->has, AD_HAS_TOKENS)) {
-        return "\"tokens\" must be an integer from 0 to 1e9";
+        return AD_FAULT_SAMPLE_TOKENS;
     }
-    if (!ad_sample_integer(s, "tokens_generated", AD_TOTAL_LIMIT, &out->total,
+    if (!ad_sample_integer(&j, "tokens_generated", AD_TOTAL_LIMIT, &out->total,
                            &out->has, AD_HAS_TOTAL)) {
-        return "\"tokens_generated\" must be an integer from 0 to 2^53";
+        return AD_FAULT_SAMPLE_TOTAL;
     }
-    if (!ad_sample_number(s, "latency_ms", AD_LATENCY_LIMIT, &out->latency_ms,
+    if (!ad_sample_number(&j, "latency_ms", AD_LATENCY_LIMIT, &out->latency_ms,
                           &out->has, AD_HAS_LATENCY)) {
-        return "\"latency_ms\" must be a number from 0 to 1e9";
+        return AD_FAULT_SAMPLE_LATENCY;
     }
-    if (!ad_sample_number(s, "tokens_per_second", AD_RATE_LIMIT, &out->rate,
+    if (!ad_sample_number(&j, "tokens_per_second", AD_RATE_LIMIT, &out->rate,
                           &out->has, AD_HAS_RATE)) {
-        return "\"tokens_per_second\" must be a number from 0 to 1e12";
+        return AD_FAULT_SAMPLE_RATE;
     }
-    if (!ad_sample_number(s, "timestamp", AD_TIME_LIMIT, &seconds, &out->has,
+    if (!ad_sample_number(&j, "timestamp", AD_TIME_LIMIT, &seconds, &out->has,
                           AD_HAS_TIME)) {
-        return "\"timestamp\" must be Unix seconds from 0 to 1e11";
+        return AD_FAULT_SAMPLE_TIME;
     }
     out->time_us = (uint64_t)(seconds * 1e6 + 0.5);
     if ((out->has & (AD_HAS_TOKENS | AD_HAS_TOTAL | AD_HAS_LATENCY)) == 0) {
-        return "one of \"tokens\", \"tokens_generated\" and \"latency_ms\" is "
-               "needed";
+        return AD_FAULT_SAMPLE_EMPTY;
     }
-    return NULL;
+    return AD_FAULT_NONE;
 }
 
 /* A command as it came. `id` is the raw JSON text of its "id". */
@@ -129,80 +136,87 @@ struct ad_command_message {
 static const char *const ad_action_names[] = {"", "switch_model", "pause",
                                               "resume", "drain", "cancel"};
 
-/* Parse a command. Returns NULL, or the error's code with its sentence in *why.
- * `id` is filled in as soon as it is known, also for a refused command. */
-static const char *ad_command_parse(const char *s, size_t len,
-                                    struct ad_command_message *out, const char **why)
+/* The raw text of a command's "id", if there is one: an integer, or a string. */
+static bool ad_command_id(const struct ad_json *j, char out[AD_ID_MAX + 1])
 {
-    const char *fault = ad_json_fault(s, len);
+    const jsmntok_t *t = ad_json_get(j, "id");
+    const char *s;
+    size_t len;
+
+    if (t == NULL) {
+        return true;
+    }
+    s = j->text + t->start;
+    len = ad_json_len(t);
+    if (t->type == JSMN_STRING) {
+        s--; /* its quotes, too */
+        len += 2;
+    } else if (t->type != JSMN_PRIMITIVE) {
+        return false;
+    } else {
+        size_t sign = s[0] == '-' ? 1 : 0;
+
+        if (!ad_decimal_is(s + sign, len - sign)) {
+            return false;
+        }
+    }
+    if (len > AD_ID_MAX) {
+        return false;
+    }
+    memcpy(out, s, len);
+    return true;
+}
+
+/* Parse a command. out->id is filled in as soon as it is known, also for a
+ * command that is refused. */
+static enum ad_fault ad_command_parse(const char *s, size_t len,
+                                      struct ad_command_message *out)
+{
+    struct ad_json j;
+    enum ad_fault fault = ad_json_object(&j, s, len);
     const jsmntok_t *t;
     size_t i;
 
     memset(out, 0, sizeof(*out));
-    *why = fault;
-    if (fault != NULL) {
-        return "invalid_json";
+    if (fault != AD_FAULT_NONE) {
+        return fault;
     }
-    *why = ad_json_object(s, len);
-    if (*why != NULL) {
-        return strcmp(*why, "too many values") == 0 ? "invalid_json"
-                                                    : "invalid_command";
+    if (!ad_command_id(&j, out->id)) {
+        return AD_FAULT_ID;
     }
-    t = ad_json_get(s, "id");
-    if (t != NULL) {
-        int quotes = t->type == JSMN_STRING;
-        int from = t->start - quotes, to = t->end + quotes;
-        bool number = ad_json_is_number(s, t) &&
-                      memchr(s + from, '.', (size_t)(to - from)) == NULL &&
-                      memchr(s + from, 'e', (size_t)(to - from)) == NULL &&
-                      memchr(s + from, 'E', (size_t)(to - from)) == NULL;
-
-        if ((quotes == 0 && !number) || to - from > AD_ID_MAX) {
-            *why = "\"id\" must be an integer, or a string of at most 64 bytes";
-            return "invalid_command";
-        }
-        memcpy(out->id, s + from, (size_t)(to - from));
-    }
-    t = ad_json_get(s, "action");
+    t = ad_json_get(&j, "action");
     if (t == NULL || t->type != JSMN_STRING) {
-        *why = "\"action\" must be a string: switch_model, pause or resume";
-        return "invalid_command";
+        return AD_FAULT_ACTION;
     }
     for (i = 1; i < AD_COUNT(ad_action_names); i++) {
-        if (ad_json_equals(s, t, ad_action_names[i])) {
+        if (ad_json_equals(&j, t, ad_action_names[i])) {
             out->action = (enum aidash_action)i;
         }
     }
     if (out->action == 0) {
-        *why = "the action is unknown; known are switch_model, pause, resume, "
-               "drain and cancel";
-        return "unknown_action";
+        return AD_FAULT_ACTION_UNKNOWN;
     }
     if (out->action == AIDASH_SWITCH_MODEL) {
-        t = ad_json_get(s, "model");
-        if (t == NULL ||
-            !ad_json_name(s, t, out->model, AIDASH_MODEL_MAX)) {
-            *why = "\"model\" must be a string of at most 63 bytes";
-            return "invalid_command";
+        t = ad_json_get(&j, "model");
+        if (t == NULL || !ad_json_name(&j, t, out->model, AIDASH_MODEL_MAX)) {
+            return AD_FAULT_MODEL;
         }
     } else if (out->action == AIDASH_CANCEL) {
-        t = ad_json_get(s, "request");
-        if (t == NULL || !ad_json_u64(s, t, AD_TOTAL_LIMIT, &out->request)) {
-            *why = "\"request\" must be the number of a request";
-            return "invalid_command";
+        t = ad_json_get(&j, "request");
+        if (t == NULL || !ad_json_u64(&j, t, AD_TOTAL_LIMIT, &out->request)) {
+            return AD_FAULT_REQUEST;
         }
     }
-    return NULL;
+    return AD_FAULT_NONE;
 }
 
-/* The error that a command is answered with; `id` as it came, or "". */
-static void ad_put_error(struct ad_text *t, const char *code, const char *why,
-                         const char *id)
+/* The error event that answers a command; `id` as it came, or "". */
+static void ad_put_error(struct ad_text *t, enum ad_fault fault, const char *id)
 {
     ad_puts(t, "{\"event\":\"error\",\"code\":");
-    ad_put_string(t, code);
+    ad_put_string(t, ad_errors[ad_faults[fault].error].code);
     ad_puts(t, ",\"message\":");
-    ad_put_string(t, why);
+    ad_put_string(t, ad_fault_text(fault));
     if (id[0] != '\0') {
         ad_puts(t, ",\"id\":");
         ad_puts(t, id);

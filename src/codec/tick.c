@@ -10,7 +10,7 @@ enum {
     AD_TICK_MAX = 512 /* bytes of a tick's JSON, see ad_tick_encode */
 };
 
-/* A tick. The names are escaped already. */
+/* A tick. Its names are JSON text already, without quotes. */
 struct ad_tick {
     const char *model_json, *node_json;
     size_t model_json_len, node_json_len; /* node: 0 for this board */
@@ -20,8 +20,8 @@ struct ad_tick {
     bool estimated;
 };
 
-/* Its six fields keep their order for ever. Fixed text is 155 bytes, numbers
- * are at most 70, names at most 190. */
+/* The first six fields never change: clients depend on them and on their order.
+ * The fixed text is 155 bytes, numbers are at most 70, names at most 190. */
 static void ad_tick_encode(struct ad_text *t, const struct ad_tick *tick)
 {
     ad_puts(t, "{\"event\":\"inference_tick\",\"model\":\"");

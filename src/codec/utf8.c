@@ -1,4 +1,4 @@
-/* utf8.c - UTF-8 (RFC 3629), digits, and what may be a name. Pure. */
+/* utf8.c - UTF-8 (RFC 3629), and what may be a name. Pure. */
 #ifndef AD_CODEC_UTF8_C
 #define AD_CODEC_UTF8_C
 
@@ -41,6 +41,7 @@ static bool ad_utf8_ok(const uint8_t *s, size_t len)
     return true;
 }
 
+/* Write a code point as UTF-8. Returns its bytes, 1 to 4. RFC 3629 3. */
 static size_t ad_utf8_put(char *out, unsigned long code)
 {
     if (code < 0x80) {
@@ -65,20 +66,40 @@ static size_t ad_utf8_put(char *out, unsigned long code)
     return 4;
 }
 
-/* A name from a C string: 1..max bytes of UTF-8 without control characters. */
-static bool ad_name_ok(const char *s, size_t len, size_t max)
+/* May valid UTF-8 stand in a name? Not the controls C0, DEL and C1 (ECMA-48),
+ * nor the bidirectional embeddings, overrides and isolates (UAX 9 3.1): they
+ * could make one name look like another, on a terminal or on a page. */
+static bool ad_name_chars_ok(const char *s, size_t len)
 {
+    const uint8_t *c = (const uint8_t *)s;
     size_t i;
 
-    if (len == 0 || len > max || !ad_utf8_ok((const uint8_t *)s, len)) {
-        return false;
-    }
     for (i = 0; i < len; i++) {
-        if ((unsigned char)s[i] < 0x20 || s[i] == 0x7F) {
+        size_t left = len - i;
+
+        if (c[i] < 0x20 || c[i] == 0x7F) {
             return false;
+        }
+        if (left >= 2 && c[i] == 0xC2 && c[i + 1] <= 0x9F) {
+            return false; /* U+0080..U+009F */
+        }
+        if (left >= 3 && c[i] == 0xE2 && c[i + 1] == 0x80 &&
+            c[i + 2] >= 0xAA && c[i + 2] <= 0xAE) {
+            return false; /* U+202A..U+202E */
+        }
+        if (left >= 3 && c[i] == 0xE2 && c[i + 1] == 0x81 &&
+            c[i + 2] >= 0xA6 && c[i + 2] <= 0xA9) {
+            return false; /* U+2066..U+2069 */
         }
     }
     return true;
+}
+
+/* Is this a name: 1..max bytes of UTF-8, of characters that may stand in one? */
+static bool ad_name_ok(const char *s, size_t len, size_t max)
+{
+    return len > 0 && len <= max && ad_utf8_ok((const uint8_t *)s, len) &&
+           ad_name_chars_ok(s, len);
 }
 
 #endif

@@ -1,138 +1,349 @@
-/* attach.c - a connection becomes a client of the hub. */
+/* attach.c - a connection becomes a client; and what the loop calls for each
+ * client afterwards: its events, its housekeeping, its end when the hub stops.
+ * Owns ad_client_input. Hub thread only.
+ */
 #ifndef AD_CORE_ATTACH_C
 #define AD_CORE_ATTACH_C
 
 #include "../base/net.c"
-#include "clients_in.c"
+#include "exchanges.c"
+#include "viewers.c"
 
+/* A connection whose request head was read, and what the head asked for. */
 struct ad_attach {
-    struct ad_call call;
     enum ad_kind kind;
-    int fd;               /* owned by the hub from here on */
-    uint8_t *rest;        /* bytes that came behind the request head */
+    int fd;              /* non-blocking */
+    uint64_t address;    /* of the peer, as ad_address_key() has it */
+    bool reserved;       /* a slot is reserved for it: ad_slot_reserve() */
+    const char *id;      /* viewers: client_id, or NULL */
+    const char *cors;    /* header lines for the answer, or NULL */
+    struct ad_slice greeting; /* WebSockets: the handshake's answer, sent first */
+    struct ad_body body; /* AD_INGEST, AD_COMMAND */
+    bool whole, expects; /* the body is one object; Expect: 100-continue */
+    bool has_since;      /* AD_SSE, AD_TICKS */
+    uint64_t since;      /* the last event that the client knows */
+    uint32_t limit;      /* AD_TICKS: elements at most */
+    uint32_t last;       /* AD_TICKS: the newest so many instead, if not 0 */
+    uint8_t *rest;       /* bytes that came behind the request head; written to */
     size_t rest_len;
-    const char *id;       /* client_id, or "" */
-    const char *cors;     /* header lines, or "" */
-    struct ad_body body;  /* AD_INGEST, AD_COMMAND */
-    bool whole, expects;  /* the body is one object; Expect: 100-continue */
-    uint64_t since;       /* AD_SSE, AD_TICKS: the last event that is known */
-    bool has_since;
-    uint32_t limit;       /* AD_TICKS: elements at most */
-    uint32_t last;        /* AD_TICKS: the newest so many instead, if not 0 */
 };
 
-/* Where an SSE or polling client begins. */
+/* What ad_client_read() reads. */
+static uint8_t ad_client_input[16 * 1024];
+
+/* Where an SSE client or GET /ticks begins. */
 static void ad_client_place(struct ad_client *c, const struct ad_attach *a)
 {
-    uint64_t next = a->since + 1;
+    uint32_t found = 0;
 
     c->next = ad_feed.next;
-    c->until = ad_feed.next;
-    c->limit = a->limit;
+    if (a->kind == AD_TICKS) {
+        c->in.ticks.until = ad_feed.next;
+        c->in.ticks.limit = a->last > 0 ? a->last : a->limit;
+    }
     if (a->last > 0) {
-        uint32_t found = 0;
-
-        c->limit = a->last;
         while (c->next > ad_feed.first && found < a->last) {
-            found += ad_feed_kind(--c->next) == AD_EV_TICK;
+            c->next--;
+            if (ad_feed_kind(c->next) == AD_EV_TICK) {
+                found++;
+            }
         }
     } else if (a->has_since && a->since < ad_feed.next) {
-        c->next = next;
+        c->next = a->since + 1;
         c->resuming = true;
     }
 }
 
-static void ad_client_greet(struct ad_client *c, const struct ad_attach *a)
+/* What comes first: the head of an answer, the hello of a viewer. */
+static void ad_put_greeting(struct ad_text *t, const struct ad_client *c,
+                            const struct ad_attach *a)
 {
-    char text[AD_EVENT_MAX];
-    struct ad_text t = ad_text_in(text, sizeof(text));
+    const char *cors = a->cors != NULL ? a->cors : "";
+    char json[AD_EVENT_MAX], extra[AD_CORS_MAX + 64];
+    struct ad_text j = ad_text_in(json, sizeof(json));
+    struct ad_text e = ad_text_in(extra, sizeof(extra));
 
-    if (c->kind == AD_SSE) {
-        char extra[AD_CORS_MAX + 64];
-        struct ad_text e = ad_text_in(extra, sizeof(extra));
-
-        ad_putf(&e, "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n%s",
-                a->cors);
-        ad_put_head(&t, 200, "text/event-stream", SIZE_MAX, extra);
-        ad_puts(&t, "retry: 1000\n\n");
-    } else if (c->kind == AD_TICKS) {
-        char extra[AD_CORS_MAX + 64];
-        struct ad_text e = ad_text_in(extra, sizeof(extra));
-
-        ad_putf(&e, "Cache-Control: no-store\r\n%s", a->cors);
-        ad_put_head(&t, 200, "application/json", SIZE_MAX, extra);
-        ad_puts(&t, "{\"started\":");
-        ad_put_decimal(&t, ad_hub.start_us, 6);
-        ad_puts(&t, ",\"ticks\":[");
-    } else if (a->expects) {
-        ad_puts(&t, "HTTP/1.1 100 Continue\r\n\r\n");
+    if (a->greeting.len > 0) {
+        ad_put(t, a->greeting.at, a->greeting.len);
     }
-    ad_reply_add(t.at, t.len);
-    if (ad_kind_class(a->kind) == 0) {
-        t = ad_text_in(text, sizeof(text));
-        ad_put_hello(&t, a->id, c->next);
-        ad_reply_event(c, "hello", &t);
+    if (c->kind == AD_SSE) {
+        ad_putf(&e, "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n%s",
+                cors);
+        ad_put_head(t, 200, "text/event-stream", SIZE_MAX, extra);
+        ad_puts(t, "retry: 1000\n\n");
+    } else if (c->kind == AD_TICKS) {
+        ad_putf(&e, "Cache-Control: no-store\r\n%s", cors);
+        ad_put_head(t, 200, "application/json", SIZE_MAX, extra);
+        ad_puts(t, "{\"started\":");
+        ad_put_decimal(t, ad_hub.start_us, 6);
+        ad_puts(t, ",\"ticks\":[");
+    } else if (a->expects) {
+        ad_puts(t, "HTTP/1.1 100 Continue\r\n\r\n");
+    }
+    if (ad_kind_class(c->kind) == 0) {
+        ad_put_hello(&j, ad_client_ids[ad_client_index(c)], c->next);
+        ad_put_client_event(t, c, "hello", &j);
     }
 }
 
-static void ad_client_attach_on_hub(struct ad_call *call)
+/* Bytes of a WebSocket or a POST that is open. Returns how many were used: a
+ * WebSocket's stop when what they are answered finds no more room. */
+static size_t ad_client_take(struct ad_client *c, uint8_t *data, size_t len,
+                             struct ad_text *reply)
 {
-    struct ad_attach *a = (struct ad_attach *)(void *)call;
-    unsigned index = ad_client_slot();
-    struct ad_client *c = &ad_clients[index];
-    struct ad_client_buffers *buffers = &ad_client_buffers[index];
-    int bytes = AIDASH_SEND_BUFFER;
-    struct sockaddr_storage peer;
-    socklen_t len = sizeof(peer);
-
-    memset(c, 0, sizeof(*c));
-    c->fd = a->fd;
-    if (getpeername(c->fd, (struct sockaddr *)&peer, &len) == 0) {
-        c->address = ad_address_key(&peer);
+    if (ad_client_is_ws(c)) {
+        return ad_ws_input(c, data, len, reply);
     }
-    c->subscribed = AD_NO_SLOT;
-    c->rx_ms = c->tx_ms = c->ping_ms = ad_hub.now_ms;
-    c->viewer = ad_kind_class(a->kind) == 0;
-    c->whole = a->whole;
-    ad_client_become(c, a->kind);
-    memcpy(ad_client_ids[index], a->id, strlen(a->id) + 1);
-    (void)setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-    ad_client_place(c, a);
-    ad_client_greet(c, a);
-    if (c->viewer) {
-        c->subscribed = ad_fanout.n_subscribed;
-        ad_fanout.subscribed[ad_fanout.n_subscribed++] = (uint16_t)index;
-    } else {
-        memcpy(buffers->cors, a->cors, strlen(a->cors) + 1);
-        memset(&buffers->report, 0, sizeof(buffers->report));
-        c->in.http.body = a->body;
+    ad_exchange_input(c, data, len, reply);
+    return len;
+}
+
+static bool ad_client_takes(const struct ad_client *c)
+{
+    return c->phase == AD_OPEN && (ad_client_is_ws(c) || c->kind == AD_INGEST ||
+                                   c->kind == AD_COMMAND);
+}
+
+/* What came behind a WebSocket's request head. It can't stay in the kernel any
+ * more: who sends more there than its answers find room for is dropped. */
+static bool ad_ws_take_rest(struct ad_client *c, const struct ad_attach *a)
+{
+    char bytes[AD_OUT_CAP];
+    struct ad_text reply;
+    size_t n, used = 0;
+
+    while (used < a->rest_len && c->phase == AD_OPEN) {
+        reply = ad_text_in(bytes, sizeof(bytes));
+        n = ad_ws_input(c, a->rest + used, a->rest_len - used, &reply);
+        used += n;
+        if (!ad_client_send(c, &reply)) {
+            return false;
+        }
+        if (ad_events_due()) {
+            ad_fan_out();
+        } else if (n == 0) {
+            ad_client_drop(c); /* it sends much and does not read */
+        }
+        if (c->phase == AD_FREE) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Make a connection a client: greet it, take what came behind its head, send it
+ * what it asked for. False if there is no slot for it or the hub is stopping:
+ * then the socket stays the caller's, and nothing was sent. Else it is the
+ * hub's, however soon it ends. What *a points to need not outlive the call. */
+static bool ad_client_attach(const struct ad_attach *a)
+{
+    unsigned class = ad_kind_class(a->kind), index;
+    int bytes = AIDASH_SEND_BUFFER;
+    char greeting[AD_OUT_CAP];
+    struct ad_text t = ad_text_in(greeting, sizeof(greeting));
+    struct ad_client *c;
+
+    if (!a->reserved && !ad_slot_reserve(class)) {
+        return false;
     }
     if (ad_hub.stopping) {
+        ad_slot_release(class);
+        return false;
+    }
+    index = ad_client_slot();
+    c = &ad_clients[index];
+    memset(c, 0, sizeof(*c));
+    c->fd = a->fd;
+    c->kind = (uint8_t)a->kind;
+    c->address = a->address;
+    c->subscribed = AD_NO_SLOT;
+    c->rx_ms = c->tx_ms = c->ping_ms = ad_hub.now_ms;
+    ad_client_enter(c, AD_OPEN);
+    (void)snprintf(ad_client_ids[index], sizeof(ad_client_ids[0]), "%s",
+                   a->id != NULL ? a->id : "");
+    (void)setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+    ad_client_place(c, a);
+    if (class == 0) {
+        ad_client_subscribe(c);
+    } else if (a->kind == AD_INGEST || a->kind == AD_COMMAND) {
+        struct ad_client_buffers *buffers = &ad_client_buffers[index];
+
+        (void)snprintf(buffers->cors, sizeof(buffers->cors), "%s",
+                       a->cors != NULL ? a->cors : "");
+        memset(&buffers->report, 0, sizeof(buffers->report));
+        c->in.post.body = a->body;
+        c->in.post.whole = a->whole;
+    } else if (a->kind == AD_HTTP) {
+        ad_client_end(c); /* it has its answer */
+    }
+    ad_put_greeting(&t, c, a);
+    if (!ad_client_send(c, &t)) {
+        return true;
+    }
+    if (c->kind == AD_INGEST || c->kind == AD_COMMAND) {
+        t.len = 0; /* also without a byte behind the head: the body may be empty */
+        ad_exchange_input(c, a->rest, a->rest_len, &t);
+        (void)ad_client_send(c, &t);
+    } else if (c->kind == AD_TICKS) {
+        (void)ad_ticks_send(c);
+    } else if (!ad_client_is_ws(c) || ad_ws_take_rest(c, a)) {
+        (void)ad_client_flush(c);
+    }
+    return true;
+}
+
+/* Read once. What is taken of a WebSocket's or a POST's bytes is decided before
+ * they leave the kernel: what can't be answered yet stays there, and so does
+ * the peer's next write when its window is full. */
+static void ad_client_read(struct ad_client *c)
+{
+    bool takes = ad_client_takes(c);
+    ssize_t got = recv(c->fd, ad_client_input, sizeof(ad_client_input),
+                       takes ? MSG_PEEK : 0);
+    char bytes[AD_OUT_CAP];
+    struct ad_text reply = ad_text_in(bytes, sizeof(bytes));
+    size_t used;
+
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return;
+    }
+    if (got == 0 && (c->phase == AD_CLOSING ||
+                     (c->phase == AD_OPEN && c->kind == AD_TICKS))) {
+        c->peer_closed = true; /* it may still take its answer */
+        ad_client_watch(c);
+        return;
+    }
+    if (got <= 0) {
         ad_client_drop(c);
         return;
     }
-    if (!ad_client_send_reply(c)) {
+    if (c->phase == AD_LINGERING) {
         return;
     }
-    if (c->kind == AD_WS || c->kind == AD_WS_BATCH) {
-        size_t used = 0, n = 1;
-
-        while (c->kind != AD_FREE && used < a->rest_len && n > 0) {
-            n = ad_ws_input(c, a->rest + used, a->rest_len - used);
-            used += n;
-            (void)ad_client_send_reply(c);
-        }
-        if (c->kind != AD_FREE && used < a->rest_len) {
-            ad_client_drop(c); /* it wrote much and does not read */
-            return;
-        }
-    } else if (c->kind == AD_INGEST || c->kind == AD_COMMAND) {
-        ad_exchange_input(c, a->rest, a->rest_len);
-        (void)ad_client_send_reply(c);
-    } else if (c->kind == AD_LINGER) {
-        (void)shutdown(c->fd, SHUT_WR);
+    c->rx_ms = ad_hub.now_ms;
+    if (takes) {
+        used = ad_client_take(c, ad_client_input, (size_t)got, &reply);
+        got = recv(c->fd, ad_client_input, used, 0);
+        (void)ad_client_send(c, &reply);
     }
-    ad_client_flush(c);
+    if (got > 0) {
+        ad_hub.bytes_received += (uint64_t)got;
+    }
 }
+
+/* A blocked client's socket takes bytes again. */
+static bool ad_client_unblock(struct ad_client *c)
+{
+    c->blocked = false;
+    if (c->kind == AD_TICKS) {
+        return ad_ticks_send(c);
+    }
+    if (c->subscribed != AD_NO_SLOT && !c->resuming &&
+        !ad_client_drop_oldest(c, ad_fanout.backlog)) {
+        ad_client_drop(c);
+        return false;
+    }
+    return ad_client_flush(c);
+}
+
+/* What the poller reports of a client: AD_IN, AD_OUT, AD_HUP. An event of this
+ * turn before may have ended it, or put another one into its slot. */
+static void ad_client_event(unsigned index, unsigned events)
+{
+    struct ad_client *c = &ad_clients[index];
+
+    if (c->phase == AD_FREE) {
+        return;
+    }
+    if (c->blocked && (events & (AD_OUT | AD_HUP)) != 0 &&
+        !ad_client_unblock(c)) {
+        return;
+    }
+    if ((events & (AD_IN | AD_HUP)) != 0 && ad_client_room(c, 0)) {
+        ad_client_read(c);
+    }
+}
+
+/* A client that has not read for AD_STALL_MS: reset, which gives the kernel's
+ * memory back at once. */
+static void ad_client_reset(struct ad_client *c)
+{
+    struct linger reset = {1, 0};
+
+    ad_log(AIDASH_LOG_INFO, "%s has not read for %d s: closed",
+           ad_client_ids[ad_client_index(c)], AD_STALL_MS / 1000);
+    ad_fanout.stalled++;
+    if (ad_kind_class(c->kind) == 0) {
+        ad_fanout.dropped += ad_feed.next - c->next;
+    }
+    (void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    ad_client_drop(c);
+}
+
+static void ad_client_housekeeping(struct ad_client *c)
+{
+    if (c->phase == AD_LINGERING) {
+        if (ad_hub.now_ms - c->rx_ms >= AD_LINGER_MS) {
+            ad_client_drop(c);
+        }
+    } else if (c->blocked && ad_hub.now_ms - c->tx_ms >= AD_STALL_MS) {
+        ad_client_reset(c);
+    } else if (c->phase == AD_OPEN && ad_kind_class(c->kind) == 0) {
+        (void)ad_viewer_housekeeping(c);
+    } else if (c->phase == AD_OPEN) {
+        (void)ad_exchange_housekeeping(c);
+    }
+}
+
+/* Once a second: pings, and the ends of those that neither read nor speak. */
+static void ad_clients_housekeeping(void)
+{
+    unsigned i;
+
+    for (i = 0; i < ad_slots.n_used; i++) {
+        if (ad_clients[i].phase != AD_FREE) {
+            ad_client_housekeeping(&ad_clients[i]);
+        }
+    }
+}
+
+/* The hub stops: every open client gets its last bytes. RFC 6455 7.4.1: 1001 is
+ * "going away". */
+static void ad_clients_stop(void)
+{
+    char bytes[AD_OUT_CAP];
+    struct ad_text reply;
+    unsigned i;
+
+    for (i = 0; i < ad_slots.n_used; i++) {
+        struct ad_client *c = &ad_clients[i];
+
+        if (c->phase == AD_OPEN) {
+            reply = ad_text_in(bytes, sizeof(bytes));
+            if (ad_client_is_ws(c)) {
+                ad_ws_close(c, 1001, &reply);
+            } else if (c->kind == AD_INGEST) {
+                ad_ingest_answer(c, &reply);
+            } else {
+                ad_client_end(c);
+            }
+            (void)ad_client_send(c, &reply);
+        }
+    }
+}
+
+/* Close all that are left, at once. */
+static void ad_clients_drop(void)
+{
+    unsigned i;
+
+    for (i = 0; i < ad_slots.n_used; i++) {
+        if (ad_clients[i].phase != AD_FREE) {
+            ad_client_drop(&ad_clients[i]);
+        }
+    }
+}
+
+AD_MEMORY(client_input, 1, sizeof(ad_client_input));
 
 #endif

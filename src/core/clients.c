@@ -1,7 +1,15 @@
-/* clients.c - connections that the hub serves: their slots, what is sent to them,
- * the fan-out, their end.
+/* clients.c - the connections that the hub serves: their slots, what they are
+ * sent, the fan-out, their end.
  * Owns ad_clients, ad_client_buffers, ad_client_ids, ad_slots, ad_fanout. Hub
  * thread only, but for ad_slot_reserve() and ad_slot_release().
+ *
+ * A client is attached (attach.c) and open; then it is closing: its last bytes
+ * are on their way; then lingering: the peer's FIN is awaited. What an open
+ * client sends is read in viewers.c and exchanges.c.
+ *
+ * Always: `next` is at a frame's start, and a client with unsent bytes is
+ * blocked, but inside ad_client_flush(). A function that may end a client
+ * returns whether the client is still there.
  */
 #ifndef AD_CORE_CLIENTS_C
 #define AD_CORE_CLIENTS_C
@@ -9,13 +17,14 @@
 #include "../codec/answer.c"
 #include "../codec/http_body.c"
 #include "../codec/lines.c"
-#include "formats.c"
 #include "engine.c"
-#include "origins.c"
+#include "formats.c"
+#include "access.c"
+#include "peers.c"
 
 enum {
     AD_INGEST_ERRORS = 5, /* bad lines that an answer describes */
-    AD_BATCH_MS = 50,     /* batches are flushed so often */
+    AD_BATCH_MS = 50,     /* batches are sent so often */
     AD_SLOTS = AIDASH_CLIENTS + AIDASH_EXCHANGES,
     AD_NO_SLOT = 65535,
     /* A client's unsent bytes: the rest of one frame or of one formatted event
@@ -34,7 +43,7 @@ _Static_assert(AD_SLOTS < AD_NO_SLOT, "slots are 16 bits wide");
 #define AD_PACE_MAX_NS (50 * AD_NS_PER_MS)
 #define AD_PACE_FACTOR 5u
 
-/* What an ingest exchange answers at its end. [h] */
+/* What POST /ingest is answered at its end. [h] */
 struct ad_ingest_report {
     uint64_t accepted, rejected;
     unsigned n;
@@ -44,56 +53,64 @@ struct ad_ingest_report {
     } errors[AD_INGEST_ERRORS];
 };
 
+/* What a client speaks. */
 enum ad_kind {
-    AD_FREE,
     AD_WS,       /* WebSocket */
     AD_WS_BATCH, /* WebSocket with ?batch=1 */
     AD_SSE,      /* GET /events */
-    AD_TICKS,     /* GET /ticks */
+    AD_TICKS,    /* GET /ticks */
     AD_INGEST,   /* POST /ingest: reads lines, answers at the end */
     AD_COMMAND,  /* POST /command */
-    AD_LINGER,   /* all said: waits for the peer's FIN */
+    AD_HTTP,     /* another request: answered before it was attached */
     AD_KINDS
 };
 
-/* A connection that the hub serves. What each fan-out reads is here, side by
- * side; what few clients need lies in ad_client_buffers, so that its pages stay untouched
- * (and unpaid for) until then. [h] */
+enum ad_phase {
+    AD_FREE,     /* a slot without a client: nothing else in it counts */
+    AD_OPEN,
+    AD_CLOSING,  /* nothing more is taken from it; ends when all is sent */
+    AD_LINGERING /* all is sent, and our FIN: the peer's FIN is awaited */
+};
+
+/* What each fan-out reads is here, side by side. What few clients need lies in
+ * ad_client_buffers, so that its pages cost nothing until then. [h] */
 struct ad_client {
     int fd;
-    uint8_t kind;   /* enum ad_kind; AD_FREE: nothing else counts */
-    bool blocked;   /* the socket took less than it was given */
-    bool resuming;  /* still reads history: only the feed's end limits it */
-    bool closing;   /* nothing more is read; ends when out is sent */
-    bool whole;     /* the body is gathered, to be one JSON object */
-    bool started;   /* AD_TICKS: an element was sent */
-    bool peer_closed;      /* the peer has sent its FIN */
-    bool viewer;    /* whose slots it counts among: viewers or exchanges */
-    uint8_t events; /* registered with the poller: AD_IN, AD_OUT */
-    uint16_t subscribed;  /* place in ad_fanout.subscribed, or of the next free slot */
-    uint64_t next;  /* next event to send */
-    uint64_t until; /* AD_TICKS: where it ends */
-    uint32_t limit; /* AD_TICKS: elements left */
-    uint32_t missed; /* AD_TICKS: events that were no longer kept */
-    uint32_t dropped; /* events lost since the connection opened */
+    uint8_t phase;        /* enum ad_phase */
+    uint8_t kind;         /* enum ad_kind */
+    bool blocked;         /* the socket took less than it was given */
+    bool resuming;        /* still reads history: only the feed's end limits it */
+    bool peer_closed;     /* the peer's FIN has come */
+    uint8_t events;       /* watched for: AD_IN, AD_OUT */
+    uint16_t subscribed;  /* place in ad_fanout.subscribed, or AD_NO_SLOT; of a
+                           * free slot, the next free one */
+    uint64_t next;        /* next event to send */
+    uint32_t dropped;     /* events lost since the connection opened */
     uint32_t out_at, out_len; /* unsent bytes in ad_client_buffers.out */
-    uint32_t rx_ms;     /* last byte received */
-    uint32_t tx_ms;     /* last byte taken by the socket, or nothing to send */
-    uint32_t ping_ms;   /* last ping */
-    uint64_t address;   /* of the peer, as ad_address_key() has it */
+    uint32_t rx_ms;       /* last byte received */
+    uint32_t tx_ms;       /* last byte taken by the socket, or nothing to send */
+    uint32_t ping_ms;     /* last ping */
+    uint64_t address;     /* of the peer, as ad_address_key() has it */
     union {
-        struct ad_ws ws;
+        struct ad_ws ws; /* AD_WS, AD_WS_BATCH */
         struct {
             struct ad_body body;
             struct ad_lines lines;
-        } http;
+            bool whole; /* the body is buffered, to be one JSON object */
+        } post;         /* AD_INGEST, AD_COMMAND */
+        struct {
+            uint64_t until;  /* the first event after the last to send */
+            uint32_t limit;  /* elements left */
+            uint32_t missed; /* events that were no longer kept */
+            bool started;    /* an element was sent */
+        } ticks;             /* AD_TICKS */
     } in;
 };
 
 struct ad_client_buffers {
     char cors[AD_CORS_MAX]; /* header lines of an exchange's answer, or "" */
     struct ad_ingest_report report;
-    uint8_t control[125];           /* RFC 6455 5.5: of a split control frame */
+    uint8_t control[125];    /* RFC 6455 5.5: of a split control frame */
     uint8_t in[AD_LINE_CAP]; /* a split message, or a line */
     uint8_t out[AD_OUT_CAP];
 };
@@ -103,10 +120,11 @@ static struct ad_client_buffers ad_client_buffers[AD_SLOTS];
 static char ad_client_ids[AD_SLOTS][AIDASH_CLIENT_ID_MAX + 1];
 
 static struct {
-    _Atomic int reserved[2]; /* [a] viewers, exchanges: held or reserved */
-    uint16_t free;           /* the first of those used before */
-    unsigned n_used;         /* ever */
-    unsigned n_kind[AD_KINDS], n_open; /* clients, by kind and in all */
+    _Atomic int reserved[2];   /* [a] viewers, exchanges: taken or reserved */
+    uint16_t free;             /* the first of those used before */
+    unsigned n_used;           /* ever */
+    unsigned n_kind[AD_KINDS]; /* open or closing */
+    unsigned n_open;           /* in any phase but free */
 } ad_slots;
 
 static struct {
@@ -120,11 +138,10 @@ static struct {
     uint64_t dropped, stalled;     /* events lost, clients that did not read */
 } ad_fanout;
 
-static uint8_t ad_reply[AD_OUT_CAP]; /* what one client is answered */
-static size_t ad_reply_len;
+/* -- slots and phases -- */
 
-/* Promise a slot to a connection; false when all are taken. class 0: viewers,
- * 1: exchanges. */
+/* Reserve a slot for a connection. False when all are taken. class 0: viewers,
+ * 1: exchanges. Any thread. */
 static bool ad_slot_reserve(unsigned class)
 {
     static const int max[2] = {AIDASH_CLIENTS, AIDASH_EXCHANGES};
@@ -139,6 +156,7 @@ static bool ad_slot_reserve(unsigned class)
     return false;
 }
 
+/* Any thread. */
 static void ad_slot_release(unsigned class)
 {
     atomic_fetch_sub(&ad_slots.reserved[class], 1);
@@ -149,27 +167,8 @@ static unsigned ad_kind_class(enum ad_kind kind)
     return kind == AD_WS || kind == AD_WS_BATCH || kind == AD_SSE ? 0 : 1;
 }
 
-static void ad_put_hello(struct ad_text *t, const char *client_id,
-                         uint64_t next_seq)
-{
-    ad_puts(t, "{\"event\":\"hello\",\"server\":\"aidash\",\"version\":\""
-               AIDASH_VERSION "\",\"client_id\":");
-    ad_put_string(t, client_id);
-    ad_puts(t, ",\"started\":");
-    ad_put_decimal(t, ad_hub.start_us, 6);
-    ad_puts(t, ",");
-    ad_put_engine(t);
-    ad_putf(t,
-            ",\"next_seq\":%llu,\"limits\":{\"message_bytes\":%d,"
-            "\"backlog_events\":%u,\"clients\":%d,\"ping_s\":%d,"
-            "\"silence_s\":%d,\"stall_s\":%d}}",
-            (unsigned long long)next_seq, AIDASH_MESSAGE_MAX,
-            ad_fanout.backlog, AIDASH_CLIENTS, AD_PING_MS / 1000,
-            AD_SILENCE_MS / 1000, AD_STALL_MS / 1000);
-}
-
 /* A free slot: one that was used before, so that its pages are there already,
- * or the next new one. A promise was made, so there is one. */
+ * or the next new one. One is reserved, so there is one. */
 static unsigned ad_client_slot(void)
 {
     unsigned slot = ad_slots.free;
@@ -191,15 +190,38 @@ static struct ad_client_buffers *ad_client_buffers_of(const struct ad_client *c)
     return &ad_client_buffers[ad_client_index(c)];
 }
 
-static void ad_client_become(struct ad_client *c, enum ad_kind kind)
+static bool ad_client_is_ws(const struct ad_client *c)
 {
-    ad_slots.n_open += (c->kind == AD_FREE) - (unsigned)(kind == AD_FREE);
-    ad_slots.n_kind[c->kind]--;
-    ad_slots.n_kind[kind]++;
-    c->kind = (uint8_t)kind;
+    return c->kind == AD_WS || c->kind == AD_WS_BATCH;
 }
 
-/* Take the client out of the fan-out. */
+static void ad_client_enter(struct ad_client *c, enum ad_phase phase)
+{
+    bool counted = c->phase == AD_OPEN || c->phase == AD_CLOSING;
+    bool counts = phase == AD_OPEN || phase == AD_CLOSING;
+
+    if (counts && !counted) {
+        ad_slots.n_kind[c->kind]++;
+    } else if (counted && !counts) {
+        ad_slots.n_kind[c->kind]--;
+    }
+    if (c->phase == AD_FREE) {
+        ad_slots.n_open++;
+    } else if (phase == AD_FREE) {
+        ad_slots.n_open--;
+    }
+    c->phase = (uint8_t)phase;
+}
+
+/* Put the client into the fan-out. */
+static void ad_client_subscribe(struct ad_client *c)
+{
+    c->subscribed = ad_fanout.n_subscribed;
+    ad_fanout.subscribed[ad_fanout.n_subscribed++] =
+        (uint16_t)ad_client_index(c);
+}
+
+/* Take it out; the last one takes its place. */
 static void ad_client_unsubscribe(struct ad_client *c)
 {
     if (c->subscribed != AD_NO_SLOT) {
@@ -211,19 +233,24 @@ static void ad_client_unsubscribe(struct ad_client *c)
     }
 }
 
-/* Is there room for one more answer behind what is unsent? Nothing is read from
- * a client before there is. */
-static bool ad_client_room(const struct ad_client *c)
+/* Is there room for one more answer behind the client's unsent bytes and `more`
+ * bytes? Nothing is taken from a client before there is. */
+static bool ad_client_room(const struct ad_client *c, size_t more)
 {
-    return AD_OUT_CAP - c->out_len - ad_reply_len >= AD_REPLY_MAX + 4;
+    return AD_OUT_CAP - c->out_len - more >= AD_REPLY_MAX + 4;
 }
 
 /* Watch for what the client can do next. */
 static void ad_client_watch(struct ad_client *c)
 {
-    unsigned want = (ad_client_room(c) && !c->peer_closed ? AD_IN : 0u) |
-                    (c->blocked ? AD_OUT : 0u);
+    unsigned want = 0;
 
+    if (ad_client_room(c, 0) && !c->peer_closed) {
+        want |= AD_IN;
+    }
+    if (c->blocked) {
+        want |= AD_OUT;
+    }
     if (want != c->events) {
         (void)ad_poll_set(c->fd, c->events, want, AD_TAG_CLIENT,
                           ad_client_index(c));
@@ -235,41 +262,79 @@ static void ad_client_watch(struct ad_client *c)
 static void ad_client_drop(struct ad_client *c)
 {
     ad_client_unsubscribe(c);
-    ad_slot_release(c->viewer ? 0 : 1);
+    ad_slot_release(ad_kind_class(c->kind));
     if (c->events != 0) {
         (void)ad_poll_set(c->fd, c->events, 0, AD_TAG_CLIENT, 0);
         c->events = 0;
     }
-    (void)close(c->fd);
-    ad_client_become(c, AD_FREE);
+    ad_peer_close(c->fd, c->address);
+    ad_client_enter(c, AD_FREE);
     c->subscribed = ad_slots.free;
     ad_slots.free = (uint16_t)ad_client_index(c);
 }
 
-/* All is said and sent: our FIN, then the peer's within AD_LINGER_MS. Closing
- * at once would reset the connection if the peer still sends, and a reset can
- * overtake our last words. */
-static void ad_client_finish(struct ad_client *c)
+/* Nothing more is taken from the client, and nothing new is sent to it. */
+static void ad_client_end(struct ad_client *c)
 {
-    if (c->peer_closed) {
-        ad_client_drop(c);
-        return;
-    }
     ad_client_unsubscribe(c);
-    ad_client_become(c, AD_LINGER);
+    ad_client_enter(c, AD_CLOSING);
+}
+
+/* All is sent: our FIN, then wait for the peer's, AD_LINGER_MS at most. Closing
+ * at once would reset the connection if the peer still sends, and a reset can
+ * overtake our last bytes. */
+static void ad_client_linger(struct ad_client *c)
+{
+    ad_client_enter(c, AD_LINGERING);
+    c->blocked = false;
     c->rx_ms = ad_hub.now_ms;
     (void)shutdown(c->fd, SHUT_WR);
 }
 
-/* Put what is in ad_reply behind the client's unsent bytes, or straight to the
- * socket when there are none. False if the client is gone. */
-static bool ad_client_send_reply(struct ad_client *c)
+/* After sending: a closing client without unsent bytes goes on to its end. */
+static bool ad_client_settle(struct ad_client *c)
 {
-    const uint8_t *at = ad_reply;
-    size_t len = ad_reply_len;
-    struct ad_client_buffers *buffers;
+    if (c->phase == AD_CLOSING && c->out_len == 0) {
+        if (c->peer_closed) {
+            ad_client_drop(c);
+            return false;
+        }
+        ad_client_linger(c);
+    }
+    ad_client_watch(c);
+    return true;
+}
 
-    ad_reply_len = 0;
+/* -- bytes for one client -- */
+
+/* Keep bytes behind those that are unsent. False if they don't fit. */
+static bool ad_client_keep(struct ad_client *c, const void *bytes, size_t len)
+{
+    struct ad_client_buffers *buffers = ad_client_buffers_of(c);
+
+    if (len > AD_OUT_CAP - c->out_len) {
+        return false;
+    }
+    if (c->out_at > 0) {
+        memmove(buffers->out, buffers->out + c->out_at, c->out_len);
+        c->out_at = 0;
+    }
+    memcpy(buffers->out + c->out_len, bytes, len);
+    c->out_len += (uint32_t)len;
+    return true;
+}
+
+/* Send bytes to this client alone: behind its unsent bytes, or straight to the
+ * socket when there are none. */
+static bool ad_client_send(struct ad_client *c, const struct ad_text *text)
+{
+    const char *at = text->at;
+    size_t len = text->len;
+
+    if (text->full) { /* a torn frame is never sent */
+        ad_client_drop(c);
+        return false;
+    }
     if (len > 0 && c->out_len == 0 && !c->blocked) {
         ssize_t n = send(c->fd, at, len, MSG_NOSIGNAL);
 
@@ -285,135 +350,149 @@ static bool ad_client_send_reply(struct ad_client *c)
         }
         c->blocked = len > 0;
     }
-    if (len > 0) {
-        buffers = ad_client_buffers_of(c);
-        if (c->out_at > 0) {
-            memmove(buffers->out, buffers->out + c->out_at, c->out_len);
-            c->out_at = 0;
-        }
-        if (len > AD_OUT_CAP - c->out_len) {
-            ad_client_drop(c);
-            return false;
-        }
-        memcpy(buffers->out + c->out_len, at, len);
-        c->out_len += (uint32_t)len;
+    if (len > 0 && !ad_client_keep(c, at, len)) {
+        ad_client_drop(c);
+        return false;
     }
-    if (c->closing && c->out_len == 0) {
-        ad_client_finish(c);
-    }
-    if (c->kind != AD_FREE) {
-        ad_client_watch(c);
-    }
-    return c->kind != AD_FREE;
+    return ad_client_settle(c);
 }
 
-/* Bytes to ad_reply; what does not fit there is a mistake of ours. */
-static void ad_reply_add(const void *bytes, size_t len)
-{
-    if (len <= sizeof(ad_reply) - ad_reply_len) {
-        memcpy(ad_reply + ad_reply_len, bytes, len);
-        ad_reply_len += len;
-    }
-}
-
-/* A frame of this client alone to ad_reply. */
-static void ad_reply_frame(unsigned opcode, const void *payload, size_t len)
+static void ad_put_frame(struct ad_text *t, unsigned opcode,
+                         const void *payload, size_t len)
 {
     uint8_t header[4];
+    size_t header_len = ad_ws_frame_header(header, opcode, len);
 
-    ad_reply_add(header, ad_ws_frame_header(header, opcode, len));
-    ad_reply_add(payload, len);
+    ad_put(t, (const char *)header, header_len);
+    ad_put(t, payload, len);
 }
 
-/* An event of this client alone to ad_reply, in the client's form. */
-static void ad_reply_event(const struct ad_client *c, const char *name,
-                           const struct ad_text *json)
+/* An event for one viewer alone, in the form that it gets. */
+static void ad_put_client_event(struct ad_text *t, const struct ad_client *c,
+                                const char *name, const struct ad_text *json)
 {
     if (c->kind == AD_SSE) {
-        ad_reply_add("event: ", 7);
-        ad_reply_add(name, strlen(name));
-        ad_reply_add("\ndata: ", 7);
-        ad_reply_add(json->at, json->len);
-        ad_reply_add("\n\n", 2);
+        ad_puts(t, "event: ");
+        ad_puts(t, name);
+        ad_puts(t, "\ndata: ");
+        ad_put(t, json->at, json->len);
+        ad_puts(t, "\n\n");
     } else {
-        ad_reply_frame(1, json->at, json->len);
+        ad_put_frame(t, 1, json->at, json->len);
     }
 }
 
-/* Begin to close a WebSocket. RFC 6455 7.4.1; code 0: no code was given. */
-static void ad_client_close(struct ad_client *c, unsigned code)
-{
-    uint8_t payload[2] = {(uint8_t)(code >> 8), (uint8_t)code};
+/* -- the feed -- */
 
-    ad_reply_frame(8, payload, code == 0 ? 0u : 2u);
-    c->closing = true;
-    ad_client_unsubscribe(c);
-}
-
-/* A client that is more than `keep` events behind jumps to the oldest of them
- * and is told what it lost. */
-static void ad_client_drop_oldest(struct ad_client *c, uint64_t keep)
+/* A viewer that is more than `keep` events behind jumps to the oldest of them.
+ * A status event behind its unsent bytes says what it lost; false if that does
+ * not fit. */
+static bool ad_client_drop_oldest(struct ad_client *c, uint64_t keep)
 {
     uint64_t behind = ad_feed.next - c->next;
-    char json[AD_REPLY_MAX];
-    struct ad_text t = ad_text_in(json, sizeof(json));
+    char json[AD_REPLY_MAX], bytes[AD_REPLY_MAX];
+    struct ad_text j = ad_text_in(json, sizeof(json));
+    struct ad_text t = ad_text_in(bytes, sizeof(bytes));
 
     if (behind <= keep) {
-        return;
+        return true;
     }
     ad_fanout.dropped += behind - keep;
+    c->dropped += (uint32_t)(behind - keep);
     c->next = ad_feed.next - keep;
-    if (c->kind == AD_TICKS) {
-        c->missed += (uint32_t)(behind - keep);
+    ad_putf(&j, "{\"event\":\"status\",\"dropped\":%u,\"next_seq\":%llu}",
+            c->dropped, (unsigned long long)c->next);
+    ad_put_client_event(&t, c, "status", &j);
+    return ad_client_keep(c, t.at, t.len);
+}
+
+/* What one system call sends: a client's unsent bytes, then the feed's frames
+ * or their formatted form. */
+struct ad_outgoing {
+    struct iovec iov[3];
+    unsigned n;
+    bool formatted;
+    unsigned units; /* set by ad_client_write(): formatted units begun */
+};
+
+static void ad_gather_unsent(struct ad_outgoing *o, const struct ad_client *c)
+{
+    o->n = o->units = 0;
+    o->formatted = false;
+    if (c->out_len > 0) {
+        o->iov[o->n].iov_base = ad_client_buffers_of(c)->out + c->out_at;
+        o->iov[o->n++].iov_len = c->out_len;
+    }
+}
+
+static void ad_gather_formatted(struct ad_outgoing *o)
+{
+    o->formatted = true;
+    o->iov[o->n].iov_base = ad_formatted.bytes;
+    o->iov[o->n++].iov_len = ad_formatted.len;
+}
+
+/* All that a subscriber has not got, in its form. */
+static void ad_gather_feed(struct ad_outgoing *o, const struct ad_client *c)
+{
+    uint64_t off = ad_feed_off(c->next);
+
+    if (c->next == ad_feed.next) {
         return;
     }
-    c->dropped += (uint32_t)(behind - keep);
-    ad_putf(&t, "{\"event\":\"status\",\"dropped\":%u,\"next_seq\":%llu}",
-            c->dropped, (unsigned long long)c->next);
-    ad_reply_event(c, "status", &t);
-    (void)ad_client_send_reply(c);
-}
-
-/* The next elements of GET /ticks into ad_formatted. */
-static void ad_client_format_ticks(const struct ad_client *c)
-{
-    struct ad_text t = ad_text_in(ad_formatted.bytes, sizeof(ad_formatted.bytes));
-    uint64_t seq = c->next;
-
-    ad_formatted.form = AD_FORMAT_TICKS;
-    ad_formatted.n = 0;
-    ad_formatted.len = 0;
-    while (ad_formatted.n < AD_UNITS && ad_formatted.n < c->limit &&
-           ad_format_tick(&t, &seq, c->until, !c->started && ad_formatted.n == 0) &&
-           !t.full) {
-        ad_formatted.end[ad_formatted.n] = ad_formatted.len = t.len;
-        ad_formatted.seq[ad_formatted.n++] = seq;
+    if (c->kind == AD_SSE) {
+        ad_format_range(AD_FORMAT_SSE, c->next);
+        ad_gather_formatted(o);
+    } else if (c->kind == AD_WS_BATCH && ad_events.batching) {
+        ad_format_range(AD_FORMAT_BATCH, c->next);
+        ad_gather_formatted(o);
+    } else {
+        o->n += ad_feed_pieces(
+            off, (size_t)(ad_feed_off(ad_feed.next) - off), o->iov + o->n);
     }
 }
 
-/* All elements of GET /ticks are sent: the end of its JSON. */
-static void ad_client_end_ticks(struct ad_client *c)
+/* The socket took n bytes of the feed. The rest of a frame that was cut becomes
+ * unsent bytes. */
+static void ad_account_feed(struct ad_client *c, size_t n)
 {
-    char tail[64];
-    struct ad_text t = ad_text_in(tail, sizeof(tail));
+    uint64_t off = ad_feed_off(c->next) + n;
 
-    ad_putf(&t, "],\"last_seq\":%llu,\"missed\":%u}",
-            (unsigned long long)(c->limit == 0 ? c->next - 1 : c->until - 1),
-            c->missed);
-    ad_reply_add(t.at, t.len);
-    c->closing = true;
-    (void)ad_client_send_reply(c);
+    if (off == ad_feed_off(ad_feed.next)) {
+        c->next = ad_feed.next;
+        return;
+    }
+    c->next = ad_feed_seq_at(off);
+    if (off > ad_feed_off(c->next)) {
+        c->next++;
+        c->out_len = (uint32_t)(ad_feed_off(c->next) - off);
+        ad_feed_copy(off, c->out_len, ad_client_buffers_of(c)->out);
+    }
 }
 
-/* Account for n bytes that the socket took of: the unsent bytes, then the feed
- * or its formatted form. The rest of a frame that was cut goes to the unsent
- * bytes, so that the cursor is always at a frame's start. */
-static void ad_client_took(struct ad_client *c, size_t n, bool formatted)
+/* Likewise of the formatted form. Returns the units begun. */
+static unsigned ad_account_formatted(struct ad_client *c, size_t n)
 {
-    struct ad_client_buffers *buffers = ad_client_buffers_of(c);
-    size_t out = n < c->out_len ? n : c->out_len;
     unsigned u = 0;
 
+    while (ad_formatted.end[u] < n) {
+        u++;
+    }
+    c->next = ad_formatted.seq[u];
+    c->out_len = (uint32_t)(ad_formatted.end[u] - n);
+    if (c->out_len > 0) {
+        memcpy(ad_client_buffers_of(c)->out, ad_formatted.bytes + n, c->out_len);
+    }
+    return u + 1;
+}
+
+/* Account for n bytes that the socket took. */
+static void ad_client_account(struct ad_client *c, size_t n,
+                              struct ad_outgoing *o)
+{
+    size_t out = n < c->out_len ? n : c->out_len;
+
+    ad_hub.bytes_sent += n;
     c->out_at += (uint32_t)out;
     c->out_len -= (uint32_t)out;
     n -= out;
@@ -421,122 +500,76 @@ static void ad_client_took(struct ad_client *c, size_t n, bool formatted)
         return;
     }
     c->out_at = 0;
-    if (n == 0) {
-        return;
-    }
-    if (!formatted) {
-        uint64_t off = ad_feed_off(c->next) + n;
-
-        if (off == ad_feed_off(ad_feed.next)) {
-            c->next = ad_feed.next;
-            return;
-        }
-        c->next = ad_feed_seq_at(off);
-        if (off > ad_feed_off(c->next)) {
-            c->next++;
-            c->out_len = (uint32_t)(ad_feed_off(c->next) - off);
-            ad_feed_copy(off, c->out_len, buffers->out);
-        }
-        return;
-    }
-    while (u < ad_formatted.n && ad_formatted.end[u] < n) {
-        u++;
-    }
-    c->out_len = (uint32_t)(ad_formatted.end[u] - n);
-    memcpy(buffers->out, ad_formatted.bytes + n, c->out_len);
-    c->next = ad_formatted.seq[u];
-    if (c->kind == AD_TICKS) {
-        c->started = true;
-        c->limit -= u + 1;
+    if (n > 0 && o->formatted) {
+        o->units = ad_account_formatted(c, n);
+    } else if (n > 0) {
+        ad_account_feed(c, n);
     }
 }
 
-/* Send a client all that it has not got, as far as its socket takes it. */
-static void ad_client_flush(struct ad_client *c)
+/* One system call. False if the connection is broken. */
+static bool ad_client_write(struct ad_client *c, struct ad_outgoing *o)
 {
-    while (c->kind != AD_FREE && !c->blocked) {
-        bool streams = c->subscribed != AD_NO_SLOT ||
-                       (c->kind == AD_TICKS && !c->closing);
-        bool formatted = c->kind == AD_SSE || c->kind == AD_TICKS ||
-                       (c->kind == AD_WS_BATCH && ad_events.batching);
-        struct iovec iov[3];
-        unsigned n_iov = 0, i;
-        struct msghdr message;
-        size_t len = 0;
-        ssize_t n;
+    struct msghdr message;
+    size_t len = 0;
+    unsigned i;
+    ssize_t n;
 
-        if (streams && c->next < ad_feed.first) {
-            ad_client_drop_oldest(c, ad_feed.next - ad_feed.first);
-            continue;
-        }
-        if (c->out_len > 0) {
-            iov[n_iov].iov_base = ad_client_buffers_of(c)->out + c->out_at;
-            iov[n_iov++].iov_len = c->out_len;
-        }
-        if (streams && c->kind == AD_TICKS) {
-            ad_client_format_ticks(c);
-            if (ad_formatted.n == 0) {
-                ad_client_end_ticks(c);
-                continue;
-            }
-        } else if (streams && formatted && c->next != ad_feed.next) {
-            ad_format_range(c->kind == AD_SSE ? AD_FORMAT_SSE : AD_FORMAT_BATCH,
-                            c->next);
-        } else if (streams && c->next != ad_feed.next) {
-            uint64_t off = ad_feed_off(c->next);
+    for (i = 0; i < o->n; i++) {
+        len += o->iov[i].iov_len;
+    }
+    if (o->n == 1) {
+        n = send(c->fd, o->iov[0].iov_base, len, MSG_NOSIGNAL);
+    } else {
+        memset(&message, 0, sizeof(message));
+        message.msg_iov = o->iov;
+        message.msg_iovlen = o->n;
+        n = sendmsg(c->fd, &message, MSG_NOSIGNAL);
+    }
+    c->tx_ms = ad_hub.now_ms;
+    if (n >= 0) {
+        c->blocked = (size_t)n < len;
+        ad_client_account(c, (size_t)n, o);
+        return true;
+    }
+    c->blocked = errno == EAGAIN;
+    return errno == EAGAIN || errno == EINTR;
+}
 
-            n_iov += ad_feed_pieces(
-                off, (size_t)(ad_feed_off(ad_feed.next) - off), iov + n_iov);
-            formatted = false;
-        } else {
-            formatted = false;
+/* Send a client all that it has not got, as far as its socket takes it. */
+static bool ad_client_flush(struct ad_client *c)
+{
+    struct ad_outgoing o;
+
+    while (!c->blocked) {
+        bool subscribed = c->subscribed != AD_NO_SLOT;
+
+        if (subscribed && c->next < ad_feed.first &&
+            !ad_client_drop_oldest(c, ad_feed.next - ad_feed.first)) {
+            ad_client_drop(c);
+            return false;
         }
-        if (formatted) {
-            iov[n_iov].iov_base = ad_formatted.bytes;
-            iov[n_iov++].iov_len = ad_formatted.len;
+        ad_gather_unsent(&o, c);
+        if (subscribed) {
+            ad_gather_feed(&o, c);
         }
-        if (n_iov == 0) {
+        if (o.n == 0) {
             break;
         }
-        for (i = 0; i < n_iov; i++) {
-            len += iov[i].iov_len;
-        }
-        if (n_iov == 1) {
-            n = send(c->fd, iov[0].iov_base, len, MSG_NOSIGNAL);
-        } else {
-            memset(&message, 0, sizeof(message));
-            message.msg_iov = iov;
-            message.msg_iovlen = n_iov;
-            n = sendmsg(c->fd, &message, MSG_NOSIGNAL);
-        }
-        if (n < 0 && errno != EAGAIN && errno != EINTR) {
+        if (!ad_client_write(c, &o)) {
             ad_client_drop(c);
-            return;
+            return false;
         }
-        if (n > 0) {
-            ad_hub.bytes_sent += (uint64_t)n;
-            ad_client_took(c, (size_t)n, formatted);
-        }
-        c->tx_ms = ad_hub.now_ms;
-        c->blocked = n < 0 ? errno == EAGAIN : (size_t)n < len;
-    }
-    if (c->kind == AD_FREE) {
-        return;
     }
     if (c->next == ad_feed.next) {
         c->resuming = false;
     }
-    if (c->closing && c->out_len == 0 && c->kind != AD_LINGER) {
-        ad_client_finish(c);
-    }
-    if (c->kind != AD_FREE) {
-        ad_client_watch(c);
-    }
+    return ad_client_settle(c);
 }
 
-/* Hand every client what it has not got. Under load this comes in paces of at
- * least AD_PACE_FACTOR times what it takes, so that frames join and the hub
- * has time for the rest; a lone tick goes out at once. */
+/* Send every subscriber what it has not got. Under load the pause after a
+ * fan-out is AD_PACE_FACTOR times what it took, so that frames join and the hub
+ * has time for the rest. A lone tick goes out at once. */
 static void ad_fan_out(void)
 {
     uint64_t start_ns = ad_clock_ns(CLOCK_MONOTONIC), took_ns;
@@ -544,22 +577,20 @@ static void ad_fan_out(void)
     unsigned i = 0;
 
     ad_hub.now_ms = (uint32_t)(start_ns / AD_NS_PER_MS);
-    ad_events.fanned_out = ad_feed.next;
+    ad_events_fanned_out();
     ad_fanout.batch_waits = false;
     ad_fanout.count++;
     while (i < ad_fanout.n_subscribed) {
-        uint16_t slot = ad_fanout.subscribed[i];
-        struct ad_client *c = &ad_clients[slot];
+        struct ad_client *c = &ad_clients[ad_fanout.subscribed[i]];
 
-        if (c->blocked || c->next == ad_feed.next) {
-            /* nothing to do now */
-        } else if (c->kind == AD_WS_BATCH && ad_events.batching && !batch_due) {
-            ad_fanout.batch_waits = true;
-        } else {
-            ad_client_flush(c);
+        if (!c->blocked && c->next != ad_feed.next) {
+            if (c->kind == AD_WS_BATCH && ad_events.batching && !batch_due) {
+                ad_fanout.batch_waits = true;
+            } else if (!ad_client_flush(c)) {
+                continue; /* the last one has taken its place */
+            }
         }
-        /* A client that left was replaced by the last one. */
-        i += i < ad_fanout.n_subscribed && ad_fanout.subscribed[i] == slot;
+        i++;
     }
     if (batch_due) {
         ad_fanout.batch_ns = start_ns + AD_BATCH_MS * AD_NS_PER_MS;
@@ -570,5 +601,24 @@ static void ad_fan_out(void)
     took_ns = took_ns > AD_PACE_MAX_NS ? AD_PACE_MAX_NS : took_ns;
     ad_fanout.pace_ns = start_ns + took_ns;
 }
+
+/* Before each run. */
+static void ad_clients_init(void)
+{
+    memset(&ad_slots, 0, sizeof(ad_slots));
+    memset(&ad_fanout, 0, sizeof(ad_fanout));
+    ad_slots.free = AD_NO_SLOT;
+}
+
+/* How many events a blocked viewer may be behind. While starting. */
+static void ad_clients_set_backlog(unsigned events)
+{
+    ad_fanout.backlog = events;
+}
+
+AD_MEMORY(clients, AD_SLOTS,
+          sizeof(ad_clients) + sizeof(ad_client_ids) + sizeof(ad_slots) +
+              sizeof(ad_fanout));
+AD_MEMORY(client_buffers, AD_SLOTS, sizeof(ad_client_buffers));
 
 #endif

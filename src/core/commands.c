@@ -15,27 +15,22 @@ static struct {
     void (*drain)(void);              /* [I] likewise */
 } ad_commands;
 
-/* Is the command for something that is there? Returns NULL, or the error's code
- * with its sentence in *why. */
-static const char *ad_command_fault(const struct ad_command_message *request,
-                                    const char **why)
+/* Is the command for something that is there? */
+static enum ad_fault ad_command_fault(const struct ad_command_message *request)
 {
     bool meter = ad_sources.source == AD_SOURCE_METER;
     bool names = request->action == AIDASH_SWITCH_MODEL;
 
     if (names && request->model[0] == '\0') {
-        *why = "\"model\" must not be empty without the meter (--upstream)";
-        return meter ? NULL : "invalid_command";
+        return meter ? AD_FAULT_NONE : AD_FAULT_MODEL_EMPTY;
     }
     if (names && ad_model_find(request->model) == ad_engine.n_models) {
-        *why = "the model is not in the list that hello and status give";
-        return "unknown_model";
+        return AD_FAULT_MODEL_UNKNOWN;
     }
     if (request->action >= AIDASH_DRAIN && !meter) {
-        *why = "only the meter (--upstream) has requests to drain or cancel";
-        return "unknown_action";
+        return AD_FAULT_ACTION_METER;
     }
-    return NULL;
+    return AD_FAULT_NONE;
 }
 
 /* Let an accepted command take effect. Returns false if there is nothing to
@@ -73,32 +68,28 @@ static int ad_command(const uint8_t *text, size_t len, const char *client_id,
 {
     struct ad_command_message request;
     struct aidash_command command;
-    const char *why;
-    const char *code = ad_command_parse((const char *)text, len, &request,
-                                        &why);
+    enum ad_fault fault = ad_command_parse((const char *)text, len, &request);
 
     ad_commands.count++;
-    if (code == NULL) {
-        code = ad_command_fault(&request, &why);
+    if (fault == AD_FAULT_NONE) {
+        fault = ad_command_fault(&request);
     }
-    if (code == NULL && ad_commands.on_command != NULL) {
+    if (fault == AD_FAULT_NONE && ad_commands.on_command != NULL) {
         command.action = request.action;
         command.model = request.model;
         command.request = request.request;
         command.client_id = client_id;
         if (ad_commands.on_command(&command, ad_commands.user) != 0) {
-            code = "refused";
-            why = "the engine refused the command";
+            fault = AD_FAULT_REFUSED;
         }
     }
-    if (code == NULL && !ad_command_effect(&request)) {
-        code = "refused";
-        why = "there is no such request now";
+    if (fault == AD_FAULT_NONE && !ad_command_effect(&request)) {
+        fault = AD_FAULT_REQUEST_GONE;
     }
-    if (code != NULL) {
+    if (fault != AD_FAULT_NONE) {
         ad_commands.errors++;
-        ad_put_error(t, code, why, request.id);
-        return strcmp(code, "refused") == 0 ? 409 : 400;
+        ad_put_error(t, fault, request.id);
+        return ad_fault_status(fault);
     }
     ad_puts(t, "{\"event\":\"ack\",\"action\":");
     ad_put_string(t, ad_action_names[request.action]);
@@ -109,5 +100,22 @@ static int ad_command(const uint8_t *text, size_t len, const char *client_id,
     ad_puts(t, "}");
     return 200;
 }
+
+/* Before each run. */
+static void ad_commands_init(void)
+{
+    memset(&ad_commands, 0, sizeof(ad_commands));
+}
+
+/* Ask this function before a command takes effect. While starting. */
+static void ad_commands_ask(int (*on_command)(
+                                const struct aidash_command *command, void *user),
+                            void *user)
+{
+    ad_commands.on_command = on_command;
+    ad_commands.user = user;
+}
+
+AD_MEMORY(commands, 1, sizeof(ad_commands));
 
 #endif

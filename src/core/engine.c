@@ -1,5 +1,5 @@
 /* engine.c - the engine as viewers see it: its models, the active one, whether
- * it is paused; and the event that tells them.
+ * it is paused; and the event that says so.
  * Owns ad_engine: other parts change it by the functions below, which report
  * each change to the viewers. Hub thread only, but for ad_engine_add_model().
  */
@@ -53,7 +53,9 @@ static void ad_put_engine(struct ad_text *t)
     ad_put_string(t, ad_model_name());
     ad_puts(t, ",\"models\":[");
     for (i = 0; i < ad_engine.n_models; i++) {
-        ad_put(t, ",", i > 0);
+        if (i > 0) {
+            ad_puts(t, ",");
+        }
         ad_put_string(t, ad_engine.models[i]);
     }
     ad_puts(t, ad_engine.paused ? "],\"paused\":true" : "],\"paused\":false");
@@ -62,7 +64,7 @@ static void ad_put_engine(struct ad_text *t)
     }
 }
 
-/* Tell all viewers how the engine is now. */
+/* Send all viewers how the engine is now. */
 static void ad_status_append(void)
 {
     char json[AD_EVENT_MAX];
@@ -158,5 +160,19 @@ static void ad_engine_list_end(const struct ad_engine_list *list)
 }
 
 #endif /* AIDASH_METER */
+
+/* Before each run. */
+static void ad_engine_init(void)
+{
+    memset(&ad_engine, 0, sizeof(ad_engine));
+}
+
+/* Do ticks add their models to the list? While starting. */
+static void ad_engine_set_learning(bool learns)
+{
+    ad_engine.learns = learns;
+}
+
+AD_MEMORY(engine, AIDASH_MODELS, sizeof(ad_engine));
 
 #endif

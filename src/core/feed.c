@@ -131,4 +131,6 @@ static void ad_feed_append(enum ad_event kind, const char *json, size_t len)
     ad_feed.off[ad_feed.next % AIDASH_EVENTS] = end;
 }
 
+AD_MEMORY(feed, AIDASH_EVENTS, sizeof(ad_feed));
+
 #endif

@@ -18,7 +18,8 @@ enum ad_format {
 enum {
     /* Bytes of a batch frame's payload. */
     AD_BATCH_MAX = AIDASH_FEED_BYTES < 65536 ? AIDASH_FEED_BYTES / 16 : 4096,
-    AD_UNITS = AIDASH_EVENTS < 512 ? AIDASH_EVENTS : 512 /* formatted at once */
+    AD_UNITS = AIDASH_EVENTS < 512 ? AIDASH_EVENTS : 512, /* formatted at once */
+    AD_FORMATTED_MAX = AIDASH_SCRATCH                     /* and their bytes */
 };
 
 /* Frames of the feed formatted for a form other than plain WebSocket. Kept, so
@@ -30,7 +31,7 @@ struct ad_formatted {
     size_t end[AD_UNITS];    /* where unit i ends in bytes */
     uint64_t seq[AD_UNITS];  /* first event after unit i */
     size_t len;
-    uint8_t bytes[AD_SCRATCH];
+    uint8_t bytes[AD_FORMATTED_MAX];
 };
 
 static struct ad_formatted ad_formatted;
@@ -79,7 +80,9 @@ static uint64_t ad_format_batch(struct ad_text *t, uint64_t seq)
         if (t->len - start - 4 + 1 + off_len + tail > AD_BATCH_MAX) {
             break;
         }
-        ad_put(t, ",", seq != from);
+        if (seq != from) {
+            ad_puts(t, ",");
+        }
         ad_put_feed(t, off, off_len);
     }
     ad_put(t, "]}", tail);
@@ -106,9 +109,8 @@ static uint64_t ad_format_sse(struct ad_text *t, uint64_t seq)
     return seq + 1;
 }
 
-/* Dress what a client in `form` has not got from event `from` on into
- * ad_formatted, as far as it has room; nothing to do when the client before was
- * at the same place. */
+/* Format the events from `from` on into ad_formatted, as far as it has room. The
+ * client before may have been at the same place: then they are there. */
 static void ad_format_range(enum ad_format form, uint64_t from)
 {
     struct ad_text t = ad_text_in(ad_formatted.bytes, sizeof(ad_formatted.bytes));
@@ -132,9 +134,9 @@ static void ad_format_range(enum ad_format form, uint64_t from)
         ad_formatted.seq[ad_formatted.n++] = seq;
     }
 }
-_Static_assert(AD_SCRATCH >= 4 * (AD_EVENT_MAX + 100) &&
-               AD_SCRATCH >= 4 * (AD_BATCH_MAX + 4),
-               "each dressing makes progress");
+_Static_assert(AD_FORMATTED_MAX >= 4 * (AD_EVENT_MAX + 100) &&
+               AD_FORMATTED_MAX >= 4 * (AD_BATCH_MAX + 4),
+               "at least one event is formatted at once");
 
 /* One element of GET /ticks for a client: the next tick from *seq on, with a
  * comma unless it is the first. False when none is left. */
@@ -151,10 +153,14 @@ static bool ad_format_tick(struct ad_text *t, uint64_t *seq, uint64_t until,
         return false;
     }
     len = ad_feed_json(*seq, &off);
-    ad_put(t, ",", !first);
+    if (!first) {
+        ad_puts(t, ",");
+    }
     ad_put_feed(t, off, len);
     (*seq)++;
     return true;
 }
+
+AD_MEMORY(formats, AD_UNITS, sizeof(ad_formatted));
 
 #endif

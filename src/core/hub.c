@@ -1,6 +1,6 @@
 /* hub.c - the hub thread's clock, its sleep, and calls from other threads.
  * Owns ad_hub. The hub thread never waits for a peer: every socket is
- * non-blocking, and what a peer does not take is dropped from the old end.
+ * non-blocking, and what a peer does not take is dropped, oldest first.
  *
  * Owners, here and in all parts: [I] set at start, then read-only   [h] the hub
  * thread alone   [a] atomics. All static memory lives as long as the program.
@@ -35,6 +35,7 @@ static struct {
     int wake_rd, wake_wr; /* [I] an eventfd (the same twice), or a pipe */
     _Atomic int sleep;    /* [a] AD_AWAKE.. */
     _Atomic int stop;     /* [a] 1: close viewers, 2: end */
+    _Atomic bool quiet;   /* [a] stopping: no request begins any more */
     _Atomic(struct ad_call *) calls; /* [a] newest first */
 
     /* [h] from here */
@@ -103,5 +104,61 @@ static void ad_hub_calls(void)
         first = next;
     }
 }
+
+/* Before each run. */
+static void ad_hub_init(void)
+{
+    memset(&ad_hub, 0, sizeof(ad_hub));
+    ad_hub.wake_rd = ad_hub.wake_wr = -1;
+}
+
+/* The run begins now. Housekeeping is due at once: it asks the engines. */
+static void ad_hub_begin(void)
+{
+    ad_hub_clock();
+    ad_hub.start_ns = ad_hub.now_ns;
+    ad_hub.start_us = ad_hub.now_us;
+    ad_hub.housekeeping_ns = ad_hub.now_ns;
+}
+
+/* Open the poller and what wakes the hub. Returns NULL, or the name of the
+ * system call that failed, with errno set. */
+static const char *ad_hub_open(void)
+{
+    if (!ad_poll_open()) {
+        return "epoll or timerfd";
+    }
+#if AIDASH_USE_POLL
+    {
+        int ends[2];
+
+        if (pipe(ends) != 0) {
+            return "pipe";
+        }
+        ad_hub.wake_rd = ends[0];
+        ad_hub.wake_wr = ends[1];
+        (void)fcntl(ends[0], F_SETFL, O_NONBLOCK);
+        (void)fcntl(ends[1], F_SETFL, O_NONBLOCK);
+    }
+#else
+    ad_hub.wake_rd = ad_hub.wake_wr = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (ad_hub.wake_rd < 0) {
+        return "eventfd";
+    }
+#endif
+    (void)ad_poll_set(ad_hub.wake_rd, 0, AD_IN, AD_TAG_WAKE, 0);
+    return NULL;
+}
+
+static void ad_hub_close(void)
+{
+    if (ad_hub.wake_wr != ad_hub.wake_rd) {
+        (void)close(ad_hub.wake_wr);
+    }
+    (void)close(ad_hub.wake_rd);
+    ad_poll_close();
+}
+
+AD_MEMORY(hub, 1, sizeof(ad_hub) + sizeof(ad_scratch));
 
 #endif

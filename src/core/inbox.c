@@ -57,7 +57,9 @@ static bool ad_inbox_pop(struct ad_sample *out)
     }
 }
 
-/* Add a sample; a full inbox loses its oldest, counted. Any thread. */
+/* Add a sample; a full inbox loses its oldest, counted. While the hub copies
+ * just that one, and may be interrupted there, the new sample is lost instead:
+ * taking others out would make no room for it. Any thread. */
 static void ad_inbox_push(const struct ad_sample *sample)
 {
     size_t at = atomic_load_explicit(&ad_inbox.tail, memory_order_relaxed);
@@ -77,9 +79,18 @@ static void ad_inbox_push(const struct ad_sample *sample)
             }
             continue;
         }
-        if ((ptrdiff_t)(turn - ad_inbox_turn(at)) < 0 && ad_inbox_pop(NULL)) {
-            atomic_fetch_add_explicit(&ad_inbox.dropped, 1,
-                                      memory_order_relaxed);
+        if ((ptrdiff_t)(turn - ad_inbox_turn(at)) < 0) { /* full */
+            bool copied =
+                atomic_load_explicit(&ad_inbox.head, memory_order_relaxed) !=
+                at - AIDASH_INBOX;
+
+            if (copied || ad_inbox_pop(NULL)) {
+                atomic_fetch_add_explicit(&ad_inbox.dropped, 1,
+                                          memory_order_relaxed);
+            }
+            if (copied) {
+                return;
+            }
         }
         at = atomic_load_explicit(&ad_inbox.tail, memory_order_relaxed);
     }
@@ -90,5 +101,7 @@ static size_t ad_inbox_fill(void)
     return atomic_load_explicit(&ad_inbox.tail, memory_order_relaxed) -
            atomic_load_explicit(&ad_inbox.head, memory_order_relaxed);
 }
+
+AD_MEMORY(inbox, AIDASH_INBOX, sizeof(ad_inbox));
 
 #endif

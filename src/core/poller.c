@@ -6,22 +6,21 @@
 
 #include "../base/clock.c"
 
-enum {
-    AD_IN = 1,
-    AD_OUT = 2,
-    AD_HUP = 4,  /* report when the peer's FIN comes */
-    AD_RESET = 8 /* report a reset, which each of the others does, too */
-};
+/* What a descriptor is watched for, and what has happened to it. AD_HUP: the
+ * peer's FIN (only where it is watched for), a reset, an error. AD_RESET: nothing
+ * but a reset or an error is waited for. */
+enum { AD_IN = 1, AD_OUT = 2, AD_HUP = 4, AD_RESET = 8 };
 
 /* What a descriptor is, and its place in that table. */
 enum ad_tag { AD_TAG_WAKE, AD_TAG_TIMER, AD_TAG_LISTENER, AD_TAG_UDP,
-              AD_TAG_STDIN, AD_TAG_PENDING, AD_TAG_CLIENT, AD_TAG_PROXY_CLIENT,
-              AD_TAG_PROXY_UPSTREAM, AD_TAG_DISCOVERY, AD_TAG_SCRAPE };
+              AD_TAG_STDIN, AD_TAG_PENDING, AD_TAG_WORKER, AD_TAG_CLIENT,
+              AD_TAG_PROXY_CLIENT, AD_TAG_PROXY_UPSTREAM, AD_TAG_DISCOVERY,
+              AD_TAG_SCRAPE };
 
 struct ad_ready {
     enum ad_tag tag;
     unsigned index;
-    bool hangup; /* the peer's FIN or reset has come */
+    unsigned events; /* AD_IN, AD_OUT, AD_HUP */
 };
 
 enum { AD_READY_MAX = 128 };
@@ -66,6 +65,22 @@ static bool ad_poll_set(int fd, unsigned had, unsigned want, enum ad_tag tag,
     return epoll_ctl(ad_poll.epoll, op, fd, &event) == 0;
 }
 
+static unsigned ad_poll_events(uint32_t got)
+{
+    unsigned events = 0;
+
+    if ((got & EPOLLIN) != 0) {
+        events |= AD_IN;
+    }
+    if ((got & EPOLLOUT) != 0) {
+        events |= AD_OUT;
+    }
+    if ((got & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
+        events |= AD_HUP;
+    }
+    return events;
+}
+
 /* Wait until deadline_ns (monotonic; 0: just look) or for a descriptor. */
 static unsigned ad_poll_wait(uint64_t deadline_ns,
                              struct ad_ready out[AD_READY_MAX])
@@ -87,8 +102,7 @@ static unsigned ad_poll_wait(uint64_t deadline_ns,
     for (i = 0; i < n; i++) {
         out[used].tag = (enum ad_tag)(events[i].data.u64 & 0xFF);
         out[used].index = (unsigned)(events[i].data.u64 >> 8);
-        out[used].hangup =
-            (events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+        out[used].events = ad_poll_events(events[i].events);
         if (out[used].tag == AD_TAG_TIMER) {
             ad_poll.armed_ns = 0;
         } else {
@@ -105,10 +119,10 @@ enum { AD_POLL_FLOWS = 2 * AIDASH_FLOWS + AIDASH_UPSTREAMS + 1 };
 #else
 enum { AD_POLL_FLOWS = 0 };
 #endif
-/* Clients, pending connections, proxied requests, and 16 for listeners, UDP, the
+/* Clients, pending connections with their workers, proxied requests, and 16 for listeners, UDP, the
  * wake pipe and stdin. */
-enum { AD_POLL_MAX = AIDASH_CLIENTS + AIDASH_EXCHANGES + AIDASH_PENDING +
-                     AD_POLL_FLOWS + 16 };
+enum { AD_POLL_MAX = AIDASH_CLIENTS + AIDASH_EXCHANGES +
+                     2 * AIDASH_PENDING + AD_POLL_FLOWS + 16 };
 
 static struct {
     unsigned n, start;
@@ -129,12 +143,14 @@ static void ad_poll_close(void)
 static bool ad_poll_set(int fd, unsigned had, unsigned want, enum ad_tag tag,
                         unsigned index)
 {
-    unsigned i;
+    unsigned i = 0;
 
-    for (i = 0; had != 0 && ad_poll.fds[i].fd != fd; i++) {
-    }
     if (had == 0) {
         i = ad_poll.n++;
+    } else {
+        while (ad_poll.fds[i].fd != fd) {
+            i++;
+        }
     }
     if (want == 0) {
         ad_poll.n--;
@@ -149,6 +165,22 @@ static bool ad_poll_set(int fd, unsigned had, unsigned want, enum ad_tag tag,
     ad_poll.tags[i].tag = tag;
     ad_poll.tags[i].index = index;
     return true;
+}
+
+static unsigned ad_poll_events(short got)
+{
+    unsigned events = 0;
+
+    if ((got & POLLIN) != 0) {
+        events |= AD_IN;
+    }
+    if ((got & POLLOUT) != 0) {
+        events |= AD_OUT;
+    }
+    if ((got & (AD_POLLRDHUP | POLLHUP | POLLERR)) != 0) {
+        events |= AD_HUP;
+    }
+    return events;
 }
 
 static unsigned ad_poll_wait(uint64_t deadline_ns,
@@ -169,8 +201,7 @@ static unsigned ad_poll_wait(uint64_t deadline_ns,
 
         if (ad_poll.fds[k].revents != 0) {
             out[used] = ad_poll.tags[k];
-            out[used++].hangup = (ad_poll.fds[k].revents &
-                                  (AD_POLLRDHUP | POLLHUP | POLLERR)) != 0;
+            out[used++].events = ad_poll_events(ad_poll.fds[k].revents);
         }
     }
     ad_poll.start = (ad_poll.start + i) % ad_poll.n;
@@ -178,5 +209,7 @@ static unsigned ad_poll_wait(uint64_t deadline_ns,
 }
 
 #endif
+
+AD_MEMORY(poller, 1, sizeof(ad_poll));
 
 #endif

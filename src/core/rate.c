@@ -41,7 +41,9 @@ static void ad_rate_add(struct ad_rate *r, uint64_t tokens, uint64_t now_ns,
         r->tokens[last] += tokens;
         return;
     }
-    if (r->n == AD_RATE_SLOTS) { /* slots are 1/64 window apart: cannot last */
+    /* Slots begin at least 1/64 of the window apart: so this is the rare case
+     * that the oldest is just about to leave the window. */
+    if (r->n == AD_RATE_SLOTS) {
         r->sum -= r->tokens[r->first];
         r->first = (r->first + 1) % AD_RATE_SLOTS;
         r->n--;

@@ -1,17 +1,21 @@
 /* sources.c - where ticks come from, but for HTTP and the meter: the simulator,
  * stdin, UDP, the inbox.
- * Owns ad_sources. Hub thread only.
+ * Owns ad_sources, ad_stdin_input, ad_datagram. Hub thread only. Each source
+ * stops when a fan-out is due, and goes on in the next turn: so no input, however
+ * large, overruns the feed.
  */
 #ifndef AD_CORE_SOURCES_C
 #define AD_CORE_SOURCES_C
 
+#include "../base/net.c"
 #include "../codec/lines.c"
 #include "ticks.c"
 
 enum ad_source { AD_SOURCE_NONE, AD_SOURCE_SIM, AD_SOURCE_STDIN,
                  AD_SOURCE_METER };
 
-enum { AD_INBOX_RUN_MAX = 256 }; /* ticks taken from the inbox in one go */
+/* Taken in one go. */
+enum { AD_INBOX_RUN_MAX = 256, AD_DATAGRAMS_MAX = 64 };
 
 static struct {
     enum ad_source source; /* [I] */
@@ -21,10 +25,16 @@ static struct {
     int udp[2];
     unsigned n_udp; /* [I] */
     uint64_t sim_due_ns, sim_step_ns, sim_state;
+    bool sim_behind; /* a turn left ticks that are due */
     bool stdin_open, stdin_is_file;
     struct ad_lines stdin_lines;
     uint8_t stdin_line[AD_LINE_CAP];
+    size_t stdin_at, stdin_len;       /* what is left of ad_stdin_input */
+    size_t datagram_at, datagram_len; /* and of ad_datagram */
 } ad_sources;
+
+static uint8_t ad_stdin_input[16 * 1024];
+static uint8_t ad_datagram[AIDASH_SCRATCH];
 
 /* The source's section of status. */
 static void ad_put_source(struct ad_text *t)
@@ -46,15 +56,15 @@ static void ad_put_source(struct ad_text *t)
 static const char *ad_ingest(const uint8_t *line, size_t len)
 {
     struct ad_sample sample;
-    const char *fault = "longer than the line limit";
+    enum ad_fault fault = AD_FAULT_LINE_LENGTH;
 
     if (len != SIZE_MAX) {
         fault = ad_sample_parse((const char *)line, len, &sample);
     }
     ad_sources.lines++;
-    if (fault != NULL) {
+    if (fault != AD_FAULT_NONE) {
         ad_sources.errors++;
-        return fault;
+        return ad_fault_text(fault);
     }
     ad_tick_apply(&sample, ad_hub.now_ns);
     return NULL;
@@ -101,7 +111,7 @@ static void ad_sim_run(void)
     if (ad_hub.now_ns > ad_sources.sim_due_ns + AD_NS_PER_S + ad_sources.sim_step_ns) {
         ad_sources.sim_due_ns = ad_hub.now_ns;
     }
-    while (ad_sources.sim_due_ns <= ad_hub.now_ns) {
+    while (ad_sources.sim_due_ns <= ad_hub.now_ns && !ad_events_due()) {
         uint64_t due_ns = ad_sources.sim_due_ns;
 
         /* A lone tick is made now, however late the timer was. */
@@ -113,6 +123,7 @@ static void ad_sim_run(void)
                                        : due_ns);
         }
     }
+    ad_sources.sim_behind = ad_sources.sim_due_ns <= ad_hub.now_ns;
 }
 
 static void ad_inbox_run(void)
@@ -120,79 +131,197 @@ static void ad_inbox_run(void)
     struct ad_sample sample;
     unsigned i;
 
-    for (i = 0; i < AD_INBOX_RUN_MAX && ad_inbox_pop(&sample); i++) {
+    for (i = 0; i < AD_INBOX_RUN_MAX && !ad_events_due(); i++) {
+        if (!ad_inbox_pop(&sample)) {
+            return;
+        }
         ad_tick_apply(&sample, ad_hub.now_ns);
     }
 }
 
-static void ad_stdin_read(void)
+static void ad_stdin_line(const uint8_t *line, size_t len)
 {
-    const uint8_t *line, *at = ad_scratch;
-    ssize_t got = read(STDIN_FILENO, ad_scratch, sizeof(ad_scratch));
-    size_t n = 0, left = got > 0 ? (size_t)got : 0;
-    bool ended = false;
+    const char *fault = ad_ingest(line, len);
+    uint64_t errors = ad_sources.errors;
 
-    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
-        return;
-    }
-    if (got <= 0 && ad_sources.stdin_lines.len > 0) { /* the last has no LF */
-        ad_scratch[0] = '\n';
-        left = 1;
-    }
-    while (left > 0) {
-        size_t used = ad_lines_next(&ad_sources.stdin_lines, ad_sources.stdin_line, at,
-                                    left, &line, &n, &ended);
-
-        at += used;
-        left -= used;
-        if (ended && !ad_is_blank(line, n)) {
-            const char *fault = ad_ingest(line, n);
-            uint64_t errors = ad_sources.errors;
-
-            /* The first ten, then less and less: the log is not the feed. */
-            if (fault != NULL &&
-                (errors <= 10 || (errors & (errors - 1)) == 0)) {
-                ad_log(AIDASH_LOG_WARN, "stdin line %u: %s",
-                       ad_sources.stdin_lines.line, fault);
-            }
-        }
-    }
-    if (got <= 0) {
-        if (!ad_sources.stdin_is_file) {
-            (void)ad_poll_set(STDIN_FILENO, AD_IN, 0, AD_TAG_STDIN, 0);
-        }
-        ad_sources.stdin_open = false;
-        ad_log(AIDASH_LOG_INFO, "stdin has ended after %u lines",
-               ad_sources.stdin_lines.line);
-        ad_status_append();
+    /* The first ten, then less and less: the log is not the feed. */
+    if (fault != NULL && (errors <= 10 || (errors & (errors - 1)) == 0)) {
+        ad_log(AIDASH_LOG_WARN, "stdin line %u: %s", ad_sources.stdin_lines.line,
+               fault);
     }
 }
 
-/* One datagram: one or many lines. */
-static void ad_udp_read(int fd)
+/* The lines of what was read, until a fan-out is due. */
+static void ad_stdin_take(void)
+{
+    const uint8_t *line;
+    size_t n;
+    bool ended;
+
+    while (ad_sources.stdin_at < ad_sources.stdin_len && !ad_events_due()) {
+        ad_sources.stdin_at +=
+            ad_lines_next(&ad_sources.stdin_lines, ad_sources.stdin_line,
+                          ad_stdin_input + ad_sources.stdin_at,
+                          ad_sources.stdin_len - ad_sources.stdin_at, &line, &n,
+                          &ended);
+        if (ended && !ad_is_blank(line, n)) {
+            ad_stdin_line(line, n);
+        }
+    }
+}
+
+/* stdin has ended: its last line may have no LF. */
+static void ad_stdin_end(void)
+{
+    if (ad_sources.stdin_lines.len > 0) {
+        ad_stdin_input[0] = '\n';
+        ad_sources.stdin_at = 0;
+        ad_sources.stdin_len = 1;
+        ad_stdin_take();
+    }
+    if (!ad_sources.stdin_is_file) {
+        (void)ad_poll_set(STDIN_FILENO, AD_IN, 0, AD_TAG_STDIN, 0);
+    }
+    ad_sources.stdin_open = false;
+    ad_log(AIDASH_LOG_INFO, "stdin has ended after %u lines",
+           ad_sources.stdin_lines.line);
+    ad_status_append();
+}
+
+/* stdin is readable. */
+static void ad_stdin_event(void)
+{
+    ssize_t got;
+
+    if (ad_events_due() || !ad_sources.stdin_open) {
+        return;
+    }
+    if (ad_sources.stdin_at == ad_sources.stdin_len) {
+        got = read(STDIN_FILENO, ad_stdin_input, sizeof(ad_stdin_input));
+        if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+            return;
+        }
+        if (got <= 0) {
+            ad_stdin_end();
+            return;
+        }
+        ad_sources.stdin_at = 0;
+        ad_sources.stdin_len = (size_t)got;
+    }
+    ad_stdin_take();
+}
+
+/* The lines of a datagram, until a fan-out is due. The last needs no LF. */
+static void ad_datagram_take(void)
+{
+    while (ad_sources.datagram_at < ad_sources.datagram_len &&
+           !ad_events_due()) {
+        const uint8_t *at = ad_datagram + ad_sources.datagram_at;
+        size_t left = ad_sources.datagram_len - ad_sources.datagram_at;
+        const uint8_t *newline = memchr(at, '\n', left);
+        size_t len = newline != NULL ? (size_t)(newline - at) : left;
+
+        if (!ad_is_blank(at, len)) {
+            (void)ad_ingest(at, len <= AIDASH_MESSAGE_MAX ? len : SIZE_MAX);
+        }
+        ad_sources.datagram_at += len;
+        if (newline != NULL) {
+            ad_sources.datagram_at++;
+        }
+    }
+}
+
+/* A UDP socket is readable: a datagram is one or many lines. */
+static void ad_udp_event(int fd)
 {
     unsigned i;
 
-    for (i = 0; i < 64; i++) {
-        ssize_t got = recv(fd, ad_scratch, sizeof(ad_scratch), MSG_DONTWAIT);
-        uint8_t *at = ad_scratch;
-        size_t left = got > 0 ? (size_t)got : 0;
+    ad_datagram_take(); /* what a turn left of the one before */
+    for (i = 0; i < AD_DATAGRAMS_MAX && !ad_events_due(); i++) {
+        ssize_t got = recv(fd, ad_datagram, sizeof(ad_datagram), MSG_DONTWAIT);
 
         if (got < 0) {
             return;
         }
-        while (left > 0) {
-            uint8_t *newline = memchr(at, '\n', left);
-            size_t len = newline != NULL ? (size_t)(newline - at) : left;
-
-            if (!ad_is_blank(at, len)) {
-                (void)ad_ingest(at, len <= AIDASH_MESSAGE_MAX ? len : SIZE_MAX);
-            }
-            len += newline != NULL;
-            at += len;
-            left -= len;
-        }
+        ad_sources.datagram_at = 0;
+        ad_sources.datagram_len = (size_t)got;
+        ad_datagram_take();
     }
 }
+
+/* Before each run. */
+static void ad_sources_init(void)
+{
+    memset(&ad_sources, 0, sizeof(ad_sources));
+    ad_engine_add_section(ad_put_source);
+}
+
+/* Choose the source, and the simulator's rate and seed. While starting. */
+static void ad_sources_set(enum ad_source source, double rate_hz, uint64_t seed)
+{
+    ad_sources.source = source;
+    ad_sources.rate_hz = rate_hz;
+    ad_sources.seed = seed;
+}
+
+/* Take ticks from a UDP address. Returns its port, or minus errno (EINVAL: it is
+ * not [ADDR:]PORT). While starting, after ad_hub_open(). */
+static int ad_sources_open_udp(const char *spec)
+{
+    unsigned port = 0;
+    int fd = ad_socket_bind(spec, SOCK_DGRAM, &port);
+
+    if (fd < 0) {
+        return fd;
+    }
+    ad_sources.udp[ad_sources.n_udp++] = fd;
+    (void)ad_poll_set(fd, 0, AD_IN, AD_TAG_UDP, 0);
+    return (int)port;
+}
+
+/* Start the source: the simulator's clock, or reading from standard input. While
+ * starting, after ad_hub_begin() and ad_hub_open(). */
+static void ad_sources_open(void)
+{
+    if (ad_sources.source == AD_SOURCE_SIM) {
+        ad_sources.sim_state = ad_sources.seed;
+        ad_sources.sim_step_ns =
+            (uint64_t)((double)AD_NS_PER_S / ad_sources.rate_hz);
+        ad_sources.sim_due_ns = ad_hub.now_ns + ad_sources.sim_step_ns;
+    }
+    if (ad_sources.source == AD_SOURCE_STDIN) {
+        ad_sources.stdin_open = true;
+        /* epoll refuses files: they are always readable. */
+        ad_sources.stdin_is_file =
+            !ad_poll_set(STDIN_FILENO, 0, AD_IN, AD_TAG_STDIN, 0);
+    }
+}
+
+static void ad_sources_close(void)
+{
+    unsigned i;
+
+    for (i = 0; i < ad_sources.n_udp; i++) {
+        (void)close(ad_sources.udp[i]);
+    }
+}
+
+/* Is there some of stdin to take that the poller does not report? */
+static bool ad_stdin_waits(void)
+{
+    return ad_sources.stdin_open &&
+           (ad_sources.stdin_is_file ||
+            ad_sources.stdin_at < ad_sources.stdin_len);
+}
+
+/* Likewise of any source: then the hub does not sleep. */
+static bool ad_sources_wait(void)
+{
+    return ad_stdin_waits() || ad_sources.sim_behind ||
+           ad_sources.datagram_at < ad_sources.datagram_len;
+}
+
+AD_MEMORY(sources, 1,
+          sizeof(ad_sources) + sizeof(ad_stdin_input) + sizeof(ad_datagram));
 
 #endif

@@ -11,6 +11,8 @@
 #include "inbox.c"
 #include "rate.c"
 
+_Static_assert(AIDASH_SERIES < 65535, "links are 16 bits wide");
+
 /* What is counted for one model on one node. [h] */
 struct ad_series {
     char model[AIDASH_MODEL_MAX + 1];
@@ -22,45 +24,156 @@ struct ad_series {
     unsigned model_json_len, node_json_len;
     char model_json[AD_MODEL_JSON_MAX]; /* escaped once, not at each tick */
     char node_json[AD_NODE_JSON_MAX];
+    uint32_t hash;
+    uint16_t next;         /* in its bucket */
+    uint16_t newer, older; /* in the order of the last ticks */
 };
 
+/* The series are found by a hash table, bucket[hash % AIDASH_SERIES], and listed
+ * by the time of their last tick. A link is an index + 1, or 0 for none: so
+ * zeros are an empty table. */
 static struct {
     unsigned n_series; /* ever used */
     uint64_t count, paused_dropped; /* ticks sent, and not sent while paused */
+    uint16_t newest, oldest;        /* links */
+    uint16_t bucket[AIDASH_SERIES]; /* links */
     struct ad_series series[AIDASH_SERIES];
 } ad_ticks;
 
-/* The counters of a model on a node; a new pair takes the place of the one
- * that was silent longest. */
+/* Nothing is left of a run before; the series' own memory stays untouched. */
+static void ad_ticks_init(void)
+{
+    ad_ticks.n_series = 0;
+    ad_ticks.count = ad_ticks.paused_dropped = 0;
+    ad_ticks.newest = ad_ticks.oldest = 0;
+    memset(ad_ticks.bucket, 0, sizeof(ad_ticks.bucket));
+}
+
+static struct ad_series *ad_series_at(uint16_t link)
+{
+    return link == 0 ? NULL : &ad_ticks.series[link - 1];
+}
+
+static uint16_t ad_series_link(const struct ad_series *s)
+{
+    return (uint16_t)(s - ad_ticks.series + 1);
+}
+
+/* FNV-1a over both names, with the NUL between them. */
+static uint32_t ad_series_hash(const char *model, const char *node)
+{
+    uint32_t hash = 2166136261u;
+
+    for (; *model != '\0'; model++) {
+        hash = (hash ^ (uint8_t)*model) * 16777619u;
+    }
+    hash *= 16777619u;
+    for (; *node != '\0'; node++) {
+        hash = (hash ^ (uint8_t)*node) * 16777619u;
+    }
+    return hash;
+}
+
+static struct ad_series *ad_series_find(uint32_t hash, const char *model,
+                                        const char *node)
+{
+    struct ad_series *s = ad_series_at(ad_ticks.bucket[hash % AIDASH_SERIES]);
+
+    while (s != NULL && (s->hash != hash || strcmp(s->model, model) != 0 ||
+                         strcmp(s->node, node) != 0)) {
+        s = ad_series_at(s->next);
+    }
+    return s;
+}
+
+/* Take a series out of the order of the last ticks. */
+static void ad_series_unlist(const struct ad_series *s)
+{
+    if (s->newer != 0) {
+        ad_series_at(s->newer)->older = s->older;
+    } else {
+        ad_ticks.newest = s->older;
+    }
+    if (s->older != 0) {
+        ad_series_at(s->older)->newer = s->newer;
+    } else {
+        ad_ticks.oldest = s->newer;
+    }
+}
+
+static void ad_series_list_newest(struct ad_series *s)
+{
+    s->newer = 0;
+    s->older = ad_ticks.newest;
+    if (s->older != 0) {
+        ad_series_at(s->older)->newer = ad_series_link(s);
+    } else {
+        ad_ticks.oldest = ad_series_link(s);
+    }
+    ad_ticks.newest = ad_series_link(s);
+}
+
+/* Take a series out of its bucket and of the order. */
+static void ad_series_forget(const struct ad_series *s)
+{
+    uint16_t *link = &ad_ticks.bucket[s->hash % AIDASH_SERIES];
+
+    while (*link != ad_series_link(s)) {
+        link = &ad_series_at(*link)->next;
+    }
+    *link = s->next;
+    ad_series_unlist(s);
+}
+
+/* A new pair takes the place of the one that was silent longest. */
+static struct ad_series *ad_series_add(uint32_t hash, const char *model,
+                                       const char *node)
+{
+    uint16_t *bucket = &ad_ticks.bucket[hash % AIDASH_SERIES];
+    struct ad_series *s;
+    struct ad_text t;
+
+    if (ad_ticks.n_series < AIDASH_SERIES) {
+        s = &ad_ticks.series[ad_ticks.n_series++];
+    } else {
+        s = ad_series_at(ad_ticks.oldest);
+        ad_series_forget(s);
+    }
+    memset(s, 0, sizeof(*s));
+    memcpy(s->model, model, strlen(model));
+    memcpy(s->node, node, strlen(node));
+    t = ad_text_in(s->model_json, sizeof(s->model_json));
+    ad_put_escaped(&t, model, strlen(model));
+    s->model_json_len = (unsigned)t.len;
+    t = ad_text_in(s->node_json, sizeof(s->node_json));
+    ad_put_escaped(&t, node, strlen(node));
+    s->node_json_len = (unsigned)t.len;
+    s->hash = hash;
+    s->next = *bucket;
+    *bucket = ad_series_link(s);
+    ad_series_list_newest(s);
+    return s;
+}
+
+/* The counters of a model on a node, which has a tick now. */
 static struct ad_series *ad_series_get(const char *model, const char *node)
 {
-    struct ad_series *oldest = ad_ticks.series;
-    struct ad_text t;
-    unsigned i;
+    struct ad_series *s = ad_series_at(ad_ticks.newest);
+    uint32_t hash;
 
-    for (i = 0; i < ad_ticks.n_series; i++) {
-        struct ad_series *s = &ad_ticks.series[i];
-
-        if (strcmp(s->model, model) == 0 && strcmp(s->node, node) == 0) {
-            return s;
-        }
-        if (s->last_ns < oldest->last_ns) {
-            oldest = s;
-        }
+    /* Most ticks are of the same pair as the one before. */
+    if (s != NULL && strcmp(s->model, model) == 0 &&
+        strcmp(s->node, node) == 0) {
+        return s;
     }
-    if (ad_ticks.n_series < AIDASH_SERIES) {
-        oldest = &ad_ticks.series[ad_ticks.n_series++];
+    hash = ad_series_hash(model, node);
+    s = ad_series_find(hash, model, node);
+    if (s == NULL) {
+        return ad_series_add(hash, model, node);
     }
-    memset(oldest, 0, sizeof(*oldest));
-    memcpy(oldest->model, model, strlen(model));
-    memcpy(oldest->node, node, strlen(node));
-    t = ad_text_in(oldest->model_json, sizeof(oldest->model_json));
-    ad_put_escaped(&t, model, strlen(model));
-    oldest->model_json_len = (unsigned)t.len;
-    t = ad_text_in(oldest->node_json, sizeof(oldest->node_json));
-    ad_put_escaped(&t, node, strlen(node));
-    oldest->node_json_len = (unsigned)t.len;
-    return oldest;
+    ad_series_unlist(s);
+    ad_series_list_newest(s);
+    return s;
 }
 
 /* Complete a sample and make it an event; at_ns is when it happened on the
@@ -90,8 +203,12 @@ static void ad_tick_apply(const struct ad_sample *in, uint64_t at_ns)
         s->tokens += added;
         s->tokens -= in->overcount < s->tokens ? in->overcount : s->tokens;
     }
-    s->estimates += (in->has & AD_IS_FIRST) != 0;
-    s->estimates -= (in->has & AD_IS_LAST) != 0 && s->estimates > 0;
+    if ((in->has & AD_IS_FIRST) != 0) {
+        s->estimates++;
+    }
+    if ((in->has & AD_IS_LAST) != 0 && s->estimates > 0) {
+        s->estimates--;
+    }
     if ((in->has & AD_HAS_LATENCY) == 0 && s->last_ns != 0) {
         latency_ms = (double)(at_ns - s->last_ns) / (double)AD_NS_PER_MS;
     }
@@ -121,5 +238,7 @@ static void ad_tick_apply(const struct ad_sample *in, uint64_t at_ns)
     ad_ticks.count++;
     ad_event_append(AD_EV_TICK, &t);
 }
+
+AD_MEMORY(series, AIDASH_SERIES, sizeof(ad_ticks));
 
 #endif

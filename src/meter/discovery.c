@@ -6,7 +6,7 @@
 #ifndef AD_METER_DISCOVERY_C
 #define AD_METER_DISCOVERY_C
 
-#include "../codec/json_stream.c"
+#include "../codec/llm_paths.c"
 #include "fetch.c"
 
 #if AIDASH_METER
@@ -55,8 +55,8 @@ static void ad_discovery_begin(unsigned upstream, enum ad_discovery_list list)
     memset(d, 0, sizeof(*d));
     d->list = (uint8_t)list;
     d->upstream = (uint8_t)upstream;
-    ad_json_stream_begin(&d->js, list == AD_DISCOVERY_OPENAI ? AD_PATH_OPENAI_LIST
-                                                             : AD_PATH_OLLAMA_LIST);
+    ad_path_begin(&d->js, list == AD_DISCOVERY_OPENAI ? AD_PATH_OPENAI_LIST
+                                                      : AD_PATH_OLLAMA_LIST);
     ad_fetch_begin(&d->fetch, &ad_upstreams.list[upstream],
                    ad_discovery_paths[list], ad_upstreams.key, ad_hub.now_ms);
     if (d->fetch.state == AD_FETCH_FAILED) {
@@ -218,6 +218,8 @@ static void ad_discovery_init(void)
 {
     memset(&ad_discoveries, 0, sizeof(ad_discoveries));
 }
+
+AD_MEMORY(discovery, AIDASH_UPSTREAMS, sizeof(ad_discoveries));
 
 #endif /* AIDASH_METER */
 

@@ -236,6 +236,8 @@ static void ad_fetch_watch(struct ad_fetch *q, enum ad_tag tag, unsigned index)
     }
 }
 
+AD_MEMORY(fetch, 1, sizeof(ad_fetch_buffers));
+
 #endif /* AIDASH_METER */
 
 #endif

@@ -75,7 +75,7 @@ static void ad_proxy_free(struct ad_proxy *p)
             (void)ad_poll_set(p->client_fd, p->client_events, 0,
                               AD_TAG_PROXY_CLIENT, 0);
         }
-        (void)close(p->client_fd);
+        ad_peer_close(p->client_fd, p->request.address);
         p->client_fd = -1;
     }
     ad_rewrite_release(p);
@@ -116,7 +116,8 @@ static void ad_proxy_sent(struct ad_proxy *p)
     }
     (void)ad_poll_set(p->client_fd, p->client_events, 0, AD_TAG_PROXY_CLIENT, 0);
     p->client_events = 0;
-    if (ad_acceptor_keep_alive(p->client_fd)) {
+    if (ad_acceptor_keep_alive(p->client_fd, p->request.address,
+                               &p->request.peer)) {
         p->client_fd = -1;
     }
     ad_proxy_free(p);
@@ -624,6 +625,8 @@ static void ad_proxy_connected(struct ad_proxy *p)
     ad_proxy_send_upstream(p);
     ad_proxy_watch(p);
 }
+
+AD_MEMORY(proxy_input, 1, sizeof(ad_proxy_input) + sizeof(ad_answer_fields));
 
 #endif /* AIDASH_METER */
 

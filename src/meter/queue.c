@@ -189,26 +189,27 @@ static void ad_proxy_arrive(struct ad_proxy *p, const uint8_t *bytes, size_t len
     }
 }
 
-enum ad_proxy_taken { AD_PROXY_TAKEN, AD_PROXY_TOO_MANY, AD_PROXY_TOO_LONG };
-
-/* Take a client's connection and the request that was read from it. The strings
- * are copied. If it is AD_PROXY_TAKEN, `fd` (non-blocking) is the proxy's, which
- * closes it or gives it back to the acceptor; else it stays the caller's, who
- * answers (503 and 431). */
-static enum ad_proxy_taken ad_proxy_begin(const struct ad_proxy_request *r, int fd)
+/* Is there room for one more proxied request? */
+static bool ad_proxy_has_room(void)
 {
-    struct ad_proxy *p = ad_hub.stopping ? NULL : ad_proxy_slot();
+    return ad_proxying.n < AIDASH_FLOWS && !ad_hub.stopping;
+}
 
-    if (p == NULL) {
-        ad_proxying.refused++;
-        return AD_PROXY_TOO_MANY;
-    }
+/* Take a client's connection and the request that was read from it, when there is
+ * room. The strings are copied. `fd` (non-blocking, watched by nobody) is the
+ * proxy's from here on: it answers, and closes it or gives it back to the
+ * acceptor. */
+static void ad_proxy_begin(const struct ad_proxy_request *r, int fd)
+{
+    static const struct ad_refusal too_long = {431, "invalid_request_error",
+                                               "refused",
+                                               "the request head is too long"};
+    struct ad_proxy *p = ad_proxy_slot();
+    bool fits;
+
     memset(p, 0, sizeof(*p));
     p->request = *r;
-    if (!ad_proxy_copy_text(p, r)) {
-        ad_proxy_slot_free(p);
-        return AD_PROXY_TOO_LONG;
-    }
+    fits = ad_proxy_copy_text(p, r);
     p->client_fd = fd;
     p->upstream_fd = -1;
     p->rewrite = AD_NO_REWRITE;
@@ -225,8 +226,11 @@ static enum ad_proxy_taken ad_proxy_begin(const struct ad_proxy_request *r, int 
     ad_proxying.n++;
     p->state = AD_PROXY_ARRIVE;
     p->reads_client = true;
-    ad_proxy_arrive(p, r->prefix, r->prefix_len);
-    return AD_PROXY_TAKEN;
+    if (fits) {
+        ad_proxy_arrive(p, r->prefix, r->prefix_len);
+    } else {
+        ad_proxy_refuse(p, &too_long);
+    }
 }
 
 /* ---- what the poller and the clock bring ---- */
@@ -457,6 +461,16 @@ static void ad_queue_init(void)
     ad_engine_add_section(ad_put_meter);
     ad_commands.cancel = ad_proxy_cancel;
     ad_commands.drain = ad_proxy_drain;
+}
+
+/* What the queue allows. Timeouts in milliseconds. While starting. */
+static void ad_queue_set(unsigned max_inflight, unsigned queue,
+                         double queue_timeout_ms, double upstream_timeout_ms)
+{
+    ad_proxying.max_inflight = max_inflight;
+    ad_proxying.queue = queue;
+    ad_proxying.queue_timeout_ms = queue_timeout_ms;
+    ad_proxying.upstream_timeout_ms = upstream_timeout_ms;
 }
 
 #endif /* AIDASH_METER */

@@ -317,6 +317,8 @@ static void ad_reports_init(void)
     ad_records.count = 0;
 }
 
+AD_MEMORY(records, AIDASH_RECORDS, sizeof(ad_records) + sizeof(ad_proxying));
+
 #endif /* AIDASH_METER */
 
 #endif

@@ -43,6 +43,8 @@ enum {
 /* A request as its head describes it. The strings are the caller's until
  * ad_proxy_begin() returns; in struct ad_proxy they lie in its buffers. */
 struct ad_proxy_request {
+    uint64_t address;    /* of the client, as ad_address_key() has it */
+    struct sockaddr_storage peer; /* the same address whole */
     const char *method;  /* 1..AD_HTTP_METHOD_MAX bytes */
     const char *target;  /* origin-form (RFC 9112 3.2.1) */
     const char *headers; /* "Name: value" CRLF for each line, without those about
@@ -247,6 +249,10 @@ static void ad_requests_init(void)
 {
     memset(&ad_proxying, 0, sizeof(ad_proxying));
 }
+
+AD_MEMORY(proxies, AIDASH_FLOWS, sizeof(ad_proxies));
+AD_MEMORY(proxy_buffers, AIDASH_FLOWS, sizeof(ad_proxy_buffers));
+AD_MEMORY(rewrites, AIDASH_EDITS, sizeof(ad_rewrites));
 
 #endif /* AIDASH_METER */
 

@@ -52,7 +52,6 @@ static void ad_scrape_line(struct ad_scrape_page *page, const char *s, size_t le
 {
     const char *value = memrchr(s, ' ', len), *label;
     size_t name_len = 0, value_len, i = 0;
-    jsmntok_t t = {JSMN_PRIMITIVE, 0, 0, 0};
 
     while (name_len < len && s[name_len] != '{' && s[name_len] != ' ') {
         name_len++;
@@ -70,9 +69,8 @@ static void ad_scrape_line(struct ad_scrape_page *page, const char *s, size_t le
     if (ad_json_number(value, value_len) != value_len) {
         return;
     }
-    t.start = (int)(value - s);
-    t.end = (int)len;
-    page->metric[ad_metrics[i].what] += ad_json_double(s, &t) * ad_metrics[i].scale;
+    page->metric[ad_metrics[i].what] +=
+        ad_json_double(value, value_len) * ad_metrics[i].scale;
     page->has[ad_metrics[i].what] = true;
     label = memmem(s, len, "model_name=\"", 12);
     if (label != NULL) {
@@ -181,6 +179,15 @@ static void ad_scrape_init(void)
 {
     memset(&ad_scrape, 0, sizeof(ad_scrape));
 }
+
+/* Read this Prometheus page once a second. While starting. */
+static void ad_scrape_set(const struct ad_upstream *page)
+{
+    ad_scrape.upstream = *page;
+    ad_scrape.on = true;
+}
+
+AD_MEMORY(scrape, 1, sizeof(ad_scrape));
 
 #endif /* AIDASH_METER */
 

@@ -10,7 +10,10 @@
 
 #if AIDASH_METER
 
-enum { AD_CONNECT_MS = 5000 }; /* for a connection to an engine */
+enum {
+    AD_CONNECT_MS = 5000, /* for a connection to an engine */
+    AD_KEY_MAX = 254      /* characters of the engines' key */
+};
 
 /* An engine's URL, taken apart. [I] */
 struct ad_upstream {
@@ -33,7 +36,7 @@ struct ad_upstream_state {
 static struct {
     unsigned n; /* [I] */
     struct ad_upstream list[AIDASH_UPSTREAMS]; /* [I] */
-    char key[256]; /* [I] the bearer token for engines, or "" */
+    char key[AD_KEY_MAX + 1]; /* [I] the bearer token for engines, or "" */
     struct ad_upstream_state state[AIDASH_UPSTREAMS];
 } ad_upstreams;
 
@@ -112,6 +115,34 @@ static void ad_upstreams_init(void)
 {
     memset(&ad_upstreams, 0, sizeof(ad_upstreams));
 }
+
+/* Add an engine; false if there are AIDASH_UPSTREAMS. While starting. */
+static bool ad_upstreams_add(const struct ad_upstream *engine)
+{
+    if (ad_upstreams.n == AIDASH_UPSTREAMS) {
+        return false;
+    }
+    ad_upstreams.list[ad_upstreams.n++] = *engine;
+    return true;
+}
+
+/* The engines' bearer token (RFC 6750 2.1). False if it is empty, too long, or
+ * has a character that a token has not. While starting. */
+static bool ad_upstreams_set_key(const char *key, size_t len)
+{
+    static const char allowed[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+        "0123456789-._~+/=";
+
+    if (len == 0 || len > AD_KEY_MAX || strspn(key, allowed) < len) {
+        return false;
+    }
+    memcpy(ad_upstreams.key, key, len);
+    ad_upstreams.key[len] = '\0';
+    return true;
+}
+
+AD_MEMORY(upstreams, AIDASH_UPSTREAMS, sizeof(ad_upstreams));
 
 #endif /* AIDASH_METER */
 

@@ -1,7 +1,8 @@
 /* arena.c - the static memory that civetweb allocates from: its tables at start,
- * a buffer for each worker, 32 bytes while a request runs. Blocks lie in address
- * order, each with its size in front; the first free one that is large enough is
- * taken, neighbours are joined when freed. A refusal closes one connection.
+ * a buffer for each worker, 32 bytes while a request runs. Blocks are in address
+ * order, each with a header that has its size. The first free block that is large
+ * enough is used; free neighbours are joined. If there is none, civetweb closes
+ * one connection.
  * Owns ad_arena. Any thread, under ad_arena_lock.
  */
 #ifndef AD_WEB_ARENA_C
@@ -129,5 +130,7 @@ static void ad_arena_usage(size_t *used, size_t *high)
     *high = ad_arena_high;
     (void)pthread_mutex_unlock(&ad_arena_lock);
 }
+
+AD_MEMORY(arena, AIDASH_WORKERS, sizeof(ad_arena));
 
 #endif

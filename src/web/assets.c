@@ -18,12 +18,13 @@ struct ad_asset {
 static const struct ad_asset ad_assets[] = {{"", "", "", NULL, 0, 0}};
 #endif
 
-static const struct ad_asset *ad_asset_find(const char *path)
+static const struct ad_asset *ad_asset_find(const char *path, size_t len)
 {
     size_t i;
 
     for (i = 0; i < AD_COUNT(ad_assets); i++) {
-        if (strcmp(ad_assets[i].path, path) == 0) {
+        if (strlen(ad_assets[i].path) == len && len > 0 &&
+            memcmp(ad_assets[i].path, path, len) == 0) {
             return &ad_assets[i];
         }
     }

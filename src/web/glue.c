@@ -5,8 +5,9 @@
 #ifndef AD_WEB_GLUE_C
 #define AD_WEB_GLUE_C
 
-#include "routes.c"
-#include "glue.h"
+#include "arena.c"
+#include "pages.c"
+#include "seam.h"
 
 static struct mg_context *ad_civetweb; /* [I] */
 
@@ -16,51 +17,25 @@ static struct mg_context *ad_civetweb; /* [I] */
 #define free ad_arena_free
 #include <civetweb.c>
 
-/* If the arena is too small, civetweb's worker threads exit without an error. 20 is civetweb's queue;
- * the rest is for its options, its handlers and what a request asks for. */
+/* If the arena is too small, civetweb's worker threads exit without an error. 20
+ * is its queue; the rest is for its options, its handlers and what a request asks
+ * for. */
 _Static_assert(AIDASH_ARENA_BYTES >=
                    sizeof(struct mg_context) + 20 * sizeof(struct socket) +
                        AIDASH_WORKERS * (sizeof(struct mg_connection) +
-                                         AD_REQUEST_MAX + 256) +
+                                         AD_WORKERS_HEAD_MAX + 256) +
                        2048,
                "AIDASH_ARENA_BYTES is less than civetweb needs");
 
 static void ad_civetweb_queue(int fd, const struct sockaddr_storage *peer)
 {
     struct socket so;
-    socklen_t len = sizeof(so.lsa);
 
     memset(&so, 0, sizeof(so));
     so.sock = fd;
     memcpy(&so.rsa, peer, sizeof(so.rsa));
-    (void)getsockname(fd, &so.lsa.sa, &len);
+    memcpy(&so.lsa, peer, sizeof(so.lsa));
     produce_socket(ad_civetweb, &so);
-}
-
-static int ad_civetweb_detach(struct mg_connection *conn, uint8_t **rest,
-                            size_t *rest_len)
-{
-    int fd = conn->client.sock;
-
-    conn->client.sock = INVALID_SOCKET;
-    conn->must_close = 1;
-    *rest = (uint8_t *)conn->buf + conn->request_len;
-    *rest_len = (size_t)(conn->data_len - conn->request_len);
-    return fd;
-}
-
-#if AIDASH_METER
-/* The hub did not want it: civetweb may answer. */
-static void ad_civetweb_reattach(struct mg_connection *conn, int fd)
-{
-    conn->client.sock = fd;
-}
-#endif
-
-static bool ad_civetweb_unread(const struct mg_connection *conn)
-{
-    return conn->client.sock != INVALID_SOCKET &&
-           (conn->content_len > 0 || conn->is_chunked);
 }
 
 /* The write end of a pipe that civetweb's accepting thread sleeps on. */
@@ -115,17 +90,16 @@ static bool ad_civetweb_start(void)
     struct mg_context *ctx;
 
     (void)sprintf(workers, "%d", AIDASH_WORKERS);
-    (void)sprintf(request, "%d", AD_REQUEST_MAX);
+    (void)sprintf(request, "%d", AD_WORKERS_HEAD_MAX);
     memset(&callbacks, 0, sizeof(callbacks));
-    callbacks.begin_request = ad_http_request;
-    callbacks.http_error = ad_http_error;
-    callbacks.log_message = ad_http_log;
+    callbacks.begin_request = ad_page_request;
+    callbacks.http_error = ad_page_refused;
+    callbacks.log_message = ad_page_log;
     callbacks.init_context = ad_civetweb_init;
-    callbacks.connection_close = ad_http_close;
-    callbacks.connection_closed = ad_http_closed;
+    callbacks.connection_closed = ad_page_closed;
     ctx = mg_start(&callbacks, NULL, options);
     if (ctx != NULL) {
-        mg_set_websocket_handler(ctx, "/ws/**", ad_ws_connect, ad_ws_ready,
+        mg_set_websocket_handler(ctx, "/ws/**", ad_page_ws_connect, NULL,
                                  NULL, NULL, NULL);
     }
     ad_civetweb = ctx;

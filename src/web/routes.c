@@ -1,735 +1,592 @@
-/* routes.c - HTTP, on civetweb's worker threads: they read a request head, answer
- * short things, and hand every connection that lasts to the hub. They own
- * nothing: what they want to know they ask by ad_hub_run(). Functions named
- * ..._on_hub, and those that a struct ad_call runs, run on the hub thread.
+/* routes.c - what a judged request leads to. Hub thread only.
+ *
+ * A connection that lasts, and an answer that may be long, is the hub's own from
+ * here on: viewers, GET /ticks, bodies, proxied requests. Short answers and the
+ * WebSocket handshake are civetweb's, behind glass (workers.c, pages.c).
  */
 #ifndef AD_WEB_ROUTES_C
 #define AD_WEB_ROUTES_C
 
-#include "civetweb_api.h"
+#include "../core/access.c"
+#include "../meter/meter.c"
 #include "assets.c"
-#include "status.c"
+#include "workers.c"
 
-/* The seam to civetweb, see glue.c: take the socket out of civetweb's hands.
- * `rest` is what came behind the request head. */
-static int ad_civetweb_detach(struct mg_connection *conn, uint8_t **rest,
-                              size_t *rest_len);
-#if AIDASH_METER
-static void ad_civetweb_reattach(struct mg_connection *conn, int fd);
-#endif
-/* Has the request a body that was not read, and still its socket? */
-static bool ad_civetweb_unread(const struct mg_connection *conn);
+enum { AD_ROUTES_FIELD_MAX = 256 }; /* bytes of a field that a worker gets */
 
-/* Does a comma-separated header value name this token? */
-static bool ad_header_has(const char *value, const char *token)
+/* A request, and where its connection waits. Slices point into its buffer: they
+ * are gone when an answer is written there. */
+struct ad_route_request {
+    struct ad_pending *pending;
+    bool head_only; /* the method is HEAD */
+    struct ad_http_head head;
+    struct ad_access_verdict verdict;
+    char cors[AD_CORS_MAX]; /* header lines for its answer, or "" */
+    char *prefix;           /* of its body, as far as it came with the head */
+    size_t prefix_len;
+};
+
+static bool ad_route_is(const struct ad_route_request *r, const char *method)
 {
-    size_t n = strlen(token);
-
-    while (value != NULL && *value != '\0') {
-        value += strspn(value, " \t,");
-        if (strncasecmp(value, token, n) == 0 &&
-            strchr(" \t,;", value[n]) != NULL) {
-            return true;
-        }
-        value += strcspn(value, ",");
-    }
-    return false;
-}
-
-static const char ad_not_allowed[] =
-    "this origin is not allowed (--allow-origin)";
-
-/* What a page of another origin must be told to see the answer, or "". */
-static void ad_cors_lines(const struct mg_connection *conn,
-                          char out[AD_CORS_MAX])
-{
-    const char *origin = mg_get_header(conn, "Origin");
-
-    out[0] = '\0';
-    if (origin != NULL && strlen(origin) <= AD_ORIGIN_MAX &&
-        ad_origin_allowed(origin, mg_get_header(conn, "Host"))) {
-        (void)snprintf(out, AD_CORS_MAX,
-                       "Access-Control-Allow-Origin: %s\r\nVary: Origin\r\n",
-                       origin);
-    }
-}
-
-static bool ad_is_method(const struct mg_connection *conn, const char *method)
-{
-    const char *is = mg_get_request_info(conn)->request_method;
-
-    return is != NULL && strcmp(is, method) == 0; /* NULL: no HTTP at all */
-}
-
-/* Answer a request whole. `extra` is header lines or "". Returns the status, as
- * begin_request wants it. */
-static int ad_respond(struct mg_connection *conn, int status, const char *type,
-                      const char *extra, const void *body, size_t len)
-{
-    char head[AD_CORS_MAX + 2 * AD_REPLY_MAX];
-    struct ad_text t = ad_text_in(head, sizeof(head));
-
-    ad_put_head(&t, status, type, len, extra);
-    (void)mg_write(conn, t.at, t.len);
-    if (len > 0 && !ad_is_method(conn, "HEAD")) {
-        (void)mg_write(conn, body, len);
-    }
-    return status;
-}
-
-static int ad_respond_json(struct mg_connection *conn, int status,
-                           const struct ad_text *json)
-{
-    char extra[AD_CORS_MAX + 32], cors[AD_CORS_MAX];
-
-    ad_cors_lines(conn, cors);
-    (void)snprintf(extra, sizeof(extra), "Cache-Control: no-store\r\n%s", cors);
-    return ad_respond(conn, status, "application/json", extra, json->at,
-                      json->len);
-}
-
-static int ad_respond_error(struct mg_connection *conn, int status,
-                            const char *extra, const char *why)
-{
-    char json[AD_REPLY_MAX];
-    struct ad_text t = ad_text_in(json, sizeof(json));
-
-    ad_put_http_error(&t, status, why);
-    return ad_respond(conn, status, "application/json", extra, t.at, t.len);
-}
-
-/* Hand the connection to the hub, into the slot it was promised. */
-static int ad_client_attach(struct mg_connection *conn, struct ad_attach *a)
-{
-    char cors[AD_CORS_MAX];
-
-    mg_set_user_connection_data(conn, NULL);
-    ad_cors_lines(conn, cors);
-    a->cors = cors;
-    a->id = a->id != NULL ? a->id : "";
-    a->fd = ad_civetweb_detach(conn, &a->rest, &a->rest_len);
-    a->call.run = ad_client_attach_on_hub;
-    ad_hub_run(&a->call);
-    return 200;
-}
-
-/* What a connection was promised, until the hub has it or it ends. */
-static char ad_slot_reserved[2];
-
-/* Promise the connection a slot, or answer 503. */
-static bool ad_slot_reserve_for(struct mg_connection *conn, enum ad_kind kind)
-{
-    unsigned class = ad_kind_class(kind);
-
-    if (ad_slot_reserve(class)) {
-        mg_set_user_connection_data(conn, &ad_slot_reserved[class]);
-        return true;
-    }
-    ad_acceptor.refused++;
-    (void)ad_respond_error(conn, 503, "Retry-After: 5\r\n",
-                           class == 0 ? "all places for viewers are taken"
-                                      : "all places for exchanges are taken");
-    return false;
+    return ad_http_is_method(&r->head, method);
 }
 
 /* A number of 0..max in the query. Returns 1 if it is there, 0 if not, -1 if it
  * is malformed. */
-static int ad_query_u64(const struct mg_connection *conn, const char *name,
-                        uint64_t max, uint64_t *value)
+static int ad_route_query(const struct ad_route_request *r, const char *name,
+                          uint64_t max, uint64_t *value)
 {
-    const char *query = mg_get_request_info(conn)->query_string;
-    char text[32];
-    int i, n = query == NULL ? -1
-                             : mg_get_var(query, strlen(query), name, text,
-                                          sizeof(text));
+    struct ad_slice rest = r->head.query, item;
 
-    if (n == -1) {
-        return 0;
-    }
-    if (n < 1) { /* empty, or longer than any number */
-        return -1;
-    }
-    *value = 0;
-    for (i = 0; i < n; i++) {
-        if (!ad_is_digit(text[i]) || *value > (UINT64_MAX - 9) / 10) {
-            return -1;
+    while (rest.len > 0 && ad_http_cut(&rest, '&', &item)) {
+        size_t len = strlen(name);
+
+        if (ad_slice_begins(item, name) && item.len > len &&
+            item.at[len] == '=') {
+            item = ad_slice_from(item, len + 1);
+            return ad_decimal_u64(item.at, item.len, max, value) ? 1 : -1;
         }
-        *value = *value * 10 + (uint64_t)(text[i] - '0');
     }
-    return *value <= max ? 1 : -1;
+    return 0;
 }
 
-static int ad_get_healthz(struct mg_connection *conn)
-{
-    struct ad_text t = {(char *)(uintptr_t)"{\"status\":\"ok\"}", 15, 15,
-                        false};
+/* ---- short answers ---- */
 
-    return ad_respond_json(conn, 200, &t);
+static void ad_route_refuse(const struct ad_route_request *r, unsigned status,
+                            const char *fields, const char *why)
+{
+    ad_pending_refuse(r->pending, status, fields, why, r->head_only);
 }
 
-static int ad_get_status(struct mg_connection *conn)
+/* A head without a body: to HEAD, OPTIONS and the like. */
+static void ad_route_head(const struct ad_route_request *r, int status,
+                          const char *type, const char *fields)
 {
-    char json[AD_EVENT_MAX + 4096];
-    struct ad_status_call status;
+    struct ad_text t = ad_text_in(ad_pending_buffer(r->pending),
+                                  AIDASH_HEAD_MAX);
 
-    status.call.run = ad_status_run;
-    status.text = ad_text_in(json, sizeof(json));
-    ad_hub_run(&status.call);
-    return ad_respond_json(conn, 200, &status.text);
+    ad_put_head(&t, status, type, SIZE_MAX, fields);
+    ad_pending_answer(r->pending, t.len);
 }
 
-static int ad_get_ticks(struct mg_connection *conn)
+/* RFC 9110 9.3.7, and the preflight of a page elsewhere (Fetch, 4.8). */
+static void ad_route_options(const struct ad_route_request *r,
+                             const char *allow)
 {
-    struct ad_attach a;
+    char fields[AD_CORS_MAX + AD_REPLY_MAX], allowed[AD_CORS_MAX + 256] = "";
+
+    if (r->cors[0] != '\0') {
+        (void)snprintf(allowed, sizeof(allowed),
+                       "%sAccess-Control-Allow-Methods: %s\r\n"
+                       "Access-Control-Allow-Headers: Content-Type, "
+                       "Last-Event-ID\r\nAccess-Control-Max-Age: 600\r\n",
+                       r->cors, allow);
+    }
+    (void)snprintf(fields, sizeof(fields), "Allow: %s\r\n%s", allow, allowed);
+    ad_route_head(r, 204, NULL, fields);
+}
+
+/* ---- what a worker answers ---- */
+
+/* The canonical head of the request, for a worker: what is put here is all that
+ * it will know. */
+static struct ad_text ad_route_canonical(const struct ad_route_request *r,
+                                         char out[AD_WORKERS_HEAD_MAX])
+{
+    struct ad_text t = ad_text_in(out, AD_WORKERS_HEAD_MAX);
+
+    (void)ad_http_put_request_line(&t, r->head.method, r->head.path, NULL);
+    ad_puts(&t, "Host: aidash\r\n");
+    if (r->verdict.origin.len > 0) {
+        (void)ad_http_put_field(&t, ad_slice_of("Origin"), r->verdict.origin);
+    }
+    return t;
+}
+
+static void ad_route_to_worker(const struct ad_route_request *r)
+{
+    char head[AD_WORKERS_HEAD_MAX];
+    struct ad_text t = ad_route_canonical(r, head);
+    struct ad_slice etag;
+
+    if (ad_http_field_get(&r->head.fields, "If-None-Match", &etag) &&
+        etag.len <= AD_ROUTES_FIELD_MAX) {
+        (void)ad_http_put_field(&t, ad_slice_of("If-None-Match"), etag);
+    }
+    if (ad_http_accepts_coding(&r->head, "gzip") > 0) {
+        (void)ad_http_put_field_text(&t, "Accept-Encoding", "gzip");
+    }
+    ad_http_put_end(&t);
+    ad_worker_ask(r->pending, &t, NULL, 0);
+}
+
+/* A slot for a connection that lasts, or an answer that there is none. */
+static bool ad_route_reserve(const struct ad_route_request *r,
+                             enum ad_kind kind)
+{
+    unsigned class = ad_kind_class(kind);
+
+    if (ad_slot_reserve(class)) {
+        return true;
+    }
+    ad_route_refuse(r, 503, "Retry-After: 5\r\n",
+                    class == 0 ? "all places for viewers are taken"
+                               : "all places for exchanges are taken");
+    return false;
+}
+
+/* A WebSocket handshake: judged here by RFC 6455 4.2.1, carried out by
+ * civetweb's WebSocket handler, then a viewer. */
+static void ad_route_websocket(const struct ad_route_request *r)
+{
+    struct ad_pending *p = r->pending;
+    struct ad_slice path = r->head.path, key;
+    enum ad_http_fault fault = ad_http_judge_handshake(&r->head);
+    char head[AD_WORKERS_HEAD_MAX];
+    uint64_t batch = 0;
+    struct ad_text t;
+
+    if (!ad_slice_begins(path, "/ws/")) {
+        ad_route_refuse(r, 404, "", "WebSockets are at /ws/{client_id}");
+        return;
+    }
+    if (fault == AD_HTTP_NOT_GET) {
+        ad_pending_fault(p, fault);
+        return;
+    }
+    if (!ad_client_id(path.at + 4, path.len - 4, p->client_id)) {
+        ad_route_refuse(r, 400, "",
+                        "client_id must be 1 to 64 characters of A-Z a-z 0-9 "
+                        ". _ ~ -");
+        return;
+    }
+    if (fault != AD_HTTP_OK) {
+        ad_pending_fault(p, fault);
+        return;
+    }
+    if (!ad_route_reserve(r, AD_WS)) {
+        return;
+    }
+    p->upgrades = true;
+    p->batch = ad_route_query(r, "batch", 9, &batch) == 1 &&
+               batch == 1;
+    t = ad_route_canonical(r, head);
+    ad_puts(&t, "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                "Sec-WebSocket-Version: 13\r\n");
+    (void)ad_http_field_get(&r->head.fields, "Sec-WebSocket-Key", &key);
+    (void)ad_http_put_field(&t, ad_slice_of("Sec-WebSocket-Key"), key);
+    ad_http_put_end(&t);
+    ad_worker_ask(p, &t, r->prefix, r->prefix_len);
+}
+
+/* ---- what the hub serves ---- */
+
+/* The connection becomes a client, in the slot that was reserved. */
+static void ad_route_attach(const struct ad_route_request *r,
+                            struct ad_attach *a)
+{
+    a->cors = r->cors;
+    a->reserved = true;
+    a->address = r->pending->address;
+    a->rest = (uint8_t *)r->prefix;
+    a->rest_len = r->prefix_len;
+    a->fd = ad_pending_detach(r->pending);
+    if (!ad_client_attach(a)) {
+        ad_peer_close(a->fd, a->address);
+    }
+}
+
+static void ad_route_ticks(const struct ad_route_request *r)
+{
     uint64_t since = 0, limit = 100, last = 0;
+    struct ad_attach a;
 
     memset(&a, 0, sizeof(a));
-    if (ad_query_u64(conn, "since", UINT64_MAX, &since) < 0 ||
-        ad_query_u64(conn, "limit", 10000, &limit) < 0 ||
-        ad_query_u64(conn, "last", 10000, &last) < 0 || limit < 1) {
-        return ad_respond_error(conn, 400, "",
-                                "since, limit and last are whole numbers; "
-                                "limit and last go from 1 to 10000");
+    if (ad_route_query(r, "since", UINT64_MAX, &since) < 0 ||
+        ad_route_query(r, "limit", 10000, &limit) < 0 ||
+        ad_route_query(r, "last", 10000, &last) < 0 || limit < 1) {
+        ad_route_refuse(r, 400, "",
+                        "since, limit and last are whole numbers; limit and "
+                        "last go from 1 to 10000");
+        return;
     }
-    if (ad_is_method(conn, "HEAD")) {
-        return ad_respond(conn, 200, "application/json", "", "", SIZE_MAX);
+    if (r->head_only) {
+        ad_route_head(r, 200, "application/json", r->cors);
+        return;
     }
     a.kind = AD_TICKS;
     a.has_since = true;
     a.since = since;
     a.limit = (uint32_t)limit;
     a.last = (uint32_t)last;
-    return ad_slot_reserve_for(conn, a.kind) ? ad_client_attach(conn, &a) : 503;
+    if (ad_route_reserve(r, a.kind)) {
+        ad_route_attach(r, &a);
+    }
 }
 
-static int ad_get_events(struct mg_connection *conn)
+static void ad_route_events(const struct ad_route_request *r)
 {
+    struct ad_slice last;
     struct ad_attach a;
-    const char *last = mg_get_header(conn, "Last-Event-ID");
     int found;
 
     memset(&a, 0, sizeof(a));
-    found = ad_query_u64(conn, "last_event_id", UINT64_MAX, &a.since);
-    if (last != NULL && last[0] != '\0' && strlen(last) < 20 &&
-        strspn(last, "0123456789") == strlen(last)) {
-        a.since = strtoull(last, NULL, 10);
+    found = ad_route_query(r, "last_event_id", UINT64_MAX, &a.since);
+    if (ad_http_field_get(&r->head.fields, "Last-Event-ID", &last) &&
+        ad_decimal_u64(last.at, last.len, UINT64_MAX, &a.since)) {
         found = 1;
     }
     if (found < 0) {
-        return ad_respond_error(conn, 400, "",
-                                "last_event_id is a whole number");
+        ad_route_refuse(r, 400, "", "last_event_id is a whole number");
+        return;
     }
-    if (ad_is_method(conn, "HEAD")) {
-        return ad_respond(conn, 200, "text/event-stream", "", "", SIZE_MAX);
+    if (r->head_only) {
+        ad_route_head(r, 200, "text/event-stream", r->cors);
+        return;
     }
     a.kind = AD_SSE;
     a.has_since = found == 1;
-    return ad_slot_reserve_for(conn, a.kind) ? ad_client_attach(conn, &a) : 503;
-}
-
-#if AIDASH_METER
-
-/* The requests under way, then the records kept, one a call: all at once would
- * be more than a worker's stack wants. */
-struct ad_requests_call {
-    struct ad_call call;
-    unsigned flow;          /* the next to look at */
-    uint64_t record, last;  /* the next; so many of the newest */
-    struct ad_text text;    /* "": there is none */
-};
-
-static void ad_running_next(struct ad_call *call)
-{
-    struct ad_requests_call *r = (struct ad_requests_call *)(void *)call;
-
-    r->text.len = 0;
-    while (r->flow < ad_proxying.n_slots && r->text.len == 0) {
-        const struct ad_proxy *p = &ad_proxies[r->flow++];
-
-        if (ad_proxy_runs(p)) {
-            ad_put_running(&r->text, p);
-        }
+    if (ad_route_reserve(r, a.kind)) {
+        ad_route_attach(r, &a);
     }
 }
 
-static void ad_record_next(struct ad_call *call)
+static void ad_route_body(const struct ad_route_request *r, enum ad_kind kind)
 {
-    struct ad_requests_call *r = (struct ad_requests_call *)(void *)call;
-    uint64_t n = ad_records.count;
-    uint64_t oldest = n > r->last ? n - r->last : 0;
-
-    r->text.len = 0;
-    r->record = r->record < oldest ? oldest : r->record;
-    if (r->record < n) {
-        const struct ad_record *kept = &ad_records.ring[r->record % AIDASH_RECORDS];
-
-        ad_put(&r->text, kept->json, kept->len);
-        r->record++;
-    }
-}
-
-static int ad_get_requests(struct mg_connection *conn)
-{
-    char json[AD_RECORD_MAX], head[AD_CORS_MAX + AD_REPLY_MAX];
-    char cors[AD_CORS_MAX];
-    struct ad_text t = ad_text_in(head, sizeof(head));
-    struct ad_requests_call r = {.last = AIDASH_RECORDS};
-    unsigned list;
-
-    if (ad_query_u64(conn, "last", AIDASH_RECORDS, &r.last) < 0) {
-        char why[64];
-
-        (void)snprintf(why, sizeof(why), "last is a whole number from 0 to %d",
-                       AIDASH_RECORDS);
-        return ad_respond_error(conn, 400, "", why);
-    }
-    ad_cors_lines(conn, cors);
-    ad_put_head(&t, 200, "application/json", SIZE_MAX, cors);
-    (void)mg_write(conn, t.at, t.len);
-    if (ad_is_method(conn, "HEAD")) {
-        return 200;
-    }
-    for (list = 0; list < 2; list++) {
-        const char *before = list == 0 ? "{\"running\":[" : "],\"requests\":[";
-
-        r.call.run = list == 0 ? ad_running_next : ad_record_next;
-        for (;; before = ",") {
-            r.text = ad_text_in(json, sizeof(json));
-            ad_hub_run(&r.call);
-            if (r.text.len == 0) {
-                break;
-            }
-            (void)mg_write(conn, before, strlen(before));
-            (void)mg_write(conn, json, r.text.len);
-        }
-        if (before[0] != ',') {
-            (void)mg_write(conn, before, strlen(before));
-        }
-    }
-    (void)mg_write(conn, "]}", 2);
-    return 200;
-}
-
-#endif
-
-/* POST: the body's framing from the head, then the hub reads it. */
-static int ad_post_body(struct mg_connection *conn, enum ad_kind kind)
-{
-    const char *encoding = mg_get_header(conn, "Transfer-Encoding");
-    const char *length = mg_get_header(conn, "Content-Length");
-    const char *type = mg_get_header(conn, "Content-Type");
+    struct ad_slice type = {"", 0}, media;
     struct ad_attach a;
 
     memset(&a, 0, sizeof(a));
+    if (kind == AD_COMMAND && r->head.length > AIDASH_MESSAGE_MAX) {
+        ad_route_refuse(r, 413, "", "a command is longer than the limit");
+        return;
+    }
+    (void)ad_http_field_get(&r->head.fields, "Content-Type", &type);
+    (void)ad_http_cut(&type, ';', &media);
     a.kind = kind;
-    a.whole = kind == AD_COMMAND || ad_header_has(type, "application/json");
-    a.expects = ad_header_has(mg_get_header(conn, "Expect"), "100-continue");
-    a.body.state = AD_BODY_DONE;
-    if (encoding != NULL) {
-        if (strcasecmp(encoding, "chunked") != 0 || length != NULL) {
-            return ad_respond_error(conn, 400, "",
-                                    "the body must be chunked, or have a "
-                                    "Content-Length, and not both");
-        }
-        a.body.state = AD_BODY_CHUNK_SIZE;
-    } else if (length != NULL) {
-        if (strlen(length) > 18 ||
-            strspn(length, "0123456789") != strlen(length)) {
-            return ad_respond_error(conn, 400, "",
-                                    "Content-Length is not a number");
-        }
-        a.body.left = strtoull(length, NULL, 10);
-        a.body.state = a.body.left > 0 ? AD_BODY_LENGTH : AD_BODY_DONE;
+    a.whole = kind == AD_COMMAND ||
+              ad_slice_is_nocase(media, "application/json");
+    a.expects = r->head.expects_continue;
+    ad_body_begin(&a.body, &r->head);
+    if (ad_route_reserve(r, kind)) {
+        ad_route_attach(r, &a);
     }
-    return ad_slot_reserve_for(conn, kind) ? ad_client_attach(conn, &a) : 503;
 }
 
-static int ad_post_ingest(struct mg_connection *conn)
+static void ad_route_ingest(const struct ad_route_request *r)
 {
-    return ad_post_body(conn, AD_INGEST);
+    ad_route_body(r, AD_INGEST);
 }
 
-static int ad_post_command(struct mg_connection *conn)
+static void ad_route_command(const struct ad_route_request *r)
 {
-    return ad_post_body(conn, AD_COMMAND);
-}
-
-/* The dashboard's files, as they are in the binary. */
-static int ad_get_asset(struct mg_connection *conn,
-                        const struct ad_asset *asset)
-{
-    static const char policy[] =
-        "Content-Security-Policy: default-src 'none'; script-src 'self'; "
-        "style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "manifest-src 'self'; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'\r\nReferrer-Policy: no-referrer\r\n";
-    const char *accepts = mg_get_header(conn, "Accept-Encoding");
-    const char *known = mg_get_header(conn, "If-None-Match");
-    char extra[AD_REPLY_MAX + 256];
-
-    (void)snprintf(extra, sizeof(extra),
-                   "ETag: %s\r\nCache-Control: no-cache\r\n"
-                   "Access-Control-Allow-Origin: *\r\n%s%s",
-                   asset->etag,
-                   asset->gzip ? "Content-Encoding: gzip\r\n"
-                                 "Vary: Accept-Encoding\r\n"
-                               : "",
-                   strncmp(asset->type, "text/html", 9) == 0 ? policy : "");
-    if (known != NULL && (strstr(known, asset->etag) != NULL ||
-                          strcmp(known, "*") == 0)) {
-        return ad_respond(conn, 304, NULL, extra, "", 0);
-    }
-    if (asset->gzip && accepts != NULL && !ad_header_has(accepts, "gzip") &&
-        !ad_header_has(accepts, "*")) {
-        return ad_respond_error(conn, 406, "",
-                                "the page files are stored with gzip");
-    }
-    return ad_respond(conn, 200, asset->type, extra, asset->data, asset->len);
-}
-
-static const struct {
-    const char *path, *allow;
-    int (*get)(struct mg_connection *conn);
-    int (*post)(struct mg_connection *conn);
-} ad_routes[] = {
-    {"/healthz", "GET, HEAD, OPTIONS", ad_get_healthz, NULL},
-    {"/status", "GET, HEAD, OPTIONS", ad_get_status, NULL},
-    {"/ticks", "GET, HEAD, OPTIONS", ad_get_ticks, NULL},
-    {"/events", "GET, HEAD, OPTIONS", ad_get_events, NULL},
-#if AIDASH_METER
-    {"/requests", "GET, HEAD, OPTIONS", ad_get_requests, NULL},
-#endif
-    {"/ingest", "POST, PUT, OPTIONS", NULL, ad_post_ingest},
-    {"/command", "POST, OPTIONS", NULL, ad_post_command},
-};
-
-static int ad_options(struct mg_connection *conn, const char *allow)
-{
-    char extra[AD_CORS_MAX + AD_REPLY_MAX], cors[AD_CORS_MAX];
-
-    ad_cors_lines(conn, cors);
-    (void)snprintf(extra, sizeof(extra), "Allow: %s\r\n%s%s%s%s", allow, cors,
-                   cors[0] != '\0' ? "Access-Control-Allow-Methods: " : "",
-                   cors[0] != '\0' ? allow : "",
-                   cors[0] != '\0'
-                       ? "\r\nAccess-Control-Allow-Headers: Content-Type, "
-                         "Last-Event-ID\r\nAccess-Control-Max-Age: 600\r\n"
-                       : "");
-    return ad_respond(conn, 204, NULL, extra, "", SIZE_MAX);
-}
-
-/* RFC 6455 4.2.1: what a handshake must have. Returns 0 to let civetweb go on
- * with it, or the status of the answer. */
-static int ad_check_upgrade(struct mg_connection *conn, const char *path)
-{
-    const char *version = mg_get_header(conn, "Sec-WebSocket-Version");
-    const char *key = mg_get_header(conn, "Sec-WebSocket-Key");
-    char id[AIDASH_CLIENT_ID_MAX + 1];
-
-    ad_acceptor.refused++; /* until all is found right */
-    if (strncmp(path, "/ws/", 4) != 0) {
-        return ad_respond_error(conn, 404, "",
-                                "WebSockets are at /ws/{client_id}");
-    }
-    if (!ad_is_method(conn, "GET")) {
-        return ad_respond_error(conn, 405, "Allow: GET\r\n",
-                                "a WebSocket begins with GET");
-    }
-    if (!ad_client_id(path + 4, strlen(path + 4), id)) {
-        return ad_respond_error(conn, 400, "",
-                                "client_id must be 1 to 64 characters of "
-                                "A-Z a-z 0-9 . _ ~ -");
-    }
-    if (!ad_header_has(mg_get_header(conn, "Upgrade"), "websocket") ||
-        !ad_header_has(mg_get_header(conn, "Connection"), "upgrade")) {
-        return ad_respond_error(conn, 426,
-                                "Upgrade: websocket\r\n"
-                                "Sec-WebSocket-Version: 13\r\n",
-                                "this is a WebSocket");
-    }
-    if (version == NULL || strcmp(version, "13") != 0) {
-        return ad_respond_error(conn, 426, "Sec-WebSocket-Version: 13\r\n",
-                                "only version 13 of WebSocket is spoken");
-    }
-    if (key == NULL || strlen(key) != 24 || strcmp(key + 22, "==") != 0 ||
-        strspn(key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                    "0123456789+/") != 22) {
-        return ad_respond_error(conn, 400, "",
-                                "Sec-WebSocket-Key must be 16 bytes in base64");
-    }
-    if (!ad_origin_allowed(mg_get_header(conn, "Origin"),
-                           mg_get_header(conn, "Host"))) {
-        return ad_respond_error(conn, 403, "", ad_not_allowed);
-    }
-    ad_acceptor.refused--;
-    return 0;
+    ad_route_body(r, AD_COMMAND);
 }
 
 #if AIDASH_METER
 
-/* Header lines that are about the client's connection, or that the proxy writes
- * itself. RFC 9110 7.6.1; `named` is the value of Connection. */
-static bool ad_header_hop(const char *name, const char *named)
+/* The requests that run, then the records that are kept: as many as fit the
+ * buffer. p->cursor counts the running ones first, then the records; p->last is
+ * how many records are wanted. */
+static void ad_requests_more(struct ad_pending *p)
 {
-    static const char *const hops[] = {
-        "Connection", "Keep-Alive", "Proxy-Connection", "TE", "Upgrade",
-        "Proxy-Authorization", "Host", "Content-Length", "Transfer-Encoding",
-        "Expect"};
+    struct ad_text t = ad_text_in(ad_pending_buffer(p), AIDASH_HEAD_MAX);
+    size_t room = AIDASH_HEAD_MAX - AD_RECORD_MAX - 32;
+
+    while (p->cursor < AIDASH_FLOWS && t.len < room) {
+        const struct ad_proxy *f = &ad_proxies[p->cursor++];
+
+        if (ad_proxy_runs(f)) {
+            ad_puts(&t, p->answered ? "," : "");
+            ad_put_running(&t, f);
+            p->answered = true;
+        }
+    }
+    if (p->cursor == AIDASH_FLOWS && t.len < room) {
+        uint64_t n = ad_records.count;
+
+        ad_puts(&t, "],\"requests\":[");
+        p->answered = false;
+        p->cursor = AIDASH_FLOWS + 1 + (n > p->last ? n - p->last : 0);
+    }
+    while (p->cursor > AIDASH_FLOWS && t.len < room &&
+           p->cursor - AIDASH_FLOWS - 1 < ad_records.count) {
+        uint64_t number = p->cursor - AIDASH_FLOWS - 1;
+        uint64_t oldest = ad_records.count > AIDASH_RECORDS
+                              ? ad_records.count - AIDASH_RECORDS
+                              : 0;
+        const struct ad_record *kept = &ad_records.ring[number %
+                                                        AIDASH_RECORDS];
+
+        if (number < oldest) { /* it was overwritten meanwhile */
+            p->cursor++;
+            continue;
+        }
+        ad_puts(&t, p->answered ? "," : "");
+        ad_put(&t, kept->json, kept->len);
+        p->answered = true;
+        p->cursor++;
+    }
+    if (p->cursor > AIDASH_FLOWS && t.len < room) {
+        ad_puts(&t, "]}");
+        p->more = NULL;
+    }
+    p->len = (uint32_t)t.len;
+}
+
+static void ad_route_requests(const struct ad_route_request *r)
+{
+    struct ad_pending *p = r->pending;
+    struct ad_text t = ad_text_in(ad_pending_buffer(p), AIDASH_HEAD_MAX);
+    uint64_t last = AIDASH_RECORDS;
+    char why[64];
+
+    if (ad_route_query(r, "last", AIDASH_RECORDS, &last) < 0) {
+        (void)snprintf(why, sizeof(why), "last is a whole number from 0 to %d",
+                       AIDASH_RECORDS);
+        ad_route_refuse(r, 400, "", why);
+        return;
+    }
+    ad_put_head(&t, 200, "application/json", SIZE_MAX, r->cors);
+    if (!r->head_only) {
+        ad_puts(&t, "{\"running\":[");
+        p->cursor = 0;
+        p->last = last;
+        p->more = ad_requests_more;
+    }
+    ad_pending_answer(p, t.len);
+}
+
+/* ---- what goes to the engine ---- */
+
+/* An error in the shape of the API that was asked. */
+static void ad_route_api_error(const struct ad_route_request *r, int status,
+                               const char *type, const char *why)
+{
+    bool ollama = ad_slice_begins(r->head.path, "/api/");
+    char json[2 * AD_REPLY_MAX];
+    struct ad_text j = ad_text_in(json, sizeof(json));
+    struct ad_text t = ad_text_in(ad_pending_buffer(r->pending),
+                                  AIDASH_HEAD_MAX);
+
+    ad_put_api_error(&j, ollama, status, type, why);
+    ad_put_head(&t, status, "application/json", j.len,
+                status == 503 ? "Retry-After: 5\r\n" : "");
+    if (!r->head_only) {
+        ad_put(&t, j.at, j.len);
+    }
+    ad_pendings.refused++;
+    ad_pending_answer(r->pending, t.len);
+}
+
+/* The client's own header lines, without those that end here (RFC 9110 7.6.1)
+ * and those that the proxy writes itself. */
+static void ad_route_put_fields(const struct ad_route_request *r,
+                                struct ad_text *t)
+{
+    const struct ad_http_head *head = &r->head;
     size_t i;
 
-    for (i = 0; i < AD_COUNT(hops); i++) {
-        if (strcasecmp(name, hops[i]) == 0) {
-            return true;
+    for (i = 0; i < head->fields.n; i++) {
+        struct ad_slice name = head->fields.at[i].name;
+
+        if (!ad_http_is_hop_by_hop(head, name) &&
+            !ad_slice_is_nocase(name, "Host") &&
+            !ad_slice_is_nocase(name, "Expect") &&
+            !ad_slice_is_nocase(name, "Content-Length")) {
+            (void)ad_http_put_field(t, name, head->fields.at[i].value);
         }
     }
-    return ad_header_has(named, name);
 }
 
-/* A request on its way from a worker to the hub. */
-struct ad_forward_call {
-    struct ad_call call;
-    struct ad_proxy_request request;
-    int fd;
-    enum ad_proxy_taken taken;
-};
-
-static void ad_forward_on_hub(struct ad_call *call)
+/* Text of a peer for the viewers: plain ASCII, cut to the buffer. */
+static void ad_route_copy_ascii(char *out, size_t cap, struct ad_slice s)
 {
-    struct ad_forward_call *f = (struct ad_forward_call *)(void *)call;
+    size_t i;
 
-    f->taken = ad_proxy_begin(&f->request, f->fd);
-}
-
-static int ad_forward_error(struct mg_connection *conn, int status,
-                            const char *type, const char *why)
-{
-    const char *path = mg_get_request_info(conn)->local_uri_raw;
-    char json[AD_REPLY_MAX];
-    struct ad_text t = ad_text_in(json, sizeof(json));
-
-    ad_put_api_error(&t, ad_route_ollama(path), status, type, why);
-    return ad_respond(conn, status, "application/json",
-                      status == 503 ? "Retry-After: 5\r\n" : "", t.at, t.len);
+    for (i = 0; i < s.len && i + 1 < cap; i++) {
+        out[i] = s.at[i] >= 0x20 && s.at[i] < 0x7F ? s.at[i] : '?';
+    }
+    out[i] = '\0';
 }
 
 /* Whatever is not ours goes to the engine. */
-static int ad_forward(struct mg_connection *conn)
+static void ad_route_forward(const struct ad_route_request *r)
 {
-    const struct mg_request_info *info = mg_get_request_info(conn);
-    const char *named = mg_get_header(conn, "Connection");
-    const char *encoding = mg_get_header(conn, "Transfer-Encoding");
-    const char *length = mg_get_header(conn, "Content-Length");
-    char head[AD_HEAD_MAX], target[AD_HEAD_MAX];
-    struct ad_text headers = ad_text_in(head, sizeof(head));
-    struct ad_forward_call f;
-    struct ad_proxy_request *r = &f.request;
-    uint8_t *rest;
-    size_t k;
-    int i, lengths = 0;
+    static char lines[AD_PROXY_TEXT_MAX]; /* of this function */
+    char method[AD_HTTP_METHOD_MAX + 1], target[AD_HTTP_TARGET_MAX + 1];
+    struct ad_text t = ad_text_in(lines, sizeof(lines));
+    struct ad_proxy_request p;
+    struct ad_slice value;
 
-    memset(&f, 0, sizeof(f));
-    r->method = info->request_method;
-    r->target = target;
-    r->headers = head;
-    r->body.state = AD_BODY_DONE;
-    r->head = ad_is_method(conn, "HEAD");
-    r->expects = ad_header_has(mg_get_header(conn, "Expect"), "100-continue");
-    r->has_auth = mg_get_header(conn, "Authorization") != NULL;
-    r->http10 = strcmp(info->http_version, "1.1") != 0;
-    r->keep_alive = !r->http10 && !ad_header_has(named, "close");
-    for (i = 0; i < info->num_headers; i++) {
-        const char *name = info->http_headers[i].name;
-
-        lengths += strcasecmp(name, "Content-Length") == 0 ||
-                   strcasecmp(name, "Transfer-Encoding") == 0;
-        if (!ad_header_hop(name, named)) {
-            ad_putf(&headers, "%s: %s\r\n", name, info->http_headers[i].value);
-        }
+    if (!ad_proxy_has_room()) {
+        ad_proxying.refused++;
+        ad_route_api_error(r, 503, "overloaded_error",
+                           "too many requests at once");
+        return;
     }
-    ad_put(&headers, "", 1);
-    if (lengths > 1 ||
-        (encoding != NULL && strcasecmp(encoding, "chunked") != 0)) {
-        return ad_forward_error(conn, 400, "invalid_request_error",
-                                "the body must be chunked, or have one "
-                                "Content-Length, and not both");
-    }
-    if (encoding != NULL) {
-        r->body.state = AD_BODY_CHUNK_SIZE;
-    } else if (length != NULL) {
-        if (strlen(length) > 18 || length[0] == '\0' ||
-            strspn(length, "0123456789") != strlen(length)) {
-            return ad_forward_error(conn, 400, "invalid_request_error",
-                                    "Content-Length is not a number");
-        }
-        r->has_length = true;
-        r->body.left = strtoull(length, NULL, 10);
-        r->body.state = r->body.left > 0 ? AD_BODY_LENGTH : AD_BODY_DONE;
-    }
-    r->metered = r->body.state != AD_BODY_DONE;
-    if (headers.full || strlen(r->method) > AD_HTTP_METHOD_MAX ||
-        (size_t)snprintf(target, sizeof(target), "%s%s%s", info->local_uri_raw,
-                         info->query_string != NULL ? "?" : "",
-                         info->query_string != NULL ? info->query_string
-                                                    : "") >= sizeof(target)) {
-        return ad_forward_error(conn, 431, "invalid_request_error",
-                                "the request head is too long");
-    }
-    (void)snprintf(r->route, sizeof(r->route), "%s", info->local_uri_raw);
-    for (k = 0; r->route[k] != '\0'; k++) { /* shown to viewers: plain ASCII */
-        if ((unsigned char)r->route[k] >= 0x7F) {
-            r->route[k] = '?';
-        }
-    }
-    (void)snprintf(r->client, sizeof(r->client), "%s", info->remote_addr);
-    f.fd = ad_civetweb_detach(conn, &rest, &r->prefix_len);
-    r->prefix = rest;
-    f.call.run = ad_forward_on_hub;
-    ad_hub_run(&f.call);
-    if (f.taken == AD_PROXY_TAKEN) {
-        return 200;
-    }
-    ad_civetweb_reattach(conn, f.fd);
-    if (f.taken == AD_PROXY_TOO_LONG) {
-        return ad_forward_error(conn, 431, "invalid_request_error",
-                                "the request head is too long");
-    }
-    return ad_forward_error(conn, 503, "overloaded_error",
-                            "too many requests at once");
+    memset(&p, 0, sizeof(p));
+    ad_route_put_fields(r, &t);
+    ad_put(&t, "", 1);
+    (void)snprintf(method, sizeof(method), "%.*s", (int)r->head.method.len,
+                   r->head.method.at);
+    (void)snprintf(target, sizeof(target), "%.*s%s%.*s",
+                   (int)r->head.path.len, r->head.path.at,
+                   r->head.has_query ? "?" : "", (int)r->head.query.len,
+                   r->head.query.at != NULL ? r->head.query.at : "");
+    p.address = r->pending->address;
+    p.peer = r->pending->peer;
+    p.method = method;
+    p.target = target;
+    p.headers = lines;
+    p.http10 = r->head.minor == 0;
+    p.head = r->head_only;
+    p.expects = r->head.expects_continue;
+    p.has_auth = ad_http_field_get(&r->head.fields, "Authorization", &value);
+    p.keep_alive = !p.http10 && ad_http_keep_alive(&r->head);
+    ad_body_begin(&p.body, &r->head);
+    p.has_length = r->head.has_length;
+    p.metered = p.body.state != AD_BODY_DONE;
+    p.prefix = (const uint8_t *)r->prefix;
+    p.prefix_len = r->prefix_len;
+    ad_route_copy_ascii(p.route, sizeof(p.route), r->head.path);
+    (void)getnameinfo((const struct sockaddr *)&r->pending->peer,
+                      sizeof(r->pending->peer), p.client, sizeof(p.client),
+                      NULL, 0, NI_NUMERICHOST);
+    ad_proxy_begin(&p, ad_pending_detach(r->pending));
 }
 
 #endif /* AIDASH_METER */
 
-static int ad_http_route(struct mg_connection *conn)
+/* ---- the table ---- */
+
+static const struct {
+    const char *path, *allow;
+    void (*get)(const struct ad_route_request *r);
+    void (*post)(const struct ad_route_request *r);
+} ad_routes[] = {
+    {"/healthz", "GET, HEAD, OPTIONS", ad_route_to_worker, NULL},
+    {"/status", "GET, HEAD, OPTIONS", ad_route_to_worker, NULL},
+    {"/ticks", "GET, HEAD, OPTIONS", ad_route_ticks, NULL},
+    {"/events", "GET, HEAD, OPTIONS", ad_route_events, NULL},
+#if AIDASH_METER
+    {"/requests", "GET, HEAD, OPTIONS", ad_route_requests, NULL},
+#endif
+    {"/ingest", "POST, PUT, OPTIONS", NULL, ad_route_ingest},
+    {"/command", "POST, OPTIONS", NULL, ad_route_command},
+};
+
+/* Answer a request for a path of ours. */
+static void ad_route_own(const struct ad_route_request *r, const char *allow,
+                         void (*get)(const struct ad_route_request *r),
+                         void (*post)(const struct ad_route_request *r))
 {
-    const struct mg_request_info *info = mg_get_request_info(conn);
-    const char *path = info->local_uri_raw;
-    bool get = ad_is_method(conn, "GET") || ad_is_method(conn, "HEAD");
-    bool post = ad_is_method(conn, "POST");
-    const struct ad_asset *asset;
-    char extra[96];
+    char fields[96];
+
+    if (ad_route_is(r, "OPTIONS")) {
+        ad_route_options(r, allow);
+    } else if (get != NULL && (ad_route_is(r, "GET") ||
+                               ad_route_is(r, "HEAD"))) {
+        get(r);
+    } else if (post != NULL &&
+               (ad_route_is(r, "POST") ||
+                (ad_route_is(r, "PUT") && strstr(allow, "PUT") != NULL))) {
+        post(r);
+    } else {
+        (void)snprintf(fields, sizeof(fields), "Allow: %s\r\n", allow);
+        ad_route_refuse(r, 405, fields, "the method is not allowed here");
+    }
+}
+
+static void ad_route(const struct ad_route_request *r)
+{
+    struct ad_slice path = r->head.path, key;
     size_t i;
 
-    if (strncmp(path, "/ws/", 4) == 0 ||
-        mg_get_header(conn, "Sec-WebSocket-Key") != NULL) {
-        return ad_check_upgrade(conn, path);
+    if (ad_slice_begins(path, "/ws/") ||
+        ad_http_field_get(&r->head.fields, "Sec-WebSocket-Key", &key)) {
+        ad_route_websocket(r);
+        return;
     }
     for (i = 0; i < AD_COUNT(ad_routes); i++) {
-        const char *allow = ad_routes[i].allow;
-
-        if (strcmp(ad_routes[i].path, path) != 0) {
-            continue;
+        if (ad_slice_is(path, ad_routes[i].path)) {
+            ad_route_own(r, ad_routes[i].allow, ad_routes[i].get,
+                         ad_routes[i].post);
+            return;
         }
-        if (!ad_is_method(conn, "OPTIONS") &&
-            !ad_origin_allowed(mg_get_header(conn, "Origin"),
-                               mg_get_header(conn, "Host"))) {
-            return ad_respond_error(conn, 403, "", ad_not_allowed);
-        }
-        if (get && ad_routes[i].get != NULL) {
-            return ad_routes[i].get(conn);
-        }
-        if (ad_routes[i].post != NULL &&
-            (post || (ad_is_method(conn, "PUT") &&
-                      strstr(allow, "PUT") != NULL))) {
-            return ad_routes[i].post(conn);
-        }
-        if (ad_is_method(conn, "OPTIONS")) {
-            return ad_options(conn, allow);
-        }
-        (void)snprintf(extra, sizeof(extra), "Allow: %s\r\n", allow);
-        return ad_respond_error(conn, 405, extra, "not with this method");
     }
-    asset = ad_asset_find(path);
+    if (ad_asset_find(path.at, path.len) != NULL) {
+        ad_route_own(r, "GET, HEAD, OPTIONS", ad_route_to_worker, NULL);
+        return;
+    }
 #if AIDASH_METER
-    if (asset == NULL && ad_upstreams.n > 0 && path[0] == '/') {
-        return ad_forward(conn);
+    if (ad_upstreams.n > 0 && path.at[0] == '/') {
+        ad_route_forward(r);
+        return;
     }
 #endif
-    if (ad_is_method(conn, "OPTIONS")) {
-        return ad_options(conn, "GET, HEAD, OPTIONS");
-    }
-    if (asset == NULL || path[0] == '\0') {
-        return ad_respond_error(conn, 404, "", "there is nothing here");
-    }
-    if (!get) {
-        return ad_respond_error(conn, 405, "Allow: GET, HEAD, OPTIONS\r\n",
-                                "not with this method");
-    }
-    return ad_get_asset(conn, asset);
-}
-
-/* civetweb's begin_request: every request comes through here first. A body that
- * nobody read is left to the hub, so that no worker waits for it and closing
- * does not reset our answer away. */
-static int ad_http_request(struct mg_connection *conn)
-{
-    int status = ad_http_route(conn);
-    struct ad_attach a;
-
-    if (status > 0 && ad_civetweb_unread(conn) && ad_slot_reserve(1)) {
-        memset(&a, 0, sizeof(a));
-        a.kind = AD_LINGER;
-        (void)ad_client_attach(conn, &a);
-    }
-    return status;
-}
-
-/* civetweb's http_error: what it refuses by itself, in our form. */
-static int ad_http_error(struct mg_connection *conn, int status,
-                         const char *why)
-{
-    /* Its 411 is for a Content-Length that is no number: RFC 9112 6.3. */
-    (void)ad_respond_error(conn, status == 411 ? 400 : status, "", why);
-    return 0;
-}
-
-/* mg_set_websocket_handler's connect: may it enter? 0: yes. */
-static int ad_ws_connect(const struct mg_connection *conn, void *unused)
-{
-    (void)unused;
-    /* civetweb hands the same object over without const elsewhere. */
-    return !ad_slot_reserve_for((struct mg_connection *)(uintptr_t)conn, AD_WS);
-}
-
-/* Its ready: the handshake is done, the hub takes over. */
-static void ad_ws_ready(struct mg_connection *conn, void *unused)
-{
-    const char *path = mg_get_request_info(conn)->local_uri_raw;
-    char id[AIDASH_CLIENT_ID_MAX + 1];
-    struct ad_attach a;
-    uint64_t batch = 0;
-
-    (void)unused;
-    memset(&a, 0, sizeof(a));
-    (void)ad_client_id(path + 4, strlen(path + 4), id);
-    (void)ad_query_u64(conn, "batch", 9, &batch);
-    a.kind = batch == 1 ? AD_WS_BATCH : AD_WS;
-    a.id = id;
-    (void)ad_client_attach(conn, &a);
-}
-
-/* civetweb's connection_close: a promise that was not taken up. */
-static void ad_http_close(const struct mg_connection *conn)
-{
-    const char *promise = mg_get_user_connection_data(conn);
-
-    if (promise != NULL) {
-        ad_slot_release((unsigned)(promise - ad_slot_reserved));
+    if (ad_route_is(r, "OPTIONS")) {
+        ad_route_options(r, "GET, HEAD, OPTIONS");
+    } else {
+        ad_route_refuse(r, 404, "", "not found");
     }
 }
 
-/* And connection_closed: there is room for the next. */
-static void ad_http_closed(const struct mg_connection *conn)
+/* May pages of any origin ask for this? The dashboard's files are public, and
+ * OPTIONS tells them that they may not have the rest. */
+static bool ad_route_is_public(const struct ad_route_request *r)
 {
-    (void)conn;
-    atomic_fetch_sub(&ad_acceptor.at_workers, 1);
-    ad_wake();
+    size_t i;
+
+    if (ad_asset_find(r->head.path.at, r->head.path.len) != NULL) {
+        return true;
+    }
+    for (i = 0; i < AD_COUNT(ad_routes); i++) {
+        if (ad_slice_is(r->head.path, ad_routes[i].path)) {
+            return ad_route_is(r, "OPTIONS");
+        }
+    }
+    return false;
 }
 
-static int ad_http_log(const struct mg_connection *conn, const char *message)
+/* Judge the whole head of a pending connection, and answer it. */
+static void ad_route_pending(struct ad_pending *p)
 {
-    (void)conn;
-    ad_log(AIDASH_LOG_DEBUG, "civetweb: %s", message);
-    return 1;
+    static struct ad_http_field fields[AD_HTTP_FIELDS];
+    struct ad_route_request r;
+    enum ad_http_fault fault;
+    char *head = ad_pending_buffer(p) + p->find.start;
+
+    r.pending = p;
+    fault = ad_http_parse_request(&r.head, head, p->find.end - p->find.start,
+                                  fields, AD_HTTP_FIELDS);
+    if (fault != AD_HTTP_OK) {
+        ad_pending_fault(p, fault);
+        return;
+    }
+    r.head_only = ad_route_is(&r, "HEAD");
+    r.prefix = ad_pending_buffer(p) + p->find.end;
+    r.prefix_len = p->len - p->find.end;
+    ad_access_judge(&r.head, &p->peer, &r.verdict);
+    if (r.verdict.status == 421 ||
+        (r.verdict.status != 0 && !ad_route_is_public(&r))) {
+        ad_access_report(&r.verdict);
+        ad_route_refuse(&r, r.verdict.status, "", r.verdict.why);
+        return;
+    }
+    ad_access_cors(&r.verdict, r.cors);
+    ad_route(&r);
+}
+
+/* All whole heads that have come. Each turn. */
+static void ad_routes_run(void)
+{
+    struct ad_pending *p;
+
+    while ((p = ad_pending_first(AD_PENDING_READY)) != NULL) {
+        ad_route_pending(p);
+    }
+    ad_workers_run();
 }
 
 #endif

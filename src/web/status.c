@@ -1,50 +1,10 @@
-/* status.c - GET /status: counters and the map of static memory. */
+/* status.c - GET /status: counters and the map of static memory. Runs on the hub
+ * thread.
+ */
 #ifndef AD_WEB_STATUS_C
 #define AD_WEB_STATUS_C
 
-#include "../meter/meter.c"
-#include "arena.c"
-
-/* Static memory, part by part, for /status and --sizes. */
-static const struct {
-    const char *name;
-    size_t count, bytes;
-} ad_parts[] = {
-    {"feed", AIDASH_EVENTS, sizeof(ad_feed)},
-    {"dress", AD_UNITS, sizeof(ad_formatted)},
-    {"inbox", AIDASH_INBOX, sizeof(ad_inbox)},
-    {"series", AIDASH_SERIES, sizeof(ad_ticks)},
-    {"clients", AD_SLOTS, sizeof(ad_clients) + sizeof(ad_client_ids)},
-    {"client_buffers", AD_SLOTS, sizeof(ad_client_buffers)},
-    {"pending", AIDASH_PENDING, sizeof(ad_pending)},
-    {"poller", 1, sizeof(ad_poll)},
-    {"hub", 1, sizeof(ad_hub) + sizeof(ad_events) + sizeof(ad_engine) +
-                    sizeof(ad_sources) + sizeof(ad_commands) +
-                    sizeof(ad_slots) + sizeof(ad_fanout) +
-                    sizeof(ad_acceptor) + sizeof(ad_origins)},
-#if AIDASH_METER
-    {"records", AIDASH_RECORDS, sizeof(ad_records)},
-    {"flows", AIDASH_FLOWS, sizeof(ad_proxies)},
-    {"flow_buffers", AIDASH_FLOWS, sizeof(ad_proxy_buffers)},
-    {"edits", AIDASH_EDITS, sizeof(ad_rewrites)},
-    {"upstreams", AIDASH_UPSTREAMS, sizeof(ad_upstreams) + sizeof(ad_discoveries)},
-    {"meter", 1, sizeof(ad_proxying) + sizeof(ad_proxy_input) +
-                        sizeof(ad_answer_fields) + sizeof(ad_fetch_buffers) +
-                        sizeof(ad_scrape)},
-#endif
-    {"scratch", 1, sizeof(ad_scratch) + sizeof(ad_reply) + sizeof(ad_tokens)},
-    {"arena", AIDASH_WORKERS, sizeof(ad_arena)},
-};
-
-static size_t ad_static_bytes(void)
-{
-    size_t i, sum = 0;
-
-    for (i = 0; i < AD_COUNT(ad_parts); i++) {
-        sum += ad_parts[i].bytes;
-    }
-    return sum;
-}
+#include "memory.c"
 
 /* Events lost so far, those of clients that are blocked now included. */
 static uint64_t ad_dropped(void)
@@ -98,7 +58,7 @@ static void ad_status_run(struct ad_call *call)
         {"ingest_lines", ad_sources.lines},
         {"ingest_errors", ad_sources.errors},
         {"accepted", ad_acceptor.accepted},
-        {"refused", atomic_load(&ad_acceptor.refused)},
+        {"refused", atomic_load(&ad_pendings.refused)},
         {"stalled", ad_fanout.stalled},
         {"requests", ad_records_count()},
     };
@@ -118,7 +78,8 @@ static void ad_status_run(struct ad_call *call)
             ad_slots.n_kind[AD_WS_BATCH], ad_slots.n_kind[AD_SSE],
             ad_slots.n_kind[AD_TICKS] + ad_slots.n_kind[AD_INGEST] +
                 ad_slots.n_kind[AD_COMMAND],
-            ad_acceptor.n_pending, AIDASH_CLIENTS);
+            ad_pendings.list[AD_PENDING_SILENT].n +
+                ad_pendings.list[AD_PENDING_HEAD].n, AIDASH_CLIENTS);
     for (i = 0; i < AD_COUNT(counters); i++) {
         ad_putf(t, "%s\"%s\":%llu", i > 0 ? "," : "", counters[i].name,
                 (unsigned long long)counters[i].value);
@@ -136,11 +97,11 @@ static void ad_status_run(struct ad_call *call)
             "},\"memory\":{\"static_bytes\":%zu,\"arena_bytes\":%d,"
             "\"arena_used_bytes\":%zu,\"arena_high_water_bytes\":%zu,"
             "\"parts\":[",
-            ad_static_bytes(), AIDASH_ARENA_BYTES, used, high);
-    for (i = 0; i < AD_COUNT(ad_parts); i++) {
+            ad_memory_sum(), AIDASH_ARENA_BYTES, used, high);
+    for (i = 0; i < AD_COUNT(ad_memory); i++) {
         ad_putf(t, "%s{\"name\":\"%s\",\"count\":%zu,\"bytes\":%zu}",
-                i > 0 ? "," : "", ad_parts[i].name, ad_parts[i].count,
-                ad_parts[i].bytes);
+                i > 0 ? "," : "", ad_memory[i]->name, ad_memory[i]->count,
+                ad_memory[i]->bytes);
     }
     ad_puts(t, "]}}");
 }

@@ -74,15 +74,15 @@ export async function open(t, server, { width = 1280, height = 860, theme = 'lig
   return page;
 }
 
-/* Wait until all panels stand; from then on window.app has the page's own modules. */
+/* Wait until all panels stand; from then on window.app has what the panels work with. */
 export const bind = (page) => page.evaluate(async () => {
-  const [{ feed, client, requests }, { store }] = await Promise.all([import('./session.js'), import('./store.js'), import('./app.js')]);
+  const { store, view, colours, session: { feed, client, requests } } = (await import('./app.js')).context;
   const ring = (column) => Array.from({ length: feed.ring.end - feed.ring.first },
     (_, i) => feed.ring[column][(feed.ring.first + i) & feed.ring.mask]);
-  window.app = { feed, client, requests, store, ring };
+  window.app = { feed, client, requests, store, view, colours, ring };
 });
 
-/* Wait until the page says so; the function runs in the page, where window.app has the page's own modules. */
+/* Wait until the page says so; the function runs in the page, where window.app has what the panels work with. */
 export const until = (page, test, argument) => page.waitForFunction(test, argument, { polling: 'raf', timeout: PATIENCE_MS });
 
 export const text = (page, id) => page.textContent(`#${id}`);
@@ -98,7 +98,7 @@ export const says = (page, id, wanted) => until(page, ([which, is, pattern]) => 
   return pattern === null ? shown === is : new RegExp(pattern).test(shown);
 }, [id, wanted, wanted instanceof RegExp ? wanted.source : null]);
 
-/* What the page's own modules say: the function runs in the page and gets window.app, and an argument. */
+/* The function runs in the page and gets window.app, and an argument. */
 export const inside = (page, run, argument) => page.evaluate(`(${run})(window.app, ${JSON.stringify(argument)})`);
 
 /* The share of a chart's plotting area, 0..1 from the left, that has a line in it. */

@@ -14,14 +14,14 @@ async function history(t, options = {}, models = ['llama3']) {
   return { server, page };
 }
 
-const shown = (page) => page.evaluate(async () => (await import('./view.js')).range(Date.now() / 1000));
+const shown = (page) => page.evaluate(async () => app.view.range(Date.now() / 1000));
 const span = async (page) => { const [from, to] = await shown(page); return to - from; };
 /* Of the time from the left edge, or from the first tick, to the last tick: the share with a line. */
 const filled = async (page, plot) => {
   await page.evaluate(() => app.store.state.frozenAt || document.querySelector('#freeze').click());
   await drawn(page);
   const [a, b] = await page.evaluate(async () => {
-    const [from, to] = (await import('./view.js')).range(0);
+    const [from, to] = app.view.range(0);
     return [app.ring('time')[0], app.feed.lastTime].map((at) => Math.max(0, (at - from) / (to - from)));
   });
   const share = await inked(page, plot, a, b);
@@ -94,8 +94,7 @@ test('the cursor reads values in all charts; arrow keys move it', async (t) => {
   const [latency, rate] = await page.locator('#legend b').allTextContents();
   // What it says is a tick near the cursor.
   const near = await inside(page, async ({ feed, ring }, [a, b]) => {
-    const { range } = await import('./view.js');
-    const [from, to] = range(Date.now() / 1000);
+    const [from, to] = app.view.range(Date.now() / 1000);
     const at = from + (to - from) / 2;
     return ring('time').map((time, i) => [time, ring('latency')[i], ring('rate')[i]])
       .filter(([time, l, r]) => Math.abs(time - at) < 1 && Math.abs(l - parseFloat(a)) < 1 && Math.abs(r - parseFloat(b)) < 0.1).length;
@@ -108,7 +107,7 @@ test('the cursor reads values in all charts; arrow keys move it', async (t) => {
   await page.keyboard.press('End');
   for (let i = 0; i < 10; i++) await page.keyboard.press('ArrowLeft');
   await until(page, () => /^\d\d:/.test(document.querySelector('#legend-time').textContent));
-  assert.match(await text(page, 'announce'), /^\d\d:\d\d:\d\d\. llama3: [\d.]+ ms, [\d.]+ a second$/);
+  assert.match(await text(page, 'announce'), /^\d\d:\d\d:\d\d\. llama3: [\d.]+ ms, [\d.]+ per second$/);
   await page.keyboard.press('Escape');
   await until(page, () => document.querySelector('#legend-time').textContent === 'latest');
 });
@@ -137,7 +136,7 @@ test('a gap is a gap: a time without ticks has no line', async (t) => {
   await until(page, () => app.store.state.filled);
   await page.evaluate(async () => {
     const [first] = app.ring('time');
-    (await import('./view.js')).zoomTo(first, first + 60);
+    app.view.zoomTo(first, first + 60);
   });
   await drawn(page);
   assert.ok(await inked(page, 'plot-latency', 0, 0.33) > 0.98);
@@ -150,7 +149,7 @@ test('a lone tick is seen', async (t) => {
   await ingest(server, { model: 'm', latency_ms: 50, tokens: 1, timestamp: Date.now() / 1000 - 30 });
   const page = await open(t, server);
   await until(page, () => app.store.state.filled);
-  await page.evaluate(async () => (await import('./view.js')).zoomTo(app.feed.lastTime - 30, app.feed.lastTime + 30));
+  await page.evaluate(async () => app.view.zoomTo(app.feed.lastTime - 30, app.feed.lastTime + 30));
   await drawn(page);
   assert.ok(await inked(page, 'plot-latency', 0.3, 0.7) > 0);
 });
@@ -162,7 +161,7 @@ test('decimation keeps a peak among very many ticks', async (t) => {
   await ingest(server, ...lines);
   const page = await open(t, server);
   await until(page, () => app.store.state.filled);
-  await page.evaluate(async () => (await import('./view.js')).zoomTo(app.ring('time')[0], app.feed.lastTime));
+  await page.evaluate(async () => app.view.zoomTo(app.ring('time')[0], app.feed.lastTime));
   await drawn(page);
   const peak = await page.evaluate(() => {
     const canvas = document.querySelector('#plot-latency canvas');
@@ -208,7 +207,7 @@ test('what is shown can be taken along: CSV, NDJSON, PNG', async (t) => {
   const { page } = await history(t);
   await page.click('#freeze');
   const count = await page.evaluate(async () => {
-    const [from, to] = (await import('./view.js')).range(0);
+    const [from, to] = app.view.range(0);
     return app.ring('time').filter((at) => at >= from && at <= to).length;
   });
   await page.click('#export-menu summary');

@@ -151,16 +151,21 @@ test('what the server dropped is told, counted and marked', async (t) => {
   assert.deepEqual(await inside(page, ({ feed }) => feed.marks.map(({ kind, text: words }) => [kind, words])), [['dropped', `${page.lost} lost`]]);
 });
 
-test('a full server says that it is full', async (t) => {
+test('a full server says that it is full, and how many viewers it has', async (t) => {
   const server = await serve(t, []);
-  const page = await open(t, server, { before: async (opened) => {
-    const body = (await request(server, '/status')).json;
-    await opened.route('**/status', (route) => route.fulfill({ json: { ...body, clients: { ...body.clients, websocket: body.clients.max } } }));
-    await opened.routeWebSocket(/\/ws\//, (socket) => socket.close({ code: 3000 }));
-  } });
-  await says(page, 'connection-text', /^Server full\. Reconnecting in \d+ s/);
-  await says(page, 'empty-lead', 'Not connected');
-  await says(page, 'empty-text', 'The server has as many viewers as it takes.');
+  const { clients, ...rest } = (await request(server, '/status')).json;
+  for (const [answer, wanted] of [
+    [{ json: { ...rest, clients: { ...clients, max: 1024, websocket: 1023, sse: 1 } } }, 'The server is full (1,024 of 1,024 viewers).'],
+    [{ status: 503 }, 'The server is full.'], // it can't even tell how many
+  ]) {
+    const page = await open(t, server, { before: async (opened) => {
+      await opened.route('**/status', (route) => route.fulfill(answer));
+      await opened.routeWebSocket(/\/ws\//, (socket) => socket.close({ code: 3000 }));
+    } });
+    await says(page, 'connection-text', /^Server full\. Reconnecting in \d+ s/);
+    await says(page, 'empty-lead', 'Not connected');
+    await says(page, 'empty-text', wanted);
+  }
 });
 
 test('a board whose clock is wrong: the charts are right, and the page says so', async (t) => {

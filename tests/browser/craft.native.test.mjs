@@ -51,7 +51,7 @@ test('the keyboard reaches everything, and shows where it is', async (t) => {
     reached.push(at);
   }
   assert.deepEqual(reached.map(({ name }) => name), ['theme', 'settings-open', 'llama3', 'mistral', 'qwen2.5', 'pause', '60', '300', 'all', 'freeze',
-    'Export', 'llama3', 'plots', 'contract', 'status']);
+    'Export', 'llama3', 'plots', 'API schema', 'status']);
   assert.deepEqual(reached.filter(({ outline }) => !outline), []);
 });
 
@@ -130,7 +130,7 @@ test('a limit that is passed notifies once, if it may', async (t) => {
   await until(page, (old) => app.feed.ring.end > old + 20, end);
   const notified = await page.evaluate(() => window.notified);
   assert.equal(notified.length, 1);
-  assert.match(notified[0][1], /^[\d.,]+ a second, below 100000$/);
+  assert.match(notified[0][1], /^[\d.,]+ per second, below 100000$/);
 });
 
 test('reduced motion: the picture moves once a second', async (t) => {
@@ -156,7 +156,7 @@ test('the theme follows the system, and so do the charts', async (t) => {
   const server = await serve(t, []);
   const page = await open(t, server);
   await live(page);
-  const colours = () => page.evaluate(async () => (await import('./dom.js')).laneColour(0) + getComputedStyle(document.body.parentElement).backgroundColor);
+  const colours = () => page.evaluate(async () => app.colours.lane(0) + getComputedStyle(document.body.parentElement).backgroundColor);
   const light = await colours();
   await system(page, 'dark');
   const dark = await colours();

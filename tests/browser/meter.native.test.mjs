@@ -1,7 +1,7 @@
 /* The page in front of the meter: a request from its start to its end, the line, drain, the model for all, an engine that is down. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { exchange, request, within } from '../e2e/aidash.mjs';
+import { exchange, request, statusWhen, within } from '../e2e/aidash.mjs';
 import { chatEvent, chunk, DONE_EVENT, LAST_CHUNK, metered, post, replay, STREAM_HEAD } from '../e2e/engine.mjs';
 import { bind, open, says, until } from './browser.mjs';
 
@@ -81,7 +81,7 @@ test('cancel ends the one request at the engine', async (t) => {
 test('pause holds new requests in line, in order; resume lets them go', async (t) => {
   const { engine, server, page } = await stage(t);
   await page.click('#pause');
-  await until(page, () => document.documentElement.dataset.state === 'paused');
+  await statusWhen(server, (now) => now.paused); // the page shows it before the server has heard of it
   const asked = [ask(server)];
   await says(page, 'inflight', '0 / 1');
   asked.push(ask(server));
@@ -108,7 +108,7 @@ test('drain lets the running ones end, and tells when they have', async (t) => {
 
 test('one model for all requests, and each its own again', async (t) => {
   const { engine, server, page } = await stage(t);
-  assert.deepEqual(await page.locator('#models button').allTextContents(), ['as requested', 'replayed', 'other']);
+  assert.deepEqual(await page.locator('#models button').allTextContents(), ['Client\'s choice', 'replayed', 'other']);
   assert.equal(await page.getAttribute('[data-model=""]', 'aria-pressed'), 'true');
   await page.click('[data-model=other]');
   await until(page, () => !app.store.state.pending && document.querySelector('[data-model=other]').getAttribute('aria-pressed') === 'true');

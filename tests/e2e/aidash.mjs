@@ -2,9 +2,11 @@
  * raw sockets for all others. Nothing here sleeps to "let something happen":
  * every wait is for an event and has a limit, so a hang becomes a failure.
  *
- *   AIDASH_BIN   the binary under test, default build/aidash
- *   AIDASH_SLOW  set for sanitizer builds: limits are five times as long, and
- *                memory measurements, which mean nothing there, are left out
+ *   AIDASH_BIN        the binary under test, default build/aidash
+ *   AIDASH_SLOW       how many times as long the tests wait as for an ordinary
+ *                     build: more than 1 under sanitizers and emulation
+ *   AIDASH_SANITIZED  set for sanitizer builds, whose resident memory is not
+ *                     aidash's own and is not measured
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -19,8 +21,8 @@ import WebSocket from 'ws';
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 export const BIN = path.resolve(process.env.AIDASH_BIN ?? path.join(ROOT, 'build/aidash'));
-export const SANITIZED = Boolean(process.env.AIDASH_SLOW);
-export const SLOW = SANITIZED ? 5 : 1;
+export const SANITIZED = Boolean(process.env.AIDASH_SANITIZED);
+export const SLOW = Number(process.env.AIDASH_SLOW ?? 1);
 const PATIENCE_MS = 8000 * SLOW;
 const SANITIZER = /(Address|Leak|Thread|Memory)Sanitizer|runtime error:/;
 
@@ -202,6 +204,12 @@ export async function udpPort(server) {
 export function residentKb(server) {
     const status = readFileSync(`/proc/${server.pid}/status`, 'utf8');
     return Number(status.match(/VmRSS:\s+(\d+) kB/)[1]);
+}
+
+/* Resident memory is at most `limit` kB above `kb`. */
+export function assertGrownAtMost(server, kb, limit) {
+    const now = residentKb(server);
+    assert.ok(SANITIZED || now - kb <= limit, `${kb} kB grew to ${now} kB, by more than ${limit} kB`);
 }
 
 export const openFiles = (server) => readdirSync(`/proc/${server.pid}/fd`).length;

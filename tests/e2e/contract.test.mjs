@@ -336,19 +336,17 @@ test('a client_id has 1 to 64 characters of [A-Za-z0-9._~-] after percent-decodi
 
 test('neither dots nor further slashes in the path lead anywhere else', async (t) => {
     const server = await serve(t, ['--source', 'none']);
-    for (const where of ['/ws/..', '/ws/a/b', '/ws/a/', '/ws', '/', '/wsx/a', '/WS/a', '/events/x', '/foo',
-        '/ws/../../etc/passwd', '//ws//a//']) {
-        const answer = await handshake(server, where);
-        assert.ok([101, 400, 404].includes(answer.status), `${where}: ${answer.status}`);
-        if (!/^\/+ws\/+(\.\.|a\/*)$/.test(where)) {
-            assert.notEqual(answer.status, 101, where);
-        }
+    for (const where of ['/ws/..', '/ws/a/b', '/ws/a/', '/ws/../../etc/passwd']) {
+        assertRefused(await handshake(server, where), 400);
+    }
+    for (const where of ['/ws', '/', '/wsx/a', '/WS/a', '/events/x', '/foo', '//ws//a//']) {
+        assertRefused(await handshake(server, where), 404);
     }
 });
 
 test('a page of another origin is refused unless allowed', async (t) => {
     const server = await serve(t, ['--allow-origin', 'http://a.example,https://b.example:8443',
-        '--allow-origin', 'http://c.example']);
+        '--allow-origin', 'http://c.example', '--allow-host', 'dash.example']);
     const own = `127.0.0.1:${server.port}`;
     const cases = [
         [undefined, 101], [`http://${own}`, 101], ['http://a.example', 101], ['https://b.example:8443', 101],

@@ -10,7 +10,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, symlinkSy
 import net from 'node:net';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import { Inbox, ROOT, SANITIZED, SLOW, isTick, poll, request, start, within } from './aidash.mjs';
+import { Inbox, ROOT, SLOW, isTick, poll, request, start, within } from './aidash.mjs';
 
 const HERE = path.join(ROOT, 'tests/engine');
 const DIR = path.join(ROOT, 'build/engine');
@@ -380,6 +380,6 @@ export const ticksOf = (events, model) => events.filter((e) => isTick(e) && (!mo
 export function abreast(name) {
     const cases = [];
     const test = (...args) => cases.push(args);
-    test.run = () => describe(name, { concurrency: SANITIZED ? 2 : 4 }, () => cases.forEach((args) => it(...args)));
+    test.run = () => describe(name, { concurrency: 4 }, () => cases.forEach((args) => it(...args)));
     return test;
 }

@@ -81,6 +81,16 @@ int main(void)
             config.udp = strcmp(a, "udp") == 0 ? b : NULL;
             config.rate_hz = strcmp(a, "rate") == 0 ? atof(b) : 0;
             config.backlog = strcmp(a, "backlog") == 0 ? (unsigned)atoi(b) : 0;
+            config.allow_origin = strcmp(a, "allow-origin") == 0 ? b : NULL;
+            config.upstream = strcmp(a, "upstream") == 0 ? b : NULL;
+            config.scrape = strcmp(a, "scrape") == 0 ? b : NULL;
+            config.queue = strcmp(a, "queue") == 0 ? atoi(b) : 0;
+            config.max_inflight =
+                strcmp(a, "max-inflight") == 0 ? (unsigned)atoi(b) : 0;
+            config.queue_timeout_s =
+                strcmp(a, "queue-timeout") == 0 ? atof(b) : 0;
+            config.upstream_timeout_s =
+                strcmp(a, "upstream-timeout") == 0 ? atof(b) : 0;
             answer_start(strcmp(a, "size") == 0
                              ? aidash_start_sized(&config, (size_t)atoi(b))
                              : aidash_start(&config));

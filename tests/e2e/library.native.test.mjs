@@ -96,7 +96,7 @@ test('it can be stopped and started again in the same process', async (t) => {
         assert.equal(viewer.hello.next_seq, 1, 'numbers begin anew');
         await unit.ask('publish yolo 1 1');
         assert.equal((await viewer.tick()).tokens_generated, 1, 'counts begin anew');
-        assert.match(await unit.ask('start 127.0.0.1:0 other'), /^-2 \d+ .+/, 'it runs already');
+        assert.match(await unit.ask('start 127.0.0.1:0 other'), /^-2 \d+ aidash is already running$/);
         assert.equal(await unit.ask('stop'), 'stopped');
         assert.equal((await viewer.closed).code, 1001);
         assert.equal(await unit.ask('publish yolo 1 1'), '-2', 'not started');
@@ -113,6 +113,14 @@ test('what can\'t be started says why and can be tried again', async (t) => {
         ['listen nowhere', -1, /nowhere/], ['listen 127.0.0.1:65536', -1, /65536/],
         ['models a,,b', -1, /models/], ['source pipe', -1, /pipe/], ['udp x', -1, /x/], ['rate -1', -1, /rate/],
         ['rate 10001', -1, /10001|10000/], ['rate nan', -1, /rate/], ['backlog 99999', -1, /backlog/], ['size 8', -2, /./],
+        ['models a,b,a', -1, / models: 'a' is listed twice$/],
+        ['allow-origin a', -1, / allow-origin: 'a' is not an origin,/],
+        ['queue 97', -1, / queue: must be at most 96$/], ['max-inflight 97', -1, / max-inflight: must be at most 96$/],
+        ['queue-timeout -3', -1, / queue-timeout: must not be negative$/],
+        ['upstream-timeout -3', -1, / upstream-timeout: must not be negative$/],
+        ['upstream http://', -1, / upstream: 'http:\/\/': it has no host$/],
+        ['upstream https://a', -1, / upstream: 'https:\/\/a': https is not supported/],
+        ['scrape http://127.0.0.1:0', -1, / scrape: '.*': the port must be a number from 1 to 65535$/],
         [`listen 127.0.0.1:${other.port}`, -3, /in use/], ['listen 192.0.2.1:80', -3, /192\.0\.2\.1/],
     ]) {
         const answer = await unit.ask(`bad ${bad}`);

@@ -37,7 +37,7 @@ const queued = (server, n) => statusWhen(server, (now) => now.requests.queued ==
 /* ---- where requests go, and with what --------------------------------------------- */
 
 test('each head passes as it is, but for what is about the connection', async (t) => {
-    const { engine, server } = await stage(t, [], { models: ['alpha'] });
+    const { engine, server } = await stage(t, ['--allow-origin', 'http://elsewhere.test'], { models: ['alpha'] });
     for (const [method, target, headers, body] of [
         ['GET', '/v1/models/alpha?x=1&y=%20%2F&x=2', ['Accept: */*', 'X-Empty:', 'X-Two: 1', 'X-Two: 2'], ''],
         ['GET', '/a%2Fb/%2e%2e/c%20d?', [], ''],
@@ -633,7 +633,7 @@ test('doctor: an engine by its list, one that is not ready or wants a key, and w
         [200, list('vllm', 'm'), `vLLM at ${url}: m`],
         [200, list('somebody', 'm', 'n', 'o'), `an engine at ${url}: m and 2 more`],
         [200, list('x'), `an engine at ${url}: no model`],
-        [401, '{"error":{}}', `an engine at ${url}: it wants another key (--upstream-key-file)`],
+        [401, '{"error":{}}', `an engine at ${url}: it needs another key (--upstream-key-file)`],
         [503, '{"error":{"message":"Loading model"}}', `an engine at ${url}: it is not ready yet`],
         [200, '<!doctype html>', `none at ${url}`],
         [200, '{"data":[', `none at ${url}`],
@@ -649,7 +649,7 @@ test('doctor: an engine by its list, one that is not ready or wants a key, and w
     const held = await holdPort();
     t.after(() => held.close());
     const { stdout } = await run(['doctor', '--listen', `127.0.0.1:${held.port}`]);
-    assert.match(stdout, new RegExp(`^  127.0.0.1:${held.port} can't be had: Address (already )?in use by \\S+ \\(process ${process.pid}\\)$`, 'm'));
+    assert.match(stdout, new RegExp(`^  127.0.0.1:${held.port} is taken: Address (already )?in use by \\S+ \\(process ${process.pid}\\)$`, 'm'));
     assert.match(stdout, /^  809\d is free$/m);
     assert.equal((await run(['doctor', '--upstream', 'https://x'])).code, 2);
     assert.equal((await run(['doctor', '--frobnicate'])).code, 2);

@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import { BIN, ROOT, poll, within } from './aidash.mjs';
 
 const example = path.join(ROOT, 'examples/pipeline');
-const line = readFileSync(path.join(example, 'README.md'), 'utf8').match(/```sh\n(.*tesseract.*)\n```/)[1];
+const line = readFileSync(path.join(example, 'README.md'), 'utf8').match(/```sh\n(for .*tesseract.*)\n```/)[1];
 
 test('a shell pipeline with Tesseract feeds aidash', async (t) => {
     const need = spawnSync('sh', ['toolchains/fetch.sh', 'need', 'tesseract', 'text2image', 'font-dejavu'],

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import {
-    OP, Raw, RawViewer, SANITIZED, SLOW, closeFrame, connect, frame, handshakeText, isTick,
+    OP, Raw, RawViewer, SLOW, assertGrownAtMost, closeFrame, connect, frame, handshakeText, isTick,
     numbered, openFiles, poll, request, residentKb, start, status, text, within,
 } from './aidash.mjs';
 
@@ -15,11 +15,10 @@ before(async () => { server = await start(['--rate', '50']); });
 after(() => server.stop());
 
 /* Send bytes as a new viewer; the server must close with this code. */
-async function assertCloses(bytes, ...codes) {
+async function assertCloses(bytes, code) {
     const viewer = await RawViewer.open(server);
     viewer.write(bytes);
-    const code = await viewer.closeCode();
-    assert.ok(codes.includes(code), `closed with ${code}, not ${codes}`);
+    assert.equal(await viewer.closeCode(), code);
 }
 
 /* The viewer still gets ticks and answers. */
@@ -167,16 +166,9 @@ test('a reserved bit or opcode is refused at its first byte', async () => {
     }
 });
 
-test('a length that is not in its shortest form is refused or understood, never misread', async () => {
+test('a length that is not in its shortest form closes with 1002', async () => {
     for (const lengthBytes of [2, 8]) {
-        const viewer = await RawViewer.open(server);
-        viewer.write(join(text({ ...RESUME, id: 1 }, { lengthBytes }), text({ ...RESUME, id: 2 })));
-        const found = await viewer.until(() => viewer.frames.find((f) => f.op === OP.CLOSE || f.event?.id === 2));
-        if (found.op === OP.CLOSE) {
-            assert.equal(found.payload.readUInt16BE(), 1002);
-        } else {
-            assert.ok(viewer.events.some((e) => e.event === 'ack' && e.id === 1));
-        }
+        await assertCloses(join(text({ ...RESUME, id: 1 }, { lengthBytes }), text({ ...RESUME, id: 2 })), 1002);
     }
 });
 
@@ -190,10 +182,10 @@ test('a valid close code is echoed and the connection ends', async () => {
     }
 });
 
-test('a close frame without a code is answered without one or with 1000', async () => {
+test('a close frame without a code is answered without one', async () => {
     const viewer = await RawViewer.open(server);
     viewer.write(frame(OP.CLOSE));
-    assert.ok([null, 1000].includes(await viewer.closeCode()));
+    assert.equal(await viewer.closeCode(), null);
 });
 
 test('a close code that may not be sent closes with 1002', async (t) => {
@@ -203,9 +195,9 @@ test('a close code that may not be sent closes with 1002', async (t) => {
     await t.test('half a code', () => assertCloses(frame(OP.CLOSE, Buffer.of(3)), 1002));
 });
 
-test('a close reason that is not UTF-8 closes with 1007 or 1002', async () => {
+test('a close reason that is not UTF-8 closes with 1007', async () => {
     for (const bytes of [[0xff], [0xc3], [0x61, 0xed, 0xa0, 0x80]]) {
-        await assertCloses(closeFrame(1000, Buffer.from(bytes)), 1007, 1002);
+        await assertCloses(closeFrame(1000, Buffer.from(bytes)), 1007);
     }
 });
 
@@ -246,9 +238,9 @@ test('a huge declared length is refused at once, without waiting for its bytes',
         await assertCloses(frame(OP.TEXT, '', { length }), 1009);
         await assertCloses(frame(OP.BINARY, '', { length }), 1009);
     }
-    await assertCloses(frame(OP.TEXT, '', { length: 2n ** 63n, lengthBytes: 8 }), 1002, 1009);
-    await assertCloses(frame(OP.TEXT, '', { length: 2n ** 64n - 1n, lengthBytes: 8 }), 1002, 1009);
-    await assertCloses(join(frame(OP.TEXT, 'x', { fin: false }), frame(OP.MORE, '', { length: 2n ** 64n - 1n })), 1002, 1009);
+    await assertCloses(frame(OP.TEXT, '', { length: 2n ** 63n, lengthBytes: 8 }), 1002);
+    await assertCloses(frame(OP.TEXT, '', { length: 2n ** 64n - 1n, lengthBytes: 8 }), 1002);
+    await assertCloses(join(frame(OP.TEXT, 'x', { fin: false }), frame(OP.MORE, '', { length: 2n ** 64n - 1n })), 1002);
 });
 
 const NOT_UTF8 = {
@@ -325,9 +317,7 @@ test('a viewer that sends for ever and never reads is held back, in constant mem
     }
     assert.ok(written < 1000, 'the flood was held back');
     assert.ok(ticks.every((at, i) => i === 0 || at - ticks[i - 1] < 0.2 * SLOW), 'the good viewer noticed nothing');
-    if (!SANITIZED) {
-        assert.ok(residentKb(server) - kb <= 128, `${kb} kB grew to ${residentKb(server)} kB`);
-    }
+    assertGrownAtMost(server, kb, 128);
     viewer.reset();
     await writer;
     good.close();

@@ -14,8 +14,8 @@ const load = path.join(ROOT, 'build/bench/load');
 
 const staticBytes = async (bin) => Number((await run(['--sizes'], { bin })).stdout.match(/^total +(\d+)$/m)[1]);
 
-test('the README states what each size needs', async () => {
-    const [, ...stated] = readFileSync(path.join(ROOT, 'README.md'), 'utf8')
+test('docs/embed.md states what each size needs', async () => {
+    const [, ...stated] = readFileSync(path.join(ROOT, 'docs/embed.md'), 'utf8')
         .match(/^\| \*\*total\*\* \| \*\*(\d+) kB\*\* \| \*\*([\d.]+) MB\*\* \| \*\*(\d+) MB\*\* \|$/m).map(Number);
     const real = [await staticBytes(tiny) / 1e3, await staticBytes(BIN) / 1e6, await staticBytes(gateway) / 1e6];
     real.forEach((bytes, i) => assert.ok(Math.abs(bytes / stated[i] - 1) < 0.05, `${bytes}, and not ${stated[i]}`));

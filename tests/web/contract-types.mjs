@@ -1,5 +1,9 @@
-/* TypeScript declarations from www/contract.schema.json, so that the page's JSDoc types can't say anything else. It knows
- * the words of JSON Schema that the contract uses, and stops at any other. */
+/* TypeScript declarations from www/contract.schema.json: the page's JSDoc types are checked against them. It knows the
+ * keywords of JSON Schema that the contract uses, and stops at any other.
+ *
+ *   node contract-types.mjs SCHEMA    prints the declarations (make types) */
+import { readFileSync } from 'node:fs';
+import { pathToFileURL } from 'node:url';
 
 const IGNORED = new Set(['description', 'title', '$schema', 'minimum', 'maximum', 'minLength', 'maxLength', 'minItems',
   'maxItems', 'anyOf']);
@@ -8,7 +12,7 @@ const KNOWN = new Set(['$ref', 'type', 'const', 'enum', 'oneOf', 'properties', '
 export function declarations(schema) {
   const types = Object.entries(schema.$defs).map(([name, definition]) =>
     `${comment(definition, '')}export type ${typeName(name)} = ${type(definition, '')};\n`);
-  return `// Made from contract.schema.json.\n\n${types.join('\n')}`;
+  return `// Generated from contract.schema.json.\n\n${types.join('\n')}`;
 }
 
 const typeName = (name) => name[0].toUpperCase() + name.slice(1);
@@ -38,4 +42,8 @@ function object({ properties, required, additionalProperties }, indent) {
     `${comment(value, indent)}${indent}${name}${required.includes(name) ? '' : '?'}: ${type(value, indent)};\n`);
   if (additionalProperties) members.push(`${indent}[field: string]: unknown;\n`);
   return `{\n${members.join('')}${indent.slice(2)}}`;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  process.stdout.write(declarations(JSON.parse(readFileSync(process.argv[2], 'utf8'))));
 }

@@ -2,10 +2,10 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { Clock } from '../../www/clock.js';
-import { csv } from '../../www/format.js';
-import { decimate, LINES, quantiles, Rows } from '../../www/ring.js';
+import { decimate, LINES, Rows } from '../../www/decimate.js';
 import { Feed, LANES_MAX } from '../../www/feed.js';
-import { age, duration, milliseconds, niceCeiling, short, whole } from '../../www/format.js';
+import { age, csv, duration, milliseconds, niceCeiling, short, whole } from '../../www/format.js';
+import { quantiles } from '../../www/quantiles.js';
 import { RequestLog } from '../../www/requests.js';
 import { BREAK, Ring } from '../../www/ring.js';
 
@@ -366,6 +366,40 @@ test('what the server knows comes to what is known', () => {
   log.only(new Set([2, 3, 4]), 11);
   assert.deepEqual(log.list().map(({ id, running, live }) => [id, running, live]),
     [[2, false, 0], [3, true, 7], [4, false, 0], [5, true, 0]]);
+});
+
+test('the counts that are kept equal a recount, in any order of events', () => {
+  const log = new RequestLog();
+  let seed = 7;
+  const random = (n) => { seed = (seed * 16807) % 2147483647; return seed % n; };
+  const states = ['running', 'queued', 'running', 'queued', 'finished', 'failed', 'left'];
+  let most = 0;
+  let last = 0;
+  for (let seq = 1; seq <= 6000; seq++) {
+    // At first many ids, to reach both limits; later few, so that states change.
+    const id = seq < 1500 ? 1 + random(900) : 1 + random(300);
+    const late = random(20) === 0 ? 400 : 0; // an old event
+    log.add(start(id, { seq: seq - late, model: 'abc'[random(3)], status: seq < 900 ? states[random(4)] : states[random(7)] }), seq);
+    if (random(500) === 0) log.restart();
+    if (random(300) === 0) log.only(new Set([id]), seq);
+    const entries = [...log.entries.values()].sort((a, b) => a.id - b.id);
+    const of = (status) => entries.filter((entry) => entry.last.status === status);
+    assert.deepEqual(log.list().map((entry) => entry.id), entries.map((entry) => entry.id));
+    assert.deepEqual([log.inState('running'), log.inState('queued'), log.active],
+      [of('running').length, of('queued').length, entries.filter((entry) => entry.running).length]);
+    of('queued').forEach((entry, i) => assert.equal(log.place(entry.id), i + 1));
+    assert.ok(log.active <= 256 && entries.length - log.active <= 50);
+    most = Math.max(most, log.active);
+    if (seq % 50 === 0) {
+      const before = new Map(entries.map((entry) => [entry, entry.live]));
+      last += 5;
+      log.count([tick(1, { model: 'a', tokens_generated: last })]);
+      const running = of('running').filter((entry) => entry.last.model === 'a');
+      const more = seq === 50 ? 1 : 5;
+      entries.forEach((entry) => assert.equal(entry.live - before.get(entry), running.length === 1 && entry === running[0] ? more : 0));
+    }
+  }
+  assert.equal(most, 256);
 });
 
 /* ---- CSV */

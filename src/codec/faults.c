@@ -1,0 +1,146 @@
+/* faults.c - what can be wrong with a message from outside: codes, and the
+ * sentences that its sender reads. Pure.
+ */
+#ifndef AD_CODEC_FAULTS_C
+#define AD_CODEC_FAULTS_C
+
+#include "../base/platform.h"
+
+/* How a command that fails is answered. */
+enum ad_error {
+    AD_ERROR_NONE,
+    AD_ERROR_INVALID_JSON,
+    AD_ERROR_INVALID_COMMAND,
+    AD_ERROR_UNKNOWN_ACTION,
+    AD_ERROR_UNKNOWN_MODEL,
+    AD_ERROR_NOT_TEXT,
+    AD_ERROR_REFUSED
+};
+
+static const struct {
+    const char *code; /* of the error event */
+    int status;       /* that POST /command answers */
+} ad_errors[] = {
+    [AD_ERROR_NONE] = {"", 200},
+    [AD_ERROR_INVALID_JSON] = {"invalid_json", 400},
+    [AD_ERROR_INVALID_COMMAND] = {"invalid_command", 400},
+    [AD_ERROR_UNKNOWN_ACTION] = {"unknown_action", 400},
+    [AD_ERROR_UNKNOWN_MODEL] = {"unknown_model", 400},
+    [AD_ERROR_NOT_TEXT] = {"not_text", 400},
+    [AD_ERROR_REFUSED] = {"refused", 409},
+};
+
+enum ad_fault {
+    AD_FAULT_NONE,
+
+    AD_FAULT_JSON_UTF8,
+    AD_FAULT_JSON_ENDS,
+    AD_FAULT_JSON_KEY,
+    AD_FAULT_JSON_COLON,
+    AD_FAULT_JSON_VALUE,
+    AD_FAULT_JSON_COMMA,
+    AD_FAULT_JSON_MORE,
+    AD_FAULT_JSON_DEPTH,
+    AD_FAULT_JSON_VALUES,
+    AD_FAULT_JSON_OBJECT,
+
+    AD_FAULT_LINE_LENGTH,
+    AD_FAULT_SAMPLE_MODEL,
+    AD_FAULT_SAMPLE_NODE,
+    AD_FAULT_SAMPLE_TOKENS,
+    AD_FAULT_SAMPLE_TOTAL,
+    AD_FAULT_SAMPLE_LATENCY,
+    AD_FAULT_SAMPLE_RATE,
+    AD_FAULT_SAMPLE_TIME,
+    AD_FAULT_SAMPLE_EMPTY,
+
+    AD_FAULT_NOT_TEXT,
+    AD_FAULT_ID,
+    AD_FAULT_ACTION,
+    AD_FAULT_ACTION_UNKNOWN,
+    AD_FAULT_ACTION_METER,
+    AD_FAULT_MODEL,
+    AD_FAULT_MODEL_EMPTY,
+    AD_FAULT_MODEL_UNKNOWN,
+    AD_FAULT_REQUEST,
+    AD_FAULT_REQUEST_GONE,
+    AD_FAULT_REFUSED
+};
+
+#define AD_ACTIONS "switch_model, pause, resume, drain and cancel"
+
+/* A sample's faults have a sentence only: no command is answered with them. */
+static const struct {
+    uint8_t error; /* enum ad_error */
+    const char *text;
+} ad_faults[] = {
+    [AD_FAULT_NONE] = {AD_ERROR_NONE, ""},
+
+    [AD_FAULT_JSON_UTF8] = {AD_ERROR_INVALID_JSON, "not valid UTF-8"},
+    [AD_FAULT_JSON_ENDS] = {AD_ERROR_INVALID_JSON,
+                            "the JSON text ends too early"},
+    [AD_FAULT_JSON_KEY] = {AD_ERROR_INVALID_JSON, "a key is not a JSON string"},
+    [AD_FAULT_JSON_COLON] = {AD_ERROR_INVALID_JSON, "a key without a colon"},
+    [AD_FAULT_JSON_VALUE] = {AD_ERROR_INVALID_JSON, "not a JSON value"},
+    [AD_FAULT_JSON_COMMA] = {AD_ERROR_INVALID_JSON,
+                             "a comma or a closing bracket is missing"},
+    [AD_FAULT_JSON_MORE] = {AD_ERROR_INVALID_JSON, "more after the JSON value"},
+    [AD_FAULT_JSON_DEPTH] = {AD_ERROR_INVALID_JSON, "nested too deep"},
+    [AD_FAULT_JSON_VALUES] = {AD_ERROR_INVALID_JSON, "too many values"},
+    [AD_FAULT_JSON_OBJECT] = {AD_ERROR_INVALID_COMMAND, "not a JSON object"},
+
+    [AD_FAULT_LINE_LENGTH] = {AD_ERROR_NONE, "longer than the line limit"},
+    [AD_FAULT_SAMPLE_MODEL] = {AD_ERROR_NONE, "\"model\" must be a string of "
+                               "1 to 63 bytes, without control characters"},
+    [AD_FAULT_SAMPLE_NODE] = {AD_ERROR_NONE, "\"node\" must be a string of "
+                              "1 to 31 bytes, without control characters"},
+    [AD_FAULT_SAMPLE_TOKENS] = {AD_ERROR_NONE, "\"tokens\" must be an integer "
+                                "from 0 to 1e9"},
+    [AD_FAULT_SAMPLE_TOTAL] = {AD_ERROR_NONE, "\"tokens_generated\" must be an "
+                               "integer from 0 to 2^53"},
+    [AD_FAULT_SAMPLE_LATENCY] = {AD_ERROR_NONE, "\"latency_ms\" must be a "
+                                 "number from 0 to 1e9"},
+    [AD_FAULT_SAMPLE_RATE] = {AD_ERROR_NONE, "\"tokens_per_second\" must be a "
+                              "number from 0 to 1e12"},
+    [AD_FAULT_SAMPLE_TIME] = {AD_ERROR_NONE, "\"timestamp\" must be Unix "
+                              "seconds from 0 to 1e11"},
+    [AD_FAULT_SAMPLE_EMPTY] = {AD_ERROR_NONE, "one of \"tokens\", "
+                               "\"tokens_generated\" and \"latency_ms\" is "
+                               "needed"},
+
+    [AD_FAULT_NOT_TEXT] = {AD_ERROR_NOT_TEXT,
+                           "commands are JSON in text messages"},
+    [AD_FAULT_ID] = {AD_ERROR_INVALID_COMMAND, "\"id\" must be an integer, or "
+                     "a string of at most 64 bytes"},
+    [AD_FAULT_ACTION] = {AD_ERROR_INVALID_COMMAND, "\"action\" must be a "
+                         "string: the actions are " AD_ACTIONS},
+    [AD_FAULT_ACTION_UNKNOWN] = {AD_ERROR_UNKNOWN_ACTION, "the action is "
+                                 "unknown: the actions are " AD_ACTIONS},
+    [AD_FAULT_ACTION_METER] = {AD_ERROR_UNKNOWN_ACTION, "only the meter "
+                               "(--upstream) has requests to drain or cancel"},
+    [AD_FAULT_MODEL] = {AD_ERROR_INVALID_COMMAND, "\"model\" must be a string "
+                        "of at most 63 bytes, without control characters"},
+    [AD_FAULT_MODEL_EMPTY] = {AD_ERROR_INVALID_COMMAND, "\"model\" must not be "
+                              "empty without the meter (--upstream)"},
+    [AD_FAULT_MODEL_UNKNOWN] = {AD_ERROR_UNKNOWN_MODEL, "the model is not in "
+                                "the list that hello and status give"},
+    [AD_FAULT_REQUEST] = {AD_ERROR_INVALID_COMMAND, "\"request\" must be the "
+                          "number of a request"},
+    [AD_FAULT_REQUEST_GONE] = {AD_ERROR_REFUSED, "there is no such request now"},
+    [AD_FAULT_REFUSED] = {AD_ERROR_REFUSED, "the engine refused the command"},
+};
+_Static_assert(AIDASH_MODEL_MAX == 63 && AIDASH_NODE_MAX == 31,
+               "the sentences name the longest model and node");
+
+static const char *ad_fault_text(enum ad_fault fault)
+{
+    return ad_faults[fault].text;
+}
+
+/* The status that POST /command answers. */
+static int ad_fault_status(enum ad_fault fault)
+{
+    return ad_errors[ad_faults[fault].error].status;
+}
+
+#endif

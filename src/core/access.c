@@ -1,0 +1,380 @@
+/* access.c - by which names aidash may be asked for, and by pages of which other
+ * origins (RFC 6454).
+ * Owns ad_access: the lists are set at start, the log's times are the hub's.
+ *
+ * A browser lets any page send requests to any address. Two rules keep foreign
+ * pages out. Host: a page can make its own name lead to our address (DNS
+ * rebinding), but then Host has that name. Origin: a page of another origin says
+ * so. Programs that are no browsers send neither rule's fields, or our own name.
+ */
+#ifndef AD_CORE_ACCESS_C
+#define AD_CORE_ACCESS_C
+
+#include "../base/text.c"
+#include "../codec/http_semantics.c"
+#include "hub.c"
+
+enum {
+    AD_ORIGINS = 16,       /* --allow-origin may be given so often */
+    AD_ORIGIN_MAX = 255,   /* bytes of an origin: 253 is a host's limit */
+    AD_CORS_MAX = AD_ORIGIN_MAX + 64, /* two header lines with an origin */
+    AD_HOSTS = 32,         /* names of this machine, and --allow-host */
+    AD_PROXIES = 8,        /* --trust-proxy may be given so often */
+    AD_REFUSAL_MAX = 2 * AD_ORIGIN_MAX + 128, /* bytes of a refusal's sentence */
+    AD_ACCESS_LOG_MS = 60000 /* a refusal is logged so often at most */
+};
+
+static struct {
+    bool any_origin, any_host; /* [I] */
+    unsigned n_origins, n_hosts, n_proxies; /* [I] */
+    struct {
+        char text[AD_ORIGIN_MAX + 1];
+        struct ad_http_origin origin; /* slices of text */
+    } origins[AD_ORIGINS]; /* [I] */
+    char hosts[AD_HOSTS][AD_HTTP_HOST_MAX + 1]; /* [I] */
+    struct {
+        uint8_t address[16]; /* IPv4 is mapped into IPv6, RFC 4291 2.5.5.2 */
+        unsigned bits;
+    } proxies[AD_PROXIES]; /* [I] */
+    bool logged; /* [h] a refusal was, at logged_ms */
+    uint32_t logged_ms;
+} ad_access;
+
+/* ---- the lists ---- */
+
+/* Allow pages of an origin: scheme://host[:port], or * for any. False if it is
+ * neither, or there are AD_ORIGINS already. */
+static bool ad_access_add_origin(const char *text, size_t len)
+{
+    unsigned n = ad_access.n_origins;
+
+    if (len == 1 && text[0] == '*') {
+        ad_access.any_origin = true;
+        return true;
+    }
+    if (n == AD_ORIGINS || len == 0 || len > AD_ORIGIN_MAX) {
+        return false;
+    }
+    memcpy(ad_access.origins[n].text, text, len);
+    ad_access.origins[n].text[len] = '\0';
+    if (!ad_http_origin_parse(&ad_access.origins[n].origin,
+                              ad_slice_of(ad_access.origins[n].text)) ||
+        ad_access.origins[n].origin.opaque) {
+        return false;
+    }
+    ad_access.n_origins++;
+    return true;
+}
+
+/* Allow a name in Host: a host's name, *.NAME for all names below it, or * for
+ * any. False if it is none of these, or there are AD_HOSTS already. */
+static bool ad_access_add_host(const char *text, size_t len)
+{
+    struct ad_slice name = {text, len};
+    char *out = ad_access.hosts[ad_access.n_hosts];
+
+    if (len == 1 && text[0] == '*') {
+        ad_access.any_host = true;
+        return true;
+    }
+    if (ad_slice_begins(name, "*.")) {
+        name = ad_slice_from(name, 2);
+    }
+    if (ad_access.n_hosts == AD_HOSTS || len > AD_HTTP_HOST_MAX ||
+        !ad_http_host_name_ok(name)) {
+        return false;
+    }
+    memcpy(out, text, len);
+    out[len] = '\0';
+    ad_access.n_hosts++;
+    return true;
+}
+
+/* Believe what a proxy at ADDR[/BITS] says of its clients. False if that is no
+ * address, or there are AD_PROXIES already. */
+static bool ad_access_add_proxy(const char *text, size_t len)
+{
+    struct ad_slice address = {text, len};
+    const char *slash = len > 0 ? memchr(text, '/', len) : NULL;
+    uint8_t bytes[16] = {0};
+    uint64_t bits;
+    unsigned n = ad_access.n_proxies, family_bits = 128;
+
+    if (slash != NULL) {
+        address = ad_slice_between(text, slash);
+    }
+    if (ad_http_address(AF_INET, address, bytes)) {
+        family_bits = 32;
+        memcpy(ad_access.proxies[n % AD_PROXIES].address + 12, bytes, 4);
+    } else if (!ad_http_address(AF_INET6, address, bytes)) {
+        return false;
+    }
+    bits = family_bits;
+    if (n == AD_PROXIES ||
+        (slash != NULL && !ad_decimal_u64(slash + 1,
+                                          (size_t)(text + len - slash - 1),
+                                          family_bits, &bits))) {
+        return false;
+    }
+    if (family_bits == 32) {
+        memset(ad_access.proxies[n].address, 0, 10);
+        memset(ad_access.proxies[n].address + 10, 0xFF, 2);
+    } else {
+        memcpy(ad_access.proxies[n].address, bytes, sizeof(bytes));
+    }
+    ad_access.proxies[n].bits = (unsigned)bits + 128 - family_bits;
+    ad_access.n_proxies++;
+    return true;
+}
+
+/* NAME, and NAME.DOMAIN for each search domain of resolv.conf(5): what the
+ * network's own DNS calls this machine, board.fritz.box or the like. */
+static void ad_access_add_own_names(void)
+{
+    char line[512], name[256], full[2 * AD_HTTP_HOST_MAX];
+    FILE *f;
+
+    if (gethostname(name, sizeof(name)) != 0) {
+        return;
+    }
+    name[sizeof(name) - 1] = '\0';
+    (void)ad_access_add_host(name, strlen(name));
+    name[strcspn(name, ".")] = '\0';
+    (void)ad_access_add_host(name, strlen(name));
+    f = fopen("/etc/resolv.conf", "r");
+    while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
+        char *rest = line;
+        const char *word = strtok_r(rest, " \t\r\n", &rest);
+
+        if (word == NULL || (strcmp(word, "search") != 0 &&
+                             strcmp(word, "domain") != 0)) {
+            continue;
+        }
+        while ((word = strtok_r(NULL, " \t\r\n", &rest)) != NULL) {
+            (void)snprintf(full, sizeof(full), "%s.%s", name, word);
+            (void)ad_access_add_host(full, strlen(full));
+        }
+    }
+    if (f != NULL) {
+        (void)fclose(f);
+    }
+}
+
+/* ---- the judgement ---- */
+
+/* What a request may. */
+struct ad_access_verdict {
+    unsigned status;        /* 0: let it in; 421: Host; 403: Origin */
+    struct ad_slice origin; /* of an allowed page elsewhere, who must be told
+                             * so (CORS); else empty */
+    char why[AD_REFUSAL_MAX]; /* the sentence of a refusal */
+};
+
+static bool ad_access_host_listed(const struct ad_http_host *host)
+{
+    struct ad_slice label = ad_http_host_label(host);
+    unsigned i;
+
+    for (i = 0; i < ad_access.n_hosts; i++) {
+        const char *name = ad_access.hosts[i];
+
+        if (name[0] == '*' ? label.len >= strlen(name) &&
+                                 ad_slice_ends_nocase(label, name + 1)
+                           : ad_slice_is_nocase(label, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A name that public DNS does not have, so that nobody elsewhere can make it lead
+ * here: without a dot, or below a domain for private networks (RFC 6762 appendix
+ * G, RFC 8375, ICANN's resolutions 2018.02.04.12 and 2024.07.29.06). */
+static bool ad_access_host_private(const struct ad_http_host *host)
+{
+    static const char *const domains[] = {
+        ".lan", ".home", ".corp", ".internal", ".intranet", ".private",
+        ".localdomain", ".home.arpa"};
+    struct ad_slice label = ad_http_host_label(host);
+    size_t i;
+
+    for (i = 0; i < AD_COUNT(domains); i++) {
+        if (ad_slice_ends_nocase(label, domains[i])) {
+            return true;
+        }
+    }
+    return memchr(label.at, '.', label.len) == NULL;
+}
+
+/* Names that no page elsewhere can have: addresses, the loopback, the link, the
+ * private network, and those of this machine. */
+static bool ad_access_host_ok(const struct ad_http_host *host)
+{
+    return ad_access.any_host || ad_http_host_is_ip(host) ||
+           ad_http_host_is_localhost(host) || ad_http_host_is_mdns(host) ||
+           ad_access_host_private(host) || ad_access_host_listed(host);
+}
+
+/* Is the peer one of the proxies that are trusted? */
+static bool ad_access_trusted(const struct sockaddr_storage *peer)
+{
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)peer;
+    const struct sockaddr_in6 *v6 =
+        (const struct sockaddr_in6 *)(const void *)peer;
+    uint8_t address[16] = {0};
+    unsigned i, k;
+
+    if (peer->ss_family == AF_INET) {
+        memset(address + 10, 0xFF, 2);
+        memcpy(address + 12, &v4->sin_addr, 4);
+    } else if (peer->ss_family == AF_INET6) {
+        memcpy(address, &v6->sin6_addr, 16);
+    } else {
+        return false;
+    }
+    for (i = 0; i < ad_access.n_proxies; i++) {
+        const uint8_t *network = ad_access.proxies[i].address;
+        unsigned bits = ad_access.proxies[i].bits;
+
+        for (k = 0; k < bits; k++) {
+            if (((network[k / 8] ^ address[k / 8]) & (0x80 >> (k & 7))) != 0) {
+                break;
+            }
+        }
+        if (k == bits) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool ad_access_origin_listed(const struct ad_http_origin *origin)
+{
+    unsigned i;
+
+    for (i = 0; i < ad_access.n_origins; i++) {
+        if (ad_http_origin_same(&ad_access.origins[i].origin, origin)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Is the page our own? The host and the port must be those that the browser
+ * asked for. The scheme counts where it is known, which is where a trusted proxy
+ * tells it; otherwise a proxy that speaks TLS may stand in between unseen, so
+ * http and https are both taken, and a Host without a port has the default port
+ * of the origin's scheme. */
+static bool ad_access_origin_own(const struct ad_http_origin *origin,
+                                 struct ad_slice scheme,
+                                 const struct ad_http_host *host)
+{
+    struct ad_http_origin own;
+
+    if (scheme.len == 0) {
+        scheme = origin->scheme;
+        if (!ad_slice_is_nocase(scheme, "http") &&
+            !ad_slice_is_nocase(scheme, "https")) {
+            return false;
+        }
+    }
+    own = ad_http_origin_of(scheme, host);
+    return ad_http_origin_same(origin, &own);
+}
+
+/* A request was refused by this verdict: say so in the log, once in a while. */
+static void ad_access_report(const struct ad_access_verdict *v)
+{
+    if (!ad_access.logged ||
+        ad_hub.now_ms - ad_access.logged_ms >= AD_ACCESS_LOG_MS) {
+        ad_access.logged = true;
+        ad_access.logged_ms = ad_hub.now_ms;
+        ad_log(AIDASH_LOG_WARN, "refused: %s", v->why);
+    }
+}
+
+/* Judge Host and Origin of a request. Hub thread. */
+static void ad_access_judge(const struct ad_http_head *head,
+                            const struct sockaddr_storage *peer,
+                            struct ad_access_verdict *v)
+{
+    struct ad_http_forwarded forwarded;
+    struct ad_http_host host = head->host;
+    struct ad_http_origin origin;
+    struct ad_slice text, scheme = {NULL, 0};
+    bool has_host = head->has_host;
+    size_t n;
+
+    memset(v, 0, sizeof(*v));
+    if (ad_access.n_proxies > 0 && ad_access_trusted(peer) &&
+        ad_http_read_forwarded(head, &forwarded)) {
+        scheme = forwarded.scheme;
+        if (forwarded.has_host) {
+            host = forwarded.host;
+            has_host = true;
+        }
+    }
+    if (has_host && !ad_access_host_ok(&host)) {
+        int len = (int)ad_http_host_label(&host).len;
+
+        (void)snprintf(v->why, sizeof(v->why),
+                       "%.*s is not a name of this server; to allow it: "
+                       "--allow-host %.*s",
+                       len, host.name.at, len, host.name.at);
+        v->status = 421;
+        return;
+    }
+    n = ad_http_field_count(&head->fields, "Origin", &text);
+    if (n == 0) {
+        return;
+    }
+    if (n > 1 || text.len > AD_ORIGIN_MAX ||
+        !ad_http_origin_parse(&origin, text)) {
+        (void)snprintf(v->why, sizeof(v->why), "the Origin header is malformed");
+        v->status = 403;
+        return;
+    }
+    if (has_host && !origin.opaque &&
+        ad_access_origin_own(&origin, scheme, &host)) {
+        v->origin = text;
+        return;
+    }
+    if (ad_access.any_origin || ad_access_origin_listed(&origin)) {
+        v->origin = text;
+        return;
+    }
+    if (origin.opaque) {
+        (void)snprintf(v->why, sizeof(v->why),
+                       "pages without an origin of their own (local files, "
+                       "sandboxes) may not use this server; to allow all "
+                       "pages: --allow-origin '*'");
+    } else {
+        (void)snprintf(v->why, sizeof(v->why),
+                       "pages of %.*s may not use this server; to allow them: "
+                       "--allow-origin %.*s",
+                       (int)text.len, text.at, (int)text.len, text.at);
+    }
+    v->status = 403;
+}
+
+/* What an allowed page must be told to see the answer, or "". */
+static void ad_access_cors(const struct ad_access_verdict *v,
+                           char out[AD_CORS_MAX])
+{
+    out[0] = '\0';
+    if (v->origin.len > 0) {
+        (void)snprintf(out, AD_CORS_MAX,
+                       "Access-Control-Allow-Origin: %.*s\r\nVary: Origin\r\n",
+                       (int)v->origin.len, v->origin.at);
+    }
+}
+
+/* Before each run. */
+static void ad_access_init(void)
+{
+    memset(&ad_access, 0, sizeof(ad_access));
+}
+
+AD_MEMORY(access, 1, sizeof(ad_access));
+
+#endif

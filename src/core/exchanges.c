@@ -1,0 +1,283 @@
+/* exchanges.c - requests that the hub answers once: the bodies of POST /ingest
+ * and POST /command, and GET /ticks.
+ * Hub thread only. The answer of a POST is written to *reply: who calls sends it.
+ */
+#ifndef AD_CORE_EXCHANGES_C
+#define AD_CORE_EXCHANGES_C
+
+#include "clients.c"
+#include "commands.c"
+
+/* The answer to a POST, which ends the exchange. */
+static void ad_exchange_answer(struct ad_client *c, int status,
+                               const struct ad_text *json,
+                               struct ad_text *reply)
+{
+    ad_put_head(reply, status, "application/json", json->len,
+                ad_client_buffers_of(c)->cors);
+    ad_put(reply, json->at, json->len);
+    ad_client_end(c);
+}
+
+static void ad_exchange_fail(struct ad_client *c, int status, const char *why,
+                             struct ad_text *reply)
+{
+    char json[AD_REPLY_MAX];
+    struct ad_text t = ad_text_in(json, sizeof(json));
+
+    ad_put_http_error(&t, status, why);
+    ad_exchange_answer(c, status, &t, reply);
+}
+
+/* -- POST /ingest -- */
+
+/* One line; len SIZE_MAX: it was too long. Many lines come at once: the viewers
+ * get their events before the feed overruns them. */
+static void ad_ingest_line(struct ad_client *c, const uint8_t *line, size_t len)
+{
+    struct ad_ingest_report *report = &ad_client_buffers_of(c)->report;
+    const char *fault;
+
+    if (ad_is_blank(line, len)) {
+        return;
+    }
+    fault = ad_ingest(line, len);
+    if (fault == NULL) {
+        report->accepted++;
+    } else {
+        report->rejected++;
+        if (report->n < AD_INGEST_ERRORS) {
+            report->errors[report->n].line = c->in.post.lines.line;
+            report->errors[report->n].reason = fault;
+            report->n++;
+        }
+    }
+    if (ad_events_due()) {
+        ad_fan_out();
+    }
+}
+
+/* The body is not one JSON object: read what is buffered of it as lines. */
+static void ad_ingest_unwhole(struct ad_client *c)
+{
+    struct ad_lines *lines = &c->in.post.lines;
+    uint8_t *buf = ad_client_buffers_of(c)->in, copy[AD_LINE_CAP];
+    const uint8_t *line, *at = copy;
+    size_t left = lines->len, n, used;
+    bool ended;
+
+    memcpy(copy, buf, left);
+    c->in.post.whole = false;
+    lines->len = 0;
+    while (left > 0) {
+        used = ad_lines_next(lines, buf, at, left, &line, &n, &ended);
+        if (ended) {
+            ad_ingest_line(c, line, n);
+        }
+        at += used;
+        left -= used;
+    }
+}
+
+static void ad_ingest_answer(struct ad_client *c, struct ad_text *reply)
+{
+    const struct ad_ingest_report *report = &ad_client_buffers_of(c)->report;
+    char json[AD_INGEST_ERRORS * 128 + 128];
+    struct ad_text t = ad_text_in(json, sizeof(json));
+    bool good = report->accepted > 0 || report->rejected == 0;
+    unsigned i;
+
+    ad_putf(&t, "{\"accepted\":%llu,\"rejected\":%llu,\"errors\":[",
+            (unsigned long long)report->accepted,
+            (unsigned long long)report->rejected);
+    for (i = 0; i < report->n; i++) {
+        ad_putf(&t, "%s{\"line\":%u,\"message\":", i > 0 ? "," : "",
+                report->errors[i].line);
+        ad_put_string(&t, report->errors[i].reason);
+        ad_puts(&t, "}");
+    }
+    ad_puts(&t, ad_engine.paused ? "],\"paused\":true}" : "],\"paused\":false}");
+    ad_exchange_answer(c, good ? 200 : 400, &t, reply);
+}
+
+/* -- the body of a POST -- */
+
+/* The body has ended: the last line of it, or all of it, and the answer. */
+static void ad_exchange_end(struct ad_client *c, struct ad_text *reply)
+{
+    struct ad_client_buffers *buffers = ad_client_buffers_of(c);
+    struct ad_lines *lines = &c->in.post.lines;
+    size_t len = lines->skip || lines->len > AIDASH_MESSAGE_MAX ? SIZE_MAX
+                                                                : lines->len;
+    char json[AD_REPLY_MAX];
+    struct ad_text t = ad_text_in(json, sizeof(json));
+    int status;
+
+    if (c->kind == AD_INGEST) {
+        if (c->in.post.whole &&
+            ad_json_fault((const char *)buffers->in, lines->len)) {
+            ad_ingest_unwhole(c);
+            len = lines->len;
+        }
+        lines->line++;
+        ad_ingest_line(c, buffers->in, len);
+        ad_ingest_answer(c, reply);
+    } else if (len == SIZE_MAX) {
+        ad_exchange_fail(c, 413, "a command is longer than the limit", reply);
+    } else {
+        status = ad_command(buffers->in, len, "", &t);
+        ad_exchange_answer(c, status, &t, reply);
+    }
+}
+
+/* A piece of a body that is buffered whole. Returns how many bytes were used: 0
+ * if it is too long for that and is read as lines from now on. */
+static size_t ad_exchange_buffer(struct ad_client *c, const uint8_t *piece,
+                                 size_t n)
+{
+    struct ad_lines *lines = &c->in.post.lines;
+
+    if (n <= AD_LINE_CAP - lines->len) {
+        memcpy(ad_client_buffers_of(c)->in + lines->len, piece, n);
+        lines->len += (uint32_t)n;
+    } else if (c->kind == AD_INGEST) {
+        ad_ingest_unwhole(c);
+        return 0;
+    } else {
+        lines->skip = true;
+    }
+    return n;
+}
+
+/* A piece of the body, without its framing. Lines of an ingest stream take
+ * effect as they come. */
+static void ad_exchange_body(struct ad_client *c, const uint8_t *piece,
+                             size_t n)
+{
+    uint8_t *buf = ad_client_buffers_of(c)->in;
+    const uint8_t *line;
+    size_t used, line_len;
+    bool ended;
+
+    while (n > 0) {
+        if (c->in.post.whole) {
+            used = ad_exchange_buffer(c, piece, n);
+        } else {
+            used = ad_lines_next(&c->in.post.lines, buf, piece, n, &line,
+                                 &line_len, &ended);
+            if (ended) {
+                ad_ingest_line(c, line, line_len);
+            }
+        }
+        piece += used;
+        n -= used;
+    }
+}
+
+/* Bytes of an open POST. All are used; what comes behind the body is nothing. */
+static void ad_exchange_input(struct ad_client *c, const uint8_t *data,
+                              size_t len, struct ad_text *reply)
+{
+    struct ad_body *body = &c->in.post.body;
+
+    while (len > 0 && body->state != AD_BODY_DONE &&
+           body->state != AD_BODY_BAD) {
+        const uint8_t *piece = NULL;
+        size_t n, used = ad_body_next(body, data, len, &piece, &n);
+
+        ad_exchange_body(c, piece, n);
+        data += used;
+        len -= used;
+    }
+    if (body->state == AD_BODY_BAD) {
+        ad_exchange_fail(c, 400, "the body's chunks are malformed", reply);
+    } else if (body->state == AD_BODY_DONE) {
+        ad_exchange_end(c, reply);
+    }
+}
+
+/* Once a second, while it is open: the end of a POST whose body does not come.
+ * A chunked ingest stream has no end, and may be silent. */
+static bool ad_exchange_housekeeping(struct ad_client *c)
+{
+    char bytes[AD_OUT_CAP];
+    struct ad_text t = ad_text_in(bytes, sizeof(bytes));
+    bool awaited = c->kind == AD_COMMAND ||
+                   (c->kind == AD_INGEST &&
+                    c->in.post.body.state == AD_BODY_LENGTH);
+
+    if (!awaited || ad_hub.now_ms - c->rx_ms < AD_SILENCE_MS) {
+        return true;
+    }
+    ad_exchange_fail(c, 408, "the body did not arrive", &t);
+    return ad_client_send(c, &t);
+}
+
+/* -- GET /ticks -- */
+
+/* The next elements for a client into ad_formatted. */
+static void ad_ticks_format(const struct ad_client *c)
+{
+    struct ad_text t = ad_text_in(ad_formatted.bytes,
+                                  sizeof(ad_formatted.bytes));
+    uint64_t seq = c->next;
+
+    ad_formatted.form = AD_FORMAT_TICKS;
+    ad_formatted.n = 0;
+    ad_formatted.len = 0;
+    while (ad_formatted.n < AD_UNITS && ad_formatted.n < c->in.ticks.limit) {
+        bool first = !c->in.ticks.started && ad_formatted.n == 0;
+
+        if (!ad_format_tick(&t, &seq, c->in.ticks.until, first) || t.full) {
+            break;
+        }
+        ad_formatted.end[ad_formatted.n] = ad_formatted.len = t.len;
+        ad_formatted.seq[ad_formatted.n++] = seq;
+    }
+}
+
+/* All elements are sent: the end of the JSON. */
+static bool ad_ticks_end(struct ad_client *c)
+{
+    uint64_t last = c->in.ticks.limit == 0 ? c->next - 1
+                                           : c->in.ticks.until - 1;
+    char tail[64];
+    struct ad_text t = ad_text_in(tail, sizeof(tail));
+
+    ad_putf(&t, "],\"last_seq\":%llu,\"missed\":%u}", (unsigned long long)last,
+            c->in.ticks.missed);
+    ad_client_end(c);
+    return ad_client_send(c, &t);
+}
+
+/* Send the elements, as far as the socket takes them, and then the end. */
+static bool ad_ticks_send(struct ad_client *c)
+{
+    struct ad_outgoing o;
+
+    while (c->phase == AD_OPEN && !c->blocked) {
+        if (c->next < ad_feed.first) {
+            c->in.ticks.missed += (uint32_t)(ad_feed.first - c->next);
+            c->next = ad_feed.first;
+        }
+        ad_gather_unsent(&o, c);
+        ad_ticks_format(c);
+        if (ad_formatted.n > 0) {
+            ad_gather_formatted(&o);
+        }
+        if (o.n == 0) {
+            return ad_ticks_end(c);
+        }
+        if (!ad_client_write(c, &o)) {
+            ad_client_drop(c);
+            return false;
+        }
+        if (o.units > 0) {
+            c->in.ticks.started = true;
+            c->in.ticks.limit -= o.units;
+        }
+    }
+    return ad_client_flush(c);
+}
+
+#endif

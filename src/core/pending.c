@@ -1,0 +1,464 @@
+/* pending.c - connections that are not yet, or no longer, anybody else's: their
+ * request's head is read, a short answer is sent, or the peer's FIN is awaited.
+ * Owns ad_pending, ad_pending_bytes and ad_pendings. Hub thread only.
+ *
+ * Every phase has a time, and one buffer of AIDASH_HEAD_MAX bytes serves all: it
+ * has the head, and when that was judged, the answer. Whoever gives way when all
+ * places are taken is the peer that has kept us waiting the longest.
+ */
+#ifndef AD_CORE_PENDING_C
+#define AD_CORE_PENDING_C
+
+#include "../codec/answer.c"
+#include "../codec/http_head.c"
+#include "hub.c"
+#include "peers.c"
+
+enum {
+    AD_HEAD_MS = 10000,   /* a head not complete by then: 408; after an answer,
+                           * a connection without another request: closed */
+    AD_ANSWER_MS = 30000, /* an answer not taken by then: reset */
+    AD_GRACE_MS = 1000,   /* so long no newcomer takes the place of a peer that
+                           * has begun to speak, or has not taken its answer */
+    AD_NO_PENDING = 65535
+};
+_Static_assert(AIDASH_PENDING < AD_NO_PENDING, "places are 16 bits wide");
+
+enum ad_pending_phase {
+    AD_PENDING_FREE,
+    AD_PENDING_SILENT,  /* no byte has come */
+    AD_PENDING_HEAD,    /* some of a head has come */
+    AD_PENDING_READY,   /* a whole head, to be judged */
+    AD_PENDING_WAITING, /* judged: a worker is to answer it */
+    AD_PENDING_ANSWER,  /* an answer is on its way */
+    AD_PENDING_LINGER,  /* all is sent: the peer's FIN is awaited */
+    AD_PENDING_PHASES
+};
+
+struct ad_pending {
+    int fd;
+    int worker_fd;       /* our end of the pair whose other end a worker has, or
+                          * -1; see web/workers.c */
+    uint8_t phase;       /* enum ad_pending_phase */
+    uint8_t events;      /* that fd is watched for */
+    uint8_t worker_events;
+    bool kept;           /* it had an answer already (RFC 9112 9.3) */
+    bool answered;       /* some of the worker's answer has come */
+    bool upgrades;       /* it answers a WebSocket handshake */
+    bool batch;          /* and the client asks for batches */
+    uint16_t before, after; /* in the list of its phase */
+    uint32_t since_ms;   /* when it entered the phase; HEAD: when SILENT */
+    uint32_t at, len;    /* bytes of the head; ANSWER: unsent bytes at `at` */
+    uint32_t prefix_len; /* `upgrades`: bytes that came behind the head; they
+                          * are at the buffer's end */
+    /* A long answer: puts its next piece into the buffer, and sets `len`; NULL
+     * when there is none. The cursors are its own. */
+    void (*more)(struct ad_pending *p);
+    uint64_t cursor, last;
+    uint64_t address;    /* of the peer, as ad_address_key() has it */
+    struct ad_http_find find;
+    struct sockaddr_storage peer;
+    char client_id[AIDASH_CLIENT_ID_MAX + 1]; /* `upgrades` */
+};
+
+static struct ad_pending ad_pending[AIDASH_PENDING];
+static char ad_pending_bytes[AIDASH_PENDING][AIDASH_HEAD_MAX];
+
+static struct {
+    struct {
+        uint16_t first, last; /* in the order of entering; AD_NO_PENDING: none */
+        unsigned n;
+    } list[AD_PENDING_PHASES];
+    unsigned n_used;          /* places ever used */
+    unsigned n;               /* places taken */
+    _Atomic uint64_t refused; /* [a] connections and requests */
+} ad_pendings;
+
+/* Before each run. */
+static void ad_pending_init(void)
+{
+    unsigned i;
+
+    memset(&ad_pendings, 0, sizeof(ad_pendings));
+    for (i = 0; i < AD_PENDING_PHASES; i++) {
+        ad_pendings.list[i].first = ad_pendings.list[i].last = AD_NO_PENDING;
+    }
+}
+
+static unsigned ad_pending_index(const struct ad_pending *p)
+{
+    return (unsigned)(p - ad_pending);
+}
+
+static char *ad_pending_buffer(const struct ad_pending *p)
+{
+    return ad_pending_bytes[ad_pending_index(p)];
+}
+
+/* The one that has been in a phase the longest, or NULL. */
+static struct ad_pending *ad_pending_first(enum ad_pending_phase phase)
+{
+    uint16_t i = ad_pendings.list[phase].first;
+
+    return i == AD_NO_PENDING ? NULL : &ad_pending[i];
+}
+
+/* Leave the list of the phase, and enter that of another at its end. */
+static void ad_pending_move(struct ad_pending *p, enum ad_pending_phase phase)
+{
+    uint16_t index = (uint16_t)ad_pending_index(p);
+
+    if (p->before == AD_NO_PENDING) {
+        ad_pendings.list[p->phase].first = p->after;
+    } else {
+        ad_pending[p->before].after = p->after;
+    }
+    if (p->after == AD_NO_PENDING) {
+        ad_pendings.list[p->phase].last = p->before;
+    } else {
+        ad_pending[p->after].before = p->before;
+    }
+    ad_pendings.list[p->phase].n--;
+    p->phase = (uint8_t)phase;
+    p->before = ad_pendings.list[phase].last;
+    p->after = AD_NO_PENDING;
+    if (p->before == AD_NO_PENDING) {
+        ad_pendings.list[phase].first = index;
+    } else {
+        ad_pending[p->before].after = index;
+    }
+    ad_pendings.list[phase].last = index;
+    ad_pendings.list[phase].n++;
+}
+
+/* Enter a phase: its time begins now. */
+static void ad_pending_enter(struct ad_pending *p, enum ad_pending_phase phase)
+{
+    ad_pending_move(p, phase);
+    p->since_ms = ad_hub.now_ms;
+}
+
+static void ad_pending_watch(struct ad_pending *p, unsigned want)
+{
+    if (want != p->events) {
+        (void)ad_poll_set(p->fd, p->events, want, AD_TAG_PENDING,
+                          ad_pending_index(p));
+        p->events = (uint8_t)want;
+    }
+}
+
+static void ad_pending_watch_worker(struct ad_pending *p, unsigned want)
+{
+    if (want != p->worker_events) {
+        (void)ad_poll_set(p->worker_fd, p->worker_events, want, AD_TAG_WORKER,
+                          ad_pending_index(p));
+        p->worker_events = (uint8_t)want;
+    }
+}
+
+static void ad_pending_close_worker(struct ad_pending *p)
+{
+    if (p->worker_fd >= 0) {
+        ad_pending_watch_worker(p, 0);
+        (void)close(p->worker_fd);
+        p->worker_fd = -1;
+    }
+}
+
+/* The place is free; the socket is the caller's, and what is in the buffer stays
+ * there until the place is taken again. */
+static int ad_pending_detach(struct ad_pending *p)
+{
+    ad_pending_close_worker(p);
+    ad_pending_watch(p, 0);
+    ad_pending_move(p, AD_PENDING_FREE);
+    ad_pendings.n--;
+    return p->fd;
+}
+
+static void ad_pending_drop(struct ad_pending *p)
+{
+    int fd = ad_pending_detach(p);
+
+    ad_peer_close(fd, p->address);
+}
+
+/* Make a place free: all are taken, or there is no descriptor. Peers that have
+ * said nothing give way at once, others after AD_GRACE_MS. False if nobody is to
+ * give way now. */
+static bool ad_pending_evict(void)
+{
+    static const struct {
+        enum ad_pending_phase phase;
+        uint32_t grace_ms;
+    } order[] = {{AD_PENDING_LINGER, 0},
+                 {AD_PENDING_SILENT, 0},
+                 {AD_PENDING_HEAD, AD_GRACE_MS},
+                 {AD_PENDING_ANSWER, AD_GRACE_MS}};
+    unsigned i;
+
+    for (i = 0; i < AD_COUNT(order); i++) {
+        struct ad_pending *p = ad_pending_first(order[i].phase);
+
+        if (p != NULL && ad_hub.now_ms - p->since_ms >= order[i].grace_ms) {
+            if (p->phase != AD_PENDING_LINGER) {
+                ad_pendings.refused++;
+            }
+            ad_pending_drop(p);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A free place, or NULL if there is none to be had now. */
+static struct ad_pending *ad_pending_place(void)
+{
+    struct ad_pending *p = ad_pending_first(AD_PENDING_FREE);
+
+    if (p == NULL && ad_pendings.n_used < AIDASH_PENDING) {
+        p = &ad_pending[ad_pendings.n_used];
+        p->phase = AD_PENDING_FREE;
+        p->before = p->after = AD_NO_PENDING;
+        ad_pendings.list[AD_PENDING_FREE].first = (uint16_t)ad_pendings.n_used;
+        ad_pendings.list[AD_PENDING_FREE].last = (uint16_t)ad_pendings.n_used;
+        ad_pendings.list[AD_PENDING_FREE].n = 1;
+        ad_pendings.n_used++;
+    }
+    if (p == NULL && ad_pending_evict()) {
+        p = ad_pending_first(AD_PENDING_FREE);
+    }
+    return p;
+}
+
+/* Put a connection into a free place: its request's head is awaited. False if it
+ * can't be watched; the socket is the caller's then. */
+static bool ad_pending_begin(struct ad_pending *p, int fd, uint64_t address,
+                             const struct sockaddr_storage *peer, bool kept)
+{
+    p->fd = fd;
+    p->events = 0;
+    if (!ad_poll_set(fd, 0, AD_IN, AD_TAG_PENDING, ad_pending_index(p))) {
+        return false;
+    }
+    p->events = AD_IN;
+    p->worker_fd = -1;
+    p->worker_events = 0;
+    p->kept = kept;
+    p->answered = p->upgrades = p->batch = false;
+    p->at = p->len = p->prefix_len = 0;
+    p->more = NULL;
+    p->address = address;
+    p->peer = *peer;
+    ad_http_find_begin(&p->find, false, AIDASH_HEAD_MAX);
+    ad_pending_enter(p, AD_PENDING_SILENT);
+    ad_pendings.n++;
+    return true;
+}
+
+/* All is sent: our FIN, then the peer's within AD_LINGER_MS. Closing at once
+ * would reset the connection if the peer still sends, and a reset can overtake
+ * the end of the answer. */
+static void ad_pending_linger(struct ad_pending *p)
+{
+    ad_pending_close_worker(p);
+    (void)shutdown(p->fd, SHUT_WR);
+    ad_pending_enter(p, AD_PENDING_LINGER);
+    ad_pending_watch(p, AD_IN);
+}
+
+/* Send what there is of the answer. False if the connection is gone. */
+static bool ad_pending_send(struct ad_pending *p)
+{
+    ssize_t n;
+
+    while (p->len > 0 || p->more != NULL) {
+        if (p->len == 0) {
+            p->at = 0;
+            p->more(p);
+            continue;
+        }
+        n = send(p->fd, ad_pending_buffer(p) + p->at, p->len, MSG_NOSIGNAL);
+        if (n < 0 && errno == EAGAIN) {
+            ad_pending_watch(p, AD_OUT);
+            return true;
+        }
+        if (n < 0 && errno != EINTR) {
+            ad_pending_drop(p);
+            return false;
+        }
+        if (n > 0) {
+            p->at += (uint32_t)n;
+            p->len -= (uint32_t)n;
+            ad_hub.bytes_sent += (uint64_t)n;
+        }
+    }
+    p->at = 0;
+    ad_pending_watch(p, 0);
+    return true;
+}
+
+/* The answer is in the buffer, `len` bytes of it; p->more brings the rest, if any.
+ * Send it, and end the connection. */
+static void ad_pending_answer(struct ad_pending *p, size_t len)
+{
+    p->at = 0;
+    p->len = (uint32_t)len;
+    if (p->phase != AD_PENDING_ANSWER) {
+        ad_pending_enter(p, AD_PENDING_ANSWER);
+    }
+    if (ad_pending_send(p) && p->len == 0) {
+        ad_pending_linger(p);
+    }
+}
+
+/* Answer with an error. `fields` is whole header lines, or "". `head_only`: the
+ * request's method was HEAD. */
+static void ad_pending_refuse(struct ad_pending *p, unsigned status,
+                              const char *fields, const char *why,
+                              bool head_only)
+{
+    char json[AD_REPLY_MAX + AD_REPLY_MAX];
+    struct ad_text j = ad_text_in(json, sizeof(json));
+    struct ad_text t = ad_text_in(ad_pending_buffer(p), AIDASH_HEAD_MAX);
+
+    ad_put_http_error(&j, (int)status, why);
+    ad_put_head(&t, (int)status, "application/json", j.len, fields);
+    if (!head_only) {
+        ad_put(&t, j.at, j.len);
+    }
+    ad_pendings.refused++;
+    ad_pending_answer(p, t.len);
+}
+
+static void ad_pending_fault(struct ad_pending *p, enum ad_http_fault fault)
+{
+    ad_pending_refuse(p, ad_http_fault_status(fault),
+                      ad_http_fault_fields(fault), ad_http_fault_text(fault),
+                      false);
+}
+
+/* Read more of a head. What comes behind it is the body's beginning: it stays in
+ * the buffer, or in the kernel. */
+static void ad_pending_read(struct ad_pending *p)
+{
+    char *buffer = ad_pending_buffer(p);
+    ssize_t got = recv(p->fd, buffer + p->len, AIDASH_HEAD_MAX - p->len, 0);
+    enum ad_http_fault fault;
+
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return;
+    }
+    if (got <= 0) {
+        ad_pending_drop(p);
+        return;
+    }
+    ad_hub.bytes_received += (uint64_t)got;
+    p->len += (uint32_t)got;
+    if (p->phase == AD_PENDING_SILENT) {
+        ad_pending_move(p, AD_PENDING_HEAD);
+    }
+    fault = ad_http_find_next(&p->find, buffer, p->len);
+    if (fault == AD_HTTP_OK) {
+        ad_pending_watch(p, 0);
+        ad_pending_enter(p, AD_PENDING_READY);
+    } else if (fault != AD_HTTP_MORE) {
+        ad_pending_fault(p, fault);
+    }
+}
+
+/* What the poller reports of fd. */
+static void ad_pending_event(struct ad_pending *p)
+{
+    static char discarded[4096];
+    ssize_t got;
+
+    switch (p->phase) {
+    case AD_PENDING_SILENT:
+    case AD_PENDING_HEAD:
+        ad_pending_read(p);
+        break;
+    case AD_PENDING_ANSWER:
+        if (ad_pending_send(p) && p->len == 0 &&
+            p->worker_fd < 0) {
+            ad_pending_linger(p);
+        }
+        break;
+    case AD_PENDING_LINGER:
+        got = recv(p->fd, discarded, sizeof(discarded), 0);
+        if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
+            ad_pending_drop(p);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+/* Once a second: the ends of those whose time is over. */
+static void ad_pending_housekeeping(void)
+{
+    static const struct {
+        enum ad_pending_phase phase;
+        uint32_t ms;
+    } limits[] = {{AD_PENDING_SILENT, AD_HEAD_MS},
+                  {AD_PENDING_HEAD, AD_HEAD_MS},
+                  {AD_PENDING_WAITING, AD_ANSWER_MS},
+                  {AD_PENDING_ANSWER, AD_ANSWER_MS},
+                  {AD_PENDING_LINGER, AD_LINGER_MS}};
+    struct linger reset = {1, 0}; /* gives the kernel's memory back at once */
+    unsigned i;
+
+    for (i = 0; i < AD_COUNT(limits); i++) {
+        struct ad_pending *p = ad_pending_first(limits[i].phase), *next;
+
+        for (; p != NULL; p = next) {
+            next = p->after == AD_NO_PENDING ? NULL : &ad_pending[p->after];
+            if (ad_hub.now_ms - p->since_ms < limits[i].ms) {
+                continue; /* those of HEAD are not in the order of their times */
+            }
+            if (p->phase == AD_PENDING_HEAD ||
+                (p->phase == AD_PENDING_SILENT && !p->kept)) {
+                ad_pending_refuse(p, 408, "",
+                                  "the request head did not arrive in time",
+                                  false);
+            } else {
+                if (p->phase == AD_PENDING_ANSWER) {
+                    (void)setsockopt(p->fd, SOL_SOCKET, SO_LINGER, &reset,
+                                     sizeof(reset));
+                }
+                ad_pending_drop(p);
+            }
+        }
+    }
+}
+
+/* aidash stops: all but the answers on their way end now. */
+static void ad_pending_stop(void)
+{
+    unsigned i;
+
+    for (i = 0; i < ad_pendings.n_used; i++) {
+        struct ad_pending *p = &ad_pending[i];
+
+        if (p->phase != AD_PENDING_FREE && p->phase != AD_PENDING_ANSWER) {
+            ad_pending_drop(p);
+        }
+    }
+}
+
+static void ad_pending_close(void)
+{
+    unsigned i;
+
+    for (i = 0; i < ad_pendings.n_used; i++) {
+        if (ad_pending[i].phase != AD_PENDING_FREE) {
+            ad_pending_drop(&ad_pending[i]);
+        }
+    }
+}
+
+AD_MEMORY(pending, AIDASH_PENDING, sizeof(ad_pending) + sizeof(ad_pendings));
+AD_MEMORY(pending_buffers, AIDASH_PENDING, sizeof(ad_pending_bytes));
+
+#endif

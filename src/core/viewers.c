@@ -1,0 +1,116 @@
+/* viewers.c - the hello that viewers get, the WebSocket messages that
+ * they send (RFC 6455), their pings.
+ * Hub thread only. Answers are written to *reply: who calls sends it.
+ */
+#ifndef AD_CORE_VIEWERS_C
+#define AD_CORE_VIEWERS_C
+
+#include "clients.c"
+#include "commands.c"
+
+static void ad_put_hello(struct ad_text *t, const char *client_id,
+                         uint64_t next_seq)
+{
+    ad_puts(t, "{\"event\":\"hello\",\"server\":\"aidash\",\"version\":\""
+               AIDASH_VERSION "\",\"client_id\":");
+    ad_put_string(t, client_id);
+    ad_puts(t, ",\"started\":");
+    ad_put_decimal(t, ad_hub.start_us, 6);
+    ad_puts(t, ",");
+    ad_put_engine(t);
+    ad_putf(t,
+            ",\"next_seq\":%llu,\"limits\":{\"message_bytes\":%d,"
+            "\"backlog_events\":%u,\"clients\":%d,\"ping_s\":%d,"
+            "\"silence_s\":%d,\"stall_s\":%d}}",
+            (unsigned long long)next_seq, AIDASH_MESSAGE_MAX,
+            ad_fanout.backlog, AIDASH_CLIENTS, AD_PING_MS / 1000,
+            AD_SILENCE_MS / 1000, AD_STALL_MS / 1000);
+}
+
+/* Begin to close a WebSocket. RFC 6455 7.4.1; code 0: no code was given. */
+static void ad_ws_close(struct ad_client *c, unsigned code,
+                        struct ad_text *reply)
+{
+    uint8_t payload[2] = {(uint8_t)(code >> 8), (uint8_t)code};
+
+    ad_put_frame(reply, 8, payload, code == 0 ? 0 : sizeof(payload));
+    ad_client_end(c);
+}
+
+/* Answer what has come. RFC 6455 5.5, 7.4. */
+static void ad_ws_answer(struct ad_client *c, const struct ad_ws_event *event,
+                         struct ad_text *reply)
+{
+    char json[AD_REPLY_MAX];
+    struct ad_text t = ad_text_in(json, sizeof(json));
+
+    switch (event->kind) {
+    case AD_WS_TEXT:
+        (void)ad_command(event->payload, event->len,
+                         ad_client_ids[ad_client_index(c)], &t);
+        ad_put_frame(reply, 1, t.at, t.len);
+        break;
+    case AD_WS_BINARY:
+        ad_commands.errors++;
+        ad_put_error(&t, AD_FAULT_NOT_TEXT, "");
+        ad_put_frame(reply, 1, t.at, t.len);
+        break;
+    case AD_WS_PING:
+        ad_put_frame(reply, 10, event->payload, event->len);
+        break;
+    case AD_WS_CLOSE:
+    case AD_WS_FAULT:
+        ad_ws_close(c, event->code, reply);
+        break;
+    default:
+        break;
+    }
+}
+
+/* Bytes of an open WebSocket. Stops when one more answer would not fit, or when
+ * the events that commands make are due for a fan-out. Returns how many were
+ * used. Only a frame that comes in pieces costs the client's buffers. */
+static size_t ad_ws_input(struct ad_client *c, uint8_t *data, size_t len,
+                          struct ad_text *reply)
+{
+    struct ad_client_buffers *buffers = ad_client_buffers_of(c);
+    struct ad_ws_event event;
+    size_t used = 0;
+
+    while (used < len && c->phase == AD_OPEN && ad_client_room(c, reply->len) &&
+           !ad_events_due()) {
+        used += ad_ws_next(&c->in.ws, data + used, len - used, buffers->in,
+                           buffers->control, &event);
+        ad_ws_answer(c, &event, reply);
+    }
+    return c->phase == AD_OPEN ? used : len; /* behind a close frame: nothing */
+}
+_Static_assert(AD_REPLY_MAX >= 125 + 4, "a pong fits the room kept for answers");
+
+/* Once a second, while it is open and its socket takes all: a ping, or the end
+ * of a WebSocket that has been silent for too long. */
+static bool ad_viewer_housekeeping(struct ad_client *c)
+{
+    uint32_t silent_ms = ad_hub.now_ms - c->rx_ms;
+    char bytes[AD_REPLY_MAX];
+    struct ad_text t = ad_text_in(bytes, sizeof(bytes));
+    bool ws = ad_client_is_ws(c);
+
+    if (ws && silent_ms >= AD_SILENCE_MS) {
+        ad_ws_close(c, 1001, &t);
+        return ad_client_send(c, &t);
+    }
+    if (c->blocked || ad_hub.now_ms - c->ping_ms < AD_PING_MS ||
+        (ws && silent_ms < AD_PING_MS)) {
+        return true;
+    }
+    c->ping_ms = ad_hub.now_ms;
+    if (ws) {
+        ad_put_frame(&t, 9, "", 0);
+    } else {
+        ad_puts(&t, ": ping\n\n");
+    }
+    return ad_client_send(c, &t);
+}
+
+#endif

@@ -1,0 +1,53 @@
+/* memory.c - the map of static memory: a row for each part, written by the part
+ * itself (base/memory.h). Any thread; nothing here changes.
+ */
+#ifndef AD_WEB_MEMORY_C
+#define AD_WEB_MEMORY_C
+
+#include "../meter/meter.c"
+#include "arena.c"
+
+static const struct ad_memory *const ad_memory[] = {
+    &ad_memory_poller,
+    &ad_memory_hub,
+    &ad_memory_inbox,
+    &ad_memory_feed,
+    &ad_memory_formats,
+    &ad_memory_events,
+    &ad_memory_engine,
+    &ad_memory_series,
+    &ad_memory_sources,
+    &ad_memory_access,
+    &ad_memory_clients,
+    &ad_memory_client_buffers,
+    &ad_memory_commands,
+    &ad_memory_client_input,
+    &ad_memory_peers,
+    &ad_memory_pending,
+    &ad_memory_pending_buffers,
+    &ad_memory_acceptor,
+#if AIDASH_METER
+    &ad_memory_upstreams,
+    &ad_memory_proxies,
+    &ad_memory_proxy_buffers,
+    &ad_memory_rewrites,
+    &ad_memory_records,
+    &ad_memory_proxy_input,
+    &ad_memory_fetch,
+    &ad_memory_discovery,
+    &ad_memory_scrape,
+#endif
+    &ad_memory_arena,
+};
+
+static size_t ad_memory_sum(void)
+{
+    size_t i, sum = 0;
+
+    for (i = 0; i < AD_COUNT(ad_memory); i++) {
+        sum += ad_memory[i]->bytes;
+    }
+    return sum;
+}
+
+#endif

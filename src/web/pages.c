@@ -1,0 +1,163 @@
+/* pages.c - what civetweb's workers answer: the dashboard's files, /status,
+ * /healthz. Worker threads only.
+ *
+ * A worker sees the canonical head that routes.c wrote, and nothing else: the
+ * method is GET or HEAD, the path is one of ours, Origin is there if the page may
+ * see the answer, Accept-Encoding if gzip may be sent. What a worker wants to know
+ * it asks by ad_hub_run().
+ */
+#ifndef AD_WEB_PAGES_C
+#define AD_WEB_PAGES_C
+
+#include "assets.c"
+#include "civetweb_api.h"
+#include "status.c"
+#include "workers.c"
+
+/* Answer a request whole. `fields` is header lines or "". Returns the status, as
+ * begin_request wants it. */
+static int ad_page_answer(struct mg_connection *conn, int status,
+                          const char *type, const char *fields,
+                          const void *body, size_t len)
+{
+    const char *method = mg_get_request_info(conn)->request_method;
+    char head[AD_CORS_MAX + 2 * AD_REPLY_MAX];
+    struct ad_text t = ad_text_in(head, sizeof(head));
+
+    ad_put_head(&t, status, type, status == 304 ? SIZE_MAX : len, fields);
+    (void)mg_write(conn, t.at, t.len);
+    if (len > 0 && strcmp(method, "HEAD") != 0) {
+        (void)mg_write(conn, body, len);
+    }
+    return status;
+}
+
+static int ad_page_json(struct mg_connection *conn, const void *json,
+                        size_t len)
+{
+    const char *origin = mg_get_header(conn, "Origin");
+    char fields[AD_CORS_MAX + 64];
+    struct ad_text t = ad_text_in(fields, sizeof(fields));
+
+    ad_puts(&t, "Cache-Control: no-store\r\n");
+    if (origin != NULL) {
+        ad_putf(&t, "Access-Control-Allow-Origin: %s\r\nVary: Origin\r\n",
+                origin);
+    }
+    ad_put(&t, "", 1);
+    return ad_page_answer(conn, 200, "application/json", fields, json, len);
+}
+
+static int ad_page_error(struct mg_connection *conn, int status,
+                         const char *why)
+{
+    char json[AD_REPLY_MAX];
+    struct ad_text t = ad_text_in(json, sizeof(json));
+
+    ad_put_http_error(&t, status, why);
+    return ad_page_answer(conn, status, "application/json", "", t.at, t.len);
+}
+
+static int ad_page_healthz(struct mg_connection *conn)
+{
+    static const char json[] = "{\"status\":\"ok\"}";
+
+    return ad_page_json(conn, json, sizeof(json) - 1);
+}
+
+static int ad_page_status(struct mg_connection *conn)
+{
+    char json[AD_EVENT_MAX + 4096];
+    struct ad_status_call status;
+
+    status.call.run = ad_status_run;
+    status.text = ad_text_in(json, sizeof(json));
+    ad_hub_run(&status.call);
+    return ad_page_json(conn, json, status.text.len);
+}
+
+/* The dashboard's files, as they are in the binary. RFC 9110 8.8.3, 13.1.2. */
+static int ad_page_asset(struct mg_connection *conn,
+                         const struct ad_asset *asset)
+{
+    static const char policy[] =
+        "Content-Security-Policy: default-src 'none'; script-src 'self'; "
+        "style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "manifest-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'\r\nReferrer-Policy: no-referrer\r\n";
+    const char *known = mg_get_header(conn, "If-None-Match");
+    bool gzip = mg_get_header(conn, "Accept-Encoding") != NULL;
+    char fields[AD_REPLY_MAX + 256];
+
+    (void)snprintf(fields, sizeof(fields),
+                   "ETag: %s\r\nCache-Control: no-cache\r\n"
+                   "Access-Control-Allow-Origin: *\r\n%s%s",
+                   asset->etag,
+                   asset->gzip ? "Content-Encoding: gzip\r\n"
+                                 "Vary: Accept-Encoding\r\n"
+                               : "",
+                   strncmp(asset->type, "text/html", 9) == 0 ? policy : "");
+    if (known != NULL && (strstr(known, asset->etag) != NULL ||
+                          strcmp(known, "*") == 0)) {
+        return ad_page_answer(conn, 304, NULL, fields, "", 0);
+    }
+    if (asset->gzip && !gzip) {
+        return ad_page_error(conn, 406, "the page files are stored with gzip");
+    }
+    return ad_page_answer(conn, 200, asset->type, fields, asset->data,
+                          asset->len);
+}
+
+/* civetweb's begin_request: every request comes through here first. 0 lets
+ * civetweb go on: with a WebSocket handshake. */
+static int ad_page_request(struct mg_connection *conn)
+{
+    const char *path = mg_get_request_info(conn)->local_uri_raw;
+    const struct ad_asset *asset = ad_asset_find(path, strlen(path));
+
+    if (strncmp(path, "/ws/", 4) == 0) {
+        return 0;
+    }
+    if (strcmp(path, "/healthz") == 0) {
+        return ad_page_healthz(conn);
+    }
+    if (strcmp(path, "/status") == 0) {
+        return ad_page_status(conn);
+    }
+    return asset != NULL ? ad_page_asset(conn, asset)
+                         : ad_page_error(conn, 404, "not found");
+}
+
+/* civetweb's WebSocket handler, connect: 0 lets it send the handshake. The hub
+ * has judged it, and goes on with the connection when it has read the answer. */
+static int ad_page_ws_connect(const struct mg_connection *conn, void *unused)
+{
+    (void)conn;
+    (void)unused;
+    return 0;
+}
+
+/* civetweb's http_error: what it refuses by itself, in our form. */
+static int ad_page_refused(struct mg_connection *conn, int status,
+                           const char *why)
+{
+    (void)ad_page_error(conn, status, why);
+    return 0;
+}
+
+/* civetweb's connection_closed: there is room for the next. */
+static void ad_page_closed(const struct mg_connection *conn)
+{
+    (void)conn;
+    atomic_fetch_sub(&ad_workers.inside, 1);
+    ad_wake();
+}
+
+static int ad_page_log(const struct mg_connection *conn, const char *message)
+{
+    (void)conn;
+    ad_log(AIDASH_LOG_DEBUG, "civetweb: %s", message);
+    return 1;
+}
+
+#endif

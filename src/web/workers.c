@@ -1,0 +1,177 @@
+/* workers.c - civetweb behind glass: a request that a worker answers.
+ * Owns ad_workers. Hub thread only, but for the atomic.
+ *
+ * A worker gets one end of a socketpair, and in it the canonical head of a
+ * request that was judged: only the fields that the routes need, no body, one
+ * request. So it never sees a stranger's bytes and never waits for a peer. Its
+ * answer is read from the other end and sent to the client from here.
+ */
+#ifndef AD_WEB_WORKERS_C
+#define AD_WEB_WORKERS_C
+
+#include "../core/accept.c"
+#include "../core/attach.c"
+#include "seam.h"
+
+enum {
+    AD_WORKERS_INSIDE = 16,   /* requests inside civetweb; its queue holds 20 */
+    AD_WORKERS_HEAD_MAX = 1024, /* bytes of a canonical head */
+    /* What a worker can write before the client has taken any of it: the largest
+     * answer of a worker is smaller, so no worker waits. */
+    AD_WORKERS_SEND_BUFFER = 128 * 1024
+};
+
+static struct {
+    _Atomic int inside; /* [a] requests inside civetweb */
+} ad_workers;
+
+/* Let a worker answer this pending request. `prefix` is what came behind the
+ * request's head; it is kept for a connection that becomes a WebSocket. */
+static void ad_worker_ask(struct ad_pending *p, const struct ad_text *head,
+                          const char *prefix, size_t prefix_len)
+{
+    char *buffer = ad_pending_buffer(p);
+
+    if (head->full || prefix_len > AIDASH_HEAD_MAX - AD_WORKERS_HEAD_MAX) {
+        ad_pending_refuse(p, 400, "", "the request is too long here", false);
+        return;
+    }
+    p->prefix_len = (uint32_t)prefix_len;
+    memmove(buffer + AIDASH_HEAD_MAX - prefix_len, prefix, prefix_len);
+    memcpy(buffer, head->at, head->len);
+    p->len = (uint32_t)head->len;
+    ad_pending_enter(p, AD_PENDING_WAITING);
+}
+
+static void ad_worker_start(struct ad_pending *p)
+{
+    int pair[2], bytes = AD_WORKERS_SEND_BUFFER;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0) {
+        ad_pending_refuse(p, 503, "Retry-After: 5\r\n",
+                          "no descriptor is left for this request", false);
+        return;
+    }
+    (void)fcntl(pair[0], F_SETFD, FD_CLOEXEC);
+    (void)fcntl(pair[1], F_SETFD, FD_CLOEXEC);
+    (void)fcntl(pair[0], F_SETFL, O_NONBLOCK);
+    (void)fcntl(pair[1], F_SETFL, O_NONBLOCK);
+    (void)setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+    /* The head is smaller than any fresh socket's buffer. */
+    (void)!send(pair[0], ad_pending_buffer(p), p->len, MSG_NOSIGNAL);
+    (void)shutdown(pair[0], SHUT_WR);
+    p->worker_fd = pair[0];
+    p->at = p->len = 0;
+    ad_pending_enter(p, AD_PENDING_ANSWER);
+    ad_pending_watch_worker(p, AD_IN);
+    atomic_fetch_add(&ad_workers.inside, 1);
+    ad_civetweb_queue(pair[1], &p->peer);
+}
+
+/* Start what waits for a worker, as long as there is room. Each turn. */
+static void ad_workers_run(void)
+{
+    struct ad_pending *p;
+
+    while (atomic_load(&ad_workers.inside) < AD_WORKERS_INSIDE &&
+           (p = ad_pending_first(AD_PENDING_WAITING)) != NULL) {
+        ad_worker_start(p);
+    }
+}
+
+/* Could one of those that wait start now? */
+static bool ad_workers_due(void)
+{
+    return ad_pending_first(AD_PENDING_WAITING) != NULL &&
+           atomic_load(&ad_workers.inside) < AD_WORKERS_INSIDE;
+}
+
+/* The handshake's answer is whole: the connection becomes a viewer. */
+static void ad_worker_upgrade(struct ad_pending *p)
+{
+    char *buffer = ad_pending_buffer(p);
+    struct ad_attach a;
+
+    memset(&a, 0, sizeof(a));
+    a.kind = p->batch ? AD_WS_BATCH : AD_WS;
+    a.id = p->client_id;
+    a.reserved = true;
+    a.address = p->address;
+    a.greeting.at = buffer;
+    a.greeting.len = p->len;
+    a.rest = (uint8_t *)buffer + AIDASH_HEAD_MAX - p->prefix_len;
+    a.rest_len = p->prefix_len;
+    a.fd = ad_pending_detach(p);
+    if (!ad_client_attach(&a)) {
+        ad_peer_close(a.fd, a.address);
+    }
+}
+
+/* The worker has ended. */
+static void ad_worker_end(struct ad_pending *p)
+{
+    ad_pending_close_worker(p);
+    if (p->upgrades) {
+        ad_slot_release(0);
+    }
+    if (p->answered && !p->upgrades) {
+        ad_pending_linger(p);
+    } else {
+        p->upgrades = false;
+        ad_pending_refuse(p, 500, "", "this request could not be answered",
+                          false);
+    }
+}
+
+/* Read what the worker has written, and send it. */
+static void ad_worker_read(struct ad_pending *p)
+{
+    char *buffer = ad_pending_buffer(p);
+    size_t keep = p->upgrades ? p->len : 0;
+    ssize_t got = recv(p->worker_fd, buffer + keep,
+                       AIDASH_HEAD_MAX - p->prefix_len - keep, 0);
+
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return;
+    }
+    if (got <= 0) {
+        ad_worker_end(p);
+        return;
+    }
+    p->answered = true;
+    p->at = 0;
+    p->len = (uint32_t)(keep + (size_t)got);
+    if (p->upgrades) {
+        if (strncmp(buffer, "HTTP/1.1 101 ", 13) != 0) {
+            ad_slot_release(0);
+            p->upgrades = false;
+        } else if (memmem(buffer, p->len, "\r\n\r\n", 4) != NULL) {
+            ad_worker_upgrade(p);
+            return;
+        } else {
+            return;
+        }
+    }
+    if (ad_pending_send(p)) {
+        ad_pending_watch_worker(p, p->len == 0 ? AD_IN : 0);
+    }
+}
+
+/* What the poller reports of the worker's end. */
+static void ad_worker_event(struct ad_pending *p)
+{
+    if (p->phase == AD_PENDING_ANSWER && p->worker_fd >= 0 &&
+        (p->len == 0 || p->upgrades)) {
+        ad_worker_read(p);
+    }
+}
+
+/* And of the client's, while a worker answers. */
+static void ad_worker_client_event(struct ad_pending *p)
+{
+    if (ad_pending_send(p) && p->len == 0) {
+        ad_pending_watch_worker(p, AD_IN);
+    }
+}
+
+#endif

@@ -1,0 +1,96 @@
+/* codec/llm_model.c: the model that a request asks for. */
+#include "../src/codec/llm_model.c"
+#include "check.h"
+
+/* stream: 't', 'f' or '-'. The string is what of the body would be replaced. */
+static const struct {
+    const char *body, *string, *name;
+    char stream;
+} requests[] = {
+    {"{\"model\":\"llama3\",\"stream\":true}", "\"llama3\"", "llama3", 't'},
+    {"{\"stream\":false,\"messages\":[{\"model\":\"no\",\"stream\":true}],"
+     "\"tools\":{\"model\":\"no\"},\"model\" : \"yes\" }", "\"yes\"", "yes", 'f'},
+    {" \n{ \"model\"\t:\r\n\"a\" } ", "\"a\"", "a", '-'},
+    {"{\"model\":\"\\u0061\\\"\\\\/\"}", "\"\\u0061\\\"\\\\/\"", "a\"\\/", '-'},
+    {"{\"mod\\u0065l\":\"a\",\"str\\u0065am\":true}", "\"a\"", "a", 't'},
+    {"{\"model\":\"a\",\"model\":\"b\"}", "\"b\"", "b", '-'},
+    {"{\"model\":\"a\",\"model\":null}", NULL, "", '-'},
+    {"{\"model\":\"a\",\"model\":{\"model\":\"b\"}}", NULL, "", '-'},
+    {"{\"model\":[\"a\"]}", NULL, "", '-'},
+    {"{\"model\":7,\"stream\":\"true\"}", NULL, "", '-'},
+    {"{\"model\":\"\"}", "\"\"", "", '-'},
+    {"{\"model\":\"a\\u0000b\"}", "\"a\\u0000b\"", "", '-'},
+    {"{\"model\\u0000\":\"a\",\"Model\":\"b\",\"models\":\"c\",\"mode\":\"d\"}",
+     NULL, "", '-'},
+    {"{\"prompt\":\"\\\"model\\\":\\\"no\\\"\",\"x\":\"model\"}", NULL, "", '-'},
+    {"{\"stream\":true,\"stream\":null}", NULL, "", '-'},
+    {"{\"stream\":true,\"stream\":false}", NULL, "", 'f'},
+    {"{}", NULL, "", '-'},
+    {"[{\"model\":\"a\"}]", NULL, "", '-'},
+    {"\"model\"", NULL, "", '-'},
+    {"", NULL, "", '-'},
+    {"{\"model\":\"a\"", NULL, "", '-'},
+    {"{\"model\":\"a\"}}", NULL, "", '-'},
+    {"{\"model\":\"a\",}", NULL, "", '-'},
+    {"{\"model\":\"a\",\"stream\":true,\"x\":01}", NULL, "", '-'},
+    {"{\"model\":\"a\"} {}", NULL, "", '-'},
+    {"{model:\"a\"}", NULL, "", '-'},
+    {"{\"model\":\"a\",\"x\":\"\xC3\x28\"}", NULL, "", '-'}, /* not UTF-8 */
+    {"\xEF\xBB\xBF{\"model\":\"a\"}", NULL, "", '-'},
+    {"{\"model\":\"123456789 123456789 123456789 123456789 123456789 123456789 "
+     "1234\"}", "\"123456789 123456789 123456789 123456789 123456789 123456789 "
+     "1234\"", "123456789 123456789 123456789 123456789 123456789 123456789 123",
+     '-'},
+};
+
+static void test_model_edit(void)
+{
+    struct ad_model_field m;
+    size_t i, len;
+    char *large;
+
+    for (i = 0; i < AD_COUNT(requests); i++) {
+        const char *body = requests[i].body;
+
+        len = strlen(body);
+        large = malloc(len > 0 ? len : 1);
+        memcpy(large, body, len);
+        ad_model_field_find(&m, (const uint8_t *)large, len);
+        free(large);
+        printf("request %s\n", body);
+        CHECK_EQ(m.found, requests[i].string != NULL);
+        if (m.found && requests[i].string != NULL) {
+            CHECK_EQ(m.len, strlen(requests[i].string));
+            CHECK(m.from + m.len <= len &&
+                  memcmp(body + m.from, requests[i].string, m.len) == 0);
+            CHECK(strlen(body + m.from) >= m.len + 1); /* the last of several */
+        }
+        CHECK_STR(m.name, requests[i].name);
+        CHECK_EQ(!m.has_stream ? '-' : m.stream ? 't' : 'f',
+                 requests[i].stream);
+    }
+    /* The longest body, and one byte more; deep, and too deep. */
+    len = AD_REWRITE_MAX + 1;
+    large = malloc(len);
+    memset(large, ' ', len);
+    memcpy(large, "{\"model\":\"a\"}", 13);
+    ad_model_field_find(&m, (const uint8_t *)large, len);
+    CHECK(!m.found);
+    ad_model_field_find(&m, (const uint8_t *)large, len - 1);
+    CHECK(m.found && m.from == 9 && m.len == 3);
+    memcpy(large, "{\"model\":\"a\",\"b\":", 17);
+    for (i = AD_STREAM_DEPTH_MAX - 1; i <= AD_STREAM_DEPTH_MAX; i++) {
+        memset(large + 17, '[', i);
+        memset(large + 17 + i, ']', i);
+        large[17 + 2 * i] = '}';
+        ad_model_field_find(&m, (const uint8_t *)large, 18 + 2 * i);
+        CHECK_EQ(m.found, i == AD_STREAM_DEPTH_MAX - 1);
+    }
+    free(large);
+}
+
+int main(void)
+{
+    test_model_edit();
+    return check_report();
+}

@@ -1,0 +1,158 @@
+/* Samples become ticks: counters of many pairs of model and node, found and
+ * replaced at the documented maximum. */
+#define AIDASH_SERIES 4096
+#include "../src/core/ticks.c"
+#include "check.h"
+
+static void names(unsigned i, char model[32], char node[32])
+{
+    (void)snprintf(model, 32, "model-%u", i / 64);
+    (void)snprintf(node, 32, "node-%u", i % 64);
+}
+
+static struct ad_series *series(unsigned i)
+{
+    char model[32], node[32];
+
+    names(i, model, node);
+    return ad_series_get(model, node);
+}
+
+static bool known(unsigned i)
+{
+    char model[32], node[32];
+
+    names(i, model, node);
+    return ad_series_find(ad_series_hash(model, node), model, node) != NULL;
+}
+
+/* The buckets and the order hold each series once. */
+static void check_lists(unsigned n)
+{
+    unsigned i, in_buckets = 0, in_order = 0;
+    const struct ad_series *s;
+
+    for (i = 0; i < AIDASH_SERIES; i++) {
+        for (s = ad_series_at(ad_ticks.bucket[i]); s != NULL;
+             s = ad_series_at(s->next)) {
+            in_buckets++;
+        }
+    }
+    for (s = ad_series_at(ad_ticks.newest); s != NULL;
+         s = ad_series_at(s->older)) {
+        CHECK(s->older != 0 || ad_series_link(s) == ad_ticks.oldest);
+        in_order++;
+    }
+    CHECK_EQ(in_buckets, n);
+    CHECK_EQ(in_order, n);
+}
+
+static void test_series_full(void)
+{
+    unsigned i;
+    bool kept = true;
+
+    ad_ticks_init();
+    for (i = 0; i < AIDASH_SERIES; i++) {
+        series(i)->tokens = i;
+    }
+    check_lists(AIDASH_SERIES);
+    for (i = 0; i < AIDASH_SERIES; i++) {
+        kept = kept && series(i)->tokens == i;
+    }
+    CHECK(kept);
+    CHECK_EQ(ad_ticks.n_series, AIDASH_SERIES);
+
+    /* 0 had a tick just now: so 1 is the one that was silent longest. */
+    (void)series(0);
+    CHECK_EQ(series(AIDASH_SERIES)->tokens, 0);
+    CHECK(!known(1));
+    CHECK(known(0) && known(2) && known(AIDASH_SERIES - 1));
+    check_lists(AIDASH_SERIES);
+    for (i = AIDASH_SERIES; i < 3 * AIDASH_SERIES; i++) {
+        (void)series(i);
+    }
+    CHECK(!known(2 * AIDASH_SERIES - 1));
+    for (i = 2 * AIDASH_SERIES; i < 3 * AIDASH_SERIES; i++) {
+        kept = kept && known(i);
+    }
+    CHECK(kept);
+    check_lists(AIDASH_SERIES);
+}
+
+/* The name's end counts: "a" on "bc" is not "ab" on "c"; and what is left of a
+ * run before is not found. */
+static void test_series_names(void)
+{
+    ad_ticks_init();
+    check_lists(0);
+    ad_series_get("a", "bc")->tokens = 1;
+    ad_series_get("ab", "c")->tokens = 2;
+    ad_series_get("abc", "")->tokens = 3;
+    CHECK_EQ(ad_series_get("a", "bc")->tokens, 1);
+    CHECK_EQ(ad_series_get("ab", "c")->tokens, 2);
+    CHECK_EQ(ad_series_get("abc", "")->tokens, 3);
+    check_lists(3);
+    ad_ticks_init();
+    CHECK_EQ(ad_series_get("ab", "c")->tokens, 0);
+    check_lists(1);
+}
+
+/* Pairs whose hashes are the same are told apart, and each can go. */
+static void test_series_same_bucket(void)
+{
+    struct ad_series *a, *b, *c;
+
+    ad_ticks_init();
+    a = ad_series_add(7, "a", "");
+    b = ad_series_add(7, "b", "");
+    c = ad_series_add(7 + AIDASH_SERIES, "c", "");
+    CHECK(ad_series_find(7, "a", "") == a && ad_series_find(7, "b", "") == b);
+    CHECK(ad_series_find(7 + AIDASH_SERIES, "c", "") == c);
+    ad_series_forget(b);
+    CHECK(ad_series_find(7, "b", "") == NULL);
+    CHECK(ad_series_find(7, "a", "") == a);
+    check_lists(2);
+    ad_series_forget(c);
+    ad_series_forget(a);
+    check_lists(0);
+}
+
+/* A model's count goes on when the other pairs have had their ticks. */
+static void test_counts(void)
+{
+    struct ad_sample s;
+    const char *json;
+    uint64_t off;
+    char text[AD_TICK_MAX] = "";
+    size_t len;
+
+    ad_ticks_init();
+    ad_feed_init();
+    ad_hub_clock();
+    memset(&s, 0, sizeof(s));
+    s.has = AD_HAS_TOKENS;
+    s.tokens = 5;
+    memcpy(s.model, "one", 4);
+    ad_tick_apply(&s, ad_hub.now_ns);
+    memcpy(s.model, "two", 4);
+    ad_tick_apply(&s, ad_hub.now_ns);
+    memcpy(s.model, "one", 4);
+    ad_tick_apply(&s, ad_hub.now_ns);
+    CHECK_EQ(ad_ticks.count, 3);
+    off = ad_feed_off(3) + 4; /* a tick is longer than 125 bytes */
+    len = (size_t)(ad_feed_off(4) - off);
+    ad_feed_copy(off, len, text);
+    json = "{\"event\":\"inference_tick\",\"model\":\"one\","
+           "\"tokens_generated\":10,";
+    CHECK(strncmp(text, json, strlen(json)) == 0);
+}
+
+int main(void)
+{
+    test_series_full();
+    test_series_names();
+    test_series_same_bucket();
+    test_counts();
+    return check_report();
+}

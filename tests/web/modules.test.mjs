@@ -1,0 +1,105 @@
+/* The page's modules: importing one has no side effect, and what index.html and app.js say of them is true. */
+import { after, before, test } from 'node:test';
+import assert from 'node:assert/strict';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import ts from 'typescript';
+
+const www = fileURLToPath(new URL('../../www/', import.meta.url));
+const modules = readdirSync(www).filter((name) => name.endsWith('.js'));
+const read = (name) => readFileSync(www + name, 'utf8');
+const html = read('index.html');
+const found = (pattern, text) => [...text.matchAll(pattern)].map(([, what]) => what);
+const entries = found(/<script [^>]*src="\.\/([^"]+)"/g, html);
+const preloads = found(/<link rel="modulepreload" href="\.\/([^"]+)">/g, html);
+
+/* What each module imports, at once or later; imports of types alone are comments, and none of these. */
+const imports = new Map(modules.map((name) => [name,
+  ts.preProcessFile(read(name), true, true).importedFiles.map(({ fileName }) => fileName.replace(/^\.\//, ''))]));
+const UPLOT = 'uPlot.esm.js'; // made at build time
+
+/* The modules, and a uPlot that does nothing, in a directory of their own. */
+let copy;
+before(() => {
+  copy = mkdtempSync(path.join(os.tmpdir(), 'aidash-modules-'));
+  for (const name of modules) cpSync(www + name, path.join(copy, name));
+  writeFileSync(path.join(copy, UPLOT), 'export default class {}\n');
+  writeFileSync(path.join(copy, 'package.json'), '{"type":"module"}');
+});
+after(() => rmSync(copy, { recursive: true }));
+
+/* Whatever a module could act on. Each is a trap while `run` runs: to touch it is an error, and is noted, so that neither
+ * `typeof`, `?.` nor `catch` hides it. A name that is not here and not in plain node is an error by itself. */
+const TRAPS = ['window', 'document', 'location', 'navigator', 'localStorage', 'sessionStorage', 'matchMedia', 'getComputedStyle',
+  'devicePixelRatio', 'addEventListener', 'removeEventListener', 'dispatchEvent', 'WebSocket', 'EventSource', 'fetch', 'Notification',
+  'setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask', 'requestAnimationFrame', 'Worker', 'BroadcastChannel', 'console'];
+
+async function touched(run) {
+  const names = [];
+  const kept = TRAPS.map((name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)]);
+  for (const name of TRAPS) {
+    Object.defineProperty(globalThis, name, { configurable: true, get() { names.push(name); throw new Error(`${name} was touched`); } });
+  }
+  try {
+    await run();
+  } catch (error) {
+    names.push(error.message);
+  } finally {
+    for (const [name, descriptor] of kept) {
+      if (descriptor) Object.defineProperty(globalThis, name, descriptor);
+      else delete globalThis[name];
+    }
+  }
+  return names;
+}
+
+const load = (name) => import(pathToFileURL(path.join(copy, name)));
+
+test('importing a module has no side effect', async () => {
+  const known = new Set(Object.getOwnPropertyNames(globalThis));
+  const passive = modules.filter((name) => !entries.includes(name));
+  assert.ok(passive.length > 20);
+  for (const name of passive) {
+    assert.deepEqual(await touched(() => load(name)), [], name);
+  }
+  assert.deepEqual(Object.getOwnPropertyNames(globalThis).filter((name) => !known.has(name)), []);
+});
+
+test('the scripts of index.html are the only modules that act, and no module imports them', async () => {
+  assert.deepEqual(entries, ['theme.js', 'app.js']);
+  for (const name of entries) {
+    assert.notDeepEqual(await touched(() => load(name)), [], `${name} acts, and the traps see it`);
+  }
+  for (const [name, imported] of imports) {
+    assert.deepEqual(imported.filter((one) => entries.includes(one)), [], name);
+  }
+});
+
+test('index.html preloads exactly the modules that its scripts reach', () => {
+  const reached = new Set(entries);
+  for (const name of reached) {
+    for (const one of imports.get(name) ?? []) reached.add(one);
+  }
+  assert.deepEqual([...preloads].sort(), [...reached].filter((name) => !entries.includes(name)).sort());
+});
+
+test('every module is reached, every import exists, and none is circular', () => {
+  const order = [];
+  const visit = (name, way) => {
+    assert.ok(!way.includes(name), [...way, name].join(' -> '));
+    if (order.includes(name)) return;
+    assert.ok(name === UPLOT || imports.has(name), `${way.at(-1)} imports ${name}`);
+    for (const one of imports.get(name) ?? []) visit(one, [...way, name]);
+    order.push(name);
+  };
+  for (const name of entries) visit(name, []);
+  assert.deepEqual(order.filter((name) => name !== UPLOT).sort(), [...modules].sort());
+});
+
+test('the map in app.js names every other module once', () => {
+  const rows = found(/^ \* {3}((?:[\w-]+, )*[\w-]+) {2,}\S/gm, read('app.js').split('*/')[0]);
+  const named = rows.flatMap((row) => row.split(', ')).map((name) => `${name}.js`);
+  assert.deepEqual(named.sort(), modules.filter((name) => name !== 'app.js').sort());
+});

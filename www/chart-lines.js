@@ -1,0 +1,52 @@
+// @ts-check
+/** Which lanes the charts draw, each as which line. All charts and the legend agree on it. */
+
+import { LINES } from "./decimate.js";
+import { LANES_MAX } from "./feed.js";
+
+/** @typedef {import("./feed.js").Lane} Lane */
+
+export class Lines {
+  /** The line of each lane; -1: not drawn. */
+  lineOf = new Int8Array(LANES_MAX).fill(-1);
+  /** @type {Lane[]} the lane of each line */
+  lanes = [];
+  /** @type {Set<string>} names of the lanes that the user has hidden */
+  #hidden = new Set();
+
+  /**
+   * Give a line to each lane that has ticks after `from`; of too many lanes, to the latest.
+   *
+   * @param {Lane[]} lanes
+   * @param {number} from  Unix seconds
+   */
+  choose(lanes, from) {
+    this.lanes = lanes.filter((lane) => lane.time >= from && !this.hides(lane))
+      .sort((a, b) => b.time - a.time).slice(0, LINES).sort((a, b) => a.index - b.index);
+    this.lineOf.fill(-1);
+    this.lanes.forEach((lane, line) => {
+      this.lineOf[lane.index] = line;
+    });
+  }
+
+  /** @param {Lane} lane */
+  hides(lane) {
+    return this.#hidden.has(laneName(lane));
+  }
+
+  /**
+   * Hide a lane, or show it again.
+   *
+   * @param {string} name
+   */
+  toggle(name) {
+    if (!this.#hidden.delete(name)) {
+      this.#hidden.add(name);
+    }
+  }
+}
+
+/** @param {Lane} lane */
+export function laneName(lane) {
+  return lane.node ? `${lane.model} @ ${lane.node}` : lane.model;
+}

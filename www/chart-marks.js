@@ -1,0 +1,63 @@
+// @ts-check
+/** What happened, on the time axis: pauses and lost connections are shaded, moments and limits get a dashed line. */
+
+/** @import uPlot from "./uPlot.esm.js" */
+
+const TEXTS_PX = 60; // only the first of marks nearer to each other has its text
+
+/**
+ * @param {uPlot} plot
+ * @param {import("./feed.js").Mark[]} marks
+ * @param {number | null} limit  a value of the y axis
+ * @param {{rem: number, colours: import("./colours.js").Colours}} look
+ * @param {boolean} texts        with a text beside each mark
+ */
+export function drawMarks(plot, marks, limit, { rem, colours }, texts) {
+  const { ctx, bbox } = plot;
+  const ratio = devicePixelRatio;
+  const { min = 0, max = 0 } = plot.scales.x;
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+  ctx.clip();
+  ctx.font = `${0.7 * rem * ratio}px system-ui, sans-serif`;
+  ctx.textBaseline = "top";
+  ctx.textAlign = "left";
+  ctx.lineWidth = ratio;
+  let textEnd = -Infinity;
+  for (const mark of marks) {
+    if (mark.to < min || mark.from > max) {
+      continue;
+    }
+    const colour = mark.kind === "model" || mark.kind === "paused" ? colours.muted : colours.bad;
+    const left = plot.valToPos(Math.max(mark.from, min), "x", true);
+    if (mark.to > mark.from) {
+      const right = plot.valToPos(Math.min(mark.to, max), "x", true);
+      ctx.fillStyle = colours.shade;
+      ctx.fillRect(left, bbox.top, right - left, bbox.height);
+    }
+    ctx.strokeStyle = colour;
+    ctx.setLineDash([3 * ratio, 3 * ratio]);
+    ctx.beginPath();
+    ctx.moveTo(Math.round(left) + 0.5, bbox.top);
+    ctx.lineTo(Math.round(left) + 0.5, bbox.top + bbox.height);
+    ctx.stroke();
+    if (texts && left >= textEnd) {
+      const widest = TEXTS_PX * 3 * ratio;
+      const width = Math.min(ctx.measureText(mark.text).width, widest) + 8 * ratio;
+      ctx.fillStyle = colour;
+      ctx.fillText(mark.text, Math.min(left, bbox.left + bbox.width - width) + 4 * ratio, bbox.top + 2 * ratio, widest);
+      textEnd = left + Math.max(TEXTS_PX * ratio, width);
+    }
+  }
+  if (limit !== null && limit <= (plot.scales.y.max ?? 0)) {
+    const y = Math.round(plot.valToPos(limit, "y", true)) + 0.5;
+    ctx.strokeStyle = colours.bad;
+    ctx.setLineDash([6 * ratio, 4 * ratio]);
+    ctx.beginPath();
+    ctx.moveTo(bbox.left, y);
+    ctx.lineTo(bbox.left + bbox.width, y);
+    ctx.stroke();
+  }
+  ctx.restore();
+}

@@ -1,0 +1,35 @@
+// @ts-check
+/** The colours of what is drawn in canvases. The style sheet defines them. */
+
+import { LINES } from "./decimate.js";
+
+const names = /** @type {const} */ (["text", "muted", "grid", "card", "bad", "accent", "shade"]);
+
+export class Colours {
+  text = "";
+  muted = "";
+  grid = "";
+  card = "";
+  bad = "";
+  accent = "";
+  shade = "";
+  /** @type {string[]} */ #lanes = [];
+
+  constructor() {
+    this.read();
+  }
+
+  /** Read them again: the theme has changed. */
+  read() {
+    const style = getComputedStyle(document.documentElement);
+    for (const name of names) {
+      this[name] = style.getPropertyValue(`--${name}`).trim();
+    }
+    this.#lanes = Array.from({ length: LINES }, (_, i) => style.getPropertyValue(`--lane-${i}`).trim());
+  }
+
+  /** @param {number} index of a lane */
+  lane(index) {
+    return this.#lanes[index % LINES];
+  }
+}
