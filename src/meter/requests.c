@@ -1,5 +1,6 @@
 /* requests.c - proxied requests: what is known of each, their memory, the queue.
- * Owns ad_proxies, ad_proxy_buffers, ad_rewrites, ad_proxying. Hub thread only.
+ * Owns ad_proxies, ad_proxy_buffers, ad_rewrites, ad_proxying, ad_proxy_lines. Hub
+ * thread only.
  * Always: a slot is in the free list, or free behind n_slots, or in use; the
  * queue holds the requests in the state AD_PROXY_QUEUED, in order of arrival.
  */
@@ -12,6 +13,7 @@
 #include "../codec/http_write.c"
 #include "../codec/llm_model.c"
 #include "../codec/llm_scan.c"
+#include "../codec/tick.c"
 #include "../core/accept.c"
 #include "upstreams.c"
 
@@ -138,6 +140,9 @@ struct ad_rewrite {
     uint8_t body[AD_REWRITE_MAX + AD_SCRATCH + AD_PROXY_CHUNK_MAX];
 };
 
+/* For the caller of ad_proxy_begin(): the header lines of the request at hand. */
+static char ad_proxy_lines[AD_PROXY_TEXT_MAX];
+
 static struct ad_proxy ad_proxies[AIDASH_FLOWS];
 static struct ad_proxy_buffers ad_proxy_buffers[AIDASH_FLOWS];
 static struct ad_rewrite ad_rewrites[AIDASH_EDITS];
@@ -251,6 +256,7 @@ static void ad_requests_init(void)
 }
 
 AD_MEMORY(proxies, AIDASH_FLOWS, sizeof(ad_proxies));
+AD_MEMORY(proxy_lines, 1, sizeof(ad_proxy_lines));
 AD_MEMORY(proxy_buffers, AIDASH_FLOWS, sizeof(ad_proxy_buffers));
 AD_MEMORY(rewrites, AIDASH_EDITS, sizeof(ad_rewrites));
 

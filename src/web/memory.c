@@ -29,6 +29,7 @@ static const struct ad_memory *const ad_memory[] = {
 #if AIDASH_METER
     &ad_memory_upstreams,
     &ad_memory_proxies,
+    &ad_memory_proxy_lines,
     &ad_memory_proxy_buffers,
     &ad_memory_rewrites,
     &ad_memory_records,

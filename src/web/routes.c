@@ -413,9 +413,8 @@ static void ad_route_copy_ascii(char *out, size_t cap, struct ad_slice s)
 /* Whatever is not ours goes to the engine. */
 static void ad_route_forward(const struct ad_route_request *r)
 {
-    static char lines[AD_PROXY_TEXT_MAX]; /* of this function */
     char method[AD_HTTP_METHOD_MAX + 1], target[AD_HTTP_TARGET_MAX + 1];
-    struct ad_text t = ad_text_in(lines, sizeof(lines));
+    struct ad_text t = ad_text_in(ad_proxy_lines, sizeof(ad_proxy_lines));
     struct ad_proxy_request p;
     struct ad_slice value;
 
@@ -438,7 +437,7 @@ static void ad_route_forward(const struct ad_route_request *r)
     p.peer = r->pending->peer;
     p.method = method;
     p.target = target;
-    p.headers = lines;
+    p.headers = ad_proxy_lines;
     p.http10 = r->head.minor == 0;
     p.head = r->head_only;
     p.expects = r->head.expects_continue;
