@@ -68,7 +68,7 @@ static void ad_doctor_ask(const struct ad_upstream *u, const char *path,
             break;
         }
     }
-    found->status = q.status;
+    found->status = q.answer.status;
     found->list = ad_json_stream_end(&found->js);
     ad_fetch_end(&q, AD_FETCH_IDLE);
 }

@@ -149,7 +149,7 @@ static void ad_discovery_publish(void)
 static void ad_discovery_done(struct ad_discovery *d)
 {
     struct ad_upstream_state *e = &ad_upstreams.state[d->upstream];
-    bool good = d->fetch.status == 200 && ad_json_stream_end(&d->js);
+    bool good = d->fetch.answer.status == 200 && ad_json_stream_end(&d->js);
 
     if (good && ad_discovery_keep(d)) {
         ad_discovery_publish();

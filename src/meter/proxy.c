@@ -128,8 +128,8 @@ static void ad_proxy_sent(struct ad_proxy *p)
  * own would. `status` is for its record. */
 static void ad_proxy_end(struct ad_proxy *p, const char *status)
 {
-    p->request.keep_alive = p->request.keep_alive && p->head_passed &&
-                            p->answer.state == AD_BODY_DONE;
+    p->request.keep_alive = p->request.keep_alive &&
+                            ad_answer_complete(&p->answer);
     ad_proxy_close_upstream(p);
     if (p->request.metered) {
         ad_proxy_reconcile(p);
@@ -294,27 +294,6 @@ static void ad_proxy_refuse(struct ad_proxy *p, const struct ad_refusal *r)
 
 /* ---- from the engine ---- */
 
-/* What the scanner needs to know of the answer's body. */
-static void ad_answer_scan_begin(struct ad_proxy *p, const struct ad_http_head *head)
-{
-    struct ad_head *scanned = &p->scan.head;
-    struct ad_http_list codings = ad_http_list_of(&head->fields, "Content-Encoding");
-    struct ad_slice type, coding;
-    char text[AD_SCAN_LINE_MAX + 1];
-
-    scanned->state = AD_HEAD_DONE;
-    if (ad_http_field_get(&head->fields, "Content-Type", &type)) {
-        (void)snprintf(text, sizeof(text), "%.*s", (int)type.len, type.at);
-        scanned->form = ad_head_form(text);
-    }
-    while (ad_http_list_next(&codings, &coding)) {
-        if (!ad_slice_is_nocase(coding, "identity")) {
-            scanned->form = AD_FORM_NONE;
-            p->scan.incomplete |= AD_INCOMPLETE_COMPRESSED;
-        }
-    }
-}
-
 /* How the client can be told where the answer ends. */
 static uint8_t ad_answer_client_framing(const struct ad_proxy *p,
                                         const struct ad_http_head *head)
@@ -366,9 +345,7 @@ static void ad_answer_refuse(struct ad_proxy *p, enum ad_http_fault fault)
     const struct ad_refusal bad = {502, "upstream_error", "failed", why};
 
     (void)snprintf(why, sizeof(why), "the engine's answer is not valid HTTP: %s",
-                   fault == AD_HTTP_OK ? "it switches to another protocol"
-                                       : ad_http_fault_text(fault));
-    p->scan.incomplete |= AD_INCOMPLETE_HEAD;
+                   ad_http_fault_text(fault));
     ad_log(AIDASH_LOG_WARN, "request %llu: %s", (unsigned long long)p->id, why);
     ad_proxy_refuse(p, &bad);
 }
@@ -382,23 +359,16 @@ static void ad_answer_take_head(struct ad_proxy *p, const struct ad_http_head *h
     struct ad_text t = ad_text_in(buffers->to_client + at,
                                   sizeof(buffers->to_client) - at);
 
-    p->answer_head_len = 0;
-    if (head->status < 200) {
-        p->heads_len += (uint32_t)head->len;
-        ad_http_find_begin(&p->find, true, AD_PROXY_ANSWER_HEAD_MAX - p->heads_len);
-        if (p->request.http10) { /* RFC 9110 15.2 */
-            return;
-        }
-    } else {
-        p->status = head->status;
+    if (head->status >= 200) {
         p->head_passed = true;
         p->client_framing = ad_answer_client_framing(p, head);
-        ad_body_begin(&p->answer, head);
-        ad_answer_scan_begin(p, head);
+        ad_scan_head(&p->scan, head);
         p->request.keep_alive = p->request.keep_alive && !p->request.http10 &&
                                 p->client_framing != AD_HTTP_UNTIL_CLOSE &&
                                 p->request.body.state == AD_BODY_DONE &&
                                 p->to_upstream_len == 0;
+    } else if (p->request.http10) { /* RFC 9110 15.2 */
+        return;
     }
     ad_answer_put_head(&t, p, head);
     p->to_client_len += (uint32_t)t.len;
@@ -408,35 +378,24 @@ static void ad_answer_take_head(struct ad_proxy *p, const struct ad_http_head *h
  * is of the body. Ends the request if a head is malformed. */
 static size_t ad_answer_heads(struct ad_proxy *p, const uint8_t *bytes, size_t len)
 {
-    char *buffer = ad_proxy_buffers_of(p)->answer_head;
+    const struct ad_answer_buffer buffer = {ad_proxy_buffers_of(p)->answer_head,
+                                            ad_answer_fields};
     struct ad_http_head head;
-    size_t used = 0;
+    size_t used = 0, n;
 
     while (!p->head_passed && used < len) {
-        size_t before = p->answer_head_len, room = AD_PROXY_ANSWER_HEAD_MAX - before;
-        size_t n = len - used < room ? len - used : room;
-        enum ad_http_fault fault;
+        enum ad_http_fault fault = ad_answer_head(&p->answer, &buffer, bytes + used,
+                                                  len - used, &n, &head);
 
-        memcpy(buffer + before, bytes + used, n);
-        fault = ad_http_find_next(&p->find, buffer, before + n);
-        if (fault == AD_HTTP_MORE) {
-            p->answer_head_len += (uint32_t)n;
-            return len;
-        }
         if (fault == AD_HTTP_OK) {
-            fault = ad_http_parse_answer(&head, buffer, p->find.end,
-                                         ad_answer_fields, AD_HTTP_FIELDS,
-                                         p->request.head);
-        }
-        if (fault == AD_HTTP_OK && head.coded) {
-            fault = AD_HTTP_UNKNOWN_CODING;
-        }
-        if (fault != AD_HTTP_OK || head.status == 101) {
-            ad_answer_refuse(p, fault);
+            ad_answer_take_head(p, &head);
+            used += n;
+        } else {
+            if (fault != AD_HTTP_MORE) {
+                ad_answer_refuse(p, fault);
+            }
             return len;
         }
-        used += p->find.end - before;
-        ad_answer_take_head(p, &head);
     }
     return used;
 }
@@ -449,14 +408,15 @@ static size_t ad_answer_follow(struct ad_proxy *p, uint8_t *bytes, size_t len,
                                uint32_t *events)
 {
     bool chunks = p->client_framing == AD_HTTP_BY_CHUNKS;
+    struct ad_body *body = &p->answer.body;
     size_t used = 0, data_len = 0;
 
     *events = 0;
-    while (used < len && p->answer.state < AD_BODY_DONE) {
+    while (used < len && body->state < AD_BODY_DONE) {
         const uint8_t *data = NULL;
         size_t n;
 
-        used += ad_body_next(&p->answer, bytes + used, len - used, &data, &n);
+        used += ad_body_next(body, bytes + used, len - used, &data, &n);
         if (n > 0) {
             *events += ad_scan_body(&p->scan, data, n);
             if (!chunks) {
@@ -465,16 +425,16 @@ static size_t ad_answer_follow(struct ad_proxy *p, uint8_t *bytes, size_t len,
             data_len += n;
         }
     }
-    if (p->answer.state == AD_BODY_DONE) {
+    if (body->state == AD_BODY_DONE) {
         ad_scan_body_end(&p->scan);
     }
-    if (used < len || p->answer.state == AD_BODY_BAD) {
+    if (used < len || body->state == AD_BODY_BAD) {
         p->scan.incomplete |= AD_INCOMPLETE_FRAMING;
     }
     if (!chunks) {
         return data_len;
     }
-    return p->answer.state == AD_BODY_BAD ? used - 1 : used; /* without the fault */
+    return body->state == AD_BODY_BAD ? used - 1 : used; /* without the fault */
 }
 
 /* Bytes of the answer, as they were read. */
@@ -498,17 +458,15 @@ static void ad_answer_read(struct ad_proxy *p, uint8_t *bytes, size_t len,
     if (p->state != AD_PROXY_RUN) {
         return; /* the client left meanwhile, and the counts were reported */
     }
-    if (events > 0 && p->scan.head.form != AD_FORM_JSON && p->request.metered) {
+    if (events > 0 && p->scan.form != AD_FORM_JSON && p->request.metered) {
         ad_proxy_ticks(p, events, now_ns);
     } else if (p->scan.has_progress && p->first_ns == 0) {
         ad_proxy_report_progress(p);
     }
-    if (!p->head_passed || p->answer.state < AD_BODY_DONE) {
+    if (!p->head_passed || p->answer.body.state < AD_BODY_DONE) {
         ad_proxy_watch(p);
-    } else if (p->answer.state == AD_BODY_DONE) {
-        ad_proxy_end(p, ad_proxy_outcome(p));
     } else {
-        ad_proxy_end(p, "cut");
+        ad_proxy_end(p, ad_answer_complete(&p->answer) ? ad_proxy_outcome(p) : "cut");
     }
 }
 
@@ -517,8 +475,7 @@ static void ad_proxy_upstream_closed(struct ad_proxy *p, bool broken)
 {
     if (!p->head_passed) {
         ad_proxy_refuse(p, &ad_refuse_no_answer);
-    } else if (!broken && ad_body_closed_ok(&p->answer)) {
-        p->answer.state = AD_BODY_DONE;
+    } else if (!broken && ad_answer_close(&p->answer)) {
         ad_scan_body_end(&p->scan);
         ad_proxy_end(p, ad_proxy_outcome(p));
     } else {

@@ -221,8 +221,8 @@ static void ad_proxy_begin(const struct ad_proxy_request *r, int fd)
         memcpy(p->request.model, ad_upstreams.state[0].models[0],
                sizeof(p->request.model)); /* what else could it be */
     }
-    ad_scan_begin(&p->scan, r->head);
-    ad_http_find_begin(&p->find, true, AD_PROXY_ANSWER_HEAD_MAX);
+    ad_scan_begin(&p->scan);
+    ad_answer_begin(&p->answer, AD_PROXY_ANSWER_HEAD_MAX, r->head);
     ad_proxying.n++;
     p->state = AD_PROXY_ARRIVE;
     p->reads_client = true;

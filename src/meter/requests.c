@@ -8,8 +8,7 @@
 #define AD_METER_REQUESTS_C
 
 #include "../base/histogram.c"
-#include "../codec/http_body.c"
-#include "../codec/http_head.c"
+#include "../codec/http_answer.c"
 #include "../codec/http_write.c"
 #include "../codec/llm_model.c"
 #include "../codec/llm_scan.c"
@@ -91,7 +90,6 @@ struct ad_proxy {
     bool client_shut;     /* the client shut its sending side, or closed */
     bool client_finished; /* and all that it sent was read */
     bool head_passed; /* the answer's head went to the client */
-    uint16_t status;  /* of the answer, 0: none yet */
     int client_fd, upstream_fd; /* -1: closed */
     uint64_t id;
     uint64_t start_ns, start_us; /* it came in */
@@ -107,10 +105,7 @@ struct ad_proxy {
     uint32_t blocked_s; /* seconds since it last took all that there was */
     uint64_t uploaded, taken; /* bytes that it sent, or took, meanwhile */
     uint32_t body_len;  /* bytes of the request's body that are held */
-    uint32_t answer_head_len; /* bytes of the answer's head so far */
-    uint32_t heads_len;       /* bytes of the interim heads before it */
-    struct ad_http_find find; /* where that head ends */
-    struct ad_body answer;    /* how the answer's body is framed */
+    struct ad_answer answer;  /* how far the engine's answer has come */
     uint32_t to_upstream_len, to_client_at, to_client_len;
     const uint8_t *to_upstream; /* what the engine is to take next */
     char name[AIDASH_MODEL_MAX + 1]; /* the model that its ticks count for */

@@ -144,7 +144,7 @@ static void ad_scrape_event(void)
     struct ad_fetch *q = &ad_scrape.fetch;
 
     ad_fetch_event(q, ad_scrape_sink, &ad_scrape.page);
-    if (q->state == AD_FETCH_DONE && q->status == 200) {
+    if (q->state == AD_FETCH_DONE && q->answer.status == 200) {
         ad_scrape_done();
     }
     ad_fetch_watch(q, AD_TAG_SCRAPE, 0);

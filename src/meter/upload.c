@@ -230,7 +230,8 @@ static void ad_proxy_probe_client(struct ad_proxy *p)
             ad_proxy_pass_client(p, interim, sizeof(interim) - 1);
         }
     } else if (p->client_framing == AD_HTTP_BY_CHUNKS &&
-               p->answer.state == AD_BODY_CHUNK_SIZE && p->answer.digits == 0) {
+               p->answer.body.state == AD_BODY_CHUNK_SIZE &&
+               p->answer.body.digits == 0) {
         ad_proxy_pass_client(p, "0", 1);
     }
 }
