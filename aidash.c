@@ -24,6 +24,7 @@
  *   codec/http_field.c       fields, lists, hosts, origins
  *   codec/http_head.c        the one strict parser of HTTP heads
  *   codec/http_body.c        lengths and chunks
+ *   codec/http_answer.c      an answer as it comes over a connection
  *   codec/http_semantics.c   what a parsed head asks for
  *   codec/http_write.c       heads and chunks of our own
  *   codec/answer.c           heads and errors of aidash's answers
@@ -31,7 +32,6 @@
  *   codec/messages.c         samples, commands, client_id
  *   codec/tick.c             the tick that never changes
  *   codec/llm_paths.c        what of an engine's JSON matters
- *   codec/llm_head.c         the head of an engine's answer
  *   codec/llm_scan.c         its body: token counts and times
  *   codec/llm_model.c        the model that a request names
  *   core/poller.c            epoll or poll()
@@ -134,6 +134,7 @@
 #include "src/codec/http_field.c"
 #include "src/codec/http_head.c"
 #include "src/codec/http_body.c"
+#include "src/codec/http_answer.c"
 #include "src/codec/http_semantics.c"
 #include "src/codec/http_write.c"
 #include "src/codec/answer.c"
@@ -141,7 +142,6 @@
 #include "src/codec/messages.c"
 #include "src/codec/tick.c"
 #include "src/codec/llm_paths.c"
-#include "src/codec/llm_head.c"
 #include "src/codec/llm_scan.c"
 #include "src/codec/llm_model.c"
 #include "src/core/poller.c"

@@ -4,12 +4,7 @@
 #include "../src/meter/meter.c"
 #include "check.h"
 
-/* The seam to civetweb: nothing here gets as far. */
-static void ad_civetweb_queue(int fd, const struct sockaddr_storage *peer)
-{
-    (void)peer;
-    (void)close(fd);
-}
+enum { ADDRESS = 7 }; /* of all clients */
 
 static int engine_listener = -1; /* it takes connections, the test accepts them */
 
@@ -28,12 +23,10 @@ static void settle(void)
     for (turns = 0; turns < 1000; turns++) {
         n = ad_poll_wait(0, ready);
         for (i = 0; i < n; i++) {
-            if (ready[i].tag == AD_TAG_PROXY_CLIENT ||
-                ready[i].tag == AD_TAG_PROXY_UPSTREAM) {
-                ad_proxy_event(ready[i].index, ready[i].tag, 
-                               (ready[i].events & AD_HUP) != 0);
-            } else if (ready[i].tag == AD_TAG_PENDING) {
-                ad_pending_event(&ad_pending[ready[i].index]);
+            if (ready[i].tag == AD_TAG_PENDING) {
+                ad_pending_read(&ad_pending[ready[i].index]);
+            } else {
+                ad_meter_event(&ready[i]);
             }
         }
         ad_queue_run();
@@ -57,17 +50,6 @@ static void housekeeping(void)
     settle();
 }
 
-/* As the front door does: the peer is counted, then the proxy has its socket. */
-static enum ad_proxy_taken take(const struct ad_proxy_request *r, int fd)
-{
-    struct sockaddr_storage peer;
-
-    memset(&peer, 0, sizeof(peer));
-    peer.ss_family = AF_INET;
-    (void)ad_peer_open(0);
-    return ad_proxy_begin(r, fd, 0, &peer);
-}
-
 static void begin_test(void)
 {
     struct sockaddr_in address;
@@ -78,8 +60,8 @@ static void begin_test(void)
     memset(&ad_acceptor, 0, sizeof(ad_acceptor));
     memset(&ad_engine, 0, sizeof(ad_engine));
     memset(&ad_events, 0, sizeof(ad_events));
+    memset(ad_pending, 0, sizeof(ad_pending));
     ad_pending_init();
-    memset(ad_peers, 0, sizeof(ad_peers));
     ad_hub_clock();
     ad_hub.now_ns = AD_NS_PER_S; /* the fake clock */
     ad_feed_init();
@@ -118,22 +100,26 @@ static void end_test(void)
     for (i = 0; i < AIDASH_EDITS; i++) {
         CHECK(!ad_rewrites[i].used);
     }
-    for (i = 0; i < AIDASH_PENDING; i++) {
+    for (i = 0; i < ad_pendings.n_used; i++) {
         if (ad_pending[i].phase != AD_PENDING_FREE) {
             ad_pending_drop(&ad_pending[i]);
         }
     }
+    CHECK_EQ(ad_peers[ad_peer_slot(ADDRESS)].n, 0); /* each socket was closed */
     ad_poll_close();
     (void)close(engine_listener);
 }
 
 /* A request with a body of `length` bytes (0: none; SIZE_MAX: chunked), of which
- * `prefix` came with the head. Returns the client's end, -1 if it is not taken. */
+ * `prefix` came with the head. Returns the client's end, -1 if there is no room. */
 static int ask(size_t length, const char *prefix)
 {
     struct ad_proxy_request r;
     int fds[2];
 
+    if (!ad_proxy_has_room()) {
+        return -1;
+    }
     memset(&r, 0, sizeof(r));
     r.method = length > 0 ? "POST" : "GET";
     r.target = "/v1/chat/completions?x=1";
@@ -155,11 +141,9 @@ static int ask(size_t length, const char *prefix)
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
     (void)fcntl(fds[0], F_SETFL, O_NONBLOCK);
     (void)fcntl(fds[1], F_SETFL, O_NONBLOCK);
-    if (take(&r, fds[0]) != AD_PROXY_TAKEN) {
-        (void)close(fds[0]);
-        (void)close(fds[1]);
-        return -1;
-    }
+    r.address = ADDRESS;
+    (void)ad_peer_open(ADDRESS);
+    ad_proxy_begin(&r, fds[0]);
     return fds[1];
 }
 
@@ -586,8 +570,6 @@ static void test_pause(void)
 
 static void test_slots(void)
 {
-    static char longest[AD_PROXY_TEXT_MAX];
-    struct ad_proxy_request r;
     int clients[AIDASH_FLOWS], client;
     unsigned i;
 
@@ -601,7 +583,6 @@ static void test_slots(void)
     }
     CHECK_EQ(ad_proxying.n, AIDASH_FLOWS);
     CHECK_EQ(ask(0, ""), -1);
-    CHECK_EQ(ad_proxying.refused, 1);
     (void)close(clients[7]);
     settle();
     client = ask(0, "");
@@ -616,20 +597,37 @@ static void test_slots(void)
     settle();
     CHECK_EQ(ad_proxying.n, 0);
 
-    /* A head that does not fit takes no slot: method, target and lines with
-     * their NULs are AD_PROXY_TEXT_MAX bytes at most. */
-    memset(&r, 0, sizeof(r));
-    r.method = "GET";
-    r.target = "/";
+    end_test();
+}
+
+/* Method, target and lines with their NULs are AD_PROXY_TEXT_MAX bytes at most. */
+static void test_long_head(void)
+{
+    static char longest[AD_PROXY_TEXT_MAX];
+    struct ad_proxy_request r;
+    int fds[2], i;
+
+    begin_test();
     memset(longest, 'x', sizeof(longest) - 1);
-    r.headers = longest + 6;
-    r.prefix = (const uint8_t *)"";
-    r.body.state = AD_BODY_DONE;
-    CHECK_EQ(take(&r, -1), AD_PROXY_TAKEN);
-    ad_proxy_free(newest());
-    r.headers = longest + 5;
-    CHECK_EQ(take(&r, -1), AD_PROXY_TOO_LONG);
-    CHECK_EQ(ad_proxying.n, 0);
+    for (i = 6; i >= 5; i--) { /* "GET", "/" and their NULs are 6 */
+        memset(&r, 0, sizeof(r));
+        r.method = "GET";
+        r.target = "/";
+        r.headers = longest + i;
+        r.prefix = (const uint8_t *)"";
+        r.body.state = AD_BODY_DONE;
+        r.address = ADDRESS;
+        (void)ad_peer_open(ADDRESS);
+        CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+        (void)fcntl(fds[0], F_SETFL, O_NONBLOCK);
+        ad_proxy_begin(&r, fds[0]);
+        if (i == 5) {
+            CHECK_HAS(get(fds[1]), "HTTP/1.1 431 ");
+        }
+        (void)close(fds[1]);
+        settle();
+        CHECK_EQ(ad_proxying.n, 0);
+    }
     end_test();
 }
 
@@ -1026,6 +1024,7 @@ int main(void)
     test_admission_order();
     test_pause();
     test_slots();
+    test_long_head();
     test_cancel();
     test_drain();
     test_time_limits();

@@ -248,7 +248,7 @@ static int ad_configure_scrape(const char *url)
     if (why != NULL) {
         return ad_fail(AIDASH_EINVAL, "scrape: '%.100s': %s", url, why);
     }
-    ad_scrape_page(&page);
+    ad_scrape_set(&page);
     return 0;
 }
 

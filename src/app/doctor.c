@@ -18,7 +18,7 @@ struct ad_found {
     bool list;       /* the answer is JSON, and complete */
     unsigned n_models;
     char model[AIDASH_MODEL_MAX + 1]; /* the first */
-    char owner[AIDASH_MODEL_MAX + 1]; /* as the list of models names it */
+    char owner[AIDASH_MODEL_MAX + 1]; /* owned_by in the list of models */
     struct ad_json_stream js;
 };
 
@@ -47,7 +47,7 @@ static void ad_doctor_sink(void *to, const uint8_t *data, size_t len)
 }
 
 /* Ask for a path, and read the answer as a list of models. Each step may take a
- * second, an answer a hundred steps. */
+ * second, an answer has a thousand steps at most. */
 static void ad_doctor_ask(const struct ad_upstream *u, const char *path,
                           struct ad_found *found)
 {
@@ -57,7 +57,7 @@ static void ad_doctor_ask(const struct ad_upstream *u, const char *path,
     memset(found, 0, sizeof(*found));
     ad_path_begin(&found->js, AD_PATH_OPENAI_LIST);
     ad_fetch_begin(&q, u, path, ad_upstreams.key, 0);
-    for (steps = 0; steps < 100 && ad_fetch_wants(&q) != 0; steps++) {
+    for (steps = 0; steps < 1000 && ad_fetch_wants(&q) != 0; steps++) {
         struct pollfd ready = {q.fd, POLLIN, 0};
 
         if (ad_fetch_wants(&q) == AD_OUT) {
@@ -71,7 +71,7 @@ static void ad_doctor_ask(const struct ad_upstream *u, const char *path,
             break;
         }
     }
-    found->status = q.status;
+    found->status = q.answer.status;
     found->list = ad_json_stream_end(&found->js);
     ad_fetch_end(&q, AD_FETCH_IDLE);
 }

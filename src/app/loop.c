@@ -155,6 +155,7 @@ static void ad_hub_turn(void)
 static void *ad_hub_main(void *unused)
 {
     uint64_t end_ns = 0;
+
     ad_hub_clock();
     while (atomic_load(&ad_hub.stop) < 2 ||
            (ad_slots.n_open > 0 && ad_hub.now_ns < end_ns)) {

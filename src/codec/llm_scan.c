@@ -4,11 +4,22 @@
 #ifndef AD_CODEC_LLM_SCAN_C
 #define AD_CODEC_LLM_SCAN_C
 
-#include "llm_head.c"
+#include "http_head.c"
 #include "llm_paths.c"
 #include "messages.c"
 
 #if AIDASH_METER
+
+/* What could not be read of an answer: its counts are then incomplete. */
+enum {
+    AD_INCOMPLETE_FRAMING = 1,    /* chunks are malformed, bytes behind the end */
+    AD_INCOMPLETE_COMPRESSED = 2, /* a content coding */
+    AD_INCOMPLETE_JSON = 4,       /* broken JSON */
+    AD_INCOMPLETE_DEPTH = 8       /* JSON nested deeper than AD_STREAM_DEPTH_MAX */
+};
+
+/* What the body is, by its Content-Type. */
+enum ad_form { AD_FORM_NONE, AD_FORM_SSE, AD_FORM_NDJSON, AD_FORM_JSON };
 
 enum { AD_SCAN_FINISH_MAX = 31 }; /* bytes kept of a finish reason */
 
@@ -30,7 +41,7 @@ enum ad_sse { AD_SSE_NAME, AD_SSE_DATA, AD_SSE_SKIP };
 
 /* Everything about one answer. All counts are of the whole request. */
 struct ad_scan {
-    struct ad_head head;
+    uint8_t form; /* enum ad_form */
 
     /* What has been learned so far. */
     uint8_t incomplete;     /* AD_INCOMPLETE_... */
@@ -113,7 +124,7 @@ static void ad_scan_tokens_reported(struct ad_scan *s)
         s->usage_tokens += n;
         s->tokens = s->usage_tokens;
     } else {
-        s->partial = s->head.form == AD_FORM_JSON && e->n_choices > 1;
+        s->partial = s->form == AD_FORM_JSON && e->n_choices > 1;
         s->tokens = s->finished_tokens + n;
         if (e->finish || e->over) {
             s->finished_tokens = s->tokens;
@@ -190,7 +201,7 @@ static uint32_t ad_scan_event_end(struct ad_scan *s)
     if (e->text) {
         n++;
     }
-    if (s->head.form == AD_FORM_JSON) {
+    if (s->form == AD_FORM_JSON) {
         n = 0;
     }
     s->events++;
@@ -470,7 +481,7 @@ static uint32_t ad_scan_ndjson(struct ad_scan *s, const uint8_t *in,
 /* Bytes of the body, free of its framing. */
 static uint32_t ad_scan_body(struct ad_scan *s, const uint8_t *in, size_t len)
 {
-    switch (s->head.form) {
+    switch (s->form) {
     case AD_FORM_SSE:
         return ad_scan_sse(s, in, len);
     case AD_FORM_NDJSON:
@@ -485,17 +496,57 @@ static uint32_t ad_scan_body(struct ad_scan *s, const uint8_t *in, size_t len)
 /* All of the body has come. */
 static void ad_scan_body_end(struct ad_scan *s)
 {
-    if (s->head.form == AD_FORM_JSON && s->reading && ad_json_stream_end(&s->js)) {
+    if (s->form == AD_FORM_JSON && s->reading && ad_json_stream_end(&s->js)) {
         s->ended = true;
     }
     ad_scan_json_end(s);
 }
 
-/* head: the request's method was HEAD, so the answer has no body. */
-static void ad_scan_begin(struct ad_scan *s, bool head)
+static void ad_scan_begin(struct ad_scan *s)
 {
     memset(s, 0, sizeof(*s));
-    ad_head_begin(&s->head, head);
+}
+
+/* The media type alone says how the body is to be read (RFC 9110 8.3.1). */
+static uint8_t ad_scan_form(struct ad_slice type)
+{
+    static const struct {
+        const char *type;
+        uint8_t form;
+    } forms[] = {
+        {"text/event-stream", AD_FORM_SSE},
+        {"application/x-ndjson", AD_FORM_NDJSON},
+        {"application/ndjson", AD_FORM_NDJSON},
+        {"application/json", AD_FORM_JSON},
+    };
+    struct ad_slice name;
+    size_t i;
+
+    (void)ad_http_cut(&type, ';', &name);
+    for (i = 0; i < AD_COUNT(forms); i++) {
+        if (ad_slice_is_nocase(name, forms[i].type)) {
+            return forms[i].form;
+        }
+    }
+    return AD_FORM_NONE;
+}
+
+/* The final head of the answer: what is its body? */
+static void ad_scan_head(struct ad_scan *s, const struct ad_http_head *head)
+{
+    struct ad_http_list codings = ad_http_list_of(&head->fields,
+                                                  "Content-Encoding");
+    struct ad_slice value;
+
+    if (ad_http_field_get(&head->fields, "Content-Type", &value)) {
+        s->form = ad_scan_form(value);
+    }
+    while (ad_http_list_next(&codings, &value)) {
+        if (!ad_slice_is_nocase(value, "identity")) {
+            s->form = AD_FORM_NONE;
+            s->incomplete |= AD_INCOMPLETE_COMPRESSED;
+        }
+    }
 }
 
 /* The tokens of the answer so far: the engine's count, or else the number of

@@ -7,13 +7,9 @@
 #include "../base/clock.c"
 
 /* What a descriptor is watched for, and what has happened to it. AD_HUP: the
- * peer's FIN (only where it is watched for), a reset, an error. */
-enum {
-    AD_IN = 1,
-    AD_OUT = 2,
-    AD_HUP = 4,  /* report when the peer's FIN comes */
-    AD_RESET = 8 /* report a reset, which each of the others does, too */
-};
+ * peer's FIN (only where it is watched for), a reset, an error. AD_RESET: nothing
+ * but a reset or an error is waited for. */
+enum { AD_IN = 1, AD_OUT = 2, AD_HUP = 4, AD_RESET = 8 };
 
 /* What a descriptor is, and its place in that table. */
 enum ad_tag { AD_TAG_WAKE, AD_TAG_TIMER, AD_TAG_LISTENER, AD_TAG_UDP,

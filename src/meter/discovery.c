@@ -6,7 +6,6 @@
 #ifndef AD_METER_DISCOVERY_C
 #define AD_METER_DISCOVERY_C
 
-#include "../codec/json_stream.c"
 #include "../codec/llm_paths.c"
 #include "fetch.c"
 
@@ -57,7 +56,7 @@ static void ad_discovery_begin(unsigned upstream, enum ad_discovery_list list)
     d->list = (uint8_t)list;
     d->upstream = (uint8_t)upstream;
     ad_path_begin(&d->js, list == AD_DISCOVERY_OPENAI ? AD_PATH_OPENAI_LIST
-                                                             : AD_PATH_OLLAMA_LIST);
+                                                      : AD_PATH_OLLAMA_LIST);
     ad_fetch_begin(&d->fetch, &ad_upstreams.list[upstream],
                    ad_discovery_paths[list], ad_upstreams.key, ad_hub.now_ms);
     if (d->fetch.state == AD_FETCH_FAILED) {
@@ -150,7 +149,7 @@ static void ad_discovery_publish(void)
 static void ad_discovery_done(struct ad_discovery *d)
 {
     struct ad_upstream_state *e = &ad_upstreams.state[d->upstream];
-    bool good = d->fetch.status == 200 && ad_json_stream_end(&d->js);
+    bool good = d->fetch.answer.status == 200 && ad_json_stream_end(&d->js);
 
     if (good && ad_discovery_keep(d)) {
         ad_discovery_publish();

@@ -8,8 +8,7 @@
 #ifndef AD_METER_FETCH_C
 #define AD_METER_FETCH_C
 
-#include "../codec/http_body.c"
-#include "../codec/http_head.c"
+#include "../codec/http_answer.c"
 #include "upstreams.c"
 
 #if AIDASH_METER
@@ -17,7 +16,7 @@
 enum {
     AD_FETCH_MS = 5000,             /* from connecting to the end of the answer */
     AD_FETCH_MAX = 4 * 1024 * 1024, /* bytes of an answer, its head included */
-    AD_FETCH_HEAD_MAX = 8192,       /* bytes of one head of it */
+    AD_FETCH_HEAD_MAX = 8192,       /* bytes of its heads */
     AD_FETCH_READ = 16384           /* bytes that are read at once */
 };
 
@@ -36,13 +35,10 @@ struct ad_fetch {
     int fd;           /* open in the states CONNECT and ANSWER */
     uint32_t begun_ms; /* in the caller's clock */
     uint32_t received; /* bytes of the answer */
-    uint16_t status;   /* of the answer; 0: its head has not come */
     const struct ad_upstream *upstream;
     const char *path; /* it goes behind the path of the engine's URL */
     const char *key;  /* the bearer token, or "" */
-    struct ad_http_find find; /* where the head ends */
-    struct ad_body body;      /* how the body is framed */
-    size_t head_len;          /* bytes of the head so far */
+    struct ad_answer answer; /* answer.status is 0 until its head has come */
     char head[AD_FETCH_HEAD_MAX];
 };
 
@@ -87,7 +83,7 @@ static void ad_fetch_begin(struct ad_fetch *q, const struct ad_upstream *upstrea
     q->path = path;
     q->key = key;
     q->begun_ms = now_ms;
-    ad_http_find_begin(&q->find, true, sizeof(q->head));
+    ad_answer_begin(&q->answer, sizeof(q->head), false);
     ad_fetch_connect(q);
 }
 
@@ -108,64 +104,39 @@ static void ad_fetch_ask(struct ad_fetch *q)
     q->state = AD_FETCH_ANSWER;
 }
 
-/* Bytes of the answer's heads. Returns how many of them were used. */
-static size_t ad_fetch_take_head(struct ad_fetch *q, const uint8_t *in, size_t len)
-{
-    struct ad_http_head head;
-    size_t used = 0;
-
-    while (q->status == 0 && used < len && q->state == AD_FETCH_ANSWER) {
-        size_t before = q->head_len, n = sizeof(q->head) - before;
-        enum ad_http_fault fault;
-
-        n = len - used < n ? len - used : n;
-        memcpy(q->head + before, in + used, n);
-        fault = ad_http_find_next(&q->find, q->head, before + n);
-        if (fault == AD_HTTP_MORE) {
-            q->head_len += n;
-            return len;
-        }
-        if (fault == AD_HTTP_OK) {
-            fault = ad_http_parse_answer(&head, q->head, q->find.end,
-                                         ad_fetch_buffers.fields, AD_HTTP_FIELDS,
-                                         false);
-        }
-        if (fault != AD_HTTP_OK || head.coded || head.status == 101) {
-            ad_fetch_end(q, AD_FETCH_FAILED);
-            return len;
-        }
-        used += q->find.end - before;
-        q->head_len = 0;
-        ad_http_find_begin(&q->find, true, sizeof(q->head));
-        if (head.status >= 200) { /* an interim one is dropped */
-            q->status = head.status;
-            ad_body_begin(&q->body, &head);
-        }
-    }
-    return used;
-}
-
 /* Bytes of the answer: pass the body on without its framing. */
 static void ad_fetch_take(struct ad_fetch *q, const uint8_t *in, size_t len,
                           ad_fetch_sink *sink, void *to)
 {
-    size_t used = ad_fetch_take_head(q, in, len);
+    const struct ad_answer_buffer buffer = {q->head, ad_fetch_buffers.fields};
+    struct ad_body *body = &q->answer.body;
+    struct ad_http_head head;
+    size_t used = 0, n;
 
-    if (q->status == 0) {
-        return;
+    while (q->answer.status == 0 && used < len) {
+        enum ad_http_fault fault = ad_answer_head(&q->answer, &buffer, in + used,
+                                                  len - used, &n, &head);
+
+        used += n;
+        if (fault == AD_HTTP_MORE) {
+            return;
+        }
+        if (fault != AD_HTTP_OK) {
+            ad_fetch_end(q, AD_FETCH_FAILED);
+            return;
+        }
     }
-    while (used < len && q->body.state < AD_BODY_DONE) {
+    while (used < len && body->state < AD_BODY_DONE) {
         const uint8_t *data = NULL;
-        size_t n;
 
-        used += ad_body_next(&q->body, in + used, len - used, &data, &n);
+        used += ad_body_next(body, in + used, len - used, &data, &n);
         if (n > 0) {
             sink(to, data, n);
         }
     }
-    if (q->body.state == AD_BODY_BAD) {
+    if (body->state == AD_BODY_BAD) {
         ad_fetch_end(q, AD_FETCH_FAILED);
-    } else if (q->body.state == AD_BODY_DONE) {
+    } else if (ad_answer_complete(&q->answer)) {
         ad_fetch_end(q, AD_FETCH_DONE);
     }
 }
@@ -180,7 +151,7 @@ static void ad_fetch_read(struct ad_fetch *q, ad_fetch_sink *sink, void *to)
         return;
     }
     if (got <= 0) {
-        bool whole = got == 0 && q->status != 0 && ad_body_closed_ok(&q->body);
+        bool whole = got == 0 && ad_answer_close(&q->answer);
 
         ad_fetch_end(q, whole ? AD_FETCH_DONE : AD_FETCH_FAILED);
         return;

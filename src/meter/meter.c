@@ -28,7 +28,8 @@ static void ad_meter_event(const struct ad_ready *ready)
     switch (ready->tag) {
     case AD_TAG_PROXY_CLIENT:
     case AD_TAG_PROXY_UPSTREAM:
-        ad_proxy_event(ready->index, ready->tag, (ready->events & AD_HUP) != 0);
+        ad_proxy_event(ready->index, ready->tag,
+                       (ready->events & AD_HUP) != 0);
         break;
     case AD_TAG_DISCOVERY:
         ad_discovery_event(ready->index);

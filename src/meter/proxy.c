@@ -2,9 +2,9 @@
  * and a fixed state for each. Bytes are passed on as they come; the scanner
  * reads a copy of the answer.
  * Owns ad_proxy_input and ad_answer_fields. Hub thread only.
- * Always: the client gets heads and chunks that were written here. Of the engine's
- * bytes it gets the fields of a head that was judged whole and the data of the
- * body, and nothing behind its end.
+ * Always: of the engine's bytes a client gets the fields of a head that was judged
+ * whole, and the body as far as its framing is well-formed: nothing behind its
+ * end.
  */
 #ifndef AD_METER_PROXY_C
 #define AD_METER_PROXY_C
@@ -75,7 +75,7 @@ static void ad_proxy_free(struct ad_proxy *p)
             (void)ad_poll_set(p->client_fd, p->client_events, 0,
                               AD_TAG_PROXY_CLIENT, 0);
         }
-        ad_peer_close(p->client_fd, p->peer_address);
+        ad_peer_close(p->client_fd, p->request.address);
         p->client_fd = -1;
     }
     ad_rewrite_release(p);
@@ -116,7 +116,8 @@ static void ad_proxy_sent(struct ad_proxy *p)
     }
     (void)ad_poll_set(p->client_fd, p->client_events, 0, AD_TAG_PROXY_CLIENT, 0);
     p->client_events = 0;
-    if (ad_acceptor_keep_alive(p->client_fd, p->peer_address, &p->peer)) {
+    if (ad_acceptor_keep_alive(p->client_fd, p->request.address,
+                               &p->request.peer)) {
         p->client_fd = -1;
     }
     ad_proxy_free(p);
@@ -127,8 +128,8 @@ static void ad_proxy_sent(struct ad_proxy *p)
  * own would. `status` is for its record. */
 static void ad_proxy_end(struct ad_proxy *p, const char *status)
 {
-    p->request.keep_alive = p->request.keep_alive && p->head_passed &&
-                            p->answer.state == AD_BODY_DONE;
+    p->request.keep_alive = p->request.keep_alive &&
+                            ad_answer_complete(&p->answer);
     ad_proxy_close_upstream(p);
     if (p->request.metered) {
         ad_proxy_reconcile(p);
@@ -207,22 +208,15 @@ static void ad_proxy_keep_for_client(struct ad_proxy *p, const void *bytes,
     p->to_client_len += (uint32_t)len;
 }
 
-/* Pieces of an answer: straight to the client's socket, unless some bytes wait
- * already; what it does not take is kept. */
-static void ad_proxy_pass_client(struct ad_proxy *p, const struct iovec *pieces,
-                                 int n_pieces)
+/* Bytes of an answer: straight to the client's socket, unless some wait already;
+ * what it does not take is kept. */
+static void ad_proxy_pass_client(struct ad_proxy *p, const void *bytes, size_t len)
 {
     size_t sent = 0;
-    int i;
 
-    if (p->to_client_len == 0) {
-        struct msghdr message;
-        ssize_t n;
+    if (p->to_client_len == 0 && len > 0) {
+        ssize_t n = send(p->client_fd, bytes, len, MSG_NOSIGNAL);
 
-        memset(&message, 0, sizeof(message));
-        message.msg_iov = (struct iovec *)(uintptr_t)pieces;
-        message.msg_iovlen = (size_t)n_pieces;
-        n = sendmsg(p->client_fd, &message, MSG_NOSIGNAL);
         if (n < 0 && errno != EAGAIN && errno != EINTR) {
             ad_proxy_client_left(p);
             return;
@@ -232,13 +226,7 @@ static void ad_proxy_pass_client(struct ad_proxy *p, const struct iovec *pieces,
             ad_proxy_took(p, sent);
         }
     }
-    for (i = 0; i < n_pieces; i++) {
-        size_t skip = sent < pieces[i].iov_len ? sent : pieces[i].iov_len;
-
-        ad_proxy_keep_for_client(p, (const uint8_t *)pieces[i].iov_base + skip,
-                                 pieces[i].iov_len - skip);
-        sent -= skip;
-    }
+    ad_proxy_keep_for_client(p, (const uint8_t *)bytes + sent, len - sent);
 }
 
 /* An error in the shape of the API that was asked. */
@@ -306,27 +294,6 @@ static void ad_proxy_refuse(struct ad_proxy *p, const struct ad_refusal *r)
 
 /* ---- from the engine ---- */
 
-/* What the scanner needs to know of the answer's body. */
-static void ad_answer_scan_begin(struct ad_proxy *p, const struct ad_http_head *head)
-{
-    struct ad_head *scanned = &p->scan.head;
-    struct ad_http_list codings = ad_http_list_of(&head->fields, "Content-Encoding");
-    struct ad_slice type, coding;
-    char text[AD_SCAN_LINE_MAX + 1];
-
-    scanned->state = AD_HEAD_DONE;
-    if (ad_http_field_get(&head->fields, "Content-Type", &type)) {
-        (void)snprintf(text, sizeof(text), "%.*s", (int)type.len, type.at);
-        scanned->form = ad_head_form(text);
-    }
-    while (ad_http_list_next(&codings, &coding)) {
-        if (!ad_slice_is_nocase(coding, "identity")) {
-            scanned->form = AD_FORM_NONE;
-            p->scan.incomplete |= AD_INCOMPLETE_COMPRESSED;
-        }
-    }
-}
-
 /* How the client can be told where the answer ends. */
 static uint8_t ad_answer_client_framing(const struct ad_proxy *p,
                                         const struct ad_http_head *head)
@@ -378,9 +345,7 @@ static void ad_answer_refuse(struct ad_proxy *p, enum ad_http_fault fault)
     const struct ad_refusal bad = {502, "upstream_error", "failed", why};
 
     (void)snprintf(why, sizeof(why), "the engine's answer is not valid HTTP: %s",
-                   fault == AD_HTTP_OK ? "it switches to another protocol"
-                                       : ad_http_fault_text(fault));
-    p->scan.incomplete |= AD_INCOMPLETE_HEAD;
+                   ad_http_fault_text(fault));
     ad_log(AIDASH_LOG_WARN, "request %llu: %s", (unsigned long long)p->id, why);
     ad_proxy_refuse(p, &bad);
 }
@@ -394,23 +359,16 @@ static void ad_answer_take_head(struct ad_proxy *p, const struct ad_http_head *h
     struct ad_text t = ad_text_in(buffers->to_client + at,
                                   sizeof(buffers->to_client) - at);
 
-    p->answer_head_len = 0;
-    if (head->status < 200) {
-        p->heads_len += (uint32_t)head->len;
-        ad_http_find_begin(&p->find, true, AD_PROXY_ANSWER_HEAD_MAX - p->heads_len);
-        if (p->request.http10) { /* RFC 9110 15.2 */
-            return;
-        }
-    } else {
-        p->status = head->status;
+    if (head->status >= 200) {
         p->head_passed = true;
         p->client_framing = ad_answer_client_framing(p, head);
-        ad_body_begin(&p->answer, head);
-        ad_answer_scan_begin(p, head);
+        ad_scan_head(&p->scan, head);
         p->request.keep_alive = p->request.keep_alive && !p->request.http10 &&
                                 p->client_framing != AD_HTTP_UNTIL_CLOSE &&
                                 p->request.body.state == AD_BODY_DONE &&
                                 p->to_upstream_len == 0;
+    } else if (p->request.http10) { /* RFC 9110 15.2 */
+        return;
     }
     ad_answer_put_head(&t, p, head);
     p->to_client_len += (uint32_t)t.len;
@@ -420,115 +378,79 @@ static void ad_answer_take_head(struct ad_proxy *p, const struct ad_http_head *h
  * is of the body. Ends the request if a head is malformed. */
 static size_t ad_answer_heads(struct ad_proxy *p, const uint8_t *bytes, size_t len)
 {
-    char *buffer = ad_proxy_buffers_of(p)->answer_head;
+    const struct ad_answer_buffer buffer = {ad_proxy_buffers_of(p)->answer_head,
+                                            ad_answer_fields};
     struct ad_http_head head;
-    size_t used = 0;
+    size_t used = 0, n;
 
     while (!p->head_passed && used < len) {
-        size_t before = p->answer_head_len, room = AD_PROXY_ANSWER_HEAD_MAX - before;
-        size_t n = len - used < room ? len - used : room;
-        enum ad_http_fault fault;
+        enum ad_http_fault fault = ad_answer_head(&p->answer, &buffer, bytes + used,
+                                                  len - used, &n, &head);
 
-        memcpy(buffer + before, bytes + used, n);
-        fault = ad_http_find_next(&p->find, buffer, before + n);
-        if (fault == AD_HTTP_MORE) {
-            p->answer_head_len += (uint32_t)n;
-            return len;
-        }
         if (fault == AD_HTTP_OK) {
-            fault = ad_http_parse_answer(&head, buffer, p->find.end,
-                                         ad_answer_fields, AD_HTTP_FIELDS,
-                                         p->request.head);
-        }
-        if (fault == AD_HTTP_OK && head.coded) {
-            fault = AD_HTTP_UNKNOWN_CODING;
-        }
-        if (fault != AD_HTTP_OK || head.status == 101) {
-            ad_answer_refuse(p, fault);
+            ad_answer_take_head(p, &head);
+            used += n;
+        } else {
+            if (fault != AD_HTTP_MORE) {
+                ad_answer_refuse(p, fault);
+            }
             return len;
         }
-        used += p->find.end - before;
-        ad_answer_take_head(p, &head);
     }
     return used;
 }
 
-/* Take the framing off the body's bytes: the data moves to their beginning.
- * Returns its length. What comes behind the end is dropped. */
-static size_t ad_answer_unframe(struct ad_proxy *p, uint8_t *bytes, size_t len)
+/* Bytes of the answer's body: follow its framing, let the scanner read the data.
+ * Returns how many bytes are for the client, at the beginning of `bytes`: the
+ * data, in the engine's own chunks where the client knows chunks. *events: token
+ * events that were completed. */
+static size_t ad_answer_follow(struct ad_proxy *p, uint8_t *bytes, size_t len,
+                               uint32_t *events)
 {
+    bool chunks = p->client_framing == AD_HTTP_BY_CHUNKS;
+    struct ad_body *body = &p->answer.body;
     size_t used = 0, data_len = 0;
 
-    while (used < len && p->answer.state < AD_BODY_DONE) {
+    *events = 0;
+    while (used < len && body->state < AD_BODY_DONE) {
         const uint8_t *data = NULL;
         size_t n;
 
-        used += ad_body_next(&p->answer, bytes + used, len - used, &data, &n);
+        used += ad_body_next(body, bytes + used, len - used, &data, &n);
         if (n > 0) {
-            memmove(bytes + data_len, data, n);
+            *events += ad_scan_body(&p->scan, data, n);
+            if (!chunks) {
+                memmove(bytes + data_len, data, n);
+            }
             data_len += n;
         }
     }
-    if (used < len || p->answer.state == AD_BODY_BAD) {
+    if (body->state == AD_BODY_DONE) {
+        ad_scan_body_end(&p->scan);
+    }
+    if (used < len || body->state == AD_BODY_BAD) {
         p->scan.incomplete |= AD_INCOMPLETE_FRAMING;
     }
-    return data_len;
-}
-
-/* Pass data of the body on, in the client's framing. */
-static void ad_answer_pass(struct ad_proxy *p, uint8_t *data, size_t len)
-{
-    char size[AD_HTTP_CHUNK_HEADER_MAX];
-    struct iovec pieces[3];
-    int n = 0;
-
-    if (p->client_framing == AD_HTTP_BY_CHUNKS) {
-        if (len > 0) {
-            pieces[n].iov_base = size;
-            pieces[n++].iov_len = ad_http_chunk_header(size, len);
-            pieces[n].iov_base = data;
-            pieces[n++].iov_len = len;
-        }
-        if (p->answer.state == AD_BODY_DONE) {
-            static char last_chunk[] = "\r\n0\r\n\r\n";
-            size_t skip = len > 0 ? 0 : 2;
-
-            pieces[n].iov_base = last_chunk + skip;
-            pieces[n++].iov_len = sizeof(last_chunk) - 1 - skip;
-        } else if (len > 0) {
-            static char crlf[] = "\r\n";
-
-            pieces[n].iov_base = crlf;
-            pieces[n++].iov_len = 2;
-        }
-    } else if (len > 0) {
-        pieces[n].iov_base = data;
-        pieces[n++].iov_len = len;
+    if (!chunks) {
+        return data_len;
     }
-    if (n > 0) {
-        ad_proxy_pass_client(p, pieces, n);
-    }
+    return body->state == AD_BODY_BAD ? used - 1 : used; /* without the fault */
 }
 
 /* Bytes of the answer, as they were read. */
 static void ad_answer_read(struct ad_proxy *p, uint8_t *bytes, size_t len,
                            uint64_t now_ns)
 {
-    size_t used = p->head_passed ? 0 : ad_answer_heads(p, bytes, len), data_len;
+    size_t used = p->head_passed ? 0 : ad_answer_heads(p, bytes, len);
     uint32_t events = 0;
 
     if (p->state != AD_PROXY_RUN) {
         return; /* it was refused */
     }
     if (p->head_passed) {
-        data_len = ad_answer_unframe(p, bytes + used, len - used);
-        if (data_len > 0) {
-            events = ad_scan_body(&p->scan, bytes + used, data_len);
-        }
-        if (p->answer.state == AD_BODY_DONE) {
-            ad_scan_body_end(&p->scan);
-        }
-        ad_answer_pass(p, bytes + used, data_len);
+        bytes += used;
+        len = ad_answer_follow(p, bytes, len - used, &events);
+        ad_proxy_pass_client(p, bytes, len);
     }
     if (p->state == AD_PROXY_RUN) {
         ad_proxy_send_client(p); /* a head, and what came with it */
@@ -536,17 +458,15 @@ static void ad_answer_read(struct ad_proxy *p, uint8_t *bytes, size_t len,
     if (p->state != AD_PROXY_RUN) {
         return; /* the client left meanwhile, and the counts were reported */
     }
-    if (events > 0 && p->scan.head.form != AD_FORM_JSON && p->request.metered) {
+    if (events > 0 && p->scan.form != AD_FORM_JSON && p->request.metered) {
         ad_proxy_ticks(p, events, now_ns);
     } else if (p->scan.has_progress && p->first_ns == 0) {
         ad_proxy_report_progress(p);
     }
-    if (!p->head_passed || p->answer.state < AD_BODY_DONE) {
+    if (!p->head_passed || p->answer.body.state < AD_BODY_DONE) {
         ad_proxy_watch(p);
-    } else if (p->answer.state == AD_BODY_DONE) {
-        ad_proxy_end(p, ad_proxy_outcome(p));
     } else {
-        ad_proxy_end(p, "cut");
+        ad_proxy_end(p, ad_answer_complete(&p->answer) ? ad_proxy_outcome(p) : "cut");
     }
 }
 
@@ -555,8 +475,7 @@ static void ad_proxy_upstream_closed(struct ad_proxy *p, bool broken)
 {
     if (!p->head_passed) {
         ad_proxy_refuse(p, &ad_refuse_no_answer);
-    } else if (!broken && ad_body_closed_ok(&p->answer)) {
-        p->answer.state = AD_BODY_DONE;
+    } else if (!broken && ad_answer_close(&p->answer)) {
         ad_scan_body_end(&p->scan);
         ad_proxy_end(p, ad_proxy_outcome(p));
     } else {

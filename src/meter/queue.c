@@ -195,32 +195,22 @@ static bool ad_proxy_has_room(void)
     return ad_proxying.n < AIDASH_FLOWS && !ad_hub.stopping;
 }
 
-enum ad_proxy_taken { AD_PROXY_TAKEN, AD_PROXY_TOO_MANY, AD_PROXY_TOO_LONG };
-
-/* Take a client's connection and the request that was read from it. The strings
- * are copied. If it is AD_PROXY_TAKEN, `fd` (non-blocking) is the proxy's, which
- * closes it or gives it back to the acceptor (address and peer are as
- * ad_peer_open() and accept() had them); else it stays the caller's, who
- * answers (503 and 431). */
-static enum ad_proxy_taken ad_proxy_begin(const struct ad_proxy_request *r, int fd,
-                                          uint64_t address,
-                                          const struct sockaddr_storage *peer)
+/* Take a client's connection and the request that was read from it, when there is
+ * room. The strings are copied. `fd` (non-blocking, watched by nobody) is the
+ * proxy's from here on: it answers, and closes it or gives it back to the
+ * acceptor. */
+static void ad_proxy_begin(const struct ad_proxy_request *r, int fd)
 {
-    struct ad_proxy *p = ad_hub.stopping ? NULL : ad_proxy_slot();
+    static const struct ad_refusal too_long = {431, "invalid_request_error",
+                                               "refused",
+                                               "the request head is too long"};
+    struct ad_proxy *p = ad_proxy_slot();
+    bool fits;
 
-    if (p == NULL) {
-        ad_proxying.refused++;
-        return AD_PROXY_TOO_MANY;
-    }
     memset(p, 0, sizeof(*p));
     p->request = *r;
-    if (!ad_proxy_copy_text(p, r)) {
-        ad_proxy_slot_free(p);
-        return AD_PROXY_TOO_LONG;
-    }
+    fits = ad_proxy_copy_text(p, r);
     p->client_fd = fd;
-    p->peer_address = address;
-    p->peer = *peer;
     p->upstream_fd = -1;
     p->rewrite = AD_NO_REWRITE;
     p->id = ++ad_proxying.last_id;
@@ -231,13 +221,16 @@ static enum ad_proxy_taken ad_proxy_begin(const struct ad_proxy_request *r, int 
         memcpy(p->request.model, ad_upstreams.state[0].models[0],
                sizeof(p->request.model)); /* what else could it be */
     }
-    ad_scan_begin(&p->scan, r->head);
-    ad_http_find_begin(&p->find, true, AD_PROXY_ANSWER_HEAD_MAX);
+    ad_scan_begin(&p->scan);
+    ad_answer_begin(&p->answer, AD_PROXY_ANSWER_HEAD_MAX, r->head);
     ad_proxying.n++;
     p->state = AD_PROXY_ARRIVE;
     p->reads_client = true;
-    ad_proxy_arrive(p, r->prefix, r->prefix_len);
-    return AD_PROXY_TAKEN;
+    if (fits) {
+        ad_proxy_arrive(p, r->prefix, r->prefix_len);
+    } else {
+        ad_proxy_refuse(p, &too_long);
+    }
 }
 
 /* ---- what the poller and the clock bring ---- */

@@ -139,7 +139,7 @@ static struct ad_proxy_figures ad_proxy_figures_of(const struct ad_proxy *p)
 
     f.tokens = ad_scan_tokens(s, &f.estimated);
     f.duration_ms = ad_ms(p->start_ns, ad_clock_ns(CLOCK_MONOTONIC));
-    if (s->head.form != AD_FORM_JSON) {
+    if (s->form != AD_FORM_JSON) {
         f.ttft_ms = ad_ms(p->sent_ns, p->first_ns);
     }
     if (s->has_timings && f.ttft_ms >= 0) {
@@ -305,10 +305,12 @@ static void ad_proxy_reconcile(struct ad_proxy *p)
 /* How a request ended whose answer came whole. */
 static const char *ad_proxy_outcome(const struct ad_proxy *p)
 {
-    if (p->status >= 400 && p->status < 500) {
+    unsigned status = p->answer.status;
+
+    if (status >= 400 && status < 500) {
         return "refused";
     }
-    return p->status >= 500 || p->scan.failed ? "failed" : "finished";
+    return status >= 500 || p->scan.failed ? "failed" : "finished";
 }
 
 /* Before each run. */
@@ -317,7 +319,7 @@ static void ad_reports_init(void)
     ad_records.count = 0;
 }
 
-AD_MEMORY(records, AIDASH_RECORDS, sizeof(ad_records));
+AD_MEMORY(records, AIDASH_RECORDS, sizeof(ad_records) + sizeof(ad_proxying));
 
 #endif /* AIDASH_METER */
 

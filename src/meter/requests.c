@@ -1,5 +1,6 @@
 /* requests.c - proxied requests: what is known of each, their memory, the queue.
- * Owns ad_proxies, ad_proxy_buffers, ad_rewrites, ad_proxying. Hub thread only.
+ * Owns ad_proxies, ad_proxy_buffers, ad_rewrites, ad_proxying, ad_proxy_lines. Hub
+ * thread only.
  * Always: a slot is in the free list, or free behind n_slots, or in use; the
  * queue holds the requests in the state AD_PROXY_QUEUED, in order of arrival.
  */
@@ -7,8 +8,7 @@
 #define AD_METER_REQUESTS_C
 
 #include "../base/histogram.c"
-#include "../codec/http_body.c"
-#include "../codec/http_head.c"
+#include "../codec/http_answer.c"
 #include "../codec/http_write.c"
 #include "../codec/llm_model.c"
 #include "../codec/llm_scan.c"
@@ -44,6 +44,8 @@ enum {
 /* A request as its head describes it. The strings are the caller's until
  * ad_proxy_begin() returns; in struct ad_proxy they lie in its buffers. */
 struct ad_proxy_request {
+    uint64_t address;    /* of the client, as ad_address_key() has it */
+    struct sockaddr_storage peer; /* the same address whole */
     const char *method;  /* 1..AD_HTTP_METHOD_MAX bytes */
     const char *target;  /* origin-form (RFC 9112 3.2.1) */
     const char *headers; /* "Name: value" CRLF for each line, without those about
@@ -88,10 +90,7 @@ struct ad_proxy {
     bool client_shut;     /* the client shut its sending side, or closed */
     bool client_finished; /* and all that it sent was read */
     bool head_passed; /* the answer's head went to the client */
-    uint16_t status;  /* of the answer, 0: none yet */
     int client_fd, upstream_fd; /* -1: closed */
-    uint64_t peer_address;        /* of the client, see core/peers.c */
-    struct sockaddr_storage peer; /* likewise */
     uint64_t id;
     uint64_t start_ns, start_us; /* it came in */
     uint64_t sent_ns;            /* the engine had all of it; 0: not yet */
@@ -106,10 +105,7 @@ struct ad_proxy {
     uint32_t blocked_s; /* seconds since it last took all that there was */
     uint64_t uploaded, taken; /* bytes that it sent, or took, meanwhile */
     uint32_t body_len;  /* bytes of the request's body that are held */
-    uint32_t answer_head_len; /* bytes of the answer's head so far */
-    uint32_t heads_len;       /* bytes of the interim heads before it */
-    struct ad_http_find find; /* where that head ends */
-    struct ad_body answer;    /* how the answer's body is framed */
+    struct ad_answer answer;  /* how far the engine's answer has come */
     uint32_t to_upstream_len, to_client_at, to_client_len;
     const uint8_t *to_upstream; /* what the engine is to take next */
     char name[AIDASH_MODEL_MAX + 1]; /* the model that its ticks count for */
@@ -138,6 +134,9 @@ struct ad_rewrite {
     uint8_t head[AD_PROXY_HEAD_MAX];
     uint8_t body[AD_REWRITE_MAX + AD_SCRATCH + AD_PROXY_CHUNK_MAX];
 };
+
+/* For the caller of ad_proxy_begin(): the header lines of the request at hand. */
+static char ad_proxy_lines[AD_PROXY_TEXT_MAX];
 
 static struct ad_proxy ad_proxies[AIDASH_FLOWS];
 static struct ad_proxy_buffers ad_proxy_buffers[AIDASH_FLOWS];
@@ -251,9 +250,10 @@ static void ad_requests_init(void)
     memset(&ad_proxying, 0, sizeof(ad_proxying));
 }
 
-AD_MEMORY(proxies, AIDASH_FLOWS, sizeof(ad_proxies) + sizeof(ad_proxying));
-AD_MEMORY(rewrites, AIDASH_EDITS, sizeof(ad_rewrites));
+AD_MEMORY(proxies, AIDASH_FLOWS, sizeof(ad_proxies));
+AD_MEMORY(proxy_lines, 1, sizeof(ad_proxy_lines));
 AD_MEMORY(proxy_buffers, AIDASH_FLOWS, sizeof(ad_proxy_buffers));
+AD_MEMORY(rewrites, AIDASH_EDITS, sizeof(ad_rewrites));
 
 #endif /* AIDASH_METER */
 

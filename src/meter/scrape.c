@@ -144,7 +144,7 @@ static void ad_scrape_event(void)
     struct ad_fetch *q = &ad_scrape.fetch;
 
     ad_fetch_event(q, ad_scrape_sink, &ad_scrape.page);
-    if (q->state == AD_FETCH_DONE && q->status == 200) {
+    if (q->state == AD_FETCH_DONE && q->answer.status == 200) {
         ad_scrape_done();
     }
     ad_fetch_watch(q, AD_TAG_SCRAPE, 0);
@@ -181,7 +181,7 @@ static void ad_scrape_init(void)
 }
 
 /* Read this Prometheus page once a second. While starting. */
-static void ad_scrape_page(const struct ad_upstream *page)
+static void ad_scrape_set(const struct ad_upstream *page)
 {
     ad_scrape.upstream = *page;
     ad_scrape.on = true;

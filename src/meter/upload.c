@@ -223,16 +223,16 @@ static bool ad_upload_arrived(const struct ad_proxy *p)
  * it. */
 static void ad_proxy_probe_client(struct ad_proxy *p)
 {
-    static char interim[] = "HTTP/1.1 100 Continue\r\n\r\n", zero[] = "0";
-    struct iovec piece = {interim, sizeof(interim) - 1};
+    static const char interim[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
-    if (p->head_passed) {
-        piece.iov_base = zero;
-        piece.iov_len = 1;
-    }
-    if (p->head_passed ? p->client_framing == AD_HTTP_BY_CHUNKS
-                       : !p->request.http10) {
-        ad_proxy_pass_client(p, &piece, 1);
+    if (!p->head_passed) {
+        if (!p->request.http10) {
+            ad_proxy_pass_client(p, interim, sizeof(interim) - 1);
+        }
+    } else if (p->client_framing == AD_HTTP_BY_CHUNKS &&
+               p->answer.body.state == AD_BODY_CHUNK_SIZE &&
+               p->answer.body.digits == 0) {
+        ad_proxy_pass_client(p, "0", 1);
     }
 }
 

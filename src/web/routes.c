@@ -413,20 +413,13 @@ static void ad_route_copy_ascii(char *out, size_t cap, struct ad_slice s)
     out[i] = '\0';
 }
 
-/* The header lines of the request that goes on. Each may get a space behind its
- * colon. */
-static char ad_route_lines[AIDASH_HEAD_MAX + AD_HTTP_FIELDS];
-
 /* Whatever is not ours goes to the engine. */
 static void ad_route_forward(const struct ad_route_request *r)
 {
     char method[AD_HTTP_METHOD_MAX + 1], target[AD_HTTP_TARGET_MAX + 1];
-    struct ad_text t = ad_text_in(ad_route_lines, sizeof(ad_route_lines));
-    struct sockaddr_storage peer = r->pending->peer;
-    uint64_t address = r->pending->address;
+    struct ad_text t = ad_text_in(ad_proxy_lines, sizeof(ad_proxy_lines));
     struct ad_proxy_request p;
-    struct ad_slice authorization;
-    int fd;
+    struct ad_slice value;
 
     if (!ad_proxy_has_room()) {
         ad_proxying.refused++;
@@ -443,27 +436,26 @@ static void ad_route_forward(const struct ad_route_request *r)
                    (int)r->head.path.len, r->head.path.at,
                    r->head.has_query ? "?" : "", (int)r->head.query.len,
                    r->head.query.at != NULL ? r->head.query.at : "");
+    p.address = r->pending->address;
+    p.peer = r->pending->peer;
     p.method = method;
     p.target = target;
-    p.headers = ad_route_lines;
-    p.prefix = (const uint8_t *)r->prefix;
-    p.prefix_len = r->prefix_len;
-    ad_body_begin(&p.body, &r->head);
-    p.has_length = r->head.has_length;
-    p.metered = p.body.state != AD_BODY_DONE;
+    p.headers = ad_proxy_lines;
     p.http10 = r->head.minor == 0;
     p.head = r->head_only;
     p.expects = r->head.expects_continue;
-    p.has_auth = ad_http_field_get(&r->head.fields, "Authorization",
-                                   &authorization);
+    p.has_auth = ad_http_field_get(&r->head.fields, "Authorization", &value);
     p.keep_alive = !p.http10 && ad_http_keep_alive(&r->head);
+    ad_body_begin(&p.body, &r->head);
+    p.has_length = r->head.has_length;
+    p.metered = p.body.state != AD_BODY_DONE;
+    p.prefix = (const uint8_t *)r->prefix;
+    p.prefix_len = r->prefix_len;
     ad_route_copy_ascii(p.route, sizeof(p.route), r->head.path);
-    (void)getnameinfo((const struct sockaddr *)&peer, sizeof(peer), p.client,
-                      sizeof(p.client), NULL, 0, NI_NUMERICHOST);
-    fd = ad_pending_detach(r->pending);
-    if (ad_proxy_begin(&p, fd, address, &peer) != AD_PROXY_TAKEN) {
-        ad_peer_close(fd, address);
-    }
+    (void)getnameinfo((const struct sockaddr *)&r->pending->peer,
+                      sizeof(r->pending->peer), p.client, sizeof(p.client),
+                      NULL, 0, NI_NUMERICHOST);
+    ad_proxy_begin(&p, ad_pending_detach(r->pending));
 }
 
 #endif /* AIDASH_METER */
@@ -598,10 +590,6 @@ static void ad_routes_run(void)
     ad_workers_run();
 }
 
-#if AIDASH_METER
-AD_MEMORY(routes, 1, sizeof(ad_route_fields) + sizeof(ad_route_lines));
-#else
 AD_MEMORY(routes, 1, sizeof(ad_route_fields));
-#endif
 
 #endif

@@ -46,7 +46,7 @@ test('a stream of 1 GiB leaves resident memory where it was, and the dashboard i
     t.diagnostic(`${(sent / seconds / 1e6).toFixed(0)} MB/s, ${before} kB after 256 MiB, at most ${highest} kB later`);
     const record = await viewer.next(isRequest);
     assert.deepEqual([record.status, record.completion_tokens], ['finished', sent / event.length]);
-    assert.ok(got > 0.999 * sent, 'all of it, in chunks of another size');
+    assert.ok(got > sent);
     assert.ok(highest - before < 300, `${before} kB, then ${highest} kB`);
     assert.ok(residentKb(server) - before < 300);
 });

@@ -1,5 +1,5 @@
 /* True answers of engines, replayed through aidash whole, byte by byte and at
- * random splits: the client gets the same data, and the counts are as the
+ * random splits: the client gets the same bytes, and the counts are as the
  * engine's own. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -70,7 +70,7 @@ async function stage(t, options) {
 }
 
 for (const [way, sizes] of Object.entries(ways)) {
-    test(`transcripts ${way}: the same data, and the engine's own counts`, async (t) => {
+    test(`transcripts ${way}: the same bytes, and the engine's own counts`, async (t) => {
         const set = await stage(t);
         const totals = new Map();
         for (const want of expected) {
@@ -83,7 +83,7 @@ for (const [way, sizes] of Object.entries(ways)) {
             const passed = takeApart(got);
             const what = `${want.name}: ${JSON.stringify(record)}`;
             assert.deepEqual(passed.lines, sent.lines, want.name);
-            assert.ok(passed.data.equals(sent.data), `${want.name}: the body's data`);
+            assert.ok(passed.body.equals(sent.body), `${want.name}: the body's bytes`);
             assert.equal(passed.interim, sent.interim, want.name);
 
             assert.equal(record.route, routeOf(want.name));
@@ -125,12 +125,12 @@ for (const [name, route, count] of [
     test(`${name}: a whole answer is counted by its own figures, as one step`, async (t) => {
         const set = await stage(t);
         const bytes = transcript(name);
-        const [tokens, prompt, finish] = count(JSON.parse(takeApart(bytes).data));
+        const [tokens, prompt, finish] = count(JSON.parse(takeApart(bytes).body));
         for (const sizes of Object.values(ways)) {
             const answered = exchange(set.server, post(route, '{}'));
             const call = await set.engine.next();
             await dribble(call, bytes, sizes());
-            assert.ok(takeApart(Buffer.from(await answered, 'latin1')).data.equals(takeApart(bytes).data));
+            assert.ok(takeApart(Buffer.from(await answered, 'latin1')).body.equals(takeApart(bytes).body));
             const record = await set.viewer.next(isRequest);
             assert.deepEqual([record.completion_tokens, record.prompt_tokens, record.finish_reason, record.status],
                 [tokens, prompt, finish, 'finished']);
@@ -147,7 +147,7 @@ test('errors are refusals, without tokens', async (t) => {
     const set = await stage(t);
     for (const [name, status] of [['error-bad-json', 'refused'], ['embeddings-off', 'failed']]) {
         const { got, record, ticks } = await pass(set, name, transcript(name), (b) => b.length);
-        assert.ok(takeApart(got).data.equals(takeApart(transcript(name)).data));
+        assert.ok(takeApart(got).body.equals(takeApart(transcript(name)).body));
         assert.equal(record.status, status);
         assert.equal(record.completion_tokens ?? 0, 0);
         assert.deepEqual(ticks, []);
@@ -203,7 +203,7 @@ test('an event of 200 kB, and lines with CRLF, LF and without a space', async (t
         'event: message\nid: 7\ndata: {"choices":[{"delta":\ndata: {"content":"b"}}]}\n\n', DONE_EVENT);
     for (const sizes of [ways.whole, ways['at random splits']]) {
         const { got, record } = await pass(set, 'chat', big, sizes());
-        assert.ok(takeApart(got).data.equals(takeApart(big).data));
+        assert.ok(takeApart(got).body.equals(takeApart(big).body));
         assert.deepEqual([record.completion_tokens, record.estimated, record.status], [4, true, 'finished']);
     }
 });
@@ -212,7 +212,7 @@ test('broken JSON passes, and the count says that it is incomplete', async (t) =
     const set = await stage(t);
     const broken = stream(chatEvent('a'), 'data: {"choices":[{"delta":{"content":"b"]}\n\n', chatEvent('c'), DONE_EVENT);
     const { got, record } = await pass(set, 'chat', broken, (b) => b.length);
-    assert.ok(takeApart(got).data.equals(takeApart(broken).data));
+    assert.ok(takeApart(got).body.equals(takeApart(broken).body));
     assert.deepEqual([record.completion_tokens, record.estimated], [2, true]);
 });
 
