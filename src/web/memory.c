@@ -4,6 +4,8 @@
 #ifndef AD_WEB_MEMORY_C
 #define AD_WEB_MEMORY_C
 
+#include "../core/attach.c"
+#include "../core/accept.c"
 #include "../meter/meter.c"
 #include "arena.c"
 
