@@ -5,6 +5,7 @@
 #define AD_APP_CONFIG_C
 
 #include "../base/url.c"
+#include "../core/access.c"
 #include "../meter/meter.c"
 
 static char ad_error_text[256]; /* what aidash_last_error() returns */
