@@ -117,7 +117,7 @@ static int ask(size_t length, const char *prefix)
     struct ad_proxy_request r;
     int fds[2];
 
-    if (!ad_proxy_has_room()) {
+    if (!ad_proxy_make_room()) {
         return -1;
     }
     memset(&r, 0, sizeof(r));
@@ -577,26 +577,73 @@ static void test_slots(void)
     for (i = 0; i < AIDASH_FLOWS; i++) {
         clients[i] = ask(0, "");
         CHECK(clients[i] >= 0);
-        settle();
-        (void)close(accept_engine());
-        settle(); /* 502: the slot stays until the client has closed */
+        settle(); /* connected: the listener's backlog takes it */
     }
     CHECK_EQ(ad_proxying.n, AIDASH_FLOWS);
     CHECK_EQ(ask(0, ""), -1);
+    CHECK_EQ(ad_proxying.refused, 1);
     (void)close(clients[7]);
     settle();
     client = ask(0, "");
     CHECK(client >= 0);
     CHECK_EQ(ask(0, ""), -1);
+    /* One that has its answer, and does not close, gives way. */
+    CHECK(ad_proxy_cancel(newest()->id));
+    CHECK_HAS(get(client), "HTTP/1.1 503 ");
+    clients[7] = ask(0, "");
+    CHECK(clients[7] >= 0);
+    CHECK_STR(get(client), "EOF");
     (void)close(client);
     for (i = 0; i < AIDASH_FLOWS; i++) {
-        if (i != 7) {
-            (void)close(clients[i]);
-        }
+        (void)close(clients[i]);
     }
-    settle();
-    CHECK_EQ(ad_proxying.n, 0);
+    end_test();
+}
 
+/* Clients that send no body keep nobody out: the first of them gives way. */
+static void test_silent_clients(void)
+{
+    int clients[AIDASH_FLOWS], client;
+    unsigned i;
+
+    begin_test();
+    ad_upstreams.n = 2; /* a long body would be read whole */
+    for (i = 0; i < AIDASH_FLOWS; i++) {
+        clients[i] = ask(1000000, "x");
+    }
+    CHECK_EQ(ask(0, ""), -1);
+    advance(1000);
+    client = ask(1, "x");
+    CHECK(client >= 0);
+    CHECK_EQ(newest()->state, AD_PROXY_CONNECT); /* a place, and no buffer, is free */
+    CHECK_HAS(get(clients[0]), "HTTP/1.1 408 ");
+    (void)close(client);
+    for (i = 0; i < AIDASH_FLOWS; i++) {
+        (void)close(clients[i]);
+    }
+    ad_upstreams.n = 1;
+    end_test();
+}
+
+/* A client that sends on and on before its answer is not read. */
+static void test_surplus(void)
+{
+    int client, engine;
+    unsigned i;
+    ssize_t n = 0;
+
+    begin_test();
+    client = ask(1, "x");
+    engine = accept_engine();
+    for (i = 0; i < 1000 && n >= 0; i++) {
+        n = send(client, filled(60000, ""), 60000, MSG_DONTWAIT | MSG_NOSIGNAL);
+        settle();
+    }
+    CHECK(n < 0 && errno == EAGAIN);
+    put(engine, HEAD "Content-Length: 0\r\n\r\n");
+    CHECK_HAS(get(client), "Connection: close\r\n");
+    (void)close(client);
+    (void)close(engine);
     end_test();
 }
 
@@ -1024,6 +1071,8 @@ int main(void)
     test_admission_order();
     test_pause();
     test_slots();
+    test_silent_clients();
+    test_surplus();
     test_long_head();
     test_cancel();
     test_drain();

@@ -189,14 +189,50 @@ static void ad_proxy_arrive(struct ad_proxy *p, const uint8_t *bytes, size_t len
     }
 }
 
-/* Is there room for one more proxied request? */
-static bool ad_proxy_has_room(void)
+/* All slots are taken: free one whose client has got its whole answer, or the one
+ * whose client has let us wait for its body the longest, after AD_GRACE_MS. False
+ * if there is none. */
+static bool ad_proxy_evict(void)
 {
-    return ad_proxying.n < AIDASH_FLOWS && !ad_hub.stopping;
+    struct ad_proxy *slowest = NULL;
+    unsigned i;
+
+    for (i = 0; i < ad_proxying.n_slots; i++) {
+        struct ad_proxy *p = &ad_proxies[i];
+
+        if (p->state == AD_PROXY_ENDING && p->to_client_len == 0) {
+            ad_proxy_free(p);
+            return true;
+        }
+        if (p->state == AD_PROXY_ARRIVE &&
+            (slowest == NULL || p->id < slowest->id)) {
+            slowest = p;
+        }
+    }
+    if (slowest == NULL || ad_ms(slowest->start_ns, ad_hub.now_ns) < AD_GRACE_MS) {
+        return false;
+    }
+    ad_proxy_refuse(slowest, &ad_refuse_slow_body);
+    if (slowest->state != AD_PROXY_FREE) {
+        ad_proxy_free(slowest);
+    }
+    return true;
 }
 
-/* Take a client's connection and the request that was read from it, when there is
- * room. The strings are copied. `fd` (non-blocking, watched by nobody) is the
+/* Is there room for one more proxied request, if need be in the place of one that
+ * does nothing? If not, it is counted as refused. */
+static bool ad_proxy_make_room(void)
+{
+    if (!ad_hub.stopping &&
+        (ad_proxying.n < AIDASH_FLOWS || ad_proxy_evict())) {
+        return true;
+    }
+    ad_proxying.refused++;
+    return false;
+}
+
+/* Take a client's connection and the request that was read from it, when
+ * ad_proxy_make_room() said so. The strings are copied. `fd` (non-blocking, watched by nobody) is the
  * proxy's from here on: it answers, and closes it or gives it back to the
  * acceptor. */
 static void ad_proxy_begin(const struct ad_proxy_request *r, int fd)
@@ -270,8 +306,11 @@ static void ad_proxy_read_client(struct ad_proxy *p)
         ad_rewrite_read(p, ad_proxy_input, (size_t)got);
     } else if (body && p->state == AD_PROXY_RUN) {
         ad_upload_pass(p, ad_proxy_input, (size_t)got);
-    } else { /* another request before the answer: it is not served */
+    } else if (p->state != AD_PROXY_ENDING) {
+        /* Another request before the answer: it is not served, nor read. */
         p->request.keep_alive = false;
+        p->reads_client = false;
+        ad_proxy_watch(p);
     }
 }
 

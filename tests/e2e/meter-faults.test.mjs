@@ -534,20 +534,23 @@ test('a malformed chunk in a request whose answer has begun: the answer is cut',
     await within(call.closed, 'end of the engine\'s connection');
 });
 
-test('clients that send no body take no place from others', async (t) => {
-    const { engine, server } = await stage(t, ['--max-inflight', '2']);
-    const silent = [];
-    for (let i = 0; i < 16; i++) {
-        silent.push(await Raw.connect(server));
-        silent[i].write(`POST ${CHAT} HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{`);
-    }
-    const served = exchange(server, ask());
-    (await engine.next()).socket.end(answer('{}'));
-    assert.match(await served, /200 OK/);
-    const { requests } = await status(server);
-    assert.deepEqual([requests.running, requests.queued], [0, 0]);
-    silent.forEach((client) => client.reset());
-});
+for (const engines of [1, 2]) {
+    test(`clients that send no body take no place from others (${engines} engines)`, async (t) => {
+        const engine = await replay(t);
+        const server = await metered(t, Array.from({ length: engines }, () => engine), ['--max-inflight', '4']);
+        const silent = [];
+        for (let i = 0; i < 16; i++) {
+            silent.push(await Raw.connect(server));
+            silent[i].write(`POST ${CHAT} HTTP/1.1\r\nHost: a\r\n${i % 2 ? 'Content-Length: 1000' : 'Transfer-Encoding: chunked'}\r\n\r\n`);
+        }
+        const served = exchange(server, ask());
+        (await engine.next()).socket.end(answer('{}'));
+        assert.match(await served, /200 OK/);
+        const { requests } = await status(server);
+        assert.deepEqual([requests.running, requests.queued], [0, 0]);
+        silent.forEach((client) => client.reset());
+    });
+}
 
 test('SIGTERM with running requests: it leaves within a second, and the answers are cut', async (t) => {
     const engine = await replay(t);
