@@ -254,6 +254,8 @@ static void ad_route_events(const struct ad_route_request *r)
 static void ad_route_body(const struct ad_route_request *r, enum ad_kind kind)
 {
     struct ad_slice type = {"", 0}, media;
+    char sentence[128];
+    struct ad_text why = ad_text_in(sentence, sizeof(sentence));
     struct ad_attach a;
 
     memset(&a, 0, sizeof(a));
@@ -268,6 +270,11 @@ static void ad_route_body(const struct ad_route_request *r, enum ad_kind kind)
               ad_slice_is_nocase(media, "application/json");
     a.expects = r->head.expects_continue;
     ad_body_begin(&a.body, &r->head);
+    if (ad_attach_is_stream(&a) &&
+        !ad_stream_room(r->pending->address, &why)) {
+        ad_route_refuse(r, 503, "Retry-After: 5\r\n", sentence);
+        return;
+    }
     if (ad_route_reserve(r, kind)) {
         ad_route_attach(r, &a);
     }
