@@ -117,7 +117,7 @@ static void ad_route_to_worker(const struct ad_route_request *r)
         (void)ad_http_put_field_text(&t, "Accept-Encoding", "gzip");
     }
     ad_http_put_end(&t);
-    ad_worker_ask(r->pending, &t, NULL, 0);
+    ad_worker_ask(r->pending, &t, "", 0);
 }
 
 /* A slot for a connection that lasts, or an answer that there is none. */
