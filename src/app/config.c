@@ -117,7 +117,7 @@ static int ad_configure_access(const struct aidash_config *config)
         rc = ad_configure_list(config->trust_proxy, "trust-proxy", proxies,
                                ad_access_add_proxy);
     }
-    ad_access_add_own_names();
+    ad_access_add_own_names("/etc/resolv.conf");
     return rc;
 }
 
