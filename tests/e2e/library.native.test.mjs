@@ -7,7 +7,7 @@ import path from 'node:path';
 import readline from 'node:readline';
 import { after, before, test } from 'node:test';
 import {
-    Inbox, ROOT, connect, isStatus, isTick, post, request, serve, statusWhen, validate, within,
+    Inbox, ROOT, Raw, connect, handshakeText, isStatus, isTick, openFiles, post, request, serve, statusWhen, validate, within,
 } from './aidash.mjs';
 
 const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-'));
@@ -41,6 +41,7 @@ function firmware(t) {
         }
     });
     const unit = {
+        pid: proc.pid,
         events,
         said,
         async ask(line) {
@@ -104,6 +105,22 @@ test('it can be stopped and started again in the same process', async (t) => {
         assert.equal(await unit.ask('stop'), 'stopped', 'a second stop does nothing');
         server = await unit.start('yolo', `127.0.0.1:${server.port}`);
     }
+});
+
+test('it leaves no descriptor when it is stopped under a load of handshakes and pages', async (t) => {
+    const unit = firmware(t);
+    const open = [];
+    for (let round = 0; round < 50; round++) {
+        const server = await unit.start();
+        const load = await Promise.all(Array.from({ length: 24 }, () => Raw.connect(server)));
+        load.forEach((raw, i) => raw.write(i % 3 === 0 ? handshakeText(server)
+            : `GET ${i % 3 === 1 ? '/' : '/status'} HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n`));
+        await Promise.race(load.map((raw) => raw.until((bytes) => bytes.length > 0, 'any answer').catch(() => {})));
+        assert.equal(await unit.ask('stop'), 'stopped');
+        open.push(openFiles(unit));
+        load.forEach((raw) => raw.reset());
+    }
+    assert.deepEqual(open, open.map(() => open[0]));
 });
 
 test('what can\'t be started says why and can be tried again', async (t) => {
