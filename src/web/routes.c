@@ -58,6 +58,13 @@ static void ad_route_refuse(const struct ad_route_request *r, unsigned status,
     ad_pending_refuse(r->pending, status, fields, why, r->head_only);
 }
 
+static void ad_route_fault(const struct ad_route_request *r,
+                           enum ad_http_fault fault)
+{
+    ad_route_refuse(r, ad_http_fault_status(fault), ad_http_fault_fields(fault),
+                    ad_http_fault_text(fault));
+}
+
 /* A head without a body: to HEAD, OPTIONS and the like. */
 static void ad_route_head(const struct ad_route_request *r, int status,
                           const char *type, const char *fields)
@@ -151,7 +158,7 @@ static void ad_route_websocket(const struct ad_route_request *r)
         return;
     }
     if (fault == AD_HTTP_NOT_GET) {
-        ad_pending_fault(p, fault);
+        ad_route_fault(r, fault);
         return;
     }
     if (!ad_client_id(path.at + 4, path.len - 4, p->client_id)) {
@@ -161,7 +168,7 @@ static void ad_route_websocket(const struct ad_route_request *r)
         return;
     }
     if (fault != AD_HTTP_OK) {
-        ad_pending_fault(p, fault);
+        ad_route_fault(r, fault);
         return;
     }
     if (!ad_route_reserve(r, AD_WS)) {
