@@ -41,8 +41,9 @@ AD_CFLAGS := -std=c11 -O2 -g -ffunction-sections -fdata-sections -fno-asynchrono
 AD_LDFLAGS := $(TARGET_LDFLAGS) -Wl,--gc-sections
 AD_LIBS := -lpthread $(TARGET_LIBS)
 AD_WARN := -Wall -Wextra -Wconversion -Werror
-AD_ASAN := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
-AD_FUZZ := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -DAD_UNIT
+AD_ASAN := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined,float-cast-overflow \
+    -fno-sanitize-recover=undefined,float-cast-overflow
+AD_FUZZ := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined,float-cast-overflow -DAD_UNIT
 AD_TSAN := -O1 -fno-omit-frame-pointer -fsanitize=thread
 AD_POLL := -DAIDASH_USE_POLL=1
 AD_TINY := -DAIDASH_CONFIG='"examples/sizes/tiny.h"' -DAIDASH_METER=0

@@ -48,6 +48,34 @@
 #error "AIDASH_EXCHANGES must be 1..1000"
 #endif
 
+/* How many of the exchanges may be streams: a POST /ingest without an end
+ * (chunked, and not application/json), which may be silent for hours. When all
+ * places for streams are taken, the one that has been silent the longest gives
+ * way, if that is a minute or more. 1..AIDASH_EXCHANGES, 2 bytes each. */
+#ifndef AIDASH_STREAMS
+#if AIDASH_EXCHANGES < 2
+#define AIDASH_STREAMS 1
+#else
+#define AIDASH_STREAMS (AIDASH_EXCHANGES * 3 / 4)
+#endif
+#endif
+#if AIDASH_STREAMS < 1 || AIDASH_STREAMS > AIDASH_EXCHANGES
+#error "AIDASH_STREAMS must be 1..AIDASH_EXCHANGES"
+#endif
+
+/* How many of the streams may be of one address. 1..AIDASH_EXCHANGES. */
+#ifndef AIDASH_STREAMS_PER_ADDRESS
+#if AIDASH_EXCHANGES < 2
+#define AIDASH_STREAMS_PER_ADDRESS 1
+#else
+#define AIDASH_STREAMS_PER_ADDRESS (AIDASH_EXCHANGES / 2)
+#endif
+#endif
+#if AIDASH_STREAMS_PER_ADDRESS < 1 || \
+    AIDASH_STREAMS_PER_ADDRESS > AIDASH_EXCHANGES
+#error "AIDASH_STREAMS_PER_ADDRESS must be 1..AIDASH_EXCHANGES"
+#endif
+
 /* Connections that have not yet sent a whole request head, or have not yet taken
  * a short answer. When all places are taken, the one that has kept us waiting the
  * longest gives way. 8..60000, 33.1 kB each (AIDASH_HEAD_MAX and 300 bytes); its

@@ -29,8 +29,14 @@ static void reset_hub(void)
 /* At its end nothing is left: no client, no subscriber, no reserved slot. */
 static void end_hub(void)
 {
+    unsigned i, left = 0;
+
     ad_clients_drop();
     CHECK_EQ(ad_slots.n_open, 0);
+    for (i = 0; i < AD_PEERS_SLOTS; i++) {
+        left += ad_peers[i].n;
+    }
+    CHECK_EQ(left, 0);
     CHECK_EQ(ad_fanout.n_subscribed, 0);
     CHECK_EQ(atomic_load(&ad_slots.reserved[0]), 0);
     CHECK_EQ(atomic_load(&ad_slots.reserved[1]), 0);
@@ -899,17 +905,20 @@ static void test_bodies_with_head(void)
     }
 }
 
-/* A body that stops: 408 after AD_SILENCE_MS; a chunked stream may be silent. */
+/* A body that does not come: 408 as soon as AD_RATE_GRACE_MS are over. */
 static void test_body_does_not_come(void)
 {
-    int command, lines, stream;
+    int command, lines, json, stream;
+    struct ad_attach a = {.kind = AD_INGEST, .whole = true,
+                          .body = {.state = AD_BODY_CHUNK_SIZE}};
     struct ad_client *c;
 
     reset_hub();
     c = exchange(AD_COMMAND, AD_BODY_LENGTH, 100, &command);
     (void)exchange(AD_INGEST, AD_BODY_LENGTH, 100, &lines);
+    (void)attach(&a, &json);
     (void)exchange(AD_INGEST, AD_BODY_CHUNK_SIZE, 0, &stream);
-    pass_ms(AD_SILENCE_MS - 1);
+    pass_ms(AD_RATE_GRACE_MS);
     ad_clients_housekeeping();
     CHECK_EQ(c->phase, AD_OPEN);
     pass_ms(1);
@@ -917,12 +926,236 @@ static void test_body_does_not_come(void)
     CHECK_EQ(c->phase, AD_LINGERING);
     CHECK(strncmp(received(command), "HTTP/1.1 408 ", 13) == 0);
     CHECK(strncmp(received(lines), "HTTP/1.1 408 ", 13) == 0);
-    CHECK_EQ(strlen(received(stream)), 0);
+    CHECK(has("the body came at less than 16 KiB a second"));
+    CHECK(strncmp(received(json), "HTTP/1.1 408 ", 13) == 0);
+    pass_ms(10 * AD_SILENCE_MS);
+    ad_clients_housekeeping();
+    CHECK_EQ(strlen(received(stream)), 0); /* a stream may be silent */
     CHECK_EQ(ad_slots.n_kind[AD_INGEST], 1);
     (void)close(command);
     (void)close(lines);
+    (void)close(json);
     (void)close(stream);
     end_hub();
+}
+
+/* Send lines that hold so many bytes of data, and let them be read. */
+static void send_data(int peer, size_t len)
+{
+    static char text[16 * 1024];
+
+    memset(text, '\n', sizeof(text));
+    while (len > 0) {
+        size_t n = len < sizeof(text) ? len : sizeof(text);
+
+        write_peer(peer, text, n);
+        turn();
+        len -= n;
+    }
+}
+
+/* The least rate of a body: the byte that is missing, and the last one in time. */
+static void test_body_rate(void)
+{
+    int peer;
+    struct ad_client *c;
+    unsigned i;
+
+    reset_hub();
+    c = exchange(AD_INGEST, AD_BODY_LENGTH, 1 << 30, &peer);
+    pass_ms(AD_RATE_GRACE_MS);
+    for (i = 0; i < 20; i++) {
+        send_data(peer, AD_RATE_MIN);
+        pass_ms(1000);
+        ad_clients_housekeeping();
+        CHECK_EQ(c->phase, AD_OPEN);
+    }
+    send_data(peer, AD_RATE_MIN - 1);
+    pass_ms(1000);
+    ad_clients_housekeeping();
+    CHECK_EQ(c->phase, AD_LINGERING);
+    CHECK(receives(peer, "HTTP/1.1 408 "));
+    (void)close(peer);
+    end_hub();
+}
+
+/* Chunks of one byte with 200 bytes of extension: only data counts. */
+static void test_body_rate_counts_data(void)
+{
+    static char chunk[256];
+    int peer, len;
+    struct ad_attach a = {.kind = AD_INGEST, .whole = true,
+                          .body = {.state = AD_BODY_CHUNK_SIZE}};
+    struct ad_client *c;
+    unsigned i;
+
+    reset_hub();
+    c = attach(&a, &peer);
+    len = snprintf(chunk, sizeof(chunk), "1;x=%0200d\r\n \r\n", 0);
+    pass_ms(AD_RATE_GRACE_MS);
+    for (i = 0; i < 200; i++) { /* 42 KiB, 200 bytes of them data */
+        write_peer(peer, chunk, (size_t)len);
+        turn();
+    }
+    CHECK_EQ(c->in.post.data, 200);
+    pass_ms(12); /* 196 bytes are enough until now */
+    ad_clients_housekeeping();
+    CHECK_EQ(c->phase, AD_OPEN);
+    pass_ms(1); /* 212 */
+    ad_clients_housekeeping();
+    CHECK_EQ(c->phase, AD_LINGERING);
+    CHECK(receives(peer, "HTTP/1.1 408 "));
+    (void)close(peer);
+    end_hub();
+}
+
+/* A body that was fast, and stops: AD_SILENCE_MS, though its average is good. */
+static void test_body_stops(void)
+{
+    int peer;
+    struct ad_client *c;
+
+    reset_hub();
+    c = exchange(AD_INGEST, AD_BODY_LENGTH, 1 << 30, &peer);
+    send_data(peer, 4 << 20);
+    pass_ms(AD_SILENCE_MS - 1);
+    ad_clients_housekeeping();
+    CHECK_EQ(c->phase, AD_OPEN);
+    pass_ms(1);
+    ad_clients_housekeeping();
+    CHECK(receives(peer, "the body did not arrive"));
+    (void)close(peer);
+    end_hub();
+}
+
+/* A command in chunks: as long as the limit, and one byte longer. */
+static void test_command_in_chunks(void)
+{
+    static char body[AIDASH_MESSAGE_MAX + 1];
+    char size[16];
+    int peer, i;
+
+    memset(body, ' ', sizeof(body));
+    memcpy(body, "{\"action\":\"pause\"}", 18);
+    for (i = 0; i < 2; i++) {
+        size_t len = (size_t)(AIDASH_MESSAGE_MAX + i);
+        struct ad_client *c;
+
+        reset_hub();
+        c = exchange(AD_COMMAND, AD_BODY_CHUNK_SIZE, 0, &peer);
+        (void)snprintf(size, sizeof(size), "%zx\r\n", len);
+        write_peer(peer, size, strlen(size));
+        write_peer(peer, body, len);
+        turn();
+        CHECK_EQ(c->phase, i == 0 ? AD_OPEN : AD_LINGERING);
+        write_peer(peer, "\r\n0\r\n\r\n", 7);
+        turn();
+        CHECK_EQ(c->phase, AD_LINGERING);
+        CHECK(receives(peer, i == 0 ? "HTTP/1.1 200 " : "HTTP/1.1 413 "));
+        (void)close(peer);
+        end_hub();
+    }
+}
+
+/* A command of endless chunks is answered, and ends AD_LINGER_MS later. */
+static void test_command_without_end(void)
+{
+    static char chunk[1024 + 7];
+    int peer, i;
+    struct ad_client *c;
+
+    reset_hub();
+    memcpy(chunk, "400\r\n", 5);
+    memset(chunk + 5, ' ', 1024);
+    memcpy(chunk + 5 + 1024, "\r\n", 2);
+    c = exchange(AD_COMMAND, AD_BODY_CHUNK_SIZE, 0, &peer);
+    for (i = 0; i < 20; i++) {
+        write_peer(peer, chunk, sizeof(chunk));
+        turn();
+    }
+    CHECK(receives(peer, "HTTP/1.1 413 "));
+    CHECK_EQ(ad_commands.count, 0);
+    pass_ms(AD_LINGER_MS);
+    write_peer(peer, chunk, sizeof(chunk));
+    turn();
+    ad_clients_housekeeping();
+    CHECK_EQ(c->phase, AD_FREE);
+    (void)close(peer);
+    end_hub();
+}
+
+/* A stream of this address; -1 if there is no room for it. */
+static int stream(uint64_t address, const char *why)
+{
+    struct ad_attach a = {.kind = AD_INGEST, .address = address,
+                          .body = {.state = AD_BODY_CHUNK_SIZE}};
+    char text[128];
+    struct ad_text t = ad_text_in(text, sizeof(text));
+    int peer;
+
+    if (!ad_stream_room(address, &t)) {
+        CHECK(t.len > 0 && strstr(text, why) != NULL);
+        return -1;
+    }
+    CHECK_EQ(t.len, 0);
+    (void)attach(&a, &peer);
+    return peer;
+}
+
+/* The limits of streams, by address and in all; who gives way. */
+static void test_streams(void)
+{
+    enum { OWN = AIDASH_STREAMS_PER_ADDRESS, ALL = AIDASH_STREAMS };
+    int peers[ALL], more, i;
+
+    reset_hub();
+    for (i = 0; i < OWN; i++) {
+        pass_ms(1);
+        peers[i] = stream(1, "");
+        CHECK(peers[i] >= 0);
+    }
+    CHECK_EQ(stream(1, "(AIDASH_STREAMS_PER_ADDRESS)"), -1);
+    for (; i < ALL; i++) {
+        pass_ms(1);
+        peers[i] = stream((uint64_t)(2 + i), "");
+        CHECK(peers[i] >= 0);
+    }
+    CHECK_EQ(stream(2, "(AIDASH_STREAMS)"), -1);
+    /* All others speak; one of another address than 1 has been silent the
+     * longest, one of address 1 a little less. */
+    pass_ms(AD_SILENCE_MS - ALL - 1);
+    for (i = 0; i < ALL; i++) {
+        if (i != 1 && i != OWN) {
+            write_peer(peers[i], "1", 1);
+        }
+    }
+    turn();
+    CHECK_EQ(stream(1, "(AIDASH_STREAMS_PER_ADDRESS)"), -1);
+    CHECK_EQ(stream(2, "(AIDASH_STREAMS)"), -1);
+    pass_ms(ALL); /* peers[1] is silent for AD_SILENCE_MS or more, both soon */
+    more = stream(1, "");
+    CHECK(more >= 0);
+    CHECK(receives(peers[1], "HTTP/1.1 408 "));
+    CHECK(has("another one needs its place"));
+    CHECK_EQ(strlen(received(peers[0])), 0);
+    CHECK_EQ(strlen(received(peers[OWN])), 0);
+    (void)close(more);
+    pass_ms(ALL);
+    for (i = 0; i < ALL; i++) { /* `more` has ended, peers[OWN] is silent */
+        turn();
+    }
+    more = stream(2, "");
+    CHECK(more >= 0);
+    CHECK_EQ(strlen(received(peers[OWN])), 0); /* there was a place */
+    (void)close(stream(3, ""));
+    CHECK(receives(peers[OWN], "HTTP/1.1 408 "));
+    for (i = 0; i < ALL; i++) {
+        (void)close(peers[i]);
+    }
+    (void)close(more);
+    end_hub();
+    ad_streams_forget_ended();
+    CHECK_EQ(ad_streams.n, 0);
 }
 
 /* The peer ends before its body does: there is nobody to answer. */
@@ -1104,6 +1337,77 @@ static void test_large_ingest(void)
     end_hub();
 }
 
+/* GET /ticks of a peer that takes a byte now and then: reset by the rate. One
+ * that takes nothing: after AD_STALL_MS, whatever it took before. */
+static void test_ticks_slow(void)
+{
+    struct ad_attach a = {.kind = AD_TICKS, .has_since = true, .limit = 10000};
+    int peer, i, drip;
+
+    for (drip = 0; drip < 2; drip++) {
+        struct ad_client *c;
+        uint32_t ms = 0;
+
+        reset_hub();
+        for (i = 0; i < AIDASH_EVENTS - 1; i++) {
+            append(AD_EV_TICK);
+        }
+        ad_fan_out(); /* it looks at the clock */
+        c = attach(&a, &peer);
+        CHECK(c->blocked);
+        while (c->phase != AD_FREE && ms < 120000) {
+            if (drip) {
+                (void)recv(peer, wire, 1, 0);
+            }
+            pass_ms(500);
+            ms += 500;
+            turn();
+            ad_clients_housekeeping();
+        }
+        CHECK(ms > AD_RATE_GRACE_MS && ms <= AD_STALL_MS);
+        CHECK_EQ(ad_fanout.stalled, 1);
+        (void)close(peer);
+        end_hub();
+    }
+}
+
+/* One that takes AD_RATE_MIN gets all of it. */
+static void test_ticks_at_least_rate(void)
+{
+    struct ad_attach a = {.kind = AD_TICKS, .has_since = true, .limit = 10000};
+    unsigned i, seconds = 0;
+    int peer;
+    struct ad_client *c;
+
+    reset_hub();
+    for (i = 0; i < AIDASH_EVENTS - 1; i++) {
+        append(AD_EV_TICK);
+    }
+    ad_fan_out();
+    c = attach(&a, &peer);
+    while (c->phase == AD_OPEN || c->phase == AD_CLOSING) {
+        size_t left = AD_RATE_MIN;
+
+        CHECK_EQ(ad_fanout.stalled, 0);
+        pass_ms(1000);
+        ad_clients_housekeeping();
+        seconds++;
+        while (left > 0) {
+            ssize_t got = recv(peer, wire, left, 0);
+
+            turn();
+            if (got <= 0) {
+                break;
+            }
+            left -= (size_t)got;
+        }
+    }
+    CHECK_EQ(c->phase, AD_LINGERING);
+    CHECK(seconds > 12);
+    (void)close(peer);
+    end_hub();
+}
+
 int main(void)
 {
     test_attach_websocket();
@@ -1127,9 +1431,17 @@ int main(void)
     test_ingest_in_bytes();
     test_bodies_with_head();
     test_body_does_not_come();
+    test_body_rate();
+    test_body_rate_counts_data();
+    test_body_stops();
+    test_command_in_chunks();
+    test_command_without_end();
+    test_streams();
     test_body_cut();
     test_get_ticks();
     test_get_old_ticks();
+    test_ticks_slow();
+    test_ticks_at_least_rate();
     test_large_datagram();
     test_large_ingest();
     return check_report();

@@ -112,7 +112,7 @@ static int ad_configure_access(const struct aidash_config *config)
                                "an address, or ADDR/BITS", AD_PROXIES,
                                ad_access_add_proxy);
     }
-    ad_access_add_own_names();
+    ad_access_add_own_names("/etc/resolv.conf");
     return rc;
 }
 

@@ -158,12 +158,16 @@ static void *ad_hub_main(void *unused)
 
     ad_hub_clock();
     while (atomic_load(&ad_hub.stop) < 2 ||
-           (ad_slots.n_open > 0 && ad_hub.now_ns < end_ns)) {
+           ((ad_slots.n_open > 0 || ad_pending_answering()) &&
+            ad_hub.now_ns < end_ns)) {
         ad_hub_turn();
         if (!ad_hub.stopping && atomic_load(&ad_hub.stop) > 0) {
             ad_hub_begin_stop();
             end_ns = ad_hub.now_ns + AD_NS_PER_S / 2;
             ad_hub.housekeeping_ns = end_ns;
+        }
+        if (ad_hub.stopping && ad_hub.now_ns >= end_ns) {
+            ad_pending_close(); /* and no worker waits for who does not read */
         }
     }
     ad_pending_close();

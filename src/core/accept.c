@@ -95,15 +95,17 @@ static void ad_acceptor_warn(void)
 
 static void ad_listener_event(unsigned index)
 {
-    /* When all places are taken, each newcomer costs another's: one a turn. */
-    unsigned most = ad_pendings.n < AIDASH_PENDING ? (unsigned)AD_READY_MAX : 1u;
     struct sockaddr_storage peer;
     unsigned i;
 
-    for (i = 0; i < most && ad_acceptor.accepting; i++) {
-        struct ad_pending *p = ad_pending_place();
+    for (i = 0; i < AD_READY_MAX && ad_acceptor.accepting; i++) {
+        struct ad_pending *p;
         int fd;
 
+        if (i > 0 && ad_pendings.n == AIDASH_PENDING) {
+            return; /* now each newcomer costs another's place: one a turn */
+        }
+        p = ad_pending_place();
         if (p == NULL) {
             ad_listeners_watch(false);
             return;

@@ -68,11 +68,13 @@ static bool ad_access_add_origin(const char *text, size_t len)
 }
 
 /* Allow a name in Host: a host's name, *.NAME for all names below it, or * for
- * any. False if it is none of these, or there are AD_HOSTS already. */
+ * any. A dot at its end is ignored. False if it is none of these, or there are
+ * AD_HOSTS already. */
 static bool ad_access_add_host(const char *text, size_t len)
 {
     struct ad_slice name = {text, len};
-    char *out = ad_access.hosts[ad_access.n_hosts];
+    char *out;
+    unsigned i;
 
     if (len == 1 && text[0] == '*') {
         ad_access.any_host = true;
@@ -81,13 +83,24 @@ static bool ad_access_add_host(const char *text, size_t len)
     if (ad_slice_begins(name, "*.")) {
         name = ad_slice_from(name, 2);
     }
-    if (ad_access.n_hosts == AD_HOSTS || len > AD_HTTP_HOST_MAX ||
-        !ad_http_host_name_ok(name)) {
+    if (!ad_http_host_name_ok(name) || len > AD_HTTP_HOST_MAX) {
         return false;
     }
+    if (text[len - 1] == '.') {
+        len--;
+    }
+    for (i = 0; i < ad_access.n_hosts; i++) {
+        if (ad_slice_is_nocase((struct ad_slice){text, len},
+                               ad_access.hosts[i])) {
+            return true;
+        }
+    }
+    if (ad_access.n_hosts == AD_HOSTS) {
+        return false;
+    }
+    out = ad_access.hosts[ad_access.n_hosts++];
     memcpy(out, text, len);
     out[len] = '\0';
-    ad_access.n_hosts++;
     return true;
 }
 
@@ -97,16 +110,17 @@ static bool ad_access_add_proxy(const char *text, size_t len)
 {
     struct ad_slice address = {text, len};
     const char *slash = len > 0 ? memchr(text, '/', len) : NULL;
-    uint8_t bytes[16] = {0};
+    uint8_t bytes[16] = {0}, v4[16];
     uint64_t bits;
     unsigned n = ad_access.n_proxies, family_bits = 128;
 
     if (slash != NULL) {
         address = ad_slice_between(text, slash);
     }
-    if (ad_http_address(AF_INET, address, bytes)) {
+    if (ad_http_address(AF_INET, address, v4)) {
         family_bits = 32;
-        memcpy(ad_access.proxies[n % AD_PROXIES].address + 12, bytes, 4);
+        memset(bytes + 10, 0xFF, 2);
+        memcpy(bytes + 12, v4, 4);
     } else if (!ad_http_address(AF_INET6, address, bytes)) {
         return false;
     }
@@ -117,20 +131,15 @@ static bool ad_access_add_proxy(const char *text, size_t len)
                                           family_bits, &bits))) {
         return false;
     }
-    if (family_bits == 32) {
-        memset(ad_access.proxies[n].address, 0, 10);
-        memset(ad_access.proxies[n].address + 10, 0xFF, 2);
-    } else {
-        memcpy(ad_access.proxies[n].address, bytes, sizeof(bytes));
-    }
+    memcpy(ad_access.proxies[n].address, bytes, sizeof(bytes));
     ad_access.proxies[n].bits = (unsigned)bits + 128 - family_bits;
     ad_access.n_proxies++;
     return true;
 }
 
-/* NAME, and NAME.DOMAIN for each search domain of resolv.conf(5): what the
+/* NAME, and NAME.DOMAIN for each search domain of this resolv.conf(5): what the
  * network's own DNS calls this machine, board.fritz.box or the like. */
-static void ad_access_add_own_names(void)
+static void ad_access_add_own_names(const char *resolv_conf)
 {
     char line[512], name[256], full[2 * AD_HTTP_HOST_MAX];
     FILE *f;
@@ -142,7 +151,7 @@ static void ad_access_add_own_names(void)
     (void)ad_access_add_host(name, strlen(name));
     name[strcspn(name, ".")] = '\0';
     (void)ad_access_add_host(name, strlen(name));
-    f = fopen("/etc/resolv.conf", "r");
+    f = fopen(resolv_conf, "r");
     while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
         char *rest = line;
         const char *word = strtok_r(rest, " \t\r\n", &rest);

@@ -28,6 +28,13 @@ struct ad_attach {
     size_t rest_len;
 };
 
+/* Is it a POST /ingest without an end? */
+static bool ad_attach_is_stream(const struct ad_attach *a)
+{
+    return a->kind == AD_INGEST && !a->whole &&
+           a->body.state == AD_BODY_CHUNK_SIZE;
+}
+
 /* What ad_client_read() reads. */
 static uint8_t ad_client_input[16 * 1024];
 
@@ -173,6 +180,10 @@ static bool ad_client_attach(const struct ad_attach *a)
         memset(&buffers->report, 0, sizeof(buffers->report));
         c->in.post.body = a->body;
         c->in.post.whole = a->whole;
+        c->in.post.endless = ad_attach_is_stream(a);
+        if (c->in.post.endless) {
+            ad_stream_add(c);
+        }
     } else if (a->kind == AD_HTTP) {
         ad_client_end(c); /* it has its answer */
     }
@@ -264,14 +275,25 @@ static void ad_client_event(unsigned index, unsigned events)
     }
 }
 
-/* A client that has not read for AD_STALL_MS: reset, which gives the kernel's
- * memory back at once. */
+/* Does a blocked client take too little? A viewer that is behind loses events
+ * instead, as long as it takes any byte. */
+static bool ad_client_deaf(const struct ad_client *c)
+{
+    bool viewer = c->phase == AD_OPEN && ad_kind_class(c->kind) == 0;
+
+    return c->blocked && (ad_hub.now_ms - c->tx_ms >= AD_STALL_MS ||
+                          (!viewer && ad_hub_too_slow(c->since_ms, c->sent)));
+}
+
+/* A client that does not read: reset, which gives the kernel's memory back at
+ * once. */
 static void ad_client_reset(struct ad_client *c)
 {
     struct linger reset = {1, 0};
 
-    ad_log(AIDASH_LOG_INFO, "%s has not read for %d s: closed",
-           ad_client_ids[ad_client_index(c)], AD_STALL_MS / 1000);
+    ad_log(AIDASH_LOG_INFO, "%s does not read what it is sent: closed",
+           ad_kind_class(c->kind) == 0 ? ad_client_ids[ad_client_index(c)]
+                                       : "an HTTP client");
     ad_fanout.stalled++;
     if (ad_kind_class(c->kind) == 0) {
         ad_fanout.dropped += ad_feed.next - c->next;
@@ -286,7 +308,7 @@ static void ad_client_housekeeping(struct ad_client *c)
         if (ad_hub.now_ms - c->rx_ms >= AD_LINGER_MS) {
             ad_client_drop(c);
         }
-    } else if (c->blocked && ad_hub.now_ms - c->tx_ms >= AD_STALL_MS) {
+    } else if (ad_client_deaf(c)) {
         ad_client_reset(c);
     } else if (c->phase == AD_OPEN && ad_kind_class(c->kind) == 0) {
         (void)ad_viewer_housekeeping(c);

@@ -90,13 +90,17 @@ struct ad_client {
     uint32_t rx_ms;       /* last byte received */
     uint32_t tx_ms;       /* last byte taken by the socket, or nothing to send */
     uint32_t ping_ms;     /* last ping */
+    uint32_t since_ms;    /* when its phase began */
+    uint32_t sent;        /* bytes that the socket has taken since then */
     uint64_t address;     /* of the peer, as ad_address_key() has it */
     union {
         struct ad_ws ws; /* AD_WS, AD_WS_BATCH */
         struct {
             struct ad_body body;
             struct ad_lines lines;
-            bool whole; /* the body is buffered, to be one JSON object */
+            uint64_t data; /* bytes of the body so far, without framing */
+            bool whole;    /* the body is buffered, to be one JSON object */
+            bool endless;  /* a stream, which has no end and may be silent */
         } post;         /* AD_INGEST, AD_COMMAND */
         struct {
             uint64_t until;  /* the first event after the last to send */
@@ -211,6 +215,8 @@ static void ad_client_enter(struct ad_client *c, enum ad_phase phase)
         ad_slots.n_open--;
     }
     c->phase = (uint8_t)phase;
+    c->since_ms = ad_hub.now_ms;
+    c->sent = 0;
 }
 
 /* Put the client into the fan-out. */
@@ -345,6 +351,7 @@ static bool ad_client_send(struct ad_client *c, const struct ad_text *text)
         c->tx_ms = ad_hub.now_ms;
         if (n > 0) {
             ad_hub.bytes_sent += (uint64_t)n;
+            c->sent += (uint32_t)n;
             at += n;
             len -= (size_t)n;
         }
@@ -493,6 +500,7 @@ static void ad_client_account(struct ad_client *c, size_t n,
     size_t out = n < c->out_len ? n : c->out_len;
 
     ad_hub.bytes_sent += n;
+    c->sent += (uint32_t)n;
     c->out_at += (uint32_t)out;
     c->out_len -= (uint32_t)out;
     n -= out;

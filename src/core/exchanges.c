@@ -1,6 +1,6 @@
 /* exchanges.c - requests that the hub answers once: the bodies of POST /ingest
  * and POST /command, and GET /ticks.
- * Hub thread only. The answer of a POST is written to *reply: who calls sends it.
+ * Owns ad_streams. Hub thread only. The answer of a POST is written to *reply: who calls sends it.
  */
 #ifndef AD_CORE_EXCHANGES_C
 #define AD_CORE_EXCHANGES_C
@@ -100,6 +100,94 @@ static void ad_ingest_answer(struct ad_client *c, struct ad_text *reply)
     ad_exchange_answer(c, good ? 200 : 400, &t, reply);
 }
 
+/* -- streams: ingests without an end -- */
+
+/* Their slots, and those of some that have ended since. */
+static struct {
+    unsigned n;
+    uint16_t slot[AIDASH_STREAMS];
+} ad_streams;
+
+static void ad_streams_forget_ended(void)
+{
+    unsigned i = 0;
+
+    while (i < ad_streams.n) {
+        const struct ad_client *c = &ad_clients[ad_streams.slot[i]];
+
+        if (c->phase == AD_OPEN && c->kind == AD_INGEST &&
+            c->in.post.endless) {
+            i++;
+        } else {
+            ad_streams.slot[i] = ad_streams.slot[--ad_streams.n];
+        }
+    }
+}
+
+/* Let the stream that has been silent the longest give way, one of this address
+ * if `own`. False if none has been for AD_SILENCE_MS. */
+static bool ad_stream_give_way(uint64_t address, bool own)
+{
+    char bytes[AD_OUT_CAP];
+    struct ad_text t = ad_text_in(bytes, sizeof(bytes));
+    struct ad_client *silent = NULL;
+    uint32_t longest_ms = AD_SILENCE_MS;
+    unsigned i;
+
+    for (i = 0; i < ad_streams.n; i++) {
+        struct ad_client *c = &ad_clients[ad_streams.slot[i]];
+        uint32_t ms = ad_hub.now_ms - c->rx_ms;
+
+        if ((c->address == address || !own) && ms >= longest_ms) {
+            longest_ms = ms;
+            silent = c;
+        }
+    }
+    if (silent == NULL) {
+        return false;
+    }
+    ad_exchange_fail(silent, 408,
+                     "this stream was silent, and another one needs its place",
+                     &t);
+    (void)ad_client_send(silent, &t);
+    return true;
+}
+
+/* Is there room for one more stream of this address? Else *why says which limit
+ * was reached. */
+static bool ad_stream_room(uint64_t address, struct ad_text *why)
+{
+    unsigned i, own = 0;
+    bool own_full;
+
+    ad_streams_forget_ended();
+    for (i = 0; i < ad_streams.n; i++) {
+        own += ad_clients[ad_streams.slot[i]].address == address;
+    }
+    own_full = own >= AIDASH_STREAMS_PER_ADDRESS;
+    if ((!own_full && ad_streams.n < AIDASH_STREAMS) ||
+        ad_stream_give_way(address, own_full)) {
+        return true;
+    }
+    if (own_full) {
+        ad_putf(why, "this address has %u endless POST /ingest already "
+                     "(AIDASH_STREAMS_PER_ADDRESS)", own);
+    } else {
+        ad_putf(why, "there are %u endless POST /ingest already "
+                     "(AIDASH_STREAMS)", ad_streams.n);
+    }
+    return false;
+}
+
+/* This client, which is open, is a stream. Behind ad_stream_room(). */
+static void ad_stream_add(const struct ad_client *c)
+{
+    ad_streams_forget_ended();
+    if (ad_streams.n < AIDASH_STREAMS) {
+        ad_streams.slot[ad_streams.n++] = (uint16_t)ad_client_index(c);
+    }
+}
+
 /* -- the body of a POST -- */
 
 /* The body has ended: the last line of it, or all of it, and the answer. */
@@ -122,8 +210,6 @@ static void ad_exchange_end(struct ad_client *c, struct ad_text *reply)
         lines->line++;
         ad_ingest_line(c, buffers->in, len);
         ad_ingest_answer(c, reply);
-    } else if (len == SIZE_MAX) {
-        ad_exchange_fail(c, 413, "a command is longer than the limit", reply);
     } else {
         status = ad_command(buffers->in, len, "", &t);
         ad_exchange_answer(c, status, &t, reply);
@@ -131,21 +217,18 @@ static void ad_exchange_end(struct ad_client *c, struct ad_text *reply)
 }
 
 /* A piece of a body that is buffered whole. Returns how many bytes were used: 0
- * if it is too long for that and is read as lines from now on. */
+ * if an ingest is too long for that and is read as lines from now on. */
 static size_t ad_exchange_buffer(struct ad_client *c, const uint8_t *piece,
                                  size_t n)
 {
     struct ad_lines *lines = &c->in.post.lines;
 
-    if (n <= AD_LINE_CAP - lines->len) {
-        memcpy(ad_client_buffers_of(c)->in + lines->len, piece, n);
-        lines->len += (uint32_t)n;
-    } else if (c->kind == AD_INGEST) {
+    if (n > AD_LINE_CAP - lines->len) {
         ad_ingest_unwhole(c);
         return 0;
-    } else {
-        lines->skip = true;
     }
+    memcpy(ad_client_buffers_of(c)->in + lines->len, piece, n);
+    lines->len += (uint32_t)n;
     return n;
 }
 
@@ -185,6 +268,12 @@ static void ad_exchange_input(struct ad_client *c, const uint8_t *data,
         const uint8_t *piece = NULL;
         size_t n, used = ad_body_next(body, data, len, &piece, &n);
 
+        c->in.post.data += n;
+        if (c->kind == AD_COMMAND && c->in.post.data > AIDASH_MESSAGE_MAX) {
+            ad_exchange_fail(c, 413, "a command is longer than the limit",
+                             reply);
+            return;
+        }
         ad_exchange_body(c, piece, n);
         data += used;
         len -= used;
@@ -196,20 +285,22 @@ static void ad_exchange_input(struct ad_client *c, const uint8_t *data,
     }
 }
 
-/* Once a second, while it is open: the end of a POST whose body does not come.
- * A chunked ingest stream has no end, and may be silent. */
+/* Once a second, while it is open: the end of a POST whose body does not come in
+ * time. */
 static bool ad_exchange_housekeeping(struct ad_client *c)
 {
     char bytes[AD_OUT_CAP];
     struct ad_text t = ad_text_in(bytes, sizeof(bytes));
-    bool awaited = c->kind == AD_COMMAND ||
-                   (c->kind == AD_INGEST &&
-                    c->in.post.body.state == AD_BODY_LENGTH);
 
-    if (!awaited || ad_hub.now_ms - c->rx_ms < AD_SILENCE_MS) {
+    if (c->kind == AD_TICKS || c->in.post.endless) {
         return true;
     }
-    ad_exchange_fail(c, 408, "the body did not arrive", &t);
+    if (ad_hub_too_slow(c->since_ms, c->in.post.data)) {
+        ad_exchange_fail(c, 408, "the body came at less than 16 KiB a second",
+                         &t);
+    } else if (ad_hub.now_ms - c->rx_ms >= AD_SILENCE_MS) {
+        ad_exchange_fail(c, 408, "the body did not arrive", &t);
+    }
     return ad_client_send(c, &t);
 }
 
@@ -279,5 +370,7 @@ static bool ad_ticks_send(struct ad_client *c)
     }
     return ad_client_flush(c);
 }
+
+AD_MEMORY(streams, AIDASH_STREAMS, sizeof(ad_streams));
 
 #endif

@@ -17,6 +17,10 @@ enum {
     AD_SILENCE_MS = 60000, /* and one silent for so long is closed */
     AD_STALL_MS = 30000,   /* no byte taken for so long: reset */
     AD_LINGER_MS = 1000,   /* wait for the peer's FIN after our last byte */
+    /* Bytes a second that a peer must send of a body, or take of an answer, on
+     * average since that began; the first AD_RATE_GRACE_MS are free. */
+    AD_RATE_MIN = 16 * 1024,
+    AD_RATE_GRACE_MS = 10000,
     AD_SCRATCH = AIDASH_SCRATCH
 };
 
@@ -53,6 +57,15 @@ static void ad_hub_clock(void)
     ad_hub.now_ns = ad_clock_ns(CLOCK_MONOTONIC);
     ad_hub.now_us = ad_clock_ns(CLOCK_REALTIME) / 1000;
     ad_hub.now_ms = (uint32_t)(ad_hub.now_ns / AD_NS_PER_MS);
+}
+
+/* Is a peer that has moved so many bytes since then slower than AD_RATE_MIN? */
+static bool ad_hub_too_slow(uint32_t since_ms, uint64_t bytes)
+{
+    uint32_t ms = ad_hub.now_ms - since_ms;
+
+    return ms > AD_RATE_GRACE_MS &&
+           bytes < (uint64_t)(ms - AD_RATE_GRACE_MS) * AD_RATE_MIN / 1000;
 }
 
 static void ad_wake(void)

@@ -11,13 +11,14 @@
 
 #include "../codec/answer.c"
 #include "../codec/http_head.c"
+#include "clients.c"
 #include "hub.c"
 #include "peers.c"
 
 enum {
     AD_HEAD_MS = 10000,   /* a head not complete by then: 408; after an answer,
                            * a connection without another request: closed */
-    AD_ANSWER_MS = 30000, /* an answer not taken by then: reset */
+    AD_WORKER_MS = 30000, /* no worker was free by then: 503 */
     AD_GRACE_MS = 1000,   /* so long no newcomer takes the place of a peer that
                            * has begun to speak, or has not taken its answer */
     AD_NO_PENDING = 65535
@@ -44,10 +45,13 @@ struct ad_pending {
     uint8_t worker_events;
     bool kept;           /* it had an answer already (RFC 9112 9.3) */
     bool answered;       /* some of the worker's answer has come */
-    bool upgrades;       /* it answers a WebSocket handshake */
+    bool upgrades;       /* it answers a WebSocket handshake; a viewer's slot is
+                          * reserved: ad_slot_reserve() */
     bool batch;          /* and the client asks for batches */
     uint16_t before, after; /* in the list of its phase */
     uint32_t since_ms;   /* when it entered the phase; HEAD: when SILENT */
+    uint32_t moved_ms;   /* when it entered the phase, or took a byte in it */
+    uint64_t sent;       /* bytes taken in this phase */
     uint32_t at, len;    /* bytes of the head; ANSWER: unsent bytes at `at` */
     uint32_t prefix_len; /* `upgrades`: bytes that came behind the head; they
                           * are at the buffer's end */
@@ -135,7 +139,8 @@ static void ad_pending_move(struct ad_pending *p, enum ad_pending_phase phase)
 static void ad_pending_enter(struct ad_pending *p, enum ad_pending_phase phase)
 {
     ad_pending_move(p, phase);
-    p->since_ms = ad_hub.now_ms;
+    p->since_ms = p->moved_ms = ad_hub.now_ms;
+    p->sent = 0;
 }
 
 static void ad_pending_watch(struct ad_pending *p, unsigned want)
@@ -165,6 +170,15 @@ static void ad_pending_close_worker(struct ad_pending *p)
     }
 }
 
+/* The handshake does not lead to a viewer. */
+static void ad_pending_give_up_slot(struct ad_pending *p)
+{
+    if (p->upgrades) {
+        p->upgrades = false;
+        ad_slot_release(0);
+    }
+}
+
 /* The place is free; the socket is the caller's, and what is in the buffer stays
  * there until the place is taken again. */
 static int ad_pending_detach(struct ad_pending *p)
@@ -178,9 +192,8 @@ static int ad_pending_detach(struct ad_pending *p)
 
 static void ad_pending_drop(struct ad_pending *p)
 {
-    int fd = ad_pending_detach(p);
-
-    ad_peer_close(fd, p->address);
+    ad_pending_give_up_slot(p);
+    ad_peer_close(ad_pending_detach(p), p->address);
 }
 
 /* Make a place free: all are taken, or there is no descriptor. Peers that have
@@ -300,6 +313,8 @@ static bool ad_pending_send(struct ad_pending *p)
         if (n > 0) {
             p->at += (uint32_t)n;
             p->len -= (uint32_t)n;
+            p->sent += (uint64_t)n;
+            p->moved_ms = ad_hub.now_ms;
             ad_hub.bytes_sent += (uint64_t)n;
         }
     }
@@ -332,6 +347,7 @@ static void ad_pending_refuse(struct ad_pending *p, unsigned status,
     struct ad_text j = ad_text_in(json, sizeof(json));
     struct ad_text t = ad_text_in(ad_pending_buffer(p), AIDASH_HEAD_MAX);
 
+    ad_pending_give_up_slot(p);
     ad_put_http_error(&j, (int)status, why);
     ad_put_head(&t, (int)status, "application/json", j.len, fields);
     if (!head_only) {
@@ -405,40 +421,57 @@ static void ad_pending_event(struct ad_pending *p)
     }
 }
 
+/* Is the time of its phase over? */
+static bool ad_pending_is_late(const struct ad_pending *p)
+{
+    uint32_t ms = ad_hub.now_ms - p->since_ms;
+
+    switch (p->phase) {
+    case AD_PENDING_SILENT:
+    case AD_PENDING_HEAD:
+        return ms >= AD_HEAD_MS;
+    case AD_PENDING_WAITING:
+        return ms >= AD_WORKER_MS;
+    case AD_PENDING_ANSWER:
+        return ad_hub.now_ms - p->moved_ms >= AD_STALL_MS ||
+               ((p->events & AD_OUT) != 0 &&
+                ad_hub_too_slow(p->since_ms, p->sent));
+    case AD_PENDING_LINGER:
+        return ms >= AD_LINGER_MS;
+    default:
+        return false;
+    }
+}
+
+/* End one whose time is over. */
+static void ad_pending_expire(struct ad_pending *p)
+{
+    struct linger reset = {1, 0}; /* gives the kernel's memory back at once */
+
+    if (p->phase == AD_PENDING_HEAD ||
+        (p->phase == AD_PENDING_SILENT && !p->kept)) {
+        ad_pending_refuse(p, 408, "",
+                          "the request head did not arrive in time", false);
+    } else if (p->phase == AD_PENDING_WAITING) {
+        ad_pending_refuse(p, 503, "Retry-After: 5\r\n",
+                          "no worker was free in time", false);
+    } else {
+        if (p->phase == AD_PENDING_ANSWER) {
+            (void)setsockopt(p->fd, SOL_SOCKET, SO_LINGER, &reset,
+                             sizeof(reset));
+        }
+        ad_pending_drop(p);
+    }
+}
+
 /* Once a second: the ends of those whose time is over. */
 static void ad_pending_housekeeping(void)
 {
-    static const struct {
-        enum ad_pending_phase phase;
-        uint32_t ms;
-    } limits[] = {{AD_PENDING_SILENT, AD_HEAD_MS},
-                  {AD_PENDING_HEAD, AD_HEAD_MS},
-                  {AD_PENDING_WAITING, AD_ANSWER_MS},
-                  {AD_PENDING_ANSWER, AD_ANSWER_MS},
-                  {AD_PENDING_LINGER, AD_LINGER_MS}};
-    struct linger reset = {1, 0}; /* gives the kernel's memory back at once */
     unsigned i;
 
-    for (i = 0; i < AD_COUNT(limits); i++) {
-        struct ad_pending *p = ad_pending_first(limits[i].phase), *next;
-
-        for (; p != NULL; p = next) {
-            next = p->after == AD_NO_PENDING ? NULL : &ad_pending[p->after];
-            if (ad_hub.now_ms - p->since_ms < limits[i].ms) {
-                continue; /* those of HEAD are not in the order of their times */
-            }
-            if (p->phase == AD_PENDING_HEAD ||
-                (p->phase == AD_PENDING_SILENT && !p->kept)) {
-                ad_pending_refuse(p, 408, "",
-                                  "the request head did not arrive in time",
-                                  false);
-            } else {
-                if (p->phase == AD_PENDING_ANSWER) {
-                    (void)setsockopt(p->fd, SOL_SOCKET, SO_LINGER, &reset,
-                                     sizeof(reset));
-                }
-                ad_pending_drop(p);
-            }
+    for (i = 0; i < ad_pendings.n_used; i++) {
+        if (ad_pending_is_late(&ad_pending[i])) {
+            ad_pending_expire(&ad_pending[i]);
         }
     }
 }
@@ -457,6 +490,13 @@ static void ad_pending_stop(void)
     }
 }
 
+/* Is an answer on its way? */
+static bool ad_pending_answering(void)
+{
+    return ad_pendings.list[AD_PENDING_ANSWER].n > 0;
+}
+
+/* All end now. */
 static void ad_pending_close(void)
 {
     unsigned i;

@@ -21,6 +21,7 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_clients,
     &ad_memory_client_buffers,
     &ad_memory_commands,
+    &ad_memory_streams,
     &ad_memory_client_input,
     &ad_memory_peers,
     &ad_memory_pending,

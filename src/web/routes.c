@@ -61,6 +61,13 @@ static void ad_route_refuse(const struct ad_route_request *r, unsigned status,
     ad_pending_refuse(r->pending, status, fields, why, r->head_only);
 }
 
+static void ad_route_fault(const struct ad_route_request *r,
+                           enum ad_http_fault fault)
+{
+    ad_route_refuse(r, ad_http_fault_status(fault), ad_http_fault_fields(fault),
+                    ad_http_fault_text(fault));
+}
+
 /* A head without a body: to HEAD, OPTIONS and the like. */
 static void ad_route_head(const struct ad_route_request *r, int status,
                           const char *type, const char *fields)
@@ -120,7 +127,7 @@ static void ad_route_to_worker(const struct ad_route_request *r)
         (void)ad_http_put_field_text(&t, "Accept-Encoding", "gzip");
     }
     ad_http_put_end(&t);
-    ad_worker_ask(r->pending, &t, NULL, 0);
+    ad_worker_ask(r->pending, &t, "", 0);
 }
 
 /* A slot for a connection that lasts, or an answer that there is none. */
@@ -154,7 +161,7 @@ static void ad_route_websocket(const struct ad_route_request *r)
         return;
     }
     if (fault == AD_HTTP_NOT_GET) {
-        ad_pending_fault(p, fault);
+        ad_route_fault(r, fault);
         return;
     }
     if (!ad_client_id(path.at + 4, path.len - 4, p->client_id)) {
@@ -164,7 +171,7 @@ static void ad_route_websocket(const struct ad_route_request *r)
         return;
     }
     if (fault != AD_HTTP_OK) {
-        ad_pending_fault(p, fault);
+        ad_route_fault(r, fault);
         return;
     }
     if (!ad_route_reserve(r, AD_WS)) {
@@ -257,6 +264,8 @@ static void ad_route_events(const struct ad_route_request *r)
 static void ad_route_body(const struct ad_route_request *r, enum ad_kind kind)
 {
     struct ad_slice type = {"", 0}, media;
+    char sentence[128];
+    struct ad_text why = ad_text_in(sentence, sizeof(sentence));
     struct ad_attach a;
 
     memset(&a, 0, sizeof(a));
@@ -271,6 +280,11 @@ static void ad_route_body(const struct ad_route_request *r, enum ad_kind kind)
               ad_slice_is_nocase(media, "application/json");
     a.expects = r->head.expects_continue;
     ad_body_begin(&a.body, &r->head);
+    if (ad_attach_is_stream(&a) &&
+        !ad_stream_room(r->pending->address, &why)) {
+        ad_route_refuse(r, 503, "Retry-After: 5\r\n", sentence);
+        return;
+    }
     if (ad_route_reserve(r, kind)) {
         ad_route_attach(r, &a);
     }

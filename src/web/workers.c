@@ -88,8 +88,9 @@ static bool ad_workers_due(void)
            atomic_load(&ad_workers.inside) < AD_WORKERS_INSIDE;
 }
 
-/* The handshake's answer is whole: the connection becomes a viewer. */
-static void ad_worker_upgrade(struct ad_pending *p)
+/* The handshake's answer is whole, `head_len` bytes: the connection becomes a
+ * viewer. */
+static void ad_worker_upgrade(struct ad_pending *p, size_t head_len)
 {
     char *buffer = ad_pending_buffer(p);
     struct ad_attach a;
@@ -100,9 +101,10 @@ static void ad_worker_upgrade(struct ad_pending *p)
     a.reserved = true;
     a.address = p->address;
     a.greeting.at = buffer;
-    a.greeting.len = p->len;
+    a.greeting.len = head_len;
     a.rest = (uint8_t *)buffer + AIDASH_HEAD_MAX - p->prefix_len;
     a.rest_len = p->prefix_len;
+    p->upgrades = false; /* the slot is the client's */
     a.fd = ad_pending_detach(p);
     if (!ad_client_attach(&a)) {
         ad_peer_close(a.fd, a.address);
@@ -113,13 +115,9 @@ static void ad_worker_upgrade(struct ad_pending *p)
 static void ad_worker_end(struct ad_pending *p)
 {
     ad_pending_close_worker(p);
-    if (p->upgrades) {
-        ad_slot_release(0);
-    }
     if (p->answered && !p->upgrades) {
         ad_pending_linger(p);
     } else {
-        p->upgrades = false;
         ad_pending_refuse(p, 500, "", "this request could not be answered",
                           false);
     }
@@ -144,15 +142,16 @@ static void ad_worker_read(struct ad_pending *p)
     p->at = 0;
     p->len = (uint32_t)(keep + (size_t)got);
     if (p->upgrades) {
-        if (strncmp(buffer, "HTTP/1.1 101 ", 13) != 0) {
-            ad_slot_release(0);
-            p->upgrades = false;
-        } else if (memmem(buffer, p->len, "\r\n\r\n", 4) != NULL) {
-            ad_worker_upgrade(p);
-            return;
-        } else {
+        const char *end = memmem(buffer, p->len, "\r\n\r\n", 4);
+
+        if (end == NULL) {
             return;
         }
+        if (strncmp(buffer, "HTTP/1.1 101 ", 13) == 0) {
+            ad_worker_upgrade(p, (size_t)(end - buffer) + 4);
+            return;
+        }
+        ad_pending_give_up_slot(p);
     }
     if (ad_pending_send(p)) {
         ad_pending_watch_worker(p, p->len == 0 ? AD_IN : 0);

@@ -379,8 +379,8 @@ export class Raw {
         });
     }
 
-    static async connect(server) {
-        const socket = net.connect({ host: server.host, port: server.port, noDelay: true });
+    static async connect(server, options = {}) {
+        const socket = net.connect({ host: server.host, port: server.port, noDelay: true, ...options });
         await within(new Promise((done, fail) => {
             socket.once('connect', done);
             socket.once('error', fail);

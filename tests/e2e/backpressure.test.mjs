@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
     BIN, Raw, RawViewer, SLOW, assertGrownAtMost, assertRefused, connect, handshakeText, isStatus, isTick,
-    numbered, openFiles, poll, post, request, residentKb, serve, start, status, statusWhen, text, validate,
+    numbered, openFiles, poll, post, request, residentKb, serve, start, status, statusWhen, text, validate, within,
 } from './aidash.mjs';
+import { answer, metered, replay } from './engine.mjs';
 
 const seqsOf = (viewer) => numbered(viewer.events).map(({ seq }) => seq);
 
@@ -276,6 +277,98 @@ test('one address gets no more connections than --per-address, others do', async
     viewers[0].close();
     await poll(async () => (await request(server, '/healthz', from('127.0.0.7'))).status === 200, 'free place');
     await viewers[1].tick();
+});
+
+test('--per-address counts each open socket, whoever serves it, and none that is closed', async (t) => {
+    const engine = await replay(t);
+    const server = await metered(t, engine, ['--per-address', '8']);
+    const from = { localAddress: '127.0.0.7' };
+    const open = async (bytes, test) => {
+        const raw = await Raw.connect(server, from);
+        raw.write(bytes);
+        await (test && raw.until((got) => got.includes(test), test));
+        return raw;
+    };
+    const proxied = 'POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n';
+    for (let round = 0; round < 4; round++) {
+        const sockets = [
+            await Raw.connect(server, from),
+            await open('GET /status HTT'),
+            await open(handshakeText(server), 'hello'),
+            await open('GET /events HTTP/1.1\r\nHost: a\r\n\r\n', 'hello'),
+            await open('POST /ingest HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n', ' 100 '),
+            await open(`${proxied}Content-Length: 2\r\n\r\n{}`),
+        ];
+        const asked = await engine.next();
+        sockets.push(await open(`${proxied}Content-Length: 2\r\n\r\n{}`));
+        (await engine.next()).socket.end(answer('{"kept":1}'));
+        await sockets.at(-1).until((bytes) => bytes.includes('"kept":1'), 'the end of a proxied answer');
+        assert.equal((await request(server, '/healthz', from)).status, 200, 'the eighth');
+        sockets.push(await open(`${proxied}Content-Length: 200\r\n\r\n{`));
+        const refused = await request(server, '/healthz', from);
+        assertRefused(refused, 503);
+        assert.match(refused.text, /--per-address/);
+        assert.equal((await request(server, '/healthz', { localAddress: '127.0.0.8' })).status, 200);
+        sockets.forEach((raw, i) => (i % 2 === round % 2 ? raw.reset() : raw.socket.end()));
+        await Promise.all(sockets.map((raw) => raw.socket.destroy() && raw.closed));
+        asked.socket.destroy();
+        /* All eight places are free again: seven silent ones, and one that asks. */
+        await poll(async () => {
+            const silent = await Promise.all(Array.from({ length: 7 }, () => Raw.connect(server, from)));
+            const { status: code } = await request(server, '/healthz', from);
+            await Promise.all(silent.map((raw) => raw.socket.destroy() && raw.closed));
+            return code === 200;
+        }, 'eight free places');
+        await statusWhen(server, (now) => now.clients.http + now.clients.websocket + now.clients.sse === 0);
+    }
+});
+
+test('silent streams take their share of the exchanges and no more', async (t) => {
+    const server = await serve(t, ['--source', 'none']);
+    const open = async (localAddress) => {
+        const raw = await Raw.connect(server, { localAddress });
+        raw.write('POST /ingest HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n');
+        await raw.until((bytes) => bytes.includes('\r\n\r\n'), 'any answer');
+        return raw;
+    };
+    const refused = async (localAddress, limit) => {
+        const text = await (await open(localAddress)).rest();
+        assert.match(text, /^HTTP\/1\.1 503 [^]*Retry-After: \d/);
+        assert.match(text, limit);
+    };
+    const streams = [];
+    const fill = async (localAddress, n) => {
+        for (let i = 0; i < n; i++) {
+            streams.push(await open(localAddress));
+            assert.match(streams.at(-1).bytes.toString(), /^HTTP\/1\.1 100 /);
+        }
+    };
+    await fill('127.0.0.2', 16);
+    await refused('127.0.0.2', /16 endless POST \/ingest already \(AIDASH_STREAMS_PER_ADDRESS\)/);
+    await fill('127.0.0.3', 8);
+    await refused('127.0.0.3', /24 endless POST \/ingest already \(AIDASH_STREAMS\)/);
+    assert.equal((await post(server, '/ingest', '{"tokens":1}')).status, 200);
+    assert.equal((await post(server, '/command', '{"action":"resume"}')).status, 200);
+    assert.equal((await request(server, '/ticks')).status, 200);
+    streams[0].write('d\r\n{"tokens":1}\n\r\n0\r\n\r\n');
+    assert.match(await streams[0].rest(), /"accepted":1/);
+    streams[1].reset();
+    await statusWhen(server, (now) => now.clients.http === 22);
+    await fill('127.0.0.2', 1);
+    await fill('127.0.0.4', 1);
+    await refused('127.0.0.4', /\(AIDASH_STREAMS\)/);
+});
+
+test('a command without end is answered with 413 and its connection ends', async (t) => {
+    const server = await serve(t, ['--source', 'none']);
+    const raw = await Raw.connect(server);
+    raw.write('POST /command HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n16345785d8a0000\r\n{');
+    const timer = setInterval(() => raw.over || raw.write(' '.repeat(1024)), 20);
+    t.after(() => clearInterval(timer));
+    await raw.until((bytes) => bytes.includes('a command is longer than the limit'), '413');
+    assert.match(raw.bytes.toString(), /^HTTP\/1\.1 413 /);
+    await within(raw.closed, 'end of the connection');
+    await statusWhen(server, (now) => now.clients.http === 0);
 });
 
 test('running out of descriptors harms nobody and is over when some are free again', async (t) => {

@@ -402,6 +402,13 @@ test('HEAD answers as GET does, without a body', async () => {
     }
 });
 
+test('HEAD of what is refused has no body', async () => {
+    for (const [where, code] of [['/ws/a', 405], ['/ticks?last=x', 400], ['/nothing', 404], ['/command', 405]]) {
+        const text = await exchange(server, `HEAD ${where} HTTP/1.1\r\nHost: x\r\n\r\n`);
+        assert.match(text, new RegExp(`^HTTP/1\\.1 ${code} [^]*\\r\\n\\r\\n$`), where);
+    }
+});
+
 test('HEAD of an event stream ends at once', async () => {
     assert.match(await exchange(server, 'HEAD /events HTTP/1.1\r\nHost: x\r\n\r\n'),
         /^HTTP\/1\.1 200 [^]*text\/event-stream[^]*\r\n\r\n$/i);
