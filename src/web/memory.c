@@ -6,6 +6,7 @@
 
 #include "../meter/discovery.c"
 #include "arena.c"
+#include "assets.c"
 
 static const struct ad_memory *const ad_memory[] = {
     &ad_memory_poller,
@@ -33,6 +34,9 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_proxy_buffers,
     &ad_memory_rewrites,
     &ad_memory_discovery,
+#endif
+#if AIDASH_DASHBOARD
+    &ad_memory_inflate,
 #endif
     &ad_memory_arena,
 };
