@@ -1,7 +1,7 @@
 # aidash: every build, test and release step. `make help` lists the targets.
 #
 # Yours to set: CC, CFLAGS, CPPFLAGS, LDFLAGS, PREFIX, DESTDIR, and
-#   CIVETWEB=DIR JSMN=DIR UPLOT=DIR   source trees of your own instead of the fetched ones
+#   CIVETWEB=DIR JSMN=DIR ZLIB=DIR UPLOT=DIR   source trees of your own instead of the fetched ones
 #   CIVETWEB_VERSION=1.15|1.16        another civetweb than the distribution's
 #   TOOLCHAIN=NAME                    what to build for: toolchains/NAME.mk, into build/NAME/ (make NAME is short for it)
 #   NO_INSTALL=1                      install nothing: say which packages are missing, and stop
@@ -55,6 +55,7 @@ AD_GATEWAY := -DAIDASH_CONFIG='"examples/sizes/gateway.h"'
 FETCH := sh toolchains/fetch.sh
 CIVETWEB_DIR := $(or $(CIVETWEB),build/deps/civetweb$(addprefix -,$(CIVETWEB_VERSION)))
 JSMN_DIR := $(or $(JSMN),build/deps/jsmn)
+ZLIB_DIR := $(or $(ZLIB),build/deps/zlib)
 UPLOT_DIR := $(or $(UPLOT),build/deps/uplot)
 
 # Programs that the build runs; asked for once a compiler.
@@ -75,9 +76,19 @@ build/deps/civetweb-%/src/civetweb.c: | $(HAVE_TOOLS)
 build/deps/jsmn/jsmn.h: | $(CIVETWEB_DIR)/src/civetweb.c
 	@test -f $@ || $(FETCH) sources build/deps jsmn
 
+build/deps/zlib/infback.c: | $(HAVE_TOOLS)
+	@$(FETCH) sources build/deps zlib
+
 build/deps/uplot/dist/uPlot.iife.min.js: www/package-lock.json | $(HAVE_TOOLS)
 	@cmp -s $< build/deps/uplot/package-lock.json || { $(FETCH) uplot build/deps www && cp $< build/deps/uplot/; }
 	@touch -c $@
+
+# zlib's inflateBack() in one file: its headers have no include guards.
+ZLIB_PARTS := $(addprefix $(ZLIB_DIR)/,infback.c inftrees.h inflate.h inffast.h inffast.c inftrees.c)
+$(filter-out %/infback.c,$(ZLIB_PARTS)): $(ZLIB_DIR)/infback.c ;
+build/zlib/zlib_inflate.c: $(ZLIB_PARTS)
+	@mkdir -p $(@D)
+	@{ for f in $(filter %.h,$(ZLIB_PARTS)) $(filter %.c,$(ZLIB_PARTS)); do sed '/^#include "/d' $$f || exit; done; } > $@
 
 ifdef CIVETWEB
 $(CIVETWEB)/src/civetweb.c:
@@ -86,6 +97,10 @@ endif
 ifdef JSMN
 $(JSMN)/jsmn.h:
 	@echo "aidash: JSMN=$(JSMN) has no jsmn.h" >&2; exit 1
+endif
+ifdef ZLIB
+$(ZLIB)/infback.c:
+	@echo "aidash: ZLIB=$(ZLIB) has no infback.c" >&2; exit 1
 endif
 ifdef UPLOT
 $(UPLOT)/dist/uPlot.iife.min.js:
@@ -130,20 +145,21 @@ $(eval $(call note,build/www.files,$(WWW)))
 # aidash.c includes its parts.
 PARTS := $(wildcard src/*.h src/*/*.[ch])
 
-# One compile is the whole program. civetweb and jsmn are system headers to it, so that warnings are about our code.
+# One compile is the whole program. civetweb, jsmn and zlib are system headers to it, so that warnings are about our code.
 # $(call compile,CIVETWEB_DIR,FLAGS,SOURCES) and $(link)
 compile = $(CC) $(AD_CFLAGS) $(2) $(CPPFLAGS) $(CFLAGS) -Ibuild -isystem $(1)/include -isystem $(1)/src \
-    -isystem $(JSMN_DIR) -MMD -MP -MF $@.d -MT $@ -o $@ $(3)
+    $(addprefix -isystem ,$(JSMN_DIR) $(ZLIB_DIR) build/zlib) -MMD -MP -MF $@.d -MT $@ -o $@ $(3)
 link = $(AD_LDFLAGS) $(LDFLAGS) $(AD_LIBS)
 
 # For tests that compile one thing or another.
 $(eval $(call note,build/compile,$(CC) $(AD_CFLAGS) $(CPPFLAGS) $(CFLAGS) -Ibuild -isystem $(CIVETWEB_DIR)/include \
-    -isystem $(CIVETWEB_DIR)/src -isystem $(JSMN_DIR)))
+    -isystem $(CIVETWEB_DIR)/src $(addprefix -isystem ,$(JSMN_DIR) $(ZLIB_DIR) build/zlib)))
 
 # $(call needs,FILE,CIVETWEB_DIR,FLAGS): what each compile of aidash.c waits for, its flags among them.
 define needs
-$(call note,$(1).flags,$(CC) $(AD_CFLAGS) $(3) $(CPPFLAGS) $(CFLAGS) $(2) $(JSMN_DIR) $(link))
-$(1): $(1).flags aidash.c aidash.h $(PARTS) build/aidash_www.h $(2)/src/civetweb.c $(JSMN_DIR)/jsmn.h $(TARGET_NEEDS)
+$(call note,$(1).flags,$(CC) $(AD_CFLAGS) $(3) $(CPPFLAGS) $(CFLAGS) $(2) $(JSMN_DIR) $(ZLIB_DIR) $(link))
+$(1): $(1).flags aidash.c aidash.h $(PARTS) build/aidash_www.h $(2)/src/civetweb.c $(JSMN_DIR)/jsmn.h \
+    build/zlib/zlib_inflate.c $(TARGET_NEEDS)
 -include $(1).d
 endef
 
@@ -264,11 +280,11 @@ bench: all build/gateway/aidash build/lib/aidash.o tests/node_modules/.installed
 
 # ---- one file -------------------------------------------------------------------------------
 
-INCLUDED := build $(CIVETWEB_DIR)/include $(CIVETWEB_DIR)/src $(JSMN_DIR)
+INCLUDED := build $(CIVETWEB_DIR)/include $(CIVETWEB_DIR)/src $(JSMN_DIR) $(ZLIB_DIR) build/zlib
 $(eval $(call note,build/dist.included,$(INCLUDED)))
 
 build/dist/aidash.c: toolchains/amalgamate.sh aidash.c aidash.h $(PARTS) build/aidash_www.h $(CIVETWEB_DIR)/src/civetweb.c \
-    $(JSMN_DIR)/jsmn.h LICENSE THIRD-PARTY.md build/dist.included
+    $(JSMN_DIR)/jsmn.h build/zlib/zlib_inflate.c LICENSE THIRD-PARTY.md build/dist.included
 	@mkdir -p $(@D)
 	@sh toolchains/amalgamate.sh $(CC) -std=c11 $(addprefix -I,$(INCLUDED)) > $@
 

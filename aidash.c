@@ -80,6 +80,7 @@
  *   app/main.c               the command line
  *   web/civetweb_api.h       how civetweb is built
  *   web/pages.c              what the workers answer
+ *   web/inflate.c            the page without gzip, by zlib
  *   web/glue.c               civetweb itself, last
  *
  * The way of a tick: a source (core/sources.c; an HTTP body: core/exchanges.c; the
@@ -190,4 +191,5 @@
 #include "src/app/main.c"
 #include "src/web/civetweb_api.h"
 #include "src/web/pages.c"
+#include "src/web/inflate.c"
 #include "src/web/glue.c"

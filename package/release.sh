@@ -5,7 +5,7 @@
 set -eu
 . package/common.sh
 [ "${1:-}" = "$version" ] || die "this is version $version (aidash.h, CHANGELOG.md): make release VERSION=$version"
-[ -z "${CIVETWEB:-}${JSMN:-}${UPLOT:-}" ] || die "a release is of the pinned sources, not of CIVETWEB, JSMN or UPLOT"
+[ -z "${CIVETWEB:-}${JSMN:-}${ZLIB:-}${UPLOT:-}" ] || die "a release is of the pinned sources, not of CIVETWEB, JSMN, ZLIB or UPLOT"
 shift
 make="${MAKE:-make} --no-print-directory"
 out=build/release

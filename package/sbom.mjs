@@ -12,12 +12,13 @@ const found = (text, pattern, what) => text.match(pattern)?.[1] ?? (() => { thro
 const sum = (algorithm, file) => createHash(algorithm).update(readFileSync(file)).digest('hex');
 
 const debian = (name, upstream) => found(read('toolchains/fetch.sh'),
-  new RegExp(`^${name} ${upstream.replaceAll('.', '\\.')}(?:\\+dfsg)? ([0-9a-f]{64})$`, 'm'), `checksum of ${name} ${upstream}`);
+  new RegExp(`^${name} (?:\\S*\\+really)?${upstream.replaceAll('.', '\\.')}(?:[+.]dfsg)? ([0-9a-f]{64})$`, 'm'), `checksum of ${name} ${upstream}`);
 const reference = (purl) => [{ referenceCategory: 'PACKAGE-MANAGER', referenceType: 'purl', referenceLocator: purl }];
 const notice = (pattern) => found(read('THIRD-PARTY.md'), pattern, 'copyright notice').trim().replace(/^ +/gm, '');
 
 const civetweb = found(read('build/deps/civetweb/include/civetweb.h'), /define CIVETWEB_VERSION "(.*)"/, 'version of civetweb');
 const jsmn = found(read('toolchains/fetch.sh'), /^jsmn (\S+) /m, 'version of jsmn');
+const zlib = found(read('build/deps/zlib/zlib.h'), /define ZLIB_VERSION "(.*)"/, 'version of zlib');
 const uplot = JSON.parse(read('www/package-lock.json')).packages['node_modules/uplot'];
 
 const inside = [
@@ -46,6 +47,18 @@ const inside = [
     licenseConcluded: 'MIT',
     copyrightText: notice(/jsmn:\n\n((?: {4}.*\n)+)/),
     externalRefs: reference(`pkg:github/zserge/jsmn@v${jsmn}`),
+  },
+  {
+    name: 'zlib',
+    SPDXID: 'SPDXRef-zlib',
+    versionInfo: zlib,
+    downloadLocation: `git+https://github.com/madler/zlib.git@v${zlib}`,
+    sourceInfo: "inflateBack() of Debian's source archive of this release; the checksum is the archive's.",
+    checksums: [{ algorithm: 'SHA256', checksumValue: debian('zlib', zlib) }],
+    licenseDeclared: 'Zlib',
+    licenseConcluded: 'Zlib',
+    copyrightText: notice(/zlib:\n\n((?: {4}.*\n)+)/),
+    externalRefs: reference(`pkg:github/madler/zlib@v${zlib}`),
   },
   {
     name: 'uPlot',

@@ -131,6 +131,8 @@ if command -v apt-get >/dev/null; then
         sources etc-line debian civetweb
     check 'and leaves nothing' empty "$tmp/deps"
     script=''
+    check 'zlib comes from a release with zlib 1.3 (Debian)' says 'reading the source index of .* trixie' 1 sources etc-closed debian zlib
+    check 'and Ubuntu, where it is in main' says 'reading the source index of .* noble' 1 sources etc-822 ubuntu zlib
     repository "$tmp/repo" bookworm main 9.9
     check 'an untested version is not taken' says 'Debian 12 has civetweb 9.9, which aidash was not tested with' 1 \
         sources etc-line debian civetweb
@@ -174,13 +176,15 @@ cat >"$tmp/print.c" <<'C'
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-struct ad_asset { const char *path, *type, *etag; const unsigned char *data; size_t len; int gzip; };
+struct ad_asset {
+    const char *path, *type; int gzip; const unsigned char *data; size_t len; const char *etag; size_t plain_len; const char *plain_etag;
+};
 #include "www.h"
 int main(int argc, char **argv)
 {
     for (size_t i = 0; i < sizeof ad_assets / sizeof *ad_assets; i++) {
         if (argc == 1)
-            printf("%s %s %d\n", ad_assets[i].path, ad_assets[i].type, ad_assets[i].gzip);
+            printf("%s %s %d %zu\n", ad_assets[i].path, ad_assets[i].type, ad_assets[i].gzip, ad_assets[i].plain_len);
         else if (strcmp(argv[1], ad_assets[i].path) == 0)
             fwrite(ad_assets[i].data, 1, ad_assets[i].len, stdout);
     }
@@ -190,16 +194,17 @@ C
 embedded() {
     "${CC:-cc}" -std=c11 -Wall -Wextra -Werror -o "$tmp/print" "$tmp/print.c" || return 1
     "$tmp/print" | diff - - <<'LIST' || return 1
-/ text/html; charset=utf-8 1
-/contract.json application/schema+json 0
-/empty.css text/css; charset=utf-8 1
-/x.png image/png 1
+/ text/html; charset=utf-8 1 4
+/contract.json application/schema+json 0 2
+/empty.css text/css; charset=utf-8 1 0
+/x.png image/png 1 70000
 LIST
+    grep -q '^enum { AD_ASSETS_LARGEST = 70000 };$' "$tmp/www.h" || return 1
     "$tmp/print" /x.png | gzip -d | cmp - "$page/x.png" && "$tmp/print" /contract.json | cmp - "$page/contract.schema.json" &&
         "$tmp/print" /empty.css | gzip -d | cmp - "$page/empty.css"
 }
 check 'page files are embedded' embed "$page"/*
-check 'with their paths and types, and come out as they went in' embedded
+check 'with their paths, types and lengths, and come out as they went in' embedded
 cp "$tmp/www.h" "$tmp/first.h"
 check 'in another order, later' embed "$page/x.png" "$page/empty.css" "$page/contract.schema.json" "$page/index.html"
 check 'they give the same header' cmp "$tmp/www.h" "$tmp/first.h"
@@ -211,19 +216,22 @@ check 'and the old header stays' cmp "$tmp/www.h" "$tmp/first.h"
 # ---- the Makefile, on a small project ------------------------------------------------------------------
 
 small=$tmp/small
-mkdir -p "$small/tests" "$small/deps/civetweb/src" "$small/deps/uplot/dist"
+mkdir -p "$small/tests" "$small/deps/civetweb/src" "$small/deps/uplot/dist" "$small/deps/zlib"
 cp -r Makefile toolchains www package docs LICENSE THIRD-PARTY.md README.md CHANGELOG.md "$small/"
 cp tests/run.mjs tests/reporter.mjs tests/lint.sh tests/check.sh "$small/tests/"
 touch "$small/deps/civetweb/src/civetweb.c" "$small/deps/jsmn.h" "$small/aidash.h" "$small/deps/uplot/LICENSE"
+for f in infback.c inftrees.h inflate.h inffast.h inffast.c inftrees.c; do touch "$small/deps/zlib/$f"; done
 echo 'var uPlot = 1;' >"$small/deps/uplot/dist/uPlot.iife.min.js"
 cat >"$small/aidash.c" <<'C'
-struct ad_asset { const char *path, *type, *etag; const unsigned char *data; unsigned long len; int gzip; };
+struct ad_asset {
+    const char *path, *type; int gzip; const unsigned char *data; unsigned long len; const char *etag; unsigned long plain_len; const char *plain_etag;
+};
 #include "aidash_www.h"
 int main(void) { return (int)ad_assets[0].len * 0; }
 C
 cd "$small" || exit 1
 mkdir -p build/deps
-quick() { "${MAKE:-make}" --no-print-directory CIVETWEB=deps/civetweb JSMN=deps UPLOT=deps/uplot "$@"; }
+quick() { "${MAKE:-make}" --no-print-directory CIVETWEB=deps/civetweb JSMN=deps ZLIB=deps/zlib UPLOT=deps/uplot "$@"; }
 quiet() { quick "$@" >"$tmp/quiet.out" 2>&1 && [ ! -s "$tmp/quiet.out" ] || { cat "$tmp/quiet.out"; return 1; }; }
 builds='stripped'
 check 'make builds and prints the size' says "build/aidash: [0-9]+ kB $builds" 0 quick
@@ -241,6 +249,7 @@ check 'the same CFLAGS do not' quiet CFLAGS=-O1
 touch aidash.h
 check 'a touched header builds anew' says $builds 0 quick CFLAGS=-O1
 check 'a CIVETWEB without the file is told' says 'CIVETWEB=/nowhere has no src/civetweb.c' 2 quick CIVETWEB=/nowhere
+check 'and a ZLIB' says 'ZLIB=/nowhere has no infback.c' 2 quick ZLIB=/nowhere
 make_installs_nothing() { PATH=$tmp/apt:$PATH "${MAKE:-make}" NO_INSTALL=1 CC=frobnicate; }
 rm -f "$tmp/apt-calls"
 check 'make NO_INSTALL=1 stops and says what is missing' \
@@ -262,7 +271,7 @@ import { test } from 'node:test';
 test('group', async (t) => { await t.test('one', () => {}); await t.test('two', () => {}); });
 test('left out', { skip: 'why not' }, () => {});
 JS
-run_suite() { CIVETWEB=deps/civetweb JSMN=deps UPLOT=deps/uplot TEST="${pick:-}" node tests/run.mjs e2e; }
+run_suite() { CIVETWEB=deps/civetweb JSMN=deps ZLIB=deps/zlib UPLOT=deps/uplot TEST="${pick:-}" node tests/run.mjs e2e; }
 check 'passed and skipped tests are counted' says '^[23] passed, 0 failed, 1 skipped$' 0 run_suite
 echo "import { test } from 'node:test'; test('wrong', () => { throw new Error('the reason'); });" >tests/e2e/b.test.mjs
 check 'a failed test fails the run, with its reason' says 'the reason' 1 run_suite

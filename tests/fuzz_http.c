@@ -105,11 +105,12 @@ static void check_fields(const struct ad_http_head *head, const char *buf,
 static void ask_all(const struct ad_http_head *head)
 {
     struct ad_http_forwarded forwarded;
-    int q = ad_http_accepts_coding(head, "gzip");
+    int q = ad_http_coding_weight(head, "identity");
 
-    must(q >= 0 && q <= 1000);
-    q = ad_http_accepts_coding(head, "identity");
-    must(q >= 0 && q <= 1000);
+    must(q >= -1 && q <= 1000);
+    if (ad_http_wants_gzip(head)) {
+        must(ad_http_coding_weight(head, "gzip") >= (q > 0 ? q : 1));
+    }
     (void)ad_http_keep_alive(head);
     if (ad_http_judge_handshake(head) == AD_HTTP_OK) {
         must(head->framing == AD_HTTP_NO_BODY && head->minor == 1);

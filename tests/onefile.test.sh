@@ -21,7 +21,7 @@ no_private_include() { ! grep -nE '^[[:space:]]*#[[:space:]]*include[[:space:]]*
 again() { sh toolchains/amalgamate.sh "${CC:-gcc}" -std=c11 $(printf ' -I%s' $(cat build/dist.included)) | cmp - $one; }
 says_licences() {
     sed '/^ \*\/$/q' $one >"$tmp/top"
-    for words in 'aidash contributors' 'The CivetWeb developers' 'Serge Zaitsev' 'Leon Sorokin' 'Aladdin Enterprises' \
+    for words in 'aidash contributors' 'The CivetWeb developers' 'Serge Zaitsev' 'Leon Sorokin' 'Mark Adler' 'Aladdin Enterprises' \
         'public domain (Steve Reid' 'Permission is hereby granted' 'Altered source versions must be plainly marked'; do
         grep -F "$words" "$tmp/top" || return 1
     done

@@ -847,19 +847,25 @@ static void test_accept_encoding(void)
     static const struct {
         const char *value;
         int gzip, identity;
+        bool wants_gzip;
     } rows[] = {
-        {NULL, 1000, 1000}, {"", 0, 1000}, {"gzip", 1000, 1000},
-        {"GZip, deflate, br", 1000, 1000}, {"x-gzip", 1000, 1000},
-        {"identity", 0, 1000}, {"gzip;q=0", 0, 1000},
-        {"gzip;q=0.0", 0, 1000}, {"gzip;q=0.000, *", 0, 1000},
-        {"gzip; Q=0.5", 500, 1000}, {"gzip \t; q=0.125", 125, 1000},
-        {"gzip;q=1.000", 1000, 1000}, {"*", 1000, 1000}, {"*;q=0", 0, 0},
-        {"gzip, *;q=0", 1000, 0}, {"gzip, identity;q=0", 1000, 0},
-        {"identity;q=0.5, *;q=0", 0, 500}, {"gzip;q=1.001", 0, 1000},
-        {"gzip;q=2", 0, 1000}, {"gzip;q=", 0, 1000}, {"gzip;q=.5", 0, 1000},
-        {"gzip;q=0.1234", 0, 1000}, {"gzip;q=-1", 0, 1000},
-        {"gzip;q=0.5x", 0, 1000}, {"gzips", 0, 1000}, {"br\r\nAccept-Encoding: "
-        "gzip;q=0.001", 1, 1000}, {"gzip;x=1;q=0.3", 300, 1000}};
+        {NULL, -1, -1, false}, {"", -1, -1, false}, {"gzip", 1000, -1, true},
+        {"GZip, deflate, br", 1000, -1, true}, {"x-gzip", 1000, -1, true},
+        {"identity", -1, 1000, false}, {"gzip;q=0", 0, -1, false},
+        {"gzip;q=0.0", 0, -1, false}, {"gzip;q=0.000, *", 0, 1000, false},
+        {"gzip; Q=0.5", 500, -1, true}, {"gzip \t; q=0.125", 125, -1, true},
+        {"gzip;q=1.000", 1000, -1, true}, {"*", 1000, 1000, true},
+        {"*;q=0", 0, 0, false}, {"gzip, *;q=0", 1000, 0, true},
+        {"gzip, identity;q=0", 1000, 0, true},
+        {"identity;q=0.5, *;q=0", 0, 500, false},
+        {"identity, gzip;q=0.9", 900, 1000, false},
+        {"identity;q=0.5, gzip;q=0.5", 500, 500, true},
+        {"gzip;q=1.001", -1, -1, false}, {"gzip;q=2", -1, -1, false},
+        {"gzip;q=", -1, -1, false}, {"gzip;q=.5", -1, -1, false},
+        {"gzip;q=0.1234", -1, -1, false}, {"gzip;q=-1", -1, -1, false},
+        {"gzip;q=0.5x", -1, -1, false}, {"gzips", -1, -1, false},
+        {"br\r\nAccept-Encoding: gzip;q=0.001", 1, -1, true},
+        {"gzip;x=1;q=0.3", 300, -1, true}};
     char text[256];
     struct ad_http_head h;
     char *copy;
@@ -871,8 +877,9 @@ static void test_accept_encoding(void)
                        rows[i].value != NULL ? rows[i].value : "",
                        rows[i].value != NULL ? "\r\n" : "");
         copy = good(&h, text, REQUEST);
-        CHECK_EQ(ad_http_accepts_coding(&h, "gzip"), rows[i].gzip);
-        CHECK_EQ(ad_http_accepts_coding(&h, "identity"), rows[i].identity);
+        CHECK_EQ(ad_http_coding_weight(&h, "gzip"), rows[i].gzip);
+        CHECK_EQ(ad_http_coding_weight(&h, "identity"), rows[i].identity);
+        CHECK_EQ(ad_http_wants_gzip(&h), rows[i].wants_gzip);
         free(copy);
     }
 }

@@ -101,8 +101,8 @@ printf '%s\n' "$parts" | awk '
 
     BEGIN {
         warnings = "array-bounds cast-qual conversion cpp discarded-qualifiers format-truncation " \
-            "incompatible-pointer-types-discards-qualifiers maybe-uninitialized null-pointer-subtraction restrict " \
-            "sign-conversion stringop-overflow stringop-overread stringop-truncation unused-but-set-variable " \
-            "unused-function"
+            "incompatible-pointer-types-discards-qualifiers maybe-uninitialized null-pointer-subtraction " \
+            "old-style-declaration restrict sign-conversion stringop-overflow stringop-overread stringop-truncation " \
+            "unused-but-set-variable unused-const-variable unused-function"
     }
     END { copy("aidash.c") }'

@@ -3,7 +3,7 @@
 #
 #   fetch.sh need COMMAND...              install Debian's or Ubuntu's package of each command that is missing; with
 #                                         NO_INSTALL=1 in the environment, say what to install, and fail
-#   fetch.sh sources DIR NAME[=VERSION].. civetweb and jsmn from the distribution's source packages, into DIR/NAME
+#   fetch.sh sources DIR NAME[=VERSION].. civetweb, jsmn and zlib from the distribution's source packages, into DIR/NAME
 #   fetch.sh musl DIR CROSS ARCH [SOURCE] static musl for the compiler CROSS-gcc, into DIR/CROSS with its gcc.specs: the
 #                                         distribution's package, else built from its source package (or from SOURCE)
 #   fetch.sh unpack DIR PACKAGE...        unpack packages, and what they need that this machine lacks, into DIR: none is installed
@@ -22,6 +22,8 @@ known_sums='
 civetweb 1.15+dfsg ec372e9737bc820118bbb735f46a07d41f795814ca0f38bc6e67048e7a460f33
 civetweb 1.16+dfsg 41dbfd68cd3b914ce440a5813f21058813b61a972600cc04fb8233a0d2d04fe4
 jsmn 1.1.0 5f0913a10657fe7ec8d5794ccf00a01000e3e1f2f1e1f143c34a0f7b47edcb38
+zlib 1.3.dfsg 5eea0322c1c21c75cad3b607ac1c43ff5c71e014b8ac4a34300b5e2b80d02e70
+zlib 1.3.dfsg+really1.3.1 60dd315c07f616887caa029408308a018ace66e3d142726a97db164b3b8f69fb
 musl 1.2.3 7d5b0b6062521e4627e099e4c9dc8248d32a30285e959b7eecaa780cf8cfd4a4
 musl 1.2.4 7a35eae33d5372a7c0da1188de798726f68825513b7ae3ebe97aaaa52114f039
 musl 1.2.5 a9a118bbe84d8764da0ea0d28b3ab3fae8477fc7e4085d90102b8596fc7c75e4
@@ -228,7 +230,8 @@ fetch_source() {
     check_sum "$tarball" "$sum" "$2 $version ($(basename "$tarball"))" "$4"
     mkdir "$work/$2/tree"
     tar -xf "$tarball" -C "$work/$2/tree" --strip-components=1 || die "can't unpack $(basename "$tarball")"
-    version=${version%+dfsg}
+    version=${version##*+really}
+    version=${version%[+.]dfsg}
     rm -rf "$1/$2-$version"
     mv "$work/$2/tree" "$1/$2-$version" || die "can't write to $1"
     say "fetched $2 $version (SHA-256 checked)"
@@ -329,9 +332,15 @@ sources() {
         case $package in
         civetweb) override=CIVETWEB ;;
         jsmn) override=JSMN ;;
+        zlib) override=ZLIB ;;
         *) usage ;;
         esac
         suite=$codename
+        # The releases of the last years: older ones have zlib 1.2, whose functions are declared in a way that C23 lacks.
+        case $package/$component in
+        zlib/main) suite=trixie ;;
+        zlib/universe) suite=noble component=main ;;
+        esac
         if [ -n "$wanted" ]; then
             suite=$(suite_of "$wanted") || exit 1
         fi

@@ -4,7 +4,11 @@
 #
 # index.html is served as /, contract.schema.json as /contract.json (stored plain, so that any tool can read it), every
 # other file as /NAME. The same files give the same header. The struct is declared where the header is included:
-#     struct ad_asset { const char *path, *type, *etag; const unsigned char *data; size_t len; int gzip; };
+#     struct ad_asset {
+#         const char *path, *type; int gzip; const unsigned char *data; size_t len; const char *etag;
+#         size_t plain_len; const char *plain_etag;
+#     };
+# AD_ASSETS_LARGEST is the greatest plain_len.
 set -eu
 LC_ALL=C
 export LC_ALL
@@ -53,26 +57,32 @@ plain() {
     esac
 }
 
+sum_of() { sha256sum <"$1" | cut -c1-16; }
+
 n=0
+largest=0
 tab=$(printf '\t')
 while IFS=$tab read -r path gzip type file; do
     case $path in
-    /contract.json) cat "$file" >"$tmp/body" ;;
-    *) plain "$file" | gzip -9n >"$tmp/body" ;;
+    /contract.json) cat "$file" >"$tmp/plain" && cp "$tmp/plain" "$tmp/body" ;;
+    *) plain "$file" >"$tmp/plain" && gzip -9n <"$tmp/plain" >"$tmp/body" ;;
     esac
-    etag=$(sha256sum <"$tmp/body" | cut -c1-16)
+    length=$(($(wc -c <"$tmp/plain")))
+    [ "$length" -le "$largest" ] || largest=$length
     echo "/* $path: $(($(wc -c <"$file"))) bytes, $(($(wc -c <"$tmp/body"))) here */"
     echo "static const unsigned char ad_asset_$n[] = {"
     od -An -v -tx1 "$tmp/body" | sed 's/ *\([0-9a-f][0-9a-f]\)/0x\1,/g'
     echo '};'
-    printf '    {"%s", "%s", "\\"%s\\"", ad_asset_%d, sizeof ad_asset_%d, %d},\n' \
-        "$path" "$type" "$etag" $n $n "$gzip" >>"$tmp/table"
+    printf '    {"%s", "%s", %d, ad_asset_%d, sizeof ad_asset_%d, "\\"%s\\"", %d, "\\"%s\\""},\n' \
+        "$path" "$type" "$gzip" $n $n "$(sum_of "$tmp/body")" "$length" "$(sum_of "$tmp/plain")" >>"$tmp/table"
+    echo "$largest" >"$tmp/largest"
     n=$((n + 1))
 done <"$tmp/list" >"$tmp/arrays"
 
 {
     echo '/* The page files, made by www/embed.sh. */'
     cat "$tmp/arrays"
+    echo "enum { AD_ASSETS_LARGEST = $(cat "$tmp/largest") };"
     echo 'static const struct ad_asset ad_assets[] = {'
     cat "$tmp/table"
     echo '};'

@@ -57,21 +57,17 @@ static bool ad_http_is_hop_by_hop(const struct ad_http_head *head,
 
 /* ---- content codings ---- */
 
-/* RFC 9110 12.5.3: how welcome is this coding of the answer, 0..1000? 0: it
- * must not be used. An item with a malformed weight counts as absent. `coding`
- * is "gzip" or the like, or "identity" for none. Without the field, anything
- * goes. */
-static int ad_http_accepts_coding(const struct ad_http_head *head,
-                                  const char *coding)
+/* RFC 9110 12.5.3: how welcome is this coding of the answer, 0..1000? -1: neither
+ * it nor * is named. An item with a malformed weight counts as absent. `coding` is
+ * "gzip" or the like, or "identity" for none. */
+static int ad_http_coding_weight(const struct ad_http_head *head,
+                                 const char *coding)
 {
     struct ad_http_list list = ad_http_list_of(&head->fields,
                                                "Accept-Encoding");
-    struct ad_slice item, name, value;
+    struct ad_slice item, name;
     int weight, any = -1;
 
-    if (!ad_http_field_get(&head->fields, "Accept-Encoding", &value)) {
-        return AD_HTTP_WEIGHT_MAX;
-    }
     while (ad_http_list_next(&list, &item)) {
         if (!ad_http_weighted(item, &name, &weight)) {
             continue;
@@ -85,12 +81,16 @@ static int ad_http_accepts_coding(const struct ad_http_head *head,
             return weight;
         }
     }
-    if (any >= 0) {
-        return any;
-    }
-    return ad_slice_is_nocase(ad_slice_of(coding), "identity")
-               ? AD_HTTP_WEIGHT_MAX
-               : 0;
+    return any;
+}
+
+/* Should the answer be coded with gzip? Only if the client names it, and prefers
+ * it to none: a client that says nothing may not know of codings. */
+static bool ad_http_wants_gzip(const struct ad_http_head *head)
+{
+    int gzip = ad_http_coding_weight(head, "gzip");
+
+    return gzip > 0 && gzip >= ad_http_coding_weight(head, "identity");
 }
 
 /* ---- the WebSocket handshake ---- */

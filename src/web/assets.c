@@ -1,4 +1,7 @@
-/* assets.c - the dashboard's files, as they are in the binary. */
+/* assets.c - the dashboard's files, as they are in the binary, and the memory in
+ * which one of them is inflated.
+ * Owns ad_inflating: worker threads, under its lock.
+ */
 #ifndef AD_WEB_ASSETS_C
 #define AD_WEB_ASSETS_C
 
@@ -6,16 +9,20 @@
 
 /* One page file of the dashboard, made by www/embed.sh. */
 struct ad_asset {
-    const char *path, *type, *etag;
+    const char *path, *type;
+    int gzip; /* 1: data is coded with gzip, 0: it is the plain file */
     const unsigned char *data;
     size_t len;
-    int gzip;
+    const char *etag;       /* of data; RFC 9110 8.8.3 with its quotes */
+    size_t plain_len;       /* of the file without the coding, in bytes */
+    const char *plain_etag;
 };
 
 #if AIDASH_DASHBOARD
 #include "aidash_www.h"
 #else
-static const struct ad_asset ad_assets[] = {{"", "", "", NULL, 0, 0}};
+enum { AD_ASSETS_LARGEST = 0 };
+static const struct ad_asset ad_assets[] = {{"", "", 0, NULL, 0, "", 0, ""}};
 #endif
 
 static const struct ad_asset *ad_asset_find(const char *path, size_t len)
@@ -30,5 +37,22 @@ static const struct ad_asset *ad_asset_find(const char *path, size_t len)
     }
     return NULL;
 }
+
+#if AIDASH_DASHBOARD
+
+enum {
+    AD_INFLATE_WINDOW_BITS = 15, /* RFC 1951 2: distances of up to 32 KiB */
+    AD_INFLATE_STATE = 7424      /* bytes; inflate.c checks that it is enough */
+};
+
+static struct {
+    pthread_mutex_t lock;
+    _Alignas(16) unsigned char state[AD_INFLATE_STATE]; /* zlib's */
+    unsigned char window[1 << AD_INFLATE_WINDOW_BITS];
+} ad_inflating = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+AD_MEMORY(inflate, 1, sizeof(ad_inflating));
+
+#endif
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "arena.c"
 #include "routes.c"
+#include "assets.c"
 
 static const struct ad_memory *const ad_memory[] = {
     &ad_memory_poller,
@@ -40,6 +41,9 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_scrape,
 #endif
     &ad_memory_routes,
+#if AIDASH_DASHBOARD
+    &ad_memory_inflate,
+#endif
     &ad_memory_arena,
 };
 

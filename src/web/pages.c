@@ -76,7 +76,38 @@ static int ad_page_status(struct mg_connection *conn)
     return ad_page_json(conn, json, status.text.len);
 }
 
-/* The dashboard's files, as they are in the binary. RFC 9110 8.8.3, 13.1.2. */
+#if AIDASH_DASHBOARD
+
+static int ad_page_put(void *conn, unsigned char *piece, unsigned len)
+{
+    return mg_write(conn, piece, len) == (int)len ? 0 : -1;
+}
+
+/* Send a file of the dashboard without its gzip coding. */
+static int ad_page_plain(struct mg_connection *conn,
+                         const struct ad_asset *asset, const char *fields)
+{
+    const char *method = mg_get_request_info(conn)->request_method;
+    char head[2 * AD_REPLY_MAX + 256];
+    struct ad_text t = ad_text_in(head, sizeof(head));
+
+    ad_put_head(&t, 200, asset->type, asset->plain_len, fields);
+    (void)mg_write(conn, t.at, t.len);
+    if (strcmp(method, "HEAD") != 0) {
+        (void)ad_inflate(asset, ad_page_put, conn);
+    }
+    return 200;
+}
+
+#endif
+
+/* The worker must not wait for its client to take a file; least of all while
+ * others wait for it to inflate theirs. */
+_Static_assert(AD_ASSETS_LARGEST + AD_WORKERS_HEAD_MAX <=
+                   AD_WORKERS_SEND_BUFFER,
+               "a page file is larger than what a worker can send at once");
+
+/* The dashboard's files, with gzip or without. RFC 9110 8.8.3, 12.5.3, 13.1.2. */
 static int ad_page_asset(struct mg_connection *conn,
                          const struct ad_asset *asset)
 {
@@ -86,24 +117,26 @@ static int ad_page_asset(struct mg_connection *conn,
         "manifest-src 'self'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'\r\nReferrer-Policy: no-referrer\r\n";
     const char *known = mg_get_header(conn, "If-None-Match");
-    bool gzip = mg_get_header(conn, "Accept-Encoding") != NULL;
+    bool stored = !asset->gzip ||
+                  mg_get_header(conn, "Accept-Encoding") != NULL;
+    const char *etag = stored ? asset->etag : asset->plain_etag;
     char fields[AD_REPLY_MAX + 256];
 
     (void)snprintf(fields, sizeof(fields),
                    "ETag: %s\r\nCache-Control: no-cache\r\n"
-                   "Access-Control-Allow-Origin: *\r\n%s%s",
-                   asset->etag,
-                   asset->gzip ? "Content-Encoding: gzip\r\n"
-                                 "Vary: Accept-Encoding\r\n"
-                               : "",
+                   "Access-Control-Allow-Origin: *\r\n%s%s%s",
+                   etag, asset->gzip ? "Vary: Accept-Encoding\r\n" : "",
+                   asset->gzip && stored ? "Content-Encoding: gzip\r\n" : "",
                    strncmp(asset->type, "text/html", 9) == 0 ? policy : "");
-    if (known != NULL && (strstr(known, asset->etag) != NULL ||
+    if (known != NULL && (strstr(known, etag) != NULL ||
                           strcmp(known, "*") == 0)) {
         return ad_page_answer(conn, 304, NULL, fields, "", 0);
     }
-    if (asset->gzip && !gzip) {
-        return ad_page_error(conn, 406, "the page files are stored with gzip");
+#if AIDASH_DASHBOARD
+    if (!stored) {
+        return ad_page_plain(conn, asset, fields);
     }
+#endif
     return ad_page_answer(conn, 200, asset->type, fields, asset->data,
                           asset->len);
 }

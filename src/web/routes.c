@@ -123,7 +123,7 @@ static void ad_route_to_worker(const struct ad_route_request *r)
         etag.len <= AD_ROUTES_FIELD_MAX) {
         (void)ad_http_put_field(&t, ad_slice_of("If-None-Match"), etag);
     }
-    if (ad_http_accepts_coding(&r->head, "gzip") > 0) {
+    if (ad_http_wants_gzip(&r->head)) {
         (void)ad_http_put_field_text(&t, "Accept-Encoding", "gzip");
     }
     ad_http_put_end(&t);

@@ -1,11 +1,13 @@
 /* Outputs over HTTP: server-sent events, polling, status, commands, the page, and refusals. */
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
 import net from 'node:net';
+import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { EventSource } from 'eventsource';
 import {
-    Inbox, Raw, assertRefused, connect, exchange, ingest, isStatus, isTick, numbered, post,
+    Inbox, ROOT, Raw, assertRefused, connect, exchange, ingest, isStatus, isTick, numbered, post,
     request, serve, start, status, statusWhen, validate, within,
 } from './aidash.mjs';
 
@@ -336,30 +338,67 @@ test('POST /command takes a chunked body', async () => {
 
 /* ---- the page --------------------------------------------------------------------------------- */
 
-test('the page and its files come gzipped, typed, with ETag and a strict policy', async () => {
-    for (const [where, type] of [['/', /^text\/html/], ['/app.js', /javascript/], ['/aidash-client.js', /javascript/],
-        ['/style.css', /^text\/css/], ['/uPlot.esm.js', /javascript/]]) {
-        const answer = await request(server, where, { headers: { 'Accept-Encoding': 'gzip' } });
-        assert.equal(answer.status, 200, where);
-        assert.match(answer.headers['content-type'], type, where);
-        assert.equal(answer.headers['content-encoding'], 'gzip');
-        assert.equal(Number(answer.headers['content-length']), answer.bytes.length);
-        assert.ok(gunzipSync(answer.bytes).length > 100, where);
-        assert.match(answer.headers.etag, /^(W\/)?"[^"]+"$/);
-        assert.equal(answer.headers['access-control-allow-origin'], '*');
-        assert.equal(answer.headers['x-content-type-options'], 'nosniff');
-        assert.match(answer.headers.connection, /close/);
-        for (const condition of [answer.headers.etag, '*', `"other", ${answer.headers.etag}`,
-            `W/${answer.headers.etag.replace(/^W\//, '')}`]) {
-            const same = await request(server, where, { headers: { 'If-None-Match': condition } });
-            assert.equal(same.status, 304, `${where} ${condition}`);
-            assert.equal(same.bytes.length, 0);
-            assert.equal(same.headers.etag, answer.headers.etag);
+/* What www/ holds, by the path that it has. */
+const FILES = [['/', /^text\/html/], ...readdirSync(path.join(ROOT, 'www'))
+    .filter((name) => /\.(js|css|svg|webmanifest)$/.test(name)).sort()
+    .map((name) => [`/${name}`, name.endsWith('.js') ? /^text\/javascript/ : name.endsWith('.css') ? /^text\/css/ : /./]),
+['/uPlot.esm.js', /^text\/javascript/]];
+
+test('the page and its files come with gzip or without, typed, with an ETag each', async () => {
+    const zipped = { 'Accept-Encoding': 'gzip, deflate, br' };
+    for (const [where, type] of FILES) {
+        const answers = [];
+        for (const [headers, coding] of [[zipped, 'gzip'], [{}, undefined], [{ 'Accept-Encoding': 'identity' }, undefined]]) {
+            const answer = await request(server, where, { headers });
+            answers.push(answer);
+            assert.equal(answer.status, 200, where);
+            assert.match(answer.headers['content-type'], type, where);
+            assert.equal(answer.headers['content-encoding'], coding, where);
+            assert.equal(answer.headers.vary, 'Accept-Encoding');
+            assert.equal(Number(answer.headers['content-length']), answer.bytes.length, where);
+            assert.match(answer.headers.etag, /^"[^"]+"$/);
+            assert.equal(answer.headers['access-control-allow-origin'], '*');
+            assert.equal(answer.headers['x-content-type-options'], 'nosniff');
+            assert.match(answer.headers.connection, /close/);
+            const head = await request(server, where, { method: 'HEAD', headers });
+            assert.deepEqual({ ...head.headers, date: 0 }, { ...answer.headers, date: 0 }, where);
+            assert.equal(head.bytes.length, 0);
+            for (const condition of [answer.headers.etag, '*', `"other", ${answer.headers.etag}`, `W/${answer.headers.etag}`]) {
+                const same = await request(server, where, { headers: { ...headers, 'If-None-Match': condition } });
+                assert.equal(same.status, 304, `${where} ${condition}`);
+                assert.equal(same.bytes.length, 0);
+                assert.equal(same.headers['content-length'], undefined, 'RFC 9110 8.6: it would be the length of a 200');
+                assert.equal(same.headers.etag, answer.headers.etag);
+                assert.equal(same.headers.vary, 'Accept-Encoding');
+            }
+            for (const condition of ['"other"', answer.headers.etag.slice(0, -2), 'x']) {
+                assert.equal((await request(server, where, { headers: { ...headers, 'If-None-Match': condition } })).status, 200, condition);
+            }
         }
-        for (const condition of ['"other"', answer.headers.etag.slice(0, -2), 'x']) {
-            assert.equal((await request(server, where, { headers: { 'If-None-Match': condition } })).status, 200, condition);
-        }
+        const [coded, plain, identity] = answers;
+        assert.ok(plain.bytes.length > 50, where);
+        assert.deepEqual(gunzipSync(coded.bytes), plain.bytes, where);
+        assert.deepEqual(identity.bytes, plain.bytes, where);
+        assert.notEqual(coded.headers.etag, plain.headers.etag, 'one ETag for each coding');
+        const other = await request(server, where, { headers: { ...zipped, 'If-None-Match': plain.headers.etag } });
+        assert.equal(other.status, 200, 'the plain file is not the coded one');
     }
+});
+
+test('the page comes without gzip to clients that refuse it or prefer none', async () => {
+    for (const [value, coding] of [['gzip;q=0', undefined], ['gzip;q=0, *', undefined], ['', undefined], ['br', undefined],
+        ['*;q=0', undefined], ['identity;q=0', undefined], ['gzip;q=0.5, identity', undefined], ['gzip;q=0.5', 'gzip'],
+        ['*', 'gzip'], ['identity, gzip', 'gzip'], ['br;q=1, x-gzip;q=0.1', 'gzip']]) {
+        const answer = await request(server, '/style.css', { headers: { 'Accept-Encoding': value } });
+        assert.equal(answer.status, 200, value);
+        assert.equal(answer.headers['content-encoding'], coding, value);
+    }
+});
+
+test('many clients at once get the page without gzip, whole', async () => {
+    const wanted = (await request(server, '/uPlot.esm.js')).bytes;
+    const answers = await Promise.all(Array.from({ length: 48 }, (_, i) => request(server, i % 2 ? '/uPlot.esm.js' : '/')));
+    assert.ok(answers.every(({ bytes }, i) => (i % 2 ? bytes.equals(wanted) : bytes.includes('</html>'))));
 });
 
 test('the page has a content security policy without inline script', async () => {
@@ -367,7 +406,7 @@ test('the page has a content security policy without inline script', async () =>
     const policy = headers['content-security-policy'];
     assert.match(policy, /default-src 'self'|default-src 'none'/);
     assert.doesNotMatch(policy.replace(/style-src[^;]*/, ''), /unsafe-inline|unsafe-eval/);
-    assert.doesNotMatch(gunzipSync(bytes).toString(), /<script(?![^>]*\bsrc=)|\son\w+=|https?:\/\/(?!www\.w3\.org)/);
+    assert.doesNotMatch(bytes.toString(), /<script(?![^>]*\bsrc=)|\son\w+=|https?:\/\/(?!www\.w3\.org)/);
 });
 
 test('the contract is served as an uncompressed JSON Schema', async () => {
