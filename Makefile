@@ -48,6 +48,7 @@ AD_TSAN := -O1 -fno-omit-frame-pointer -fsanitize=thread
 AD_POLL := -DAIDASH_USE_POLL=1
 AD_TINY := -DAIDASH_CONFIG='"examples/sizes/tiny.h"' -DAIDASH_METER=0
 AD_BARE := -DAIDASH_METER=0 -DAIDASH_DASHBOARD=0
+AD_ONE_WORKER := -DAIDASH_WORKERS=1
 AD_GATEWAY := -DAIDASH_CONFIG='"examples/sizes/gateway.h"'
 
 # ---- dependencies ---------------------------------------------------------------
@@ -178,6 +179,7 @@ $(eval $(call program,build/poll/aidash,$(CIVETWEB_DIR),AD_POLL))
 $(eval $(call program,build/tiny/aidash,$(CIVETWEB_DIR),AD_TINY))
 $(eval $(call program,build/bare/aidash,$(CIVETWEB_DIR),AD_BARE))
 $(eval $(call program,build/gateway/aidash,$(CIVETWEB_DIR),AD_GATEWAY))
+$(eval $(call program,build/one-worker/aidash,$(CIVETWEB_DIR),AD_ONE_WORKER))
 $(eval $(call program,build/civetweb-1.15/aidash,build/deps/civetweb-1.15))
 $(eval $(call program,build/civetweb-1.16/aidash,build/deps/civetweb-1.16))
 
