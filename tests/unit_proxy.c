@@ -600,6 +600,35 @@ static void test_slots(void)
     end_test();
 }
 
+/* Events of a request that is over, found in the same turn, are not those of the
+ * next one in its slot. */
+static void test_stale_events(void)
+{
+    struct ad_proxy *p;
+    int client, engine;
+    unsigned before;
+
+    begin_test();
+    client = ask(1, "x");
+    p = newest();
+    before = ad_proxy_index(p);
+    (void)close(client);
+    settle();
+    (void)close(accept_engine());
+    client = ask(1, "x");
+    CHECK(newest() == p);
+    ad_proxy_event(before, AD_TAG_PROXY_UPSTREAM, false);
+    CHECK_EQ(p->state, AD_PROXY_CONNECT);
+    ad_proxy_event(before, AD_TAG_PROXY_CLIENT, true);
+    CHECK(!p->client_shut);
+    ad_proxy_event(ad_proxy_index(p), AD_TAG_PROXY_UPSTREAM, false);
+    CHECK_EQ(p->state, AD_PROXY_RUN);
+    engine = accept_engine();
+    (void)close(client);
+    (void)close(engine);
+    end_test();
+}
+
 /* Clients that send no body keep nobody out: the first of them gives way. */
 static void test_silent_clients(void)
 {
@@ -1071,6 +1100,7 @@ int main(void)
     test_admission_order();
     test_pause();
     test_slots();
+    test_stale_events();
     test_silent_clients();
     test_surplus();
     test_long_head();

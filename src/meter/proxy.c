@@ -22,7 +22,7 @@ static struct ad_http_field ad_answer_fields[AD_HTTP_FIELDS]; /* of one head */
 
 static void ad_proxy_watch(struct ad_proxy *p)
 {
-    unsigned index = (unsigned)(p - ad_proxies);
+    unsigned index = ad_proxy_index(p);
     unsigned client = AD_RESET, upstream = 0;
 
     if (!p->client_shut) {

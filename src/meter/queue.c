@@ -232,9 +232,9 @@ static bool ad_proxy_make_room(void)
 }
 
 /* Take a client's connection and the request that was read from it, when
- * ad_proxy_make_room() said so. The strings are copied. `fd` (non-blocking, watched by nobody) is the
- * proxy's from here on: it answers, and closes it or gives it back to the
- * acceptor. */
+ * ad_proxy_make_room() said so. The strings are copied. `fd` (non-blocking, watched
+ * by nobody) is the proxy's from here on: it answers, and closes it or gives it
+ * back to the acceptor. */
 static void ad_proxy_begin(const struct ad_proxy_request *r, int fd)
 {
     static const struct ad_refusal too_long = {431, "invalid_request_error",
@@ -373,10 +373,10 @@ static void ad_proxy_upstream_event(struct ad_proxy *p)
 
 static void ad_proxy_event(unsigned index, enum ad_tag tag, bool hangup)
 {
-    struct ad_proxy *p = &ad_proxies[index];
+    struct ad_proxy *p = &ad_proxies[index % AD_PROXY_INDEX_MAX];
 
-    if (p->state == AD_PROXY_FREE) {
-        return;
+    if (p->state == AD_PROXY_FREE || ad_proxy_index(p) != index) {
+        return; /* the slot was freed meanwhile, or has another request */
     }
     if (tag == AD_TAG_PROXY_CLIENT) {
         ad_proxy_client_event(p, hangup);

@@ -169,6 +169,18 @@ static struct ad_proxy_buffers *ad_proxy_buffers_of(const struct ad_proxy *p)
 
 /* ---- slots ---- */
 
+enum { AD_PROXY_INDEX_MAX = 1024 };
+_Static_assert(AIDASH_FLOWS <= AD_PROXY_INDEX_MAX, "a slot's number fits");
+
+/* What the poller reports of a request's sockets: the slot's number, and the last
+ * bits of the request's own, so that events of the one before it, found in the
+ * same turn, are told apart. */
+static unsigned ad_proxy_index(const struct ad_proxy *p)
+{
+    return (unsigned)(p - ad_proxies) +
+           AD_PROXY_INDEX_MAX * (unsigned)(p->id & 0xFFFF);
+}
+
 /* A slot for a request; NULL if all are taken. Its content is left over. */
 static struct ad_proxy *ad_proxy_slot(void)
 {
