@@ -131,7 +131,7 @@ test('what can\'t be started says why and can be tried again', async (t) => {
         ['models a,,b', -1, /models/], ['source pipe', -1, /pipe/], ['udp x', -1, /x/], ['rate -1', -1, /rate/],
         ['rate 10001', -1, /10001|10000/], ['rate nan', -1, /rate/], ['backlog 99999', -1, /backlog/], ['size 8', -2, /./],
         ['models a,b,a', -1, / models: 'a' is listed twice$/],
-        ['allow-origin a', -1, / allow-origin: an origin is like .*: 'a'$/],
+        ['allow-origin a', -1, / allow-origin: 'a' is not an origin, such as http:\/\/host:port/],
         ['queue 97', -1, / queue: must be at most 96$/], ['max-inflight 97', -1, / max-inflight: must be at most 96$/],
         ['queue-timeout -3', -1, / queue-timeout: must not be negative$/],
         ['upstream-timeout -3', -1, / upstream-timeout: must not be negative$/],
