@@ -44,13 +44,15 @@
  *   core/rate.c              tokens a second
  *   core/ticks.c             samples become ticks
  *   core/sources.c           simulator, stdin, UDP, inbox
- *   core/origins.c           pages of other origins
+ *   core/access.c            which Host and Origin may ask
+ *   core/peers.c             sockets by the address of their peers
  *   core/clients.c           the clients' slots, phases, sending, fan-out
  *   core/commands.c          pause, resume, switch, drain, cancel
  *   core/viewers.c           hello, WebSocket messages, pings
  *   core/exchanges.c         bodies of POST, GET /ticks
  *   core/attach.c            a connection becomes a client; its events
- *   core/accept.c            accept() to a whole request head
+ *   core/pending.c           a connection up to its whole head; short answers
+ *   core/accept.c            listeners, accept()
  *   meter/upstreams.c        the engines and what is known of them
  *   meter/requests.c         proxied requests: state, reports, records
  *   meter/proxy.c            relaying a request and its answer
@@ -60,8 +62,9 @@
  *   web/arena.c              civetweb's static memory
  *   web/assets.c             the dashboard's files
  *   web/workers.c            requests that a worker answers
- *   web/status.c             GET /status, the map of memory
  *   web/routes.c             where a judged request goes
+ *   web/memory.c             the map of static memory
+ *   web/status.c             GET /status
  *   app/config.c             the configuration, checked
  *   app/lan.c                this machine's names and addresses
  *   app/loop.c               the hub's loop
@@ -80,11 +83,11 @@
  * WebSocket frame in the feed -> ad_fan_out() sends each client all that it has
  * not got, with one send().
  *
- * The way of a proxied request: core/accept.c waits for its head -> a civetweb
- * worker reads it (web/routes.c) -> ad_proxy_begin_on_hub() -> it waits in the
- * queue (meter/queue.c) -> meter/proxy.c connects to the engine and relays;
- * codec/llm_scan.c reads a copy of the answer -> meter/requests.c makes ticks,
- * and the request's record at its end.
+ * The way of a proxied request: core/pending.c waits for its head -> web/routes.c
+ * judges it -> ad_proxy_begin() -> it waits in the queue (meter/queue.c) ->
+ * meter/proxy.c connects to the engine and relays; codec/llm_scan.c reads a copy
+ * of the answer -> meter/requests.c makes ticks, and the request's record at its
+ * end.
  */
 
 #ifdef __cplusplus
@@ -164,9 +167,9 @@
 #include "src/web/arena.c"
 #include "src/web/assets.c"
 #include "src/web/workers.c"
+#include "src/web/routes.c"
 #include "src/web/memory.c"
 #include "src/web/status.c"
-#include "src/web/routes.c"
 #include "src/app/config.c"
 #include "src/app/lan.c"
 #include "src/app/loop.c"

@@ -386,7 +386,6 @@ static void ad_pending_read(struct ad_pending *p)
 /* What the poller reports of fd. */
 static void ad_pending_event(struct ad_pending *p)
 {
-    static char discarded[4096];
     ssize_t got;
 
     switch (p->phase) {
@@ -401,7 +400,7 @@ static void ad_pending_event(struct ad_pending *p)
         }
         break;
     case AD_PENDING_LINGER:
-        got = recv(p->fd, discarded, sizeof(discarded), 0);
+        got = recv(p->fd, ad_scratch, sizeof(ad_scratch), 0);
         if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
             ad_pending_drop(p);
         }

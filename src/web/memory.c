@@ -4,8 +4,8 @@
 #ifndef AD_WEB_MEMORY_C
 #define AD_WEB_MEMORY_C
 
-#include "../meter/discovery.c"
 #include "arena.c"
+#include "routes.c"
 
 static const struct ad_memory *const ad_memory[] = {
     &ad_memory_poller,
@@ -35,6 +35,7 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_rewrites,
     &ad_memory_discovery,
 #endif
+    &ad_memory_routes,
     &ad_memory_arena,
 };
 

@@ -3,6 +3,7 @@
  * A connection that lasts, and an answer that may be long, is the hub's own from
  * here on: viewers, GET /ticks, bodies, proxied requests. Short answers and the
  * WebSocket handshake are civetweb's, behind glass (workers.c, pages.c).
+ * Owns ad_routing.
  */
 #ifndef AD_WEB_ROUTES_C
 #define AD_WEB_ROUTES_C
@@ -11,6 +12,14 @@
 #include "../meter/discovery.c"
 #include "assets.c"
 #include "workers.c"
+
+/* The fields of the request that is judged, and what of them goes to the engine. */
+static struct {
+    struct ad_http_field fields[AD_HTTP_FIELDS];
+#if AIDASH_METER
+    char lines[AIDASH_HEAD_MAX];
+#endif
+} ad_routing;
 
 enum { AD_ROUTES_FIELD_MAX = 256 }; /* bytes of a field that a worker gets */
 
@@ -426,14 +435,13 @@ static void ad_route_copy_ascii(char *out, size_t cap, struct ad_slice s)
 /* Whatever is not ours goes to the engine. */
 static void ad_route_forward(const struct ad_route_request *r)
 {
-    static char lines[AIDASH_HEAD_MAX];
     char method[AD_HTTP_METHOD_MAX + 1], target[AD_HTTP_TARGET_MAX + 1];
     char framing[64];
     struct ad_proxy_call p;
     struct ad_text f = ad_text_in(framing, sizeof(framing));
 
     memset(&p, 0, sizeof(p));
-    p.text = ad_text_in(lines, sizeof(lines));
+    p.text = ad_text_in(ad_routing.lines, sizeof(ad_routing.lines));
     ad_route_put_fields(r, &p.text);
     (void)snprintf(method, sizeof(method), "%.*s", (int)r->head.method.len,
                    r->head.method.at);
@@ -574,14 +582,13 @@ static bool ad_route_is_public(const struct ad_route_request *r)
 /* Judge the whole head of a pending connection, and answer it. */
 static void ad_route_pending(struct ad_pending *p)
 {
-    static struct ad_http_field fields[AD_HTTP_FIELDS];
     struct ad_route_request r;
     enum ad_http_fault fault;
     char *head = ad_pending_buffer(p) + p->find.start;
 
     r.pending = p;
     fault = ad_http_parse_request(&r.head, head, p->find.end - p->find.start,
-                                  fields, AD_HTTP_FIELDS);
+                                  ad_routing.fields, AD_HTTP_FIELDS);
     if (fault != AD_HTTP_OK) {
         ad_pending_fault(p, fault);
         return;
@@ -610,5 +617,7 @@ static void ad_routes_run(void)
     }
     ad_workers_run();
 }
+
+AD_MEMORY(routes, 1, sizeof(ad_routing));
 
 #endif
