@@ -44,15 +44,15 @@
  *   core/rate.c              tokens a second
  *   core/ticks.c             samples become ticks
  *   core/sources.c           simulator, stdin, UDP, inbox
- *   core/access.c            which names and which pages may ask
- *   core/peers.c             accepted sockets by address
+ *   core/access.c            which Host and Origin may ask
+ *   core/peers.c             sockets by the address of their peers
  *   core/clients.c           the clients' slots, phases, sending, fan-out
  *   core/commands.c          pause, resume, switch, drain, cancel
  *   core/viewers.c           hello, WebSocket messages, pings
  *   core/exchanges.c         bodies of POST, GET /ticks
  *   core/attach.c            a connection becomes a client; its events
- *   core/pending.c           heads come in, short answers go out
- *   core/accept.c            the listening sockets
+ *   core/pending.c           a connection up to its whole head; short answers
+ *   core/accept.c            listeners, accept()
  *   meter/upstreams.c        the engines and what is known of them
  *   meter/requests.c         proxied requests: state, memory, the queue
  *   meter/reports.c          their events, ticks and records

@@ -51,7 +51,7 @@
 /* How many of the exchanges may be streams: a POST /ingest without an end
  * (chunked, and not application/json), which may be silent for hours. When all
  * places for streams are taken, the one that has been silent the longest gives
- * way, if that is a minute or more. 1..AIDASH_EXCHANGES, 2 bytes each. */
+ * way, if that is a minute or more. 1..AIDASH_EXCHANGES. */
 #ifndef AIDASH_STREAMS
 #if AIDASH_EXCHANGES < 2
 #define AIDASH_STREAMS 1
@@ -78,8 +78,8 @@
 
 /* Connections that have not yet sent a whole request head, or have not yet taken
  * a short answer. When all places are taken, the one that has kept us waiting the
- * longest gives way. 8..60000, 33.1 kB each (AIDASH_HEAD_MAX and 300 bytes); its
- * pages are unused until a request needs them. */
+ * longest gives way. 8..60000, 33.1 kB each, most of it AIDASH_HEAD_MAX; its pages
+ * are unused until a head needs them. */
 #ifndef AIDASH_PENDING
 #define AIDASH_PENDING 512
 #endif

@@ -4,7 +4,7 @@
  *
  * Byte 0 chooses the kind: a request, an answer, an answer to HEAD, a chunked
  * body, a Host and Origin value. Byte 1 chooses the pieces. */
-#include "../src/codec/http_body.c"
+#include "../src/codec/http_answer.c"
 #include "../src/codec/http_semantics.c"
 #include "../src/codec/http_write.c"
 #include <stdlib.h>

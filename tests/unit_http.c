@@ -1,6 +1,6 @@
 /* src/codec/http_*.c: heads, their fields, handshakes, origins and bodies, well
  * formed and not. Each row names the section that it comes from. */
-#include "../src/codec/http_body.c"
+#include "../src/codec/http_answer.c"
 #include "../src/codec/http_semantics.c"
 #include "../src/codec/http_write.c"
 #include "check.h"

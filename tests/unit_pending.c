@@ -380,6 +380,123 @@ static void test_eviction(void)
     end();
 }
 
+/* ---- the listener ---------------------------------------------------------------- */
+
+static int connect_to(unsigned port)
+{
+    struct sockaddr_in at;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    memset(&at, 0, sizeof(at));
+    at.sin_family = AF_INET;
+    at.sin_port = htons((uint16_t)port);
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    CHECK(connect(fd, (struct sockaddr *)&at, sizeof(at)) == 0);
+    (void)fcntl(fd, F_SETFL, O_NONBLOCK);
+    return fd;
+}
+
+static void listen_on_any_port(void)
+{
+    ad_acceptor_init();
+    CHECK(ad_acceptor_listen_on("127.0.0.1:0", 11));
+    CHECK(ad_acceptor_open() == NULL);
+    ad_listeners_watch(true);
+}
+
+/* Free places are filled in one turn; a full table costs one place a newcomer,
+ * and nobody's for a newcomer that is not there. */
+static void test_full_table(void)
+{
+    enum { MORE = 3 };
+    int peers[AIDASH_PENDING + MORE];
+    unsigned i;
+
+    begin();
+    listen_on_any_port();
+    for (i = 0; i < AIDASH_PENDING + MORE; i++) {
+        peers[i] = connect_to(ad_acceptor.ports[0]);
+    }
+    ad_listener_event(0);
+    CHECK_EQ(ad_acceptor.accepted, AIDASH_PENDING);
+    CHECK_EQ(ad_pendings.refused, 0);
+    for (i = 1; i <= MORE; i++) {
+        ad_listener_event(0);
+        CHECK_EQ(ad_acceptor.accepted, AIDASH_PENDING + i);
+        CHECK_EQ(ad_pendings.refused, i);
+        CHECK(is_over(peers[i - 1]));
+        CHECK(!is_over(peers[i]));
+    }
+    for (i = 0; i < AIDASH_PENDING + MORE; i++) {
+        (void)close(peers[i]);
+    }
+    ad_acceptor_close();
+    end();
+}
+
+/* Without a descriptor others give way; with nobody to give way the newcomers
+ * wait in the kernel, until the next second. */
+static void test_no_descriptor(void)
+{
+    struct rlimit files, none;
+    int peers[2], newcomer;
+
+    begin();
+    ad_log_to(0, NULL, NULL);
+    listen_on_any_port();
+    (void)open_pair(&peers[0], false);
+    (void)open_pair(&peers[1], false);
+    newcomer = connect_to(ad_acceptor.ports[0]);
+    CHECK(getrlimit(RLIMIT_NOFILE, &files) == 0);
+    none = files;
+    none.rlim_cur = 0;
+    CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    ad_listener_event(0);
+    CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
+    CHECK_EQ(ad_pendings.n, 0);
+    CHECK(is_over(peers[0]) && is_over(peers[1]));
+    CHECK(!ad_acceptor.accepting);
+    CHECK_EQ(turn(), 0); /* and the hub does not spin meanwhile */
+    ad_listeners_watch(true);
+    ad_listener_event(0);
+    CHECK_EQ(ad_pendings.n, 1);
+    CHECK(!is_over(newcomer));
+    (void)close(peers[0]);
+    (void)close(peers[1]);
+    (void)close(newcomer);
+    ad_acceptor_close();
+    end();
+}
+
+/* One more than --per-address: 503, and the others stay. */
+static void test_per_address(void)
+{
+    int peers[4], i;
+
+    begin();
+    listen_on_any_port();
+    ad_acceptor_set_per_address(2);
+    for (i = 0; i < 3; i++) {
+        peers[i] = connect_to(ad_acceptor.ports[0]);
+    }
+    ad_listener_event(0);
+    CHECK(!is_over(peers[0]) && !is_over(peers[1]));
+    CHECK(answered(peers[2], "503", "(--per-address)"));
+    (void)close(peers[2]);
+    (void)close(peers[1]);
+    for (i = 0; i < 3; i++) {
+        (void)turn();
+    }
+    peers[3] = connect_to(ad_acceptor.ports[0]);
+    ad_listener_event(0);
+    CHECK(!is_over(peers[3]));
+    CHECK_EQ(ad_pendings.refused, 1);
+    (void)close(peers[0]);
+    (void)close(peers[3]);
+    ad_acceptor_close();
+    end();
+}
+
 /* ---- long answers ---------------------------------------------------------------- */
 
 enum { PIECES = 300, PIECE = 997 };
@@ -780,6 +897,9 @@ int main(void)
     test_head_times();
     test_lingering_discards();
     test_eviction();
+    test_full_table();
+    test_no_descriptor();
+    test_per_address();
     test_pump();
     test_slow_readers();
     test_stalled_reader();

@@ -10,6 +10,47 @@
 
 #if AIDASH_METER
 
+/* RFC 9112 6.3: no body, whatever the fields say. 101 ends HTTP. */
+static bool ad_http_status_has_body(unsigned status)
+{
+    return status >= 200 && status != 204 && status != 304;
+}
+
+/* Parse the head of an answer, an interim one (1xx) too, in the same way.
+ * `to_head`: it answers a HEAD request, so that no body follows. */
+static enum ad_http_fault ad_http_parse_answer(struct ad_http_head *head,
+                                               const char *buf, size_t len,
+                                               struct ad_http_field *fields,
+                                               size_t max, bool to_head)
+{
+    struct ad_slice rest = {buf, len}, line;
+    enum ad_http_fault fault;
+
+    ad_http_head_begin(head, fields, max);
+    fault = ad_http_cut_line(&rest, &line);
+    if (fault == AD_HTTP_OK) {
+        fault = ad_http_status_line(head, line);
+    }
+    if (fault == AD_HTTP_OK) {
+        fault = ad_http_field_lines(&head->fields, &rest);
+    }
+    head->len = len - rest.len;
+    if (fault == AD_HTTP_OK) {
+        fault = ad_http_body_framing(head);
+    }
+    if (to_head || !ad_http_status_has_body(head->status)) {
+        head->framing = AD_HTTP_NO_BODY;
+    }
+    return fault;
+}
+
+/* The connection was closed: is the body whole? RFC 9112 8. */
+static bool ad_body_closed_ok(const struct ad_body *b)
+{
+    return b->state == AD_BODY_DONE ||
+           (b->state == AD_BODY_LENGTH && b->left == UINT64_MAX);
+}
+
 /* How far the reading has come. */
 struct ad_answer {
     struct ad_http_find find; /* where the head at hand ends */

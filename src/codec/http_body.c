@@ -71,13 +71,6 @@ static void ad_body_begin(struct ad_body *b, const struct ad_http_head *head)
     }
 }
 
-/* The connection was closed: is the body whole? RFC 9112 8. */
-static bool ad_body_closed_ok(const struct ad_body *b)
-{
-    return b->state == AD_BODY_DONE ||
-           (b->state == AD_BODY_LENGTH && b->left == UINT64_MAX);
-}
-
 static uint8_t ad_body_bad(struct ad_body *b, enum ad_http_fault fault)
 {
     b->fault = (uint8_t)fault;

@@ -3,7 +3,8 @@
  *
  *   ad_http_find_next      where does the head end, in bytes that still come?
  *   ad_http_parse_request  is it a request, and how long is its body?
- *   ad_http_parse_answer   is it an answer, and how long is its body?
+ *
+ * http_answer.c has ad_http_parse_answer(), with the same rules.
  *
  * Pure: no socket, no clock, no state but what the caller passes. Any thread.
  * A head that is accepted here has one meaning to every strict reader. Where
@@ -695,40 +696,6 @@ static enum ad_http_fault ad_http_parse_request(struct ad_http_head *head,
         fault = ad_http_body_framing(head);
     }
     return fault == AD_HTTP_OK ? ad_http_expect(head) : fault;
-}
-
-/* RFC 9112 6.3: no body, whatever the fields say. 101 ends HTTP. */
-static bool ad_http_status_has_body(unsigned status)
-{
-    return status >= 200 && status != 204 && status != 304;
-}
-
-/* Parse the head of an answer, an interim one (1xx) too, in the same way.
- * `to_head`: it answers a HEAD request, so that no body follows. */
-static enum ad_http_fault ad_http_parse_answer(struct ad_http_head *head,
-                                               const char *buf, size_t len,
-                                               struct ad_http_field *fields,
-                                               size_t max, bool to_head)
-{
-    struct ad_slice rest = {buf, len}, line;
-    enum ad_http_fault fault;
-
-    ad_http_head_begin(head, fields, max);
-    fault = ad_http_cut_line(&rest, &line);
-    if (fault == AD_HTTP_OK) {
-        fault = ad_http_status_line(head, line);
-    }
-    if (fault == AD_HTTP_OK) {
-        fault = ad_http_field_lines(&head->fields, &rest);
-    }
-    head->len = len - rest.len;
-    if (fault == AD_HTTP_OK) {
-        fault = ad_http_body_framing(head);
-    }
-    if (to_head || !ad_http_status_has_body(head->status)) {
-        head->framing = AD_HTTP_NO_BODY;
-    }
-    return fault;
 }
 
 #endif

@@ -23,6 +23,7 @@ static bool ad_http_connection_has(const struct ad_http_head *head,
                             ad_slice_of(option));
 }
 
+#if AIDASH_METER
 /* RFC 9112 9.3: may another message follow on this connection? */
 static bool ad_http_keep_alive(const struct ad_http_head *head)
 {
@@ -54,6 +55,7 @@ static bool ad_http_is_hop_by_hop(const struct ad_http_head *head,
     }
     return ad_http_list_has(&head->fields, "Connection", name);
 }
+#endif
 
 /* ---- content codings ---- */
 

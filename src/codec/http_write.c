@@ -56,6 +56,7 @@ static void ad_http_put_slice(struct ad_text *t, struct ad_slice s)
     }
 }
 
+#if AIDASH_METER
 /* `HTTP/1.1 200 OK`. status: 100..999. reason NULL: the registered one. False,
  * and nothing is written, if the reason holds a control character. */
 static bool ad_http_put_status_line(struct ad_text *t, unsigned status,
@@ -74,6 +75,7 @@ static bool ad_http_put_status_line(struct ad_text *t, unsigned status,
     ad_puts(t, "\r\n");
     return true;
 }
+#endif
 
 /* `GET /path?query HTTP/1.1`, in origin-form or as `OPTIONS *` (RFC 9112
  * 3.2.1, 3.2.4). path is "*" or begins with "/"; query NULL: there is none.
@@ -124,6 +126,7 @@ static bool ad_http_put_field_text(struct ad_text *t, const char *name,
     return ad_http_put_field(t, ad_slice_of(name), ad_slice_of(value));
 }
 
+#if AIDASH_METER
 /* `Content-Length: n` */
 static void ad_http_put_content_length(struct ad_text *t, uint64_t n)
 {
@@ -131,6 +134,7 @@ static void ad_http_put_content_length(struct ad_text *t, uint64_t n)
     ad_put_u64(t, n);
     ad_puts(t, "\r\n");
 }
+#endif
 
 /* The empty line that ends a head. The head may be sent if !t->full. */
 static void ad_http_put_end(struct ad_text *t)
@@ -138,6 +142,7 @@ static void ad_http_put_end(struct ad_text *t)
     ad_puts(t, "\r\n");
 }
 
+#if AIDASH_METER
 /* RFC 9112 7.1: what goes before a chunk of n bytes, n > 0; behind its data
  * goes CRLF. Returns the bytes written to out. The last chunk with its empty
  * trailer section is "0\r\n\r\n". */
@@ -158,5 +163,6 @@ static size_t ad_http_chunk_header(char out[AD_HTTP_CHUNK_HEADER_MAX],
     out[at++] = '\n';
     return at;
 }
+#endif
 
 #endif

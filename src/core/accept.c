@@ -125,6 +125,7 @@ static void ad_listener_event(unsigned index)
     }
 }
 
+#if AIDASH_METER
 /* A connection whose request was answered waits for its next one. False if there
  * is no place for it; the socket is the caller's then. */
 static bool ad_acceptor_keep_alive(int fd, uint64_t address,
@@ -134,6 +135,7 @@ static bool ad_acceptor_keep_alive(int fd, uint64_t address,
 
     return p != NULL && ad_pending_begin(p, fd, address, peer, true);
 }
+#endif
 
 /* Before each run. */
 static void ad_acceptor_init(void)

@@ -5,8 +5,8 @@
 #define AD_WEB_MEMORY_C
 
 #include "arena.c"
-#include "routes.c"
 #include "assets.c"
+#include "routes.c"
 
 static const struct ad_memory *const ad_memory[] = {
     &ad_memory_poller,

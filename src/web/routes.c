@@ -3,6 +3,7 @@
  * A connection that lasts, and an answer that may be long, is the hub's own from
  * here on: viewers, GET /ticks, bodies, proxied requests. Short answers and the
  * WebSocket handshake are civetweb's, behind glass (workers.c, pages.c).
+ * Owns ad_route_fields.
  */
 #ifndef AD_WEB_ROUTES_C
 #define AD_WEB_ROUTES_C
