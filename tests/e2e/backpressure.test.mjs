@@ -47,7 +47,8 @@ test('a viewer that never reads loses the oldest, keeps its backlog, and is told
     const dropped = assertExact(deaf.events, end);
     assert.equal((await status(server)).counters.dropped, dropped);
     const { next_seq: from } = deaf.events.findLast((e) => e.dropped !== undefined);
-    assert.equal(end - from, 150);
+    /* The kernel may take some more, and so make it lose the rest, before the event of the pause comes. */
+    assert.ok(end - from === 150 || end - from === 151, `${end - from}`);
 });
 
 test('a viewer that reads by fits and starts gets whole frames and exact losses', async (t) => {
