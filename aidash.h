@@ -66,7 +66,7 @@ extern "C" {
 
 enum aidash_error {
     AIDASH_EINVAL = -1, /* an argument or option is out of its range */
-    AIDASH_ESTATE = -2, /* already started, or not started */
+    AIDASH_ESTATE = -2, /* already started, not started, or stopping */
     AIDASH_EBIND = -3,  /* can't listen on an address */
     AIDASH_ESYS = -4    /* the system refused a thread, socket or memory */
 };
@@ -188,12 +188,17 @@ int aidash_start_sized(const struct aidash_config *config, size_t size);
 
 /* Stop: viewers get close code 1001 (RFC 6455 7.4.1), sockets are closed, the
  * threads end. Takes less than a second. Does nothing when not started. From
- * the thread that started, not from a callback. */
+ * the thread that started, not from a callback. Other threads may be inside
+ * aidash_publish(), aidash_get_stats() or aidash_port() meanwhile: a call that
+ * has begun is finished first, a later one returns AIDASH_ESTATE (or port 0).
+ *
+ * The child of a fork() has no server, only copies of its descriptors until it
+ * calls exec(): there all functions return AIDASH_ESTATE, aidash_start(), too. */
 void aidash_stop(void);
 
 /* The port of listener number i (0 for the first), in host order, or 0 if there is
- * no such listener. Use it to learn which port a listener on port 0 got. Any
- * thread, after aidash_start(). */
+ * no such listener, or the server does not run. Use it to learn which port a
+ * listener on port 0 got. Any thread. */
 unsigned aidash_port(unsigned i);
 
 /* ---- ticks ---------------------------------------------------------------- */
@@ -226,7 +231,7 @@ struct aidash_tick {
  * full (AIDASH_INBOX ticks) the oldest is dropped and counted.
  *
  * Returns 0, AIDASH_EINVAL (a member out of range), or AIDASH_ESTATE (not
- * started). Any thread, callbacks included. */
+ * started, or stopping). Any thread, callbacks included. */
 int aidash_publish(const struct aidash_tick *tick);
 
 /* ---- state ---------------------------------------------------------------- */
@@ -242,8 +247,8 @@ struct aidash_stats {
 };
 
 /* Copy the counters. Waits for the hub (well below a millisecond when it is
- * idle). Returns 0, AIDASH_EINVAL (stats is NULL) or AIDASH_ESTATE. Any thread
- * but the callbacks. */
+ * idle). Returns 0, AIDASH_EINVAL (stats is NULL) or AIDASH_ESTATE (not started,
+ * or stopping). Any thread, but not from a callback. */
 int aidash_get_stats(struct aidash_stats *stats);
 
 /* Print the map of static memory to standard output: each part's name, count and

@@ -86,8 +86,8 @@ static int ad_configure_list(const char *list, const char *option,
 
     while (ad_list_next(&list, &item, &len)) {
         if (!add(item, len)) {
-            return ad_fail(AIDASH_EINVAL, "%s: %s: '%.*s'", option, expected,
-                           (int)(len < 80 ? len : 80), item);
+            return ad_fail(AIDASH_EINVAL, "%s: '%.*s': %s", option,
+                           ad_shown(len), item, expected);
         }
     }
     return 0;

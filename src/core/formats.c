@@ -161,6 +161,12 @@ static bool ad_format_tick(struct ad_text *t, uint64_t *seq, uint64_t until,
     return true;
 }
 
+/* Before each run: nothing is formatted. */
+static void ad_formats_init(void)
+{
+    ad_formatted.form = AD_FORMAT_NONE;
+}
+
 AD_MEMORY(formats, AD_UNITS, sizeof(ad_formatted));
 
 #endif
