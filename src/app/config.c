@@ -272,6 +272,10 @@ static int ad_configure_queue(const struct aidash_config *config)
     double queue_timeout_s = config->queue_timeout_s;
     double upstream_timeout_s = config->upstream_timeout_s;
 
+    if (config->queue < -1) {
+        return ad_fail(AIDASH_EINVAL, "queue: must be at least 0, or -1 for no "
+                                      "queue");
+    }
     if (config->queue >= 0) {
         queue = ad_flows_or((unsigned)config->queue, 64);
     }

@@ -154,7 +154,7 @@ test('what can\'t be started says why and can be tried again', async (t) => {
         ['rate 10001', -1, /10001|10000/], ['rate nan', -1, /rate/], ['backlog 99999', -1, /backlog/], ['size 8', -2, /./],
         ['models a,b,a', -1, / models: 'a' is listed twice$/],
         ['allow-origin a', -1, / allow-origin: 'a': an origin is like http:/],
-        ['queue 97', -1, / queue: must be at most 96$/], ['max-inflight 97', -1, / max-inflight: must be at most 96$/],
+        ['queue -5', -1, / queue: must be at least 0/], ['queue 97', -1, / queue: must be at most 96$/], ['max-inflight 97', -1, / max-inflight: must be at most 96$/],
         ['queue-timeout -3', -1, / queue-timeout: must not be negative$/],
         ['upstream-timeout -3', -1, / upstream-timeout: must not be negative$/],
         ['upstream http://', -1, / upstream: 'http:\/\/': it has no host$/],
