@@ -68,7 +68,8 @@ enum aidash_error {
     AIDASH_EINVAL = -1, /* an argument or option is out of its range */
     AIDASH_ESTATE = -2, /* already started, not started, or stopping */
     AIDASH_EBIND = -3,  /* can't listen on an address */
-    AIDASH_ESYS = -4    /* the system refused a thread, socket or memory */
+    AIDASH_ESYS = -4    /* the system refused a thread, a socket or memory, or
+                         * found no address for the name of an engine */
 };
 
 /* The sentence for an AIDASH_E* code; static storage, never NULL. */

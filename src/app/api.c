@@ -57,7 +57,8 @@ const char *aidash_strerror(int code)
     case AIDASH_EBIND:
         return "can't listen on an address";
     case AIDASH_ESYS:
-        return "the system refused a thread, socket or memory";
+        return "the system refused a thread, a socket or memory, or found no "
+               "address for a name";
     default:
         return "unknown error";
     }
@@ -90,6 +91,33 @@ static void ad_reset(void)
     ad_queue_init();
     ad_discovery_init();
 #endif
+}
+
+struct ad_again_call {
+    struct ad_call call;
+    const struct aidash_config *config, *before;
+    int rc;
+};
+
+static void ad_again_run(struct ad_call *call)
+{
+    struct ad_again_call *a = (struct ad_again_call *)(void *)call;
+
+    a->rc = ad_configure_again(a->config, a->before);
+}
+
+/* Let a running server take from another configuration what it can, see
+ * ad_configure_again(). The starting thread. */
+static int ad_reconfigure(const struct aidash_config *config,
+                          const struct aidash_config *before)
+{
+    struct ad_again_call a;
+
+    a.call.run = ad_again_run;
+    a.config = config;
+    a.before = before;
+    ad_hub_run(&a.call);
+    return a.rc;
 }
 
 /* Log where a listener can be reached. */

@@ -144,16 +144,18 @@ static int ad_configure_listen(const char *list)
 
 #if AIDASH_METER
 
-/* Resolve the engine at a URL into *engine. Returns NULL, or what is wrong with
- * the URL. Asks the resolver, so it may block. */
-static const char *ad_upstream_at(const char *text, size_t len,
-                                  struct ad_upstream *engine)
+/* Resolve the engine at the URL of an option into *engine. Asks the resolver, so
+ * it may block. Returns 0, AIDASH_EINVAL (it is no URL), or AIDASH_ESYS (its host
+ * can't be resolved now). */
+static int ad_upstream_at(const char *option, const char *text, size_t len,
+                          struct ad_upstream *engine)
 {
     struct ad_url url;
     const char *why = ad_url_parse(text, len, &url);
 
     if (why != NULL) {
-        return why;
+        return ad_fail(AIDASH_EINVAL, "%s: '%.*s': %s", option, ad_shown(len),
+                       text, why);
     }
     memset(engine, 0, sizeof(*engine));
     (void)snprintf(engine->authority, sizeof(engine->authority), "%s",
@@ -162,7 +164,11 @@ static const char *ad_upstream_at(const char *text, size_t len,
     engine->n_addresses = ad_address_resolve(url.host, url.port,
                                              engine->addresses,
                                              AD_COUNT(engine->addresses));
-    return engine->n_addresses > 0 ? NULL : "its host can't be resolved";
+    if (engine->n_addresses == 0) {
+        return ad_fail(AIDASH_ESYS, "%s: '%.*s': its host can't be resolved",
+                       option, ad_shown(len), text);
+    }
+    return 0;
 }
 
 /* How long the name in [NAME=]URL is, SIZE_MAX without a name: an = before the
@@ -182,8 +188,9 @@ static size_t ad_upstream_name_len(const char *item, size_t len)
 static int ad_configure_upstream(const char *item, size_t len)
 {
     size_t name_len = ad_upstream_name_len(item, len);
-    const char *name = item, *why;
+    const char *name = item;
     struct ad_upstream engine;
+    int rc;
 
     if (name_len != SIZE_MAX) {
         if (!ad_name_ok(name, name_len, AIDASH_NODE_MAX)) {
@@ -194,10 +201,9 @@ static int ad_configure_upstream(const char *item, size_t len)
         item += name_len + 1;
         len -= name_len + 1;
     }
-    why = ad_upstream_at(item, len, &engine);
-    if (why != NULL) {
-        return ad_fail(AIDASH_EINVAL, "upstream: '%.*s': %s", ad_shown(len),
-                       item, why);
+    rc = ad_upstream_at("upstream", item, len, &engine);
+    if (rc != 0) {
+        return rc;
     }
     if (name_len != SIZE_MAX) {
         memcpy(engine.name, name, name_len);
@@ -248,13 +254,12 @@ static int ad_configure_key(const char *path)
 static int ad_configure_scrape(const char *url)
 {
     struct ad_upstream page;
-    const char *why = ad_upstream_at(url, strlen(url), &page);
+    int rc = ad_upstream_at("scrape", url, strlen(url), &page);
 
-    if (why != NULL) {
-        return ad_fail(AIDASH_EINVAL, "scrape: '%.100s': %s", url, why);
+    if (rc == 0) {
+        ad_discovery_scrape(&page);
     }
-    ad_discovery_scrape(&page);
-    return 0;
+    return rc;
 }
 
 /* `given`, or without it (0) `usual`, but never more than AIDASH_FLOWS. */
@@ -371,18 +376,37 @@ static int ad_configure_viewers(const struct aidash_config *config)
     return 0;
 }
 
+static enum aidash_log_level ad_level_of(const struct aidash_config *config)
+{
+    return config->log_level == AIDASH_LOG_DEFAULT ? AIDASH_LOG_INFO
+                                                   : config->log_level;
+}
+
 static int ad_configure_log(const struct aidash_config *config)
 {
-    enum aidash_log_level level = config->log_level;
-
-    if (level == AIDASH_LOG_DEFAULT) {
-        level = AIDASH_LOG_INFO;
-    }
-    if ((unsigned)level > AIDASH_LOG_DEBUG) {
+    if ((unsigned)config->log_level > AIDASH_LOG_DEBUG) {
         return ad_fail(AIDASH_EINVAL,
                        "log-level: must be error, warn, info or debug");
     }
-    ad_log_to(level, config->on_log, config->user);
+    ad_log_to(ad_level_of(config), config->on_log, config->user);
+    return 0;
+}
+
+/* While it runs: the level of the log, and who may ask, from another
+ * configuration. If that is wrong, all stays as it was in `before`. Hub thread. */
+static int ad_configure_again(const struct aidash_config *config,
+                              const struct aidash_config *before)
+{
+    int rc;
+
+    ad_access_init();
+    rc = ad_configure_access(config);
+    if (rc != 0) {
+        ad_access_init();
+        (void)ad_configure_access(before);
+        return rc;
+    }
+    ad_log_set_level(ad_level_of(config));
     return 0;
 }
 

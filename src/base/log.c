@@ -7,7 +7,7 @@
 #include "platform.h"
 
 static struct {
-    enum aidash_log_level level; /* [I] */
+    _Atomic int level; /* [a] enum aidash_log_level */
     void (*on_log)(enum aidash_log_level level, const char *text, void *user);
     void *user; /* [I] of on_log */
 } ad_logging;
@@ -22,7 +22,7 @@ static void AD_PRINTF(2, 3)
     char line[512];
     va_list args;
 
-    if (level > ad_logging.level) {
+    if ((int)level > atomic_load(&ad_logging.level)) {
         return;
     }
     va_start(args, fmt);
@@ -37,13 +37,19 @@ static void AD_PRINTF(2, 3)
     }
 }
 
+/* Log lines up to this level from now on. Any thread. */
+static void ad_log_set_level(enum aidash_log_level level)
+{
+    atomic_store(&ad_logging.level, (int)level);
+}
+
 /* Log lines up to this level, to `on_log` or, if it is NULL, to stderr. */
 static void ad_log_to(enum aidash_log_level level,
                       void (*on_log)(enum aidash_log_level level,
                                      const char *text, void *user),
                       void *user)
 {
-    ad_logging.level = level;
+    ad_log_set_level(level);
     ad_logging.on_log = on_log;
     ad_logging.user = user;
 }

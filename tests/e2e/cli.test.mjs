@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import {
-    OP, Raw, RawViewer, SLOW, connect, request, run, serve, start, status, udpPort, within,
+    OP, Raw, RawViewer, SLOW, connect, poll, request, run, serve, start, status, udpPort, within,
 } from './aidash.mjs';
 
 const OPTIONS = ['listen', 'source', 'stdin', 'rate', 'seed', 'models', 'udp', 'backlog', 'per-address',
@@ -287,6 +287,44 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
         await within(sse.closed, 'end of the event stream');
     });
 }
+
+test('SIGHUP without a config file closes viewers with 1001, too', async () => {
+    const server = await start(['--source', 'none']);
+    const viewer = await connect(server);
+    await server.stop('SIGHUP');
+    assert.equal((await viewer.closed).code, 1001);
+});
+
+test('SIGHUP reads the config again, and what is wrong in it changes nothing', async (t) => {
+    const config = file(t, 'aidash.conf', 'listen = 127.0.0.1:0\nsource = none\nallow-origin = http://a.example\n');
+    const server = await serve(t, ['--config', config], { listen: [] });
+    const viewer = await connect(server);
+    const asked = (origin) => request(server, '/status', { headers: { Origin: origin } });
+    const reread = async (text, said) => {
+        writeFileSync(config, text);
+        const before = server.stderr().length;
+        server.proc.kill('SIGHUP');
+        await poll(() => server.stderr().slice(before).match(said), `${said}`);
+    };
+    assert.equal((await asked('http://a.example')).status, 200);
+    assert.equal((await asked('http://b.example')).status, 403);
+    await reread('listen = 127.0.0.1:0\nsource = none\nallow-origin = http://b.example\n', /options read again/);
+    assert.equal((await asked('http://a.example')).status, 403);
+    assert.equal((await asked('http://b.example')).status, 200);
+    await reread('source = none\nallow-origin = b\n', /aidash\.conf line 2: allow-origin: 'b'.*\n.*stay as they were/);
+    await reread('sauce = none\n', /sauce.*\n.*stay as they were/);
+    assert.equal((await asked('http://b.example')).status, 200);
+    await reread('source = none\nlog-level = debug\n', /options read again/);
+    assert.equal((await asked('http://b.example')).status, 403);
+    const closed = await Promise.race([viewer.closed, null]);
+    assert.equal(closed, null, 'the viewer stays');
+});
+
+test('a name that can not be resolved yet is no wrong option', async () => {
+    const { code, stderr } = await run(['--upstream', 'http://engine.invalid:1']);
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /^aidash: --upstream: 'http:\/\/engine\.invalid:1': its host can't be resolved\n$/);
+});
 
 test('neither blocked viewers nor half requests nor open uploads delay the exit', async () => {
     const server = await start(['--rate', '5000', '--udp', '127.0.0.1:0']);
