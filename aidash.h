@@ -172,7 +172,10 @@ struct aidash_config {
     /* Every event sent to viewers, as its JSON text (not NUL-terminated, valid
      * during the call). NULL: none. Hub thread. */
     void (*on_event)(const char *json, size_t len, void *user);
-    /* A log line without its newline. NULL: to stderr. Any aidash thread. */
+    /* A log line without its newline. NULL: to stderr, without waiting for who
+     * reads it; lines that find no room are counted, and the log says so. A line
+     * that repeats comes once a second, with " (N more)". Any aidash thread, and
+     * the one that starts, stops or publishes. */
     void (*on_log)(enum aidash_log_level level, const char *line, void *user);
     void *user; /* passed to each callback */
 };

@@ -221,6 +221,7 @@ void aidash_stop(void)
     ad_wake();
     (void)pthread_join(ad_hub.thread, NULL);
     ad_close();
+    ad_log_housekeeping();
     atomic_store(&ad_life.state, AD_STOPPED);
 }
 

@@ -25,6 +25,7 @@ static void ad_hub_housekeeping(void)
     ad_discovery_housekeeping();
 #endif
     ad_listeners_watch(!ad_hub.stopping);
+    ad_log_housekeeping();
     ad_hub.housekeeping_ns = ad_hub.now_ns + AD_NS_PER_S;
 }
 

@@ -1,11 +1,14 @@
 /* The command line, the environment, the config file, and leaving. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import {
-    OP, Raw, RawViewer, SLOW, connect, poll, request, run, serve, start, status, udpPort, within,
+    BIN, OP, Raw, RawViewer, SLOW, connect, poll, request, run, serve, start, status, udpPort, within,
 } from './aidash.mjs';
 
 const OPTIONS = ['listen', 'source', 'stdin', 'rate', 'seed', 'models', 'udp', 'backlog', 'per-address',
@@ -17,6 +20,16 @@ const file = (t, name, text) => {
     writeFileSync(path.join(dir, name), text);
     return path.join(dir, name);
 };
+
+/* A port that was free just now: for a server whose log can't be read. */
+async function freePort() {
+    const server = net.createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address();
+    server.close();
+    await once(server, 'close');
+    return port;
+}
 
 test('--help lists every option and leaves with 0', async () => {
     const { code, stdout } = await run(['--help']);
@@ -287,6 +300,26 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
         await within(sse.closed, 'end of the event stream');
     });
 }
+
+test('a standard error that nobody reads stops nothing', async (t) => {
+    /* A pipe that is its own reader, and full. */
+    const script = 'mkfifo "$1/log" && exec 3<>"$1/log" && head -c 65536 /dev/zero >&3 && shift && exec "$@" 2>&3';
+    const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-'));
+    const port = await freePort();
+    const proc = spawn('sh', ['-c', script, 'sh', dir, BIN, '--listen', `127.0.0.1:${port}`, '--rate', '100'], { stdio: 'ignore' });
+    const exit = new Promise((done) => { proc.on('close', done); });
+    t.after(() => { proc.kill('SIGKILL'); rmSync(dir, { recursive: true }); });
+    const server = { host: '127.0.0.1', port };
+    await poll(() => request(server, '/healthz').catch(() => null), 'answer of /healthz');
+    const viewer = await connect(server);
+    for (let i = 0; i < 100; i++) {
+        await viewer.command({ action: i % 2 ? 'resume' : 'pause' });
+    }
+    await viewer.tick();
+    proc.kill('SIGTERM');
+    assert.equal(await within(exit, 'exit'), 0);
+    assert.equal((await viewer.closed).code, 1001);
+});
 
 test('SIGHUP without a config file closes viewers with 1001, too', async () => {
     const server = await start(['--source', 'none']);
