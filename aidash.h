@@ -175,7 +175,7 @@ struct aidash_config {
     /* A log line without its newline. NULL: to stderr, without waiting for who
      * reads it; lines that find no room are counted, and the log says so. A line
      * that repeats comes once a second, with " (N more)". Any aidash thread, and
-     * the one that starts, stops or publishes. */
+     * the one that starts and stops. */
     void (*on_log)(enum aidash_log_level level, const char *line, void *user);
     void *user; /* passed to each callback */
 };

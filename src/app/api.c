@@ -93,6 +93,8 @@ static void ad_reset(void)
 #endif
 }
 
+#ifndef AIDASH_NO_MAIN
+
 struct ad_again_call {
     struct ad_call call;
     const struct aidash_config *config, *before;
@@ -119,6 +121,8 @@ static int ad_reconfigure(const struct aidash_config *config,
     ad_hub_run(&a.call);
     return a.rc;
 }
+
+#endif
 
 /* Log where a listener can be reached. */
 static void ad_log_listener(const char *spec, unsigned port)

@@ -205,6 +205,12 @@ static int ad_configure_upstream(const char *item, size_t len)
     if (rc != 0) {
         return rc;
     }
+    /* Clients are given a URL with /v1, and so it is written here, too; but the
+     * path of their requests begins with it already. */
+    len = strlen(engine.prefix);
+    if (len >= 3 && strcmp(engine.prefix + len - 3, "/v1") == 0) {
+        engine.prefix[len - 3] = '\0';
+    }
     if (name_len != SIZE_MAX) {
         memcpy(engine.name, name, name_len);
     }
@@ -392,6 +398,8 @@ static int ad_configure_log(const struct aidash_config *config)
     return 0;
 }
 
+#ifndef AIDASH_NO_MAIN
+
 /* While it runs: the level of the log, and who may ask, from another
  * configuration. If that is wrong, all stays as it was in `before`. Hub thread. */
 static int ad_configure_again(const struct aidash_config *config,
@@ -409,6 +417,8 @@ static int ad_configure_again(const struct aidash_config *config,
     ad_log_set_level(ad_level_of(config));
     return 0;
 }
+
+#endif
 
 /* Check all that can be checked without opening anything, and hand it to the
  * parts. */
@@ -432,7 +442,7 @@ static int ad_configure(const struct aidash_config *config)
         rc = ad_configure_viewers(config);
     }
     if (models == NULL && ad_sources.source == AD_SOURCE_SIM) {
-        models = "llama3,mistral,qwen2.5";
+        models = ad_sources_sim_models();
     }
     ad_engine_set_learning(models == NULL &&
                            ad_sources.source != AD_SOURCE_METER);

@@ -125,7 +125,7 @@ static void ad_exchange_end(struct ad_client *c, struct ad_text *reply)
     } else if (len == SIZE_MAX) {
         ad_exchange_fail(c, 413, "a command is longer than the limit", reply);
     } else {
-        status = ad_command(buffers->in, len, "", &t);
+        status = ad_command(buffers->in, len, "", c->fd, &t);
         ad_exchange_answer(c, status, &t, reply);
     }
 }

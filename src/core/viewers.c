@@ -47,7 +47,7 @@ static void ad_ws_answer(struct ad_client *c, const struct ad_ws_event *event,
     switch (event->kind) {
     case AD_WS_TEXT:
         (void)ad_command(event->payload, event->len,
-                         ad_client_ids[ad_client_index(c)], &t);
+                         ad_client_ids[ad_client_index(c)], c->fd, &t);
         ad_put_frame(reply, 1, t.at, t.len);
         break;
     case AD_WS_BINARY:

@@ -3,12 +3,13 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import {
-    BIN, OP, Raw, RawViewer, SLOW, connect, poll, request, run, serve, start, status, udpPort, within,
+    BIN, OP, Raw, RawViewer, SLOW, connect, ingest, isStatus, poll, post, request, run, serve, start, status, udpPort, within,
 } from './aidash.mjs';
 
 const OPTIONS = ['listen', 'source', 'stdin', 'rate', 'seed', 'models', 'udp', 'backlog', 'per-address',
@@ -300,6 +301,56 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
         await within(sse.closed, 'end of the event stream');
     });
 }
+
+test('the log says who paused, resumed and switched', async (t) => {
+    const server = await serve(t, ['--models', 'a,b']);
+    const viewer = await connect(server, '/ws/kitchen');
+    await viewer.command({ action: 'pause' });
+    await server.logged(/^aidash: pause: asked for by kitchen from 127\.0\.0\.1$/m);
+    await viewer.command({ action: 'switch_model', model: 'b' });
+    await server.logged(/^aidash: switch_model b: asked for by kitchen from 127\.0\.0\.1$/m);
+    await post(server, '/command', '{"action":"resume"}');
+    await server.logged(/^aidash: resume: asked for by POST \/command from 127\.0\.0\.1$/m);
+    await viewer.command({ action: 'switch_model', model: 'c' });
+    await viewer.command({ action: 'pause' });
+    assert.doesNotMatch(server.stderr(), /switch_model c/, 'what had no effect');
+});
+
+test('the first tick from outside ends the simulated engine', async (t) => {
+    const server = await serve(t, ['--rate', '50', '--udp', '127.0.0.1:0']);
+    const viewer = await connect(server);
+    await viewer.tick();
+    await ingest(server, { model: 'real', tokens: 7 });
+    await server.logged(/the simulated engine ends/);
+    const ended = await viewer.next((e) => isStatus(e));
+    assert.deepEqual([ended.source, ended.source_state, ended.rate_hz, ended.models], ['none', 'none', 0, []]);
+    assert.deepEqual((await viewer.next((e) => isStatus(e))).models, ['real']);
+    assert.equal((await viewer.tick()).tokens_generated, 7);
+    await ingest(server, { tokens: 1 });
+    assert.equal((await viewer.tick()).model, 'real', 'no simulated tick is in between');
+    assert.equal((await status(server)).source, 'none');
+});
+
+test('the configured models stay when the simulated engine ends', async (t) => {
+    const server = await serve(t, ['--models', 'a,b']);
+    await ingest(server, { model: 'c', tokens: 7 });
+    const now = await status(server);
+    assert.deepEqual([now.source, now.models], ['none', ['a', 'b']]);
+});
+
+test('an upstream may be written with the /v1 that clients need', async (t) => {
+    const paths = [];
+    const engine = http.createServer((req, res) => {
+        paths.push(req.url);
+        res.end('{"object":"list","data":[]}');
+    }).listen(0, '127.0.0.1');
+    await once(engine, 'listening');
+    t.after(() => { engine.closeAllConnections(); engine.close(); });
+    const server = await serve(t, ['--upstream', `http://127.0.0.1:${engine.address().port}/v1/`]);
+    assert.equal((await request(server, '/v1/embeddings')).status, 200);
+    assert.ok(paths.includes('/v1/embeddings'), paths.join());
+    assert.ok(!paths.some((each) => each.startsWith('/v1/v1')), paths.join());
+});
 
 test('a standard error that nobody reads stops nothing', async (t) => {
     /* A pipe that is its own reader, and full. */
