@@ -253,12 +253,18 @@ static void ad_route_events(const struct ad_route_request *r)
 
 static void ad_route_body(const struct ad_route_request *r, enum ad_kind kind)
 {
-    struct ad_slice type = {"", 0}, media;
+    struct ad_slice type = {"", 0}, media, coding;
     struct ad_attach a;
 
     memset(&a, 0, sizeof(a));
     if (kind == AD_COMMAND && r->head.length > AIDASH_MESSAGE_MAX) {
         ad_route_refuse(r, 413, "", "a command is longer than the limit");
+        return;
+    }
+    if (ad_http_field_get(&r->head.fields, "Content-Encoding", &coding) &&
+        coding.len > 0 && !ad_slice_is_nocase(coding, "identity")) {
+        ad_route_refuse(r, 415, "Accept-Encoding: identity\r\n",
+                        "a compressed body is not taken here");
         return;
     }
     (void)ad_http_field_get(&r->head.fields, "Content-Type", &type);
@@ -506,6 +512,44 @@ static void ad_route_own(const struct ad_route_request *r, const char *allow,
     }
 }
 
+/* Is a path ours, whatever else is asked for? */
+static bool ad_route_is_own(struct ad_slice path)
+{
+    size_t i;
+
+    for (i = 0; i < AD_COUNT(ad_routes); i++) {
+        if (ad_slice_is(path, ad_routes[i].path)) {
+            return true;
+        }
+    }
+    return ad_slice_begins(path, "/ws/") ||
+           ad_asset_find(path.at, path.len) != NULL;
+}
+
+/* A proxy with one / too many in its configuration asks for //status. If a path
+ * is ours once repeated slashes are one, it becomes that; all others stay as they
+ * are. `out` keeps it. */
+static void ad_route_join_slashes(struct ad_slice *path,
+                                  char out[AD_ROUTES_FIELD_MAX])
+{
+    struct ad_slice joined = {out, 0};
+    size_t i;
+
+    if (path->len > AD_ROUTES_FIELD_MAX ||
+        memmem(path->at, path->len, "//", 2) == NULL) {
+        return;
+    }
+    for (i = 0; i < path->len; i++) {
+        if (path->at[i] != '/' || joined.len == 0 ||
+            out[joined.len - 1] != '/') {
+            out[joined.len++] = path->at[i];
+        }
+    }
+    if (ad_route_is_own(joined)) {
+        *path = joined;
+    }
+}
+
 static void ad_route(const struct ad_route_request *r)
 {
     struct ad_slice path = r->head.path, key;
@@ -562,6 +606,7 @@ static void ad_route_pending(struct ad_pending *p)
 {
     static struct ad_http_field fields[AD_HTTP_FIELDS];
     struct ad_route_request r;
+    char path[AD_ROUTES_FIELD_MAX];
     enum ad_http_fault fault;
     char *head = ad_pending_buffer(p) + p->find.start;
 
@@ -572,6 +617,7 @@ static void ad_route_pending(struct ad_pending *p)
         ad_pending_fault(p, fault);
         return;
     }
+    ad_route_join_slashes(&r.head.path, path);
     r.head_only = ad_route_is(&r, "HEAD");
     r.prefix = ad_pending_buffer(p) + p->find.end;
     r.prefix_len = p->len - p->find.end;

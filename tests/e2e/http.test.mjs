@@ -519,3 +519,14 @@ test('many requests at once are all answered', async () => {
         ['/healthz', '/status', '/ticks?last=10', '/', '/nowhere'][i % 5])));
     assert.deepEqual(answers.map((answer) => answer.status), answers.map((_, i) => (i % 5 === 4 ? 404 : 200)));
 });
+
+test('repeated slashes lead to our own paths', async (t) => {
+    const server = await serve(t, ['--source', 'none']);
+    for (const where of ['//status', '///healthz', '//', '//ticks?last=1', '//contract.json']) {
+        assert.equal((await request(server, where)).status, 200, where);
+    }
+    assert.equal((await post(server, '//ingest', '{"tokens":1}')).json.accepted, 1);
+    assert.equal((await connect(server, '//ws//twice')).hello.client_id, 'twice');
+    assert.equal((await request(server, '//nothing')).status, 404);
+    assert.equal((await request(server, '//status', { headers: { Origin: 'http://a.example' } })).status, 403);
+});
