@@ -14,6 +14,7 @@ static void ad_hub_housekeeping(void)
     unsigned i;
 #endif
 
+    ad_hub_follow_clock();
     ad_clients_housekeeping();
     ad_pending_housekeeping();
 #if AIDASH_METER

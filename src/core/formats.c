@@ -93,13 +93,16 @@ static uint64_t ad_format_batch(struct ad_text *t, uint64_t seq)
     return seq;
 }
 
-/* One event for EventSource (HTML Living Standard, 9.2.5). */
+/* One event for EventSource (HTML Living Standard, 9.2.5). Its id, RUN-SEQ, also
+ * holds after a restart, which begins to count anew. */
 static uint64_t ad_format_sse(struct ad_text *t, uint64_t seq)
 {
     uint64_t off;
     size_t len = ad_feed_json(seq, &off);
 
     ad_puts(t, "id: ");
+    ad_puts(t, ad_hub.run);
+    ad_puts(t, "-");
     ad_put_u64(t, seq);
     ad_puts(t, "\nevent: ");
     ad_puts(t, ad_event_names[ad_feed_kind(seq)]);

@@ -21,10 +21,11 @@ static void ad_put_hello(struct ad_text *t, const char *client_id,
     ad_putf(t,
             ",\"next_seq\":%llu,\"limits\":{\"message_bytes\":%d,"
             "\"backlog_events\":%u,\"clients\":%d,\"ping_s\":%d,"
-            "\"silence_s\":%d,\"stall_s\":%d}}",
+            "\"silence_s\":%d,\"stall_s\":%d},\"run\":\"%s\"}",
             (unsigned long long)next_seq, AIDASH_MESSAGE_MAX,
             ad_fanout.backlog, AIDASH_CLIENTS, AD_PING_MS / 1000,
-            AD_SILENCE_MS / 1000, AD_STALL_MS / 1000);
+            AD_SILENCE_MS / 1000, AD_STALL_MS / 1000,
+            ad_hub.run);
 }
 
 /* Begin to close a WebSocket. RFC 6455 7.4.1; code 0: no code was given. */
