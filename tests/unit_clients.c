@@ -24,6 +24,7 @@ static void reset_hub(void)
     ad_hub_clock();
     ad_events_fanned_out();
     wire_len = 0;
+    (void)strcpy(ad_hub.run, "run");
 }
 
 /* At its end nothing is left: no client, no subscriber, no reserved slot. */
@@ -213,9 +214,9 @@ static void test_attach_sse(void)
     CHECK(strncmp(got, "HTTP/1.1 200 OK\r\n", 17) == 0);
     CHECK(strstr(got, "Vary: Origin\r\n\r\nretry: 1000\n\n") != NULL);
     CHECK(strstr(got, "event: hello\ndata: {") != NULL);
-    CHECK(strstr(got, "id: 2\n") == NULL);
-    CHECK(strstr(got, "id: 3\nevent: inference_tick\ndata: {\"seq\":3,") != NULL);
-    CHECK(strstr(got, "id: 4\n") != NULL);
+    CHECK(strstr(got, "id: run-2\n") == NULL);
+    CHECK(strstr(got, "id: run-3\nevent: inference_tick\ndata: {\"seq\":3,") != NULL);
+    CHECK(strstr(got, "id: run-4\n") != NULL);
     (void)close(peer);
     end_hub();
 }
@@ -402,7 +403,7 @@ static void test_slow_sse(void)
         if (end == NULL || data == NULL) {
             break;
         }
-        if (sscanf(at, "id: %llu\n", &id) == 1) {
+        if (sscanf(at, "id: run-%llu\n", &id) == 1) {
             size_t len = event_json(id, json);
 
             CHECK_EQ(id, expected);
