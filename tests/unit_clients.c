@@ -988,7 +988,8 @@ static void test_get_old_ticks(void)
     for (i = 0; i < 2 * AIDASH_EVENTS; i++) {
         append(AD_EV_TICK);
     }
-    (void)snprintf(tail, sizeof(tail), "],\"last_seq\":%llu,\"missed\":%llu}",
+    (void)snprintf(tail, sizeof(tail), "],\"last_seq\":%llu,\"missed\":%llu,"
+                   "\"run\":\"run\"}",
                    (unsigned long long)ad_feed.first,
                    (unsigned long long)ad_feed.first - 1);
     CHECK_EQ(ticks_answer(&a, tail), 1);
@@ -1005,12 +1006,12 @@ static void test_get_ticks(void)
     for (i = 0; i < 1000; i++) {
         append(i % 10 == 9 ? AD_EV_STATUS : AD_EV_TICK);
     }
-    CHECK_EQ(ticks_answer(&a, "],\"last_seq\":1000,\"missed\":0}"), 900);
+    CHECK_EQ(ticks_answer(&a, "],\"last_seq\":1000,\"missed\":0,\"run\":\"run\"}"), 900);
     a.since = 990;
     a.limit = 3;
-    CHECK_EQ(ticks_answer(&a, "],\"last_seq\":993,\"missed\":0}"), 3);
+    CHECK_EQ(ticks_answer(&a, "],\"last_seq\":993,\"missed\":0,\"run\":\"run\"}"), 3);
     a.last = 5; /* 995, 996, 997, 998 and 999 */
-    CHECK_EQ(ticks_answer(&a, "],\"last_seq\":999,\"missed\":0}"), 5);
+    CHECK_EQ(ticks_answer(&a, "],\"last_seq\":999,\"missed\":0,\"run\":\"run\"}"), 5);
     end_hub();
 }
 
