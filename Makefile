@@ -232,6 +232,11 @@ $(eval $(call needs,build/lib/aidash.o,$(CIVETWEB_DIR),$(AD_WARN) -DAIDASH_NO_MA
 build/lib/aidash.o:
 	@$(call compile,$(CIVETWEB_DIR),$(AD_WARN) -DAIDASH_NO_MAIN,-c aidash.c)
 
+# The same for the thread sanitizer.
+$(eval $(call needs,build/tsan/lib/aidash.o,$(CIVETWEB_DIR),$(AD_TSAN) -DAIDASH_NO_MAIN))
+build/tsan/lib/aidash.o:
+	@$(call compile,$(CIVETWEB_DIR),$(AD_TSAN) -DAIDASH_NO_MAIN,-c aidash.c)
+
 build/alloc_count: tests/alloc_count.c build/lib/aidash.o
 	@$(CC) -std=c11 -O2 -g $(AD_WARN) $(CPPFLAGS) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(AD_LIBS)
 

@@ -9,7 +9,7 @@
  *   base/memory.h            rows of the map of static memory
  *   base/platform.h          feature macros, system headers, compilers
  *   base/clock.c             the clocks, units of time
- *   base/log.c               one line at a time to stderr or the embedder
+ *   base/log.c               lines to stderr or the embedder, without waiting
  *   base/decimal.c           the one reader of decimal numbers
  *   base/text.c              text in buffers of fixed size
  *   base/net.c               addresses and sockets

@@ -66,9 +66,10 @@ extern "C" {
 
 enum aidash_error {
     AIDASH_EINVAL = -1, /* an argument or option is out of its range */
-    AIDASH_ESTATE = -2, /* already started, or not started */
+    AIDASH_ESTATE = -2, /* already started, not started, or stopping */
     AIDASH_EBIND = -3,  /* can't listen on an address */
-    AIDASH_ESYS = -4    /* the system refused a thread, socket or memory */
+    AIDASH_ESYS = -4    /* the system refused a thread, a socket or memory, or
+                         * found no address for the name of an engine */
 };
 
 /* The sentence for an AIDASH_E* code; static storage, never NULL. */
@@ -171,7 +172,10 @@ struct aidash_config {
     /* Every event sent to viewers, as its JSON text (not NUL-terminated, valid
      * during the call). NULL: none. Hub thread. */
     void (*on_event)(const char *json, size_t len, void *user);
-    /* A log line without its newline. NULL: to stderr. Any aidash thread. */
+    /* A log line without its newline. NULL: to stderr, without waiting for who
+     * reads it; lines that find no room are counted, and the log says so. A line
+     * that repeats comes once a second, with " (N more)". Any aidash thread, and
+     * the one that starts and stops. */
     void (*on_log)(enum aidash_log_level level, const char *line, void *user);
     void *user; /* passed to each callback */
 };
@@ -188,12 +192,17 @@ int aidash_start_sized(const struct aidash_config *config, size_t size);
 
 /* Stop: viewers get close code 1001 (RFC 6455 7.4.1), sockets are closed, the
  * threads end. Takes less than a second. Does nothing when not started. From
- * the thread that started, not from a callback. */
+ * the thread that started, not from a callback. Other threads may be inside
+ * aidash_publish(), aidash_get_stats() or aidash_port() meanwhile: a call that
+ * has begun is finished first, a later one returns AIDASH_ESTATE (or port 0).
+ *
+ * The child of a fork() has no server, only copies of its descriptors until it
+ * calls exec(): there all functions return AIDASH_ESTATE, aidash_start(), too. */
 void aidash_stop(void);
 
 /* The port of listener number i (0 for the first), in host order, or 0 if there is
- * no such listener. Use it to learn which port a listener on port 0 got. Any
- * thread, after aidash_start(). */
+ * no such listener, or the server does not run. Use it to learn which port a
+ * listener on port 0 got. Any thread. */
 unsigned aidash_port(unsigned i);
 
 /* ---- ticks ---------------------------------------------------------------- */
@@ -226,7 +235,7 @@ struct aidash_tick {
  * full (AIDASH_INBOX ticks) the oldest is dropped and counted.
  *
  * Returns 0, AIDASH_EINVAL (a member out of range), or AIDASH_ESTATE (not
- * started). Any thread, callbacks included. */
+ * started, or stopping). Any thread, callbacks included. */
 int aidash_publish(const struct aidash_tick *tick);
 
 /* ---- state ---------------------------------------------------------------- */
@@ -242,8 +251,8 @@ struct aidash_stats {
 };
 
 /* Copy the counters. Waits for the hub (well below a millisecond when it is
- * idle). Returns 0, AIDASH_EINVAL (stats is NULL) or AIDASH_ESTATE. Any thread
- * but the callbacks. */
+ * idle). Returns 0, AIDASH_EINVAL (stats is NULL) or AIDASH_ESTATE (not started,
+ * or stopping). Any thread, but not from a callback. */
 int aidash_get_stats(struct aidash_stats *stats);
 
 /* Print the map of static memory to standard output: each part's name, count and

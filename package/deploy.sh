@@ -30,7 +30,7 @@ ${MAKE:-make} --no-print-directory TOOLCHAIN="$target" "build/$target/package/ai
 dir=$($ssh "$host" mktemp -d ./aidash.XXXXXX)
 tar -C "build/$target/package" -cf - . | $ssh "$host" "tar -xf - -C $dir"
 name=$(${SSH:-ssh} -G "$host" | sed -n 's/^hostname //p')
-run="env AIDASH_HOST=$(quote "$name") sh $dir/install.sh"
+run="env SHOWN_HOST=$(quote "$name") sh $dir/install.sh"
 for option; do run="$run $(quote "$option")"; done
 terminal=''
 [ ! -t 0 ] || terminal=-t # sudo may ask for a password

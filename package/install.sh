@@ -53,7 +53,8 @@ running_systemd() { [ -z "$DESTDIR" ] && [ -d /run/systemd/system ]; }
 
 # The port of the first address in the config.
 port() {
-    listen=$(sed -n 's/^[[:space:]]*listen[[:space:]]*=[[:space:]]*//p' "$DESTDIR$conf" | head -n 1)
+    listen=$(sed -En 's/^[[:space:]]*(listen|port)[[:space:]]*=[[:space:]]*//p' "$DESTDIR$conf" | head -n 1)
+    listen=$(echo "$listen" | sed "s/[[:space:]]#.*//;s/[\"']//g")
     listen=${listen%%,*}
     echo "${listen##*:}" | grep -x '[0-9]\{1,\}' || echo 8080
 }
@@ -132,8 +133,8 @@ start() {
         die "it is installed, but it does not run: see the lines above. Change $conf, then: systemctl restart aidash"
     fi
     say "it is running and will start at boot. Its log: journalctl -u aidash"
-    [ -n "${AIDASH_HOST:-}" ] || AIDASH_HOST=$(hostname)
-    say "open http://$AIDASH_HOST:$(port)/"
+    [ -n "${SHOWN_HOST:-}" ] || SHOWN_HOST=$(hostname)
+    say "open http://$SHOWN_HOST:$(port)/"
     grep -Eq '^[[:space:]]*(upstream|scrape|source)[[:space:]]*=' "$conf" ||
         say "it shows a simulated engine until you set yours in $conf; aidash doctor finds it"
 }

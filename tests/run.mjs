@@ -145,7 +145,16 @@ const suites = {
       : files.map((file) => ({ ...node(file, { build: ['all'] }), alone: file.includes('load') })); // it measures
   },
   'e2e-asan': () => on('asan', /./, sanitized),
-  'e2e-tsan': () => on('tsan', /./, sanitized),
+  'e2e-tsan': () => [
+    ...on('tsan', /./, sanitized),
+    ...list('tests/e2e', /^library\.native\.test\.mjs$/).map((file) => node(file, {
+      ...sanitized,
+      variant: 'tsan',
+      build: ['build/tsan/aidash', 'build/tsan/lib/aidash.o'],
+      bin: 'build/tsan/aidash',
+      env: { ...sanitized.env, AIDASH_LIB: path.resolve('build/tsan/lib/aidash.o'), LIB_FLAGS: '-O1 -fsanitize=thread' },
+    })),
+  ],
   'e2e-poll': () => on('poll', /^(backpressure|contract|ingest|meter-control|meter-faults|rfc6455|slow)\./),
   cross: () => {
     if (!'cross'.includes(only)) return [];

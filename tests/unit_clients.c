@@ -24,6 +24,7 @@ static void reset_hub(void)
     ad_hub_clock();
     ad_events_fanned_out();
     wire_len = 0;
+    (void)strcpy(ad_hub.run, "run");
 }
 
 /* At its end nothing is left: no client, no subscriber, no reserved slot. */
@@ -220,9 +221,9 @@ static void test_attach_sse(void)
     CHECK(strncmp(got, "HTTP/1.1 200 OK\r\n", 17) == 0);
     CHECK(strstr(got, "Vary: Origin\r\n\r\nretry: 1000\n\n") != NULL);
     CHECK(strstr(got, "event: hello\ndata: {") != NULL);
-    CHECK(strstr(got, "id: 2\n") == NULL);
-    CHECK(strstr(got, "id: 3\nevent: inference_tick\ndata: {\"seq\":3,") != NULL);
-    CHECK(strstr(got, "id: 4\n") != NULL);
+    CHECK(strstr(got, "id: run-2\n") == NULL);
+    CHECK(strstr(got, "id: run-3\nevent: inference_tick\ndata: {\"seq\":3,") != NULL);
+    CHECK(strstr(got, "id: run-4\n") != NULL);
     (void)close(peer);
     end_hub();
 }
@@ -409,7 +410,7 @@ static void test_slow_sse(void)
         if (end == NULL || data == NULL) {
             break;
         }
-        if (sscanf(at, "id: %llu\n", &id) == 1) {
+        if (sscanf(at, "id: run-%llu\n", &id) == 1) {
             size_t len = event_json(id, json);
 
             CHECK_EQ(id, expected);
@@ -1221,7 +1222,8 @@ static void test_get_old_ticks(void)
     for (i = 0; i < 2 * AIDASH_EVENTS; i++) {
         append(AD_EV_TICK);
     }
-    (void)snprintf(tail, sizeof(tail), "],\"last_seq\":%llu,\"missed\":%llu}",
+    (void)snprintf(tail, sizeof(tail), "],\"last_seq\":%llu,\"missed\":%llu,"
+                   "\"run\":\"run\"}",
                    (unsigned long long)ad_feed.first,
                    (unsigned long long)ad_feed.first - 1);
     CHECK_EQ(ticks_answer(&a, tail), 1);
@@ -1238,12 +1240,12 @@ static void test_get_ticks(void)
     for (i = 0; i < 1000; i++) {
         append(i % 10 == 9 ? AD_EV_STATUS : AD_EV_TICK);
     }
-    CHECK_EQ(ticks_answer(&a, "],\"last_seq\":1000,\"missed\":0}"), 900);
+    CHECK_EQ(ticks_answer(&a, "],\"last_seq\":1000,\"missed\":0,\"run\":\"run\"}"), 900);
     a.since = 990;
     a.limit = 3;
-    CHECK_EQ(ticks_answer(&a, "],\"last_seq\":993,\"missed\":0}"), 3);
+    CHECK_EQ(ticks_answer(&a, "],\"last_seq\":993,\"missed\":0,\"run\":\"run\"}"), 3);
     a.last = 5; /* 995, 996, 997, 998 and 999 */
-    CHECK_EQ(ticks_answer(&a, "],\"last_seq\":999,\"missed\":0}"), 5);
+    CHECK_EQ(ticks_answer(&a, "],\"last_seq\":999,\"missed\":0,\"run\":\"run\"}"), 5);
     end_hub();
 }
 

@@ -81,9 +81,69 @@ static void test_digits(void)
     CHECK(ad_decimal_is("12a", 2));
 }
 
+/* JSON numbers that are whole, in each form of RFC 8259 6. */
+static void test_whole(void)
+{
+    static const struct {
+        const char *text;
+        uint64_t max;
+        bool whole, good;
+        uint64_t value;
+    } wholes[] = {
+        {"0", 0, true, true, 0},
+        {"-0", 0, true, true, 0},
+        {"0.000", 0, true, true, 0},
+        {"-0.0e-5", 0, true, true, 0},
+        {"0e999999999999999999999", 0, true, true, 0},
+        {"3", 3, true, true, 3},
+        {"3.0", 3, true, true, 3},
+        {"3e0", 3, true, true, 3},
+        {"3E+0", 3, true, true, 3},
+        {"30e-1", 3, true, true, 3},
+        {"0.3e1", 3, true, true, 3},
+        {"0.003e3", 3, true, true, 3},
+        {"300.00e-2", 3, true, true, 3},
+        {"1.5e2", 150, true, true, 150},
+        {"10.50e2", 1050, true, true, 1050},
+        {"1050", 1050, true, true, 1050},
+        {"1e3", 1000, true, true, 1000},
+        {"1e3", 999, true, false, 0},
+        {"4", 3, true, false, 0},
+        {"-1", 10, true, false, 0},
+        {"-1e2", 1000, true, false, 0},
+        {"3.5", 10, false, false, 0},
+        {"0.1", 10, false, false, 0},
+        {"1e-1", 10, false, false, 0},
+        {"15e-1", 10, false, false, 0},
+        {"1.05e1", 100, false, false, 0},
+        {"1e-999999999999999999999", 10, false, false, 0},
+        {"1e999999999999999999999", UINT64_MAX, true, false, 0},
+        {"18446744073709551615", UINT64_MAX, true, true, UINT64_MAX},
+        {"1.8446744073709551615e19", UINT64_MAX, true, true, UINT64_MAX},
+        {"18446744073709551616", UINT64_MAX, true, false, 0},
+        {"1.8446744073709551615e20", UINT64_MAX, true, false, 0},
+        {"9007199254740993", 1ull << 53, true, false, 0},
+    };
+    size_t i;
+
+    for (i = 0; i < AD_COUNT(wholes); i++) {
+        size_t len = strlen(wholes[i].text);
+        char *copy = check_copy(wholes[i].text, len); /* without a NUL */
+        uint64_t value = 77;
+
+        printf("%s\n", wholes[i].text);
+        CHECK_EQ(ad_decimal_is_whole(copy, len), wholes[i].whole);
+        CHECK_EQ(ad_decimal_whole(copy, len, wholes[i].max, &value),
+                 wholes[i].good);
+        CHECK_EQ(value, wholes[i].good ? wholes[i].value : 77);
+        free(copy);
+    }
+}
+
 int main(void)
 {
     test_decimal();
     test_digits();
+    test_whole();
     return check_report();
 }

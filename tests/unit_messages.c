@@ -61,6 +61,28 @@ static void test_sample(void)
     CHECK(sample_fault("[1]", &s) != AD_FAULT_NONE);
 }
 
+/* Whole numbers in any form, null for what is not there, a byte order mark. */
+static void test_sample_forms(void)
+{
+    struct ad_sample s;
+
+    CHECK(sample_fault("{\"tokens\":3.0,\"tokens_generated\":1.5e2}", &s) ==
+          AD_FAULT_NONE);
+    CHECK(s.tokens == 3 && s.total == 150);
+    CHECK(sample_fault("{\"tokens\":3.5}", &s) == AD_FAULT_SAMPLE_TOKENS);
+    CHECK(sample_fault("{\"tokens\":3,\"model\":null,\"node\":null,"
+                       "\"tokens_generated\":null,\"latency_ms\":null,"
+                       "\"tokens_per_second\":null,\"timestamp\":null}", &s) ==
+          AD_FAULT_NONE);
+    CHECK(s.has == AD_HAS_TOKENS && s.model[0] == '\0' && s.node[0] == '\0');
+    CHECK(sample_fault("{\"tokens\":null}", &s) == AD_FAULT_SAMPLE_EMPTY);
+    CHECK(sample_fault("\xEF\xBB\xBF{\"tokens\":3}", &s) == AD_FAULT_NONE);
+    CHECK(s.tokens == 3);
+    CHECK(sample_fault("\xEF\xBB\xBF\xEF\xBB\xBF{\"tokens\":3}", &s) !=
+          AD_FAULT_NONE);
+    CHECK(sample_fault("{\"tokens\":3}\xEF\xBB\xBF", &s) != AD_FAULT_NONE);
+}
+
 static const char *request(const char *s, struct ad_command_message *out)
 {
     enum ad_fault fault = ad_command_parse(s, strlen(s), out);
@@ -96,7 +118,15 @@ static void test_request(void)
     CHECK_STR(request("{\"action\":\"switch_model\"}", &r), "invalid_command");
     CHECK_STR(request("{\"action\":\"pause\",\"id\":1.5}", &r),
               "invalid_command");
-    CHECK_STR(request("{\"action\":\"pause\",\"id\":1e3}", &r),
+    CHECK_STR(request("{\"action\":\"pause\",\"id\":1e3}", &r), "");
+    CHECK_STR(r.id, "1e3");
+    CHECK_STR(request("{\"action\":\"pause\",\"id\":null}", &r), "");
+    CHECK_STR(r.id, "");
+    CHECK_STR(request("\xEF\xBB\xBF{\"action\":\"pause\"}", &r), "");
+    CHECK_STR(request("\xEF\xBB\xBF", &r), "invalid_json");
+    CHECK_STR(request("{\"action\":\"cancel\",\"request\":7.0}", &r), "");
+    CHECK_EQ(r.request, 7);
+    CHECK_STR(request("{\"action\":\"cancel\",\"request\":null}", &r),
               "invalid_command");
     CHECK_STR(request("{\"action\":\"pause\",\"id\":true}", &r),
               "invalid_command");
@@ -163,6 +193,7 @@ int main(void)
 {
     test_client_id();
     test_sample();
+    test_sample_forms();
     test_request();
     test_actions_named();
     test_errors();

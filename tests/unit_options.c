@@ -76,7 +76,15 @@ static void test_args(void)
     CHECK(!ARGS("stray"));
     CHECK_STR(printed, "aidash: 'stray' is not an option; options begin with -- "
                        "(--help lists all)\n");
-    CHECK(!ARGS("-h"));
+    CHECK(!ARGS("docter"));
+    CHECK(strstr(printed, "the command that is nearest is doctor") != NULL);
+    CHECK(ARGS("-h"));
+    CHECK(ad_option_flag(&options, "help"));
+    CHECK(ARGS("-v"));
+    CHECK(ad_option_flag(&options, "version"));
+    CHECK(!ARGS("-p"));
+    CHECK(ARGS("--port", "1", "--listen=2"));
+    CHECK_STR(value("listen"), "1,2");
     CHECK(!ARGS("--"));
     CHECK(!ARGS("--lisen", "8080"));
     CHECK_STR(printed, "aidash: unknown option --lisen; the nearest is --listen "
@@ -129,10 +137,10 @@ static bool file(const char *text)
 static void test_file(void)
 {
     CHECK(file("# comment\n\n \t \n  rate = 7 \r\nmodels=a\n models =\tb , c\n"
-               "udp = x # kept\nstdin = no"));
+               "udp = x # a comment\nstdin = no"));
     CHECK_STR(value("rate"), "7");
     CHECK_STR(value("models"), "a,b , c");
-    CHECK_STR(value("udp"), "x # kept");
+    CHECK_STR(value("udp"), "x");
     CHECK(!ad_option_flag(&options, "stdin"));
     CHECK(strstr(ad_option_written(&options, "rate"), " line 4: rate") != NULL);
     CHECK(file("stdin ="));
@@ -146,9 +154,105 @@ static void test_file(void)
     CHECK(!file("rates = 5"));
     CHECK(strstr(printed, " line 1: rates; the nearest is --rate ") != NULL);
     CHECK(!file("= 5"));
+    CHECK(!file("version = 0.1.0"));
+    CHECK(strstr(printed, " line 1: version: this is for the command line only\n") != NULL);
+    CHECK(!file("help ="));
+    CHECK(!file("sizes = no"));
+    CHECK(!file("rate"));
+    CHECK(file("port = 81"));
+    CHECK_STR(value("listen"), "81");
+    PRINTING(CHECK(!ad_options_file(&options, "/")));
+    CHECK_STR(printed, "aidash: --config: can't read /: Is a directory\n");
     PRINTING(CHECK(!ad_options_file(&options, "/nonexistent/aidash.conf")));
     CHECK_STR(printed, "aidash: --config: can't read /nonexistent/aidash.conf: "
                        "No such file or directory\n");
+}
+
+/* Comments and quotes, a byte order mark, lines longer than the buffer. */
+static void test_file_lines(void)
+{
+    static char text[4 * AD_OPTION_CAP];
+    char models[AD_OPTION_CAP - 1];
+
+    CHECK(file("rate = 7 # ticks\nseed = '5'\nmodels=\"a # b\"# c\nudp = a#b\n"
+               "backlog = # 5"));
+    CHECK_STR(value("rate"), "7");
+    CHECK_STR(value("seed"), "5");
+    CHECK_STR(value("models"), "a # b");
+    CHECK_STR(value("udp"), "a#b");
+    CHECK_STR(value("backlog"), "");
+    CHECK(file("models = ' a '\nudp = it's\nrate = \"\""));
+    CHECK_STR(value("models"), " a ");
+    CHECK_STR(value("udp"), "it's");
+    CHECK_STR(value("rate"), "");
+    CHECK(!file("seed = 1\nmodels = \"a\nrate = 5"));
+    CHECK(strstr(printed, " line 2: models: a value in quotes ends with the same "
+                          "quote, ") != NULL);
+    CHECK(!file("models = 'a\""));
+    CHECK(!file("models = \"a\",\"b\""));
+
+    CHECK(file("\xEF\xBB\xBFrate = 7\nseed = 5"));
+    CHECK_STR(value("rate"), "7");
+    CHECK(file("\xEF\xBB\xBF# a comment\n"));
+    CHECK(!file("rate = 7\n\xEF\xBB\xBFseed = 5"));
+
+    /* The tail of a long comment is no option; a long option is refused. */
+    memset(text, 'x', sizeof(text) - 1);
+    memcpy(text, " # ", 3);
+    memcpy(text + sizeof(((struct ad_options *)0)->given[0].value) + 63, "seed = 5",
+           8);
+    memcpy(text + sizeof(text) - 10, "\nrate = 7", 10);
+    CHECK(file(text));
+    CHECK_STR(value("rate"), "7");
+    CHECK_STR(value("seed"), "(none)");
+    memset(text, ' ', sizeof(text) - 10);
+    memcpy(text, "seed = 5", 8);
+    CHECK(!file(text));
+    CHECK(strstr(printed, " line 1: longer than 1087 bytes\n") != NULL);
+
+    /* The longest value fits. */
+    memset(models, 'm', sizeof(models) - 1);
+    models[sizeof(models) - 1] = '\0';
+    (void)snprintf(text, sizeof(text), "models = %s", models);
+    CHECK(file(text));
+    CHECK_STR(value("models"), models);
+}
+
+static bool environment(const char *variable, const char *text)
+{
+    bool ok;
+
+    setenv(variable, text, 1);
+    memset(&options, 0, sizeof(options));
+    PRINTING(ok = ad_options_env(&options));
+    unsetenv(variable);
+    return ok;
+}
+
+/* What only prints is no variable; a misspelt one is told. */
+static void test_environment(void)
+{
+    CHECK(environment("AIDASH_VERSION", "0.1.0"));
+    CHECK(environment("AIDASH_HELP", "1"));
+    CHECK(environment("AIDASH_SIZES", "1"));
+    CHECK_STR(printed, "");
+    CHECK(!ad_option_flag(&options, "sizes"));
+    CHECK(!environment("AIDASH_RAET", "20"));
+    CHECK_STR(printed, "aidash: unknown variable AIDASH_RAET; the nearest is "
+                       "AIDASH_RATE (--help lists all)\n");
+    CHECK(!environment("AIDASH_ALLOW_ORIGINS", "*"));
+    CHECK(strstr(printed, "the nearest is AIDASH_ALLOW_ORIGIN ") != NULL);
+    CHECK(environment("AIDASH_RAET", ""));
+    CHECK_STR(printed, "");
+    CHECK(environment("AIDASH_SERVICE_HOST", "10.0.0.1"));
+    CHECK_STR(printed, "aidash: AIDASH_SERVICE_HOST is no option, and is ignored "
+                       "(--help lists all)\n");
+    CHECK(environment("AIDASH_PORT", "tcp://10.0.0.1:80"));
+    CHECK_STR(value("listen"), "(none)");
+    CHECK(environment("AIDASH_PORT", "81"));
+    CHECK_STR(value("listen"), "81");
+    CHECK(environment("AIDASHRATE", "5"));
+    CHECK_STR(printed, "");
 }
 
 /* The environment over the file, the arguments over both; a list of one place
@@ -268,7 +372,9 @@ static void test_distance(void)
     CHECK_EQ(ad_distance("abc", ""), 3);
     CHECK_EQ(ad_distance("", "abc"), 3);
     CHECK_EQ(ad_distance("kitten", "sitting"), 3);
-    CHECK_EQ(ad_distance("rate", "arte"), 2);
+    CHECK_EQ(ad_distance("rate", "arte"), 1);
+    CHECK_EQ(ad_distance("raet", "rate"), 1);
+    CHECK_EQ(ad_distance("ca", "abc"), 3);
     memset(longest, 'a', sizeof(longest));
     longest[63] = '\0';
     CHECK_EQ(ad_distance("", longest), 63);
@@ -282,6 +388,8 @@ int main(void)
     test_args();
     test_lengths();
     test_file();
+    test_file_lines();
+    test_environment();
     test_places();
     test_numbers();
     test_words();

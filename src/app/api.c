@@ -1,4 +1,6 @@
-/* api.c - what aidash.h declares, in its order. Owns ad_running. */
+/* api.c - what aidash.h declares, in its order.
+ * Owns ad_life: whether the server runs, and who is inside a call that needs it.
+ */
 #ifndef AD_APP_API_C
 #define AD_APP_API_C
 
@@ -8,7 +10,40 @@
 #include "lan.c"
 #include "loop.c"
 
-static _Atomic bool ad_running;
+enum { AD_STOPPED, AD_STARTING, AD_RUNNING, AD_STOPPING, AD_FORKED };
+
+static struct {
+    _Atomic int state;       /* [a] AD_STOPPED.. */
+    _Atomic unsigned inside; /* [a] calls between ad_enter() and ad_leave() */
+    bool hears_forks;        /* ad_forked() is registered */
+} ad_life;
+
+static void ad_leave(void)
+{
+    atomic_fetch_sub(&ad_life.inside, 1);
+}
+
+/* Begin a call that needs the server. False if it doesn't run; else it runs, and
+ * keeps all that it has open, until ad_leave(). Any thread. */
+static bool ad_enter(void)
+{
+    /* Who enters is counted before the state is looked at; who stops sets the
+     * state before it looks at the count. */
+    atomic_fetch_add(&ad_life.inside, 1);
+    if (atomic_load(&ad_life.state) == AD_RUNNING) {
+        return true;
+    }
+    ad_leave();
+    return false;
+}
+
+/* In the child of a fork() none of the threads is there. */
+static void ad_forked(void)
+{
+    if (atomic_load(&ad_life.state) != AD_STOPPED) {
+        atomic_store(&ad_life.state, AD_FORKED);
+    }
+}
 
 const char *aidash_strerror(int code)
 {
@@ -18,11 +53,12 @@ const char *aidash_strerror(int code)
     case AIDASH_EINVAL:
         return "an argument or option is out of its range";
     case AIDASH_ESTATE:
-        return "already started, or not started";
+        return "already started, not started, or stopping";
     case AIDASH_EBIND:
         return "can't listen on an address";
     case AIDASH_ESYS:
-        return "the system refused a thread, socket or memory";
+        return "the system refused a thread, a socket or memory, or found no "
+               "address for a name";
     default:
         return "unknown error";
     }
@@ -37,8 +73,10 @@ const char *aidash_last_error(void)
 static void ad_reset(void)
 {
     ad_hub_init();
+    ad_inbox_init();
     ad_feed_init();
     ad_events_init();
+    ad_formats_init();
     ad_engine_init();
     ad_ticks_init();
     ad_sources_init();
@@ -51,6 +89,37 @@ static void ad_reset(void)
     ad_meter_init();
 #endif
 }
+
+#ifndef AIDASH_NO_MAIN
+
+struct ad_again_call {
+    struct ad_call call;
+    const struct aidash_config *config, *before;
+    int rc;
+};
+
+static void ad_again_run(struct ad_call *call)
+{
+    struct ad_again_call *a = (struct ad_again_call *)(void *)call;
+
+    a->rc = ad_configure_again(a->config, a->before);
+}
+
+/* Let a running server take from another configuration what it can, see
+ * ad_configure_again(). The starting thread. */
+static int ad_reconfigure(const struct aidash_config *config,
+                          const struct aidash_config *before)
+{
+    struct ad_again_call a;
+
+    a.call.run = ad_again_run;
+    a.config = config;
+    a.before = before;
+    ad_hub_run(&a.call);
+    return a.rc;
+}
+
+#endif
 
 /* Log where a listener can be reached. */
 static void ad_log_listener(const char *spec, unsigned port)
@@ -77,15 +146,21 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
 {
     static const struct aidash_config defaults;
     sigset_t all, before;
+    int rc, state = AD_STOPPED;
     unsigned i;
-    int rc;
 
     if (size != sizeof(struct aidash_config)) {
         return ad_fail(AIDASH_ESTATE, "aidash.h and aidash.c are not of the "
                                       "same version");
     }
-    if (atomic_exchange(&ad_running, true)) {
-        return ad_fail(AIDASH_ESTATE, "aidash is already running");
+    if (!atomic_compare_exchange_strong(&ad_life.state, &state, AD_STARTING)) {
+        return ad_fail(AIDASH_ESTATE,
+                       state == AD_FORKED
+                           ? "this process is a fork of one that runs aidash"
+                           : "aidash is already running");
+    }
+    if (!ad_life.hears_forks) {
+        ad_life.hears_forks = pthread_atfork(NULL, NULL, ad_forked) == 0;
     }
     config = config != NULL ? config : &defaults;
     ad_error_text[0] = '\0';
@@ -113,6 +188,7 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
     if (rc != 0) {
         goto close_sockets;
     }
+    atomic_store(&ad_life.state, AD_RUNNING);
     for (i = 0; i < ad_acceptor.n_listeners; i++) {
         ad_log_listener(ad_acceptor.listen[i], ad_acceptor.ports[i]);
     }
@@ -121,16 +197,20 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
 close_sockets:
     ad_close();
 not_running:
-    atomic_store(&ad_running, false);
+    atomic_store(&ad_life.state, AD_STOPPED);
     return rc;
 }
 
 void aidash_stop(void)
 {
     static const struct timespec nap = {0, 1000000};
+    int state = AD_RUNNING;
 
-    if (!atomic_load(&ad_running)) {
+    if (!atomic_compare_exchange_strong(&ad_life.state, &state, AD_STOPPING)) {
         return;
+    }
+    while (atomic_load(&ad_life.inside) > 0) {
+        (void)nanosleep(&nap, NULL); /* the hub still answers them */
     }
     atomic_store(&ad_hub.stop, 1);
     ad_wake();
@@ -142,12 +222,19 @@ void aidash_stop(void)
     ad_wake();
     (void)pthread_join(ad_hub.thread, NULL);
     ad_close();
-    atomic_store(&ad_running, false);
+    ad_log_housekeeping();
+    atomic_store(&ad_life.state, AD_STOPPED);
 }
 
 unsigned aidash_port(unsigned i)
 {
-    return i < AD_LISTENERS ? ad_acceptor.ports[i] : 0;
+    unsigned port = 0;
+
+    if (ad_enter()) {
+        port = i < ad_acceptor.n_listeners ? ad_acceptor.ports[i] : 0;
+        ad_leave();
+    }
+    return port;
 }
 
 static bool ad_copy_name(char *out, const char *name, size_t max)
@@ -164,13 +251,9 @@ static bool ad_copy_name(char *out, const char *name, size_t max)
     return true;
 }
 
-int aidash_publish(const struct aidash_tick *tick)
+/* A tick into a sample. Returns 0 or AIDASH_EINVAL. */
+static int ad_sample_of(const struct aidash_tick *tick, struct ad_sample *out)
 {
-    struct ad_sample sample;
-
-    if (!atomic_load_explicit(&ad_running, memory_order_acquire)) {
-        return AIDASH_ESTATE;
-    }
     if (tick == NULL ||
         (tick->tokens == 0 && tick->tokens_generated == 0 &&
          tick->latency_ms == 0) ||
@@ -182,23 +265,29 @@ int aidash_publish(const struct aidash_tick *tick)
         !(tick->timestamp >= 0 && tick->timestamp <= AD_TIME_LIMIT)) {
         return AIDASH_EINVAL;
     }
-    sample.model[0] = sample.node[0] = '\0';
-    sample.overcount = 0;
-    if (!ad_copy_name(sample.model, tick->model, AIDASH_MODEL_MAX) ||
-        !ad_copy_name(sample.node, tick->node, AIDASH_NODE_MAX)) {
+    out->model[0] = out->node[0] = '\0';
+    out->overcount = 0;
+    if (!ad_copy_name(out->model, tick->model, AIDASH_MODEL_MAX) ||
+        !ad_copy_name(out->node, tick->node, AIDASH_NODE_MAX)) {
         return AIDASH_EINVAL;
     }
-    sample.tokens = tick->tokens;
-    sample.total = tick->tokens_generated;
-    sample.latency_ms = tick->latency_ms;
-    sample.rate = tick->tokens_per_second;
-    sample.time_us = (uint64_t)(tick->timestamp * 1e6 + 0.5);
-    sample.has = (tick->tokens != 0 ? AD_HAS_TOKENS : 0u) |
-                 (tick->tokens_generated != 0 ? AD_HAS_TOTAL : 0u) |
-                 (tick->latency_ms > 0 ? AD_HAS_LATENCY : 0u) |
-                 (tick->tokens_per_second > 0 ? AD_HAS_RATE : 0u) |
-                 (tick->timestamp > 0 ? AD_HAS_TIME : 0u);
-    ad_inbox_push(&sample);
+    out->tokens = tick->tokens;
+    out->total = tick->tokens_generated;
+    out->latency_ms = tick->latency_ms;
+    out->rate = tick->tokens_per_second;
+    out->time_us = (uint64_t)(tick->timestamp * 1e6 + 0.5);
+    out->has = (tick->tokens != 0 ? AD_HAS_TOKENS : 0u) |
+               (tick->tokens_generated != 0 ? AD_HAS_TOTAL : 0u) |
+               (tick->latency_ms > 0 ? AD_HAS_LATENCY : 0u) |
+               (tick->tokens_per_second > 0 ? AD_HAS_RATE : 0u) |
+               (tick->timestamp > 0 ? AD_HAS_TIME : 0u);
+    return 0;
+}
+
+/* Queue a sample, and wake the hub if it sleeps. */
+static void ad_queue_sample(const struct ad_sample *sample)
+{
+    ad_inbox_push(sample);
     /* The tick is in the inbox before the hub's sleep is looked at; the hub
      * announces its sleep before it looks at the inbox. */
     atomic_thread_fence(memory_order_seq_cst);
@@ -214,7 +303,22 @@ int aidash_publish(const struct aidash_tick *tick)
     default:
         break;
     }
-    return 0;
+}
+
+int aidash_publish(const struct aidash_tick *tick)
+{
+    struct ad_sample sample;
+    int rc;
+
+    if (!ad_enter()) {
+        return AIDASH_ESTATE;
+    }
+    rc = ad_sample_of(tick, &sample);
+    if (rc == 0) {
+        ad_queue_sample(&sample);
+    }
+    ad_leave();
+    return rc;
 }
 
 struct ad_stats_call {
@@ -244,13 +348,14 @@ int aidash_get_stats(struct aidash_stats *stats)
     if (stats == NULL) {
         return AIDASH_EINVAL;
     }
-    if (!atomic_load(&ad_running)) {
+    if (!ad_enter()) {
         return AIDASH_ESTATE;
     }
     memset(stats, 0, sizeof(*stats));
     call.call.run = ad_stats_run;
     call.out = stats;
     ad_hub_run(&call.call);
+    ad_leave();
     return 0;
 }
 

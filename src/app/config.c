@@ -139,16 +139,18 @@ static int ad_configure_listen(const char *list)
 
 #if AIDASH_METER
 
-/* Resolve the engine at a URL into *engine. Returns NULL, or what is wrong with
- * the URL. Asks the resolver, so it may block. */
-static const char *ad_upstream_at(const char *text, size_t len,
-                                  struct ad_upstream *engine)
+/* Resolve the engine at the URL of an option into *engine. Asks the resolver, so
+ * it may block. Returns 0, AIDASH_EINVAL (it is no URL), or AIDASH_ESYS (its host
+ * can't be resolved now). */
+static int ad_upstream_at(const char *option, const char *text, size_t len,
+                          struct ad_upstream *engine)
 {
     struct ad_url url;
     const char *why = ad_url_parse(text, len, &url);
 
     if (why != NULL) {
-        return why;
+        return ad_fail(AIDASH_EINVAL, "%s: '%.*s': %s", option, ad_shown(len),
+                       text, why);
     }
     memset(engine, 0, sizeof(*engine));
     (void)snprintf(engine->authority, sizeof(engine->authority), "%s",
@@ -157,7 +159,11 @@ static const char *ad_upstream_at(const char *text, size_t len,
     engine->n_addresses = ad_address_resolve(url.host, url.port,
                                              engine->addresses,
                                              AD_COUNT(engine->addresses));
-    return engine->n_addresses > 0 ? NULL : "its host can't be resolved";
+    if (engine->n_addresses == 0) {
+        return ad_fail(AIDASH_ESYS, "%s: '%.*s': its host can't be resolved",
+                       option, ad_shown(len), text);
+    }
+    return 0;
 }
 
 /* How long the name in [NAME=]URL is, SIZE_MAX without a name: an = before the
@@ -177,8 +183,9 @@ static size_t ad_upstream_name_len(const char *item, size_t len)
 static int ad_configure_upstream(const char *item, size_t len)
 {
     size_t name_len = ad_upstream_name_len(item, len);
-    const char *name = item, *why;
+    const char *name = item;
     struct ad_upstream engine;
+    int rc;
 
     if (name_len != SIZE_MAX) {
         if (!ad_name_ok(name, name_len, AIDASH_NODE_MAX)) {
@@ -189,10 +196,15 @@ static int ad_configure_upstream(const char *item, size_t len)
         item += name_len + 1;
         len -= name_len + 1;
     }
-    why = ad_upstream_at(item, len, &engine);
-    if (why != NULL) {
-        return ad_fail(AIDASH_EINVAL, "upstream: '%.*s': %s", ad_shown(len),
-                       item, why);
+    rc = ad_upstream_at("upstream", item, len, &engine);
+    if (rc != 0) {
+        return rc;
+    }
+    /* Clients are given a URL with /v1, and so it is written here, too; but the
+     * path of their requests begins with it already. */
+    len = strlen(engine.prefix);
+    if (len >= 3 && strcmp(engine.prefix + len - 3, "/v1") == 0) {
+        engine.prefix[len - 3] = '\0';
     }
     if (name_len != SIZE_MAX) {
         memcpy(engine.name, name, name_len);
@@ -243,13 +255,12 @@ static int ad_configure_key(const char *path)
 static int ad_configure_scrape(const char *url)
 {
     struct ad_upstream page;
-    const char *why = ad_upstream_at(url, strlen(url), &page);
+    int rc = ad_upstream_at("scrape", url, strlen(url), &page);
 
-    if (why != NULL) {
-        return ad_fail(AIDASH_EINVAL, "scrape: '%.100s': %s", url, why);
+    if (rc == 0) {
+        ad_scrape_set(&page);
     }
-    ad_scrape_set(&page);
-    return 0;
+    return rc;
 }
 
 /* `given`, or without it (0) `usual`, but never more than AIDASH_FLOWS. */
@@ -267,6 +278,10 @@ static int ad_configure_queue(const struct aidash_config *config)
     double queue_timeout_s = config->queue_timeout_s;
     double upstream_timeout_s = config->upstream_timeout_s;
 
+    if (config->queue < -1) {
+        return ad_fail(AIDASH_EINVAL, "queue: must be at least 0, or -1 for no "
+                                      "queue");
+    }
     if (config->queue >= 0) {
         queue = ad_flows_or((unsigned)config->queue, 64);
     }
@@ -362,20 +377,43 @@ static int ad_configure_viewers(const struct aidash_config *config)
     return 0;
 }
 
+static enum aidash_log_level ad_level_of(const struct aidash_config *config)
+{
+    return config->log_level == AIDASH_LOG_DEFAULT ? AIDASH_LOG_INFO
+                                                   : config->log_level;
+}
+
 static int ad_configure_log(const struct aidash_config *config)
 {
-    enum aidash_log_level level = config->log_level;
-
-    if (level == AIDASH_LOG_DEFAULT) {
-        level = AIDASH_LOG_INFO;
-    }
-    if ((unsigned)level > AIDASH_LOG_DEBUG) {
+    if ((unsigned)config->log_level > AIDASH_LOG_DEBUG) {
         return ad_fail(AIDASH_EINVAL,
                        "log-level: must be error, warn, info or debug");
     }
-    ad_log_to(level, config->on_log, config->user);
+    ad_log_to(ad_level_of(config), config->on_log, config->user);
     return 0;
 }
+
+#ifndef AIDASH_NO_MAIN
+
+/* While it runs: the level of the log, and who may ask, from another
+ * configuration. If that is wrong, all stays as it was in `before`. Hub thread. */
+static int ad_configure_again(const struct aidash_config *config,
+                              const struct aidash_config *before)
+{
+    int rc;
+
+    ad_access_init();
+    rc = ad_configure_access(config);
+    if (rc != 0) {
+        ad_access_init();
+        (void)ad_configure_access(before);
+        return rc;
+    }
+    ad_log_set_level(ad_level_of(config));
+    return 0;
+}
+
+#endif
 
 /* Check all that can be checked without opening anything, and hand it to the
  * parts. */
@@ -399,7 +437,7 @@ static int ad_configure(const struct aidash_config *config)
         rc = ad_configure_viewers(config);
     }
     if (models == NULL && ad_sources.source == AD_SOURCE_SIM) {
-        models = "llama3,mistral,qwen2.5";
+        models = ad_sources_sim_models();
     }
     ad_engine_set_learning(models == NULL &&
                            ad_sources.source != AD_SOURCE_METER);

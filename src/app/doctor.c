@@ -185,7 +185,7 @@ static void ad_doctor_usual(struct ad_choice *choice)
 
         (void)snprintf(url, sizeof(url), "http://127.0.0.1:%s",
                        ad_doctor_engines[i].port);
-        if (ad_upstream_at(url, strlen(url), &u) != NULL) {
+        if (ad_upstream_at("upstream", url, strlen(url), &u) != 0) {
             continue;
         }
         name = ad_doctor_look(&u);
@@ -285,7 +285,7 @@ static int ad_doctor(const struct ad_options *o)
     }
     if (rc != 0) {
         ad_print_failure(o, rc);
-        return AD_EXIT_USAGE;
+        return ad_exit_code(rc);
     }
     printf("engines\n");
     ad_doctor_given(&choice);

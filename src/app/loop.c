@@ -10,12 +10,14 @@
 /* Once a second. */
 static void ad_hub_housekeeping(void)
 {
+    ad_hub_follow_clock();
     ad_clients_housekeeping();
     ad_pending_housekeeping();
 #if AIDASH_METER
     ad_meter_housekeeping();
 #endif
     ad_listeners_watch(!ad_hub.stopping);
+    ad_log_housekeeping();
     ad_hub.housekeeping_ns = ad_hub.now_ns + AD_NS_PER_S;
 }
 

@@ -84,44 +84,6 @@ static void ad_raise_file_limit(void)
     }
 }
 
-static int ad_exit_code(int error)
-{
-    switch (error) {
-    case AIDASH_EBIND:
-        return AD_EXIT_BIND;
-    case AIDASH_EINVAL:
-        return AD_EXIT_USAGE;
-    default:
-        return AD_EXIT_FAILED;
-    }
-}
-
-/* Serve until a signal comes. Returns the exit code. */
-static int ad_run(const struct ad_options *o)
-{
-    struct aidash_config config = {0};
-    sigset_t signals;
-    int rc, signal_number;
-
-    if (!ad_options_meter(o, &config) || !ad_options_config(o, &config)) {
-        return AD_EXIT_USAGE;
-    }
-    ad_raise_file_limit();
-    (void)sigemptyset(&signals);
-    (void)sigaddset(&signals, SIGINT);
-    (void)sigaddset(&signals, SIGTERM);
-    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
-    rc = aidash_start(&config);
-    if (rc != 0) {
-        ad_print_failure(o, rc);
-        return ad_exit_code(rc);
-    }
-    while (sigwait(&signals, &signal_number) != 0) {
-    }
-    aidash_stop();
-    return AD_EXIT_OK;
-}
-
 /* The config file that the arguments or the environment name, NULL if none. It is
  * needed before the other options can be read in their order. */
 static const char *ad_config_file(int argc, char **argv)
@@ -148,6 +110,88 @@ static bool ad_options_read(struct ad_options *o, int argc, char **argv)
         return false;
     }
     return ad_options_env(o) && ad_options_args(o, argc, argv);
+}
+
+/* All options into *config; config's texts are those of *o. */
+static bool ad_options_all(const struct ad_options *o,
+                           struct aidash_config *config)
+{
+    memset(config, 0, sizeof(*config));
+    return ad_options_meter(o, config) && ad_options_config(o, config);
+}
+
+/* SIGHUP: read the options again, and use those that can change while it runs.
+ * Those of *o and *config stay when one is wrong, which is printed. */
+static void ad_reread(struct ad_options *o, struct aidash_config *config,
+                      int argc, char **argv)
+{
+    struct ad_options fresh = {0};
+    struct aidash_config changed;
+    int rc = 0;
+
+    if (!ad_options_read(&fresh, argc, argv) ||
+        !ad_options_all(&fresh, &changed)) {
+        ad_log(AIDASH_LOG_ERROR, "the options stay as they were");
+        return;
+    }
+    rc = ad_reconfigure(&changed, config);
+    if (rc != 0) {
+        ad_print_failure(&fresh, rc);
+        ad_log(AIDASH_LOG_ERROR, "the options stay as they were");
+        return;
+    }
+    *o = fresh;
+    (void)ad_options_all(o, config); /* its texts are those of *o */
+    ad_log(AIDASH_LOG_INFO, "options read again: log-level, allow-origin, "
+                            "allow-host and trust-proxy; others need a new "
+                            "start");
+}
+
+/* Block the signals that end the program, or let it read its config again. A
+ * SIGHUP that is ignored (nohup) stays so. */
+static void ad_block_signals(sigset_t *signals)
+{
+    struct sigaction hangup;
+
+    (void)sigemptyset(signals);
+    (void)sigaddset(signals, SIGINT);
+    (void)sigaddset(signals, SIGTERM);
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 &&
+        hangup.sa_handler != SIG_IGN) {
+        (void)sigaddset(signals, SIGHUP);
+    }
+    (void)sigprocmask(SIG_BLOCK, signals, NULL);
+}
+
+/* Serve until a signal comes. Returns the exit code. */
+static int ad_run(struct ad_options *o, int argc, char **argv)
+{
+    struct aidash_config config;
+    sigset_t signals;
+    int rc, signal_number = 0;
+
+    if (!ad_options_all(o, &config)) {
+        return AD_EXIT_USAGE;
+    }
+    ad_raise_file_limit();
+    ad_block_signals(&signals);
+    rc = aidash_start(&config);
+    if (rc != 0) {
+        ad_print_failure(o, rc);
+        return ad_exit_code(rc);
+    }
+    for (;;) {
+        if (sigwait(&signals, &signal_number) != 0) {
+            continue;
+        }
+        /* Without a config file, it says that the terminal is gone. */
+        if (signal_number != SIGHUP || ad_config_file(argc, argv) == NULL) {
+            break;
+        }
+        ad_reread(o, &config, argc, argv);
+    }
+    aidash_stop();
+    return AD_EXIT_OK;
 }
 
 int main(int argc, char **argv)
@@ -177,7 +221,7 @@ int main(int argc, char **argv)
         aidash_print_sizes();
         return AD_EXIT_OK;
     }
-    return doctor ? ad_doctor(&options) : ad_run(&options);
+    return doctor ? ad_doctor(&options) : ad_run(&options, argc, argv);
 }
 
 #endif /* AIDASH_NO_MAIN */

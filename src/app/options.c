@@ -12,14 +12,20 @@
 
 enum { AD_EXIT_OK, AD_EXIT_FAILED, AD_EXIT_USAGE, AD_EXIT_BIND };
 
-enum ad_option_kind { AD_OPT_TEXT, AD_OPT_LIST, AD_OPT_NUMBER, AD_OPT_FLAG };
+enum ad_option_kind {
+    AD_OPT_TEXT,
+    AD_OPT_LIST,
+    AD_OPT_NUMBER,
+    AD_OPT_FLAG,
+    AD_OPT_PRINT /* prints and exits: an argument only */
+};
 
 static const struct ad_option {
     const char *name, *value, *help;
     enum ad_option_kind kind;
 } ad_options_known[] = {
     {"listen", "[ADDR:]PORT", "listen here; may be repeated (default 8080 on all "
-     "interfaces; port 0: any free port)", AD_OPT_LIST},
+     "interfaces; port 0: any free port); --port is the same", AD_OPT_LIST},
     {"source", "sim|stdin|none", "where ticks come from (default sim)",
      AD_OPT_TEXT},
     {"stdin", "", "short for --source stdin: one JSON object per line",
@@ -59,9 +65,9 @@ static const struct ad_option {
      AD_OPT_TEXT},
     {"config", "FILE", "read options from this file, lines of `key = value`",
      AD_OPT_TEXT},
-    {"sizes", "", "print the map of static memory and exit", AD_OPT_FLAG},
-    {"version", "", "print the version and exit", AD_OPT_FLAG},
-    {"help", "", "print this help and exit", AD_OPT_FLAG},
+    {"sizes", "", "print the map of static memory and exit", AD_OPT_PRINT},
+    {"version", "", "print the version and exit (-v)", AD_OPT_PRINT},
+    {"help", "", "print this help and exit (-h)", AD_OPT_PRINT},
 };
 enum {
     AD_OPTIONS = AD_COUNT(ad_options_known),
@@ -89,31 +95,36 @@ static unsigned ad_least(unsigned a, unsigned b)
     return a < b ? a : b;
 }
 
-/* Edits (insert, delete, replace) between two words: Levenshtein's distance. */
+/* Edits (insert, delete, replace, swap two neighbours) between two words: the
+ * optimal string alignment distance (Damerau 1964). */
 static unsigned ad_distance(const char *a, const char *b)
 {
-    unsigned row[64];
+    unsigned rows[3][64];
+    unsigned *before = rows[0], *last = rows[1], *row = rows[2];
     size_t i, j, n = strlen(b);
 
-    if (n >= AD_COUNT(row)) {
+    if (n >= AD_COUNT(rows[0])) {
         return UINT32_MAX;
     }
     for (j = 0; j <= n; j++) {
         row[j] = (unsigned)j;
     }
     for (i = 1; a[i - 1] != '\0'; i++) {
-        unsigned diagonal = row[0];
+        unsigned *oldest = before;
 
+        before = last;
+        last = row;
+        row = oldest;
         row[0] = (unsigned)i;
         for (j = 1; j <= n; j++) {
-            unsigned best = diagonal;
+            unsigned best = last[j - 1] + (a[i - 1] != b[j - 1] ? 1 : 0);
 
-            if (a[i - 1] != b[j - 1]) {
-                best++;
+            best = ad_least(best, last[j] + 1);
+            best = ad_least(best, row[j - 1] + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+                best = ad_least(best, before[j - 2] + 1);
             }
-            diagonal = row[j];
-            best = ad_least(best, row[j] + 1);
-            row[j] = ad_least(best, row[j - 1] + 1);
+            row[j] = best;
         }
     }
     return row[n];
@@ -149,6 +160,10 @@ static const char *ad_option_nearest(const char *name)
 static int ad_option_find(const char *name)
 {
     int i;
+
+    if (strcmp(name, "port") == 0) {
+        name = "listen";
+    }
 
     for (i = 0; i < AD_OPTIONS; i++) {
         if (strcmp(ad_options_known[i].name, name) == 0) {
@@ -206,11 +221,38 @@ static char *ad_trim(char *s)
     return s;
 }
 
+/* The value on a line of the config file: without its quotes, and without a
+ * comment, which begins with a # that is the first character or follows a blank.
+ * NULL if a quote is not closed, or more than a comment follows it. */
+static char *ad_options_line_value(char *s)
+{
+    char *end, *rest;
+
+    s = ad_trim(s);
+    if (s[0] == '"' || s[0] == '\'') {
+        end = strchr(s + 1, s[0]);
+        if (end == NULL) {
+            return NULL;
+        }
+        *end = '\0';
+        rest = ad_trim(end + 1);
+        return rest[0] == '\0' || rest[0] == '#' ? s + 1 : NULL;
+    }
+    for (end = s; *end != '\0'; end++) {
+        if (*end == '#' && (end == s || end[-1] == ' ' || end[-1] == '\t')) {
+            *end = '\0';
+            break;
+        }
+    }
+    return ad_trim(s);
+}
+
 /* One line of the config file: `key = value`, a comment, or blank. */
 static bool ad_options_line(struct ad_options *o, struct ad_place *place,
                             const char *path, unsigned number, char *line)
 {
-    char written[AD_WRITTEN_CAP], *key = ad_trim(line), *equals;
+    char written[AD_WRITTEN_CAP], *key = ad_trim(line), *equals, *value;
+    int i;
 
     if (key[0] == '#' || key[0] == '\0') {
         return true;
@@ -230,27 +272,88 @@ static bool ad_options_line(struct ad_options *o, struct ad_place *place,
                       written);
         return false;
     }
-    return ad_option_set(o, place, written, key, ad_trim(equals + 1));
+    i = ad_option_find(key);
+    if (i >= 0 && ad_options_known[i].kind == AD_OPT_PRINT) {
+        (void)fprintf(stderr, "aidash: %s: this is for the command line only\n",
+                      written);
+        return false;
+    }
+    value = ad_options_line_value(equals + 1);
+    if (value == NULL) {
+        (void)fprintf(stderr,
+                      "aidash: %s: a value in quotes ends with the same quote, "
+                      "and only a comment may follow it\n",
+                      written);
+        return false;
+    }
+    return ad_option_set(o, place, written, key, value);
+}
+
+/* Read a line without its newline into line[cap], with a NUL, as far as it fits.
+ * Returns its whole length, or -1 when the file has ended. */
+static long ad_options_read_line(FILE *f, char *line, size_t cap)
+{
+    size_t n = 0;
+    int c;
+
+    while ((c = getc(f)) != EOF && c != '\n') {
+        if (n + 1 < cap) {
+            line[n] = (char)c;
+        }
+        n++;
+    }
+    line[n < cap ? n : cap - 1] = '\0';
+    return c == EOF && n == 0 ? -1 : (long)n;
+}
+
+/* May this line, of which `len` bytes were there, be taken as it was read? */
+static bool ad_options_line_fits(const char *path, unsigned number,
+                                 const char *line, size_t len, size_t cap)
+{
+    if (len < cap && strlen(line) < len) {
+        (void)fprintf(stderr,
+                      "aidash: %s line %u: it has a zero byte; the file must be "
+                      "UTF-8\n",
+                      path, number);
+        return false;
+    }
+    if (len >= cap && line[strspn(line, " \t")] != '#') {
+        (void)fprintf(stderr, "aidash: %s line %u: longer than %zu bytes\n",
+                      path, number, cap - 1);
+        return false;
+    }
+    return true;
 }
 
 static bool ad_options_file(struct ad_options *o, const char *path)
 {
+    static const char mark[] = "\xEF\xBB\xBF"; /* RFC 3629 6: begins UTF-8 */
     struct ad_place place = {{false}};
     char line[AD_OPTION_CAP + 64];
     FILE *f = fopen(path, "r");
     unsigned number = 0;
-    bool ok = true;
+    bool ok = f != NULL;
+    long len;
 
-    if (f == NULL) {
+    while (ok && (len = ad_options_read_line(f, line, sizeof(line))) >= 0) {
+        char *at = line;
+
+        number++;
+        if (number == 1 && strncmp(line, mark, strlen(mark)) == 0) {
+            at += strlen(mark);
+        }
+        ok = ad_options_line_fits(path, number, line, (size_t)len,
+                                  sizeof(line)) &&
+             ad_options_line(o, &place, path, number, at);
+    }
+    if (f == NULL || ferror(f)) { /* a directory opens, but can't be read */
         (void)fprintf(stderr, "aidash: --config: can't read %s: %s\n", path,
                       strerror(errno));
-        return false;
+        ok = false;
     }
-    while (ok && fgets(line, (int)sizeof(line), f) != NULL) {
-        number++;
-        ok = ad_options_line(o, &place, path, number, line);
+    if (f != NULL) {
+        (void)fclose(f);
     }
-    (void)fclose(f);
     return ok;
 }
 
@@ -269,19 +372,69 @@ static void ad_option_variable(const char *name, char *out, size_t cap)
     }
 }
 
+/* A variable AIDASH_... that is no option's. One that is written almost like one
+ * is a mistake; of the others, the user is told. Returns false for a mistake. */
+static bool ad_options_stray(const char *variable, const char *name)
+{
+    const char *nearest = ad_option_nearest(name);
+    unsigned distance = ad_distance(name, nearest);
+    char right[64];
+
+    if (distance <= 2 && distance * 2 < strlen(name)) {
+        ad_option_variable(nearest, right, sizeof(right));
+        (void)fprintf(stderr,
+                      "aidash: unknown variable %s; the nearest is %s (--help "
+                      "lists all)\n",
+                      variable, right);
+        return false;
+    }
+    (void)fprintf(stderr, "aidash: %s is no option, and is ignored (--help lists "
+                          "all)\n",
+                  variable);
+    return true;
+}
+
+/* One variable, NAME=VALUE. */
+static bool ad_options_variable(struct ad_options *o, struct ad_place *place,
+                                const char *entry)
+{
+    const char *value = strchr(entry, '=');
+    char variable[64], name[64];
+    size_t n;
+    int i;
+
+    if (strncmp(entry, "AIDASH_", 7) != 0 || value == NULL ||
+        value[1] == '\0' || (size_t)(value - entry) >= sizeof(variable)) {
+        return true;
+    }
+    (void)snprintf(variable, sizeof(variable), "%.*s", (int)(value - entry),
+                   entry);
+    value++;
+    for (n = 7; variable[n] != '\0'; n++) {
+        char c = variable[n];
+
+        c = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+        name[n - 7] = c == '_' ? '-' : c;
+    }
+    name[n - 7] = '\0';
+    i = ad_option_find(name);
+    /* Kubernetes sets AIDASH_PORT=tcp://ADDR:PORT for a service of this name. */
+    if (i < 0 || (strcmp(name, "port") == 0 && strstr(value, "://") != NULL)) {
+        return ad_options_stray(variable, name);
+    }
+    if (ad_options_known[i].kind == AD_OPT_PRINT) {
+        return true; /* AIDASH_VERSION may be of who packs or deploys aidash */
+    }
+    return ad_option_set(o, place, variable, name, value);
+}
+
 static bool ad_options_env(struct ad_options *o)
 {
     struct ad_place place = {{false}};
-    int i;
+    char **entry;
 
-    for (i = 0; i < AD_OPTIONS; i++) {
-        const char *name = ad_options_known[i].name, *value;
-        char variable[64];
-
-        ad_option_variable(name, variable, sizeof(variable));
-        value = getenv(variable);
-        if (value != NULL && value[0] != '\0' &&
-            !ad_option_set(o, &place, variable, name, value)) {
+    for (entry = environ; *entry != NULL; entry++) {
+        if (!ad_options_variable(o, &place, *entry)) {
             return false;
         }
     }
@@ -299,16 +452,24 @@ static int ad_options_arg(struct ad_options *o, struct ad_place *place, int i,
     int k, taken = 1;
     bool flag;
 
-    if (strncmp(argv[i], "--", 2) != 0 || len >= sizeof(written)) {
+    if (strcmp(argv[i], "-h") == 0) {
+        (void)snprintf(written, sizeof(written), "--help");
+    } else if (strcmp(argv[i], "-v") == 0) {
+        (void)snprintf(written, sizeof(written), "--version");
+    } else if (strncmp(argv[i], "--", 2) == 0 && len < sizeof(written)) {
+        (void)snprintf(written, sizeof(written), "%.*s", (int)len, argv[i]);
+    } else {
         (void)fprintf(stderr,
-                      "aidash: '%s' is not an option; options begin with -- "
+                      "aidash: '%s' is not an option; options begin with --%s "
                       "(--help lists all)\n",
-                      argv[i]);
+                      argv[i],
+                      ad_distance(argv[i], "doctor") <= 2
+                          ? "; the command that is nearest is doctor" : "");
         return 0;
     }
-    (void)snprintf(written, sizeof(written), "%.*s", (int)len, argv[i]);
     k = ad_option_find(name);
-    flag = k >= 0 && ad_options_known[k].kind == AD_OPT_FLAG;
+    flag = k >= 0 && (ad_options_known[k].kind == AD_OPT_FLAG ||
+                      ad_options_known[k].kind == AD_OPT_PRINT);
     if (flag && value != NULL) {
         (void)fprintf(stderr, "aidash: %s takes no value\n", written);
         return 0;

@@ -130,6 +130,18 @@ static void ad_port_holder(const char *spec, char *out, size_t cap)
 
 #endif
 
+static int ad_exit_code(int error)
+{
+    switch (error) {
+    case AIDASH_EBIND:
+        return AD_EXIT_BIND;
+    case AIDASH_EINVAL:
+        return AD_EXIT_USAGE;
+    default:
+        return AD_EXIT_FAILED;
+    }
+}
+
 /* Print aidash_last_error(). In the library it begins with the option's name;
  * here the option is shown as the user wrote it. */
 static void ad_print_failure(const struct ad_options *o, int code)
@@ -138,7 +150,7 @@ static void ad_print_failure(const struct ad_options *o, int code)
     size_t len = strcspn(why, ":");
     char name[32], holder[128] = "";
 
-    if (code == AIDASH_EINVAL && len < sizeof(name)) {
+    if ((code == AIDASH_EINVAL || code == AIDASH_ESYS) && len < sizeof(name)) {
         int i;
 
         (void)snprintf(name, sizeof(name), "%.*s", (int)len, why);

@@ -1,5 +1,5 @@
-/* decimal.c - numbers written in digits: the one reader of unsigned decimals,
- * and of single digits. Pure: any thread.
+/* decimal.c - numbers written in digits: the one reader of unsigned decimals, of
+ * JSON numbers that are whole, and of single digits. Pure: any thread.
  */
 #ifndef AD_BASE_DECIMAL_C
 #define AD_BASE_DECIMAL_C
@@ -40,6 +40,84 @@ static bool ad_decimal_u64(const char *s, size_t len, uint64_t max,
             return false;
         }
         sum = sum * 10 + digit;
+    }
+    *value = sum;
+    return true;
+}
+
+/* A JSON number (RFC 8259 6) as a sign, its digits from the first to the last that
+ * is not 0, and a power of ten. */
+struct ad_decimal {
+    bool negative;
+    const char *first, *last; /* NULL: it is 0; a point may lie in between */
+    int64_t exponent;         /* of the last digit */
+};
+
+/* Split s[0..len), whose grammar was checked. */
+static struct ad_decimal ad_decimal_split(const char *s, size_t len)
+{
+    struct ad_decimal d = {false, NULL, NULL, 0};
+    const char *end = s + len, *point = NULL, *e, *at;
+    int64_t given = 0;
+
+    d.negative = s[0] == '-';
+    for (e = s; e < end && *e != 'e' && *e != 'E'; e++) {
+        if (*e == '.') {
+            point = e;
+        } else if (*e >= '1' && *e <= '9') {
+            d.first = d.first != NULL ? d.first : e;
+            d.last = e;
+        }
+    }
+    for (at = e + 1; at < end; at++) {
+        if (ad_is_digit(*at) && given < 1000000) { /* more changes nothing */
+            given = given * 10 + (*at - '0');
+        }
+    }
+    if (e + 1 < end && e[1] == '-') {
+        given = -given;
+    }
+    if (d.last != NULL) {
+        point = point != NULL ? point : e;
+        d.exponent = given + (point > d.last ? point - d.last - 1
+                                             : point - d.last);
+    }
+    return d;
+}
+
+/* Is the JSON number s[0..len) whole? 3, 3.0 and 30e-1 are, as to JSON Schema. */
+static bool ad_decimal_is_whole(const char *s, size_t len)
+{
+    return ad_decimal_split(s, len).exponent >= 0;
+}
+
+/* The value of a JSON number that is whole and in 0..max. False if it is not. */
+static bool ad_decimal_whole(const char *s, size_t len, uint64_t max,
+                             uint64_t *value)
+{
+    struct ad_decimal d = ad_decimal_split(s, len);
+    uint64_t sum = 0;
+    const char *at;
+
+    for (at = d.first; at != NULL && at <= d.last; at++) {
+        uint64_t digit = (uint64_t)(*at - '0');
+
+        if (*at == '.') {
+            continue;
+        }
+        if (sum > max / 10 || digit > max - sum * 10) {
+            return false;
+        }
+        sum = sum * 10 + digit;
+    }
+    for (; d.exponent > 0 && sum > 0; d.exponent--) {
+        if (sum > max / 10) {
+            return false;
+        }
+        sum *= 10;
+    }
+    if (d.exponent < 0 || (d.negative && sum > 0)) {
+        return false;
     }
     *value = sum;
     return true;

@@ -25,12 +25,24 @@ struct ad_json {
 };
 _Static_assert(sizeof(struct ad_json) <= 2560, "it lies on small stacks");
 
+/* Take a byte order mark off the begin of a text (RFC 8259 8.1: a parser may
+ * ignore it). */
+static const char *ad_json_unmarked(const char *s, size_t *len)
+{
+    if (*len >= 3 && memcmp(s, "\xEF\xBB\xBF", 3) == 0) {
+        *len -= 3;
+        return s + 3;
+    }
+    return s;
+}
+
 /* What is wrong with a JSON text: its UTF-8 (RFC 8259 8.1), its grammar, or
  * its depth. jsmn's strict mode still takes {"a"}, {,}, [01] and [1 2]. */
 static enum ad_fault ad_json_fault(const char *s, size_t len)
 {
     struct ad_json_stream j;
 
+    s = ad_json_unmarked(s, &len);
     if (!ad_utf8_ok((const uint8_t *)s, len)) {
         return AD_FAULT_JSON_UTF8;
     }
@@ -52,6 +64,7 @@ static enum ad_fault ad_json_object(struct ad_json *j, const char *s,
     if (fault != AD_FAULT_NONE) {
         return fault;
     }
+    s = ad_json_unmarked(s, &len);
     if (s[ad_json_space(s, len)] != '{') {
         return AD_FAULT_JSON_OBJECT;
     }
@@ -81,12 +94,12 @@ static bool ad_json_is_number(const struct ad_json *j, const jsmntok_t *t)
            (j->text[t->start] == '-' || ad_is_digit(j->text[t->start]));
 }
 
-/* A JSON number in 0..max that is written as an integer; false if it is none. */
+/* A JSON number that is whole and in 0..max; false if it is none. */
 static bool ad_json_u64(const struct ad_json *j, const jsmntok_t *t,
                         uint64_t max, uint64_t *value)
 {
-    return t->type == JSMN_PRIMITIVE &&
-           ad_decimal_u64(j->text + t->start, ad_json_len(t), max, value);
+    return ad_json_is_number(j, t) &&
+           ad_decimal_whole(j->text + t->start, ad_json_len(t), max, value);
 }
 
 /* Decode the inside of a checked JSON string into out[max + 1]. False if it is

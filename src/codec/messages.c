@@ -71,13 +71,14 @@ static bool ad_sample_integer(const struct ad_json *j, const char *key,
 }
 
 /* A name of 1..max bytes from the object into out[max + 1], if it is there.
- * Returns false if it is there and wrong. */
+ * Returns false if it is there and wrong; null counts as not there. */
 static bool ad_sample_name(const struct ad_json *j, const char *key, char *out,
                            size_t max)
 {
     const jsmntok_t *t = ad_json_get(j, key);
 
-    return t == NULL || (ad_json_name(j, t, out, max) && out[0] != '\0');
+    return t == NULL || ad_json_is_null(j, t) ||
+           (ad_json_name(j, t, out, max) && out[0] != '\0');
 }
 
 /* One ingest line into a sample. */
@@ -136,14 +137,15 @@ struct ad_command_message {
 static const char *const ad_action_names[] = {"", "switch_model", "pause",
                                               "resume", "drain", "cancel"};
 
-/* The raw text of a command's "id", if there is one: an integer, or a string. */
+/* The raw text of a command's "id", if there is one: an integer, or a string. null
+ * counts as not there. */
 static bool ad_command_id(const struct ad_json *j, char out[AD_ID_MAX + 1])
 {
     const jsmntok_t *t = ad_json_get(j, "id");
     const char *s;
     size_t len;
 
-    if (t == NULL) {
+    if (t == NULL || ad_json_is_null(j, t)) {
         return true;
     }
     s = j->text + t->start;
@@ -151,14 +153,8 @@ static bool ad_command_id(const struct ad_json *j, char out[AD_ID_MAX + 1])
     if (t->type == JSMN_STRING) {
         s--; /* its quotes, too */
         len += 2;
-    } else if (t->type != JSMN_PRIMITIVE) {
+    } else if (!ad_json_is_number(j, t) || !ad_decimal_is_whole(s, len)) {
         return false;
-    } else {
-        size_t sign = s[0] == '-' ? 1 : 0;
-
-        if (!ad_decimal_is(s + sign, len - sign)) {
-            return false;
-        }
     }
     if (len > AD_ID_MAX) {
         return false;

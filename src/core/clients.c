@@ -584,7 +584,7 @@ static void ad_fan_out(void)
     bool batch_due = start_ns >= ad_fanout.batch_ns;
     unsigned i = 0;
 
-    ad_hub.now_ms = (uint32_t)(start_ns / AD_NS_PER_MS);
+    ad_hub_set_now_ms(start_ns);
     ad_events_fanned_out();
     ad_fanout.batch_waits = false;
     ad_fanout.count++;

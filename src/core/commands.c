@@ -61,10 +61,29 @@ static bool ad_command_effect(const struct ad_command_message *request)
     }
 }
 
-/* Carry out a command and write its ack or error to *t. Returns the status that
- * POST /command answers: 200, 400, or 409 when it was refused. */
+/* Log what a command did, and who asked for it. */
+static void ad_command_log(const struct ad_command_message *request,
+                           const char *client_id, int fd)
+{
+    char what[AIDASH_MODEL_MAX + 2] = "", from[AD_ADDRESS_TEXT_MAX];
+
+    if (request->action == AIDASH_SWITCH_MODEL) {
+        (void)snprintf(what, sizeof(what), " %s", request->model);
+    } else if (request->action == AIDASH_CANCEL) {
+        (void)snprintf(what, sizeof(what), " %llu",
+                       (unsigned long long)request->request);
+    }
+    ad_socket_peer_text(fd, from);
+    ad_log(AIDASH_LOG_INFO, "%s%s: asked for by %s from %s",
+           ad_action_names[request->action], what,
+           client_id[0] != '\0' ? client_id : "POST /command", from);
+}
+
+/* Carry out a command that came from the client `client_id` ("" for POST) on the
+ * socket fd, and write its ack or error to *t. Returns the status that POST
+ * /command answers: 200, 400, or 409 when it was refused. */
 static int ad_command(const uint8_t *text, size_t len, const char *client_id,
-                      struct ad_text *t)
+                      int fd, struct ad_text *t)
 {
     struct ad_command_message request;
     struct aidash_command command;
@@ -91,6 +110,7 @@ static int ad_command(const uint8_t *text, size_t len, const char *client_id,
         ad_put_error(t, fault, request.id);
         return ad_fault_status(fault);
     }
+    ad_command_log(&request, client_id, fd);
     ad_puts(t, "{\"event\":\"ack\",\"action\":");
     ad_put_string(t, ad_action_names[request.action]);
     if (request.id[0] != '\0') {

@@ -12,7 +12,7 @@ enum { AD_STATUS_SECTIONS = 4 };
 
 static struct {
     bool paused;
-    bool learns;    /* [I] names come from the ticks */
+    bool learns;    /* names come from the ticks */
     bool overrides; /* a viewer chose the model of all requests (the meter) */
     unsigned n_models;
     unsigned model; /* the active one, if n_models > 0 */
@@ -160,6 +160,15 @@ static void ad_engine_list_end(const struct ad_engine_list *list)
 }
 
 #endif /* AIDASH_METER */
+
+/* Forget all models; the names come from the ticks from now on. Reports nothing:
+ * before ad_status_append(). */
+static void ad_engine_learn_anew(void)
+{
+    ad_engine.n_models = 0;
+    ad_engine.model = 0;
+    ad_engine.learns = true;
+}
 
 /* Before each run. */
 static void ad_engine_init(void)

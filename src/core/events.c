@@ -15,9 +15,9 @@ enum {
     AD_WAITING_MAX = AIDASH_EVENTS < 1024 ? AIDASH_EVENTS / 4 : 256,
     AD_WAITING_BYTES = AIDASH_FEED_BYTES / 4
 };
-_Static_assert(AD_WAITING_BYTES + 2 * (AD_EVENT_MAX + 4) <= AIDASH_FEED_BYTES,
+_Static_assert(AD_WAITING_BYTES + 3 * (AD_EVENT_MAX + 4) <= AIDASH_FEED_BYTES,
                "a source that asks ad_events_due() after each of its lines, and "
-               "so after two events at most, does not overrun the feed");
+               "so after three events at most, does not overrun the feed");
 
 static struct {
     uint64_t burst_ns[AD_BATCH_RATE / 10]; /* times of the last ten events */

@@ -211,7 +211,7 @@ static void ad_exchange_end(struct ad_client *c, struct ad_text *reply)
         ad_ingest_line(c, buffers->in, len);
         ad_ingest_answer(c, reply);
     } else {
-        status = ad_command(buffers->in, len, "", &t);
+        status = ad_command(buffers->in, len, "", c->fd, &t);
         ad_exchange_answer(c, status, &t, reply);
     }
 }
@@ -332,11 +332,11 @@ static bool ad_ticks_end(struct ad_client *c)
 {
     uint64_t last = c->in.ticks.limit == 0 ? c->next - 1
                                            : c->in.ticks.until - 1;
-    char tail[64];
+    char tail[96];
     struct ad_text t = ad_text_in(tail, sizeof(tail));
 
-    ad_putf(&t, "],\"last_seq\":%llu,\"missed\":%u}", (unsigned long long)last,
-            c->in.ticks.missed);
+    ad_putf(&t, "],\"last_seq\":%llu,\"missed\":%u,\"run\":\"%s\"}",
+            (unsigned long long)last, c->in.ticks.missed, ad_hub.run);
     ad_client_end(c);
     return ad_client_send(c, &t);
 }

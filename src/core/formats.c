@@ -93,13 +93,16 @@ static uint64_t ad_format_batch(struct ad_text *t, uint64_t seq)
     return seq;
 }
 
-/* One event for EventSource (HTML Living Standard, 9.2.5). */
+/* One event for EventSource (HTML Living Standard, 9.2.5). Its id, RUN-SEQ, also
+ * holds after a restart, which begins to count anew. */
 static uint64_t ad_format_sse(struct ad_text *t, uint64_t seq)
 {
     uint64_t off;
     size_t len = ad_feed_json(seq, &off);
 
     ad_puts(t, "id: ");
+    ad_puts(t, ad_hub.run);
+    ad_puts(t, "-");
     ad_put_u64(t, seq);
     ad_puts(t, "\nevent: ");
     ad_puts(t, ad_event_names[ad_feed_kind(seq)]);
@@ -159,6 +162,12 @@ static bool ad_format_tick(struct ad_text *t, uint64_t *seq, uint64_t until,
     ad_put_feed(t, off, len);
     (*seq)++;
     return true;
+}
+
+/* Before each run: nothing is formatted. */
+static void ad_formats_init(void)
+{
+    ad_formatted.form = AD_FORMAT_NONE;
 }
 
 AD_MEMORY(formats, AD_UNITS, sizeof(ad_formatted));

@@ -21,8 +21,16 @@ enum {
      * average since that began; the first AD_RATE_GRACE_MS are free. */
     AD_RATE_MIN = 16 * 1024,
     AD_RATE_GRACE_MS = 10000,
+    AD_RUN_MAX = 16,       /* bytes of a run's name */
     AD_SCRATCH = AIDASH_SCRATCH
 };
+
+/* The hub wakes once a second: if it did not for so long, the process stood still
+ * (SIGSTOP, a debugger, a suspended machine), and peers had no chance. */
+#define AD_STANDSTILL_NS (5 * AD_NS_PER_S)
+
+/* A clock that was wrong by more is one that did not know the time. */
+#define AD_CLOCK_STEP_US 60000000
 
 /* One function run on the hub thread for another thread, which waits. */
 struct ad_call {
@@ -45,18 +53,53 @@ static struct {
     /* [h] from here */
     uint64_t now_ns; /* monotonic, at the last wake-up */
     uint64_t now_us; /* Unix time, likewise */
-    uint32_t now_ms; /* monotonic, wraps after 49 days */
-    uint64_t start_ns, start_us;
+    uint32_t now_ms; /* monotonic without standstills, wraps after 49 days: what
+                      * peers' times are measured by */
+    uint64_t seen_ns; /* what now_ms was set by */
+    uint64_t stood_still_ns; /* in sum */
+    uint64_t start_ns, start_us; /* start_us: by the clock as it is now */
+    char run[AD_RUN_MAX + 1]; /* the name of this run: hexadecimal digits */
     uint64_t housekeeping_ns; /* when it is due, once a second */
     bool stopping;
     uint64_t bytes_sent, bytes_received; /* to and from all peers */
 } ad_hub;
 
+/* The monotonic clock shows now_ns: set now_ms. */
+static void ad_hub_set_now_ms(uint64_t now_ns)
+{
+    uint64_t slept_ns = now_ns - ad_hub.seen_ns;
+
+    if (ad_hub.seen_ns != 0 && slept_ns > AD_STANDSTILL_NS) {
+        ad_hub.stood_still_ns += slept_ns;
+    }
+    ad_hub.seen_ns = now_ns;
+    ad_hub.now_ms = (uint32_t)((now_ns - ad_hub.stood_still_ns) / AD_NS_PER_MS);
+}
+
+/* And the real-time clock now_us. */
+static void ad_hub_set_clock(uint64_t now_ns, uint64_t now_us)
+{
+    ad_hub.now_ns = now_ns;
+    ad_hub.now_us = now_us;
+    ad_hub_set_now_ms(now_ns);
+}
+
 static void ad_hub_clock(void)
 {
-    ad_hub.now_ns = ad_clock_ns(CLOCK_MONOTONIC);
-    ad_hub.now_us = ad_clock_ns(CLOCK_REALTIME) / 1000;
-    ad_hub.now_ms = (uint32_t)(ad_hub.now_ns / AD_NS_PER_MS);
+    ad_hub_set_clock(ad_clock_ns(CLOCK_MONOTONIC),
+                     ad_clock_ns(CLOCK_REALTIME) / 1000);
+}
+
+/* Once a second: a board without a clock of its own starts in 1970, and is told
+ * the time later. The start moves with the clock. */
+static void ad_hub_follow_clock(void)
+{
+    uint64_t right_us = ad_hub.now_us - (ad_hub.now_ns - ad_hub.start_ns) / 1000;
+    int64_t step_us = (int64_t)(right_us - ad_hub.start_us);
+
+    if (step_us > AD_CLOCK_STEP_US || step_us < -AD_CLOCK_STEP_US) {
+        ad_hub.start_us = right_us;
+    }
 }
 
 /* Is a peer that has moved so many bytes since then slower than AD_RATE_MIN? */
@@ -130,6 +173,8 @@ static void ad_hub_begin(void)
     ad_hub.start_ns = ad_hub.now_ns;
     ad_hub.start_us = ad_hub.now_us;
     ad_hub.housekeeping_ns = ad_hub.now_ns;
+    (void)snprintf(ad_hub.run, sizeof(ad_hub.run), "%llx",
+                   (unsigned long long)ad_hub.start_us);
 }
 
 /* Open the poller and what wakes the hub. Returns NULL, or the name of the

@@ -57,9 +57,10 @@ static bool ad_inbox_pop(struct ad_sample *out)
     }
 }
 
-/* Add a sample; a full inbox loses its oldest, counted. While the hub copies
- * just that one, and may be interrupted there, the new sample is lost instead:
- * taking others out would make no room for it. Any thread. */
+/* Add a sample; a full inbox loses its oldest, counted. When just that one can't
+ * be taken out, as the hub still copies it or its producer still fills it, the
+ * new sample is lost instead: either may be interrupted for long, and who
+ * publishes never waits. Any thread. */
 static void ad_inbox_push(const struct ad_sample *sample)
 {
     size_t at = atomic_load_explicit(&ad_inbox.tail, memory_order_relaxed);
@@ -83,12 +84,11 @@ static void ad_inbox_push(const struct ad_sample *sample)
             bool copied =
                 atomic_load_explicit(&ad_inbox.head, memory_order_relaxed) !=
                 at - AIDASH_INBOX;
+            bool room = !copied && ad_inbox_pop(NULL);
 
-            if (copied || ad_inbox_pop(NULL)) {
-                atomic_fetch_add_explicit(&ad_inbox.dropped, 1,
-                                          memory_order_relaxed);
-            }
-            if (copied) {
+            atomic_fetch_add_explicit(&ad_inbox.dropped, 1,
+                                      memory_order_relaxed);
+            if (!room) {
                 return;
             }
         }
@@ -100,6 +100,14 @@ static size_t ad_inbox_fill(void)
 {
     return atomic_load_explicit(&ad_inbox.tail, memory_order_relaxed) -
            atomic_load_explicit(&ad_inbox.head, memory_order_relaxed);
+}
+
+/* Before each run: what nobody took is forgotten; the cells stay untouched. */
+static void ad_inbox_init(void)
+{
+    while (ad_inbox_pop(NULL)) {
+    }
+    atomic_store(&ad_inbox.dropped, 0);
 }
 
 AD_MEMORY(inbox, AIDASH_INBOX, sizeof(ad_inbox));

@@ -18,9 +18,10 @@ enum ad_source { AD_SOURCE_NONE, AD_SOURCE_SIM, AD_SOURCE_STDIN,
 enum { AD_INBOX_RUN_MAX = 256, AD_DATAGRAMS_MAX = 64 };
 
 static struct {
-    enum ad_source source; /* [I] */
+    enum ad_source source; /* changes once, when the simulator ends */
     double rate_hz;        /* [I] of the simulator */
     uint64_t seed;         /* [I] likewise */
+    bool sim_models;       /* [I] the models are the simulator's own */
     uint64_t lines, errors; /* of ingest, by any way */
     int udp[2];
     unsigned n_udp; /* [I] */
@@ -52,6 +53,23 @@ static void ad_put_source(struct ad_text *t)
     ad_put_fixed(t, ad_sources.source == AD_SOURCE_SIM ? ad_sources.rate_hz : 0, 3);
 }
 
+/* A tick of a real engine has come: the simulated one ends, as their ticks could
+ * not be told apart. Its models go, too, unless they were configured. */
+static void ad_sim_end(void)
+{
+    if (ad_sources.source != AD_SOURCE_SIM) {
+        return;
+    }
+    ad_sources.source = AD_SOURCE_NONE;
+    ad_sources.sim_behind = false;
+    if (ad_sources.sim_models) {
+        ad_engine_learn_anew();
+    }
+    ad_log(AIDASH_LOG_INFO, "a tick has come from outside: the simulated engine "
+                            "ends");
+    ad_status_append();
+}
+
 /* One line from outside. Returns NULL, or what is wrong with it. */
 static const char *ad_ingest(const uint8_t *line, size_t len)
 {
@@ -66,6 +84,7 @@ static const char *ad_ingest(const uint8_t *line, size_t len)
         ad_sources.errors++;
         return ad_fault_text(fault);
     }
+    ad_sim_end();
     ad_tick_apply(&sample, ad_hub.now_ns);
     return NULL;
 }
@@ -135,6 +154,7 @@ static void ad_inbox_run(void)
         if (!ad_inbox_pop(&sample)) {
             return;
         }
+        ad_sim_end();
         ad_tick_apply(&sample, ad_hub.now_ns);
     }
 }
@@ -254,6 +274,14 @@ static void ad_sources_init(void)
 {
     memset(&ad_sources, 0, sizeof(ad_sources));
     ad_engine_add_section(ad_put_source);
+}
+
+/* The names of the simulator's own models, which nobody configured. While
+ * starting. */
+static const char *ad_sources_sim_models(void)
+{
+    ad_sources.sim_models = true;
+    return "llama3,mistral,qwen2.5";
 }
 
 /* Choose the source, and the simulator's rate and seed. While starting. */

@@ -21,10 +21,11 @@ static void ad_put_hello(struct ad_text *t, const char *client_id,
     ad_putf(t,
             ",\"next_seq\":%llu,\"limits\":{\"message_bytes\":%d,"
             "\"backlog_events\":%u,\"clients\":%d,\"ping_s\":%d,"
-            "\"silence_s\":%d,\"stall_s\":%d}}",
+            "\"silence_s\":%d,\"stall_s\":%d},\"run\":\"%s\"}",
             (unsigned long long)next_seq, AIDASH_MESSAGE_MAX,
             ad_fanout.backlog, AIDASH_CLIENTS, AD_PING_MS / 1000,
-            AD_SILENCE_MS / 1000, AD_STALL_MS / 1000);
+            AD_SILENCE_MS / 1000, AD_STALL_MS / 1000,
+            ad_hub.run);
 }
 
 /* Begin to close a WebSocket. RFC 6455 7.4.1; code 0: no code was given. */
@@ -47,7 +48,7 @@ static void ad_ws_answer(struct ad_client *c, const struct ad_ws_event *event,
     switch (event->kind) {
     case AD_WS_TEXT:
         (void)ad_command(event->payload, event->len,
-                         ad_client_ids[ad_client_index(c)], &t);
+                         ad_client_ids[ad_client_index(c)], c->fd, &t);
         ad_put_frame(reply, 1, t.at, t.len);
         break;
     case AD_WS_BINARY:

@@ -9,6 +9,7 @@
 #include "routes.c"
 
 static const struct ad_memory *const ad_memory[] = {
+    &ad_memory_log,
     &ad_memory_poller,
     &ad_memory_hub,
     &ad_memory_inbox,

@@ -35,23 +35,63 @@ static bool ad_route_is(const struct ad_route_request *r, const char *method)
     return ad_http_is_method(&r->head, method);
 }
 
+/* A value in the query. False if it is not there. */
+static bool ad_route_query_text(const struct ad_route_request *r,
+                                const char *name, struct ad_slice *value)
+{
+    struct ad_slice rest = r->head.query, item;
+    size_t len = strlen(name);
+
+    while (rest.len > 0 && ad_http_cut(&rest, '&', &item)) {
+        if (ad_slice_begins(item, name) && item.len > len &&
+            item.at[len] == '=') {
+            *value = ad_slice_from(item, len + 1);
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A number of 0..max in the query. Returns 1 if it is there, 0 if not, -1 if it
  * is malformed. */
 static int ad_route_query(const struct ad_route_request *r, const char *name,
                           uint64_t max, uint64_t *value)
 {
-    struct ad_slice rest = r->head.query, item;
+    struct ad_slice text;
 
-    while (rest.len > 0 && ad_http_cut(&rest, '&', &item)) {
-        size_t len = strlen(name);
+    if (!ad_route_query_text(r, name, &text)) {
+        return 0;
+    }
+    return ad_decimal_u64(text.at, text.len, max, value) ? 1 : -1;
+}
 
-        if (ad_slice_begins(item, name) && item.len > len &&
-            item.at[len] == '=') {
-            item = ad_slice_from(item, len + 1);
-            return ad_decimal_u64(item.at, item.len, max, value) ? 1 : -1;
+/* The event that a client knows last: SEQ of this run, or RUN-SEQ. Who knows
+ * another run knows nothing of this one: 0. False if it is neither. */
+static bool ad_route_seq(struct ad_slice text, uint64_t *seq)
+{
+    const char *dash = text.len > 0 ? memchr(text.at, '-', text.len) : NULL;
+    struct ad_slice run = {text.at, 0};
+    size_t i;
+
+    if (dash != NULL) {
+        run = ad_slice_between(text.at, dash);
+        text = ad_slice_from(text, run.len + 1);
+        if (run.len == 0 || run.len > AD_RUN_MAX) {
+            return false;
         }
     }
-    return 0;
+    for (i = 0; i < run.len; i++) {
+        if (ad_hex(run.at[i]) < 0) {
+            return false;
+        }
+    }
+    if (!ad_decimal_u64(text.at, text.len, UINT64_MAX, seq)) {
+        return false;
+    }
+    if (run.len > 0 && !ad_slice_is(run, ad_hub.run)) {
+        *seq = 0;
+    }
+    return true;
 }
 
 /* ---- short answers ---- */
@@ -210,15 +250,17 @@ static void ad_route_attach(const struct ad_route_request *r,
 static void ad_route_ticks(const struct ad_route_request *r)
 {
     uint64_t since = 0, limit = 100, last = 0;
+    struct ad_slice known;
     struct ad_attach a;
 
     memset(&a, 0, sizeof(a));
-    if (ad_route_query(r, "since", UINT64_MAX, &since) < 0 ||
+    if ((ad_route_query_text(r, "since", &known) &&
+         !ad_route_seq(known, &since)) ||
         ad_route_query(r, "limit", 10000, &limit) < 0 ||
         ad_route_query(r, "last", 10000, &last) < 0 || limit < 1) {
         ad_route_refuse(r, 400, "",
-                        "since, limit and last are whole numbers; limit and "
-                        "last go from 1 to 10000");
+                        "since is SEQ or RUN-SEQ; limit and last are whole "
+                        "numbers from 1 to 10000");
         return;
     }
     if (r->head_only) {
@@ -239,24 +281,26 @@ static void ad_route_events(const struct ad_route_request *r)
 {
     struct ad_slice last;
     struct ad_attach a;
-    int found;
+    bool found = false;
 
     memset(&a, 0, sizeof(a));
-    found = ad_route_query(r, "last_event_id", UINT64_MAX, &a.since);
-    if (ad_http_field_get(&r->head.fields, "Last-Event-ID", &last) &&
-        ad_decimal_u64(last.at, last.len, UINT64_MAX, &a.since)) {
-        found = 1;
+    if (ad_route_query_text(r, "last_event_id", &last)) {
+        found = ad_route_seq(last, &a.since);
+        if (!found) {
+            ad_route_refuse(r, 400, "", "last_event_id is SEQ or RUN-SEQ");
+            return;
+        }
     }
-    if (found < 0) {
-        ad_route_refuse(r, 400, "", "last_event_id is a whole number");
-        return;
+    if (ad_http_field_get(&r->head.fields, "Last-Event-ID", &last) &&
+        ad_route_seq(last, &a.since)) {
+        found = true;
     }
     if (r->head_only) {
         ad_route_head(r, 200, "text/event-stream", r->cors);
         return;
     }
     a.kind = AD_SSE;
-    a.has_since = found == 1;
+    a.has_since = found;
     if (ad_route_reserve(r, a.kind)) {
         ad_route_attach(r, &a);
     }
@@ -264,7 +308,7 @@ static void ad_route_events(const struct ad_route_request *r)
 
 static void ad_route_body(const struct ad_route_request *r, enum ad_kind kind)
 {
-    struct ad_slice type = {"", 0}, media;
+    struct ad_slice type = {"", 0}, media, coding;
     char sentence[128];
     struct ad_text why = ad_text_in(sentence, sizeof(sentence));
     struct ad_attach a;
@@ -272,6 +316,12 @@ static void ad_route_body(const struct ad_route_request *r, enum ad_kind kind)
     memset(&a, 0, sizeof(a));
     if (kind == AD_COMMAND && r->head.length > AIDASH_MESSAGE_MAX) {
         ad_route_refuse(r, 413, "", "a command is longer than the limit");
+        return;
+    }
+    if (ad_http_field_get(&r->head.fields, "Content-Encoding", &coding) &&
+        coding.len > 0 && !ad_slice_is_nocase(coding, "identity")) {
+        ad_route_refuse(r, 415, "Accept-Encoding: identity\r\n",
+                        "a compressed body is not taken here");
         return;
     }
     (void)ad_http_field_get(&r->head.fields, "Content-Type", &type);
@@ -514,6 +564,44 @@ static void ad_route_own(const struct ad_route_request *r, const char *allow,
     }
 }
 
+/* Is a path ours, whatever else is asked for? */
+static bool ad_route_is_own(struct ad_slice path)
+{
+    size_t i;
+
+    for (i = 0; i < AD_COUNT(ad_routes); i++) {
+        if (ad_slice_is(path, ad_routes[i].path)) {
+            return true;
+        }
+    }
+    return ad_slice_begins(path, "/ws/") ||
+           ad_asset_find(path.at, path.len) != NULL;
+}
+
+/* A proxy with one / too many in its configuration asks for //status. If a path
+ * is ours once repeated slashes are one, it becomes that; all others stay as they
+ * are. `out` keeps it. */
+static void ad_route_join_slashes(struct ad_slice *path,
+                                  char out[AD_ROUTES_FIELD_MAX])
+{
+    struct ad_slice joined = {out, 0};
+    size_t i;
+
+    if (path->len > AD_ROUTES_FIELD_MAX ||
+        memmem(path->at, path->len, "//", 2) == NULL) {
+        return;
+    }
+    for (i = 0; i < path->len; i++) {
+        if (path->at[i] != '/' || joined.len == 0 ||
+            out[joined.len - 1] != '/') {
+            out[joined.len++] = path->at[i];
+        }
+    }
+    if (ad_route_is_own(joined)) {
+        *path = joined;
+    }
+}
+
 static void ad_route(const struct ad_route_request *r)
 {
     struct ad_slice path = r->head.path, key;
@@ -569,6 +657,7 @@ static bool ad_route_is_public(const struct ad_route_request *r)
 static void ad_route_pending(struct ad_pending *p)
 {
     struct ad_route_request r;
+    char path[AD_ROUTES_FIELD_MAX];
     enum ad_http_fault fault;
     char *head = ad_pending_buffer(p) + p->find.start;
 
@@ -579,6 +668,7 @@ static void ad_route_pending(struct ad_pending *p)
         ad_pending_fault(p, fault);
         return;
     }
+    ad_route_join_slashes(&r.head.path, path);
     r.head_only = ad_route_is(&r, "HEAD");
     r.prefix = ad_pending_buffer(p) + p->find.end;
     r.prefix_len = p->len - p->find.end;

@@ -76,14 +76,14 @@ test('an event stream that is not read loses the oldest and is told so exactly',
     const end = await pause(server);
     deaf.socket.resume();
     await deaf.until((bytes) => {
-        const newest = bytes.indexOf(`\n\nid: ${end - 1}\n`);
+        const newest = bytes.indexOf(`-${end - 1}\nevent: `);
         return newest >= 0 && bytes.indexOf('\n\n', newest + 2) >= 0;
     }, 'newest event, whole');
     const blocks = deaf.bytes.subarray(deaf.bytes.indexOf('\r\n\r\n') + 4).toString().split('\n\n')
         .filter((block) => block.includes('data: '));
     const events = blocks.map((block) => JSON.parse(block.slice(block.indexOf('data: ') + 6)));
     assertExact(events, end);
-    const ids = blocks.map((block) => block.match(/^id: (\d+)$/m)?.[1]).filter(Boolean).map(Number);
+    const ids = blocks.map((block) => block.match(/^id: [0-9a-f]+-(\d+)$/m)?.[1]).filter(Boolean).map(Number);
     assert.deepEqual(ids, numbered(events).map(({ seq }) => seq), 'ids agree with the numbers that viewers count');
 });
 

@@ -1,11 +1,15 @@
 /* The command line, the environment, the config file, and leaving. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import {
-    OP, Raw, RawViewer, SLOW, connect, request, run, serve, start, status, udpPort, within,
+    BIN, OP, Raw, RawViewer, SLOW, connect, ingest, isStatus, poll, post, request, run, serve, start, status, udpPort, within,
 } from './aidash.mjs';
 
 const OPTIONS = ['listen', 'source', 'stdin', 'rate', 'seed', 'models', 'udp', 'backlog', 'per-address',
@@ -17,6 +21,16 @@ const file = (t, name, text) => {
     writeFileSync(path.join(dir, name), text);
     return path.join(dir, name);
 };
+
+/* A port that was free just now: for a server whose log can't be read. */
+async function freePort() {
+    const server = net.createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address();
+    server.close();
+    await once(server, 'close');
+    return port;
+}
 
 test('--help lists every option and leaves with 0', async () => {
     const { code, stdout } = await run(['--help']);
@@ -30,7 +44,7 @@ test('--help names the doctor', async () => {
     assert.match((await run(['--help'])).stdout, /^ +aidash doctor \[options\] /m);
     const { code, stderr } = await run(['doctr']);
     assert.equal(code, 2);
-    assert.match(stderr, /doctr/);
+    assert.match(stderr, /doctr.*doctor/);
 });
 
 test('--version prints name and version', async () => {
@@ -142,6 +156,22 @@ test('every option can come from the environment', async (t) => {
     assert.equal(hello.limits.backlog_events, 33);
 });
 
+test('a variable that only names a version starts the server', async (t) => {
+    await serve(t, ['--source', 'none'], { env: { AIDASH_VERSION: '0.1.0', AIDASH_HELP: '1', AIDASH_SIZES: '1' } });
+});
+
+test('a misspelt variable is told as a misspelt option is', async () => {
+    const { code, stderr } = await run([], { env: { AIDASH_LISEN: '8080' } });
+    assert.equal(code, 2);
+    assert.match(stderr, /AIDASH_LISEN\b.*AIDASH_LISTEN\b/);
+});
+
+test('-h, -v and --port are what they are elsewhere', async (t) => {
+    assert.equal((await run(['-h'])).stdout, (await run(['--help'])).stdout);
+    assert.equal((await run(['-v'])).stdout, 'aidash 0.1.0\n');
+    await serve(t, ['--source', 'none'], { listen: ['--port', '0'] });
+});
+
 test('a wrong value in the environment names its variable', async () => {
     const { code, stderr } = await run([], { env: { AIDASH_RATE: 'fast' } });
     assert.equal(code, 2);
@@ -151,8 +181,8 @@ test('a wrong value in the environment names its variable', async () => {
 
 test('the config file has comments, blank lines and any spacing', async (t) => {
     const config = file(t, 'aidash.conf', [
-        '# the whole line', '', '  listen = 127.0.0.1:0  ', 'rate=25', '\tmodels\t=\ta,b\r',
-        'backlog = 44', 'allow-origin = http://a.example', 'seed = 7',
+        '\ufeff# the whole line', '', '  listen = 127.0.0.1:0  ', 'rate=25 # 40 ms', '\tmodels\t=\t"a,b"\r',
+        `# ${'x'.repeat(3000)}`, 'backlog = 44', 'allow-origin = http://a.example', 'seed = 7',
     ].join('\n'));
     const server = await serve(t, ['--config', config], { listen: [] });
     const { hello } = await connect(server, '/ws/c', { origin: 'http://a.example' });
@@ -271,6 +301,114 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
         await within(sse.closed, 'end of the event stream');
     });
 }
+
+test('the log says who paused, resumed and switched', async (t) => {
+    const server = await serve(t, ['--models', 'a,b']);
+    const viewer = await connect(server, '/ws/kitchen');
+    await viewer.command({ action: 'pause' });
+    await server.logged(/^aidash: pause: asked for by kitchen from 127\.0\.0\.1$/m);
+    await viewer.command({ action: 'switch_model', model: 'b' });
+    await server.logged(/^aidash: switch_model b: asked for by kitchen from 127\.0\.0\.1$/m);
+    await post(server, '/command', '{"action":"resume"}');
+    await server.logged(/^aidash: resume: asked for by POST \/command from 127\.0\.0\.1$/m);
+    await viewer.command({ action: 'switch_model', model: 'c' });
+    await viewer.command({ action: 'pause' });
+    assert.doesNotMatch(server.stderr(), /switch_model c/, 'what had no effect');
+});
+
+test('the first tick from outside ends the simulated engine', async (t) => {
+    const server = await serve(t, ['--rate', '50', '--udp', '127.0.0.1:0']);
+    const viewer = await connect(server);
+    await viewer.tick();
+    await ingest(server, { model: 'real', tokens: 7 });
+    await server.logged(/the simulated engine ends/);
+    const ended = await viewer.next((e) => isStatus(e));
+    assert.deepEqual([ended.source, ended.source_state, ended.rate_hz, ended.models], ['none', 'none', 0, []]);
+    assert.deepEqual((await viewer.next((e) => isStatus(e))).models, ['real']);
+    assert.equal((await viewer.tick()).tokens_generated, 7);
+    await ingest(server, { tokens: 1 });
+    assert.equal((await viewer.tick()).model, 'real', 'no simulated tick is in between');
+    assert.equal((await status(server)).source, 'none');
+});
+
+test('the configured models stay when the simulated engine ends', async (t) => {
+    const server = await serve(t, ['--models', 'a,b']);
+    await ingest(server, { model: 'c', tokens: 7 });
+    const now = await status(server);
+    assert.deepEqual([now.source, now.models], ['none', ['a', 'b']]);
+});
+
+test('an upstream may be written with the /v1 that clients need', async (t) => {
+    const paths = [];
+    const engine = http.createServer((req, res) => {
+        paths.push(req.url);
+        res.end('{"object":"list","data":[]}');
+    }).listen(0, '127.0.0.1');
+    await once(engine, 'listening');
+    t.after(() => { engine.closeAllConnections(); engine.close(); });
+    const server = await serve(t, ['--upstream', `http://127.0.0.1:${engine.address().port}/v1/`]);
+    assert.equal((await request(server, '/v1/embeddings')).status, 200);
+    assert.ok(paths.includes('/v1/embeddings'), paths.join());
+    assert.ok(!paths.some((each) => each.startsWith('/v1/v1')), paths.join());
+});
+
+test('a standard error that nobody reads stops nothing', async (t) => {
+    /* A pipe that is its own reader, and full. */
+    const script = 'mkfifo "$1/log" && exec 3<>"$1/log" && head -c 65536 /dev/zero >&3 && shift && exec "$@" 2>&3';
+    const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-'));
+    const port = await freePort();
+    const proc = spawn('sh', ['-c', script, 'sh', dir, BIN, '--listen', `127.0.0.1:${port}`, '--rate', '100'], { stdio: 'ignore' });
+    const exit = new Promise((done) => { proc.on('close', done); });
+    t.after(() => { proc.kill('SIGKILL'); rmSync(dir, { recursive: true }); });
+    const server = { host: '127.0.0.1', port };
+    await poll(() => request(server, '/healthz').catch(() => null), 'answer of /healthz');
+    const viewer = await connect(server);
+    for (let i = 0; i < 100; i++) {
+        await viewer.command({ action: i % 2 ? 'resume' : 'pause' });
+    }
+    await viewer.tick();
+    proc.kill('SIGTERM');
+    assert.equal(await within(exit, 'exit'), 0);
+    assert.equal((await viewer.closed).code, 1001);
+});
+
+test('SIGHUP without a config file closes viewers with 1001, too', async () => {
+    const server = await start(['--source', 'none']);
+    const viewer = await connect(server);
+    await server.stop('SIGHUP');
+    assert.equal((await viewer.closed).code, 1001);
+});
+
+test('SIGHUP reads the config again, and what is wrong in it changes nothing', async (t) => {
+    const config = file(t, 'aidash.conf', 'listen = 127.0.0.1:0\nsource = none\nallow-origin = http://a.example\n');
+    const server = await serve(t, ['--config', config], { listen: [] });
+    const viewer = await connect(server);
+    const asked = (origin) => request(server, '/status', { headers: { Origin: origin } });
+    const reread = async (text, said) => {
+        writeFileSync(config, text);
+        const before = server.stderr().length;
+        server.proc.kill('SIGHUP');
+        await poll(() => server.stderr().slice(before).match(said), `${said}`);
+    };
+    assert.equal((await asked('http://a.example')).status, 200);
+    assert.equal((await asked('http://b.example')).status, 403);
+    await reread('listen = 127.0.0.1:0\nsource = none\nallow-origin = http://b.example\n', /options read again/);
+    assert.equal((await asked('http://a.example')).status, 403);
+    assert.equal((await asked('http://b.example')).status, 200);
+    await reread('source = none\nallow-origin = b\n', /aidash\.conf line 2: allow-origin: 'b'.*\n.*stay as they were/);
+    await reread('sauce = none\n', /sauce.*\n.*stay as they were/);
+    assert.equal((await asked('http://b.example')).status, 200);
+    await reread('source = none\nlog-level = debug\n', /options read again/);
+    assert.equal((await asked('http://b.example')).status, 403);
+    const closed = await Promise.race([viewer.closed, null]);
+    assert.equal(closed, null, 'the viewer stays');
+});
+
+test('a name that can not be resolved yet is no wrong option', async () => {
+    const { code, stderr } = await run(['--upstream', 'http://engine.invalid:1']);
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /^aidash: --upstream: 'http:\/\/engine\.invalid:1': its host can't be resolved\n$/);
+});
 
 test('neither blocked viewers nor half requests nor open uploads delay the exit', async () => {
     const server = await start(['--rate', '5000', '--udp', '127.0.0.1:0']);

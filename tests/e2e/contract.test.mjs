@@ -222,7 +222,7 @@ test('a wrong command gets an error with a code and a sentence, and the stream g
             '{"action":"pause","x":NaN}', '{"action":"pause","x":tru}', '{"action":"pause","x":"\\x"}',
             '{"action":"pause","x":"\\u12g4"}', '{"action":"pause","x":"\u0001"}', '{"action":"pause","x":"\n"}',
             '{"action":"pause"}\u0000', '{"action":"pause","x":[1,]}', '{"action":"pause"}{"action":"pause"}',
-            '\ufeff{"action":"pause"}', '{1:2}', '{"action":"pause",1:2}', '"', '[', ']', 'nul',
+            '\ufeff', '{"action":"pause"}\ufeff', '{1:2}', '{"action":"pause",1:2}', '"', '[', ']', 'nul',
             '['.repeat(2000) + ']'.repeat(2000), '{"a":'.repeat(600) + '1' + '}'.repeat(600),
             '{"action":"pause","x":' + '['.repeat(1500) + ']'.repeat(1500) + '}'],
         ['invalid_command', '[]', '"pause"', '1', 'null', 'true', '[{"action":"pause"}]', '{}',
@@ -336,10 +336,10 @@ test('a client_id has 1 to 64 characters of [A-Za-z0-9._~-] after percent-decodi
 
 test('neither dots nor further slashes in the path lead anywhere else', async (t) => {
     const server = await serve(t, ['--source', 'none']);
-    for (const where of ['/ws/..', '/ws/a/b', '/ws/a/', '/ws/../../etc/passwd']) {
+    for (const where of ['/ws/..', '/ws/a/b', '/ws/a/', '/ws/../../etc/passwd', '//ws//a//']) {
         assertRefused(await handshake(server, where), 400);
     }
-    for (const where of ['/ws', '/', '/wsx/a', '/WS/a', '/events/x', '/foo', '//ws//a//']) {
+    for (const where of ['/ws', '/', '/wsx/a', '/WS/a', '/events/x', '/foo', '//ws', '//wsx//a']) {
         assertRefused(await handshake(server, where), 404);
     }
 });

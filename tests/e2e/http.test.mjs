@@ -16,6 +16,9 @@ let server;
 before(async () => { server = await start(['--rate', '50', '--allow-origin', 'http://friend.example']); });
 after(() => server.stop());
 
+/* The number in an id, RUN-SEQ. */
+const seqOf = (id) => Number(id.split('-')[1]);
+
 /* ---- server-sent events --------------------------------------------------------------- */
 
 /* Blocks of an event stream as { id, event, data, retry, comment }. */
@@ -55,7 +58,7 @@ test('an event stream has the right head, retry, a hello, then numbered events',
     assert.match(raw.bytes.subarray(head.length).toString(), /^retry: 1000\n/);
     assert.deepEqual([hello.event, hello.id], ['hello', undefined]);
     rest.forEach(({ id, event, data }, i) => {
-        assert.equal(Number(id), hello.data.next_seq + i);
+        assert.equal(seqOf(id), hello.data.next_seq + i);
         assert.equal(event, 'inference_tick');
         assert.equal(data.event, event);
     });
@@ -67,7 +70,7 @@ test('server-sent ids are the numbers that WebSocket viewers count', async (t) =
     const viewer = await connect(own);
     const { count } = await stream(own);
     await viewer.command({ action: 'switch_model', model: 'mistral' });
-    const sse = new Map((await count(40)).filter(({ id }) => id).map(({ id, data }) => [Number(id), data]));
+    const sse = new Map((await count(40)).filter(({ id }) => id).map(({ id, data }) => [seqOf(id), data]));
     await viewer.tick();
     const shared = numbered(viewer.events).filter(({ seq }) => sse.has(seq));
     assert.ok(shared.length >= 20);
@@ -106,8 +109,8 @@ test('EventSource gets named events and, after a cut, exactly those it missed', 
         await inbox.next((e) => e.name === 'hello', 'hello after the cut');
     }
     const last = await statusWhen(own, () => true);
-    await inbox.next((e) => isTick(e) && Number(e.id) >= last.next_seq);
-    const ids = inbox.all.filter(isTick).map(({ id }) => Number(id));
+    await inbox.next((e) => isTick(e) && seqOf(e.id) >= last.next_seq);
+    const ids = inbox.all.filter(isTick).map(({ id }) => seqOf(id));
     assert.deepEqual(ids, ids.map((_, i) => ids[0] + i), 'none lost, none doubled');
     assert.ok(sockets.length >= 3);
     assert.equal(inbox.all.filter((e) => e.dropped !== undefined).length, 0);
@@ -123,18 +126,43 @@ test('Last-Event-ID resumes after any number that is kept, by header or by query
             const { raw, count } = await stream(own, where, headers);
             const [hello, ...missed] = await count(next - last);
             assert.equal(hello.event, 'hello');
-            assert.deepEqual(missed.map(({ id }) => Number(id)), missed.map((_, i) => last + 1 + i));
+            assert.deepEqual(missed.map(({ id }) => seqOf(id)), missed.map((_, i) => last + 1 + i));
             raw.reset();
         }
     }
 });
 
-test('Last-Event-ID of another run or of no sense starts with what comes now', async () => {
+test('Last-Event-ID of another run brings all that is kept', async (t) => {
+    const before = await serve(t, ['--source', 'none']);
+    await ingest(before, ...Array.from({ length: 5 }, () => '{"latency_ms":1}'));
+    const first = await stream(before, '/events?last_event_id=0');
+    const { id } = (await first.count(7)).at(-1);
+    first.raw.reset();
+    const after = await serve(t, ['--source', 'none']);
+    await ingest(after, ...Array.from({ length: 3 }, () => '{"latency_ms":1}'));
+    const { next_seq: next } = await status(after);
+    assert.ok(seqOf(id) >= 5);
+    for (const [where, headers] of [['/events', `Last-Event-ID: ${id}\r\n`], [`/events?last_event_id=${id}`, '']]) {
+        const { raw, count } = await stream(after, where, headers);
+        const [, ...kept] = await count(next);
+        assert.deepEqual(kept.map((each) => seqOf(each.id)), Array.from({ length: next - 1 }, (_, i) => i + 1));
+        raw.reset();
+    }
+    const { ticks, missed, run } = await ticksOf(after, `?since=${id}`);
+    assert.deepEqual([ticks.length, missed], [3, 0]);
+    assert.deepEqual((await ticksOf(after, `?since=${run}-${next - 2}`)).ticks, ticks.slice(-1), 'its own run goes on');
+    const viewer = await connect(after);
+    assert.equal(viewer.hello.run, run);
+    assertRefused(await request(after, '/ticks?since=x-1'), 400);
+    assertRefused(await request(after, '/events?last_event_id=-1'), 400);
+});
+
+test('Last-Event-ID beyond this run, or of no sense, starts with what comes now', async () => {
     for (const last of ['99999999', 'x', '-1', '1.5', '', '18446744073709551616']) {
         const { raw, head, count } = await stream(server, '/events', `Last-Event-ID: ${last}\r\n`);
         assert.match(head, /^HTTP\/1\.1 200 /);
         const [hello, first] = await count(2);
-        assert.equal(Number(first.id), hello.data.next_seq);
+        assert.equal(seqOf(first.id), hello.data.next_seq);
         raw.reset();
     }
 });
@@ -146,14 +174,14 @@ test('what is no longer kept for a resuming stream is told by number', async (t)
     }
     const { next_seq: next } = await statusWhen(own, (now) => now.counters.ticks >= 40000);
     const { raw } = await stream(own, '/events?last_event_id=0');
-    await raw.until((bytes) => bytes.includes(`id: ${next - 1}\n`), 'newest event');
+    await raw.until((bytes) => bytes.includes(`-${next - 1}\nevent: `), 'newest event');
     const blocks = parseStream(raw.bytes.subarray(raw.bytes.indexOf('\r\n\r\n') + 4).toString())
         .filter(({ data }) => data).map((block) => ({ ...block, data: JSON.parse(block.data) }));
     const told = blocks.filter(({ data }) => data.dropped !== undefined).at(-1);
     const kept = blocks.filter(({ id }) => id);
     assert.equal(told.id, undefined);
     assert.equal(told.data.dropped + kept.length, next - 1);
-    assert.equal(Number(kept[0].id), told.data.next_seq);
+    assert.equal(seqOf(kept[0].id), told.data.next_seq);
     assert.ok(kept.length >= 100);
 });
 
@@ -564,4 +592,15 @@ test('many requests at once are all answered', async () => {
     const answers = await Promise.all(Array.from({ length: 150 }, (_, i) => request(server,
         ['/healthz', '/status', '/ticks?last=10', '/', '/nowhere'][i % 5])));
     assert.deepEqual(answers.map((answer) => answer.status), answers.map((_, i) => (i % 5 === 4 ? 404 : 200)));
+});
+
+test('repeated slashes lead to our own paths', async (t) => {
+    const server = await serve(t, ['--source', 'none']);
+    for (const where of ['//status', '///healthz', '//', '//ticks?last=1', '//contract.json']) {
+        assert.equal((await request(server, where)).status, 200, where);
+    }
+    assert.equal((await post(server, '//ingest', '{"tokens":1}')).json.accepted, 1);
+    assert.equal((await connect(server, '//ws//twice')).hello.client_id, 'twice');
+    assert.equal((await request(server, '//nothing')).status, 404);
+    assert.equal((await request(server, '//status', { headers: { Origin: 'http://a.example' } })).status, 403);
 });

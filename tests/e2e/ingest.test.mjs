@@ -4,9 +4,10 @@ import { spawn, spawnSync } from 'node:child_process';
 import dgram from 'node:dgram';
 import { once } from 'node:events';
 import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import {
     Raw, SLOW, assertGrownAtMost, assertRefused, connect, exchange, ingest, isStatus, isTick, post,
-    request, residentKb, serve, status, statusWhen, udpPort, within,
+    request, residentKb, serve, status, statusWhen, udpPort, validate, within,
 } from './aidash.mjs';
 
 const none = (t, ...args) => serve(t, ['--source', 'none', ...args]);
@@ -467,4 +468,45 @@ test('all ways in feed one stream', async (t) => {
     await viewer.tick((tick) => tick.tokens_generated === 2);
     await ingest(server, { tokens: 1, model: 'm' });
     await viewer.tick((tick) => tick.tokens_generated === 3);
+});
+
+test('whole numbers in any form, null and a byte order mark are taken', async (t) => {
+    const server = await serve(t, ['--source', 'none', '--udp', '127.0.0.1:0']);
+    const viewer = await connect(server);
+    const lines = ['{"tokens":3.0,"model":"m"}', '{"tokens":3e0,"latency_ms":20.0}', '{"tokens_generated":1.5e2,"model":"m"}',
+        '{"tokens":1,"model":null,"node":null,"latency_ms":null,"tokens_generated":null,"tokens_per_second":null,"timestamp":null}'];
+    for (const line of lines) {
+        validate(JSON.parse(line), 'IngestLine');
+    }
+    assert.equal((await ingest(server, ...lines)).json.accepted, 4);
+    assert.deepEqual([(await viewer.tick()).tokens_generated, (await viewer.tick()).tokens_generated,
+        (await viewer.tick()).tokens_generated, (await viewer.tick()).tokens_generated], [3, 6, 150, 151]);
+    const marked = '\ufeff{"tokens":1,"model":"bom"}\r\n{"tokens":1}\r\n';
+    assert.equal((await post(server, '/ingest', marked, { 'Content-Type': 'application/x-ndjson' })).json.accepted, 2);
+    assert.equal((await post(server, '/ingest', '\ufeff{\n"tokens":1}', { 'Content-Type': 'application/json' })).json.accepted, 1);
+    const socket = dgram.createSocket('udp4');
+    t.after(() => socket.close());
+    socket.send('\ufeff{"tokens":5,"model":"udp"}', await udpPort(server), '127.0.0.1');
+    assert.equal((await viewer.tick((e) => e.model === 'udp')).tokens_generated, 5);
+    const command = { action: 'pause', id: null };
+    validate(command, 'Command');
+    const answer = await post(server, '/command', JSON.stringify(command));
+    assert.deepEqual(validate(answer.json), { event: 'ack', action: 'pause' });
+});
+
+test('standard input may begin with a byte order mark', async (t) => {
+    const server = await serve(t, ['--stdin'], { input: '' });
+    const viewer = await connect(server);
+    server.proc.stdin.write('\ufeff{"tokens":2,"model":"m"}\r\n');
+    assert.equal((await viewer.tick()).tokens_generated, 2);
+});
+
+test('a compressed body is refused with 415, which names what is taken', async (t) => {
+    const server = await serve(t, ['--source', 'none']);
+    for (const where of ['/ingest', '/command']) {
+        const answer = await post(server, where, gzipSync('{"tokens":1}\n'), { 'Content-Encoding': 'gzip' });
+        assertRefused(answer, 415);
+        assert.equal(answer.headers['accept-encoding'], 'identity');
+    }
+    assert.equal((await post(server, '/ingest', '{"tokens":1}', { 'Content-Encoding': 'identity' })).json.accepted, 1);
 });

@@ -7,6 +7,11 @@
  *     publish MODEL TOKENS LATENCY -> aidash_publish()'s code
  *     threads N TICKS       -> N threads publish so many ticks each, 1 token a tick
  *     stats                 -> ticks dropped inbox_dropped viewers paused model
+ *     storm ROUNDS N        -> starts and stops so often while N threads call all
+ *                              other functions; how many of their calls worked,
+ *                              and how many gave a code that they may not give
+ *     port                  -> of the first listener
+ *     fork                  -> in a child: the codes of publish, get_stats, start
  *     stop
  */
 #include "aidash.h"
@@ -14,6 +19,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static void on_event(const char *json, size_t len, void *user)
 {
@@ -51,6 +59,87 @@ static void *publisher(void *ticks)
         }
     }
     return NULL;
+}
+
+static atomic_bool storm_ends;
+static atomic_ulong storm_worked, storm_wrong;
+
+static void count_call(int code)
+{
+    if (code == 0) {
+        atomic_fetch_add(&storm_worked, 1);
+    } else if (code != AIDASH_ESTATE) {
+        atomic_fetch_add(&storm_wrong, 1);
+    }
+}
+
+static void *storm_caller(void *unused)
+{
+    struct aidash_tick tick = {0};
+    struct aidash_stats stats;
+
+    tick.tokens = 1;
+    while (!atomic_load(&storm_ends)) {
+        count_call(aidash_publish(&tick));
+        count_call(aidash_get_stats(&stats));
+        (void)aidash_port(0);
+    }
+    return unused;
+}
+
+/* Every second start fails: its address is in use. */
+static void storm(int rounds, int n)
+{
+    struct aidash_config config = {0}, failing = {0};
+    pthread_t threads[16];
+    char taken[64];
+    int i;
+
+    config.listen = "127.0.0.1:0";
+    config.log_level = AIDASH_LOG_ERROR;
+    failing.listen = taken;
+    failing.log_level = AIDASH_LOG_ERROR;
+    atomic_store(&storm_ends, 0);
+    for (i = 0; i < n; i++) {
+        pthread_create(&threads[i], NULL, storm_caller, NULL);
+    }
+    for (i = 0; i < rounds; i++) {
+        if (aidash_start(&config) != 0) {
+            abort();
+        }
+        usleep(2000);
+        aidash_stop();
+        snprintf(taken, sizeof(taken), "127.0.0.1:0,192.0.2.1:9");
+        if (aidash_start(&failing) != AIDASH_EBIND) {
+            abort();
+        }
+    }
+    atomic_store(&storm_ends, 1);
+    for (i = 0; i < n; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    printf("= %lu %lu\n", atomic_load(&storm_worked), atomic_load(&storm_wrong));
+}
+
+/* What a child of this process gets. */
+static void ask_child(void)
+{
+    struct aidash_tick tick = {0};
+    struct aidash_stats stats;
+    pid_t child;
+
+    fflush(stdout);
+    child = fork();
+    if (child == 0) {
+        tick.tokens = 1;
+        printf("= %d", aidash_publish(&tick));
+        printf(" %d", aidash_get_stats(&stats));
+        printf(" %d %s\n", aidash_start(NULL), aidash_last_error());
+        aidash_stop();
+        fflush(stdout);
+        _exit(0);
+    }
+    (void)waitpid(child, NULL, 0);
 }
 
 int main(void)
@@ -116,6 +205,12 @@ int main(void)
                    (unsigned long long)stats.dropped,
                    (unsigned long long)stats.inbox_dropped, stats.viewers,
                    stats.paused, n == 0 ? stats.model : "");
+        } else if (sscanf(line, "storm %d %d", &n, &ticks) == 2) {
+            storm(n, ticks);
+        } else if (strncmp(line, "port", 4) == 0) {
+            printf("= %u\n", aidash_port(0));
+        } else if (strncmp(line, "fork", 4) == 0) {
+            ask_child();
         } else if (strncmp(line, "stop", 4) == 0) {
             aidash_stop();
             printf("= stopped\n");

@@ -1,7 +1,9 @@
 /* aidash.h as a firmware uses it: start and stop, ticks from threads, callbacks. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import readline from 'node:readline';
@@ -12,9 +14,11 @@ import {
 
 const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-'));
 const bin = path.join(dir, 'library');
+/* AIDASH_LIB is another object, and LIB_FLAGS what it was compiled with: for a sanitizer. */
+const object = process.env.AIDASH_LIB || path.join(ROOT, 'build/lib/aidash.o');
 before(() => {
-    const built = spawnSync(process.env.CC || 'cc', ['-Wall', '-Wextra', '-I', ROOT, '-o', bin,
-        path.join(ROOT, 'tests/e2e/library.c'), path.join(ROOT, 'build/lib/aidash.o'), '-lpthread'], { encoding: 'utf8' });
+    const built = spawnSync(process.env.CC || 'cc', ['-Wall', '-Wextra', ...(process.env.LIB_FLAGS ?? '').split(' ').filter(Boolean),
+        '-I', ROOT, '-o', bin, path.join(ROOT, 'tests/e2e/library.c'), object, '-lpthread'], { encoding: 'utf8' });
     assert.equal(built.status, 0, built.stderr ?? built.error);
 });
 after(() => rmSync(dir, { recursive: true }));
@@ -123,6 +127,41 @@ test('it leaves no descriptor when it is stopped under a load of handshakes and 
     assert.deepEqual(open, open.map(() => open[0]));
 });
 
+test('a second run finds nothing left of the first', async (t) => {
+    const unit = firmware(t);
+    for (const model of ['first', 'second']) {
+        const server = await unit.start('yolo');
+        const events = await request(server, '/ticks?last=10');
+        assert.deepEqual(events.json.ticks, []);
+        const stream = http.get({ ...server, path: '/events', agent: false });
+        t.after(() => stream.destroy());
+        const [answer] = await within(once(stream, 'response'), 'answer to /events');
+        const said = new Inbox();
+        answer.on('error', () => {});
+        answer.setEncoding('utf8').on('data', (text) => text.split('\n').forEach((line) => said.push(line)));
+        await said.next((line) => line.startsWith('data: {"event":"hello"'));
+        assert.equal(await unit.ask(`publish ${model} 1 1`), '0');
+        assert.match(await said.next((line) => line.startsWith('data: {"event":"inference_tick"')), new RegExp(`"model":"${model}"`));
+        assert.equal(await unit.ask('stop'), 'stopped');
+        assert.equal(await unit.ask('port'), '0', 'no port is left');
+    }
+});
+
+test('other threads may call everything while it starts and stops', async (t) => {
+    const unit = firmware(t);
+    const [worked, wrong] = (await unit.ask('storm 40 3')).split(' ').map(Number);
+    assert.ok(worked > 0);
+    assert.equal(wrong, 0);
+});
+
+test('the child of a fork has no server', async (t) => {
+    const unit = firmware(t);
+    const viewer = await connect(await unit.start());
+    assert.equal(await unit.ask('fork'), '-2 -2 -2 this process is a fork of one that runs aidash');
+    assert.equal(await unit.ask('publish yolo 1 1'), '0', 'the parent still has');
+    assert.equal((await viewer.tick()).tokens_generated, 1);
+});
+
 test('what can\'t be started says why and can be tried again', async (t) => {
     const unit = firmware(t);
     const other = await serve(t, ['--source', 'none']);
@@ -132,7 +171,7 @@ test('what can\'t be started says why and can be tried again', async (t) => {
         ['rate 10001', -1, /10001|10000/], ['rate nan', -1, /rate/], ['backlog 99999', -1, /backlog/], ['size 8', -2, /./],
         ['models a,b,a', -1, / models: 'a' is listed twice$/],
         ['allow-origin a', -1, / allow-origin: 'a' is not an origin, such as http:\/\/host:port/],
-        ['queue 97', -1, / queue: must be at most 96$/], ['max-inflight 97', -1, / max-inflight: must be at most 96$/],
+        ['queue -5', -1, / queue: must be at least 0/], ['queue 97', -1, / queue: must be at most 96$/], ['max-inflight 97', -1, / max-inflight: must be at most 96$/],
         ['queue-timeout -3', -1, / queue-timeout: must not be negative$/],
         ['upstream-timeout -3', -1, / upstream-timeout: must not be negative$/],
         ['upstream http://', -1, / upstream: 'http:\/\/': it has no host$/],

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 
 const IGNORED = new Set(['description', 'title', '$schema', 'minimum', 'maximum', 'minLength', 'maxLength', 'minItems',
-  'maxItems', 'anyOf']);
+  'maxItems', 'anyOf', 'pattern']);
 const KNOWN = new Set(['$ref', 'type', 'const', 'enum', 'oneOf', 'properties', 'required', 'additionalProperties', 'items']);
 
 export function declarations(schema) {
@@ -27,8 +27,10 @@ function type(schema, indent) {
   if ('const' in schema) return JSON.stringify(schema.const);
   if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(' | ');
   if (schema.oneOf) return schema.oneOf.map((one) => type(one, indent)).join(' | ');
+  if (Array.isArray(schema.type)) return schema.type.map((each) => type({ ...schema, type: each }, indent)).join(' | ');
   switch (schema.type) {
     case 'string': return 'string';
+    case 'null': return 'null';
     case 'boolean': return 'boolean';
     case 'number': case 'integer': return 'number';
     case 'array': return `(${type(schema.items, indent)})[]`;
