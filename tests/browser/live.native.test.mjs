@@ -1,7 +1,7 @@
 /* What moves: numbers, the model switch, pause and resume, the state in the title. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { ingest, inside, live, open, request, says, serve, statusWhen, text, until } from './browser.mjs';
+import { ingest, inside, live, open, request, says, serve, status, statusWhen, text, until } from './browser.mjs';
 
 test('the numbers move, and the first one is there at once', async (t) => {
   const server = await serve(t, ['--rate', '20']);
@@ -165,6 +165,14 @@ test('a silent engine is idle, and its numbers look old', async (t) => {
   assert.equal(await text(page, 'rate'), '0.00');
   assert.equal(await text(page, 'latency'), '5.00');
   assert.notEqual(await page.getAttribute('#card-latency', 'data-stale'), null);
+});
+
+test('each page counts all viewers', async (t) => {
+  const server = await serve(t, []);
+  await Promise.all([await open(t, server), await open(t, server)].map(live));
+  await says(await open(t, server), 'viewers', '3');
+  const { clients } = await status(server);
+  assert.deepEqual([clients.websocket, clients.batch], [3, 3]);
 });
 
 test('viewers, uptime and what the page is made of', async (t) => {
