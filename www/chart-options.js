@@ -30,7 +30,8 @@ export function chartOptions(metric, area, times, look, on) {
   const { rem, colours } = look;
   /** @type {uPlot.Axis} */
   const axis = {
-    font: `${0.75 * rem}px system-ui, sans-serif`, stroke: () => colours.muted, ticks: { show: false },
+    // uPlot scales only whole pixels to the screen.
+    font: `${Math.round(0.75 * rem)}px system-ui, sans-serif`, stroke: () => colours.muted, ticks: { show: false },
     grid: { stroke: () => colours.grid, width: 1 },
   };
   return {
