@@ -33,6 +33,10 @@ test('a server that was killed and comes back: countdown, reconnect, and the cha
   await says(page, 'state', 'No connection');
   assert.equal(await page.isDisabled('#pause'), true);
   assert.notEqual(await page.getAttribute('#card-latency', 'data-stale'), null);
+  await says(page, 'rate', '–');
+  await says(page, 'latency', '–');
+  await says(page, 'uptime', '–');
+  await says(page, 'rate-note', /^last \d.*, \d+ s ago$/);
   const had = await inside(page, ({ feed }) => feed.ring.end);
   // The countdown counts, and the attempts grow.
   await until(page, () => window.texts.some((one, i) => {
