@@ -49,7 +49,7 @@ export function mountControl({ store, frame, colours, lines, session }) {
     for (const button of list.querySelectorAll("button")) {
       setName(button, button.dataset.model || "Client's choice");
     }
-    list.hidden = names.length < 2; // the one model stands above
+    setAttr(list, "data-alone", names.length === 1 ? "" : null); // the one model stands above
     search.hidden = models.length < SEARCH_FROM;
     filter();
   });

@@ -280,10 +280,10 @@ function checkLimits(limits, { limitLatency, limitRate, notify }, present, now) 
    */
   function check(name, bound, beyond, text) {
     const own = limits[name];
-    if (bound === null) {
+    if (bound === null || present === null) {
       own.limit.clear();
     } else {
-      own.limit.update(present !== null && beyond(present[name], bound), now);
+      own.limit.update(beyond(present[name], bound), now);
     }
     setAttr(byId(`card-${name}`, HTMLElement), "data-alarm", own.limit.on ? "" : null);
     byId(`${name}-alarm`, HTMLElement).hidden = !own.limit.on;

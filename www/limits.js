@@ -27,7 +27,7 @@ export class Limit {
     return beyond;
   }
 
-  /** There is no limit any more. */
+  /** There is no limit any more, or no number. */
   clear() {
     this.on = false;
     this.#since = NaN;
