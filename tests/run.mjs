@@ -142,7 +142,7 @@ const suites = {
     const files = list('tests/browser', /\.test\.mjs$/);
     const reason = files.length && noBrowser();
     return reason ? [{ name: 'browser', skip: `no browser to test the page in. ${reason}` }]
-      : files.map((file) => ({ ...node(file, { build: ['all'] }), alone: file.includes('load') })); // it measures
+      : files.map((file) => ({ ...node(file, { build: ['all', 'build/tiny/aidash'] }), alone: file.includes('load') })); // it measures
   },
   'e2e-asan': () => on('asan', /./, sanitized),
   'e2e-tsan': () => [

@@ -19,7 +19,8 @@
  *   frame             draws once per animation frame, only while the page is visible
  *   view              which part of the time is shown
  *   decimate          which ticks of it are drawn
- *   quantiles         of the ticks
+ *   statistics        of the ticks: quantiles and means
+ *   limits            when a number has passed its limit
  *   dom, colours      elements; colours for canvases
  *   format            numbers, times and tables as text
  *   connection        panel: the connection's state
@@ -37,6 +38,7 @@
  *   export            ticks and requests as files, the charts as a picture
  */
 
+import { Lines } from "./chart-lines.js";
 import { Colours } from "./colours.js";
 import { Frame } from "./frame.js";
 import { Session } from "./session.js";
@@ -52,6 +54,7 @@ import { View } from "./view.js";
  * @property {Store} store
  * @property {Frame} frame
  * @property {Colours} colours
+ * @property {Lines} lines
  * @property {Session} session
  * @property {View} view
  */
@@ -61,7 +64,7 @@ const store = new Store();
 const frame = new Frame();
 const session = new Session(store, frame); // it connects while the panels load
 /** @type {Context} */
-export const context = { settings, store, frame, colours: new Colours(), session, view: new View({ settings, store, session }) };
+export const context = { settings, store, frame, colours: new Colours(), lines: new Lines(), session, view: new View({ settings, store, session }) };
 
 const [{ mountConnection }, { mountGlance }, { mountControl }, { mountRequests }, { mountSettings }] = await Promise.all([
   import("./connection.js"), import("./glance.js"), import("./control.js"), import("./requests-panel.js"), import("./settings-panel.js")]);

@@ -2,10 +2,13 @@
 /** What stands in place of the charts while there is nothing to draw: why, and how to change it. */
 
 import { byId, setText } from "./dom.js";
-import { whole } from "./format.js";
+import { age, whole } from "./format.js";
 
-/** @param {import("./app.js").Context} context */
-export function drawEmpty({ store, session: { feed } }) {
+/**
+ * @param {import("./app.js").Context} context
+ * @param {number} now  Unix seconds
+ */
+export function drawEmpty({ store, session: { feed, requests } }, now) {
   const { connection, cause, hello, filled, status } = store.state;
   const box = byId("empty", HTMLElement);
   const code = byId("empty-code", HTMLElement);
@@ -14,10 +17,17 @@ export function drawEmpty({ store, session: { feed } }) {
     return;
   }
   const live = connection.phase === "live";
+  const silent = requests.silent(now);
+  if (live && silent.entries.length) {
+    setText(byId("empty-lead", HTMLElement), silentText(silent.entries, silent.seconds));
+    setText(byId("empty-text", HTMLElement), "Its first token starts the charts.");
+    code.hidden = true;
+    return;
+  }
   const pushed = live && hello?.source === "none";
   setText(byId("empty-lead", HTMLElement), live ? "No data yet" : "Not connected");
   setText(byId("empty-text", HTMLElement), !live ? (cause === "full" ? fullText(status?.clients) : connection.reason)
-    : pushed ? "The server is waiting for ticks. Send one from any program:"
+    : pushed ? "The server is waiting for data. Send some from any program:"
     : hello?.source === "stdin" ? "The server is waiting for lines on its standard input."
     : hello?.source === "meter" ? "The next request through the proxy will appear here."
     : "The next tick will appear here.");
@@ -31,4 +41,17 @@ export function drawEmpty({ store, session: { feed } }) {
 function fullText(clients) {
   const viewers = clients ? clients.websocket + clients.sse : 0;
   return clients && viewers >= clients.max ? `The server is full (${whole(viewers)} of ${whole(clients.max)} viewers).` : "The server is full.";
+}
+
+/**
+ * Requests that run and have no token so far. Whether they read their prompt, only some engines tell.
+ *
+ * @param {import("./requests.js").Entry[]} entries
+ * @param {number} seconds
+ */
+function silentText(entries, seconds) {
+  const reads = entries.some(({ last }) => "prompt_processed" in last);
+  const doing = entries.length === 1 ? (reads ? "is reading its prompt" : "is waiting for its first token")
+    : reads ? "are reading their prompts" : "are waiting for their first tokens";
+  return `${entries.length === 1 ? "1 request" : `${entries.length} requests`} ${doing}, ${age(seconds)}`;
 }

@@ -22,7 +22,7 @@ export function mountInput({ store, view }, charts, lines) {
   for (const button of document.querySelectorAll("[data-span]")) {
     const span = button instanceof HTMLElement && button.dataset.span === "all" ? Infinity : Number(button.getAttribute("data-span"));
     button.addEventListener("click", () => view.setSpan(span));
-    store.on(["span"], (state) => setAttr(button, "aria-pressed", String(state.span === span)));
+    store.on(["span", "zoom"], (state) => setAttr(button, "aria-pressed", String(state.span === span && state.zoom === null)));
   }
   const freeze = byId("freeze", HTMLButtonElement);
   const reset = byId("reset", HTMLButtonElement);
@@ -163,8 +163,8 @@ function onKey(event, view, charts, lines) {
     default: return;
   }
   event.preventDefault();
-  const values = lines.lanes.map((lane, line) =>
-    `${laneName(lane)}: ${duration(valueAt(charts, "latency", line))}, ${short(valueAt(charts, "rate", line) ?? NaN)} per second`);
+  const values = lines.lanes.flatMap((lane, line) => (lane === null ? []
+    : [`${laneName(lane)}: ${duration(valueAt(charts, "latency", line))}, ${short(valueAt(charts, "rate", line) ?? NaN)} per second`]));
   const time = cursorTime(charts);
   announce(time === null ? "" : `${clockTime(time)}. ${values.join(". ")}`);
 }

@@ -3,7 +3,7 @@
 
 import { cursorTime, valueAt } from "./chart-input.js";
 import { laneName } from "./chart-lines.js";
-import { byId, make, setAttr, setText } from "./dom.js";
+import { byId, make, setAttr, setName, setText } from "./dom.js";
 import { clockTime, duration, NONE, short } from "./format.js";
 
 /**
@@ -25,12 +25,12 @@ export function mountLegend(lines, redraw) {
 /**
  * @param {import("./app.js").Context} context
  * @param {import("./charts.js").Chart[]} charts
- * @param {import("./chart-lines.js").Lines} lines
  * @param {number} from  the left edge of the charts, Unix seconds
  */
-export function drawLegend({ colours, session: { feed } }, charts, lines, from) {
+export function drawLegend({ colours, lines, session: { feed } }, charts, from) {
   const legend = byId("legend", HTMLUListElement);
-  const lanes = feed.lanes.filter((lane) => lane.time >= from);
+  const seen = feed.lanes.filter((lane) => lane.time >= from);
+  const lanes = seen.filter((lane) => lines.lineOf[lane.index] >= 0 || lines.hides(lane));
   while (legend.children.length > lanes.length) {
     legend.lastElementChild?.remove();
   }
@@ -53,13 +53,16 @@ export function drawLegend({ colours, session: { feed } }, charts, lines, from) 
     button.dataset.lane = laneName(lane);
     setAttr(button, "aria-pressed", String(!lines.hides(lane)));
     if (swatch instanceof HTMLElement) {
-      swatch.style.background = colours.lane(lane.index);
+      swatch.style.background = colours.lane(line);
     }
-    setText(name, laneName(lane));
+    setName(name, laneName(lane));
+    setAttr(button, "title", laneName(lane));
     setText(latency, duration(latencyValue));
     setText(rate, rateValue === undefined ? NONE : `${short(rateValue)} ${unit}`);
   });
-  const ttft = time === null ? undefined : valueAt(charts, "ttft", 0);
+  const more = seen.length - lanes.length;
+  setText(byId("legend-more", HTMLElement), more ? `${more} more ${more > 1 ? "are" : "is"} not drawn: hide others to see ${more > 1 ? "them" : "it"}` : "");
+  const ttft = time === null ? undefined : lines.lanes.map((_, line) => valueAt(charts, "ttft", line)).find((value) => value !== undefined);
   setText(byId("plot-ttft-value", HTMLElement), ttft === undefined ? "" : duration(ttft));
   setText(byId("plot-rate-caption", HTMLElement), feed.tokenless ? "Inferences per second" : "Tokens per second");
   setText(byId("legend-time", HTMLElement), time === null ? "latest" : clockTime(time, 2));

@@ -1,10 +1,11 @@
 // @ts-check
 /** How uPlot draws a chart: its axes, scales and lines. */
 
-import { LINES } from "./decimate.js";
+import uPlot from "./uPlot.esm.js";
+import { LINES, RANGE_PX } from "./decimate.js";
 import { clockTime, niceCeiling, short } from "./format.js";
 
-/** @import uPlot from "./uPlot.esm.js" */
+/** @typedef {import("./decimate.js").Rows} Rows */
 /** @typedef {import("./charts.js").Metric} Metric */
 
 /**
@@ -16,6 +17,7 @@ import { clockTime, niceCeiling, short } from "./format.js";
  * @property {import("./chart-lines.js").Lines} lines
  */
 
+const WIDTH_REM = 0.1; // of a line
 const HOVER_PX = 40; // the cursor shows values up to this distance
 
 /**
@@ -23,14 +25,16 @@ const HOVER_PX = 40; // the cursor shows values up to this distance
  * @param {HTMLElement} area
  * @param {boolean} times  with the times below it
  * @param {Look} look
+ * @param {Rows} rows     what is drawn
  * @param {{select: (plot: uPlot) => void, cursor: () => void, reset: () => void, axes: (plot: uPlot) => void}} on  what uPlot calls
  * @returns {uPlot.Options}
  */
-export function chartOptions(metric, area, times, look, on) {
+export function chartOptions(metric, area, times, look, rows, on) {
   const { rem, colours } = look;
   /** @type {uPlot.Axis} */
   const axis = {
-    font: `${0.75 * rem}px system-ui, sans-serif`, stroke: () => colours.muted, ticks: { show: false },
+    // uPlot scales only whole pixels to the screen.
+    font: `${Math.round(0.75 * rem)}px system-ui, sans-serif`, stroke: () => colours.muted, ticks: { show: false },
     grid: { stroke: () => colours.grid, width: 1 },
   };
   return {
@@ -48,35 +52,92 @@ export function chartOptions(metric, area, times, look, on) {
     },
     scales: {
       x: { time: true, auto: false, range: (_, min, max) => [min, max] },
-      y: { range: (_, __, max) => [0, niceCeiling(Math.max(max ?? 0, 0))] },
+      y: { range: () => [0, niceCeiling(Math.max(rows.top || 0, 0))] },
     },
     axes: [
       { ...axis, size: times ? 1.6 * rem : 0, space: 6 * rem, gap: 0.4 * rem, values: times ? (plot, splits) => timeLabels(plot, splits, rem) : () => [] },
-      { ...axis, size: 3.4 * rem, space: 2.4 * rem, gap: 0.5 * rem, values: (_, splits) => splits.map((v) => (v === 0 ? "0" : short(v).replace(/\.0+$|(\.\d)0$/, "$1"))) },
+      { ...axis, size: 3.4 * rem, space: 2.4 * rem, gap: 0.5 * rem, values: (_, splits) => splits.map((v) => (Number.isNaN(rows.top) ? "" : v === 0 ? "0" : short(v).replace(/\.0+$|(\.\d)0$/, "$1"))) },
     ],
-    series: [{}, ...Array.from({ length: LINES }, () => series(metric, look))],
+    series: [{}, ...Array.from({ length: LINES }, (_, line) => series(metric, line, look, rows))],
     hooks: { setSelect: [on.select], setCursor: [on.cursor], drawAxes: [on.axes] },
   };
 }
 
 /**
  * @param {Metric} metric
+ * @param {number} line
  * @param {Look} look
+ * @param {Rows} rows
  * @returns {uPlot.Series}
  */
-function series(metric, { colours, lines }) {
+function series(metric, line, { rem, colours, lines }, rows) {
+  const colour = () => colours.lane(line);
   if (metric === "ttft") {
-    const colour = () => colours.accent;
-    return { stroke: colour, paths: () => null, points: { show: true, size: 6, fill: colour } };
+    return { stroke: colour, paths: () => null, points: { show: true, size: 0.4 * rem, fill: colour } };
   }
-  /** @param {number} i */
-  const colour = (i) => colours.lane(lines.lanes[i - 1]?.index ?? 0);
+  const joined = uPlot.paths.linear?.();
   return {
-    stroke: (_, i) => colour(i),
-    width: 1.5,
-    fill: (plot, i) => (lines.lanes.length === 1 ? shade(plot, colour(i)) : "transparent"),
-    points: { show: false, size: 5, fill: (_, i) => colour(i), filter: lonePoints },
+    stroke: colour,
+    width: WIDTH_REM * rem,
+    fill: (plot) => (rows.dense ? `${colour()}80` : lines.count === 1 ? shade(plot, colour()) : "transparent"),
+    paths: (plot, i, from, to) => (rows.dense ? range(plot, i, from, to, rows) : joined?.(plot, i, from, to) ?? null),
+    points: { show: false, size: 0.33 * rem, fill: colour, filter: lonePoints },
   };
+}
+
+/**
+ * The paths of a line whose columns are ranges: its medians, and the area from lowest to highest.
+ *
+ * @param {uPlot} plot
+ * @param {number} i     of the series
+ * @param {number} from  row
+ * @param {number} to    row
+ * @param {Rows} rows
+ * @returns {uPlot.Series.Paths}
+ */
+function range(plot, i, from, to, { x, y, low, high }) {
+  const [middle, lows, highs] = [y[i - 1], low[i - 1], high[i - 1]];
+  const stroke = new Path2D();
+  const fill = new Path2D();
+  const pixel = Math.round(RANGE_PX * devicePixelRatio);
+  /** @type {number[]} rows of the current piece, which ends where the line breaks */
+  const piece = [];
+  for (let row = from; row <= to + 1; row++) {
+    const value = row <= to ? middle[row] : null;
+    if (value === null) {
+      piece.forEach((at, n) => stroke[n ? "lineTo" : "moveTo"](left(at), up(middle[at] ?? 0)));
+      piece.forEach((at, n) => edge(at, up(highs[at] ?? middle[at] ?? 0), n === 0 ? 0 : 1));
+      piece.reverse().forEach((at) => edge(at, up(lows[at] ?? middle[at] ?? 0), -1));
+      piece.length = 0;
+    } else if (value !== undefined) {
+      piece.push(row);
+    }
+  }
+  return { stroke, fill };
+
+  /**
+   * A step for each column: a single peak is as wide as its column, and seen.
+   *
+   * @param {number} row
+   * @param {number} y
+   * @param {0 | 1 | -1} way  the direction of the outline; 0: it begins here
+   */
+  function edge(row, y, way) {
+    const [a, b] = way < 0 ? [pixel, 0] : [0, pixel];
+    const x0 = left(row) - Math.round(pixel / 2);
+    fill[way === 0 ? "moveTo" : "lineTo"](x0 + a, y);
+    fill.lineTo(x0 + b, y);
+  }
+
+  /** @param {number} row */
+  function left(row) {
+    return Math.round(plot.valToPos(x[row], "x", true));
+  }
+
+  /** @param {number} value */
+  function up(value) {
+    return Math.round(plot.valToPos(value, "y", true));
+  }
 }
 
 /**

@@ -9,10 +9,9 @@ import uPlot from "./uPlot.esm.js";
 import { drawEmpty } from "./chart-empty.js";
 import { addTouch, mountInput, zoomToSelection } from "./chart-input.js";
 import { drawLegend, mountLegend } from "./chart-legend.js";
-import { Lines } from "./chart-lines.js";
 import { drawMarks } from "./chart-marks.js";
 import { chartOptions } from "./chart-options.js";
-import { decimate, Rows } from "./decimate.js";
+import { decimate, DENSE, RANGE_PX, Rows } from "./decimate.js";
 import { byId } from "./dom.js";
 
 /** @typedef {"latency" | "rate" | "ttft"} Metric */
@@ -27,7 +26,8 @@ import { byId } from "./dom.js";
  */
 
 const LEGEND_EVERY_S = 0.2;
-const FASTEST_MS = 16;
+const FASTEST_MS = 100;
+const DENSE_MS = 250; // so much to draw, so seldom
 const SLOWEST_MS = 1000;
 
 /**
@@ -35,11 +35,10 @@ const SLOWEST_MS = 1000;
  * @returns {() => {title: string, canvas: HTMLCanvasElement}[]} the canvases that are shown, for a picture of them
  */
 export function mountCharts(context) {
-  const { settings, store, frame, colours, view, session: { feed, requests } } = context;
+  const { settings, store, frame, colours, lines, view, session: { feed, requests } } = context;
   const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
   /** @type {Chart[]} always this array: legend and input hold it too */
   const charts = [];
-  const lines = new Lines();
   let builtFor = 0; // root font size, px
   let dirty = true;
   let drawn = 0; // when, ms
@@ -65,7 +64,7 @@ export function mountCharts(context) {
         throw new Error(`the page has no place for ${metric}`);
       }
       const rows = new Rows();
-      const plot = new uPlot(chartOptions(metric, area, metric === shown.at(-1), look, {
+      const plot = new uPlot(chartOptions(metric, area, metric === shown.at(-1), look, rows, {
         select: (selected) => zoomToSelection(selected, view),
         cursor: () => { legendDrawn = 0; frame.request(); },
         reset: () => view.resetZoom(),
@@ -102,7 +101,8 @@ export function mountCharts(context) {
     const width = charts[0]?.plot.bbox.width || 1;
     // A movement by less than a pixel is not drawn.
     const pixel = (1000 * (to - from) * devicePixelRatio) / width;
-    const every = reducedMotion.matches ? SLOWEST_MS : Math.min(Math.max(pixel, FASTEST_MS), SLOWEST_MS);
+    const fastest = charts.some(({ rows }) => rows.dense) ? DENSE_MS : FASTEST_MS;
+    const every = reducedMotion.matches ? SLOWEST_MS : Math.min(Math.max(pixel, fastest), SLOWEST_MS);
     const changed = from !== drawnRange[0] || to !== drawnRange[1] || (feed.ring.end !== drawnEnd && to > drawn / 1000);
     const wait = drawn + every - now * 1000;
     if (dirty || (changed && wait <= 1)) {
@@ -114,8 +114,8 @@ export function mountCharts(context) {
     }
     if (now - legendDrawn >= LEGEND_EVERY_S) {
       legendDrawn = now;
-      drawLegend(context, charts, lines, from);
-      drawEmpty(context);
+      drawLegend(context, charts, from);
+      drawEmpty(context, now);
     }
     return view.moving ? Math.max(FASTEST_MS, drawn + every - now * 1000) : SLOWEST_MS;
   }
@@ -139,18 +139,31 @@ export function mountCharts(context) {
     // One more tick on each side, so that lines reach the edges.
     const first = Math.max(ring.find(from) - 1, ring.first);
     const last = Math.min(ring.find(to) + 1, ring.end);
+    const known = store.state.connection.phase === "live";
     for (const { metric, rows, plot } of charts) {
       if (metric === "ttft") {
-        ttftRows(requests.ttft, from, to, rows);
+        ttftRows(requests.ttft, from, to, lineOfModel, rows);
       } else {
         const columns = Math.max(1, plot.bbox.width / devicePixelRatio);
-        decimate(ring, metric === "latency" ? ring.latency : ring.rate, first, last, (to - from) / columns, lines.lineOf, rows);
+        const dense = last - first > DENSE * columns * lines.count;
+        decimate(ring, {
+          values: metric === "latency" ? ring.latency : ring.rate, from: first, to: last, lineOf: lines.lineOf,
+          width: ((to - from) / columns) * (dense ? RANGE_PX : 1), dense,
+        }, rows);
+        if (metric === "rate" && known) {
+          lines.lanes.forEach((lane, line) => lane && feed.silentAt(lane, to) && rows.fall(to, line, from));
+        }
       }
       plot.batch(() => {
         plot.setData([rows.x, ...rows.y], false);
         plot.setScale("x", { min: from, max: to });
       });
     }
+  }
+
+  /** @param {string} model */
+  function lineOfModel(model) {
+    return lines.lanes.findIndex((lane) => lane?.model === model);
   }
 
   build();
@@ -177,13 +190,14 @@ function figureOf(metric) {
  * @param {import("./requests.js").RequestLog["ttft"]} ttft
  * @param {number} from
  * @param {number} to
+ * @param {(model: string) => number} lineOf  -1: not drawn
  * @param {Rows} rows
  */
-function ttftRows({ count, time, value }, from, to, rows) {
+function ttftRows({ count, time, value, model }, from, to, lineOf, rows) {
   rows.clear();
   const order = Array.from({ length: Math.min(count, time.length) }, (_, i) => i)
-    .filter((i) => time[i] >= from && time[i] <= to).sort((a, b) => time[a] - time[b]);
+    .filter((i) => time[i] >= from && time[i] <= to && lineOf(model[i]) >= 0).sort((a, b) => time[a] - time[b]);
   for (const i of order) {
-    rows.add(time[i], 0, value[i], false);
+    rows.add(time[i], lineOf(model[i]), value[i], false);
   }
 }

@@ -13,7 +13,7 @@ export class Colours {
   bad = "";
   accent = "";
   shade = "";
-  /** @type {string[]} */ #lanes = [];
+  /** @type {string[]} of each line, #rrggbb */ lanes = [];
 
   constructor() {
     this.read();
@@ -25,11 +25,11 @@ export class Colours {
     for (const name of names) {
       this[name] = style.getPropertyValue(`--${name}`).trim();
     }
-    this.#lanes = Array.from({ length: LINES }, (_, i) => style.getPropertyValue(`--lane-${i}`).trim());
+    this.lanes = Array.from({ length: LINES }, (_, i) => style.getPropertyValue(`--lane-${i}`).trim());
   }
 
-  /** @param {number} index of a lane */
-  lane(index) {
-    return this.#lanes[index % LINES];
+  /** @param {number} line */
+  lane(line) {
+    return this.lanes[line] ?? this.muted;
   }
 }

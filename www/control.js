@@ -1,13 +1,13 @@
 // @ts-check
 /** The engine's card: its model, the models to switch to, pause and resume. */
 
-import { byId, make, setAttr, setText } from "./dom.js";
+import { byId, make, setAttr, setName, setText } from "./dom.js";
 import { NONE } from "./format.js";
 
 const SEARCH_FROM = 8; // models before there is a search field
 
 /** @param {import("./app.js").Context} context */
-export function mountControl({ store, frame, colours, session }) {
+export function mountControl({ store, frame, colours, lines, session }) {
   const { feed } = session;
   const card = byId("card-control", HTMLElement);
   const list = byId("models", HTMLUListElement);
@@ -45,7 +45,11 @@ export function mountControl({ store, frame, colours, session }) {
   store.on(["models", "override"], ({ models, override }) => {
     const names = override === null ? models : ["", ...models]; // "": each request gets the model that it names
     list.replaceChildren(...names.map((model) => make("li", {},
-      make("button", { type: "button", "data-model": model }, model || "Client's choice"))));
+      make("button", { type: "button", "data-model": model }))));
+    for (const button of list.querySelectorAll("button")) {
+      setName(button, button.dataset.model || "Client's choice");
+    }
+    setAttr(list, "data-alone", names.length === 1 ? "" : null); // the one model stands above
     search.hidden = models.length < SEARCH_FROM;
     filter();
   });
@@ -58,7 +62,7 @@ export function mountControl({ store, frame, colours, session }) {
       const loaded = state.loaded.includes(model);
       setAttr(button, "aria-pressed", String(model === (state.override === false ? "" : state.model)));
       setAttr(button, "data-loaded", loaded ? "" : null);
-      setAttr(button, "title", loaded ? "in memory" : null);
+      setAttr(button, "title", loaded ? `${model}: in the engine's memory` : model || null);
       button.disabled = !live;
     }
     pause.disabled = drain.disabled = !live;
@@ -73,10 +77,10 @@ export function mountControl({ store, frame, colours, session }) {
   frame.add((now) => {
     const lane = feed.now(now).lane;
     const model = store.state.model || lane?.model || "";
-    setText(name, model || NONE);
+    setName(name, model || NONE);
     setAttr(name, "title", model || null);
     const own = feed.lanes.find((known) => known.model === model);
-    byId("model-lane", HTMLElement).style.background = own ? colours.lane(own.index) : "";
+    byId("model-lane", HTMLElement).style.background = own ? colours.lane(lines.lineOf[own.index]) : "";
     return Infinity;
   });
 }

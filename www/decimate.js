@@ -1,17 +1,28 @@
 // @ts-check
 /**
  * Decimation: which ticks a chart draws. A chart has a thousand columns of
- * pixels, the ring half a million ticks. Each line keeps only the lowest and
- * the highest tick of each column, in order of time. So no peak is lost, every
- * point drawn is a real tick, and a small number of ticks is drawn unchanged.
+ * pixels, the ring half a million ticks. A small number of ticks is drawn
+ * unchanged. Of more, each line keeps the lowest and the highest tick of each
+ * column, in order of time. Of very many, a line through all of these would be
+ * a block: then a column is a range, from its lowest to its highest tick, and
+ * its median. No peak is lost, and every value is a real tick's.
  */
 
-import { BREAK } from "./ring.js";
+import { BREAK, FIRST, SILENT } from "./ring.js";
 
 /** @typedef {import("./ring.js").Ring} Ring */
 
 /** The most lines that a chart has. */
 export const LINES = 8;
+
+/** Above so many ticks a pixel, columns are ranges. */
+export const DENSE = 3;
+
+/** Width of such a column, px. */
+export const RANGE_PX = 2;
+
+const FALL_S = 2; // in which a rate falls to 0: the window that it is taken from
+const SAMPLE = 32; // ticks that the median of a column is of
 
 /**
  * Rows for uPlot, reused from one draw to the next. x ascends. In each row a
@@ -21,14 +32,20 @@ export const LINES = 8;
 export class Rows {
   /** @type {number[]} */ x = [];
   /** @type {(number | null | undefined)[][]} */ y = Array.from({ length: LINES }, () => []);
+  /** @type {(number | undefined)[][]} the ranges, if columns are ranges */ low = Array.from({ length: LINES }, () => []);
+  /** @type {(number | undefined)[][]} */ high = Array.from({ length: LINES }, () => []);
+  dense = false; // columns are ranges
+  top = NaN; // the highest value
   /** @type {number[]} */ #last = Array(LINES).fill(-1); // each line's latest row
 
   clear() {
     this.x.length = 0;
-    for (const line of this.y) {
+    for (const line of [...this.y, ...this.low, ...this.high]) {
       line.length = 0;
     }
     this.#last.fill(-1);
+    this.dense = false;
+    this.top = NaN;
   }
 
   /**
@@ -48,6 +65,42 @@ export class Rows {
     this.#row(x);
     this.#last[line] = this.x.length - 1;
     this.y[line][this.#last[line]] = value;
+    this.top = value <= this.top ? this.top : value;
+  }
+
+  /**
+   * The same for a range.
+   *
+   * @param {number} x
+   * @param {number} line
+   * @param {number} low
+   * @param {number} value
+   * @param {number} high
+   * @param {boolean} broken
+   */
+  addRange(x, line, low, value, high, broken) {
+    this.add(x, line, value, broken);
+    const row = this.#last[line];
+    this.low[line][row] = low;
+    this.high[line][row] = high;
+    this.top = Math.max(this.top, high);
+  }
+
+  /**
+   * The line falls to 0 after its latest value, and stays there up to x.
+   *
+   * @param {number} x
+   * @param {number} line
+   * @param {number} from  where it begins if it has no value yet
+   */
+  fall(x, line, from) {
+    const last = this.#last[line];
+    if (last + 1 < this.x.length) {
+      this.y[line].fill(0, last + 1); // in the rows of other lines
+    } else {
+      this.add(Math.min(last < 0 ? from : this.x[last] + FALL_S, x), line, 0, false);
+    }
+    this.add(x, line, 0, false);
   }
 
   /** @param {number} x */
@@ -62,22 +115,38 @@ export class Rows {
 // For each line, the ticks kept of the current column: indices in the ring, or -1.
 const lowest = new Float64Array(LINES);
 const highest = new Float64Array(LINES);
-const broken = new Uint8Array(LINES);
+const broken = new Uint8Array(LINES); // flags of the ticks
 const points = new Float64Array(2 * LINES);
+// If columns are ranges: a sample of the column's values, every n-th one.
+const sample = Array.from({ length: LINES }, () => new Float32Array(SAMPLE));
+const seen = new Uint32Array(LINES);
+const every = new Uint32Array(LINES);
+
+/**
+ * @typedef {object} Drawn
+ * @property {Float32Array} values  one of the ring's columns
+ * @property {number} from          index of the first tick
+ * @property {number} to            index after the last tick
+ * @property {number} width         of a column, seconds
+ * @property {Int8Array} lineOf     the line of each lane, or -1: not drawn
+ * @property {boolean} [dense]      columns are ranges
+ */
 
 /**
  * @param {Ring} ring
- * @param {Float32Array} values  one of the ring's columns
- * @param {number} from          index of the first tick
- * @param {number} to            index after the last tick
- * @param {number} width         of a column, seconds
- * @param {Int8Array} lineOf     the line of each lane, or -1: not drawn
- * @param {Rows} rows            the result
+ * @param {Drawn} drawn
+ * @param {Rows} rows  the result
  */
-export function decimate(ring, values, from, to, width, lineOf, rows) {
+export function decimate(ring, drawn, rows) {
+  const { values, from, to, width, lineOf, dense = false } = drawn;
   const { mask, time, lane, flags } = ring;
+  const without = values === ring.latency ? FIRST : 0; // ticks that are no latency
+  const silent = values === ring.rate ? SILENT : 0; // what ran in a silence is known of the rate alone
   rows.clear();
+  rows.dense = dense;
   lowest.fill(-1);
+  broken.fill(0);
+  seen.fill(0);
   let column = NaN;
   for (let i = from; i < to; i++) {
     const k = i & mask;
@@ -88,52 +157,100 @@ export function decimate(ring, values, from, to, width, lineOf, rows) {
     // Columns start at multiples of their width: otherwise a moving chart would shimmer.
     const its = Math.floor(time[k] / width);
     if (its !== column) {
+      flush(ring, drawn, (column + 0.5) * width, rows);
       column = its;
-      flush(ring, values, lineOf, rows);
     }
-    const breaks = flags[k] & BREAK;
+    broken[line] |= flags[k] & (BREAK | silent);
+    if (flags[k] & without) {
+      broken[line] |= BREAK;
+      continue;
+    }
     if (lowest[line] < 0) {
       lowest[line] = highest[line] = i;
-      broken[line] = breaks;
-    } else {
-      broken[line] |= breaks;
-      if (values[k] < values[lowest[line] & mask]) {
-        lowest[line] = i;
-      } else if (values[k] > values[highest[line] & mask]) {
-        highest[line] = i;
-      }
+    } else if (values[k] < values[lowest[line] & mask]) {
+      lowest[line] = i;
+    } else if (values[k] > values[highest[line] & mask]) {
+      highest[line] = i;
+    }
+    if (dense) {
+      keep(line, values[k]);
     }
   }
-  flush(ring, values, lineOf, rows);
+  flush(ring, drawn, (column + 0.5) * width, rows);
+}
+
+/**
+ * Keep a value in the line's sample, if its turn has come.
+ *
+ * @param {number} line
+ * @param {number} value
+ */
+function keep(line, value) {
+  const own = sample[line];
+  if (seen[line] === 0) {
+    every[line] = 1;
+  } else if (seen[line] === SAMPLE * every[line]) { // full: every other one goes
+    for (let i = 1; 2 * i < SAMPLE; i++) {
+      own[i] = own[2 * i];
+    }
+    every[line] *= 2;
+  }
+  if (seen[line] % every[line] === 0) {
+    own[seen[line] / every[line]] = value;
+  }
+  seen[line]++;
 }
 
 /**
  * The column is complete: turn it into rows.
  *
  * @param {Ring} ring
- * @param {Float32Array} values
- * @param {Int8Array} lineOf
+ * @param {Drawn} drawn
+ * @param {number} x     the column's middle
  * @param {Rows} rows
  */
-function flush(ring, values, lineOf, rows) {
+function flush(ring, { values, from, lineOf, dense }, x, rows) {
+  const { mask, time, lane } = ring;
   let count = 0;
   for (let line = 0; line < LINES; line++) {
     if (lowest[line] < 0) {
       continue;
     }
-    points[count++] = lowest[line];
-    if (highest[line] !== lowest[line]) {
-      points[count++] = highest[line];
+    if (dense) {
+      const own = sample[line].subarray(0, Math.ceil(seen[line] / every[line])).sort();
+      begin(line, x);
+      rows.addRange(x, line, values[lowest[line] & mask], own[(own.length - 1) >> 1], values[highest[line] & mask], broken[line] !== 0);
+      broken[line] = 0;
+    } else {
+      points[count++] = lowest[line];
+      if (highest[line] !== lowest[line]) {
+        points[count++] = highest[line];
+      }
     }
     lowest[line] = -1;
+    seen[line] = 0;
   }
   if (count > 1) {
     points.subarray(0, count).sort();
   }
   for (let i = 0; i < count; i++) {
-    const k = points[i] & ring.mask;
-    const line = lineOf[ring.lane[k]];
-    rows.add(ring.time[k], line, values[k], broken[line] !== 0);
+    const k = points[i] & mask;
+    const line = lineOf[lane[k]];
+    begin(line, time[k]);
+    rows.add(time[k], line, values[k], broken[line] !== 0);
     broken[line] = 0;
+  }
+
+  /**
+   * After a silence the line comes from 0.
+   *
+   * @param {number} line
+   * @param {number} at
+   */
+  function begin(line, at) {
+    if (broken[line] & SILENT) {
+      rows.fall(at, line, time[from & mask]);
+      broken[line] = 0;
+    }
   }
 }

@@ -26,6 +26,20 @@ export function setText(node, text) {
 }
 
 /**
+ * The name of a model, whose end tells more than its beginning: where there is no
+ * room for hf.co/owner/model, the beginning is cut.
+ *
+ * @param {Element} node
+ * @param {string} text
+ */
+export function setName(node, text) {
+  if (node.textContent !== text) {
+    const at = text.lastIndexOf("/") + 1;
+    node.replaceChildren(...(at ? [make("span", { class: "front" }, text.slice(0, at))] : []), make("span", { class: "end" }, text.slice(at)));
+  }
+}
+
+/**
  * @param {Element} node
  * @param {string} name
  * @param {string | null} value  null: remove it

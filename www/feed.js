@@ -6,7 +6,7 @@
  */
 
 import { Clock } from "./clock.js";
-import { BREAK, ESTIMATED, Ring } from "./ring.js";
+import { BREAK, ESTIMATED, FIRST, Ring, SILENT } from "./ring.js";
 
 /** @typedef {import("./contract").Tick} Tick */
 /** @typedef {import("./contract").Hello} Hello */
@@ -21,12 +21,13 @@ import { BREAK, ESTIMATED, Ring } from "./ring.js";
  * @property {string} node       "" for the server's own
  * @property {number} time       of its latest tick, browser's clock, Unix seconds
  * @property {number} interval   between its ticks, smoothed, seconds
- * @property {number} latency    ms
- * @property {number} rate       tokens/s; without tokens: steps/s
+ * @property {number} latency    ms, of its latest tick that was no request's first token
+ * @property {number} rate       tokens/s at its latest tick; without tokens: steps/s
  * @property {number} tokens     cumulative
  * @property {number} steps      ticks seen
  * @property {boolean} estimated
  * @property {boolean} broken    no line joins its next tick to its latest
+ * @property {number} since      when it began to tick after its latest silence
  * @property {number} windowFrom index of the oldest tick in the rate window
  * @property {number} inWindow   its ticks in the rate window
  */
@@ -46,16 +47,18 @@ import { BREAK, ESTIMATED, Ring } from "./ring.js";
  * The present.
  *
  * @typedef {object} Now
- * @property {number} rate        of all running lanes together
+ * @property {number} rate        of all running lanes together; it falls to 0 within the rate window when ticks stay away
  * @property {number} latency     of the latest tick
  * @property {boolean} estimated
  * @property {number} running     number of lanes that receive ticks
+ * @property {number} nodes       of these, the ones of other nodes
  * @property {Lane | null} lane   the latest tick's
  */
 
 export const LANES_MAX = 64;
 const MARKS_MAX = 200;
 const RATE_WINDOW_S = 2; // the same as the server's
+const GRACE_S = 0.5; // ticks may be so late before the rate falls
 const IDLE_S = 3; // a lane is idle after this time, or five intervals, without ticks
 const SWITCH_TICKS = 8; // how many ticks before and after are searched for a switch of the model
 const FOREIGN_S = 10; // if a tick's clock is further off, its arrival counts
@@ -71,6 +74,7 @@ export class Feed {
   /** @type {Lane | null} */ #latest = null;
   #retired = -1; // index of the lane that the latest switch stopped; its next tick makes it count again
   #model = "";
+  #chosen = false; // a viewer chose that model; else the server shows the model of the latest request
   /**
    * The events to fetch: those after `since` (-1: all) up to `until`. They go
    * before the tick at `index`; `lanes` is a copy of the lanes at that tick.
@@ -91,13 +95,14 @@ export class Feed {
    * @param {Tick[]} ticks
    * @param {number} seq  the first one's number
    * @param {number} now  browser's clock, Unix seconds
+   * @param {Set<Tick>} [firsts]  those that are a request's first token
    */
-  add(ticks, seq, now) {
+  add(ticks, seq, now, firsts) {
     for (let i = Math.max(0, this.#filledTo + 1 - seq); i < ticks.length; i++) {
       if (this.clock.error === Infinity) {
         this.clock.skew = ticks[i].timestamp - now; // the best guess until the server has told its time
       }
-      this.#append(ticks[i], seq + i, this.#liveTime(ticks[i], now));
+      this.#append(ticks[i], seq + i, this.#liveTime(ticks[i], now), firsts?.has(ticks[i]));
     }
   }
 
@@ -124,6 +129,7 @@ export class Feed {
    */
   connected(hello, gap, now) {
     this.#model = hello.model;
+    this.#chosen = hello.override !== false;
     const resume = gap !== null && !gap.restarted;
     if (!resume) {
       this.#filledTo = 0;
@@ -171,7 +177,7 @@ export class Feed {
     }
     const { ticks } = answer;
     for (let i = 0; i < ticks.length; i++) {
-      const switched = switchedAt(ticks, i);
+      const switched = this.#chosen && switchedAt(ticks, i);
       if (switched && this.#latest) {
         this.#retired = this.#latest.index;
       }
@@ -187,9 +193,9 @@ export class Feed {
     if (more) {
       this.breakLines();
     }
-    for (const { tick, seq, time } of live) {
+    for (const { tick, seq, time, first } of live) {
       if (seq > answer.last_seq) {
-        this.#append(tick, seq, this.#liveTime(tick, time)); // the clocks may have been compared meanwhile
+        this.#append(tick, seq, this.#liveTime(tick, time), first); // the clocks may have been compared meanwhile
       }
     }
     return more ? this.#query() : "";
@@ -201,20 +207,42 @@ export class Feed {
   }
 
   /**
-   * Another model is active. The one before no longer counts as running.
+   * Another model is active. If a viewer chose it, that is marked, and the one
+   * before no longer counts as running.
    *
    * @param {string} model
    * @param {number} now
+   * @param {boolean} [chosen]  by a viewer; else it is the latest request's
    */
-  modelChanged(model, now) {
-    if (model === this.#model) {
-      return;
-    }
-    if (this.#model && model) {
+  modelChanged(model, now, chosen = true) {
+    const switched = chosen && (model !== this.#model || !this.#chosen);
+    if (switched && this.#model && model) {
       this.mark("model", now, model);
     }
-    this.#retired = this.lanes.findIndex((lane) => lane.model === this.#model && lane.node === "");
+    if (switched && model !== this.#model) {
+      this.#retired = this.lanes.findIndex((lane) => lane.model === this.#model && lane.node === "");
+    }
     this.#model = model;
+    this.#chosen = chosen;
+  }
+
+  /**
+   * The first token of a request is known: the latency of its tick is the time to it.
+   *
+   * @param {string} model
+   * @param {number} from  when the request arrived, browser's clock, Unix seconds
+   * @param {number} ttft  ms
+   */
+  markFirst(model, from, ttft) {
+    const { ring } = this;
+    const { index = -1 } = this.lanes.find((lane) => lane.model === model && lane.node === "") ?? {};
+    for (let i = ring.find(from); i < ring.end; i++) {
+      const k = i & ring.mask;
+      if (ring.lane[k] === index && Math.abs(ring.latency[k] - ttft) <= 0.01 + ttft / 10_000) {
+        ring.flags[k] |= FIRST;
+        return;
+      }
+    }
   }
 
   /**
@@ -267,15 +295,37 @@ export class Feed {
    * @returns {Now}
    */
   now(time) {
-    const result = { rate: 0, latency: this.#latest?.latency ?? NaN, estimated: false, running: 0, lane: this.#latest };
+    const result = { rate: 0, latency: this.#latest?.latency ?? NaN, estimated: false, running: 0, nodes: 0, lane: this.#latest };
     for (const lane of this.lanes) {
-      if (lane.index !== this.#retired && time - lane.time <= Math.max(IDLE_S, 5 * lane.interval)) {
-        result.rate += lane.rate;
+      if (this.runs(lane, time)) {
+        const late = Math.max(0, time - lane.time - Math.max(GRACE_S, 1.5 * lane.interval));
+        result.rate += lane.rate * Math.max(0, 1 - late / RATE_WINDOW_S);
         result.estimated ||= lane.estimated;
         result.running++;
+        result.nodes += Number(lane.node !== "");
       }
     }
     return result;
+  }
+
+  /**
+   * Whether a lane receives ticks at this time.
+   *
+   * @param {Lane} lane
+   * @param {number} time  Unix seconds
+   */
+  runs(lane, time) {
+    return lane.index !== this.#retired && time - lane.time <= Math.max(IDLE_S, 5 * lane.interval);
+  }
+
+  /**
+   * Whether a lane has been silent for long at this time: then its rate is 0.
+   *
+   * @param {Lane} lane
+   * @param {number} time  Unix seconds
+   */
+  silentAt(lane, time) {
+    return time - lane.time > longFor(lane);
   }
 
   /** True if no tick has ever counted a token: the engine is a pipeline of steps, such as vision. */
@@ -287,22 +337,30 @@ export class Feed {
    * @param {Tick} tick
    * @param {number} seq
    * @param {number} time  browser's clock
+   * @param {boolean} [first]  it is a request's first token
    */
-  #append(tick, seq, time) {
+  #append(tick, seq, time, first = false) {
     const { ring } = this;
     const lane = this.#lane(tick.model, tick.node ?? "");
     time = Math.max(time, this.lastTime); // the axis never goes back
     const step = time - lane.time;
-    const broken = lane.broken || step > Math.max(RATE_WINDOW_S, 5 * lane.interval) || this.#paused(lane.time, time);
+    const silent = !lane.broken && (step > longFor(lane) || this.#paused(lane.time, time));
+    const broken = lane.broken || silent;
+    const more = newTokens(lane, tick);
     if (!broken) {
       lane.interval += (step - lane.interval) / Math.min(lane.steps, 10);
     } else if (lane.steps > 0) { // after a gap the interval grows at most twofold: the lane may have become slow, or have paused
       lane.interval = Math.min(step, lane.interval * 2 || RATE_WINDOW_S);
     }
+    if (broken) {
+      lane.since = time;
+    }
     lane.broken = false;
     lane.steps++;
     lane.time = time;
-    lane.latency = tick.latency_ms;
+    if (!first) {
+      lane.latency = tick.latency_ms;
+    }
     lane.tokens = tick.tokens_generated;
     lane.estimated = tick.estimated === true;
     if (lane.tokens > 0) {
@@ -317,8 +375,8 @@ export class Feed {
     if (lane.index === this.#retired) {
       this.#retired = -1;
     }
-    ring.push(time, tick.timestamp, tick.latency_ms, lane.rate, this.now(time).rate, tick.tokens_generated, seq, lane.index,
-      (broken ? BREAK : 0) | (lane.estimated ? ESTIMATED : 0));
+    ring.push(time, tick.timestamp, tick.latency_ms, lane.rate, this.now(time).rate, tick.tokens_generated, more, seq,
+      lane.index, (broken ? BREAK : 0) | (silent ? SILENT : 0) | (lane.estimated ? ESTIMATED : 0) | (first ? FIRST : 0));
   }
 
   /**
@@ -353,7 +411,8 @@ export class Feed {
     }
     lane.windowFrom = i;
     lane.inWindow++;
-    return lane.inWindow / RATE_WINDOW_S;
+    const ran = lane.time - lane.since; // the first ticks after a silence can't fill the window
+    return ran > 0 && ran < RATE_WINDOW_S ? (lane.inWindow - 1) / ran : lane.inWindow / RATE_WINDOW_S;
   }
 
   /**
@@ -377,10 +436,12 @@ export class Feed {
    */
   #take(index) {
     const { ring } = this;
-    /** @type {{tick: Tick, seq: number, time: number}[]} */
+    /** @type {{tick: Tick, seq: number, time: number, first: boolean}[]} */
     const taken = [];
     for (let i = index; i < ring.end; i++) {
-      taken.push({ tick: this.tickAt(i), seq: ring.seq[i & ring.mask], time: ring.time[i & ring.mask] });
+      taken.push({
+        tick: this.tickAt(i), seq: ring.seq[i & ring.mask], time: ring.time[i & ring.mask], first: (ring.flags[i & ring.mask] & FIRST) !== 0,
+      });
     }
     ring.rewind(index);
     this.lastTime = index > ring.first ? ring.time[(index - 1) & ring.mask] : 0;
@@ -428,7 +489,7 @@ export class Feed {
     const lane = {
       index: this.lanes.length, model: full ? "(others)" : model, node: full ? "" : node,
       time: 0, interval: 0, latency: NaN, rate: 0, tokens: 0, steps: 0, estimated: false, broken: true,
-      windowFrom: this.ring.end, inWindow: 0,
+      since: 0, windowFrom: this.ring.end, inWindow: 0,
     };
     this.lanes.push(lane);
     return lane;
@@ -442,6 +503,28 @@ export class Feed {
       this.marks.shift();
     }
   }
+}
+
+/**
+ * The longest time without ticks that is no silence of the lane, seconds.
+ *
+ * @param {Lane} lane
+ */
+function longFor({ interval }) {
+  return Math.max(RATE_WINDOW_S, 5 * interval);
+}
+
+/**
+ * How many tokens a tick adds to its lane. A lane's first tick tells only how
+ * many there are; its rate tells how many of them are new.
+ *
+ * @param {Lane} lane  before the tick
+ * @param {Tick} tick
+ */
+function newTokens(lane, { tokens_generated: tokens, tokens_per_second: rate }) {
+  const more = tokens - lane.tokens;
+  const unknown = lane.steps === 0 || (lane.broken && more < 0); // another server counts anew
+  return unknown ? Math.min(tokens, Math.max(1, Math.round(rate * RATE_WINDOW_S))) : more;
 }
 
 /**

@@ -36,13 +36,13 @@ export function whole(value) {
 }
 
 /**
- * A duration in milliseconds with its unit: 8.31 ms, 118 ms, 12.3 s.
+ * A duration in milliseconds with its unit: 8.31 ms, 118 ms, 1.18 s, 12.3 s.
  *
  * @param {number} value
  * @returns {[number: string, unit: string]}
  */
 export function milliseconds(value) {
-  return value >= 10_000 ? [short(value / 1000), "s"] : [short(value), "ms"];
+  return value >= 999.5 ? [short(value / 1000), "s"] : [short(value), "ms"];
 }
 
 /**
@@ -51,6 +51,24 @@ export function milliseconds(value) {
  */
 export function duration(value) {
   return value === undefined || !Number.isFinite(value) ? NONE : milliseconds(value).join(" ");
+}
+
+/**
+ * A rate: like short(), but nothing is 0, without decimals.
+ *
+ * @param {number} value
+ */
+export function rate(value) {
+  return value < 0.005 ? "0" : short(value);
+}
+
+/**
+ * A span of time: 0.35 s, 15 s, 5 min.
+ *
+ * @param {number} seconds
+ */
+export function span(seconds) {
+  return seconds < 9.95 ? `${Number(seconds.toPrecision(2))} s` : seconds < 600 && seconds % 60 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
 }
 
 /**

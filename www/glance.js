@@ -1,14 +1,17 @@
 // @ts-check
 /** The present: the cards at the top, the page's title and its icon. */
 
+import { laneName } from "./chart-lines.js";
 import { announce, byId, setAttr, setText } from "./dom.js";
-import { age, duration, milliseconds, NONE, short, whole } from "./format.js";
-import { quantiles } from "./quantiles.js";
+import { LANES_MAX } from "./feed.js";
+import { age, duration, milliseconds, NONE, rate, short, span, whole } from "./format.js";
+import { Limit } from "./limits.js";
 import { drawSpark } from "./spark.js";
+import { quantiles, rates } from "./statistics.js";
 
 const EVERY_S = 0.2; // nobody can read digits that change faster
 const STATISTICS_EVERY_S = 1;
-const STEADY_S = 2; // a limit is passed for this long before the page notifies
+const MEDIAN_S = 2; // the latency shown is the median of this time
 const QUIET_S = 60; // between two notifications about the same limit
 const FILL_S = 1; // without history after this time, the page counts as empty
 
@@ -27,13 +30,17 @@ const STATES = {
   idle: "Idle",
 };
 
+/** The states that are announced, and the return from them. */
+const SAID = new Set(["down", "draining", "paused", "ended"]);
+const allInOne = new Int8Array(LANES_MAX); // the line of each lane: one for all
+
 /** @param {import("./app.js").Context} context */
-export function mountGlance({ settings, store, frame, colours, session: { feed, requests } }) {
+export function mountGlance({ settings, store, frame, colours, lines, view, session: { feed, requests } }) {
   const card = { rate: byId("card-rate", HTMLElement), latency: byId("card-latency", HTMLElement) };
   const spark = { rate: byId("rate-spark", HTMLCanvasElement), latency: byId("latency-spark", HTMLCanvasElement) };
   const node = Object.fromEntries([
-    "rate", "rate-label", "rate-unit", "rate-about", "rate-mean", "rate-peak", "rate-over",
-    "latency", "latency-unit", "latency-p50", "latency-p95", "latency-over",
+    "rate", "rate-label", "rate-unit", "rate-about", "rate-note", "rate-mean", "rate-peak", "rate-over",
+    "latency", "latency-unit", "latency-note", "latency-p50", "latency-p95", "latency-over",
     "state", "tokens", "tokens-label", "ttft", "tile-ttft", "inflight", "tile-requests",
     "viewers", "lost", "tile-lost", "uptime", "about", "skew",
   ].map((id) => [id, byId(id, HTMLElement)]));
@@ -45,7 +52,7 @@ export function mountGlance({ settings, store, frame, colours, session: { feed, 
   /** @type {EngineState | ""} */
   let state = "";
   /** @type {Limits} */
-  const limits = { latency: { since: 0, told: 0 }, rate: { since: 0, told: 0 } };
+  const limits = { latency: { limit: new Limit(), told: 0 }, rate: { limit: new Limit(), told: 0 } };
 
   store.on(["connection"], ({ connection }) => {
     if (connection.phase === "live") {
@@ -53,7 +60,7 @@ export function mountGlance({ settings, store, frame, colours, session: { feed, 
     }
     drawn = 0;
   });
-  store.on(["paused", "span", "status", "dropped", "filled"], () => {
+  store.on(["paused", "span", "zoom", "frozenAt", "status", "dropped", "filled"], () => {
     drawn = counted = 0;
   });
 
@@ -73,7 +80,7 @@ export function mountGlance({ settings, store, frame, colours, session: { feed, 
       drawTitle(present, next);
     }
     if (next !== state) {
-      if (state && next !== "connecting" && next !== "waiting") {
+      if (SAID.has(next) || (SAID.has(state) && (next === "running" || next === "idle"))) {
         announce(`Engine: ${STATES[next]}.`);
       }
       state = next;
@@ -91,7 +98,7 @@ export function mountGlance({ settings, store, frame, colours, session: { feed, 
    * @returns {EngineState}
    */
   function engineState(present, now) {
-    const { connection, paused, sourceState, down, filled } = store.state;
+    const { connection, paused, sourceState, down, filled, hello } = store.state;
     if (connection.phase !== "live") {
       return connection.phase;
     }
@@ -101,13 +108,14 @@ export function mountGlance({ settings, store, frame, colours, session: { feed, 
     if (paused) {
       return requests.inState("running") ? "draining" : "paused";
     }
-    if (present.running || requests.inState("running")) {
+    // What the meter's requests do is known; of others, only ticks tell.
+    if (requests.inState("running") || (hello?.source === "meter" ? present.nodes : present.running)) {
       return "running";
     }
     if (sourceState === "ended") {
       return "ended";
     }
-    return feed.ring.end || (!filled && now - connectedAt < FILL_S) ? "idle" : "empty";
+    return feed.ring.end || requests.any || (!filled && now - connectedAt < FILL_S) ? "idle" : "empty";
   }
 
   /**
@@ -116,64 +124,88 @@ export function mountGlance({ settings, store, frame, colours, session: { feed, 
    * @param {number} now
    */
   function drawNumbers(present, state, now) {
-    const { status, dropped, hello } = store.state;
+    const { status, dropped, hello, connection } = store.state;
     const { lane } = present;
     const steps = feed.tokenless;
-    const still = state !== "idle" && state !== "running"; // the last number stays, shown as stale
+    const live = connection.phase === "live";
+    const fresh = present.running > 0 && (state === "running" || state === "draining");
     setText(node["rate-label"], steps ? "Inferences per second" : "Tokens per second");
     setText(node["rate-unit"], steps ? "" : "tok/s");
     setText(node["tokens-label"], steps ? "Inferences" : "Tokens");
-    setText(node.rate, lane ? short(present.running ? present.rate : still ? lane.rate : 0) : NONE);
-    node["rate-about"].hidden = !present.estimated;
-    const [latency, unit] = milliseconds(present.latency);
+    setText(node.rate, lane && live ? rate(present.rate) : NONE);
+    setAttr(node["rate-about"], "data-off", present.estimated && live ? null : "");
+    const slowest = fresh ? slowestLane(now) : null;
+    const [latency, unit] = milliseconds(slowest ? slowest.latency : NaN);
     setText(node.latency, latency);
     setText(node["latency-unit"], unit);
-    setText(node.tokens, lane ? (present.estimated ? "~" : "") + whole(steps ? lane.steps : totalTokens()) : NONE);
+    drawNotes(slowest, fresh, now);
+    setText(node.tokens, lane ? (present.estimated ? "~" : "") + whole(feed.lanes.reduce((sum, one) => sum + (steps ? one.steps : one.tokens), 0)) : NONE);
     setText(node.lost, whole(dropped));
     setAttr(node["tile-lost"], "data-bad", dropped ? "" : null);
     setText(node.viewers, status ? whole(Math.max(1, status.clients.websocket + status.clients.sse)) : NONE); // this page is one
-    setText(node.uptime, status ? age(now - feed.clock.toBrowser(status.started)) : NONE);
+    setText(node.uptime, status && live ? age(now - feed.clock.toBrowser(status.started)) : NONE);
     node["tile-ttft"].hidden = node["tile-requests"].hidden = !requests.any && hello?.source !== "meter";
     setText(node.ttft, duration(requests.latestTtft));
     setText(node.inflight, `${requests.inState("running")} / ${requests.inState("queued")}`);
-    const fresh = present.running > 0 && (state === "running" || state === "draining");
     setAttr(card.rate, "data-stale", fresh ? null : "");
     setAttr(card.latency, "data-stale", fresh ? null : "");
-    checkLimits(limits, settings, fresh ? present : null, now);
+    checkLimits(limits, settings, fresh ? { rate: present.rate, latency: slowest?.latency ?? NaN } : null, now);
     if (lane) {
-      const end = present.running ? now : Math.min(now, feed.lastTime);
-      const colour = present.running > 1 ? colours.accent : colours.lane(lane.index);
-      drawSpark(spark.rate, feed.ring, feed.ring.total, end, colour);
-      drawSpark(spark.latency, feed.ring, feed.ring.latency, end, colour);
+      const end = live ? now : Math.min(now, feed.lastTime);
+      drawSpark(spark.rate, feed.ring, feed.ring.total, end, allInOne, [colours.accent]);
+      drawSpark(spark.latency, feed.ring, feed.ring.latency, end, lines.lineOf, colours.lanes);
     }
   }
 
-  /** The tokens of the active model on all nodes; if no model is active, of all models. */
-  function totalTokens() {
-    const { model } = store.state;
-    const own = feed.lanes.filter((lane) => lane.model === model);
-    return (own.length ? own : feed.lanes).reduce((sum, lane) => sum + lane.tokens, 0);
+  /**
+   * The running lane whose median latency of the last seconds is the highest.
+   *
+   * @param {number} now
+   */
+  function slowestLane(now) {
+    const { ring } = feed;
+    const from = ring.find(now - MEDIAN_S);
+    const running = feed.lanes.filter((lane) => feed.runs(lane, now)).map((lane) => {
+      const [median] = quantiles(ring, from, ring.end, [0.5], lane.index);
+      return { lane, latency: Number.isNaN(median) ? lane.latency : median }; // one that ticks more seldom
+    }).filter(({ latency }) => !Number.isNaN(latency));
+    running.sort((a, b) => b.latency - a.latency);
+    return running.length ? { ...running[0], of: running.length } : null;
+  }
+
+  /**
+   * What is to be said of the two numbers: what runs without a token so far; else,
+   * where there is no number, the last one.
+   *
+   * @param {ReturnType<typeof slowestLane>} slowest
+   * @param {boolean} fresh
+   * @param {number} now
+   */
+  function drawNotes(slowest, fresh, now) {
+    const { ring, lastTime } = feed;
+    const silent = requests.silent(now);
+    const ago = `${age(now - lastTime)} ago`;
+    const last = (ring.end - 1) & ring.mask;
+    setText(node["rate-note"], store.state.connection.phase === "live" && silent.entries.length && !fresh ? `no token yet, ${age(silent.seconds)}`
+      : fresh || !ring.end ? "" : `last ${rate(ring.total[last])}, ${ago}`);
+    const latest = feed.now(now).latency;
+    setText(node["latency-note"], slowest && slowest.of > 1 ? `slowest of ${slowest.of}: ${laneName(slowest.lane)}`
+      : fresh || Number.isNaN(latest) ? "" : `last ${duration(latest)}, ${ago}`);
   }
 
   /** @param {number} now */
   function drawStatistics(now) {
     const { ring } = feed;
-    const { span, hello } = store.state;
-    const from = span === Infinity ? ring.first : ring.find(now - span);
-    const [p50, p95] = quantiles(ring, ring.latency, from, ring.end, [0.5, 0.95]);
+    const { connection, span: chosen, zoom, hello } = store.state;
+    const [from, to] = view.range(now);
+    const end = connection.phase === "live" ? to : Math.min(to, feed.lastTime); // what came then is not known
+    const [p50, p95] = quantiles(ring, ring.find(from), ring.find(end), [0.5, 0.95]);
     setText(node["latency-p50"], duration(p50));
     setText(node["latency-p95"], duration(p95));
-    let sum = 0;
-    let peak = 0;
-    for (let i = from; i < ring.end; i++) {
-      const rate = ring.total[i & ring.mask];
-      sum += rate;
-      peak = Math.max(peak, rate);
-    }
-    const any = ring.end > from;
-    setText(node["rate-mean"], any ? short(sum / (ring.end - from)) : NONE);
-    setText(node["rate-peak"], any ? short(peak) : NONE);
-    const over = span === Infinity ? "all" : `${span / 60} min`;
+    const { mean, peak } = rates(ring, from, end, feed.tokenless);
+    setText(node["rate-mean"], Number.isNaN(mean) ? NONE : rate(mean));
+    setText(node["rate-peak"], Number.isNaN(peak) ? NONE : rate(peak));
+    const over = zoom ? span(to - from) : chosen === Infinity ? "all" : span(chosen);
     setText(node["rate-over"], over);
     setText(node["latency-over"], over);
 
@@ -192,7 +224,7 @@ export function mountGlance({ settings, store, frame, colours, session: { feed, 
   function drawTitle(present, state) {
     const model = store.state.model || present.lane?.model || "";
     const unit = feed.tokenless ? "/s" : "tok/s";
-    const text = state === "running" ? `${short(present.rate)} ${unit}` : STATES[state];
+    const text = state === "running" ? `${rate(present.rate)} ${unit}` : STATES[state];
     document.title = [text, model, "aidash"].filter(Boolean).join(" · ");
   }
 }
@@ -204,8 +236,8 @@ function sourceText(hello) {
   switch (hello.source) {
     case "sim": return `simulated engine, ${hello.rate_hz} Hz`;
     case "stdin": return "standard input";
-    case "meter": return "proxy";
-    default: return "pushed ticks";
+    case "meter": return "proxy in front of the engine";
+    default: return "data sent by other programs";
   }
 }
 
@@ -225,36 +257,39 @@ function icon(state) {
 /* ---- limits: a card is highlighted while its number is beyond the limit set for it ---- */
 
 /**
- * For each limit: since when it is passed (0: it is not), and when the page notified last. Unix seconds.
+ * For each limit, and when the page notified last, Unix seconds.
  *
- * @typedef {Record<"latency" | "rate", {since: number, told: number}>} Limits
+ * @typedef {Record<"latency" | "rate", {limit: Limit, told: number}>} Limits
  */
 
 /**
  * @param {Limits} limits
  * @param {import("./settings.js").Settings} settings
- * @param {import("./feed.js").Now | null} present  null: nothing runs
+ * @param {{latency: number, rate: number} | null} present  null: nothing runs
  * @param {number} now
  */
 function checkLimits(limits, { limitLatency, limitRate, notify }, present, now) {
-  check("latency", present !== null && limitLatency !== null && present.latency > limitLatency,
-    () => `Latency ${milliseconds(present?.latency ?? 0).join(" ")}, above ${limitLatency} ms`);
-  check("rate", present !== null && limitRate !== null && present.rate < limitRate,
-    () => `${short(present?.rate ?? 0)} per second, below ${limitRate}`);
+  check("latency", limitLatency, (value, most) => value > most, (value, most) => `Latency ${duration(value)}, above ${most} ms`);
+  check("rate", limitRate, (value, least) => value < least, (value, least) => `${short(value)} per second, below ${least}`);
 
   /**
    * @param {"latency" | "rate"} name
-   * @param {boolean} beyond
-   * @param {() => string} text
+   * @param {number | null} bound
+   * @param {(value: number, bound: number) => boolean} beyond
+   * @param {(value: number, bound: number) => string} text
    */
-  function check(name, beyond, text) {
-    const limit = limits[name];
-    limit.since = beyond ? limit.since || now : 0;
-    setAttr(byId(`card-${name}`, HTMLElement), "data-alarm", beyond ? "" : null);
-    byId(`${name}-alarm`, HTMLElement).hidden = !beyond;
-    if (beyond && notify && now - limit.since >= STEADY_S && now - limit.told >= QUIET_S && canNotify()) {
-      limit.told = now;
-      new Notification("aidash", { body: text(), tag: name });
+  function check(name, bound, beyond, text) {
+    const own = limits[name];
+    if (bound === null || present === null) {
+      own.limit.clear();
+    } else {
+      own.limit.update(beyond(present[name], bound), now);
+    }
+    setAttr(byId(`card-${name}`, HTMLElement), "data-alarm", own.limit.on ? "" : null);
+    byId(`${name}-alarm`, HTMLElement).hidden = !own.limit.on;
+    if (own.limit.on && present && bound !== null && notify && now - own.told >= QUIET_S && canNotify()) {
+      own.told = now;
+      new Notification("aidash", { body: text(present[name], bound), tag: name });
     }
   }
 }

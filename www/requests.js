@@ -13,7 +13,10 @@
  * @typedef {object} Entry
  * @property {number} id
  * @property {number} at        when it arrived, browser's clock, Unix seconds
+ * @property {number} began     when it was passed on, if that is known, else as `at`
+ * @property {number} firstAt   when its first token came; NaN: not yet, or not known
  * @property {number} live      tokens counted while it runs
+ * @property {boolean} cancelled  by this page
  * @property {boolean} running  it has not ended
  * @property {RequestStart | Request} last  the latest event about it
  */
@@ -22,6 +25,7 @@ const ENDED_MAX = 50;
 const RUNNING_MAX = 256;
 const TTFT_MAX = 4096;
 const MODELS_MAX = 64;
+const CLOSE_MS = 30; // a tick's latency and a wait that the page measures may differ by so much
 const OLD = 2 ** 40; // a server that restarts numbers its requests from 1 again
 
 export class RequestLog {
@@ -30,7 +34,7 @@ export class RequestLog {
   /** Changes with every event. */
   version = 0;
   /** Times to the first token, a ring: the n-th is at n % TTFT_MAX. */
-  ttft = { count: 0, time: new Float64Array(TTFT_MAX), value: new Float32Array(TTFT_MAX) };
+  ttft = { count: 0, time: new Float64Array(TTFT_MAX), value: new Float32Array(TTFT_MAX), model: Array(TTFT_MAX).fill("") };
   /** @type {Map<string, number>} each model's latest token count */
   #tokens = new Map();
   #count = { running: 0, queued: 0 };
@@ -40,6 +44,10 @@ export class RequestLog {
   #list = null;
   /** @type {Map<number, number> | null} what place() returns; null after a change */
   #places = null;
+  /** @type {WeakSet<Entry>} whose time to the first token is in `ttft` */
+  #timed = new WeakSet();
+  /** @type {Tick | null} the latest tick that was a request's first token */
+  #first = null;
 
   /** False until the first request. */
   get any() {
@@ -53,28 +61,27 @@ export class RequestLog {
 
   /**
    * @param {RequestStart | Request} event
-   * @param {number} at  when the request arrived, browser's clock
+   * @param {number} at     when the request arrived, browser's clock
+   * @param {number} [now]  browser's clock
    */
-  add(event, at) {
+  add(event, at, now = at) {
     const known = this.entries.get(event.id);
     if (known && known.last.seq >= event.seq) {
       return; // a fetched event is older than those that came live meanwhile
     }
     const running = event.status === "running" || event.status === "queued";
-    const entry = known ?? { id: event.id, at, live: 0, running, last: event };
+    /** @type {Entry} */
+    const entry = known ?? { id: event.id, at, began: at, firstAt: NaN, live: 0, cancelled: false, running, last: event };
     if (known) {
       this.#remove(known);
+      if (known.last.status === "queued" && event.status === "running") {
+        entry.began = now;
+      }
     }
     entry.last = event;
     entry.running = running;
-    entry.live = Math.max(entry.live, ("completion_tokens" in event && event.completion_tokens) || 0);
     this.#insert(entry);
-    if (!running && "ttft_ms" in event && event.ttft_ms !== undefined) {
-      const { ttft } = this;
-      ttft.time[ttft.count % TTFT_MAX] = entry.at + event.ttft_ms / 1000;
-      ttft.value[ttft.count % TTFT_MAX] = event.ttft_ms;
-      ttft.count++;
-    }
+    this.#readCounts(entry);
     if (this.entries.size - this.active > ENDED_MAX) {
       this.#forgetOldest(false);
     }
@@ -84,23 +91,89 @@ export class RequestLog {
   }
 
   /**
-   * Count new tokens of a model for the request that runs on it, if there is only one.
+   * How far a running request is, as fetched. Its state stays as the events told it.
+   *
+   * @param {Request} fetched
+   */
+  progress(fetched) {
+    const entry = this.entries.get(fetched.id);
+    if (entry?.running) {
+      const { completion_tokens, ttft_ms } = fetched;
+      entry.last = { ...entry.last, ...(completion_tokens && { completion_tokens }), ...(ttft_ms !== undefined && { ttft_ms }) };
+      this.#readCounts(entry);
+      this.#changed();
+    }
+  }
+
+  /** @param {Entry} entry */
+  #readCounts(entry) {
+    const { last } = entry;
+    if ("completion_tokens" in last && last.completion_tokens !== undefined) {
+      entry.live = Math.max(entry.live, last.completion_tokens);
+    }
+    if ("ttft_ms" in last && last.ttft_ms !== undefined && !this.#timed.has(entry)) {
+      this.#timed.add(entry);
+      entry.firstAt ||= entry.at + last.ttft_ms / 1000;
+      const { ttft } = this;
+      const n = ttft.count % TTFT_MAX;
+      ttft.time[n] = entry.firstAt;
+      ttft.value[n] = last.ttft_ms;
+      ttft.model[n] = last.model;
+      ttft.count++;
+    }
+  }
+
+  /**
+   * Count new tokens of a model for the request that runs on it, if there is only
+   * one, and find those that are a request's first.
    *
    * @param {Tick[]} ticks
+   * @param {number} [now]  browser's clock
+   * @returns {Set<Tick>}
    */
-  count(ticks) {
-    for (const { model, tokens_generated: tokens } of ticks) {
+  count(ticks, now = 0) {
+    /** @type {Set<Tick>} */
+    const firsts = new Set();
+    for (const tick of ticks) {
+      const { model, tokens_generated: tokens } = tick;
       const more = tokens - (this.#tokens.get(model) ?? tokens - 1); // a model's first tick counts as one token
       if (this.#tokens.size < MODELS_MAX || this.#tokens.has(model)) {
         this.#tokens.set(model, tokens);
       }
       const own = this.#runningOn.get(model);
-      if (own?.size === 1) {
+      if (!own) {
+        continue;
+      }
+      if (own.size === 1) {
         for (const entry of own) {
           entry.live += Math.max(0, more);
         }
       }
+      const first = this.#first;
+      if (first && first.model === model && first.timestamp === tick.timestamp && first.latency_ms === tick.latency_ms) {
+        firsts.add(tick); // came together with the first one, and shares its time
+        continue;
+      }
+      for (const entry of own) {
+        if (isFirst(entry, tick, own.size, now)) {
+          entry.firstAt = now;
+          firsts.add(tick);
+          this.#first = tick;
+          break;
+        }
+      }
     }
+    return firsts;
+  }
+
+  /**
+   * The running requests without a token so far.
+   *
+   * @param {number} now  browser's clock
+   */
+  silent(now) {
+    const entries = [...this.#runningOn.values()].flatMap((own) => [...own]).filter(({ firstAt, live }) => Number.isNaN(firstAt) && live === 0);
+    return { entries, seconds: now - Math.min(...entries.map(({ began }) => began)) };
   }
 
   /** The server has restarted: its running requests are gone; those that ended stay, before all new ones. */
@@ -195,4 +268,22 @@ export class RequestLog {
       this.#remove(oldest);
     }
   }
+}
+
+/**
+ * Whether a tick is the first token of a running request. Of the only request on
+ * a model it is the first one that comes; of several, the one whose latency
+ * reaches back to the request's beginning.
+ *
+ * @param {Entry} entry
+ * @param {Tick} tick
+ * @param {number} running  requests on the model
+ * @param {number} now      browser's clock
+ */
+function isFirst(entry, tick, running, now) {
+  if (!Number.isNaN(entry.firstAt)) {
+    return false;
+  }
+  const waited = (now - entry.began) * 1000;
+  return (running === 1 && entry.live <= 1) || (Math.abs(tick.latency_ms - waited) <= CLOSE_MS + waited / 10 && tick.latency_ms > CLOSE_MS);
 }

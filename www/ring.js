@@ -9,6 +9,10 @@
 export const BREAK = 1;
 /** The token count is an estimate. */
 export const ESTIMATED = 2;
+/** Its latency is the time to a request's first token, which is no time between tokens. */
+export const FIRST = 4;
+/** With BREAK: nothing ran in the missing time, so the rate was 0. */
+export const SILENT = 8;
 
 export class Ring {
   /** @param {number} capacity  a power of two */
@@ -22,6 +26,7 @@ export class Ring {
     this.rate = new Float32Array(capacity); // tokens/s, or steps/s where there are no tokens
     this.total = new Float32Array(capacity); // the rate of all lanes that ran at that time
     this.tokens = new Float64Array(capacity); // cumulative
+    this.more = new Float32Array(capacity); // tokens since the lane's tick before; negative: an estimate is corrected
     this.seq = new Float64Array(capacity); // the event's number; 0: unknown
     this.lane = new Uint8Array(capacity); // which model on which node
     this.flags = new Uint8Array(capacity);
@@ -48,11 +53,12 @@ export class Ring {
    * @param {number} rate
    * @param {number} total
    * @param {number} tokens
+   * @param {number} more
    * @param {number} seq
    * @param {number} lane
    * @param {number} flags
    */
-  push(time, stamp, latency, rate, total, tokens, seq, lane, flags) {
+  push(time, stamp, latency, rate, total, tokens, more, seq, lane, flags) {
     const k = this.end & this.mask;
     this.time[k] = time;
     this.stamp[k] = stamp;
@@ -60,6 +66,7 @@ export class Ring {
     this.rate[k] = rate;
     this.total[k] = total;
     this.tokens[k] = tokens;
+    this.more[k] = more;
     this.seq[k] = seq;
     this.lane[k] = lane;
     this.flags[k] = flags;

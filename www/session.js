@@ -13,6 +13,7 @@ import { RequestLog } from "./requests.js";
 
 const STATUS_EVERY_MS = 10_000;
 const FETCH_MS = 8_000;
+const PROGRESS_EVERY_MS = 1000; // how often running requests are asked for
 
 export class Session {
   feed = new Feed();
@@ -30,6 +31,8 @@ export class Session {
   #connections = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #statusTimer;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #progressTimer;
 
   /**
    * Connect to the server that the page came from.
@@ -51,6 +54,7 @@ export class Session {
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden && store.state.connection.phase === "live") {
         this.#pollStatus();
+        this.#watchProgress();
       }
     });
   }
@@ -99,8 +103,8 @@ export class Session {
 
   /** @param {import("./contract").Tick[]} ticks @param {number} seq */
   #onTicks(ticks, seq) {
-    this.feed.add(ticks, seq, seconds());
-    this.requests.count(ticks);
+    const now = seconds();
+    this.feed.add(ticks, seq, now, this.requests.count(ticks, now));
     this.#frame.request();
   }
 
@@ -120,7 +124,7 @@ export class Session {
   /** @param {Status} status */
   #onStatus(status) {
     const now = seconds();
-    this.feed.modelChanged(status.model, now);
+    this.feed.modelChanged(status.model, now, status.override !== false);
     this.#setTruth(status, now);
     const { hello } = this.#store.state;
     this.#store.set({ hello: hello && { ...hello, source: status.source, rate_hz: status.rate_hz } });
@@ -151,9 +155,48 @@ export class Session {
   #onEvent(event) {
     if (event.event === "request_start" || event.event === "request") {
       const at = event.timestamp === undefined ? seconds() : this.feed.clock.toBrowser(event.timestamp);
-      this.requests.add(event, at);
+      this.requests.add(event, at, seconds());
+      this.#markFirst(this.requests.entries.get(event.id));
+      this.#watchProgress();
       this.#frame.request();
     }
+  }
+
+  /**
+   * The time to a request's first token is no time between tokens.
+   *
+   * @param {import("./requests.js").Entry} [entry]
+   */
+  #markFirst(entry) {
+    if (entry && "ttft_ms" in entry.last && entry.last.ttft_ms !== undefined) {
+      this.feed.markFirst(entry.last.model, entry.at, entry.last.ttft_ms);
+    }
+  }
+
+  /** While requests run, the server is asked once a second how far they are: no event tells it. */
+  #watchProgress() {
+    const { state } = this.#store;
+    if (this.#progressTimer || !this.requests.inState("running") || state.hello?.source !== "meter") {
+      return;
+    }
+    this.#progressTimer = setTimeout(async () => {
+      try {
+        if (!document.hidden && state.connection.phase === "live") {
+          const { running } = /** @type {import("./contract").RequestsAnswer} */ (await get("requests?last=0"));
+          for (const event of running) {
+            this.requests.progress(event);
+            this.#markFirst(this.requests.entries.get(event.id));
+          }
+          this.#frame.request();
+        }
+      } catch {
+        // the next time, or with the event of its end
+      }
+      this.#progressTimer = undefined;
+      if (!document.hidden) {
+        this.#watchProgress();
+      }
+    }, PROGRESS_EVERY_MS);
   }
 
   /** @param {import("./aidash-client.js").State} connection */
@@ -198,6 +241,7 @@ export class Session {
           feed.mark("dropped", seconds(), `${answer.missed} not kept`);
         }
         query = feed.fill(answer, seconds());
+        this.requests.list().forEach((entry) => this.#markFirst(entry));
         this.#frame.request();
       }
     } catch {
@@ -224,6 +268,7 @@ export class Session {
       if (connection === this.#connections) {
         const all = [...answer.requests, ...answer.running];
         all.forEach((event) => this.#onEvent(event));
+        answer.running.forEach((event) => this.requests.progress(event)); // the same event as live, but with counts
         this.requests.only(new Set(all.map(({ id }) => id)), hello.next_seq);
       }
     } catch {

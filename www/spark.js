@@ -1,21 +1,20 @@
 // @ts-check
-/** A sparkline: the last minute of all lanes. */
+/** A sparkline: the last minute. */
 
 import { decimate, Rows } from "./decimate.js";
-import { LANES_MAX } from "./feed.js";
 
 const SECONDS = 60;
 const rows = new Rows();
-const lineOf = new Int8Array(LANES_MAX); // all in one line
 
 /**
  * @param {HTMLCanvasElement} canvas
  * @param {import("./ring.js").Ring} ring
- * @param {Float32Array} values  a column of the ring
- * @param {number} end           Unix seconds at the right edge
- * @param {string} colour        #rrggbb
+ * @param {Float32Array} values    a column of the ring
+ * @param {number} end             Unix seconds at the right edge
+ * @param {Int8Array} lineOf       the line of each lane
+ * @param {string[]} colours       of each line, #rrggbb
  */
-export function drawSpark(canvas, ring, values, end, colour) {
+export function drawSpark(canvas, ring, values, end, lineOf, colours) {
   const ratio = devicePixelRatio;
   const width = Math.round(canvas.clientWidth * ratio);
   const height = Math.round(canvas.clientHeight * ratio);
@@ -28,19 +27,29 @@ export function drawSpark(canvas, ring, values, end, colour) {
     return;
   }
   context.clearRect(0, 0, width, height);
-  decimate(ring, values, ring.find(end - SECONDS), ring.end, (2 * ratio * SECONDS) / width, lineOf, rows);
-
-  const line = rows.y[0];
-  let top = 0;
-  for (const value of line) {
-    top = Math.max(top, value ?? 0);
-  }
+  decimate(ring, { values, from: ring.find(end - SECONDS), to: ring.end, width: (2 * ratio * SECONDS) / width, lineOf }, rows);
   const edge = 2 * ratio;
   /** @param {number} x */
   const left = (x) => width * (1 - (end - x) / SECONDS);
   /** @param {number} y */
-  const up = (y) => height - edge - (y / (top || 1)) * (height - 2 * edge);
+  const up = (y) => height - edge - (y / (rows.top || 1)) * (height - 2 * edge);
+  const drawn = rows.y.map((line, i) => ({ line, colour: colours[i] })).filter(({ line }) => line.some((value) => value !== undefined));
+  for (const { line, colour } of drawn) {
+    drawLine(context, line, left, up, height, colour, drawn.length === 1, ratio);
+  }
+}
 
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {(number | null | undefined)[]} line
+ * @param {(x: number) => number} left
+ * @param {(y: number) => number} up
+ * @param {number} height
+ * @param {string} colour
+ * @param {boolean} shaded  the area below it
+ * @param {number} ratio
+ */
+function drawLine(context, line, left, up, height, colour, shaded, ratio) {
   const stroke = new Path2D();
   const fill = new Path2D();
   let start = 0; // where the segment began; a segment ends at null
@@ -74,8 +83,10 @@ export function drawSpark(canvas, ring, values, end, colour) {
   const shade = context.createLinearGradient(0, 0, 0, height);
   shade.addColorStop(0, `${colour}55`);
   shade.addColorStop(1, `${colour}00`);
-  context.fillStyle = shade;
-  context.fill(fill);
+  if (shaded) {
+    context.fillStyle = shade;
+    context.fill(fill);
+  }
   context.strokeStyle = colour;
   context.lineWidth = 1.5 * ratio;
   context.lineJoin = "round";

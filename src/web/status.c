@@ -74,7 +74,8 @@ static void ad_status_run(struct ad_call *call)
     ad_putf(t,
             ",\"next_seq\":%llu,\"clients\":{\"websocket\":%u,\"batch\":%u,"
             "\"sse\":%u,\"http\":%u,\"pending\":%u,\"max\":%d},\"counters\":{",
-            (unsigned long long)ad_feed.next, ad_slots.n_kind[AD_WS],
+            (unsigned long long)ad_feed.next,
+            ad_slots.n_kind[AD_WS] + ad_slots.n_kind[AD_WS_BATCH],
             ad_slots.n_kind[AD_WS_BATCH], ad_slots.n_kind[AD_SSE],
             ad_slots.n_kind[AD_TICKS] + ad_slots.n_kind[AD_INGEST] +
                 ad_slots.n_kind[AD_COMMAND],

@@ -84,6 +84,23 @@ test('freeze stands still while the data go on, and goes on from now', async (t)
   assert.ok(to > frozen[1]);
 });
 
+for (const deviceScaleFactor of [1, 2, 3]) {
+  test(`the labels of the axes are of the same size on every screen: ${deviceScaleFactor} device pixels a pixel`, async (t) => {
+    const { page } = await history(t, { deviceScaleFactor });
+    const sizes = await page.evaluate(() => new Promise((done) => {
+      const seen = new Set();
+      const context = document.querySelector('#plot-latency canvas').getContext('2d');
+      const real = context.fillText;
+      context.fillText = function fillText(words, ...rest) {
+        if (/^[\d,.:]+$/.test(words)) seen.add(parseFloat(this.font) / devicePixelRatio);
+        real.call(this, words, ...rest);
+        if (words === '0') setTimeout(() => done([...seen])); // the rest of the axis comes in the same task
+      };
+    }));
+    assert.deepEqual(sizes, [11]);
+  });
+}
+
 test('the cursor reads values in all charts; arrow keys move it', async (t) => {
   const { page } = await history(t);
   await page.click('#freeze');

@@ -67,6 +67,84 @@ test('a request from its start to its end, and after a reload', async (t) => {
   await says(page, 'tokens', '18');
 });
 
+test('while the first token is awaited the page says so, and a request that has ended leaves no number standing', async (t) => {
+  const { engine, server, page } = await stage(t);
+  const asked = ask(server);
+  const call = await engine.next();
+  await says(page, 'empty-lead', /^1 request is waiting for its first token, [1-9] s$/);
+  await says(page, 'rate-note', /^no token yet, \d s$/);
+  await call.write(STREAM_HEAD);
+  for (const word of ['one', 'two', 'three']) await call.write(chunk(chatEvent(word)));
+  await page.locator('#empty').waitFor({ state: 'hidden' });
+  await says(page, 'rate', /^[1-9]/);
+  await call.write(chunk(USAGE) + chunk(DONE_EVENT) + LAST_CHUNK);
+  call.socket.end();
+  await asked;
+  await says(page, 'inflight', '0 / 0');
+  await says(page, 'state', 'Idle');
+  await says(page, 'rate', '0');
+  await says(page, 'rate-note', /^last \d/);
+  await says(page, 'announce', /^Connected\.|^$/); // a request's end is nothing to announce
+});
+
+test('several requests on one model: each counts by itself while it runs', async (t) => {
+  const { engine, server, page } = await stage(t);
+  const asked = [ask(server), ask(server)];
+  const calls = [await serveNext(engine, ['one', 'two']), await serveNext(engine, ['one', 'two', 'three', 'four', 'five'])];
+  await until(page, () => [...document.querySelectorAll('#requests-body td:nth-child(7)')].map(({ textContent }) => textContent).sort().join() === '~2,~5');
+  await until(page, () => [...document.querySelectorAll('#requests-body [data-status=running] td:nth-child(8)')].every(({ textContent }) => /s$/.test(textContent)));
+  await says(page, 'ttft', /s$/);
+  await calls[0].write(chunk(chatEvent('three')));
+  await until(page, () => [...document.querySelectorAll('#requests-body td:nth-child(7)')].map(({ textContent }) => textContent).sort().join() === '~3,~5');
+  for (const call of calls) await call.finish();
+  await Promise.all(asked);
+});
+
+test('two clients that take turns on two models: no switch is marked, and all tokens count', async (t) => {
+  const { engine, server, page } = await stage(t);
+  for (const model of ['replayed', 'other', 'replayed', 'other']) {
+    const asked = ask(server, model);
+    const call = await engine.next();
+    await call.write(STREAM_HEAD);
+    for (let i = 0; i < 10; i++) await call.write(chunk(chatEvent('word', { model })));
+    await call.write(chunk(DONE_EVENT) + LAST_CHUNK);
+    call.socket.end();
+    await asked;
+  }
+  await says(page, 'tokens', /^~?40$/);
+  assert.deepEqual(await page.evaluate(() => app.feed.marks), []);
+  await page.reload();
+  await bind(page);
+  await until(page, () => app.store.state.filled);
+  assert.deepEqual(await page.evaluate(() => app.feed.marks), []);
+});
+
+test('the first token of an answer is no latency', async (t) => {
+  const { engine, server, page } = await stage(t);
+  const asked = ask(server);
+  const call = await engine.next();
+  await new Promise((go) => setTimeout(go, 700)); // the engine reads the prompt
+  await call.write(STREAM_HEAD);
+  for (const word of ['one', 'two', 'three', 'four']) {
+    await call.write(chunk(chatEvent(word)));
+    await new Promise((go) => setTimeout(go, 30));
+  }
+  await call.write(chunk(USAGE) + chunk(DONE_EVENT) + LAST_CHUNK);
+  call.socket.end();
+  await asked;
+  await until(page, () => app.requests.list()[0].running === false);
+  const check = async () => {
+    await until(page, () => /ms$/.test(document.querySelector('#latency-p95').textContent));
+    assert.ok(parseFloat(await page.textContent('#latency-p95')) < 500, await page.textContent('#latency-p95'));
+    assert.deepEqual(await page.evaluate(() => app.ring('flags').map((flags) => flags & 4)).then((all) => [all[0], all[1]]), [4, 0]);
+  };
+  await check();
+  await page.reload();
+  await bind(page);
+  await until(page, () => app.store.state.filled && app.requests.any);
+  await check();
+});
+
 test('cancel ends the one request at the engine', async (t) => {
   const { engine, server, page } = await stage(t);
   const asked = ask(server);

@@ -407,7 +407,7 @@ test('coming and going leaves no descriptor and no memory behind', async (t) => 
             half.reset();
             assert.equal((await request(server, '/status')).status, 200);
         }));
-        await statusWhen(server, (now) => now.clients.websocket + now.clients.batch + now.clients.sse + now.clients.pending === 0);
+        await statusWhen(server, (now) => now.clients.websocket + now.clients.sse + now.clients.pending === 0);
     };
     await round();
     const [files, kb] = [openFiles(server), residentKb(server)];

@@ -1,13 +1,15 @@
 /* The page's data: clock, ring, decimation, feed, request log, CSV, number formats. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
+import { Lines } from '../../www/chart-lines.js';
 import { Clock } from '../../www/clock.js';
 import { decimate, LINES, Rows } from '../../www/decimate.js';
 import { Feed, LANES_MAX } from '../../www/feed.js';
-import { age, csv, duration, milliseconds, niceCeiling, short, whole } from '../../www/format.js';
-import { quantiles } from '../../www/quantiles.js';
+import { age, csv, duration, milliseconds, niceCeiling, rate, short, span, whole } from '../../www/format.js';
 import { RequestLog } from '../../www/requests.js';
-import { BREAK, Ring } from '../../www/ring.js';
+import { BREAK, FIRST, Ring, SILENT } from '../../www/ring.js';
+import { Limit } from '../../www/limits.js';
+import { quantiles, rates } from '../../www/statistics.js';
 
 const tick = (timestamp, more = {}) => ({
   event: 'inference_tick', model: 'a', tokens_generated: 10, latency_ms: 100, tokens_per_second: 5, timestamp, ...more });
@@ -36,7 +38,7 @@ test('a clock that was set is noticed with the next sample, even if that one is 
 /* ---- ring */
 
 const fill = (ring, count, value = (i) => i) => {
-  for (let i = 0; i < count; i++) ring.push(ring.end, 0, value(i), 0, 0, 0, 0, 0, 0);
+  for (let i = 0; i < count; i++) ring.push(ring.end, 0, value(i), 0, 0, 0, 0, 0, 0, 0);
 };
 
 test('the ring keeps the newest, and finds times across its seam', () => {
@@ -73,10 +75,10 @@ test('every column keeps its lowest and highest tick, in their order', () => {
   for (let i = 0; i < 1000; i++) {
     seed = (seed * 16807) % 2147483647;
     values.push(Math.fround((seed % 1000) + (i === 511 ? 1e6 : 0)));
-    ring.push(i, 0, values[i], 0, 0, 0, 0, 0, 0);
+    ring.push(i, 0, values[i], 0, 0, 0, 0, 0, 0, 0);
   }
   const rows = new Rows();
-  decimate(ring, ring.latency, 0, 1000, 10, one, rows);
+  decimate(ring, { values: ring.latency, from: 0, to: 1000, width: 10, lineOf: one }, rows);
   assert.ok(rows.x.length <= 200);
   for (let column = 0; column < 100; column++) {
     const all = values.slice(column * 10, column * 10 + 10);
@@ -91,7 +93,7 @@ test('few ticks are drawn as they are', () => {
   const ring = new Ring(16);
   fill(ring, 10, (i) => i * i);
   const rows = new Rows();
-  decimate(ring, ring.latency, 0, 10, 0.5, one, rows);
+  decimate(ring, { values: ring.latency, from: 0, to: 10, width: 0.5, lineOf: one }, rows);
   assert.deepEqual(rows.x, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
   assert.deepEqual(rows.y[0], [0, 1, 4, 9, 16, 25, 36, 49, 64, 81]);
 });
@@ -101,15 +103,15 @@ test('a break is null from the line\'s last value on, also between other lines\'
   const lineOf = new Int8Array(64).fill(-1);
   lineOf[0] = 0;
   lineOf[1] = 1;
-  ring.push(0, 0, 10, 0, 0, 0, 0, 0, BREAK); // the first one: nothing to break from
-  ring.push(1, 0, 20, 0, 0, 0, 0, 1, 0);
-  ring.push(2, 0, 21, 0, 0, 0, 0, 1, 0);
-  ring.push(3, 0, 11, 0, 0, 0, 0, 0, BREAK);
-  ring.push(4, 0, 12, 0, 0, 0, 0, 0, BREAK);
-  ring.push(5, 0, 22, 0, 0, 0, 0, 1, 0);
-  ring.push(6, 0, 99, 0, 0, 0, 0, 2, 0); // not drawn
+  ring.push(0, 0, 10, 0, 0, 0, 0, 0, 0, BREAK); // the first one: nothing to break from
+  ring.push(1, 0, 20, 0, 0, 0, 0, 0, 1, 0);
+  ring.push(2, 0, 21, 0, 0, 0, 0, 0, 1, 0);
+  ring.push(3, 0, 11, 0, 0, 0, 0, 0, 0, BREAK);
+  ring.push(4, 0, 12, 0, 0, 0, 0, 0, 0, BREAK);
+  ring.push(5, 0, 22, 0, 0, 0, 0, 0, 1, 0);
+  ring.push(6, 0, 99, 0, 0, 0, 0, 0, 2, 0); // not drawn
   const rows = new Rows();
-  decimate(ring, ring.latency, 0, ring.end, 0.1, lineOf, rows);
+  decimate(ring, { values: ring.latency, from: 0, to: ring.end, width: 0.1, lineOf: lineOf }, rows);
   assert.deepEqual(rows.x, [0, 1, 2, 3, 4, 4, 5]);
   assert.deepEqual(rows.y[0], [10, null, null, 11, null, 12, undefined]);
   assert.deepEqual(rows.y[1], [undefined, 20, 21, undefined, undefined, undefined, 22]);
@@ -118,19 +120,92 @@ test('a break is null from the line\'s last value on, also between other lines\'
 
 test('rows are bounded by the columns, not by the ticks', () => {
   const ring = new Ring(1 << 16);
-  for (let i = 0; i < 60_000; i++) ring.push(i / 1000, 0, (i * 7919) % 997, 0, 0, 0, 0, 0, 0);
+  for (let i = 0; i < 60_000; i++) ring.push(i / 1000, 0, (i * 7919) % 997, 0, 0, 0, 0, 0, 0, 0);
   const rows = new Rows();
-  decimate(ring, ring.latency, 0, ring.end, 60 / 600, one, rows);
+  decimate(ring, { values: ring.latency, from: 0, to: ring.end, width: 60 / 600, lineOf: one }, rows);
   assert.ok(rows.x.length > 600 && rows.x.length <= 1202, String(rows.x.length));
+});
+
+test('of very many ticks a column is a range and its median', () => {
+  const ring = new Ring(1 << 16);
+  for (let i = 0; i < 60_000; i++) ring.push(i / 1000, 0, (i * 7919) % 997, 0, 0, 0, 0, 0, 0, i === 30_000 ? BREAK : 0);
+  const rows = new Rows();
+  decimate(ring, { values: ring.latency, from: 0, to: ring.end, width: 0.125, lineOf: one, dense: true }, rows);
+  assert.equal(rows.x.length, 481, 'a row a column, and one for the break');
+  const [low, middle, high] = [rows.low[0], rows.y[0], rows.high[0]];
+  middle.forEach((value, row) => {
+    if (value === null) return;
+    const column = Math.floor(rows.x[row] / 0.125);
+    const own = Array.from({ length: 125 }, (_, i) => ((125 * column + i) * 7919) % 997).sort((a, b) => a - b);
+    assert.deepEqual([low[row], high[row]], [own[0], own[124]]);
+    assert.ok(own.includes(value) && value > own[20] && value < own[104], `${value} of ${own}`);
+  });
+  assert.equal(middle.indexOf(null), 240);
+  assert.equal(rows.top, 996);
+});
+
+test('a first token is no latency: the line breaks there', () => {
+  const ring = new Ring(16);
+  [[1, BREAK | FIRST], [2, 0], [3, 0], [4, FIRST], [5, 0]].forEach(([at, flags]) => ring.push(at, 0, at * 10, at, at, 0, 0, 0, 0, flags));
+  const rows = new Rows();
+  decimate(ring, { values: ring.latency, from: 0, to: 5, width: 0.1, lineOf: one }, rows);
+  assert.deepEqual([rows.x, rows.y[0]], [[2, 3, 5, 5], [20, 30, null, 50]]);
+  decimate(ring, { values: ring.rate, from: 0, to: 5, width: 0.1, lineOf: one }, rows);
+  assert.deepEqual(rows.y[0], [1, 2, 3, 4, 5], 'but it is a token');
+});
+
+test('the rate falls to 0 where nothing ran, the latency breaks', () => {
+  const ring = new Ring(16);
+  [[1, 0], [2, 0], [10, BREAK | SILENT], [11, 0]].forEach(([at, flags]) => ring.push(at, 0, 50, 5, 5, 0, 0, 0, 0, flags));
+  const rows = new Rows();
+  const all = { from: 0, to: 4, width: 0.1, lineOf: one };
+  decimate(ring, { values: ring.rate, ...all }, rows);
+  rows.fall(20, 0, 0);
+  assert.deepEqual([rows.x, rows.y[0]], [[1, 2, 4, 10, 10, 11, 13, 20], [5, 5, 0, 0, 5, 5, 0, 0]]);
+  decimate(ring, { values: ring.latency, ...all }, rows);
+  assert.deepEqual([rows.x, rows.y[0]], [[1, 2, 10, 10, 11], [50, 50, null, 50, 50]]);
+});
+
+test('a lane keeps its line, and with it its colour, while it is drawn; no two share one', () => {
+  const lines = new Lines();
+  const lanes = Array.from({ length: 12 }, (_, index) => ({ index, model: `m${index}`, node: '', time: 100 }));
+  lines.choose(lanes.slice(8, 10), 0);
+  assert.deepEqual([lines.lineOf[8], lines.lineOf[9]], [0, 1]);
+  lines.choose(lanes, 0);
+  const drawn = [...lines.lineOf].filter((line) => line >= 0);
+  assert.deepEqual(drawn.sort(), [0, 1, 2, 3, 4, 5, 6, 7]);
+  const before = lines.lineOf[8];
+  lanes[8].time = 101;
+  lines.choose(lanes, 0);
+  assert.equal(before < 0 || lines.lineOf[8] === before, true);
+  lines.choose([lanes[8]], 0);
+  assert.equal(lines.count, 1);
+});
+
+/* ---- limits */
+
+test('a number near its limit does not flicker: it is beyond after two seconds, and back after two', () => {
+  const limit = new Limit();
+  let changes = 0;
+  for (let i = 0; i < 100; i++) { // as in a card that is drawn five times a second
+    const before = limit.on;
+    limit.update(i % 3 === 0, 1000 + i / 5);
+    changes += Number(limit.on !== before);
+  }
+  assert.equal(changes, 0);
+  limit.update(false, 1020);
+  assert.deepEqual([0, 1.9, 2, 2.2].map((at) => [limit.update(true, 2000 + at), limit.on]), [[false, false], [false, false], [true, true], [false, true]]);
+  assert.deepEqual([0, 1, 1.5, 3.4, 3.6].map((at) => [limit.update(at === 1, 3000 + at), limit.on]),
+    [[false, true], [false, true], [false, true], [false, true], [false, false]]);
 });
 
 test('quantiles are ticks that were; of very many a sample serves', () => {
   const ring = new Ring(1 << 17);
-  assert.deepEqual(quantiles(ring, ring.latency, 0, 0, [0.5]), [NaN]);
+  assert.deepEqual(quantiles(ring, 0, 0, [0.5]), [NaN]);
   fill(ring, 100, (i) => 100 - i);
-  assert.deepEqual(quantiles(ring, ring.latency, 0, 100, [0, 0.5, 0.95, 1]), [1, 50, 95, 100]);
+  assert.deepEqual(quantiles(ring, 0, 100, [0, 0.5, 0.95, 1]), [1, 50, 95, 100]);
   fill(ring, 99_900, (i) => (i * 7919) % 99_991);
-  const [p50, p95] = quantiles(ring, ring.latency, 100, ring.end, [0.5, 0.95]);
+  const [p50, p95] = quantiles(ring, 100, ring.end, [0.5, 0.95]);
   assert.ok(Math.abs(p50 - 50_000) < 1000 && Math.abs(p95 - 95_000) < 1000, `${p50} ${p95}`);
 });
 
@@ -279,6 +354,86 @@ test('running lanes add up; the one that was switched away from does not count',
   assert.deepEqual(feed.marks.map(({ kind, text }) => [kind, text]), [['model', 'b']]);
 });
 
+test('the rate falls to nothing within the window when ticks stay away, and does not stand', () => {
+  const feed = ready(new Feed(64));
+  for (let i = 0; i < 20; i++) feed.add([tick(10 + i / 10, { tokens_per_second: 8 })], i + 1, 10 + i / 10);
+  assert.deepEqual([12.3, 12.4, 13.4, 14.4, 99].map((at) => Number(feed.now(at).rate.toFixed(2))), [8, 8, 4, 0, 0]);
+  const slow = ready(new Feed(64));
+  for (let i = 0; i < 5; i++) slow.add([tick(10 + i * 5)], i + 1, 10 + i * 5);
+  assert.equal(slow.now(35).rate, 5, 'five seconds are no silence for who ticks each five seconds');
+});
+
+test('requests that take turns on two models are no switches, and each model counts', () => {
+  const feed = ready(new Feed(256));
+  feed.connected(hello({ override: false }), null, 0);
+  const of = (model, from) => Array.from({ length: 15 }, (_, i) => tick(from + i / 20, { model, tokens_per_second: 10 }));
+  feed.fill(answer([...of('a', 1), ...of('b', 1.75), ...of('a', 2.5)], 45), 3.2);
+  feed.modelChanged('b', 3.25, false);
+  feed.add(of('b', 3.25), 46, 4);
+  assert.deepEqual(feed.marks, []);
+  assert.equal(feed.now(4).running, 2);
+  feed.modelChanged('b', 4, true); // a viewer's switch to the model that was the latest
+  assert.deepEqual(feed.marks.map(({ kind, text }) => [kind, text]), [['model', 'b']]);
+});
+
+test('the mean is over time, not over ticks', () => {
+  const feed = ready(new Feed(4096));
+  feed.connected(hello(), null, 0);
+  let tokens = 0;
+  const run = (from, seconds) => {
+    for (let i = 0; i < seconds * 20; i++) feed.add([tick(from + i / 20, { tokens_generated: ++tokens, tokens_per_second: 20 })], tokens, from + i / 20);
+  };
+  run(100, 10);
+  run(130, 10);
+  const { mean, peak } = rates(feed.ring, 100, 160, false);
+  assert.ok(Math.abs(mean - 400 / 60) < 0.1, String(mean)); // 20/s for a third of the time
+  assert.equal(peak, 20);
+  assert.ok(Math.abs(rates(feed.ring, 90, 120, false).mean - 10) < 0.1, 'nothing is known of the time before the first tick');
+  assert.deepEqual(rates(feed.ring, 10, 20, false), { mean: NaN, peak: NaN });
+  assert.equal(rates(feed.ring, 145, 160, true).mean, 0);
+});
+
+test('a lane that is new has made what its rate tells, a corrected estimate is taken off', () => {
+  const feed = ready(new Feed(64));
+  feed.connected(hello(), null, 0);
+  feed.add([tick(1, { tokens_generated: 1000, tokens_per_second: 5 }), tick(2, { tokens_generated: 1006 }), tick(3, { tokens_generated: 1004 }),
+    tick(4, { model: 'b', tokens_generated: 100, tokens_per_second: 50 })], 1, 4);
+  feed.breakLines();
+  feed.add([tick(5, { tokens_generated: 3, tokens_per_second: 1.5 })], 5, 5); // another server
+  assert.deepEqual([...feed.ring.more.subarray(0, 5)], [10, 6, -2, 100, 3]);
+});
+
+test('steps a second do not ramp up after a silence', () => {
+  const feed = ready(new Feed(256));
+  for (let i = 0; i < 15; i++) feed.add([tick(10 + i / 30, { tokens_generated: 0, tokens_per_second: 0 })], i + 1, 10 + i / 30);
+  assert.ok(Math.abs(feed.lanes[0].rate - 30) < 0.01, String(feed.lanes[0].rate));
+  for (let i = 0; i < 15; i++) feed.add([tick(30 + i / 30, { tokens_generated: 0, tokens_per_second: 0 })], i + 16, 30 + i / 30);
+  assert.ok(Math.abs(feed.lanes[0].rate - 30) < 0.01, String(feed.lanes[0].rate));
+});
+
+test('a first token is no time between tokens', () => {
+  const feed = ready(new Feed(64));
+  feed.connected(hello(), null, 0);
+  const [first, second, third] = [tick(1, { latency_ms: 900.5 }), tick(1.1, { latency_ms: 50 }), tick(1.2, { latency_ms: 52 })];
+  feed.add([first, second, third], 1, 1.2, new Set([first]));
+  assert.equal(feed.now(1.2).latency, 52);
+  assert.deepEqual(quantiles(feed.ring, 0, 3, [1]), [52]);
+  feed.markFirst('a', 1, 50); // of the past, once its request is known
+  assert.deepEqual([...feed.ring.flags.subarray(0, 3)].map((flags) => flags & FIRST), [FIRST, FIRST, 0]);
+  assert.equal(feed.tickAt(0).latency_ms, 900.5, 'exported as it came');
+  feed.fill(answer([], 0), 1.3);
+  assert.equal(feed.ring.flags[0] & FIRST, FIRST, 'also after the history came');
+});
+
+test('what nothing ran in is a silence, what is not known is none', () => {
+  const feed = ready(new Feed(64));
+  feed.connected(hello(), null, 0);
+  feed.add([tick(1), tick(1.2), tick(9)], 1, 9);
+  feed.breakLines();
+  feed.add([tick(15)], 4, 15);
+  assert.deepEqual([...feed.ring.flags.subarray(0, 4)].map((flags) => flags & SILENT), [0, 0, SILENT, 0]);
+});
+
 test('steps a second stand in where there are no tokens', () => {
   const feed = ready(new Feed(64));
   for (let i = 0; i < 40; i++) feed.add([tick(10 + i / 10, { tokens_generated: 0, tokens_per_second: 0 })], i + 1, 10 + i / 10);
@@ -343,6 +498,34 @@ test('the last fifty that ended are kept, and all that run', () => {
   assert.ok(log.entries.has(1000) && !log.entries.has(10) && log.entries.has(11));
   assert.equal(log.latestTtft, 250);
   assert.equal(log.ttft.time[0], 1.25);
+});
+
+test('the first token of a running request is found among the ticks', () => {
+  const log = new RequestLog();
+  log.add(start(1, { seq: 1 }), 10, 10);
+  const late = tick(10.9, { latency_ms: 450, tokens_generated: 1 }); // two tokens came at once and share the time
+  const firsts = [late, { ...late, tokens_generated: 2 }, tick(11, { tokens_generated: 3 })];
+  assert.deepEqual([...log.count(firsts, 10.9)], firsts.slice(0, 2));
+  // Another one on the same model: only its own first token reaches back to its beginning.
+  log.add(start(2, { seq: 2 }), 12, 12);
+  assert.equal(log.silent(14).entries.length, 1);
+  assert.equal(log.silent(14).seconds, 2);
+  const [other, own] = [tick(13.5, { latency_ms: 100 }), tick(14, { latency_ms: 2010 })];
+  assert.deepEqual([...log.count([other, own], 14)], [own]);
+  assert.equal(log.silent(14).entries.length, 0);
+});
+
+test('what is fetched of a running request is told at once, and once', () => {
+  const log = new RequestLog();
+  log.add(start(1, { seq: 5 }), 10, 10);
+  log.add(start(2, { seq: 6 }), 10, 10);
+  log.progress(end(1, { seq: 5, status: 'running', completion_tokens: 30, ttft_ms: 200, estimated: true }));
+  const [one, two] = log.list();
+  assert.deepEqual([one.live, one.firstAt, one.running, two.live], [30, 10.2, true, 0]);
+  assert.equal(log.latestTtft, 200);
+  log.add(end(1, { seq: 9, ttft_ms: 200 }), 10, 12);
+  log.progress(end(1, { seq: 5, status: 'running', completion_tokens: 31 })); // an answer that comes late
+  assert.deepEqual([log.ttft.count, log.list()[0].running], [1, false]);
 });
 
 test('a server that restarted counts anew: what ended on the old one stays, what ran is gone', () => {
@@ -416,7 +599,9 @@ test('CSV is quoted where it must be, and holds no formulas', () => {
 test('numbers are short and of a steady width', () => {
   assert.deepEqual([0, 3.816, 9.994, 9.996, 23.44, 99.96, 118.3, 1180, 99_999, 118_400, 999_960, 1_184_000, NaN].map(short),
     ['0.00', '3.82', '9.99', '10.0', '23.4', '100', '118', '1,180', '99,999', '118k', '1.00M', '1.18M', '–']);
-  assert.deepEqual([milliseconds(118.3), milliseconds(12_340)], [['118', 'ms'], ['12.3', 's']]);
+  assert.deepEqual([999.4, 999.6, 8157, 12_340].map(milliseconds), [['999', 'ms'], ['1.00', 's'], ['8.16', 's'], ['12.3', 's']]);
+  assert.deepEqual([0, 0.004, 0.01, 3.816].map(rate), ['0', '0', '0.01', '3.82']);
+  assert.deepEqual([0.354, 5, 15.2, 60, 90, 300, 900].map(span), ['0.35 s', '5 s', '15 s', '1 min', '90 s', '5 min', '15 min']);
   assert.deepEqual([duration(undefined), duration(8.314), whole(1234567), whole(NaN)], ['–', '8.31 ms', '1,234,567', '–']);
   assert.deepEqual([-1, 42.9, 187, 18_720, 273_600, NaN].map(age), ['0 s', '42 s', '3 min 07 s', '5 h 12 min', '3 d 4 h', '–']);
 });

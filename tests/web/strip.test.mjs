@@ -68,10 +68,10 @@ test('the first block comment stays where it tells how to use the file', () => {
     assert.equal(strip('// @ts-check\n/**\n * how\n */\n/* no */\n  a()\n', { keep: 1 }), '/**\n* how\n*/\na()\n');
 });
 
-test('the page is at most 62 kB, as it is embedded', () => {
+test('the page is at most 90 kB, as it is embedded', () => {
     const header = readFileSync(`${www}../build/aidash_www.h`, 'utf8');
     const sizes = [...header.matchAll(/^\/\* (\S+): \d+ bytes, (\d+) here \*\/$/gm)].filter(([, name]) => name !== '/contract.json');
     assert.ok(sizes.length > 20);
     const sum = sizes.reduce((all, [, , bytes]) => all + Number(bytes), 0);
-    assert.ok(sum <= 62_000, `${sum} bytes`);
+    assert.ok(sum <= 90_000, `${sum} bytes`);
 });
