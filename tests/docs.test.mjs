@@ -139,6 +139,14 @@ const starts = (check, options) => async (t, command) => {
   await check(server, engine);
 };
 
+/* A request with this Host and these fields gets in; one with another Host, or of another origin, does not. */
+const answersTo = (Host, fields = {}) => async (server) => {
+  const ask = async (headers) => (await request(server, '/status', { headers: { Host, ...fields, ...headers } })).status;
+  assert.equal(await ask({}), 200);
+  assert.equal(await ask({ Origin: 'https://other.example' }), 403);
+  assert.equal(await ask({ [fields['X-Forwarded-Host'] ? 'X-Forwarded-Host' : 'Host']: 'other.example' }), 421);
+};
+
 /* A client's paths reach the engine, and its answer comes back. */
 const proxies = async (server) => {
   for (const where of ['/api/chat', '/v1/chat/completions']) {
@@ -228,6 +236,11 @@ const cases = {
   'aidash --rate 20': starts(async (server) => assert.equal((await status(server)).rate_hz, 20)),
   'AIDASH_RATE=20 aidash': starts(async (server) => assert.equal((await status(server)).rate_hz, 20)),
   'aidash --config /etc/aidash.conf': starts(async (server) => assert.equal((await status(server)).rate_hz, 11)),
+  'aidash --listen 127.0.0.1:8080 --allow-host board.example': starts(answersTo('board.example')),
+  'aidash --listen 127.0.0.1:8080 --allow-host board.example --trust-proxy 127.0.0.1':
+    starts(answersTo('127.0.0.1', { 'X-Forwarded-Host': 'board.example', 'X-Forwarded-Proto': 'https', Origin: 'https://board.example' })),
+  'aidash --allow-host board.example.com --allow-origin https://tools.example.com':
+    starts(answersTo('board.example.com', { Origin: 'https://tools.example.com' })),
   'aidash --allow-origin http://your-page': starts(async (server) => {
     for (const [Origin, code] of [['http://your-page', 200], ['http://other-page', 403]]) {
       assert.equal((await request(server, '/status', { headers: { Origin } })).status, code);
@@ -352,7 +365,7 @@ test('every command that this file knows is printed', () => {
 /* ---- the other blocks -------------------------------------------------------------- */
 
 test('each block of code is of a kind that is tested', () => {
-  const tested = { sh: /./, c: /README|embed/, json: /./, js: /api/, make: /build/, ini: /deploy/ };
+  const tested = { sh: /./, c: /README|embed/, json: /./, js: /api/, make: /build/, ini: /deploy/, nginx: /deploy/ };
   for (const { at, page, language } of blocks) assert.match(page, tested[language] ?? /^$/, `${at}: a block of "${language}"`);
   // an indented line after an empty one would be a block without a fence
   prose.forEach(({ at, line }, i) => assert.ok(!/^ {4}/.test(line) || prose[i - 1].line !== '', `${at}: code without a fence`));

@@ -9,7 +9,7 @@ import { age, whole } from "./format.js";
  * @param {number} now  Unix seconds
  */
 export function drawEmpty({ store, session: { feed, requests } }, now) {
-  const { connection, cause, hello, filled, status } = store.state;
+  const { connection, hello, filled } = store.state;
   const box = byId("empty", HTMLElement);
   const code = byId("empty-code", HTMLElement);
   box.hidden = feed.ring.end > 0 || (connection.phase === "live" && !filled) || (connection.phase === "connecting" && !connection.attempt);
@@ -26,13 +26,21 @@ export function drawEmpty({ store, session: { feed, requests } }, now) {
   }
   const pushed = live && hello?.source === "none";
   setText(byId("empty-lead", HTMLElement), live ? "No data yet" : "Not connected");
-  setText(byId("empty-text", HTMLElement), !live ? (cause === "full" ? fullText(status?.clients) : connection.reason)
+  setText(byId("empty-text", HTMLElement), !live ? reasonText(store.state)
     : pushed ? "The server is waiting for data. Send some from any program:"
     : hello?.source === "stdin" ? "The server is waiting for lines on its standard input."
     : hello?.source === "meter" ? "The next request through the proxy will appear here."
     : "The next tick will appear here.");
   code.hidden = !pushed;
   setText(code, `curl -d '{"model":"demo","tokens":3,"latency_ms":41.5}' ${new URL("ingest", location.href)}`);
+}
+
+/** @param {Readonly<import("./store.js").PageState>} state */
+function reasonText({ connection, cause, refusal, status }) {
+  if (cause === "full") {
+    return fullText(status?.clients);
+  }
+  return cause === "refused" && refusal ? `Refused: ${refusal}` : connection.reason;
 }
 
 /**

@@ -14,9 +14,9 @@ export function mountConnection({ store, frame, session }) {
   setText(byId("host", HTMLElement), location.host);
 
   let said = "connecting";
-  store.on(["connection"], ({ connection }) => {
+  store.on(["connection", "refusal"], ({ connection, refusal }) => {
     retry.hidden = connection.phase !== "waiting";
-    setAttr(box, "title", connection.reason || null);
+    setAttr(box, "title", (connection.phase === "waiting" && refusal) || connection.reason || null);
     const say = connection.phase === "connecting" ? said : connection.phase;
     if (say !== said) {
       said = say;

@@ -228,7 +228,7 @@ export class Session {
     }
     try {
       while (query) {
-        const answer = /** @type {import("./contract").TicksAnswer} */ (await get(`ticks?${query}`));
+        const answer = /** @type {import("./contract").TicksAnswer} */ (await request(`ticks?${query}`));
         await clock; // it places the ticks in time
         if (connection !== this.#connections) {
           return;
@@ -263,7 +263,7 @@ export class Session {
    */
   async #fillRequests(hello, connection, clock) {
     try {
-      const answer = /** @type {import("./contract").RequestsAnswer} */ (await get("requests"));
+      const answer = /** @type {import("./contract").RequestsAnswer} */ (await request("requests"));
       await clock;
       if (connection === this.#connections) {
         const all = [...answer.requests, ...answer.running];
@@ -293,7 +293,7 @@ export class Session {
 
   async #readStatus() {
     const sent = seconds();
-    const status = /** @type {import("./contract").StatusAnswer} */ (await get("status"));
+    const status = /** @type {import("./contract").StatusAnswer} */ (await request("status"));
     this.feed.clock.sample(status.time, sent, seconds());
     this.#store.set({ status });
     this.#frame.request();
@@ -302,23 +302,65 @@ export class Session {
 
   /** A browser does not say why a WebSocket could not be opened: ask over HTTP. */
   async #findCause() {
+    const store = this.#store;
     /** @type {import("./store.js").PageState["cause"]} */
     let cause = navigator.onLine ? "unreachable" : "offline";
+    let refusal = "";
     try {
       const { clients } = await this.#readStatus();
-      cause = clients.websocket + clients.sse >= clients.max ? "full" : "refused";
-    } catch (error) {
-      if (error instanceof Response && error.status === 503) {
+      if (clients.websocket + clients.sse >= clients.max) {
         cause = "full";
+      } else {
+        cause = "refused";
+        refusal = await findRefusal();
+      }
+    } catch (error) {
+      if (error instanceof Response) {
+        cause = error.status === 503 ? "full" : "refused";
+        refusal = await refusalOf(error);
       }
     }
-    this.#store.set({ cause });
+    if (refusal && refusal !== store.state.refusal) {
+      notice(`Refused: ${refusal}`);
+    }
+    store.set({ cause, refusal });
   }
 }
 
-/** @param {string} path  relative to this page; a refusal is thrown as its Response */
-async function get(path) {
-  const response = await fetch(`./${path}`, { cache: "no-store", signal: AbortSignal.timeout(FETCH_MS) });
+/**
+ * Does the server refuse this page? Only some requests say which page they come
+ * from: a WebSocket handshake does, GET does not, POST does. This one adds nothing.
+ *
+ * @returns {Promise<string>} the server's sentence, or ""
+ */
+async function findRefusal() {
+  try {
+    await request("ingest", { method: "POST" });
+  } catch (error) {
+    return error instanceof Response ? refusalOf(error) : "";
+  }
+  return "";
+}
+
+/** @param {Response} response */
+async function refusalOf(response) {
+  if (response.status !== 403 && response.status !== 421) {
+    return "";
+  }
+  try {
+    const { error } = /** @type {import("./contract").HttpError} */ (await response.json());
+    return error.message;
+  } catch {
+    return ""; // it comes from something in between
+  }
+}
+
+/**
+ * @param {string} path  relative to this page; a refusal is thrown as its Response
+ * @param {RequestInit} [options]
+ */
+async function request(path, options) {
+  const response = await fetch(`./${path}`, { cache: "no-store", signal: AbortSignal.timeout(FETCH_MS), ...options });
   if (!response.ok) {
     throw response;
   }

@@ -8,6 +8,7 @@
  * @typedef {object} PageState
  * @property {import("./aidash-client.js").State} connection
  * @property {"" | "full" | "refused" | "unreachable" | "offline"} cause  why there is no connection, if known
+ * @property {string} refusal      what the server says to a page that it refuses
  * @property {import("./contract").Hello | null} hello    the latest one
  * @property {string} model        the active model, or the one just asked for
  * @property {string[]} models
@@ -31,6 +32,7 @@ export class Store {
   #state = {
     connection: { phase: "connecting", attempt: 0, retryAt: 0, reason: "" },
     cause: "",
+    refusal: "",
     hello: null,
     model: "",
     models: [],

@@ -22,7 +22,8 @@ let browser;
 let shared; // the context of all pages that need none of their own
 const idle = []; // pages that their test is done with: a new one costs more than most tests
 before(async () => {
-  browser = await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: ['--no-sandbox', '--js-flags=--expose-gc'] });
+  browser = await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: ['--no-sandbox', '--js-flags=--expose-gc',
+    '--host-resolver-rules=MAP *.example 127.0.0.1, MAP *.attacker.com 127.0.0.1'] });
   shared = await browser.newContext();
 });
 after(() => browser.close());
@@ -38,7 +39,7 @@ async function newPage(context) {
   });
   page.on('console', (message) => {
     const expected = /net::ERR_|503 \(|WebSocket connection to .* failed/;
-    if (message.type() === 'error' && !expected.test(message.text())) page.problems.push(message.text());
+    if (message.type() === 'error' && !expected.test(message.text()) && !page.expected?.test(message.text())) page.problems.push(message.text());
   });
   await page.exposeFunction('reportViolation', (text) => page.problems.push(`content security policy: ${text}`));
   await page.addInitScript(() => document.addEventListener('securitypolicyviolation',
@@ -47,12 +48,13 @@ async function newPage(context) {
 }
 
 /* Open the page of a server, and wait until all panels stand. `server` is anything with a url; `before` runs on the page
- * before it loads. */
-export async function open(t, server, { width = 1280, height = 860, theme = 'light', before, ...options } = {}) {
+ * before it loads; `expected` matches the errors on the console that belong to the test. */
+export async function open(t, server, { width = 1280, height = 860, theme = 'light', before, expected, ...options } = {}) {
   const context = Object.keys(options).length ? await browser.newContext(options) : shared;
   const again = context === shared && !before; // what `before` does to a page stays with it
   const page = again && idle.length ? idle.pop() : await newPage(context);
   page.host = new URL(server.url).host;
+  page.expected = expected;
   t.after(async () => {
     if (context !== shared) {
       await context.close();
@@ -72,6 +74,14 @@ export async function open(t, server, { width = 1280, height = 860, theme = 'lig
   await page.goto(`${server.url}/`);
   await bind(page);
   return page;
+}
+
+/* A page of any kind, in a context of its own, and how it was answered. What it does is not watched. */
+export async function visit(t, url) {
+  const context = await browser.newContext();
+  t.after(() => context.close());
+  const page = await context.newPage();
+  return { page, response: await page.goto(url) };
 }
 
 /* Wait until all panels stand; from then on window.app has what the panels work with. */
