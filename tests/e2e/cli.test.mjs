@@ -354,7 +354,8 @@ test('an upstream may be written with the /v1 that clients need', async (t) => {
 
 test('a standard error that nobody reads stops nothing', async (t) => {
     /* A pipe that is its own reader, and full. */
-    const script = 'mkfifo "$1/log" && exec 3<>"$1/log" && head -c 65536 /dev/zero >&3 && shift && exec "$@" 2>&3';
+    const script = 'mkfifo "$1/log" && exec 3<>"$1/log" && '
+        + '{ ! dd if=/dev/zero of="$1/log" oflag=nonblock bs=4096 2>/dev/null; } && shift && exec "$@" 2>&3';
     const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-'));
     const port = await freePort();
     const proc = spawn('sh', ['-c', script, 'sh', dir, BIN, '--listen', `127.0.0.1:${port}`, '--rate', '100'], { stdio: 'ignore' });
