@@ -388,9 +388,8 @@ static bool ad_options_stray(const char *variable, const char *name)
                       variable, right);
         return false;
     }
-    (void)fprintf(stderr, "aidash: %s is no option, and is ignored (--help lists "
-                          "all)\n",
-                  variable);
+    ad_log(AIDASH_LOG_WARN, "%s is no option, and is ignored (--help lists all)",
+           variable);
     return true;
 }
 
