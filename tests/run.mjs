@@ -133,6 +133,9 @@ const suites = {
   corpus: () => list('tests', /^fuzz_(?!replay).*\.c$/).map((file) => program(file,
     `build/replay/${named(file, 'fuzz_')}`, [`tests/corpus/${named(file, 'fuzz_')}`])),
   alloc: () => list('tests', /^alloc_count\.c$/).map((file) => program(file, 'build/alloc_count')),
+  'fuzz-sockets': () => list('tests', /^fuzz_sockets\.mjs$/)
+    .map((file) => ({ ...node(file, { variant: 'asan', build: ['build/asan/aidash'], bin: 'build/asan/aidash', ...sanitized }),
+      seconds: Number(process.env.FUZZ_SOCKETS_SECONDS || 20) + 180 })),
   web: () => list('tests/web', /\.test\.mjs$/).map((file) => node(file, { build: ['types', 'build/aidash_www.h'] })),
   e2e: () => list('tests/e2e', /\.test\.mjs$/).map((file) => node(file, { build: ['all', ...(file.includes('library') ? ['build/lib/aidash.o'] : [])] })),
   firmware: () => list('tests/embed', /^firmware\.test\.mjs$/).flatMap(firmware),

@@ -20,6 +20,7 @@ static size_t wire_len;
 
 static void begin(void)
 {
+    memset(&ad_workers, 0, sizeof(ad_workers));
     memset(&ad_hub, 0, sizeof(ad_hub));
     ad_feed_init();
     ad_events_init();
@@ -55,6 +56,7 @@ static void end(void)
 static void pass_ms(uint32_t ms)
 {
     ad_hub.now_ms += ms;
+    ad_hub.now_ns += ms * (uint64_t)AD_NS_PER_MS;
 }
 
 /* The two ends of a TCP connection, non-blocking. */
@@ -347,11 +349,17 @@ static void test_eviction(void)
     ad_pending_refuse(p[6], 404, "", "no", false);
     ad_pending_refuse(p[7], 404, "", "no", false);
     for (i = 0; i < 4; i++) {
+        if (i == 2) { /* the silent ones have a short grace */
+            CHECK(!ad_pending_evict());
+            pass_ms(AD_SILENT_GRACE_MS - 1);
+            CHECK(!ad_pending_evict());
+            pass_ms(1);
+        }
         CHECK(ad_pending_evict());
         CHECK_EQ(p[order[i]]->phase, AD_PENDING_FREE);
     }
-    CHECK(!ad_pending_evict()); /* all others have their grace */
-    pass_ms(AD_GRACE_MS - 1);
+    CHECK(!ad_pending_evict()); /* all others have theirs */
+    pass_ms(AD_GRACE_MS - AD_SILENT_GRACE_MS - 1);
     CHECK(!ad_pending_evict());
     pass_ms(1);
     for (; i < 7; i++) {
@@ -368,6 +376,7 @@ static void test_eviction(void)
     for (i = 0; i < AIDASH_PENDING; i++) {
         p[i] = open_pair(&peers[i], false);
     }
+    pass_ms(AD_SILENT_GRACE_MS);
     q = open_pair(&peers[AIDASH_PENDING], false); /* one more: the first goes */
     CHECK(q == p[0]);
     CHECK(is_over(peers[0]));
@@ -420,6 +429,7 @@ static void test_full_table(void)
     ad_listener_event(0);
     CHECK_EQ(ad_acceptor.accepted, AIDASH_PENDING);
     CHECK_EQ(ad_pendings.refused, 0);
+    pass_ms(AD_SILENT_GRACE_MS);
     for (i = 1; i <= MORE; i++) {
         ad_listener_event(0);
         CHECK_EQ(ad_acceptor.accepted, AIDASH_PENDING + i);
@@ -435,7 +445,7 @@ static void test_full_table(void)
 }
 
 /* Without a descriptor others give way; with nobody to give way the newcomers
- * wait in the kernel, until the next second. */
+ * wait in the kernel, for AD_REST_MS. */
 static void test_no_descriptor(void)
 {
     struct rlimit files, none;
@@ -446,6 +456,7 @@ static void test_no_descriptor(void)
     listen_on_any_port();
     (void)open_pair(&peers[0], false);
     (void)open_pair(&peers[1], false);
+    pass_ms(AD_SILENT_GRACE_MS);
     newcomer = connect_to(ad_acceptor.ports[0]);
     CHECK(getrlimit(RLIMIT_NOFILE, &files) == 0);
     none = files;
@@ -774,6 +785,11 @@ static void test_slot_given_back(void)
     none.rlim_cur = 0;
     CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
     ad_workers_run();
+    CHECK_EQ(p->phase, AD_PENDING_WAITING); /* others may end meanwhile */
+    CHECK_EQ(ad_workers_deadline(),
+             ad_hub.now_ns + AD_REST_MS * AD_NS_PER_MS);
+    pass_ms(AD_WORKERS_PATIENCE_MS);
+    ad_workers_run();
     CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
     CHECK(answered(peer, "503", "no descriptor"));
     CHECK_EQ(slots(), 0);
@@ -866,11 +882,11 @@ static void test_worker_answer(void)
     atomic_store(&ad_workers.inside, AD_WORKERS_INSIDE);
     ad_workers_run();
     CHECK_EQ(p->phase, AD_PENDING_WAITING);
-    CHECK(!ad_workers_due());
+    CHECK_EQ(ad_workers_deadline(), UINT64_MAX);
     atomic_store(&ad_workers.inside, AD_WORKERS_INSIDE - 1);
-    CHECK(ad_workers_due());
+    CHECK_EQ(ad_workers_deadline(), 0);
     ad_workers_run();
-    CHECK(!ad_workers_due());
+    CHECK_EQ(ad_workers_deadline(), UINT64_MAX);
     memset(body, 'b', sizeof(body));
     CHECK_EQ(send(worker, body, sizeof(body), 0), (ssize_t)sizeof(body));
     (void)close(worker);

@@ -16,7 +16,6 @@ static void ad_hub_housekeeping(void)
 #if AIDASH_METER
     ad_meter_housekeeping();
 #endif
-    ad_listeners_watch(!ad_hub.stopping);
     ad_log_housekeeping();
     ad_hub.housekeeping_ns = ad_hub.now_ns + AD_NS_PER_S;
 }
@@ -34,8 +33,9 @@ static void ad_hub_begin_stop(void)
 /* When the hub must wake although nothing arrives. */
 static uint64_t ad_hub_deadline(void)
 {
-    uint64_t at = ad_hub.housekeeping_ns;
+    uint64_t at = ad_hub.housekeeping_ns, accept_ns = ad_acceptor_deadline();
 
+    at = accept_ns < at ? accept_ns : at;
     if (ad_events.fanned_out != ad_feed.next && ad_fanout.pace_ns < at) {
         at = ad_fanout.pace_ns;
     }
@@ -108,7 +108,7 @@ static void ad_fan_out_if_due(void)
 static void ad_hub_turn(void)
 {
     struct ad_ready ready[AD_READY_MAX];
-    uint64_t deadline_ns = ad_hub_deadline();
+    uint64_t deadline_ns = ad_hub_deadline(), workers_ns;
     bool pacing = deadline_ns == ad_fanout.pace_ns;
     unsigned i, n;
 
@@ -116,8 +116,9 @@ static void ad_hub_turn(void)
      * publishes after this look sees the announcement and wakes the hub. The
      * wait between fan-outs is so short that the inbox may half fill. */
     atomic_store(&ad_hub.sleep, pacing ? AD_PACING : AD_ASLEEP);
+    workers_ns = ad_workers_deadline();
+    deadline_ns = workers_ns < deadline_ns ? workers_ns : deadline_ns;
     if (ad_sources_wait() || atomic_load(&ad_hub.calls) != NULL ||
-        ad_workers_due() ||
         ad_inbox_fill() > (pacing ? AIDASH_INBOX / 2 : 0)) {
         deadline_ns = 0;
     }
@@ -136,6 +137,7 @@ static void ad_hub_turn(void)
     ad_fan_out_if_due();
     ad_hub_calls();
     ad_routes_run();
+    ad_acceptor_run();
 #if AIDASH_METER
     ad_queue_run();
 #endif

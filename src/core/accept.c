@@ -8,6 +8,7 @@
 
 enum {
     AD_LISTENERS = 8,  /* --listen may be given so often */
+    AD_REST_MS = 50,   /* no place or no descriptor: tried again after that */
     AD_WARN_MS = 60000 /* a warning is repeated so often at most */
 };
 
@@ -18,13 +19,14 @@ static struct {
     unsigned n_listeners;           /* [I] of the sockets */
     int listeners[AD_LISTENERS];    /* [I] */
     unsigned ports[AD_LISTENERS];   /* [I] */
-    bool accepting; /* false: no place or no descriptor, until the next second */
+    bool accepting;    /* false: no place or no descriptor, until again_ns */
+    uint64_t again_ns;
     bool warned; /* that no descriptor was left, at warned_ms */
     uint32_t warned_ms;
     uint64_t accepted;
 } ad_acceptor;
 
-/* Accept connections, or leave them in the kernel's queue. */
+/* Accept connections, or leave them in the kernel's queue for AD_REST_MS. */
 static void ad_listeners_watch(bool on)
 {
     unsigned i;
@@ -35,6 +37,22 @@ static void ad_listeners_watch(bool on)
                           on ? AD_IN : 0, AD_TAG_LISTENER, i);
     }
     ad_acceptor.accepting = on;
+    ad_acceptor.again_ns = ad_hub.now_ns + AD_REST_MS * AD_NS_PER_MS;
+}
+
+/* Accept again, when it is time. Each turn. */
+static void ad_acceptor_run(void)
+{
+    if (!ad_hub.stopping && ad_hub.now_ns >= ad_acceptor.again_ns) {
+        ad_listeners_watch(true);
+    }
+}
+
+/* When that is; UINT64_MAX: it accepts, or never will. */
+static uint64_t ad_acceptor_deadline(void)
+{
+    return ad_acceptor.accepting || ad_hub.stopping ? UINT64_MAX
+                                                    : ad_acceptor.again_ns;
 }
 
 /* Low latency, and an end for peers that vanished without a word. */

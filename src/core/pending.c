@@ -21,6 +21,8 @@ enum {
     AD_WORKER_MS = 30000, /* no worker was free by then: 503 */
     AD_GRACE_MS = 1000,   /* so long no newcomer takes the place of a peer that
                            * has begun to speak, or has not taken its answer */
+    AD_SILENT_GRACE_MS = 100, /* nor that of one that has said nothing: its head
+                               * may be a round trip behind its connection */
     AD_NO_PENDING = 65535
 };
 _Static_assert(AIDASH_PENDING < AD_NO_PENDING, "places are 16 bits wide");
@@ -197,15 +199,14 @@ static void ad_pending_drop(struct ad_pending *p)
 }
 
 /* Make a place free: all are taken, or there is no descriptor. Peers that have
- * said nothing give way at once, others after AD_GRACE_MS. False if nobody is to
- * give way now. */
+ * said nothing give way first. False if nobody is to give way now. */
 static bool ad_pending_evict(void)
 {
     static const struct {
         enum ad_pending_phase phase;
         uint32_t grace_ms;
     } order[] = {{AD_PENDING_LINGER, 0},
-                 {AD_PENDING_SILENT, 0},
+                 {AD_PENDING_SILENT, AD_SILENT_GRACE_MS},
                  {AD_PENDING_HEAD, AD_GRACE_MS},
                  {AD_PENDING_ANSWER, AD_GRACE_MS}};
     unsigned i;

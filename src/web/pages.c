@@ -26,7 +26,8 @@ static int ad_page_answer(struct mg_connection *conn, int status,
 
     ad_put_head(&t, status, type, status == 304 ? SIZE_MAX : len, fields);
     (void)mg_write(conn, t.at, t.len);
-    if (len > 0 && strcmp(method, "HEAD") != 0) {
+    /* civetweb has no method to tell of a head that it could not read. */
+    if (len > 0 && (method == NULL || strcmp(method, "HEAD") != 0)) {
         (void)mg_write(conn, body, len);
     }
     return status;

@@ -154,6 +154,22 @@ static struct ad_text ad_route_canonical(const struct ad_route_request *r,
     return t;
 }
 
+/* A value for a worker: civetweb refuses a head with a tab, which means what a
+ * space does (RFC 9110 5.6.3). */
+static void ad_route_put_value(struct ad_text *t, const char *name,
+                               struct ad_slice value)
+{
+    char copy[AD_ROUTES_FIELD_MAX];
+    size_t i;
+
+    for (i = 0; i < value.len && i < sizeof(copy); i++) {
+        copy[i] = value.at[i] == '\t' ? ' ' : value.at[i];
+    }
+    value.at = copy;
+    value.len = i;
+    (void)ad_http_put_field(t, ad_slice_of(name), value);
+}
+
 static void ad_route_to_worker(const struct ad_route_request *r)
 {
     char head[AD_WORKERS_HEAD_MAX];
@@ -162,7 +178,7 @@ static void ad_route_to_worker(const struct ad_route_request *r)
 
     if (ad_http_field_get(&r->head.fields, "If-None-Match", &etag) &&
         etag.len <= AD_ROUTES_FIELD_MAX) {
-        (void)ad_http_put_field(&t, ad_slice_of("If-None-Match"), etag);
+        ad_route_put_value(&t, "If-None-Match", etag);
     }
     if (ad_http_wants_gzip(&r->head)) {
         (void)ad_http_put_field_text(&t, "Accept-Encoding", "gzip");

@@ -15,6 +15,8 @@
 
 enum {
     AD_WORKERS_INSIDE = 16,   /* requests inside civetweb; its queue holds 20 */
+    AD_WORKERS_PATIENCE_MS = 3 * AD_GRACE_MS, /* so long a request waits for
+                                               * others to give way */
     AD_WORKERS_HEAD_MAX = 1024, /* bytes of a canonical head */
     /* What a worker can write before the client has taken any of it: the largest
      * answer of a worker is smaller, so no worker waits. */
@@ -23,6 +25,7 @@ enum {
 
 static struct {
     _Atomic int inside; /* [a] requests inside civetweb */
+    uint64_t again_ns;  /* out of descriptors: none is started before */
 } ad_workers;
 
 /* Let a worker answer this pending request. `prefix` is what came behind the
@@ -45,14 +48,22 @@ static void ad_worker_ask(struct ad_pending *p, const struct ad_text *head,
     ad_pending_enter(p, AD_PENDING_WAITING);
 }
 
-static void ad_worker_start(struct ad_pending *p)
+/* Out of descriptors, others give way, as they do to a new connection. False if
+ * nobody is to give way now. */
+static bool ad_worker_start(struct ad_pending *p)
 {
     int pair[2], bytes = AD_WORKERS_SEND_BUFFER;
 
-    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0) {
+    while (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0) {
+        if ((errno == EMFILE || errno == ENFILE) && ad_pending_evict()) {
+            continue;
+        }
+        if (ad_hub.now_ms - p->since_ms < AD_WORKERS_PATIENCE_MS) {
+            return false;
+        }
         ad_pending_refuse(p, 503, "Retry-After: 5\r\n",
                           "no descriptor is left for this request", false);
-        return;
+        return true;
     }
     (void)fcntl(pair[0], F_SETFD, FD_CLOEXEC);
     (void)fcntl(pair[1], F_SETFD, FD_CLOEXEC);
@@ -68,24 +79,34 @@ static void ad_worker_start(struct ad_pending *p)
     ad_pending_watch_worker(p, AD_IN);
     atomic_fetch_add(&ad_workers.inside, 1);
     ad_civetweb_queue(pair[1], &p->peer);
+    return true;
+}
+
+/* Is there a request for a worker, and room for it? */
+static bool ad_workers_ready(void)
+{
+    return ad_pending_first(AD_PENDING_WAITING) != NULL &&
+           atomic_load(&ad_workers.inside) < AD_WORKERS_INSIDE;
 }
 
 /* Start what waits for a worker, as long as there is room. Each turn. */
 static void ad_workers_run(void)
 {
-    struct ad_pending *p;
-
-    while (atomic_load(&ad_workers.inside) < AD_WORKERS_INSIDE &&
-           (p = ad_pending_first(AD_PENDING_WAITING)) != NULL) {
-        ad_worker_start(p);
+    while (ad_hub.now_ns >= ad_workers.again_ns && ad_workers_ready()) {
+        if (!ad_worker_start(ad_pending_first(AD_PENDING_WAITING))) {
+            ad_workers.again_ns = ad_hub.now_ns + AD_REST_MS * AD_NS_PER_MS;
+        }
     }
 }
 
-/* Could one of those that wait start now? */
-static bool ad_workers_due(void)
+/* When the next one can be started: 0, at once; UINT64_MAX: not before another
+ * event. Atomics may change meanwhile. */
+static uint64_t ad_workers_deadline(void)
 {
-    return ad_pending_first(AD_PENDING_WAITING) != NULL &&
-           atomic_load(&ad_workers.inside) < AD_WORKERS_INSIDE;
+    if (!ad_workers_ready()) {
+        return UINT64_MAX;
+    }
+    return ad_workers.again_ns > ad_hub.now_ns ? ad_workers.again_ns : 0;
 }
 
 /* The handshake's answer is whole, `head_len` bytes: the connection becomes a

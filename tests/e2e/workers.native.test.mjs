@@ -21,6 +21,8 @@ const kinds = (server, etag) => ({
     page: `GET / HTTP/1.1\r\n${H}${GZIP}\r\n`,
     'page, with secrets': `GET /?${SECRET} HTTP/1.1\r\n${H}${GZIP}${PRIVATE}\r\n`,
     304: `GET / HTTP/1.1\r\n${H}${GZIP}If-None-Match: ${etag}\r\n\r\n`,
+    '304, a tab in the list': `GET / HTTP/1.1\r\n${H}${GZIP}If-None-Match: "a",\t${etag}\r\n\r\n`,
+    'a list that is none': `GET / HTTP/1.1\r\n${H}${GZIP}If-None-Match: "\xe9"\t"%"\r\n\r\n`,
     'asset, HEAD': `HEAD /contract.json HTTP/1.1\r\n${H}\r\n`,
     'no gzip': `GET / HTTP/1.1\r\n${H}Accept-Encoding: gzip;q=0, identity;q=0\r\n\r\n`,
     '/status': `GET /status HTTP/1.1\r\n${H}\r\n`,

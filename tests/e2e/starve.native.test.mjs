@@ -1,0 +1,256 @@
+/* Peers that take what they can and give nothing. Whatever they do, in each of these states:
+ *
+ *   - a new viewer gets in, and one that was there before misses no tick,
+ *   - the hub sleeps: it has little to do, so it uses little of a core,
+ *   - memory and descriptors are back when they have gone.
+ *
+ * How long a viewer waits is printed here and measured by `make bench`.
+ */
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import {
+    BIN, ROOT, SLOW, assertGrownAtMost, connect, handshakeText, numbered, openFiles, poll, post, request,
+    residentKb, serve, sleep, statusWhen, within,
+} from './aidash.mjs';
+import { answer, replay } from './engine.mjs';
+
+const VIEWER_MS = 3000 * SLOW; /* a viewer must be in by then; the aim is 100 ms */
+const CPU_MS = 2000;           /* the hub's CPU time is taken over so long */
+const CPU_SHARE = 0.5;         /* of a core at most; the aim is 0.2 */
+
+const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-'));
+const deafBin = path.join(dir, 'deaf');
+before(() => {
+    const built = spawnSync(process.env.CC || 'cc', ['-O1', '-Wall', '-Wextra', '-Werror', '-o', deafBin,
+        path.join(ROOT, 'tests/e2e/deaf.c')], { encoding: 'utf8' });
+    assert.equal(built.status, 0, built.stderr);
+});
+after(() => rmSync(dir, { recursive: true }));
+
+/* CPU time of the process so far, in ms: proc(5), stat, fields 14 and 15, in ticks of 10 ms. */
+const cpuMs = (server) => readFileSync(`/proc/${server.pid}/stat`, 'utf8').replace(/^.*\) /, '').split(' ').slice(11, 13)
+    .reduce((sum, ticks) => sum + 10 * Number(ticks), 0);
+
+/* A connection that is left to itself; whatever happens to it is no failure. */
+function peer(server, bytes = '') {
+    const socket = net.connect({ host: server.host, port: server.port });
+    socket.on('error', () => {});
+    if (bytes) {
+        socket.write(bytes);
+    }
+    return socket;
+}
+
+const connected = (sockets) => within(Promise.all(sockets.map((socket) => new Promise((done) => {
+    if (!socket.connecting) {
+        done();
+    }
+    socket.once('connect', done);
+    socket.once('close', done);
+}))), 'connections of all');
+
+const many = (n, make) => Array.from({ length: n }, (_, i) => make(i));
+const destroyAll = (sockets) => sockets.forEach((socket) => socket.destroy());
+
+/* Writes one more byte a second to each, for as long as it lasts. */
+function drip(sockets, byte) {
+    const timer = setInterval(() => sockets.forEach((socket) => socket.destroyed || socket.write(byte)), 1000);
+    return () => { clearInterval(timer); destroyAll(sockets); };
+}
+
+/* At most `total` times do(), `atOnce` at a time, until stopped. */
+function flood(total, atOnce, what) {
+    let left = total;
+    let over = false;
+    const lane = async () => { while (!over && left-- > 0) await what(); };
+    const lanes = Promise.all(many(atOnce, lane));
+    return async () => { over = true; await lanes; };
+}
+
+const ended = (socket) => new Promise((done) => { socket.once('close', done); });
+
+/* Does `attack`, which returns what ends it, and judges the server meanwhile and afterwards. */
+async function survives(t, server, attack, { meanwhile = async () => {}, grownKb = 8192 } = {}) {
+    const old = await connect(server, '/ws/old');
+    for (let i = 0; i < 10; i++) {
+        await old.tick();
+    }
+    const files = openFiles(server);
+    const kb = residentKb(server);
+    const waits = [];
+    const end = await attack();
+    let cpu;
+    try {
+        const look = async () => {
+            const asked = performance.now();
+            const viewer = await connect(server, '/ws/good', { handshakeTimeout: VIEWER_MS });
+            waits.push(performance.now() - asked);
+            await viewer.tick();
+            viewer.close();
+            await viewer.closed;
+        };
+        await look();
+        const before = cpuMs(server);
+        const began = performance.now();
+        while (performance.now() - began < CPU_MS) {
+            await look();
+            await sleep(300);
+        }
+        cpu = (cpuMs(server) - before) / (performance.now() - began);
+        await meanwhile();
+    } finally {
+        await end();
+    }
+    const worst = Math.round(Math.max(...waits));
+    t.diagnostic(`a viewer waited ${worst} ms at most, ${Math.round(waits[0])} ms at first; the hub used ${Math.round(100 * cpu)} % of a core`);
+    console.log(`# ${t.name}: viewer ${worst} ms at most, ${Math.round(waits[0])} ms at first; CPU ${Math.round(100 * cpu)} %; `
+        + `${kb} kB, then ${residentKb(server)} kB; ${files} descriptors`);
+    assert.ok(worst < VIEWER_MS, `a viewer waited ${worst} ms`);
+    assert.ok(cpu < CPU_SHARE, `the hub used ${cpu} of a core`);
+    await old.tick();
+    assert.ok(numbered(old.events).length > 10);
+    assert.equal(old.events.filter((e) => e.dropped !== undefined).length, 0, 'the old viewer misses no tick');
+    await poll(() => openFiles(server) <= files, `${files} descriptors again`, 15_000 * SLOW);
+    assertGrownAtMost(server, kb, grownKb);
+    old.close();
+    await old.closed;
+}
+
+const RATE = ['--rate', '100'];
+
+test('1,000 silent connections', async (t) => {
+    const server = await serve(t, RATE);
+    await survives(t, server, async () => {
+        const sockets = many(1000, () => peer(server));
+        await connected(sockets);
+        return () => destroyAll(sockets);
+    });
+});
+
+test('silent connections, one for each that is closed', async (t) => {
+    const server = await serve(t, RATE);
+    await survives(t, server, () => flood(20_000, 1200, async () => {
+        const socket = peer(server);
+        const timer = setTimeout(() => socket.destroy(), 5000);
+        await ended(socket);
+        clearTimeout(timer);
+    }).bind(null));
+});
+
+test('1,000 that drip a head, a byte a second', async (t) => {
+    const server = await serve(t, RATE);
+    await survives(t, server, async () => {
+        const sockets = many(1000, () => peer(server, 'GET /status HTTP/1.1\r\nHost: a\r\nA: '));
+        await connected(sockets);
+        return drip(sockets, 'x');
+    });
+});
+
+test('2,000 that drip a head: more than there are places', async (t) => {
+    const server = await serve(t, RATE);
+    await survives(t, server, async () => {
+        const sockets = many(2000, () => peer(server, 'GET /status HTTP/1.1\r\nHost: a\r\nA: '));
+        await connected(sockets);
+        return drip(sockets, 'x');
+    });
+});
+
+for (const where of ['/', '/contract.json', '/requests', '/status', '/ticks?last=10000', '/events']) {
+    test(`100 deaf ones that ask for ${where}`, async (t) => {
+        const server = await serve(t, ['--rate', '200']);
+        await statusWhen(server, (now) => now.counters.ticks > 300); /* more than a deaf one's buffers take */
+        await survives(t, server, async () => {
+            const deaf = spawn(deafBin, [String(server.port), `GET ${where} HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n`, '100'],
+                { stdio: ['pipe', 'pipe', 'inherit'] });
+            await within(new Promise((done) => { deaf.stdout.once('data', done); }), 'connections of the deaf');
+            return async () => {
+                deaf.stdin.end();
+                await within(new Promise((done) => { deaf.once('close', done); }), 'end of the deaf');
+            };
+        });
+    });
+}
+
+test('32 silent chunked ingests', async (t) => {
+    const server = await serve(t, RATE);
+    await survives(t, server, async () => {
+        const sockets = many(32, () => peer(server, 'POST /ingest HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n'));
+        await connected(sockets);
+        return () => destroyAll(sockets);
+    }, { meanwhile: async () => {
+        assert.equal((await post(server, '/ingest', '{"latency_ms":1}')).status, 200, 'another ingest is taken');
+        assert.equal((await post(server, '/command', '{"action":"resume"}')).status, 200, 'and a command');
+        assert.equal((await request(server, '/ticks?last=1')).status, 200, 'and a poll');
+    } });
+});
+
+for (const where of ['/ingest', '/command']) {
+    test(`40 dripping POSTs to ${where}: more than there are places`, async (t) => {
+        const server = await serve(t, RATE);
+        await survives(t, server, async () => {
+            const sockets = many(40, () => peer(server, `POST ${where} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 2000\r\n\r\n{`));
+            await connected(sockets);
+            return drip(sockets, ' ');
+        }, { meanwhile: async () => {
+            await poll(async () => (await post(server, where, where === '/command' ? '{"action":"resume"}' : '{"latency_ms":1}')).status === 200,
+                'place for another one', 20_000);
+        } });
+    });
+}
+
+test('16 dripping POSTs to the engine, and 16 silent ones', async (t) => {
+    const engine = await replay(t);
+    engine.answerAll((call) => call.socket.end(answer('{}')));
+    const server = await serve(t, ['--upstream', engine.url, '--max-inflight', '4']);
+    const feed = setInterval(() => post(server, '/ingest', '{"latency_ms":1}').catch(() => {}), 50);
+    t.after(() => clearInterval(feed));
+    await survives(t, server, async () => {
+        const sockets = many(32, () => peer(server, 'POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n{'));
+        await connected(sockets);
+        const stop = drip(sockets.slice(16), ' ');
+        return () => { stop(); destroyAll(sockets); };
+    }, { meanwhile: async () => {
+        assert.equal((await post(server, '/v1/chat/completions', '{}')).status, 200, 'another request is answered');
+    } });
+});
+
+test('a flood of handshakes', async (t) => {
+    const server = await serve(t, RATE);
+    await survives(t, server, () => flood(6000, 50, async () => {
+        const socket = peer(server, handshakeText(server, '/ws/flood'));
+        socket.once('data', () => socket.destroy());
+        await ended(socket);
+    }).bind(null));
+});
+
+test('a storm of resets', async (t) => {
+    const server = await serve(t, RATE);
+    const stages = ['', 'GET', 'GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n', handshakeText(server), 'GET /events HTTP/1.1\r\nHost: a\r\n\r\n',
+        'POST /ingest HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{}', 'GET /status HTTP/1.1\r\nHost: a\r\n\r\n', `${handshakeText(server)}\x81`];
+    let i = 0;
+    await survives(t, server, () => flood(8000, 50, async () => {
+        const socket = peer(server);
+        const turn = i++;
+        socket.once('connect', () => {
+            socket.write(stages[turn % stages.length]);
+            setImmediate(() => (turn % 3 ? socket.resetAndDestroy() : setTimeout(() => socket.resetAndDestroy(), 2)));
+        });
+        await ended(socket);
+    }).bind(null));
+});
+
+test('out of descriptors', async (t) => {
+    const server = await serve(t, RATE, { bin: '/bin/sh', listen: ['-c', 'ulimit -n 64; exec "$0" "$@"', BIN, '--listen', '127.0.0.1:0'] });
+    await survives(t, server, async () => {
+        const sockets = many(200, (i) => peer(server, i % 2 ? 'GET /status HTTP/1.1\r\n' : ''));
+        await connected(sockets);
+        return () => destroyAll(sockets);
+    }, { meanwhile: async () => {
+        assert.equal((await request(server, '/healthz')).status, 200, 'a worker has descriptors');
+    } });
+});
