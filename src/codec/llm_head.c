@@ -24,8 +24,15 @@ enum {
     AD_INCOMPLETE_DEPTH = 16      /* JSON nested deeper than AD_STREAM_DEPTH_MAX */
 };
 
-/* What the body is, by its Content-Type. */
-enum ad_form { AD_FORM_NONE, AD_FORM_SSE, AD_FORM_NDJSON, AD_FORM_JSON };
+/* What the body is: as its Content-Type says at first, then as its first bytes
+ * show. */
+enum ad_form {
+    AD_FORM_NONE,   /* not known; or in the end nothing that can be read */
+    AD_FORM_SSE,
+    AD_FORM_NDJSON, /* several JSON texts, one event each */
+    AD_FORM_JSON,   /* one whole answer, or several in an array */
+    AD_FORM_MEDIA   /* sound, pictures: never read */
+};
 
 enum ad_head_state { AD_HEAD_LINES, AD_HEAD_DONE, AD_HEAD_BAD };
 
@@ -82,14 +89,27 @@ static uint8_t ad_head_form(const char *value)
         {"text/event-stream", AD_FORM_SSE},
         {"application/x-ndjson", AD_FORM_NDJSON},
         {"application/ndjson", AD_FORM_NDJSON},
+        {"application/jsonl", AD_FORM_NDJSON},
+        {"application/jsonlines", AD_FORM_NDJSON},
+        {"application/x-jsonlines", AD_FORM_NDJSON},
+        {"application/json-seq", AD_FORM_NDJSON}, /* RFC 7464 */
+        {"application/stream+json", AD_FORM_NDJSON},
         {"application/json", AD_FORM_JSON},
+        {"audio/", AD_FORM_MEDIA}, /* and all that begins so */
+        {"font/", AD_FORM_MEDIA},
+        {"image/", AD_FORM_MEDIA},
+        {"video/", AD_FORM_MEDIA},
     };
     const char *type = value;
     size_t len = 0, i;
 
     (void)ad_head_item(&value, ';', &type, &len);
     for (i = 0; i < AD_COUNT(forms); i++) {
-        if (ad_head_is(type, len, forms[i].type)) {
+        size_t n = strlen(forms[i].type);
+
+        if (ad_head_is(type, len, forms[i].type) ||
+            (forms[i].type[n - 1] == '/' && len > n &&
+             strncasecmp(type, forms[i].type, n) == 0)) {
             return forms[i].form;
         }
     }
