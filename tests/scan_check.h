@@ -35,9 +35,13 @@ static const char *facts(const struct ad_scan *s)
     bool estimated;
     uint64_t tokens = ad_scan_tokens(s, &estimated);
 
-    ad_putf(&t, "%u %llu %u | %llu%s | ", s->events,
+    ad_putf(&t, "%u %llu %u | %llu%s", s->events,
             (unsigned long long)s->token_events, s->comments,
             (unsigned long long)tokens, estimated ? "~" : "");
+    if (s->has_reasoning) {
+        ad_putf(&t, ", %llu", (unsigned long long)s->reasoning_tokens);
+    }
+    ad_puts(&t, " | ");
     if (s->has_prompt) {
         ad_put_u64(&t, s->prompt_tokens);
     }

@@ -303,7 +303,7 @@ static const struct {
      SSE CHAT("", ",\"usage\":{\"prompt_tokens\":24,\"completion_tokens\":3,"
          "\"prompt_tokens_details\":{\"cached_tokens\":16},"
          "\"completion_tokens_details\":{\"reasoning_tokens\":2}}") DONE,
-     "1 0 0 | 3 | 24/16 |  | m | ended"},
+     "1 0 0 | 3, 2 | 24/16 |  | m | ended"},
     {"6 no details of the prompt",
      SSE CHAT("", ",\"usage\":{\"prompt_tokens\":24,\"completion_tokens\":3,"
          "\"prompt_tokens_details\":null}") DONE,
@@ -512,7 +512,7 @@ static const struct {
     {"/v1/responses, whole", JSON "{\"object\":\"response\",\"error\":null,"
          "\"model\":\"m\",\"incomplete_details\":null,\"usage\":{"
          "\"input_tokens\":24,\"output_tokens\":5,\"output_tokens_details\":{"
-         "\"reasoning_tokens\":2}}}", "1 0 0 | 5 | 24/ |  | m | ended"},
+         "\"reasoning_tokens\":2}}}", "1 0 0 | 5, 2 | 24/ |  | m | ended"},
     {"/v1/responses, whole, incomplete", JSON "{\"object\":\"response\","
          "\"model\":\"m\",\"incomplete_details\":{\"reason\":"
          "\"max_output_tokens\"}}",
@@ -723,6 +723,9 @@ static const struct {
      "0 0 0 | 0 | / |  |  | ended"},
     {"another type", 200, false, OK_ "Content-Type: text/event-streams\r\n" GO_,
      "0 0 0 | 0 | / |  |  | ended"},
+    {"an error's sentence by its status", 404, false,
+     "HTTP/1.1 404 X\r\nContent-Type: application/json\r\n\r\n"
+     "{\"detail\":\"Not Found\"}", "1 0 0 | 0 | / |  |  | ended 'Not Found'"},
     {"sound", 200, false, OK_ "Content-Type: audio/pcm\r\n" GO_,
      "0 0 0 | 0 | / |  |  |"},
     {"length", 200, false, OK_ EV_ "Content-Length: 14\r\n" GO_,

@@ -76,21 +76,21 @@ struct ad_scan {
     double load_fraction, prompt_fraction; /* 0 to 1: progress without counts */
     char model[AIDASH_MODEL_MAX + 1]; /* as the answer names it */
     char finish[AD_SCAN_FINISH_MAX + 1]; /* the last finish reason */
-    char error[AD_SCAN_ERROR_MAX + 1]; /* the first error's sentence, if `failed`
-                               or the status says so: UTF-8, no controls */
+    char error[AD_SCAN_ERROR_MAX + 1]; /* the sentence of the first error, in the
+                               stream or by its status: UTF-8, no controls */
 
     /* The state of the reader. */
     bool known;             /* head.form is what the first bytes show */
     uint8_t bom;            /* bytes of a byte order mark */
     uint8_t line;           /* enum ad_sse */
     uint8_t name_len;
-    uint8_t error_len;
     uint8_t done_len;       /* bytes of "[DONE]" so far */
     bool after_cr;
     bool reading;           /* a JSON text has begun */
     bool whole;             /* the last one was whole */
     bool list;              /* it is an array of events */
     bool lost;              /* it was broken: wait for another one */
+    bool cached_told;       /* zero, perhaps */
     bool error_event;       /* this event is named so */
     bool error_kept;        /* `error` stays */
     uint8_t last;           /* the byte before, of JSON texts */
@@ -223,11 +223,12 @@ static void ad_scan_prompt_reported(struct ad_scan *s)
         s->has_prompt = true;
         s->prompt_tokens = n;
     }
-    s->has_cached = s->has_cached || ad_scan_has(s, AD_FACT_CACHED) ||
-                    ad_scan_has(s, AD_FACT_CACHE_READ) ||
-                    ad_scan_has(s, AD_FACT_CACHE_N);
-    /* Some Ollama counts the cached ones beside the prompt. */
-    s->cached_tokens = s->told_cached <= s->prompt_tokens ? s->told_cached : 0;
+    s->cached_told = s->cached_told || ad_scan_has(s, AD_FACT_CACHED) ||
+                     ad_scan_has(s, AD_FACT_CACHE_READ) ||
+                     ad_scan_has(s, AD_FACT_CACHE_N);
+    s->has_cached = s->cached_told && s->has_prompt &&
+                    s->told_cached <= s->prompt_tokens;
+    s->cached_tokens = s->has_cached ? s->told_cached : 0;
 }
 
 /* The tokens of the answer, as the usage of this event has them, the thinking
@@ -298,7 +299,7 @@ static bool ad_scan_time(const struct ad_scan *s, enum ad_fact fact, double *to)
 static void ad_scan_rates(struct ad_scan *s)
 {
     bool choice = ad_scan_has(s, AD_FACT_PREDICTED);
-    uint64_t tokens = s->tokens > s->token_events ? s->tokens : s->token_events;
+    uint64_t tokens = s->tokens != 0 ? s->tokens : s->token_events;
 
     s->prompt_per_s = s->told_prompt_rate;
     if (s->prompt_per_s <= 0 && s->prompt_ms > 0) {
@@ -393,7 +394,7 @@ static void ad_scan_error_end(struct ad_scan *s)
     if (s->error_kept) {
         return;
     }
-    if (s->event.failed || s->error_event) {
+    if (s->event.failed || s->error_event || s->head.status >= 400) {
         s->error_kept = s->error[0] != '\0';
     } else if (s->error[0] != '\0') {
         memset(s->error, 0, sizeof(s->error));
@@ -690,14 +691,15 @@ static uint32_t ad_scan_json(struct ad_scan *s, const uint8_t *in, size_t len)
     return n;
 }
 
-/* Bytes of an error's sentence, in a data line that is no JSON. */
+/* Bytes of an error's sentence, in a data line that is no JSON. The JSON reader
+ * has nothing else to keep then. */
 static void ad_scan_words(struct ad_scan *s, const uint8_t *in, size_t len)
 {
-    size_t room = AD_SCAN_ERROR_MAX - (size_t)s->error_len;
+    size_t room = AD_STREAM_TEXT_MAX - (size_t)s->js.len;
 
     len = len < room ? len : room;
-    memcpy(s->error + s->error_len, in, len);
-    s->error_len = (uint8_t)(s->error_len + len);
+    memcpy(s->js.text + s->js.len, in, len);
+    s->js.len = (uint8_t)(s->js.len + len);
 }
 
 /* Bytes of an event's data: JSON, or "[DONE]". */
@@ -711,7 +713,7 @@ static uint32_t ad_scan_data(struct ad_scan *s, const uint8_t *in, size_t len)
         if (i < len && s->error_event && !s->error_kept && in[i] != '{' &&
             in[i] != '[') {
             s->line = AD_SSE_SENTENCE;
-            s->error_len = 0;
+            s->js.len = 0;
             ad_scan_words(s, in + i, len - i);
             return 0;
         }
@@ -800,7 +802,7 @@ static void ad_scan_line_end(struct ad_scan *s)
     } else if (s->line == AD_SSE_COMMENT) {
         ad_scan_comment(s);
     } else if (s->line == AD_SSE_SENTENCE) {
-        ad_scan_sentence(s, s->error, s->error_len);
+        ad_scan_sentence(s, s->js.text, s->js.len);
         ad_scan_error_end(s);
     }
     s->line = AD_SSE_NAME;
@@ -969,14 +971,14 @@ static uint32_t ad_scan_known(struct ad_scan *s, const uint8_t *in, size_t len)
 }
 
 /* The form is known: read what was taken for the beginning of a field. */
-static uint32_t ad_scan_form(struct ad_scan *s, enum ad_form form)
+static uint32_t ad_scan_form(struct ad_scan *s, uint8_t form)
 {
     uint8_t name[AD_SCAN_NAME_MAX];
     size_t len = s->name_len;
 
     memcpy(name, s->name, len);
     s->name_len = 0;
-    s->head.form = (uint8_t)form;
+    s->head.form = form;
     s->known = true;
     return ad_scan_known(s, name, len);
 }
@@ -1003,34 +1005,30 @@ static size_t ad_scan_first(struct ad_scan *s, const uint8_t *in, size_t len,
                             uint32_t *events)
 {
     static const uint8_t bom[] = {0xEF, 0xBB, 0xBF};
-    enum ad_form form = (enum ad_form)s->head.form;
     size_t i;
 
-    if (form == AD_FORM_MEDIA || s->head.status == 101 ||
+    if (s->head.form == AD_FORM_MEDIA || s->head.status == 101 ||
         (s->incomplete & AD_INCOMPLETE_COMPRESSED) != 0) {
         s->known = true;
         s->head.form = AD_FORM_NONE;
         return 0;
     }
     for (i = 0; i < len && !s->known; i++) {
-        uint8_t c = in[i];
+        uint8_t form = s->head.form, c = in[i];
+        bool begins = s->name_len == 0;
 
-        if (s->name_len == 0 && s->bom < sizeof(bom) && c == bom[s->bom]) {
+        if (begins && s->bom < sizeof(bom) && c == bom[s->bom]) {
             s->bom++;
-        } else if (s->name_len == 0 && (ad_json_space((const char *)&c, 1) != 0 ||
-                                        c == AD_RECORD_SEPARATOR)) {
+        } else if (begins && ad_json_space((const char *)&c, 1) != 0) {
             s->last = c;
             s->after_cr = c == '\r';
-            if (c == AD_RECORD_SEPARATOR && form == AD_FORM_NONE) {
-                s->head.form = AD_FORM_NDJSON;
-            }
-        } else if (s->name_len == 0 && (c == '{' || c == '[')) {
-            *events += ad_scan_form(s, form == AD_FORM_NDJSON ? form : AD_FORM_JSON);
-            break;
-        } else if (form == AD_FORM_SSE) {
+        } else if (begins && c == AD_RECORD_SEPARATOR && form == AD_FORM_NONE) {
+            s->head.form = AD_FORM_NDJSON;
+        } else if (begins && (c == '{' || c == '[')) {
+            form = form == AD_FORM_NDJSON ? AD_FORM_NDJSON : AD_FORM_JSON;
             *events += ad_scan_form(s, form);
             break;
-        } else if (!ad_scan_maybe_field(s, c)) {
+        } else if (form == AD_FORM_SSE || !ad_scan_maybe_field(s, c)) {
             *events += ad_scan_form(s, form);
             break;
         } else if (c == ':') {
@@ -1060,7 +1058,7 @@ static uint32_t ad_scan_body(struct ad_scan *s, const uint8_t *in, size_t len)
 static void ad_scan_body_end(struct ad_scan *s)
 {
     if (!s->known) {
-        (void)ad_scan_form(s, (enum ad_form)s->head.form);
+        (void)ad_scan_form(s, s->head.form);
     }
     if (s->head.form == AD_FORM_SSE) {
         if (s->line != AD_SSE_NAME) {
