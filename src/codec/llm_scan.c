@@ -809,12 +809,20 @@ static void ad_scan_line_end(struct ad_scan *s)
     s->name_len = 0;
 }
 
+/* Where c is in in[from .. to), or `to`. */
+static size_t ad_scan_find(const uint8_t *in, size_t from, size_t to, char c)
+{
+    const uint8_t *at = memchr(in + from, c, to - from);
+
+    return at != NULL ? (size_t)(at - in) : to;
+}
+
 /* Server-sent events (HTML 9.2.6). An event counts as soon as its JSON is
  * complete. The space behind a colon needs no care: JSON may begin with one. */
 static uint32_t ad_scan_sse(struct ad_scan *s, const uint8_t *in, size_t len)
 {
     uint32_t n = 0;
-    size_t i = 0, end;
+    size_t i = 0, lf = 0, end; /* lf: where the next LF is, once it is known */
 
     while (i < len) {
         uint8_t c = in[i];
@@ -843,8 +851,10 @@ static uint32_t ad_scan_sse(struct ad_scan *s, const uint8_t *in, size_t len)
             i++;
             continue;
         }
-        for (end = i; end < len && in[end] != '\r' && in[end] != '\n'; end++) {
+        if (lf <= i) {
+            lf = ad_scan_find(in, i, len, '\n');
         }
+        end = ad_scan_find(in, i, lf, '\r');
         if (s->line == AD_SSE_DATA) {
             n += ad_scan_data(s, in + i, end - i);
         } else if (s->line == AD_SSE_SENTENCE) {
@@ -882,8 +892,20 @@ static uint32_t ad_scan_text_begin(struct ad_scan *s)
     return n;
 }
 
-/* The text at hand is broken, behind used bytes: find another one. Returns how
- * many of them are done with. */
+/* Does another text begin with c? Behind a broken one, only a line that begins
+ * with a brace does. */
+static bool ad_scan_text_begins(struct ad_scan *s, uint8_t c)
+{
+    if (s->lost) {
+        s->lost = c != AD_RECORD_SEPARATOR &&
+                  !(c == '{' && ad_scan_line_ends(s->last));
+        return !s->lost && c == '{';
+    }
+    return ad_json_space((const char *)&c, 1) == 0 && c != AD_RECORD_SEPARATOR;
+}
+
+/* The text at hand broke behind used bytes. Returns how many of them are done
+ * with: a brace that begins a line is the next text's. */
 static size_t ad_scan_text_broken(struct ad_scan *s, const uint8_t *in,
                                   size_t used, uint8_t before)
 {
@@ -891,7 +913,7 @@ static size_t ad_scan_text_broken(struct ad_scan *s, const uint8_t *in,
     s->reading = false;
     s->lost = true;
     if (used > 0 && in[used - 1] == '{' && ad_scan_line_ends(before)) {
-        s->last = before; /* this is the next one */
+        s->last = before;
         used--;
     } else if (used > 0 && in[used - 1] == AD_RECORD_SEPARATOR) {
         s->lost = false;
@@ -899,57 +921,62 @@ static size_t ad_scan_text_broken(struct ad_scan *s, const uint8_t *in,
     return used;
 }
 
+/* Bytes of the text at hand, up to a value that matters. Returns how many were
+ * used; *events is raised by the token events that ended in them. */
+static size_t ad_scan_text(struct ad_scan *s, const uint8_t *in, size_t len,
+                           uint32_t *events)
+{
+    size_t used = ad_json_stream_next(&s->js, in, len);
+    uint8_t before = s->last;
+
+    *events += ad_scan_take(s);
+    if (used > 1) {
+        before = in[used - 2];
+    }
+    if (used > 0) {
+        s->last = in[used - 1];
+    }
+    if (s->js.state == AD_JSON_BAD) {
+        return ad_scan_text_broken(s, in, used, before);
+    }
+    s->whole = s->js.state == AD_JSON_DONE;
+    s->reading = !s->whole;
+    return used;
+}
+
 /* Bytes of JSON texts: newline-delimited, as a sequence (RFC 7464), or a single
- * one. Each ends where the grammar says. Behind a broken one, the next is the
- * next line that begins with a brace. */
+ * one. Each ends where the grammar says. If the first one goes on in a second
+ * line, it is no newline-delimited JSON. */
 static uint32_t ad_scan_texts(struct ad_scan *s, const uint8_t *in, size_t len)
 {
     uint32_t n = 0;
+    size_t i = 0, line = 0; /* line: where the first line ends, once it is known */
 
-    while (len > 0) {
-        size_t used = 1, piece = len;
-        uint8_t before = s->last;
+    while (i < len) {
         bool first;
 
-        if (s->lost) {
-            s->lost = !(*in == '{' && ad_scan_line_ends(before)) &&
-                      *in != AD_RECORD_SEPARATOR;
-            used = s->lost;
-        } else if (s->reading) {
-            used = 0;
-        } else if (ad_json_space((const char *)in, 1) == 0 &&
-                   *in != AD_RECORD_SEPARATOR) {
+        if (!s->reading && !ad_scan_text_begins(s, in[i])) {
+            s->last = in[i];
+            i++;
+            continue;
+        }
+        if (!s->reading) {
             n += ad_scan_text_begin(s);
-            used = 0;
         }
-        if (used == 0 && s->reading) {
-            /* Newline-delimited JSON whose first line is no text is none. */
-            first = s->texts == 1 && s->head.form == AD_FORM_NDJSON;
-            while (first && piece > used && !ad_scan_line_ends(in[used])) {
-                used++;
-            }
-            piece = first && used < piece ? used + 1 : piece;
-            used = ad_json_stream_next(&s->js, in, piece);
-            n += ad_scan_take(s);
-            if (used > 1) {
-                before = in[used - 2];
-            }
-            if (used > 0) {
-                s->last = in[used - 1];
-            }
-            if (s->js.state == AD_JSON_BAD) {
-                used = ad_scan_text_broken(s, in, used, before);
-            } else if (s->js.state == AD_JSON_DONE) {
-                s->reading = false;
-                s->whole = true;
-            } else if (first && used > 0 && ad_scan_line_ends(in[used - 1])) {
-                s->head.form = AD_FORM_JSON;
-            }
-        } else if (used > 0) {
-            s->last = *in;
+        first = s->texts == 1 && s->head.form == AD_FORM_NDJSON;
+        if (!first) {
+            i += ad_scan_text(s, in + i, len - i, &n);
+            continue;
         }
-        in += used;
-        len -= used;
+        if (line <= i) {
+            line = ad_scan_find(in, i, len, '\n');
+            line = ad_scan_find(in, i, line, '\r');
+            line += line < len;
+        }
+        i += ad_scan_text(s, in + i, line - i, &n);
+        if (s->reading && ad_scan_line_ends(s->last)) {
+            s->head.form = AD_FORM_JSON;
+        }
     }
     return n;
 }
