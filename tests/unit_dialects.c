@@ -232,7 +232,7 @@ static const struct dialect {
           "\"prefill_duration_ttft\":0.6,\"decoding_duration\":0.25,"
           "\"prefill_speed_tps\":50,\"decoding_speed_tps\":20}") DONE,
      "2 1 1 | 5 | 30/ | stop | m | ended",
-     "1 1500.000 600.000 50.000 250.000 20.000 0.000 | 0/0 | 0 0 0 0 0.000", ""},
+     "1 0.000 600.000 50.000 250.000 20.000 0.000 | 0/0 | 0 0 0 0 0.000", ""},
     {"LocalAI", "text/event-stream",
      EVENT("{\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"a\"}}],"
            "\"usage\":{\"prompt_tokens\":0,\"completion_tokens\":0,"
@@ -395,13 +395,14 @@ static const struct dialect {
      NAMED("message.delta", ",\"content\":\"a\"")
      NAMED("tool_call.arguments", ",\"arguments\":{\"usage\":{"
            "\"input_tokens\":9}}")
+     NAMED("tool_call.success", ",\"output\":\"a\"")
      NAMED("chat.end", ",\"result\":{\"model_instance_id\":\"m\",\"output\":[{"
            "\"type\":\"message\",\"content\":\"a\"}],\"stats\":{"
            "\"input_tokens\":329,\"total_output_tokens\":268,"
            "\"reasoning_output_tokens\":5,\"tokens_per_second\":43.7,"
            "\"time_to_first_token_seconds\":0.781,"
            "\"model_load_time_seconds\":2.5}}"),
-     "7 2 0 | 268, 5 | 329/ |  | m | ended",
+     "8 3 0 | 268, 5 | 329/ |  | m | ended",
      "0 2500.000 0.000 0.000 0.000 43.700 0.000 | 0/0 | 0 0 0 0 0.000",
      "first 781.0 loaded 0.25 read 0.50 "},
 
@@ -619,6 +620,9 @@ static const struct dialect {
      "123456789 123456789 123456789 123456789 123456789 123456789 123456789 "
      "123456789 123456789 123456789 123456789 123456789 123456789 123456789 "
      "123456789 123456789 12345678'", NULL, ""},
+    {"a sentence with controls", "application/json",
+     "{\"error\":\"a\\u0000b\\nc\\u0085d\xE2\x80\xAE\xC3\xA9\"}",
+     "1 0 0 | 0 | / |  |  | ended failed 'a b c  d   \xC3\xA9'", NULL, ""},
     {"a sentence that is no UTF-8", "application/json",
      "{\"error\":\"bad \xFF byte\"}", "1 0 0 | 0 | / |  |  | ended failed 'bad '",
      NULL, ""},

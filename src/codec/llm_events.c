@@ -55,6 +55,7 @@ static const struct ad_json_key ad_types[] = {
     AD_JSON_KEY_TO("response.completed", AD_TYPE_OVER),
     AD_JSON_KEY_TO("model_load.progress", AD_TYPE_LOAD),
     AD_JSON_KEY_TO("response.incomplete", AD_TYPE_OVER),
+    AD_JSON_KEY_TO("tool_call.arguments", AD_TYPE_CALL),
     AD_JSON_KEY_TO("image_edit.completed", AD_TYPE_OVER),
     AD_JSON_KEY_TO("transcript.text.done", AD_TYPE_OVER),
     AD_JSON_KEY_TO("prompt_processing.end", AD_TYPE_PROMPT),
@@ -81,6 +82,7 @@ static void ad_scan_type(struct ad_scan *s)
         ad_scan_failed(s);
     }
     s->event.over = s->event.over || (type & AD_TYPE_OVER) != 0;
+    s->event.text = s->event.text || (type & AD_TYPE_CALL) != 0;
     s->event.type = type;
 }
 

@@ -77,7 +77,7 @@ struct ad_scan {
     char model[AIDASH_MODEL_MAX + 1]; /* as the answer names it */
     char finish[AD_SCAN_FINISH_MAX + 1]; /* the last finish reason */
     char error[AD_SCAN_ERROR_MAX + 1]; /* the sentence of the first error, in the
-                               stream or by its status: UTF-8, no controls */
+                               stream or by its status: ad_name_chars_ok() */
 
     /* The state of the reader. */
     bool known;             /* head.form is what the first bytes show */
@@ -112,8 +112,9 @@ enum {
     AD_TYPE_OVER = 1,
     AD_TYPE_FAILED = 2,
     AD_TYPE_NO_TEXT = 4, /* what looks like text is none, or has come before */
-    AD_TYPE_LOAD = 8,    /* the model is loading */
-    AD_TYPE_PROMPT = 16  /* the prompt is being read */
+    AD_TYPE_CALL = 8,    /* a tool call, whole */
+    AD_TYPE_LOAD = 16,   /* the model is loading */
+    AD_TYPE_PROMPT = 32  /* the prompt is being read */
 };
 
 /* Larger numbers are ignored. */
@@ -344,23 +345,25 @@ static void ad_scan_times_reported(struct ad_scan *s)
 
 /* ---- errors ---- */
 
-/* Keep the sentence of an error: its beginning, whole characters. Controls
- * become spaces. */
+/* Keep the sentence of an error: its beginning, whole characters. Those that may
+ * not stand in a name become spaces. */
 static void ad_scan_sentence(struct ad_scan *s, const char *text, size_t len)
 {
-    size_t i;
+    size_t i, n;
 
     if (s->error_kept) {
         return;
     }
     len = len < AD_SCAN_ERROR_MAX ? len : AD_SCAN_ERROR_MAX;
     len = ad_utf8_prefix((const uint8_t *)text, len);
-    for (i = 0; i < len; i++) {
-        bool control = (uint8_t)text[i] < 0x20 || text[i] == 0x7F;
-
-        s->error[i] = control ? ' ' : text[i];
-    }
+    memcpy(s->error, text, len);
     memset(s->error + len, 0, sizeof(s->error) - len);
+    for (i = 0; i < len; i += n) {
+        n = ad_utf8_len((uint8_t)text[i]);
+        if (!ad_name_chars_ok(text + i, n)) {
+            memset(s->error + i, ' ', n);
+        }
+    }
 }
 
 /* An event, or what there is of it, is over: keep the sentence of an error, and

@@ -253,7 +253,6 @@ static const struct ad_json_key ad_keys_usage[] = {
     AD_JSON_KEY_TO("cached_tokens", AD_PATH_CACHED), /* Kimi, SGLang */
     AD_JSON_KEY_TO("eval_duration", AD_PATH_EVAL_S), /* rkllama */
     AD_JSON_KEY_TO("finish_reason", AD_PATH_FINISH), /* SGLang */
-    AD_JSON_KEY_TO("load_duration", AD_PATH_LOAD_S), /* FastFlowLM */
     AD_JSON_KEY_TO("output_tokens", AD_PATH_COMPLETION), /* Anthropic, /v1/responses */
     AD_JSON_KEY_TO("prompt_tokens", AD_PATH_PROMPT),
     AD_JSON_KEY_TO("queue_time_ms", AD_PATH_QUEUE_MS), /* vLLM */

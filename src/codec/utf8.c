@@ -49,6 +49,18 @@ static bool ad_utf8_ok(const uint8_t *s, size_t len)
     return ad_utf8_prefix(s, len) == len;
 }
 
+/* Bytes of the character that begins with this byte of well-formed UTF-8. */
+static size_t ad_utf8_len(uint8_t c)
+{
+    if (c < 0x80) {
+        return 1;
+    }
+    if (c < 0xE0) {
+        return 2;
+    }
+    return c < 0xF0 ? 3 : 4;
+}
+
 /* Write a code point as UTF-8. Returns its bytes, 1 to 4. RFC 3629 3. */
 static size_t ad_utf8_put(char *out, unsigned long code)
 {
