@@ -19,7 +19,7 @@ static void begin(struct ad_scan *s, const uint8_t **in, size_t *len)
     ad_scan_begin(s, *len > 0 && (**in & 0x80) != 0);
     if (*len > 0 && **in != 'H') {
         s->head.state = AD_HEAD_DONE;
-        s->head.form = (**in & 7) % (AD_FORM_MEDIA + 1);
+        s->form = (**in & 7) % (AD_FORM_MEDIA + 1);
         s->head.until_close = true;
         s->head.body.state = AD_BODY_LENGTH;
         s->head.body.left = UINT64_MAX;
@@ -55,7 +55,7 @@ static void read_answer(struct ad_scan *s, const uint8_t *in, size_t len,
  * of the bytes that a number or a line is made of. */
 static bool same(const struct ad_scan *a, const struct ad_scan *b)
 {
-    return a->head.status == b->head.status && a->head.form == b->head.form &&
+    return a->head.status == b->head.status && a->form == b->form &&
            ad_scan_complete(a) == ad_scan_complete(b) &&
            memcmp(&a->incomplete, &b->incomplete,
                   offsetof(struct ad_scan, known) -

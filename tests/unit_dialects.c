@@ -246,6 +246,15 @@ static const struct dialect {
      "event: message\ndata: {\"token\":\"a\",\"finish_reason\":null}\n\n"
      "event: message\ndata: {\"token\":\"\",\"finish_reason\":\"stop\"}\n\n",
      "2 1 0 | 1~ | / | stop |  | ended", NULL, ""},
+    {"KoboldCpp /api/v1/generate", "application/json",
+     "{\"results\":[{\"text\":\"a\",\"tool_calls\":[],\"finish_reason\":"
+     "\"length\",\"logprobs\":null,\"prompt_tokens\":9,"
+     "\"completion_tokens\":5}]}", "1 0 0 | 5 | 9/ | length |  | ended", NULL, ""},
+    {"KoboldCpp as Ollama: times that can't be", "application/json",
+     "{\"model\":\"m\",\"message\":{\"content\":\"a\"},\"done\":true,"
+     "\"done_reason\":\"stop\",\"total_duration\":1,\"load_duration\":1,"
+     "\"prompt_eval_count\":9,\"prompt_eval_duration\":1,\"eval_count\":5,"
+     "\"eval_duration\":1}", "1 0 0 | 5 | 9/ | stop | m | ended", NULL, ""},
     {"MLC-LLM", "text/event-stream",
      TEXT_ USAGE(",\"usage\":{\"prompt_tokens\":30,\"completion_tokens\":5,"
                  "\"total_tokens\":35,\"extra\":{\"prefill_tokens_per_s\":99,"
@@ -580,7 +589,7 @@ static const struct dialect {
      "{\"usage\":{\"prompt_tokens\":1000000,\"completion_tokens\":2000,"
      "\"prompt_time\":1e-9,\"completion_time\":1e-9}}",
      "1 0 0 | 2000 | 1000000/ |  |  | ended",
-     "1 0.000 0.000 0.000 0.000 0.000 0.000 | 0/0 | 0 0 0 0 0.000", ""},
+     NULL, ""},
     {"no usage but a total, no prompt but a total", "application/json",
      "{\"usage\":{\"prompt_tokens\":10,\"total_tokens\":14}}\n"
      "{\"usage\":{\"completion_tokens\":4,\"total_tokens\":14}}",

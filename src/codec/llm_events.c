@@ -21,9 +21,9 @@ static uint32_t ad_scan_event_end(struct ad_scan *s)
     if ((e->type & AD_TYPE_NO_TEXT) != 0 || e->failed || s->error_event) {
         n = 0;
     }
-    if (s->head.form == AD_FORM_JSON) {
+    if (s->form == AD_FORM_JSON) {
         if (e->more) {
-            s->head.form = AD_FORM_NDJSON;
+            s->form = AD_FORM_NDJSON;
         } else {
             s->held = s->list ? 0 : n;
             n = 0;
@@ -246,7 +246,7 @@ static uint32_t ad_scan_take(struct ad_scan *s)
             return ad_scan_event_end(s);
         }
         if (s->js.path == AD_PATH_LIST) {
-            s->ended = s->ended || s->head.form != AD_FORM_SSE;
+            s->ended = s->ended || s->form != AD_FORM_SSE;
         } else if (s->js.path == AD_PATH_CHOICE ||
                    s->js.path == AD_PATH_CANDIDATE) {
             if (e->text) {

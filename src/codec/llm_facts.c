@@ -45,6 +45,8 @@ enum ad_sse {
 /* Everything about one answer. All counts are of the whole request. */
 struct ad_scan {
     struct ad_head head;
+    uint8_t form;           /* enum ad_form: by the head, then by the body */
+    uint16_t status;        /* of the head; 0: not known */
 
     /* What has been learned so far. */
     uint8_t incomplete;     /* AD_INCOMPLETE_... */
@@ -80,7 +82,7 @@ struct ad_scan {
                                stream or by its status: ad_name_chars_ok() */
 
     /* The state of the reader. */
-    bool known;             /* head.form is what the first bytes show */
+    bool known;             /* `form` is what the first bytes show */
     uint8_t bom;            /* bytes of a byte order mark */
     uint8_t line;           /* enum ad_sse */
     uint8_t name_len;
@@ -255,7 +257,7 @@ static void ad_scan_tokens_reported(struct ad_scan *s)
         s->usage_tokens += n;
         s->tokens = s->usage_tokens;
     } else {
-        s->partial = s->head.form == AD_FORM_JSON && e->n_choices > 1;
+        s->partial = s->form == AD_FORM_JSON && e->n_choices > 1;
         s->tokens = s->finished_tokens + n;
         if (e->finish || e->over) {
             s->finished_tokens = s->tokens;
@@ -271,30 +273,40 @@ static bool ad_scan_time(const struct ad_scan *s, enum ad_fact fact, double *to)
     return ad_scan_has(s, fact);
 }
 
+/* The rate of tokens that took *ms, or 0. A time that can't be true is unknown:
+ * KoboldCpp tells a nanosecond under Ollama's names. */
+static double ad_scan_rate(uint64_t tokens, double *ms)
+{
+    double rate = *ms > 0 ? (double)tokens / *ms * 1e3 : 0;
+
+    if (rate > AD_SCAN_RATE_MAX) {
+        *ms = 0;
+        rate = 0;
+    }
+    return rate;
+}
+
 /* Rates are the engine's, else from its times. A single token has no rate: the
  * time to it is the prompt's. */
 static void ad_scan_rates(struct ad_scan *s)
 {
-    bool choice = ad_scan_has(s, AD_FACT_PREDICTED);
     uint64_t tokens = s->tokens != 0 ? s->tokens : s->token_events;
 
-    s->prompt_per_s = s->told_prompt_rate;
-    if (s->prompt_per_s <= 0 && s->prompt_ms > 0) {
-        s->prompt_per_s = (double)(s->prompt_tokens - s->cached_tokens) /
-                          s->prompt_ms * 1e3;
-    }
-    if (choice) {
+    if (ad_scan_has(s, AD_FACT_PREDICTED)) {
         tokens = ad_scan_count(s, AD_FACT_PREDICTED);
     }
-    s->predicted_per_s = s->told_rate;
-    if (s->predicted_per_s <= 0 && s->predicted_ms > 0) {
-        s->predicted_per_s = (double)tokens / s->predicted_ms * 1e3;
+    s->prompt_per_s = ad_scan_rate(s->prompt_tokens - s->cached_tokens,
+                                   &s->prompt_ms);
+    if (s->told_prompt_rate > 0) {
+        s->prompt_per_s = s->told_prompt_rate;
     }
-    if (tokens < 2 || s->predicted_per_s > AD_SCAN_RATE_MAX) {
+    s->has_timings = s->has_timings && s->prompt_ms > 0;
+    s->predicted_per_s = ad_scan_rate(tokens, &s->predicted_ms);
+    if (s->told_rate > 0) {
+        s->predicted_per_s = s->told_rate;
+    }
+    if (tokens < 2) {
         s->predicted_per_s = 0;
-    }
-    if (s->prompt_per_s > AD_SCAN_RATE_MAX) {
-        s->prompt_per_s = 0;
     }
 }
 
@@ -333,7 +345,7 @@ static void ad_scan_times_reported(struct ad_scan *s)
     (void)ad_scan_time(s, AD_FACT_TOTAL_MS, &s->total_ms);
     (void)ad_scan_time(s, AD_FACT_PROMPT_RATE, &s->told_prompt_rate);
     (void)ad_scan_time(s, AD_FACT_EVAL_RATE, &s->told_rate);
-    if (s->head.form == AD_FORM_JSON || !s->event.choices) {
+    if (s->event.text || s->token_events > 0) { /* a transcription */
         s->has_audio |= ad_scan_time(s, AD_FACT_AUDIO_MS, &s->audio_ms);
     }
     if (drafts != 0 && accepted <= drafts) {
@@ -373,7 +385,7 @@ static void ad_scan_error_end(struct ad_scan *s)
     if (s->error_kept) {
         return;
     }
-    if (s->event.failed || s->error_event || s->head.status >= 400) {
+    if (s->event.failed || s->error_event || s->status >= 400) {
         s->error_kept = s->error[0] != '\0';
     } else if (s->error[0] != '\0') {
         memset(s->error, 0, sizeof(s->error));

@@ -105,6 +105,7 @@ enum ad_path {
     AD_PATH_RESPONSE,
     AD_PATH_AROUND,
     AD_PATH_INCOMPLETE,
+    AD_PATH_RESULTS, /* texts, each with its usage */
     AD_PATH_USAGE,
     AD_PATH_DETAILS,
     AD_PATH_DRAFTS,
@@ -167,6 +168,7 @@ static const struct ad_json_key ad_keys_top[] = {
     AD_JSON_KEY_TO("details", AD_PATH_TGI_DETAILS), /* TGI */
     AD_JSON_KEY_TO("message", AD_PATH_MESSAGE), /* Anthropic, Ollama; of an error: text */
     AD_JSON_KEY_TO("metrics", AD_PATH_USAGE), /* vLLM */
+    AD_JSON_KEY_TO("results", AD_PATH_RESULTS), /* KoboldCpp */
     AD_JSON_KEY_TO("timings", AD_PATH_TIMINGS), /* llama-server */
     AD_JSON_KEY_TO("duration", AD_PATH_AUDIO_S), /* transcriptions */
     AD_JSON_KEY_TO("progress", AD_PATH_FRACTION), /* LM Studio */
@@ -416,6 +418,7 @@ static const struct ad_json_place ad_places[AD_PATH_COUNT] = {
     [AD_PATH_RESPONSE] = {AD_JSON_KEYS(ad_keys_around)},
     [AD_PATH_AROUND] = {AD_JSON_KEYS(ad_keys_around)},
     [AD_PATH_INCOMPLETE] = {AD_JSON_KEYS(ad_keys_incomplete)},
+    [AD_PATH_RESULTS] = {.element = AD_PATH_USAGE},
     [AD_PATH_USAGE] = {AD_JSON_KEYS(ad_keys_usage)},
     [AD_PATH_DETAILS] = {AD_JSON_KEYS(ad_keys_details)},
     [AD_PATH_DRAFTS] = {AD_JSON_KEYS(ad_keys_drafts)},

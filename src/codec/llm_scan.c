@@ -237,8 +237,8 @@ static uint32_t ad_scan_text_begin(struct ad_scan *s)
 {
     uint32_t n = 0;
 
-    if (s->texts > 0 && s->head.form == AD_FORM_JSON) {
-        s->head.form = AD_FORM_NDJSON;
+    if (s->texts > 0 && s->form == AD_FORM_JSON) {
+        s->form = AD_FORM_NDJSON;
         n = s->held;
         s->held = 0;
         s->token_events += n;
@@ -320,7 +320,7 @@ static uint32_t ad_scan_texts(struct ad_scan *s, const uint8_t *in, size_t len)
         if (!s->reading) {
             n += ad_scan_text_begin(s);
         }
-        first = s->texts == 1 && s->head.form == AD_FORM_NDJSON;
+        first = s->texts == 1 && s->form == AD_FORM_NDJSON;
         if (!first) {
             i += ad_scan_text(s, in + i, len - i, &n);
             continue;
@@ -332,7 +332,7 @@ static uint32_t ad_scan_texts(struct ad_scan *s, const uint8_t *in, size_t len)
         }
         i += ad_scan_text(s, in + i, line - i, &n);
         if (s->reading && ad_scan_line_ends(s->last)) {
-            s->head.form = AD_FORM_JSON;
+            s->form = AD_FORM_JSON;
         }
     }
     return n;
@@ -343,7 +343,7 @@ static uint32_t ad_scan_texts(struct ad_scan *s, const uint8_t *in, size_t len)
 /* Bytes of the body, whose form is known. */
 static uint32_t ad_scan_known(struct ad_scan *s, const uint8_t *in, size_t len)
 {
-    switch (s->head.form) {
+    switch (s->form) {
     case AD_FORM_SSE:
         return ad_scan_sse(s, in, len);
     case AD_FORM_NDJSON:
@@ -355,14 +355,14 @@ static uint32_t ad_scan_known(struct ad_scan *s, const uint8_t *in, size_t len)
 }
 
 /* The form is known: read what was taken for the beginning of a field. */
-static uint32_t ad_scan_form(struct ad_scan *s, uint8_t form)
+static uint32_t ad_scan_form_known(struct ad_scan *s, uint8_t form)
 {
     uint8_t name[AD_SCAN_NAME_MAX];
     size_t len = s->name_len;
 
     memcpy(name, s->name, len);
     s->name_len = 0;
-    s->head.form = form;
+    s->form = form;
     s->known = true;
     return ad_scan_known(s, name, len);
 }
@@ -391,14 +391,14 @@ static size_t ad_scan_first(struct ad_scan *s, const uint8_t *in, size_t len,
     static const uint8_t bom[] = {0xEF, 0xBB, 0xBF};
     size_t i;
 
-    if (s->head.form == AD_FORM_MEDIA || s->head.status == 101 ||
+    if (s->form == AD_FORM_MEDIA || s->status == 101 ||
         (s->incomplete & AD_INCOMPLETE_COMPRESSED) != 0) {
         s->known = true;
-        s->head.form = AD_FORM_NONE;
+        s->form = AD_FORM_NONE;
         return 0;
     }
     for (i = 0; i < len && !s->known; i++) {
-        uint8_t form = s->head.form, c = in[i];
+        uint8_t form = s->form, c = in[i];
         bool begins = s->name_len == 0;
 
         if (begins && s->bom < sizeof(bom) && c == bom[s->bom]) {
@@ -407,16 +407,16 @@ static size_t ad_scan_first(struct ad_scan *s, const uint8_t *in, size_t len,
             s->last = c;
             s->after_cr = c == '\r';
         } else if (begins && c == AD_RECORD_SEPARATOR && form == AD_FORM_NONE) {
-            s->head.form = AD_FORM_NDJSON;
+            s->form = AD_FORM_NDJSON;
         } else if (begins && (c == '{' || c == '[')) {
             form = form == AD_FORM_NDJSON ? AD_FORM_NDJSON : AD_FORM_JSON;
-            *events += ad_scan_form(s, form);
+            *events += ad_scan_form_known(s, form);
             break;
         } else if (form == AD_FORM_SSE || !ad_scan_maybe_field(s, c)) {
-            *events += ad_scan_form(s, form);
+            *events += ad_scan_form_known(s, form);
             break;
         } else if (c == ':') {
-            *events += ad_scan_form(s, AD_FORM_SSE);
+            *events += ad_scan_form_known(s, AD_FORM_SSE);
             break;
         } else {
             s->name[s->name_len++] = (char)c;
@@ -442,9 +442,9 @@ static uint32_t ad_scan_body(struct ad_scan *s, const uint8_t *in, size_t len)
 static void ad_scan_body_end(struct ad_scan *s)
 {
     if (!s->known) {
-        (void)ad_scan_form(s, s->head.form);
+        (void)ad_scan_form_known(s, s->form);
     }
-    if (s->head.form == AD_FORM_SSE) {
+    if (s->form == AD_FORM_SSE) {
         if (s->line != AD_SSE_NAME) {
             ad_scan_line_end(s);
         }
@@ -456,7 +456,7 @@ static void ad_scan_body_end(struct ad_scan *s)
         }
         s->reading = false;
     }
-    if (s->head.form == AD_FORM_JSON) {
+    if (s->form == AD_FORM_JSON) {
         s->ended = s->whole;
     } else if (s->finish[0] != '\0') {
         s->ended = true;
@@ -492,6 +492,8 @@ static uint32_t ad_scan_feed(struct ad_scan *s, const uint8_t *in, size_t len)
         i = ad_head_next(&s->head, in, len);
         if (s->head.state != AD_HEAD_LINES) {
             s->incomplete |= s->head.incomplete;
+            s->form = s->head.form;
+            s->status = s->head.status;
         }
     }
     if (s->head.state != AD_HEAD_DONE) {

@@ -348,7 +348,7 @@ static void ad_proxy_read_upstream(struct ad_proxy *f)
     if (f->state != AD_PROXY_RUN) {
         return; /* the client left meanwhile, and the counts are told */
     }
-    if (events > 0 && f->scan.head.form != AD_FORM_JSON && f->metered) {
+    if (events > 0 && f->scan.form != AD_FORM_JSON && f->metered) {
         ad_proxy_ticks(f, events, now_ns);
     } else if (f->scan.has_progress && f->first_ns == 0) {
         ad_proxy_report_progress(f);

@@ -208,7 +208,7 @@ static void ad_proxy_report_end(const struct ad_proxy *f, const char *status)
         ad_putf(&t, ",\"cached_tokens\":%llu",
                 (unsigned long long)s->cached_tokens);
     }
-    if (s->head.form != AD_FORM_JSON) {
+    if (s->form != AD_FORM_JSON) {
         ad_put_field(&t, "ttft_ms", ttft_ms);
         if (s->has_timings && ttft_ms >= 0) {
             double wait = ttft_ms - s->load_ms - s->prompt_ms;
