@@ -56,6 +56,7 @@ static void read_answer(struct ad_scan *s, const uint8_t *in, size_t len,
 static bool same(const struct ad_scan *a, const struct ad_scan *b)
 {
     return a->head.status == b->head.status && a->form == b->form &&
+           a->dialect == b->dialect &&
            ad_scan_complete(a) == ad_scan_complete(b) &&
            memcmp(&a->incomplete, &b->incomplete,
                   offsetof(struct ad_scan, known) -

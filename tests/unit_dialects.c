@@ -675,6 +675,47 @@ static void read_at_each_split(const struct dialect *d, const char *answer,
     }
 }
 
+/* Whose API an answer speaks. */
+static void test_names(void)
+{
+    static const struct {
+        const char *body, *name;
+    } answers[] = {
+        {TEXT_, "openai"},
+        {"{\"choices\":[{\"message\":{}}],\"usage\":{}}", "openai"},
+        {NAMED("response.created", ",\"response\":{\"model\":\"m\"}"),
+         "openai-responses"},
+        {"{\"object\":\"response\",\"output\":[]}", "openai-responses"},
+        {EVENT("{\"type\":\"transcript.text.delta\",\"delta\":\"a\"}"),
+         "openai-audio"},
+        {NAMED("message_start", ",\"message\":{\"model\":\"m\"}"), "anthropic"},
+        {"{\"type\":\"message\",\"content\":[]}", "anthropic"},
+        {"{\"response\":\"a\",\"done\":false}\n", "ollama"},
+        {EVENT("{\"content\":\"a\",\"stop\":false}"), "llama-server"},
+        {EVENT("{\"token\":{\"text\":\"a\"}}"), "tgi"},
+        {EVENT("{\"token\":\"a\"}"), "koboldcpp"},
+        {EVENT("{\"text\":\"a\",\"meta_info\":{}}"), "sglang"},
+        {"[{\"candidates\":[]}]", "gemini"},
+        {NAMED("chat.start", ""), "lm-studio"},
+        {NAMED("content-delta", ",\"delta\":{}"), "cohere"},
+        {"{\"data\":[{\"embedding\":[1]}]}", NULL},
+        {"{\"tool\":{\"choices\":[],\"done\":true}}", NULL},
+    };
+    size_t i;
+
+    for (i = 0; i < AD_COUNT(answers); i++) {
+        struct ad_scan s;
+        char answer[512];
+
+        printf("names: %s\n", answers[i].body);
+        snprintf(answer, sizeof(answer), "HTTP/1.1 200 OK\r\n\r\n%s",
+                 answers[i].body);
+        read_in_pieces(&s, answer, strlen(answer), false, 1);
+        CHECK_STR(s.dialect != NULL ? s.dialect : "-",
+                  answers[i].name != NULL ? answers[i].name : "-");
+    }
+}
+
 int main(void)
 {
     static const char *const ends[] = {"\n", "\r\n", "\r"};
@@ -702,5 +743,6 @@ int main(void)
             read_at_each_split(d, answer, t.len);
         }
     }
+    test_names();
     return check_report();
 }

@@ -112,13 +112,13 @@ static void test_places(void)
          "open:list open:top close:top open:top close:top close:list "},
         {"{\"usage\":{\"prompt_tokens\":7,\"output_tokens\":\"8\"},\"stop\":true}",
          "open:top open:usage scalar:prompt=7 text:completion=8 close:usage "
-         "scalar:over=true close:top "}};
+         "scalar:stop=true close:top "}};
     static const char *const places[AD_PATH_COUNT] = {
         [AD_PATH_TOP] = "top", [AD_PATH_LIST] = "list", [AD_PATH_MODEL] = "model",
         [AD_PATH_CHOICES] = "choices", [AD_PATH_CHOICE] = "choice",
         [AD_PATH_DELTA] = "delta", [AD_PATH_TEXT] = "text",
         [AD_PATH_USAGE] = "usage", [AD_PATH_PROMPT] = "prompt",
-        [AD_PATH_COMPLETION] = "completion", [AD_PATH_OVER] = "over"};
+        [AD_PATH_COMPLETION] = "completion", [AD_PATH_STOP] = "stop"};
     static const char *const names[] = {"", "open", "close", "text", "scalar"};
     size_t i;
 

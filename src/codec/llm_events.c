@@ -65,6 +65,35 @@ static const struct ad_json_key ad_types[] = {
     AD_JSON_KEY_TO("prompt_processing.progress", AD_TYPE_PROMPT),
 };
 
+/* The first sign of an API counts: those that speak several at once begin with
+ * their own. */
+static void ad_scan_speaks(struct ad_scan *s, const char *dialect)
+{
+    if (s->dialect == NULL) {
+        s->dialect = dialect;
+    }
+}
+
+/* How the "type" of an event begins, or of a whole answer. */
+static void ad_scan_type_speaks(struct ad_scan *s)
+{
+    static const struct {
+        const char *type, *dialect;
+    } types[] = {
+        {"response.", "openai-responses"}, {"transcript.", "openai-audio"},
+        {"message_", "anthropic"}, {"content_block_", "anthropic"},
+        {"message-", "cohere"}, {"content-", "cohere"},
+        {"chat.", "lm-studio"}, {"message", "anthropic"},
+    };
+    size_t i;
+
+    for (i = 0; i < AD_COUNT(types) && s->dialect == NULL; i++) {
+        if (strncmp(s->js.text, types[i].type, strlen(types[i].type)) == 0) {
+            s->dialect = types[i].dialect;
+        }
+    }
+}
+
 /* The "type" of an event of /v1/responses, /v1/messages and others. */
 static void ad_scan_type(struct ad_scan *s)
 {
@@ -84,6 +113,7 @@ static void ad_scan_type(struct ad_scan *s)
     s->event.over = s->event.over || (type & AD_TYPE_OVER) != 0;
     s->event.text = s->event.text || (type & AD_TYPE_CALL) != 0;
     s->event.type = type;
+    ad_scan_type_speaks(s);
 }
 
 static void ad_scan_finish(struct ad_scan *s)
@@ -126,9 +156,12 @@ static void ad_scan_string(struct ad_scan *s)
 
     switch (j->path) {
     case AD_PATH_TEXT:
-    case AD_PATH_DELTA:     /* /v1/responses */
-    case AD_PATH_RESPONSE:  /* Ollama */
-    case AD_PATH_TGI_TOKEN: /* KoboldCpp */
+    case AD_PATH_DELTA:    /* /v1/responses */
+    case AD_PATH_RESPONSE: /* Ollama */
+        e->text = e->text || j->any;
+        break;
+    case AD_PATH_TGI_TOKEN:
+        ad_scan_speaks(s, "koboldcpp");
         e->text = e->text || j->any;
         break;
     case AD_PATH_MODEL:
@@ -140,6 +173,9 @@ static void ad_scan_string(struct ad_scan *s)
     case AD_PATH_OBJECT:
         if (ad_json_stream_is(j, "error")) { /* vLLM before 2025 */
             ad_scan_failed(s);
+        }
+        if (ad_json_stream_is(j, "response")) {
+            ad_scan_speaks(s, "openai-responses");
         }
         e->more = e->more || ad_json_stream_is(j, "chat.completion.chunk");
         break;
@@ -180,7 +216,8 @@ static void ad_scan_scalar(struct ad_scan *s)
 
     if (ad_places[j->path].kind == AD_JSON_NUMBER) {
         ad_scan_number_end(s);
-    } else if (j->path == AD_PATH_OVER) {
+    } else if (j->path == AD_PATH_STOP || j->path == AD_PATH_DONE) {
+        ad_scan_speaks(s, j->path == AD_PATH_DONE ? "ollama" : "llama-server");
         e->over = e->over || j->text[0] == 't';
         e->more = e->more || j->text[0] == 'f';
     } else if (j->path == AD_PATH_ERROR && j->text[0] == 't') {
@@ -200,10 +237,12 @@ static void ad_scan_open(struct ad_scan *s)
         s->list = true;
         break;
     case AD_PATH_CANDIDATES: /* Gemini: its array is a stream */
+        ad_scan_speaks(s, "gemini");
         e->more = s->list;
         e->choices = true;
         break;
     case AD_PATH_CHOICES:
+        ad_scan_speaks(s, "openai");
         e->choices = true;
         break;
     case AD_PATH_CHOICE:
@@ -213,6 +252,12 @@ static void ad_scan_open(struct ad_scan *s)
         break;
     case AD_PATH_CALLS: /* several, in an array; or one (Cohere) */
         e->text = e->text || ad_json_stream_in_object(&s->js);
+        break;
+    case AD_PATH_TGI_TOKEN:
+        ad_scan_speaks(s, "tgi");
+        break;
+    case AD_PATH_META_INFO:
+        ad_scan_speaks(s, "sglang");
         break;
     case AD_PATH_CALL:
         e->text = true;

@@ -47,6 +47,7 @@ struct ad_scan {
     struct ad_head head;
     uint8_t form;           /* enum ad_form: by the head, then by the body */
     uint16_t status;        /* of the head; 0: not known */
+    const char *dialect;    /* whose API it speaks, a constant; NULL: not known */
 
     /* What has been learned so far. */
     uint8_t incomplete;     /* AD_INCOMPLETE_... */

@@ -105,6 +105,7 @@ enum ad_path {
     AD_PATH_RESPONSE,
     AD_PATH_AROUND,
     AD_PATH_INCOMPLETE,
+    AD_PATH_META_INFO, /* the usage of SGLang */
     AD_PATH_RESULTS, /* texts, each with its usage */
     AD_PATH_USAGE,
     AD_PATH_DETAILS,
@@ -123,7 +124,8 @@ enum ad_path {
     AD_PATH_DETAIL,   /* what is wrong, if the status says that something is */
     AD_PATH_TEXT,     /* of the answer: it only counts whether it is empty */
     AD_PATH_TGI_TEXT, /* a string here ends the stream */
-    AD_PATH_OVER,     /* true ends the stream */
+    AD_PATH_STOP,     /* true ends the stream: llama-server */
+    AD_PATH_DONE,     /* and Ollama */
     AD_PATH_STREAM,
     AD_PATH_MODEL,
     AD_PATH_TYPE,
@@ -148,9 +150,9 @@ static const struct ad_json_key ad_keys_request[] = {
 };
 
 static const struct ad_json_key ad_keys_top[] = {
-    AD_JSON_KEY_TO("done", AD_PATH_OVER), /* Ollama */
+    AD_JSON_KEY_TO("done", AD_PATH_DONE), /* Ollama */
     AD_JSON_KEY_TO("meta", AD_PATH_AROUND), /* Cohere */
-    AD_JSON_KEY_TO("stop", AD_PATH_OVER), /* llama-server */
+    AD_JSON_KEY_TO("stop", AD_PATH_STOP), /* llama-server */
     AD_JSON_KEY_TO("text", AD_PATH_TEXT), /* SGLang, speaches */
     AD_JSON_KEY_TO("type", AD_PATH_TYPE),
     AD_JSON_KEY_TO("delta", AD_PATH_DELTA),
@@ -174,7 +176,7 @@ static const struct ad_json_key ad_keys_top[] = {
     AD_JSON_KEY_TO("progress", AD_PATH_FRACTION), /* LM Studio */
     AD_JSON_KEY_TO("response", AD_PATH_RESPONSE), /* /v1/responses; Ollama: text */
     AD_JSON_KEY_TO("thinking", AD_PATH_TEXT), /* Ollama */
-    AD_JSON_KEY_TO("meta_info", AD_PATH_USAGE), /* SGLang */
+    AD_JSON_KEY_TO("meta_info", AD_PATH_META_INFO), /* SGLang */
     AD_JSON_KEY_TO("stop_type", AD_PATH_FINISH), /* llama-server */
     AD_JSON_KEY_TO("candidates", AD_PATH_CANDIDATES), /* Gemini */
     AD_JSON_KEY_TO("eval_count", AD_PATH_COMPLETION), /* Ollama */
@@ -418,6 +420,7 @@ static const struct ad_json_place ad_places[AD_PATH_COUNT] = {
     [AD_PATH_RESPONSE] = {AD_JSON_KEYS(ad_keys_around)},
     [AD_PATH_AROUND] = {AD_JSON_KEYS(ad_keys_around)},
     [AD_PATH_INCOMPLETE] = {AD_JSON_KEYS(ad_keys_incomplete)},
+    [AD_PATH_META_INFO] = {AD_JSON_KEYS(ad_keys_usage)},
     [AD_PATH_RESULTS] = {.element = AD_PATH_USAGE},
     [AD_PATH_USAGE] = {AD_JSON_KEYS(ad_keys_usage)},
     [AD_PATH_DETAILS] = {AD_JSON_KEYS(ad_keys_details)},
