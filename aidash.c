@@ -24,6 +24,7 @@
  *   codec/http_field.c       fields, lists, hosts, origins
  *   codec/http_head.c        the one strict parser of HTTP heads
  *   codec/http_body.c        lengths and chunks
+ *   codec/http_answer.c      an answer as it comes over a connection
  *   codec/http_semantics.c   what a parsed head asks for
  *   codec/http_write.c       heads and chunks of our own
  *   codec/answer.c           heads and errors of aidash's answers
@@ -31,8 +32,7 @@
  *   codec/messages.c         samples, commands, client_id
  *   codec/tick.c             the tick that never changes
  *   codec/llm_paths.c        what of an engine's JSON matters
- *   codec/llm_head.c         the head of an engine's answer
- *   codec/llm_facts.c        its token counts and times
+ *   codec/llm_facts.c        an engine's answer: token counts and times
  *   codec/llm_events.c       an event of its body
  *   codec/llm_scan.c         its body: event streams, JSON texts
  *   codec/llm_model.c        the model that a request names
@@ -54,10 +54,15 @@
  *   core/attach.c            a connection becomes a client; its events
  *   core/accept.c            accept() to a whole request head
  *   meter/upstreams.c        the engines and what is known of them
- *   meter/requests.c         proxied requests: state, reports, records
+ *   meter/requests.c         proxied requests: state, memory, the queue
+ *   meter/reports.c          their events, ticks and records
  *   meter/proxy.c            relaying a request and its answer
+ *   meter/upload.c           a request's body: passed on, or given another model
  *   meter/queue.c            admission, beginning, time limits
- *   meter/discovery.c        engines' models and metrics
+ *   meter/fetch.c            one GET of aidash's own to an engine
+ *   meter/discovery.c        engines' lists of models
+ *   meter/scrape.c           an engine's page of metrics
+ *   meter/meter.c            the meter as the hub's loop sees it
  *   web/seam.h               the calls that run up to civetweb
  *   web/arena.c              civetweb's static memory
  *   web/assets.c             the dashboard's files
@@ -77,15 +82,15 @@
  *   web/glue.c               civetweb itself, last
  *
  * The way of a tick: a source (core/sources.c; an HTTP body: core/exchanges.c; the
- * meter: meter/requests.c; aidash_publish(): through core/inbox.c) ->
+ * meter: meter/reports.c; aidash_publish(): through core/inbox.c) ->
  * ad_tick_apply() completes it -> ad_event_append() encodes it once, as a
  * WebSocket frame in the feed -> ad_fan_out() sends each client all that it has
  * not got, with one send().
  *
  * The way of a proxied request: core/accept.c waits for its head -> a civetweb
- * worker reads it (web/routes.c) -> ad_proxy_begin_on_hub() -> it waits in the
- * queue (meter/queue.c) -> meter/proxy.c connects to the engine and relays;
- * codec/llm_scan.c reads a copy of the answer -> meter/requests.c makes ticks,
+ * worker reads it (web/routes.c) -> ad_proxy_begin() -> it waits in the queue
+ * (meter/queue.c) -> meter/proxy.c connects to the engine and relays;
+ * codec/llm_scan.c reads a copy of the answer -> meter/reports.c makes ticks,
  * and the request's record at its end.
  */
 
@@ -128,6 +133,7 @@
 #include "src/codec/http_field.c"
 #include "src/codec/http_head.c"
 #include "src/codec/http_body.c"
+#include "src/codec/http_answer.c"
 #include "src/codec/http_semantics.c"
 #include "src/codec/http_write.c"
 #include "src/codec/answer.c"
@@ -135,7 +141,6 @@
 #include "src/codec/messages.c"
 #include "src/codec/tick.c"
 #include "src/codec/llm_paths.c"
-#include "src/codec/llm_head.c"
 #include "src/codec/llm_facts.c"
 #include "src/codec/llm_events.c"
 #include "src/codec/llm_scan.c"
@@ -161,9 +166,14 @@
 #include "src/core/accept.c"
 #include "src/meter/upstreams.c"
 #include "src/meter/requests.c"
+#include "src/meter/reports.c"
 #include "src/meter/proxy.c"
+#include "src/meter/upload.c"
 #include "src/meter/queue.c"
+#include "src/meter/fetch.c"
 #include "src/meter/discovery.c"
+#include "src/meter/scrape.c"
+#include "src/meter/meter.c"
 #include "src/web/seam.h"
 #include "src/web/arena.c"
 #include "src/web/assets.c"

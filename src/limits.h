@@ -155,7 +155,7 @@
 #endif
 
 #if AIDASH_METER
-/* Proxied requests at once, running and in the queue. 1..1000, 142 kB each;
+/* Proxied requests at once, running and in the queue. 1..1000, 205 kB each;
  * their pages are unused until the first request needs them. */
 #ifndef AIDASH_FLOWS
 #define AIDASH_FLOWS 96
@@ -173,7 +173,7 @@
 #error "AIDASH_EDITS must be 1..32"
 #endif
 
-/* Engines behind the proxy (--upstream). 1..16, 3.1 kB each. */
+/* Engines behind the proxy (--upstream). 1..16, 13.7 kB each. */
 #ifndef AIDASH_UPSTREAMS
 #define AIDASH_UPSTREAMS 4
 #endif

@@ -2,7 +2,7 @@
  * the body. Read whole, byte by byte and at splits that follow from the data,
  * it must tell the same; and the JSON reader must take what ad_json_fault()
  * takes. */
-#include "../src/codec/llm_scan.c"
+#include "answer.h"
 
 #define REQUIRE(condition) \
     do { \
@@ -14,27 +14,24 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void begin(struct ad_scan *s, const uint8_t **in, size_t *len)
+static void begin(struct reading *r, const uint8_t **in, size_t *len)
 {
-    ad_scan_begin(s, *len > 0 && (**in & 0x80) != 0);
     if (*len > 0 && **in != 'H') {
-        s->head.state = AD_HEAD_DONE;
-        s->form = (**in & 7) % (AD_FORM_MEDIA + 1);
-        s->head.until_close = true;
-        s->head.body.state = AD_BODY_LENGTH;
-        s->head.body.left = UINT64_MAX;
+        reading_begin_body(r, (**in & 7) % (AD_FORM_MEDIA + 1));
         (*in)++;
         (*len)--;
+    } else {
+        reading_begin(r, false);
     }
 }
 
 /* most: longest piece; 0: as the seed says. */
-static void read_answer(struct ad_scan *s, const uint8_t *in, size_t len,
+static void read_answer(struct reading *r, const uint8_t *in, size_t len,
                         size_t most, uint32_t seed)
 {
     uint64_t events = 0;
 
-    begin(s, &in, &len);
+    begin(r, &in, &len);
     while (len > 0) {
         size_t n = most;
 
@@ -43,21 +40,25 @@ static void read_answer(struct ad_scan *s, const uint8_t *in, size_t len,
             n = 1 + (seed >> 24) % 40;
         }
         n = n < len ? n : len;
-        events += ad_scan_feed(s, in, n);
-        REQUIRE(events == s->token_events);
+        events += reading_feed(r, in, n);
+        REQUIRE(events == r->scan.token_events);
         in += n;
         len -= n;
     }
-    ad_scan_close(s);
+    reading_close(r);
+}
+
+static bool same_head(const struct reading *a, const struct reading *b)
+{
+    return a->answer.status == b->answer.status && a->fault == b->fault &&
+           ad_answer_complete(&a->answer) == ad_answer_complete(&b->answer);
 }
 
 /* Is all that the answer told the same? The state of the reader isn't: it knows
  * of the bytes that a number or a line is made of. */
-static bool same(const struct ad_scan *a, const struct ad_scan *b)
+static bool same_scan(const struct ad_scan *a, const struct ad_scan *b)
 {
-    return a->head.status == b->head.status && a->form == b->form &&
-           a->dialect == b->dialect &&
-           ad_scan_complete(a) == ad_scan_complete(b) &&
+    return a->form == b->form && a->dialect == b->dialect &&
            memcmp(&a->incomplete, &b->incomplete,
                   offsetof(struct ad_scan, known) -
                       offsetof(struct ad_scan, incomplete)) == 0;
@@ -86,7 +87,8 @@ static void check_json(const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct ad_scan whole, pieces;
+    struct reading whole, pieces;
+    const struct ad_scan *scan = &whole.scan;
     bool estimated;
     uint32_t seed = 1;
     size_t i;
@@ -96,29 +98,31 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     read_answer(&whole, data, size, size, 0);
     read_answer(&pieces, data, size, 1, 0);
-    REQUIRE(same(&whole, &pieces));
+    REQUIRE(same_head(&whole, &pieces));
+    REQUIRE(same_scan(scan, &pieces.scan));
     read_answer(&pieces, data, size, 0, seed);
-    REQUIRE(same(&whole, &pieces));
+    REQUIRE(same_head(&whole, &pieces));
+    REQUIRE(same_scan(scan, &pieces.scan));
 
-    REQUIRE(whole.model[0] == '\0' ||
-            ad_name_ok(whole.model, strlen(whole.model), AIDASH_MODEL_MAX));
-    REQUIRE(whole.finish[0] == '\0' ||
-            ad_name_ok(whole.finish, strlen(whole.finish),
+    REQUIRE(scan->model[0] == '\0' ||
+            ad_name_ok(scan->model, strlen(scan->model), AIDASH_MODEL_MAX));
+    REQUIRE(scan->finish[0] == '\0' ||
+            ad_name_ok(scan->finish, strlen(scan->finish),
                        AD_SCAN_FINISH_MAX));
-    REQUIRE(whole.prompt_tokens <= 3 * AD_TOKENS_LIMIT);
-    REQUIRE(whole.cached_tokens <= whole.prompt_tokens);
-    REQUIRE(whole.reasoning_tokens <= 2 * AD_TOKENS_LIMIT);
-    REQUIRE(whole.draft_accepted <= whole.draft_tokens);
-    REQUIRE(whole.progress_done <= whole.progress_total);
-    REQUIRE(whole.predicted_ms >= 0 && whole.predicted_ms <= AD_SCAN_MS_MAX);
-    REQUIRE(whole.prompt_per_s >= 0 && whole.prompt_per_s <= AD_SCAN_RATE_MAX);
-    REQUIRE(whole.predicted_per_s >= 0 &&
-            whole.predicted_per_s <= AD_SCAN_RATE_MAX);
-    REQUIRE(strlen(whole.error) <= AD_SCAN_ERROR_MAX &&
-            (whole.error[0] == '\0' ||
-             ad_name_ok(whole.error, strlen(whole.error), AD_SCAN_ERROR_MAX)));
-    (void)ad_scan_tokens(&whole, &estimated);
-    REQUIRE(!estimated || whole.token_events > 0 || whole.partial);
+    REQUIRE(scan->prompt_tokens <= 3 * AD_TOKENS_LIMIT);
+    REQUIRE(scan->cached_tokens <= scan->prompt_tokens);
+    REQUIRE(scan->reasoning_tokens <= 2 * AD_TOKENS_LIMIT);
+    REQUIRE(scan->draft_accepted <= scan->draft_tokens);
+    REQUIRE(scan->progress_done <= scan->progress_total);
+    REQUIRE(scan->predicted_ms >= 0 && scan->predicted_ms <= AD_SCAN_MS_MAX);
+    REQUIRE(scan->prompt_per_s >= 0 && scan->prompt_per_s <= AD_SCAN_RATE_MAX);
+    REQUIRE(scan->predicted_per_s >= 0 &&
+            scan->predicted_per_s <= AD_SCAN_RATE_MAX);
+    REQUIRE(strlen(scan->error) <= AD_SCAN_ERROR_MAX &&
+            (scan->error[0] == '\0' ||
+             ad_name_ok(scan->error, strlen(scan->error), AD_SCAN_ERROR_MAX)));
+    (void)ad_scan_tokens(scan, &estimated);
+    REQUIRE(!estimated || scan->token_events > 0 || scan->partial);
     check_json(data, size);
     return 0;
 }

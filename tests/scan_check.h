@@ -3,7 +3,7 @@
 #ifndef AD_TESTS_SCAN_CHECK_H
 #define AD_TESTS_SCAN_CHECK_H
 
-#include "../src/codec/llm_scan.c"
+#include "answer.h"
 #include "check.h"
 
 static uint32_t seed = 1;
@@ -14,12 +14,12 @@ static size_t below(size_t n)
     return n > 0 ? (size_t)(seed >> 8) % n : 0;
 }
 
-static uint32_t feed(struct ad_scan *s, const void *in, size_t len)
+static uint32_t feed(struct reading *r, const void *in, size_t len)
 {
     uint8_t *copy = check_copy(in, len);
     uint32_t n;
 
-    n = ad_scan_feed(s, copy, len);
+    n = reading_feed(r, copy, len);
     free(copy);
     return n;
 }
@@ -27,8 +27,9 @@ static uint32_t feed(struct ad_scan *s, const void *in, size_t len)
 /* The counts of an answer and how it ended, as a line:
  *   events token-events comments | tokens (~: estimated), of them thinking |
  *   prompt/cached | finish | model | what else, an error's sentence */
-static const char *facts(const struct ad_scan *s)
+static const char *facts(const struct reading *r)
 {
+    const struct ad_scan *s = &r->scan;
     static char line[2][512];
     static unsigned turn;
     struct ad_text t = ad_text_in(line[turn ^= 1], sizeof(line[0]));
@@ -52,8 +53,8 @@ static const char *facts(const struct ad_scan *s)
     ad_putf(&t, " | %s | %s |", s->finish, s->model);
     ad_puts(&t, s->ended ? " ended" : "");
     ad_puts(&t, s->failed ? " failed" : "");
-    ad_puts(&t, ad_scan_complete(s) ? "" : " cut");
-    ad_puts(&t, (s->incomplete & AD_INCOMPLETE_HEAD) != 0 ? " HEAD" : "");
+    ad_puts(&t, ad_answer_complete(&r->answer) ? "" : " cut");
+    ad_puts(&t, r->fault != AD_HTTP_OK ? " HEAD" : "");
     ad_puts(&t, (s->incomplete & AD_INCOMPLETE_FRAMING) != 0 ? " FRAMING" : "");
     ad_puts(&t, (s->incomplete & AD_INCOMPLETE_COMPRESSED) != 0 ? " CODED" : "");
     ad_puts(&t, (s->incomplete & AD_INCOMPLETE_JSON) != 0 ? " JSON" : "");
@@ -66,8 +67,9 @@ static const char *facts(const struct ad_scan *s)
 }
 
 /* The numbers that facts() leaves out. */
-static const char *times(const struct ad_scan *s)
+static const char *times(const struct reading *r)
 {
+    const struct ad_scan *s = &r->scan;
     static char line[2][512];
     static unsigned turn;
 
@@ -86,8 +88,9 @@ static const char *times(const struct ad_scan *s)
 }
 
 /* Numbers of which few engines report one: those that are known. */
-static const char *more(const struct ad_scan *s)
+static const char *more(const struct reading *r)
 {
+    const struct ad_scan *s = &r->scan;
     static char line[2][256];
     static unsigned turn;
     struct ad_text t = ad_text_in(line[turn ^= 1], sizeof(line[0]));
@@ -112,30 +115,30 @@ static const char *more(const struct ad_scan *s)
 }
 
 /* Read an answer in pieces of at most `most` bytes, or at random splits. */
-static void read_in_pieces(struct ad_scan *s, const void *answer, size_t len,
+static void read_in_pieces(struct reading *s, const void *answer, size_t len,
                            bool head, size_t most)
 {
     const uint8_t *in = answer;
     uint64_t events = 0;
 
-    ad_scan_begin(s, head);
+    reading_begin(s, head);
     while (len > 0) {
         size_t n = most != 0 ? most : 1 + below(below(4) == 0 ? 300 : 12);
 
         n = n < len ? n : len;
         events += feed(s, in, n);
-        CHECK(events == s->token_events);
+        CHECK(events == s->scan.token_events);
         in += n;
         len -= n;
     }
-    ad_scan_close(s);
+    reading_close(s);
 }
 
 /* Read an answer in all ways; they must tell the same. *s has the first. */
-static void read_all_ways(struct ad_scan *s, const void *answer, size_t len,
+static void read_all_ways(struct reading *s, const void *answer, size_t len,
                           bool head)
 {
-    struct ad_scan other;
+    struct reading other;
     unsigned i;
 
     read_in_pieces(s, answer, len, head, len);

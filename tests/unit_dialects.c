@@ -641,8 +641,10 @@ static const char no_times[] =
     "0 0.000 0.000 0.000 0.000 0.000 0.000 | 0/0 | 0 0 0 0 0.000";
 
 /* What always holds, however little has come. */
-static void check_sane(const struct ad_scan *s)
+static void check_sane(const struct reading *r)
 {
+    const struct ad_scan *s = &r->scan;
+
     CHECK(s->cached_tokens <= s->prompt_tokens);
     CHECK(!s->has_cached || s->has_prompt);
     CHECK(s->draft_accepted <= s->draft_tokens);
@@ -654,14 +656,14 @@ static void check_sane(const struct ad_scan *s)
 static void read_at_each_split(const struct dialect *d, const char *answer,
                                size_t len)
 {
-    struct ad_scan head, tail;
+    struct reading head, tail;
     size_t i;
 
-    ad_scan_begin(&head, false);
+    reading_begin(&head, false);
     for (i = 0; i <= len; i++) {
         tail = head;
         (void)feed(&tail, answer + i, len - i);
-        ad_scan_close(&tail);
+        reading_close(&tail);
         CHECK_STR(facts(&tail), d->facts);
         CHECK_STR(times(&tail), d->times != NULL ? d->times : no_times);
         CHECK_STR(more(&tail), d->more);
@@ -669,7 +671,7 @@ static void read_at_each_split(const struct dialect *d, const char *answer,
         if (i < len) {
             (void)feed(&head, answer + i, 1);
             tail = head;
-            ad_scan_close(&tail);
+            reading_close(&tail);
             check_sane(&tail);
         }
     }
@@ -704,14 +706,14 @@ static void test_names(void)
     size_t i;
 
     for (i = 0; i < AD_COUNT(answers); i++) {
-        struct ad_scan s;
+        struct reading s;
         char answer[512];
 
         printf("names: %s\n", answers[i].body);
         snprintf(answer, sizeof(answer), "HTTP/1.1 200 OK\r\n\r\n%s",
                  answers[i].body);
         read_in_pieces(&s, answer, strlen(answer), false, 1);
-        CHECK_STR(s.dialect != NULL ? s.dialect : "-",
+        CHECK_STR(s.scan.dialect != NULL ? s.scan.dialect : "-",
                   answers[i].name != NULL ? answers[i].name : "-");
     }
 }

@@ -48,10 +48,7 @@ static void ad_reset(void)
     ad_pending_init();
     ad_acceptor_init();
 #if AIDASH_METER
-    ad_upstreams_init();
-    ad_requests_init();
-    ad_queue_init();
-    ad_discovery_init();
+    ad_meter_init();
 #endif
 }
 

@@ -5,7 +5,8 @@
 #define AD_APP_CONFIG_C
 
 #include "../base/url.c"
-#include "../meter/discovery.c"
+#include "../core/access.c"
+#include "../meter/meter.c"
 
 static char ad_error_text[256]; /* what aidash_last_error() returns */
 
@@ -253,7 +254,7 @@ static int ad_configure_scrape(const char *url)
     if (why != NULL) {
         return ad_fail(AIDASH_EINVAL, "scrape: '%.100s': %s", url, why);
     }
-    ad_discovery_scrape(&page);
+    ad_scrape_set(&page);
     return 0;
 }
 

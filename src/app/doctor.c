@@ -19,37 +19,14 @@ struct ad_found {
     unsigned n_models;
     char model[AIDASH_MODEL_MAX + 1]; /* the first */
     char owner[AIDASH_MODEL_MAX + 1]; /* owned_by in the list of models */
+    struct ad_json_stream js;
 };
 
-/* Connect to the first address that takes us. Returns a blocking socket, or -1. */
-static int ad_doctor_connect(const struct ad_upstream *u)
-{
-    const struct timeval patience = {1, 0};
-    unsigned i;
-
-    for (i = 0; i < u->n_addresses; i++) {
-        const struct ad_address *a = &u->addresses[i];
-        int fd = socket(a->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        if (fd < 0) {
-            continue;
-        }
-        (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience,
-                         sizeof(patience));
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience,
-                         sizeof(patience));
-        if (connect(fd, (const struct sockaddr *)&a->storage, a->len) == 0) {
-            return fd;
-        }
-        (void)close(fd);
-    }
-    return -1;
-}
-
 /* A piece of a list of models. */
-static void ad_doctor_list(struct ad_found *found, struct ad_json_stream *js,
-                           const uint8_t *data, size_t len)
+static void ad_doctor_sink(void *to, const uint8_t *data, size_t len)
 {
+    struct ad_found *found = to;
+    struct ad_json_stream *js = &found->js;
     size_t at = 0;
 
     while (at < len && js->state != AD_JSON_BAD) {
@@ -59,75 +36,41 @@ static void ad_doctor_list(struct ad_found *found, struct ad_json_stream *js,
         }
         if (js->path == AD_PATH_LIST_OWNER) {
             memcpy(found->owner, js->text, strlen(js->text) + 1);
-        } else if (js->path == AD_PATH_LIST_NAME) {
-            if (found->n_models == 0 &&
-                ad_name_ok(js->text, strlen(js->text), AIDASH_MODEL_MAX)) {
-                memcpy(found->model, js->text, strlen(js->text) + 1);
-            }
-            found->n_models++;
+        } else if (js->path == AD_PATH_LIST_NAME && found->n_models++ == 0 &&
+                   ad_name_ok(js->text, strlen(js->text), AIDASH_MODEL_MAX)) {
+            memcpy(found->model, js->text, strlen(js->text) + 1);
         }
     }
 }
 
-static void ad_doctor_send(int fd, const struct ad_upstream *u, const char *path)
-{
-    char text[1024];
-    struct ad_text t = ad_text_in(text, sizeof(text));
-
-    ad_putf(&t, "GET %s%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n",
-            u->prefix, path, u->authority);
-    if (ad_upstreams.key[0] != '\0') {
-        ad_putf(&t, "Authorization: Bearer %s\r\n", ad_upstreams.key);
-    }
-    ad_puts(&t, "\r\n");
-    (void)!send(fd, t.at, t.len, MSG_NOSIGNAL);
-}
-
-/* Read an answer as a list of models. */
-static void ad_doctor_read(int fd, struct ad_found *found)
-{
-    struct ad_json_stream js;
-    struct ad_head head;
-    int reads;
-
-    ad_head_begin(&head, false);
-    ad_path_begin(&js, AD_PATH_OPENAI_LIST);
-    for (reads = 0; reads < 1000 && head.body.state < AD_BODY_DONE; reads++) {
-        uint8_t bytes[8192];
-        ssize_t got = recv(fd, bytes, sizeof(bytes), 0);
-        size_t used = 0;
-
-        if (got <= 0) {
-            break;
-        }
-        while (used < (size_t)got) {
-            const uint8_t *data = NULL;
-            size_t n;
-
-            used += ad_discovery_next(&head, bytes + used, (size_t)got - used,
-                                      &data, &n);
-            ad_doctor_list(found, &js, data, n);
-        }
-    }
-    if (head.state == AD_HEAD_DONE) {
-        found->status = head.status;
-    }
-    found->list = ad_json_stream_end(&js);
-}
-
-/* Ask for a path, and read the answer as a list of models. */
+/* Ask for a path, and read the answer as a list of models. Each step may take a
+ * second, an answer has a thousand steps at most. */
 static void ad_doctor_ask(const struct ad_upstream *u, const char *path,
                           struct ad_found *found)
 {
-    int fd = ad_doctor_connect(u);
+    struct ad_fetch q;
+    int steps;
 
     memset(found, 0, sizeof(*found));
-    if (fd < 0) {
-        return;
+    ad_path_begin(&found->js, AD_PATH_OPENAI_LIST);
+    ad_fetch_begin(&q, u, path, ad_upstreams.key, 0);
+    for (steps = 0; steps < 1000 && ad_fetch_wants(&q) != 0; steps++) {
+        struct pollfd ready = {q.fd, POLLIN, 0};
+
+        if (ad_fetch_wants(&q) == AD_OUT) {
+            ready.events = POLLOUT;
+        }
+        if (poll(&ready, 1, 1000) > 0) {
+            ad_fetch_event(&q, ad_doctor_sink, found);
+        } else if (q.state == AD_FETCH_CONNECT) {
+            ad_fetch_connect(&q); /* to its next address */
+        } else {
+            break;
+        }
     }
-    ad_doctor_send(fd, u, path);
-    ad_doctor_read(fd, found);
-    (void)close(fd);
+    found->status = q.answer.status;
+    found->list = ad_json_stream_end(&found->js);
+    ad_fetch_end(&q, AD_FETCH_IDLE);
 }
 
 /* The default ports of engines, and the owner that their lists of models name. */

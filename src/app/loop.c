@@ -4,25 +4,16 @@
 #ifndef AD_APP_LOOP_C
 #define AD_APP_LOOP_C
 
-#include "../meter/discovery.c"
+#include "../meter/meter.c"
 #include "../web/routes.c"
 
 /* Once a second. */
 static void ad_hub_housekeeping(void)
 {
-#if AIDASH_METER
-    unsigned i;
-#endif
-
     ad_clients_housekeeping();
     ad_pending_housekeeping();
 #if AIDASH_METER
-    for (i = 0; i < AIDASH_FLOWS && ad_proxying.n > 0; i++) {
-        if (ad_proxies[i].state != AD_PROXY_FREE) {
-            ad_proxy_housekeeping(&ad_proxies[i]);
-        }
-    }
-    ad_discovery_housekeeping();
+    ad_meter_housekeeping();
 #endif
     ad_listeners_watch(!ad_hub.stopping);
     ad_hub.housekeeping_ns = ad_hub.now_ns + AD_NS_PER_S;
@@ -89,20 +80,14 @@ static void ad_hub_dispatch(const struct ad_ready *ready)
     case AD_TAG_CLIENT:
         ad_client_event(ready->index, ready->events);
         break;
+    case AD_TAG_PROXY_CLIENT:
+    case AD_TAG_PROXY_UPSTREAM:
+    case AD_TAG_DISCOVERY:
+    case AD_TAG_SCRAPE:
 #if AIDASH_METER
-    case AD_TAG_PROXY_CLIENT:
-    case AD_TAG_PROXY_UPSTREAM:
-        ad_proxy_event(ready->index, ready->tag,
-                       (ready->events & AD_HUP) != 0);
-        break;
-    case AD_TAG_DISCOVERY:
-        ad_discovery_event();
-        break;
-#else
-    case AD_TAG_PROXY_CLIENT:
-    case AD_TAG_PROXY_UPSTREAM:
-    case AD_TAG_DISCOVERY:
+        ad_meter_event(ready);
 #endif
+        break;
     case AD_TAG_TIMER:
         break;
     }
@@ -170,9 +155,6 @@ static void ad_hub_turn(void)
 static void *ad_hub_main(void *unused)
 {
     uint64_t end_ns = 0;
-#if AIDASH_METER
-    unsigned i;
-#endif
 
     ad_hub_clock();
     while (atomic_load(&ad_hub.stop) < 2 ||
@@ -187,14 +169,7 @@ static void *ad_hub_main(void *unused)
     ad_pending_close();
     ad_clients_drop();
 #if AIDASH_METER
-    for (i = 0; i < AIDASH_FLOWS; i++) {
-        if (ad_proxies[i].state != AD_PROXY_FREE) {
-            ad_proxy_free(&ad_proxies[i]);
-        }
-    }
-    if (ad_discovery.fd >= 0) {
-        ad_discovery_end();
-    }
+    ad_meter_end();
 #endif
     return unused;
 }

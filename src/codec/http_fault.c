@@ -41,6 +41,7 @@ enum ad_http_fault {
     AD_HTTP_OLD_CODING,
     AD_HTTP_BAD_CODING,
     AD_HTTP_UNKNOWN_CODING,
+    AD_HTTP_SWITCHES,
     AD_HTTP_BAD_EXPECT,
     AD_HTTP_NOT_GET,
     AD_HTTP_NO_UPGRADE,
@@ -100,6 +101,7 @@ static const struct {
     [AD_HTTP_BAD_CODING] = {400, "Transfer-Encoding is malformed"},
     [AD_HTTP_UNKNOWN_CODING] =
         {501, "the only Transfer-Encoding that is read is chunked"},
+    [AD_HTTP_SWITCHES] = {501, "it switches to another protocol"},
     [AD_HTTP_BAD_EXPECT] =
         {417, "the only Expect that can be met is 100-continue"},
     [AD_HTTP_NOT_GET] = {405, "a WebSocket handshake is a GET request"},

@@ -4,11 +4,29 @@
 #ifndef AD_CODEC_LLM_FACTS_C
 #define AD_CODEC_LLM_FACTS_C
 
-#include "llm_head.c"
+#include "http_head.c"
 #include "llm_paths.c"
 #include "messages.c"
 
 #if AIDASH_METER
+
+/* What could not be read of an answer: its counts are then incomplete. */
+enum {
+    AD_INCOMPLETE_FRAMING = 1,    /* chunks are malformed, bytes behind the end */
+    AD_INCOMPLETE_COMPRESSED = 2, /* a content coding */
+    AD_INCOMPLETE_JSON = 4,       /* broken JSON */
+    AD_INCOMPLETE_DEPTH = 8       /* JSON nested deeper than AD_STREAM_DEPTH_MAX */
+};
+
+/* What the body is: as its Content-Type says at first, then as its first bytes
+ * show. */
+enum ad_form {
+    AD_FORM_NONE,   /* not known; or in the end nothing that can be read */
+    AD_FORM_SSE,
+    AD_FORM_NDJSON, /* several JSON texts, one event each */
+    AD_FORM_JSON,   /* one whole answer, or several in an array */
+    AD_FORM_MEDIA   /* sound, pictures: never read */
+};
 
 enum {
     AD_SCAN_FINISH_MAX = 31, /* bytes kept of a finish reason */
@@ -44,9 +62,8 @@ enum ad_sse {
 
 /* Everything about one answer. All counts are of the whole request. */
 struct ad_scan {
-    struct ad_head head;
     uint8_t form;           /* enum ad_form: by the head, then by the body */
-    uint16_t status;        /* of the head; 0: not known */
+    uint16_t status;        /* of the final head; 0: not known */
     const char *dialect;    /* whose API it speaks, a constant; NULL: not known */
 
     /* What has been learned so far. */

@@ -391,7 +391,7 @@ static size_t ad_scan_first(struct ad_scan *s, const uint8_t *in, size_t len,
     static const uint8_t bom[] = {0xEF, 0xBB, 0xBF};
     size_t i;
 
-    if (s->form == AD_FORM_MEDIA || s->status == 101 ||
+    if (s->form == AD_FORM_MEDIA ||
         (s->incomplete & AD_INCOMPLETE_COMPRESSED) != 0) {
         s->known = true;
         s->form = AD_FORM_NONE;
@@ -463,65 +463,64 @@ static void ad_scan_body_end(struct ad_scan *s)
     }
 }
 
-/* head: the request's method was HEAD, so the answer has no body. */
-static void ad_scan_begin(struct ad_scan *s, bool head)
+static void ad_scan_begin(struct ad_scan *s)
 {
     memset(s, 0, sizeof(*s));
     s->last = '\n';
-    ad_head_begin(&s->head, head);
 }
 
-/* Has all of the answer come? Its framing says so. An answer that ends with the
- * connection is complete after ad_scan_close(). */
-static bool ad_scan_complete(const struct ad_scan *s)
+/* What the media type (RFC 9110 8.3.1) says about the body. */
+static uint8_t ad_scan_form(struct ad_slice type)
 {
-    return s->head.state == AD_HEAD_DONE &&
-           s->head.body.state == AD_BODY_DONE;
+    static const struct {
+        const char *type;
+        uint8_t form;
+    } forms[] = {
+        {"text/event-stream", AD_FORM_SSE},
+        {"application/x-ndjson", AD_FORM_NDJSON},
+        {"application/ndjson", AD_FORM_NDJSON},
+        {"application/jsonl", AD_FORM_NDJSON},
+        {"application/jsonlines", AD_FORM_NDJSON},
+        {"application/x-jsonlines", AD_FORM_NDJSON},
+        {"application/json-seq", AD_FORM_NDJSON}, /* RFC 7464 */
+        {"application/stream+json", AD_FORM_NDJSON},
+        {"application/json", AD_FORM_JSON},
+        {"audio/", AD_FORM_MEDIA}, /* and all that begins so */
+        {"font/", AD_FORM_MEDIA},
+        {"image/", AD_FORM_MEDIA},
+        {"video/", AD_FORM_MEDIA},
+    };
+    struct ad_slice name;
+    size_t i;
+
+    (void)ad_http_cut(&type, ';', &name);
+    for (i = 0; i < AD_COUNT(forms); i++) {
+        size_t n = strlen(forms[i].type);
+
+        if (ad_slice_is_nocase(name, forms[i].type) ||
+            (forms[i].type[n - 1] == '/' && name.len > n &&
+             strncasecmp(name.at, forms[i].type, n) == 0)) {
+            return forms[i].form;
+        }
+    }
+    return AD_FORM_NONE;
 }
 
-/* Take bytes as they were read from the engine. Returns how many token events
- * were completed by them; the counts are up to date then. */
-static uint32_t ad_scan_feed(struct ad_scan *s, const uint8_t *in, size_t len)
+/* The final head of the answer: what does it say about the body? */
+static void ad_scan_head(struct ad_scan *s, const struct ad_http_head *head)
 {
-    struct ad_body *body = &s->head.body;
-    const uint8_t *data = NULL;
-    uint32_t events = 0;
-    size_t i = 0, n;
+    struct ad_http_list codings = ad_http_list_of(&head->fields,
+                                                  "Content-Encoding");
+    struct ad_slice value;
 
-    if (s->head.state == AD_HEAD_LINES) {
-        i = ad_head_next(&s->head, in, len);
-        if (s->head.state != AD_HEAD_LINES) {
-            s->incomplete |= s->head.incomplete;
-            s->form = s->head.form;
-            s->status = s->head.status;
+    s->status = head->status;
+    if (ad_http_field_get(&head->fields, "Content-Type", &value)) {
+        s->form = ad_scan_form(value);
+    }
+    while (ad_http_list_next(&codings, &value)) {
+        if (!ad_slice_is_nocase(value, "identity")) {
+            s->incomplete |= AD_INCOMPLETE_COMPRESSED;
         }
-    }
-    if (s->head.state != AD_HEAD_DONE) {
-        return 0;
-    }
-    while (i < len && body->state != AD_BODY_DONE &&
-           body->state != AD_BODY_BAD) {
-        i += ad_body_next(body, in + i, len - i, &data, &n);
-        if (n > 0) {
-            events += ad_scan_body(s, data, n);
-        }
-        if (body->state == AD_BODY_DONE) {
-            ad_scan_body_end(s);
-        }
-    }
-    if (i < len || body->state == AD_BODY_BAD) {
-        s->incomplete |= AD_INCOMPLETE_FRAMING;
-    }
-    return events;
-}
-
-/* The engine has closed the connection. */
-static void ad_scan_close(struct ad_scan *s)
-{
-    if (s->head.state == AD_HEAD_DONE && s->head.until_close &&
-        s->head.body.state == AD_BODY_LENGTH) {
-        s->head.body.state = AD_BODY_DONE;
-        ad_scan_body_end(s);
     }
 }
 

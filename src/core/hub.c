@@ -48,7 +48,6 @@ static struct {
     uint64_t bytes_sent, bytes_received; /* to and from all peers */
 } ad_hub;
 
-static uint8_t ad_scratch[AD_SCRATCH]; /* [h] what was just read */
 
 static void ad_hub_clock(void)
 {
@@ -159,6 +158,6 @@ static void ad_hub_close(void)
     ad_poll_close();
 }
 
-AD_MEMORY(hub, 1, sizeof(ad_hub) + sizeof(ad_scratch));
+AD_MEMORY(hub, 1, sizeof(ad_hub));
 
 #endif

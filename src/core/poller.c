@@ -7,13 +7,15 @@
 #include "../base/clock.c"
 
 /* What a descriptor is watched for, and what has happened to it. AD_HUP: the
- * peer's FIN (only where it is watched for), a reset, an error. */
-enum { AD_IN = 1, AD_OUT = 2, AD_HUP = 4 };
+ * peer's FIN (only where it is watched for), a reset, an error. AD_RESET: nothing
+ * but a reset or an error is waited for. */
+enum { AD_IN = 1, AD_OUT = 2, AD_HUP = 4, AD_RESET = 8 };
 
 /* What a descriptor is, and its place in that table. */
 enum ad_tag { AD_TAG_WAKE, AD_TAG_TIMER, AD_TAG_LISTENER, AD_TAG_UDP,
               AD_TAG_STDIN, AD_TAG_PENDING, AD_TAG_WORKER, AD_TAG_CLIENT,
-              AD_TAG_PROXY_CLIENT, AD_TAG_PROXY_UPSTREAM, AD_TAG_DISCOVERY };
+              AD_TAG_PROXY_CLIENT, AD_TAG_PROXY_UPSTREAM, AD_TAG_DISCOVERY,
+              AD_TAG_SCRAPE };
 
 struct ad_ready {
     enum ad_tag tag;
@@ -113,7 +115,7 @@ static unsigned ad_poll_wait(uint64_t deadline_ns,
 #else
 
 #if AIDASH_METER
-enum { AD_POLL_FLOWS = 2 * AIDASH_FLOWS + 1 };
+enum { AD_POLL_FLOWS = 2 * AIDASH_FLOWS + AIDASH_UPSTREAMS + 1 };
 #else
 enum { AD_POLL_FLOWS = 0 };
 #endif

@@ -1,625 +1,589 @@
-/* proxy.c - a reverse proxy in front of an engine. A proxied request is the
- * client's socket, the engine's socket and a fixed state. Bytes are relayed as
- * they come; the scanner reads a copy. Hub thread only.
+/* proxy.c - the relay of proxied requests: a client's socket, an engine's socket
+ * and a fixed state for each. Bytes are passed on as they come; the scanner
+ * reads a copy of the answer.
+ * Owns ad_proxy_input and ad_answer_fields. Hub thread only.
+ * Always: of the engine's bytes a client gets the fields of a head that was judged
+ * whole, and the body as far as its framing is well-formed: nothing behind its
+ * end.
  */
 #ifndef AD_METER_PROXY_C
 #define AD_METER_PROXY_C
 
-#include "requests.c"
+#include "../codec/answer.c"
+#include "../codec/http_semantics.c"
+#include "reports.c"
 
 #if AIDASH_METER
 
-static void ad_proxy_watch(struct ad_proxy *f)
-{
-    unsigned down = (f->reads_client ? AD_IN : 0u) |
-                    (f->to_client_len > 0 ? AD_OUT : 0u) | AD_HUP;
-    unsigned up = f->state == AD_PROXY_CONNECT
-                      ? AD_OUT
-                      : (f->to_client_len == 0 ? AD_IN : 0u) |
-                            (f->to_upstream_len > 0 ? AD_OUT : 0u);
-    unsigned index = (unsigned)(f - ad_proxies);
+/* What one read brought: valid until the next read of any proxied request. */
+static uint8_t ad_proxy_input[AD_SCRATCH];
 
-    if (f->client_fd >= 0 && down != f->client_events) {
-        (void)ad_poll_set(f->client_fd, f->client_events, down, AD_TAG_PROXY_CLIENT, index);
-        f->client_events = (uint8_t)down;
+static struct ad_http_field ad_answer_fields[AD_HTTP_FIELDS]; /* of one head */
+
+static void ad_proxy_watch(struct ad_proxy *p)
+{
+    unsigned index = ad_proxy_index(p);
+    unsigned client = AD_RESET, upstream = 0;
+
+    if (!p->client_shut) {
+        client |= AD_HUP;
     }
-    if (f->upstream_fd >= 0 && up != f->upstream_events) {
-        (void)ad_poll_set(f->upstream_fd, f->upstream_events, up, AD_TAG_PROXY_UPSTREAM, index);
-        f->upstream_events = (uint8_t)up;
+    if (p->reads_client && !p->client_finished) {
+        client |= AD_IN;
+    }
+    if (p->to_client_len > 0) {
+        client |= AD_OUT;
+    }
+    if (p->client_fd >= 0 && client != p->client_events) {
+        (void)ad_poll_set(p->client_fd, p->client_events, client,
+                          AD_TAG_PROXY_CLIENT, index);
+        p->client_events = (uint8_t)client;
+    }
+    if (p->to_client_len == 0 && p->state != AD_PROXY_CONNECT) {
+        upstream |= AD_IN;
+    }
+    if (p->to_upstream_len > 0 || p->state == AD_PROXY_CONNECT) {
+        upstream |= AD_OUT;
+    }
+    if (p->upstream_fd >= 0 && upstream != p->upstream_events) {
+        (void)ad_poll_set(p->upstream_fd, p->upstream_events, upstream,
+                          AD_TAG_PROXY_UPSTREAM, index);
+        p->upstream_events = (uint8_t)upstream;
     }
 }
 
-static void ad_proxy_close_upstream(struct ad_proxy *f)
+/* ---- the end ---- */
+
+static void ad_proxy_close_upstream(struct ad_proxy *p)
 {
-    if (f->upstream_fd >= 0) {
-        if (f->upstream_events != 0) {
-            (void)ad_poll_set(f->upstream_fd, f->upstream_events, 0, AD_TAG_PROXY_UPSTREAM, 0);
+    if (p->upstream_fd >= 0) {
+        if (p->upstream_events != 0) {
+            (void)ad_poll_set(p->upstream_fd, p->upstream_events, 0,
+                              AD_TAG_PROXY_UPSTREAM, 0);
         }
-        (void)close(f->upstream_fd);
-        f->upstream_fd = -1;
-        f->upstream_events = 0;
+        (void)close(p->upstream_fd);
+        p->upstream_fd = -1;
+        p->upstream_events = 0;
     }
 }
 
-static void ad_proxy_free(struct ad_proxy *f)
+static void ad_proxy_free(struct ad_proxy *p)
 {
-    ad_proxy_close_upstream(f);
-    if (f->client_fd >= 0) {
-        if (f->client_events != 0) {
-            (void)ad_poll_set(f->client_fd, f->client_events, 0, AD_TAG_PROXY_CLIENT, 0);
+    ad_proxy_close_upstream(p);
+    if (p->client_fd >= 0) {
+        if (p->client_events != 0) {
+            (void)ad_poll_set(p->client_fd, p->client_events, 0,
+                              AD_TAG_PROXY_CLIENT, 0);
         }
-        ad_peer_close(f->client_fd, f->peer_address);
-        f->client_fd = -1;
+        ad_peer_close(p->client_fd, p->request.address);
+        p->client_fd = -1;
     }
-    if (f->rewrite != AD_NO_REWRITE) {
-        ad_rewrite_used[f->rewrite] = false;
-        f->rewrite = AD_NO_REWRITE;
+    ad_rewrite_release(p);
+    if (p->state == AD_PROXY_QUEUED) {
+        ad_queue_remove(p);
     }
-    f->state = AD_PROXY_FREE;
+    ad_proxy_slot_free(p);
     ad_proxying.n--;
 }
 
-static void ad_proxy_uncount(struct ad_proxy *f)
+/* The request neither waits nor runs any more. */
+static void ad_proxy_uncount(struct ad_proxy *p)
 {
-    if (f->state == AD_PROXY_QUEUED) {
-        ad_proxying.n_queued--;
-    } else if (f->state != AD_PROXY_ENDING && f->metered) {
+    if (p->state == AD_PROXY_QUEUED) {
+        ad_queue_remove(p);
+    } else if (p->state != AD_PROXY_ARRIVE && p->state != AD_PROXY_ENDING &&
+               p->request.metered) {
         ad_proxying.n_running--;
     }
+    p->state = AD_PROXY_ENDING;
     if (ad_proxying.draining && ad_proxying.n_running == 0) {
         ad_proxying.draining = false;
         ad_status_append();
     }
 }
 
-/* The client has been sent all: its connection is free for another request, or
- * ends. */
-static void ad_proxy_sent(struct ad_proxy *f)
+/* The client took all of the answer: its connection waits for another request,
+ * or ends. */
+static void ad_proxy_sent(struct ad_proxy *p)
 {
-    if (!f->keep_alive) {
-        (void)shutdown(f->client_fd, SHUT_WR);
+    if (!p->request.keep_alive) {
+        if (p->client_finished) {
+            ad_proxy_free(p);
+        } else {
+            (void)shutdown(p->client_fd, SHUT_WR);
+        }
         return;
     }
-    (void)ad_poll_set(f->client_fd, f->client_events, 0, AD_TAG_PROXY_CLIENT, 0);
-    f->client_events = 0;
-    if (ad_acceptor_keep_alive(f->client_fd, f->peer_address, &f->peer)) {
-        f->client_fd = -1;
+    (void)ad_poll_set(p->client_fd, p->client_events, 0, AD_TAG_PROXY_CLIENT, 0);
+    p->client_events = 0;
+    if (ad_acceptor_keep_alive(p->client_fd, p->request.address,
+                               &p->request.peer)) {
+        p->client_fd = -1;
     }
-    ad_proxy_free(f);
+    ad_proxy_free(p);
 }
 
-/* The flow is over, but for what the client still has to take. A cut answer
- * ends without the last chunk, as the engine's own would. */
-static void ad_proxy_end(struct ad_proxy *f, const char *status)
+/* The request is over, except that the client still has to take the rest of the
+ * answer. An answer that was cut ends without its last chunk, as the engine's
+ * own would. `status` is for its record. */
+static void ad_proxy_end(struct ad_proxy *p, const char *status)
 {
-    f->keep_alive = f->keep_alive && ad_scan_complete(&f->scan) &&
-               (f->scan.incomplete & AD_INCOMPLETE_FRAMING) == 0;
-    ad_proxy_close_upstream(f);
-    if (f->metered) {
-        char name[AIDASH_MODEL_MAX + 1];
-
-        ad_proxy_model(f, name);
-        ad_proxy_reconcile(f);
-        ad_proxy_report_end(f, status);
+    p->request.keep_alive = p->request.keep_alive &&
+                            ad_answer_complete(&p->answer);
+    ad_proxy_close_upstream(p);
+    if (p->request.metered) {
+        ad_proxy_reconcile(p);
+        ad_proxy_name_model(p);
+        ad_proxy_report_end(p, status);
     }
-    ad_proxy_uncount(f);
-    f->state = AD_PROXY_ENDING;
-    f->reads_client = true; /* until its FIN */
-    f->ending_ms = ad_hub.now_ms;
-    if (f->client_fd < 0) {
-        ad_proxy_free(f);
+    ad_proxy_uncount(p);
+    p->reads_client = true; /* until its FIN */
+    p->ending_ms = ad_hub.now_ms;
+    if (p->client_fd < 0) {
+        ad_proxy_free(p);
         return;
     }
-    ad_proxy_watch(f);
-    if (f->to_client_len == 0) {
-        ad_proxy_sent(f);
+    ad_proxy_watch(p);
+    if (p->to_client_len == 0) {
+        ad_proxy_sent(p);
     }
 }
 
 /* The client is gone: the engine must stop at once. */
-static void ad_proxy_client_left(struct ad_proxy *f)
+static void ad_proxy_client_left(struct ad_proxy *p)
 {
-    if (f->state != AD_PROXY_ENDING) {
-        ad_proxy_end(f, "left");
+    if (p->state != AD_PROXY_ENDING) {
+        ad_proxy_end(p, "left");
     }
-    if (f->state != AD_PROXY_FREE) {
-        ad_proxy_free(f);
+    if (p->state != AD_PROXY_FREE) {
+        ad_proxy_free(p);
     }
 }
 
-/* Send the client what waits for it. */
-static void ad_proxy_send_client(struct ad_proxy *f)
+/* ---- to the client ---- */
+
+/* The client took n bytes of the answer. */
+static void ad_proxy_took(struct ad_proxy *p, size_t n)
 {
-    struct ad_proxy_buffers *buffers = ad_proxy_buffers_of(f);
+    ad_hub.bytes_sent += n;
+    p->taken += n;
+}
+
+/* Send the client what is kept for it. */
+static void ad_proxy_send_client(struct ad_proxy *p)
+{
+    struct ad_proxy_buffers *buffers = ad_proxy_buffers_of(p);
     ssize_t n;
 
-    if (f->to_client_len == 0) {
+    if (p->to_client_len == 0) {
         return;
     }
-    n = send(f->client_fd, buffers->to_client + f->to_client_at, f->to_client_len,
+    n = send(p->client_fd, buffers->to_client + p->to_client_at, p->to_client_len,
              MSG_NOSIGNAL);
     if (n < 0 && errno != EAGAIN && errno != EINTR) {
-        ad_proxy_client_left(f);
+        ad_proxy_client_left(p);
         return;
     }
     if (n > 0) {
-        f->to_client_at += (uint32_t)n;
-        f->to_client_len -= (uint32_t)n;
-        ad_hub.bytes_sent += (uint64_t)n;
-        f->moved_ms = ad_hub.now_ms;
+        p->to_client_at += (uint32_t)n;
+        p->to_client_len -= (uint32_t)n;
+        ad_proxy_took(p, (size_t)n);
     }
-    ad_proxy_watch(f);
-    if (f->to_client_len == 0) {
-        f->to_client_at = 0;
-        if (f->state == AD_PROXY_ENDING) {
-            ad_proxy_sent(f);
+    ad_proxy_watch(p);
+    if (p->to_client_len == 0) {
+        p->to_client_at = 0;
+        if (p->state == AD_PROXY_ENDING) {
+            ad_proxy_sent(p);
         }
     }
 }
 
-/* Bytes for the client: straight to its socket, the rest into the buffer. */
-static void ad_proxy_pass_client(struct ad_proxy *f, const uint8_t *bytes,
-                              size_t len)
+/* Keep bytes for the client. */
+static void ad_proxy_keep_for_client(struct ad_proxy *p, const void *bytes,
+                                     size_t len)
 {
-    struct ad_proxy_buffers *buffers = ad_proxy_buffers_of(f);
-    ssize_t n = 0;
+    struct ad_proxy_buffers *buffers = ad_proxy_buffers_of(p);
 
-    if (f->to_client_len == 0) {
-        n = send(f->client_fd, bytes, len, MSG_NOSIGNAL);
+    memcpy(buffers->to_client + p->to_client_at + p->to_client_len, bytes, len);
+    p->to_client_len += (uint32_t)len;
+}
+
+/* Bytes of an answer: straight to the client's socket, unless some wait already;
+ * what it does not take is kept. */
+static void ad_proxy_pass_client(struct ad_proxy *p, const void *bytes, size_t len)
+{
+    size_t sent = 0;
+
+    if (p->to_client_len == 0 && len > 0) {
+        ssize_t n = send(p->client_fd, bytes, len, MSG_NOSIGNAL);
+
         if (n < 0 && errno != EAGAIN && errno != EINTR) {
-            ad_proxy_client_left(f);
+            ad_proxy_client_left(p);
             return;
         }
-        n = n > 0 ? n : 0;
-        ad_hub.bytes_sent += (uint64_t)n;
-        f->moved_ms = ad_hub.now_ms;
+        if (n > 0) {
+            sent = (size_t)n;
+            ad_proxy_took(p, sent);
+        }
     }
-    if ((size_t)n < len) {
-        memcpy(buffers->to_client + f->to_client_at + f->to_client_len, bytes + n,
-               len - (size_t)n);
-        f->to_client_len += (uint32_t)(len - (size_t)n);
-    }
+    ad_proxy_keep_for_client(p, (const uint8_t *)bytes + sent, len - sent);
 }
+
+/* An error in the shape of the API that was asked. */
+static void ad_put_api_error(struct ad_text *t, bool ollama, int status,
+                             const char *type, const char *why)
+{
+    ad_puts(t, ollama ? "{\"error\":" : "{\"error\":{\"message\":");
+    ad_put_string(t, why);
+    if (!ollama) {
+        ad_putf(t, ",\"type\":\"%s\",\"param\":null,\"code\":%d}", type,
+                status);
+    }
+    ad_puts(t, "}");
+}
+
+/* Is it a route of Ollama's own API? */
+static bool ad_route_ollama(const char *route)
+{
+    return strncmp(route, "/api/", 5) == 0;
+}
+
+/* How aidash answers in the engine's place. */
+struct ad_refusal {
+    int status;
+    const char *type;   /* of the error, in OpenAI's terms */
+    const char *record; /* the status in the request's record */
+    const char *why;    /* for the client, in English */
+};
+
+static const struct ad_refusal
+    ad_refuse_waited = {503, "overloaded_error", "refused",
+                        "waited too long in the queue"},
+    ad_refuse_cancelled = {503, "cancelled", "cut", "cancelled at the dashboard"},
+    ad_refuse_slow_body = {408, "invalid_request_error", "refused",
+                           "the body did not arrive"},
+    ad_refuse_chunks = {400, "invalid_request_error", "refused",
+                        "the request's chunks are malformed"},
+    ad_refuse_unreachable = {502, "upstream_error", "failed",
+                             "the engine can't be reached"},
+    ad_refuse_no_answer = {502, "upstream_error", "failed",
+                           "the engine closed the connection without an answer"};
 
 /* Answer in the engine's place, and end. */
-static void ad_proxy_refuse(struct ad_proxy *f, int status, const char *type,
-                           const char *record, const char *why)
+static void ad_proxy_refuse(struct ad_proxy *p, const struct ad_refusal *r)
 {
-    char json[AD_REPLY_MAX];
+    char json[AD_REPLY_MAX], answer[2 * AD_REPLY_MAX];
     struct ad_text j = ad_text_in(json, sizeof(json));
-    struct ad_proxy_buffers *buffers = ad_proxy_buffers_of(f);
-    struct ad_text t = ad_text_in(buffers->to_client, sizeof(buffers->to_client));
+    struct ad_text t = ad_text_in(answer, sizeof(answer));
 
-    ad_put_api_error(&j, ad_proxy_ollama(f), status, type, why);
-    ad_put_head(&t, status, "application/json", j.len,
-                status == 503 ? "Retry-After: 5\r\n" : "");
-    if (!f->head) {
+    ad_put_api_error(&j, ad_route_ollama(p->request.route), r->status, r->type,
+                     r->why);
+    ad_put_head(&t, r->status, "application/json", j.len,
+                r->status == 503 ? "Retry-After: 5\r\n" : "");
+    if (!p->request.head) {
         ad_put(&t, j.at, j.len);
     }
-    f->to_client_at = 0;
-    f->to_client_len = (uint32_t)t.len;
-    f->scan.failed = true;
-    f->keep_alive = false; /* as this head says */
-    ad_proxy_send_client(f);
-    if (f->state != AD_PROXY_FREE && f->state != AD_PROXY_ENDING) {
-        ad_proxy_end(f, record);
+    p->scan.failed = true;
+    p->request.keep_alive = false; /* as this head says */
+    ad_proxy_keep_for_client(p, t.at, t.len); /* behind an interim answer */
+    ad_proxy_send_client(p);
+    if (p->state != AD_PROXY_FREE && p->state != AD_PROXY_ENDING) {
+        ad_proxy_end(p, r->record);
     }
 }
 
-/* Is this line of an answer's head about the connection alone (RFC 9110 7.6.1)?
- * Ours to the client is another, so it is not passed on. Where nothing stands in
- * the way the client's stays open: with `Connection: close`, clients such as
- * node's fetch would take an answer that was cut for a whole one. */
-static bool ad_head_line_hop(const char *line, size_t len)
+/* ---- from the engine ---- */
+
+/* How the client can be told where the answer ends. */
+static uint8_t ad_answer_client_framing(const struct ad_proxy *p,
+                                        const struct ad_http_head *head)
 {
-    static const char *const names[] = {"connection:", "keep-alive:",
-                                        "proxy-connection:"};
+    if (head->framing == AD_HTTP_BY_CHUNKS && p->request.http10) {
+        return AD_HTTP_UNTIL_CLOSE; /* RFC 9112 6.1 */
+    }
+    return head->framing;
+}
+
+/* Write the head that the client gets: the engine's fields in their order, but
+ * for those about its own connection. Those about the length are ours. With
+ * `Connection: close`, clients such as node's fetch take an answer that was cut
+ * for a whole one: it is written only where the connection does end. */
+static void ad_answer_put_head(struct ad_text *t, const struct ad_proxy *p,
+                               const struct ad_http_head *head)
+{
+    bool final = head->status >= 200, length = false, chunked = false;
     size_t i;
 
-    for (i = 0; i < AD_COUNT(names); i++) {
-        size_t n = strlen(names[i]);
+    (void)ad_http_put_status_line(t, head->status, &head->reason);
+    for (i = 0; i < head->fields.n; i++) {
+        const struct ad_http_field *field = &head->fields.at[i];
 
-        if (len >= n && strncasecmp(line, names[i], n) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Have only whole interim heads come so far (RFC 9110 15.2)? */
-static bool ad_head_between(const struct ad_head *h)
-{
-    return h->state == AD_HEAD_LINES && h->len > 0 && h->status == 0 &&
-           h->line_len == 0 && !h->line_ended;
-}
-
-static char ad_proxy_head[AD_PROXY_HEAD_MAX + 64]; /* of ad_proxy_pass_head() */
-
-/* Pass the answer's heads on, gathered whole in the buffer for the client: the
- * last of them says how this connection goes on. `more` is what came behind. */
-static void ad_proxy_pass_head(struct ad_proxy *f, size_t head_len,
-                              const uint8_t *more, size_t more_len)
-{
-    struct ad_text t = ad_text_in(ad_proxy_head, sizeof(ad_proxy_head));
-    const char *at = (const char *)ad_proxy_buffers_of(f)->to_client;
-    const char *end = at + head_len, *last = at, *next;
-
-    /* The last head begins behind the last empty line but one. */
-    for (next = at; (next = memmem(next, (size_t)(end - next), "\n\r\n", 3)) !=
-                    NULL && next + 3 < end;) {
-        next += 3;
-        last = next;
-    }
-    ad_put(&t, at, (size_t)(last - at));
-    f->keep_alive = f->keep_alive && strncmp(last, "HTTP/1.1 ", 9) == 0 &&
-               !f->scan.head.until_close && f->body.state == AD_BODY_DONE &&
-               f->to_upstream_len == 0;
-    for (at = last; at < end; at = next) {
-        const char *newline = memchr(at, '\n', (size_t)(end - at));
-
-        next = newline != NULL ? newline + 1 : end;
-        if (next == end && !f->keep_alive) { /* before the empty line */
-            ad_puts(&t, "Connection: close\r\n");
-        }
-        if (!ad_head_line_hop(at, (size_t)(next - at))) {
-            ad_put(&t, at, (size_t)(next - at));
-        }
-    }
-    f->to_client_len = 0;
-    ad_proxy_pass_client(f, (const uint8_t *)t.at, t.len);
-    if (f->state == AD_PROXY_RUN && more_len > 0) {
-        ad_proxy_pass_client(f, more, more_len);
-    }
-}
-
-/* Bytes of the answer. While its head is incomplete they gather in to_client. */
-static void ad_proxy_relay(struct ad_proxy *f, const uint8_t *bytes, size_t len)
-{
-    struct ad_proxy_buffers *buffers = ad_proxy_buffers_of(f);
-    size_t head_len, before = f->gathered;
-
-    if (f->head_passed) {
-        ad_proxy_pass_client(f, bytes, len);
-        return;
-    }
-    if (f->scan.head.state == AD_HEAD_LINES &&
-        before + len <= AD_PROXY_HEAD_MAX) {
-        memcpy(buffers->to_client + before, bytes, len);
-        f->gathered += (uint32_t)len;
-        if (ad_head_between(&f->scan.head)) { /* 100 Continue goes on at once */
-            f->to_client_len = f->gathered;
-            f->interim_len = f->scan.head.len;
-            f->gathered = 0;
-            ad_proxy_send_client(f);
-        }
-        return;
-    }
-    f->head_passed = true;
-    head_len = f->scan.head.len - f->interim_len;
-    if (f->scan.head.state == AD_HEAD_DONE && f->scan.head.status != 101 &&
-        head_len >= before && head_len <= AD_PROXY_HEAD_MAX) {
-        memcpy(buffers->to_client + before, bytes, head_len - before);
-        ad_proxy_pass_head(f, head_len, bytes + (head_len - before),
-                          len - (head_len - before));
-    } else { /* not HTTP as we know it: as it is */
-        f->keep_alive = false;
-        f->to_client_len = f->gathered;
-        ad_proxy_pass_client(f, bytes, len);
-    }
-}
-
-/* Read from the engine, stamp, scan, pass on. */
-static void ad_proxy_read_upstream(struct ad_proxy *f)
-{
-    ssize_t got = recv(f->upstream_fd, ad_scratch, sizeof(ad_scratch), 0);
-    uint64_t now_ns = ad_clock_ns(CLOCK_MONOTONIC);
-    uint32_t events;
-
-    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
-        return;
-    }
-    if (got <= 0) {
-        if (got == 0) {
-            ad_scan_close(&f->scan);
-        }
-        if (f->scan.head.state != AD_HEAD_DONE && f->gathered == 0 &&
-            !f->head_passed) {
-            ad_proxy_refuse(f, 502, "upstream_error", "failed",
-                           "the engine closed the connection without an "
-                           "answer");
-        } else if (!f->head_passed) {
-            f->to_client_len = f->gathered; /* half a head, as it came */
-            ad_proxy_send_client(f);
-            if (f->state == AD_PROXY_RUN) {
-                ad_proxy_end(f, "cut");
+        if (ad_slice_is_nocase(field->name, "Content-Length")) {
+            if (final && head->status != 204 && !length) { /* RFC 9110 8.6 */
+                ad_http_put_content_length(t, head->length);
             }
+            length = true;
+        } else if (ad_slice_is_nocase(field->name, "Transfer-Encoding")) {
+            if (final && head->status != 204 && !p->request.http10 && !chunked) {
+                (void)ad_http_put_field_text(t, "Transfer-Encoding", "chunked");
+            }
+            chunked = true;
+        } else if (!ad_http_is_hop_by_hop(head, field->name)) {
+            (void)ad_http_put_field(t, field->name, field->value);
+        }
+    }
+    if (final && !p->request.keep_alive) {
+        (void)ad_http_put_field_text(t, "Connection", "close");
+    }
+    ad_http_put_end(t);
+}
+
+/* The engine broke the rules of HTTP: nothing of its answer can be trusted. */
+static void ad_answer_refuse(struct ad_proxy *p, enum ad_http_fault fault)
+{
+    char why[AD_REPLY_MAX / 2];
+    const struct ad_refusal bad = {502, "upstream_error", "failed", why};
+
+    (void)snprintf(why, sizeof(why), "the engine's answer is not valid HTTP: %s",
+                   ad_http_fault_text(fault));
+    ad_log(AIDASH_LOG_WARN, "request %llu: %s", (unsigned long long)p->id, why);
+    ad_proxy_refuse(p, &bad);
+}
+
+/* A head of the answer is there, and is well-formed: keep it for the client, and
+ * prepare for what follows it. */
+static void ad_answer_take_head(struct ad_proxy *p, const struct ad_http_head *head)
+{
+    struct ad_proxy_buffers *buffers = ad_proxy_buffers_of(p);
+    size_t at = p->to_client_at + p->to_client_len;
+    struct ad_text t = ad_text_in(buffers->to_client + at,
+                                  sizeof(buffers->to_client) - at);
+
+    if (head->status >= 200) {
+        p->head_passed = true;
+        p->client_framing = ad_answer_client_framing(p, head);
+        ad_scan_head(&p->scan, head);
+        p->request.keep_alive = p->request.keep_alive && !p->request.http10 &&
+                                p->client_framing != AD_HTTP_UNTIL_CLOSE &&
+                                p->request.body.state == AD_BODY_DONE &&
+                                p->to_upstream_len == 0;
+    } else if (p->request.http10) { /* RFC 9110 15.2 */
+        return;
+    }
+    ad_answer_put_head(&t, p, head);
+    p->to_client_len += (uint32_t)t.len;
+}
+
+/* Bytes of the answer's heads. Returns how many of them were used: what follows
+ * is of the body. Ends the request if a head is malformed. */
+static size_t ad_answer_heads(struct ad_proxy *p, const uint8_t *bytes, size_t len)
+{
+    const struct ad_answer_buffer buffer = {ad_proxy_buffers_of(p)->answer_head,
+                                            ad_answer_fields};
+    struct ad_http_head head;
+    size_t used = 0, n;
+
+    while (!p->head_passed && used < len) {
+        enum ad_http_fault fault = ad_answer_head(&p->answer, &buffer, bytes + used,
+                                                  len - used, &n, &head);
+
+        if (fault == AD_HTTP_OK) {
+            ad_answer_take_head(p, &head);
+            used += n;
         } else {
-            ad_proxy_end(f, ad_scan_complete(&f->scan) ? ad_proxy_outcome(f)
-                                                      : "cut");
-        }
-        return;
-    }
-    f->heard_ms = ad_hub.now_ms;
-    if (f->sent_ns == 0) { /* it answers before it has read all */
-        f->sent_ns = now_ns;
-    }
-    events = ad_scan_feed(&f->scan, ad_scratch, (size_t)got);
-    ad_proxy_relay(f, ad_scratch, (size_t)got);
-    if (f->state != AD_PROXY_RUN) {
-        return; /* the client left meanwhile, and the counts are told */
-    }
-    if (events > 0 && f->scan.form != AD_FORM_JSON && f->metered) {
-        ad_proxy_ticks(f, events, now_ns);
-    } else if (f->scan.has_progress && f->first_ns == 0) {
-        ad_proxy_report_progress(f);
-    }
-    if (ad_scan_complete(&f->scan)) {
-        ad_proxy_end(f, ad_proxy_outcome(f));
-        return;
-    }
-    ad_proxy_watch(f);
-}
-
-/* Send the engine what waits for it; then note when the request was whole. */
-static void ad_proxy_send_upstream(struct ad_proxy *f)
-{
-    ssize_t n;
-
-    if (f->to_upstream_len > 0) {
-        n = send(f->upstream_fd, f->to_upstream + f->to_upstream_at, f->to_upstream_len, MSG_NOSIGNAL);
-        if (n < 0 && errno != EAGAIN && errno != EINTR) {
-            f->to_upstream_len = 0; /* its answer, if any, can still be read */
-            f->body.state = AD_BODY_DONE;
-        }
-        if (n > 0) {
-            f->to_upstream_at += (uint32_t)n;
-            f->to_upstream_len -= (uint32_t)n;
+            if (fault != AD_HTTP_MORE) {
+                ad_answer_refuse(p, fault);
+            }
+            return len;
         }
     }
-    if (f->to_upstream_len == 0) {
-        f->to_upstream_at = 0;
-        if (f->rewrite != AD_NO_REWRITE) { /* the buffer's work is done */
-            ad_rewrite_used[f->rewrite] = false;
-            f->rewrite = AD_NO_REWRITE;
-            f->to_upstream = ad_proxy_buffers_of(f)->to_upstream;
-        }
-        if (f->sent_ns == 0 && f->body.state >= AD_BODY_DONE) {
-            f->sent_ns = ad_clock_ns(CLOCK_MONOTONIC);
-        }
-    }
-    f->reads_client = f->to_upstream_len == 0;
+    return used;
 }
 
-/* Follow the framing of the request's body. Returns how many of the bytes
- * belong to it: what comes behind its end is not the engine's. */
-static uint32_t ad_proxy_follow(struct ad_proxy *f, const uint8_t *bytes,
-                               size_t len)
+/* Bytes of the answer's body: follow its framing, let the scanner read the data.
+ * Returns how many bytes are for the client, at the beginning of `bytes`: the
+ * data, in the engine's own chunks where the client knows chunks. *events: token
+ * events that were completed. */
+static size_t ad_answer_follow(struct ad_proxy *p, uint8_t *bytes, size_t len,
+                               uint32_t *events)
 {
-    const uint8_t *data;
-    size_t n, used = 0;
+    bool chunks = p->client_framing == AD_HTTP_BY_CHUNKS;
+    struct ad_body *body = &p->answer.body;
+    size_t used = 0, data_len = 0;
 
-    while (used < len && f->body.state < AD_BODY_DONE) {
-        used += ad_body_next(&f->body, bytes + used, len - used, &data, &n);
-    }
-    f->keep_alive = f->keep_alive && used == len;
-    return (uint32_t)used;
-}
-
-static void ad_proxy_connect(struct ad_proxy *f);
-
-static char ad_preamble[AD_PROXY_PREAMBLE_MAX]; /* of ad_proxy_preamble() */
-
-/* What stands in front of the client's own header lines: the request line with
- * the engine's prefix, its Host (RFC 9112 3.2), our key if the client has none.
- * It is put so that it ends at `end`; returns its length. */
-static size_t ad_proxy_preamble(const struct ad_proxy *f, uint8_t *end)
-{
-    const struct ad_upstream *u = &ad_upstreams.list[f->upstream];
-    const struct ad_proxy_buffers *buffers = ad_proxy_buffers_of(f);
-    struct ad_text t = ad_text_in(ad_preamble, sizeof(ad_preamble));
-
-    ad_putf(&t, "%s %s%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n",
-            buffers->method, u->prefix, buffers->target, u->authority);
-    if (ad_upstreams.key[0] != '\0' && !f->has_auth) {
-        ad_putf(&t, "Authorization: Bearer %s\r\n", ad_upstreams.key);
-    }
-    memcpy(end - t.len, t.at, t.len);
-    return t.len;
-}
-
-/* The body is gathered whole in the edit buffer: put the head in front, with
- * the model that a viewer chose, and go. RFC 9112: a length, no chunks. */
-static void ad_proxy_rewrite(struct ad_proxy *f)
-{
-    struct ad_rewrite_buffer *e = &ad_rewrites[f->rewrite];
-    struct ad_proxy_buffers *buffers = ad_proxy_buffers_of(f);
-    char model[AD_MODEL_JSON_MAX + 2], length[48];
-    struct ad_text m = ad_text_in(model, sizeof(model));
-    struct ad_model_field found;
-    size_t body_len = f->gathered, head_len = f->head_len;
-    uint8_t *at;
-    int n;
-
-    f->gathered = 0;
-    ad_model_field_find(&found, e->body, body_len);
-    if (found.name[0] != '\0') {
-        memcpy(f->model, found.name, sizeof(f->model));
-    }
-    if (found.found && ad_engine.overrides) {
-        ad_put_string(&m, ad_model_name());
-        memmove(e->body + found.from + m.len, e->body + found.from + found.len,
-                body_len - found.from - found.len);
-        memcpy(e->body + found.from, m.at, m.len);
-        body_len = body_len - found.len + m.len;
-        memcpy(f->model, ad_model_name(), sizeof(f->model));
-    }
-    f->upstream = ad_upstream_of(f->model);
-    n = snprintf(length, sizeof(length), "Content-Length: %zu\r\n\r\n",
-                 body_len);
-    at = e->head + sizeof(e->head) - (size_t)n;
-    memcpy(at, length, (size_t)n);
-    at -= head_len;
-    memcpy(at, buffers->to_upstream + AD_PROXY_PREAMBLE_MAX, head_len);
-    at -= ad_proxy_preamble(f, at);
-    f->to_upstream = at;
-    f->to_upstream_at = 0;
-    f->to_upstream_len = (uint32_t)((size_t)(e->body - at) + body_len);
-    ad_proxy_connect(f);
-}
-
-/* The request's chunks make no sense (RFC 9112 7.1). */
-static void ad_proxy_malformed(struct ad_proxy *f)
-{
-    if (f->head_passed || f->gathered > 0) {
-        ad_proxy_end(f, "cut");
-    } else {
-        ad_proxy_refuse(f, 400, "invalid_request_error", "refused",
-                       "the request's chunks are malformed");
-    }
-}
-
-/* A chunked body turned out too long to be edited: it goes on with its own
- * model. What was gathered becomes one chunk together with what is still to
- * come of the chunk at hand (`n` bytes of it are the first of `more`). */
-static void ad_proxy_flush_body(struct ad_proxy *f, const uint8_t *more,
-                             size_t more_len, size_t n)
-{
-    struct ad_rewrite_buffer *e = &ad_rewrites[f->rewrite];
-    char lines[64];
-    int len = snprintf(lines, sizeof(lines),
-                       "Transfer-Encoding: chunked\r\n\r\n%llx\r\n",
-                       (unsigned long long)(f->gathered + n + f->body.left));
-    uint8_t *at = e->head + sizeof(e->head) - (size_t)len;
-
-    ad_log(AIDASH_LOG_WARN, "request %llu: longer than 1 MiB, passed with its "
-                            "own model",
-           (unsigned long long)f->id);
-    memcpy(at, lines, (size_t)len);
-    at -= f->head_len;
-    memcpy(at, ad_proxy_buffers_of(f)->to_upstream + AD_PROXY_PREAMBLE_MAX, f->head_len);
-    at -= ad_proxy_preamble(f, at);
-    more_len = n + ad_proxy_follow(f, more + n, more_len - n);
-    memcpy(e->body + f->gathered, more, more_len);
-    f->to_upstream = at;
-    f->to_upstream_at = 0;
-    f->to_upstream_len = (uint32_t)((size_t)(e->body - at) + f->gathered + more_len);
-    f->gathered = 0;
-    f->reads_client = false; /* the rest waits until this is sent */
-    ad_proxy_connect(f);
-}
-
-/* Gather body bytes for an edit. */
-static void ad_proxy_buffer_body(struct ad_proxy *f, const uint8_t *bytes, size_t len)
-{
-    struct ad_rewrite_buffer *e = &ad_rewrites[f->rewrite];
-    size_t used = 0;
-
-    while (used < len && f->body.state < AD_BODY_DONE) {
+    *events = 0;
+    while (used < len && body->state < AD_BODY_DONE) {
         const uint8_t *data = NULL;
         size_t n;
 
-        used += ad_body_next(&f->body, bytes + used, len - used, &data, &n);
-        if (n > AD_REWRITE_MAX - f->gathered) {
-            ad_proxy_flush_body(f, data, (size_t)(bytes + len - data), n);
-            return;
-        }
+        used += ad_body_next(body, bytes + used, len - used, &data, &n);
         if (n > 0) {
-            memcpy(e->body + f->gathered, data, n);
-            f->gathered += (uint32_t)n;
+            *events += ad_scan_body(&p->scan, data, n);
+            if (!chunks) {
+                memmove(bytes + data_len, data, n);
+            }
+            data_len += n;
         }
     }
-    f->keep_alive = f->keep_alive && used == len;
-    if (f->body.state == AD_BODY_BAD) {
-        f->gathered = 0;
-        ad_proxy_malformed(f);
-    } else if (f->body.state == AD_BODY_DONE) {
-        ad_proxy_rewrite(f);
+    if (body->state == AD_BODY_DONE) {
+        ad_scan_body_end(&p->scan);
+    }
+    if (used < len || body->state == AD_BODY_BAD) {
+        p->scan.incomplete |= AD_INCOMPLETE_FRAMING;
+    }
+    if (!chunks) {
+        return data_len;
+    }
+    return body->state == AD_BODY_BAD ? used - 1 : used; /* without the fault */
+}
+
+/* Bytes of the answer, as they were read. */
+static void ad_answer_read(struct ad_proxy *p, uint8_t *bytes, size_t len,
+                           uint64_t now_ns)
+{
+    size_t used = p->head_passed ? 0 : ad_answer_heads(p, bytes, len);
+    uint32_t events = 0;
+
+    if (p->state != AD_PROXY_RUN) {
+        return; /* it was refused */
+    }
+    if (p->head_passed) {
+        bytes += used;
+        len = ad_answer_follow(p, bytes, len - used, &events);
+        ad_proxy_pass_client(p, bytes, len);
+    }
+    if (p->state == AD_PROXY_RUN) {
+        ad_proxy_send_client(p); /* a head, and what came with it */
+    }
+    if (p->state != AD_PROXY_RUN) {
+        return; /* the client left meanwhile, and the counts were reported */
+    }
+    if (events > 0 && p->scan.form != AD_FORM_JSON && p->request.metered) {
+        ad_proxy_ticks(p, events, now_ns);
+    } else if (p->scan.has_progress && p->first_ns == 0) {
+        ad_proxy_report_progress(p);
+    }
+    if (!p->head_passed || p->answer.body.state < AD_BODY_DONE) {
+        ad_proxy_watch(p);
+    } else {
+        ad_proxy_end(p, ad_answer_complete(&p->answer) ? ad_proxy_outcome(p) : "cut");
     }
 }
 
-/* Read from the client: its body, and afterwards only whether it is there. */
-static void ad_proxy_read_client(struct ad_proxy *f)
+/* The engine closed the connection, or it broke. */
+static void ad_proxy_upstream_closed(struct ad_proxy *p, bool broken)
 {
-    bool body = f->body.state < AD_BODY_DONE &&
-                (f->state == AD_PROXY_RUN || f->state == AD_PROXY_BUFFER_BODY);
-    size_t cap = f->state == AD_PROXY_RUN ? AD_PROXY_REQUEST_MAX : AD_SCRATCH;
-    ssize_t got = recv(f->client_fd, ad_scratch, cap, 0);
+    if (!p->head_passed) {
+        ad_proxy_refuse(p, &ad_refuse_no_answer);
+    } else if (!broken && ad_answer_close(&p->answer)) {
+        ad_scan_body_end(&p->scan);
+        ad_proxy_end(p, ad_proxy_outcome(p));
+    } else {
+        ad_proxy_end(p, "cut");
+    }
+}
+
+/* Read from the engine, take the time, scan, pass on. */
+static void ad_proxy_read_upstream(struct ad_proxy *p)
+{
+    ssize_t got = recv(p->upstream_fd, ad_proxy_input, sizeof(ad_proxy_input), 0);
+    uint64_t now_ns = ad_clock_ns(CLOCK_MONOTONIC);
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
     }
     if (got <= 0) {
-        ad_proxy_client_left(f);
+        ad_proxy_upstream_closed(p, got < 0);
         return;
     }
-    ad_hub.bytes_received += (uint64_t)got;
-    f->moved_ms = ad_hub.now_ms;
-    if (!body) { /* another request before the answer: not so */
-        f->keep_alive = false;
-        return;
+    p->heard_ms = ad_hub.now_ms;
+    if (p->sent_ns == 0) { /* it answers before it has read all */
+        p->sent_ns = now_ns;
     }
-    if (f->state == AD_PROXY_BUFFER_BODY) {
-        ad_proxy_buffer_body(f, ad_scratch, (size_t)got);
-    } else {
-        f->to_upstream_len = ad_proxy_follow(f, ad_scratch, (size_t)got);
-        memcpy(f->to_upstream, ad_scratch, f->to_upstream_len);
-        if (f->body.state == AD_BODY_BAD) {
-            ad_proxy_malformed(f);
-            return;
-        }
-        ad_proxy_send_upstream(f);
-        ad_proxy_watch(f);
-    }
+    ad_answer_read(p, ad_proxy_input, (size_t)got, now_ns);
 }
 
-/* Try the engine's addresses in turn. */
-static void ad_proxy_connect(struct ad_proxy *f)
+/* ---- to the engine ---- */
+
+/* Send the engine what is ready for it; then note when the request was whole. */
+static void ad_proxy_send_upstream(struct ad_proxy *p)
 {
-    const struct ad_upstream *u = &ad_upstreams.list[f->upstream];
-    int on = 1;
+    if (p->to_upstream_len > 0) {
+        ssize_t n = send(p->upstream_fd, p->to_upstream, p->to_upstream_len,
+                         MSG_NOSIGNAL);
 
-    ad_proxy_close_upstream(f);
-    f->state = AD_PROXY_CONNECT;
-    while (f->address < u->n_addresses) {
-        const struct ad_address *a = &u->addresses[f->address++];
-
-        f->upstream_fd = socket(a->storage.ss_family,
-                       SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        if (f->upstream_fd >= 0 &&
-            (connect(f->upstream_fd, (const struct sockaddr *)&a->storage, a->len) ==
-                 0 ||
-             errno == EINPROGRESS)) {
-            (void)setsockopt(f->upstream_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-            f->heard_ms = ad_hub.now_ms;
-            ad_proxy_watch(f);
-            return;
+        if (n < 0 && errno != EAGAIN && errno != EINTR) {
+            p->to_upstream_len = 0; /* its answer, if any, can still be read */
+            p->request.body.state = AD_BODY_DONE;
+            p->request.keep_alive = false; /* the rest of the body comes */
         }
-        ad_proxy_close_upstream(f);
+        if (n > 0) {
+            p->to_upstream += n;
+            p->to_upstream_len -= (uint32_t)n;
+        }
     }
-    ad_upstream_set_state(f->upstream, false);
-    ad_proxy_refuse(f, 502, "upstream_error", "failed",
-                   "the engine can't be reached");
+    if (p->to_upstream_len == 0) {
+        ad_rewrite_release(p);
+        if (p->sent_ns == 0 && p->request.body.state >= AD_BODY_DONE) {
+            p->sent_ns = ad_clock_ns(CLOCK_MONOTONIC);
+        }
+    }
+    p->reads_client = p->to_upstream_len == 0;
 }
 
-static void ad_proxy_connected(struct ad_proxy *f)
+/* Write the request's head so that it ends at head + cap, and return where it
+ * begins: the request line with the path of the engine's URL, its Host (RFC 9112
+ * 3.2), our key if the client has none, the client's own lines, `framing` with
+ * the empty line. The caller's buffer has AD_PROXY_HEAD_MAX bytes. */
+static uint8_t *ad_proxy_write_head(const struct ad_proxy *p, uint8_t *head,
+                                    const char *framing)
 {
-    int error = 0;
-    socklen_t len = sizeof(error);
+    const struct ad_proxy_request *r = &p->request;
+    const struct ad_upstream *u = &ad_upstreams.list[p->upstream];
+    struct ad_text t = ad_text_in(head, AD_PROXY_HEAD_MAX);
+    uint8_t *at;
 
-    (void)getsockopt(f->upstream_fd, SOL_SOCKET, SO_ERROR, &error, &len);
-    if (error != 0) {
-        ad_proxy_connect(f);
+    ad_putf(&t, "%s %s%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n",
+            r->method, u->prefix, r->target, u->authority);
+    if (ad_upstreams.key[0] != '\0' && !r->has_auth) {
+        ad_putf(&t, "Authorization: Bearer %s\r\n", ad_upstreams.key);
+    }
+    ad_puts(&t, r->headers);
+    ad_puts(&t, framing);
+    at = head + AD_PROXY_HEAD_MAX - t.len;
+    memmove(at, head, t.len);
+    return at;
+}
+
+/* Connect to the next of the engine's addresses. */
+static void ad_proxy_connect(struct ad_proxy *p)
+{
+    ad_proxy_close_upstream(p);
+    p->state = AD_PROXY_CONNECT;
+    p->upstream_fd = ad_upstream_connect(&ad_upstreams.list[p->upstream],
+                                         &p->address);
+    if (p->upstream_fd < 0) {
+        ad_upstream_set_state(p->upstream, false);
+        ad_proxy_refuse(p, &ad_refuse_unreachable);
         return;
     }
-    ad_upstream_set_state(f->upstream, true);
-    f->state = AD_PROXY_RUN;
-    ad_proxy_send_upstream(f);
-    ad_proxy_watch(f);
+    p->heard_ms = ad_hub.now_ms;
+    ad_proxy_watch(p);
 }
 
-AD_MEMORY(proxy_buffers, AIDASH_FLOWS,
-          sizeof(ad_proxy_buffers) + sizeof(ad_proxy_head) +
-              sizeof(ad_preamble));
+static void ad_proxy_connected(struct ad_proxy *p)
+{
+    if (!ad_upstream_connected(p->upstream_fd)) {
+        ad_proxy_connect(p);
+        return;
+    }
+    ad_upstream_set_state(p->upstream, true);
+    p->state = AD_PROXY_RUN;
+    ad_proxy_send_upstream(p);
+    ad_proxy_watch(p);
+}
+
+AD_MEMORY(proxy_input, 1, sizeof(ad_proxy_input) + sizeof(ad_answer_fields));
 
 #endif /* AIDASH_METER */
 

@@ -1,11 +1,12 @@
 /* queue.c - which proxied requests may run, and which wait; how they begin, what
- * the poller and the clock bring them. Hub thread only.
+ * the poller and the clock bring them.
+ * Owns nothing: the queue itself is in requests.c. Hub thread only.
  */
 #ifndef AD_METER_QUEUE_C
 #define AD_METER_QUEUE_C
 
 #include "../core/commands.c"
-#include "proxy.c"
+#include "upload.c"
 
 #if AIDASH_METER
 
@@ -27,7 +28,7 @@ static void ad_put_meter(struct ad_text *t)
             ad_proxying.n_queued);
     for (i = 0; i < ad_engine.n_models; i++) {
         if (ad_engine.loaded[i]) {
-            ad_put(t, ",", some);
+            ad_puts(t, some ? "," : "");
             ad_put_string(t, ad_engine.models[i]);
             some = true;
         }
@@ -35,282 +36,427 @@ static void ad_put_meter(struct ad_text *t)
     ad_puts(t, "]");
 }
 
-/* Does the request's body have to be read before it goes on? */
-static bool ad_proxy_wants_rewrite(const struct ad_proxy *f)
+/* ---- admission ---- */
+
+/* Has the body to be read whole, in memory that the slot has not? */
+static bool ad_proxy_wants_rewrite(const struct ad_proxy *p)
 {
-    return f->metered && f->body.state < AD_BODY_DONE &&
+    const struct ad_body *body = &p->request.body;
+
+    return body->state < AD_BODY_DONE &&
            (ad_engine.overrides || ad_upstreams.n > 1) &&
-           (f->body.state != AD_BODY_LENGTH || f->body.left <= AD_REWRITE_MAX);
+           (body->state != AD_BODY_LENGTH ||
+            p->body_len + body->left <= AD_REWRITE_MAX);
 }
 
-static uint8_t ad_rewrite_free(void)
+static bool ad_proxy_may_run(const struct ad_proxy *p)
 {
-    uint8_t i = 0;
-
-    while (i < AIDASH_EDITS && ad_rewrite_used[i]) {
-        i++;
+    if (!p->request.metered) {
+        return true;
     }
-    return i < AIDASH_EDITS ? i : AD_NO_REWRITE;
+    if (ad_engine.paused || ad_proxying.n_running >= ad_proxying.max_inflight) {
+        return false;
+    }
+    return !ad_proxy_wants_rewrite(p) || ad_rewrite_free() != AD_NO_REWRITE;
 }
 
-static bool ad_proxy_may_run(const struct ad_proxy *f)
+/* Is it one of those that GET /requests lists as under way? */
+static bool ad_proxy_runs(const struct ad_proxy *p)
 {
-    return !f->metered ||
-           (!ad_engine.paused && ad_proxying.n_running < ad_proxying.max_inflight &&
-            (!ad_proxy_wants_rewrite(f) || ad_rewrite_free() != AD_NO_REWRITE));
+    return p->request.metered && p->state != AD_PROXY_FREE &&
+           p->state != AD_PROXY_ARRIVE && p->state != AD_PROXY_ENDING;
 }
 
-/* The flow's turn has come. */
-static void ad_proxy_run(struct ad_proxy *f)
+/* It is the request's turn. */
+static void ad_proxy_run(struct ad_proxy *p)
 {
-    struct ad_proxy_buffers *buffers = ad_proxy_buffers_of(f);
-    uint8_t *headers = buffers->to_upstream + AD_PROXY_PREAMBLE_MAX;
-    size_t front;
+    struct ad_proxy_upload *u = &ad_proxy_buffers_of(p)->upload;
+    bool whole = p->request.metered && p->request.body.state == AD_BODY_DONE;
+    struct ad_model_field found;
 
-    ad_proxying.n_running += f->metered;
-    f->to_upstream = buffers->to_upstream;
-    if (ad_proxy_wants_rewrite(f)) {
-        f->state = AD_PROXY_BUFFER_BODY;
-        f->rewrite = ad_rewrite_free();
-        ad_rewrite_used[f->rewrite] = true;
-        f->reads_client = true;
+    p->state = AD_PROXY_CONNECT;
+    if (whole) {
+        ad_rewrite_find(p, u->body, &found);
+    }
+    if (p->request.metered) {
+        ad_proxying.n_running++;
+        ad_proxy_report_start(p);
+    }
+    if (ad_proxy_wants_rewrite(p)) {
+        ad_rewrite_begin(p, ad_rewrite_free());
+    } else if (whole) {
+        ad_rewrite_finish(p, u->head, u->body, &found);
     } else {
-        f->state = AD_PROXY_CONNECT;
-    }
-    if (f->metered) {
-        ad_proxy_report_start(f);
-    }
-    if (f->state == AD_PROXY_BUFFER_BODY) {
-        f->gathered = 0;
-        if (f->expects) {
-            static const char go[] = "HTTP/1.1 100 Continue\r\n\r\n";
-
-            (void)!send(f->client_fd, go, sizeof(go) - 1, MSG_NOSIGNAL);
+        if (ad_engine.overrides && p->request.metered) {
+            ad_rewrite_warn(p);
         }
-        ad_proxy_buffer_body(f, headers + f->head_len, f->rest_len);
-        if (f->state == AD_PROXY_BUFFER_BODY) {
-            ad_proxy_watch(f);
-        }
-        return;
+        ad_upload_begin(p, u->head, u->body);
     }
-    if (ad_engine.overrides && f->metered && f->body.state == AD_BODY_LENGTH) {
-        ad_log(AIDASH_LOG_WARN, "request %llu: longer than 1 MiB, passed with "
-                                "its own model",
-               (unsigned long long)f->id);
-    }
-    /* The framing lines and the end of the head go between the two parts. */
-    memmove(headers + f->head_len + f->framing_len, headers + f->head_len,
-            f->rest_len);
-    memcpy(headers + f->head_len, f->framing, f->framing_len);
-    f->rest_len = ad_proxy_follow(f, headers + f->head_len + f->framing_len,
-                                 f->rest_len);
-    if (f->body.state == AD_BODY_BAD) {
-        ad_proxy_malformed(f);
-        return;
-    }
-    front = ad_proxy_preamble(f, headers);
-    f->to_upstream_at = (uint32_t)(AD_PROXY_PREAMBLE_MAX - front);
-    f->to_upstream_len = (uint32_t)front + f->head_len + f->framing_len + f->rest_len;
-    ad_proxy_connect(f);
 }
 
-/* Let those in line go on, first come first, while there is room. */
+/* Let the requests in the queue run, first come first served, while there is
+ * room. */
 static void ad_queue_run(void)
 {
-    while (ad_proxying.n_queued > 0 && !ad_engine.paused) {
-        struct ad_proxy *first = NULL;
-        unsigned i;
+    while (ad_proxying.first != NULL && ad_proxy_may_run(ad_proxying.first)) {
+        struct ad_proxy *p = ad_proxying.first;
 
-        for (i = 0; i < AIDASH_FLOWS; i++) {
-            if (ad_proxies[i].state == AD_PROXY_QUEUED &&
-                (first == NULL || ad_proxies[i].id < first->id)) {
-                first = &ad_proxies[i];
-            }
-        }
-        if (first == NULL || !ad_proxy_may_run(first)) {
-            return;
-        }
-        ad_proxying.n_queued--;
-        ad_proxy_run(first);
+        ad_queue_remove(p);
+        ad_proxy_run(p);
     }
 }
 
-/* A request on its way from a worker to the hub. Its own header lines are in
- * `text`, without those that are about the connection alone (RFC 9110 7.6.1)
- * and without the body's framing, which `framing` has, with the empty line. */
-struct ad_proxy_call {
-    int fd;
-    uint64_t address;
-    struct sockaddr_storage peer;
-    bool metered, head, expects, has_auth, keep_alive;
-    struct ad_body body;
-    struct ad_text text;
-    const char *method, *target, *framing;
-    const uint8_t *rest; /* of the body, as far as it came with the head */
-    size_t rest_len;
-    char route[64], client[48];
-    char model[AIDASH_MODEL_MAX + 1];
-};
+/* The queue is full: answer 503. */
+static void ad_queue_refuse(struct ad_proxy *p)
+{
+    char why[96];
+    const struct ad_refusal full = {503, "overloaded_error", "refused", why};
 
-/* The model that a small request asks for, if all of it came with the head. */
-static void ad_proxy_find_model(struct ad_proxy_call *p)
+    (void)snprintf(why, sizeof(why), "%sthe queue is full (%u waiting)",
+                   ad_engine.paused ? "requests are paused and " : "",
+                   ad_proxying.n_queued);
+    ad_proxy_refuse(p, &full);
+}
+
+/* ---- the beginning ---- */
+
+/* Copy the request's strings to the slot's own memory. False if they are longer
+ * than the head of a request may be. */
+static bool ad_proxy_copy_text(struct ad_proxy *p, const struct ad_proxy_request *r)
+{
+    struct ad_proxy_buffers *buffers = ad_proxy_buffers_of(p);
+    struct ad_text t = ad_text_in(buffers->text, sizeof(buffers->text));
+    const char *from[3] = {r->method, r->target, r->headers};
+    const char **to[3] = {&p->request.method, &p->request.target,
+                          &p->request.headers};
+    unsigned i;
+
+    for (i = 0; i < 3; i++) {
+        *to[i] = t.at + t.len;
+        ad_put(&t, from[i], strlen(from[i]) + 1);
+    }
+    p->request.prefix = NULL;
+    return !t.full && r->prefix_len <= AD_PROXY_PREFIX_MAX;
+}
+
+/* Enough of the body is there: run, wait in the queue, or be refused. */
+static void ad_proxy_admit(struct ad_proxy *p)
 {
     struct ad_model_field found;
 
-    if (p->body.state == AD_BODY_LENGTH && p->body.left == p->rest_len) {
-        ad_model_field_find(&found, p->rest, p->rest_len);
-        memcpy(p->model, found.name, sizeof(p->model));
+    p->reads_client = false;
+    if (ad_proxy_may_run(p) && (!p->request.metered || ad_proxying.n_queued == 0)) {
+        ad_proxy_run(p);
+        return;
     }
-}
-
-/* Does it run, or wait to: is it one of those that GET /requests lists first? */
-static bool ad_proxy_runs(const struct ad_proxy *f)
-{
-    return f->metered && f->state != AD_PROXY_FREE &&
-           f->state != AD_PROXY_ENDING;
-}
-
-/* Is there room for one more proxied request? */
-static bool ad_proxy_has_room(void)
-{
-    return ad_proxying.n < AIDASH_FLOWS && !ad_hub.stopping;
-}
-
-static void ad_proxy_begin(const struct ad_proxy_call *p)
-{
-    struct ad_proxy *f = ad_proxies;
-    struct ad_proxy_buffers *buffers;
-
-    while (f->state != AD_PROXY_FREE) {
-        f++;
+    if (p->request.body.state == AD_BODY_DONE) { /* for what viewers are told */
+        ad_rewrite_find(p, ad_proxy_buffers_of(p)->upload.body, &found);
     }
-    buffers = ad_proxy_buffers_of(f);
-    memset(f, 0, sizeof(*f));
-    f->client_fd = p->fd;
-    f->peer_address = p->address;
-    f->peer = p->peer;
-    f->upstream_fd = -1;
-    f->rewrite = AD_NO_REWRITE;
-    f->id = ++ad_proxying.last_id;
-    f->start_ns = ad_hub.now_ns;
-    f->start_us = ad_hub.now_us;
-    f->moved_ms = f->heard_ms = ad_hub.now_ms;
-    f->metered = p->metered;
-    f->head = p->head;
-    f->body = p->body;
-    f->head_len = (uint32_t)p->text.len;
-    f->rest_len = (uint32_t)p->rest_len;
-    f->framing_len = (uint32_t)strlen(p->framing);
-    memcpy(f->framing, p->framing, f->framing_len);
-    memcpy(f->route, p->route, sizeof(f->route));
-    memcpy(f->client, p->client, sizeof(f->client));
-    f->expects = p->expects;
-    f->has_auth = p->has_auth;
-    f->keep_alive = p->keep_alive;
-    memcpy(f->model, p->model, sizeof(f->model));
-    if (f->model[0] == '\0' && ad_upstreams.n == 1 &&
-        ad_upstreams.state[0].n_models == 1) { /* what else could it be */
-        memcpy(f->model, ad_upstreams.state[0].models[0], sizeof(f->model));
-    }
-    memcpy(buffers->method, p->method, strlen(p->method) + 1);
-    memcpy(buffers->target, p->target, strlen(p->target) + 1);
-    memcpy(buffers->to_upstream + AD_PROXY_PREAMBLE_MAX, p->text.at, p->text.len);
-    memcpy(buffers->to_upstream + AD_PROXY_PREAMBLE_MAX + p->text.len, p->rest, p->rest_len);
-    ad_scan_begin(&f->scan, p->head);
-    ad_proxying.n++;
-    if (ad_proxy_may_run(f) && (!f->metered || ad_proxying.n_queued == 0)) {
-        ad_proxy_run(f);
-    } else if (ad_proxying.n_queued < ad_proxying.queue) {
-        f->state = AD_PROXY_QUEUED;
-        ad_proxying.n_queued++;
-        ad_proxy_report_start(f);
-        ad_proxy_watch(f);
+    if (ad_proxying.n_queued < ad_proxying.queue) {
+        ad_queue_append(p);
+        ad_proxy_report_start(p);
+        ad_proxy_watch(p);
     } else {
         ad_proxying.refused++;
-        f->state = AD_PROXY_RUN;
-        ad_proxying.n_running++;
-        ad_proxy_refuse(f, 503, "overloaded_error", "refused",
-                       ad_engine.paused ? "paused, and the line is full"
-                                     : "the line is full");
+        ad_queue_refuse(p);
+    }
+}
+
+/* Some of the body has come. A request counts for the queue and at the engine
+ * once its body is whole, or its first AD_PROXY_PIECE_MAX bytes are there: a
+ * client that sends nothing takes no place from others. */
+static void ad_proxy_arrive(struct ad_proxy *p, const uint8_t *bytes, size_t len)
+{
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+    ad_upload_arrive(p, bytes, len);
+    if (p->request.body.state == AD_BODY_BAD) {
+        ad_upload_malformed(p);
+        return;
+    }
+    if (p->request.expects && p->request.body.state != AD_BODY_DONE) {
+        p->request.expects = false;
+        ad_proxy_keep_for_client(p, go_on, sizeof(go_on) - 1);
+        ad_proxy_send_client(p);
+    }
+    if (p->state != AD_PROXY_ARRIVE) {
+        return; /* the client left */
+    }
+    if (ad_upload_arrived(p)) {
+        ad_proxy_admit(p);
+    } else {
+        ad_proxy_watch(p);
+    }
+}
+
+/* All slots are taken: free one whose client has got its whole answer, or the one
+ * whose client has let us wait for its body the longest, after AD_GRACE_MS. False
+ * if there is none. */
+static bool ad_proxy_evict(void)
+{
+    struct ad_proxy *slowest = NULL;
+    unsigned i;
+
+    for (i = 0; i < ad_proxying.n_slots; i++) {
+        struct ad_proxy *p = &ad_proxies[i];
+
+        if (p->state == AD_PROXY_ENDING && p->to_client_len == 0) {
+            ad_proxy_free(p);
+            return true;
+        }
+        if (p->state == AD_PROXY_ARRIVE &&
+            (slowest == NULL || p->id < slowest->id)) {
+            slowest = p;
+        }
+    }
+    if (slowest == NULL || ad_ms(slowest->start_ns, ad_hub.now_ns) < AD_GRACE_MS) {
+        return false;
+    }
+    ad_proxy_refuse(slowest, &ad_refuse_slow_body);
+    if (slowest->state != AD_PROXY_FREE) {
+        ad_proxy_free(slowest);
+    }
+    return true;
+}
+
+/* Is there room for one more proxied request, if need be in the place of one that
+ * does nothing? If not, it is counted as refused. */
+static bool ad_proxy_make_room(void)
+{
+    if (!ad_hub.stopping &&
+        (ad_proxying.n < AIDASH_FLOWS || ad_proxy_evict())) {
+        return true;
+    }
+    ad_proxying.refused++;
+    return false;
+}
+
+/* Take a client's connection and the request that was read from it, when
+ * ad_proxy_make_room() said so. The strings are copied. `fd` (non-blocking, watched
+ * by nobody) is the proxy's from here on: it answers, and closes it or gives it
+ * back to the acceptor. */
+static void ad_proxy_begin(const struct ad_proxy_request *r, int fd)
+{
+    static const struct ad_refusal too_long = {431, "invalid_request_error",
+                                               "refused",
+                                               "the request head is too long"};
+    struct ad_proxy *p = ad_proxy_slot();
+    bool fits;
+
+    memset(p, 0, sizeof(*p));
+    p->request = *r;
+    fits = ad_proxy_copy_text(p, r);
+    p->client_fd = fd;
+    p->upstream_fd = -1;
+    p->rewrite = AD_NO_REWRITE;
+    p->id = ++ad_proxying.last_id;
+    p->start_ns = ad_hub.now_ns;
+    p->start_us = ad_hub.now_us;
+    p->heard_ms = ad_hub.now_ms;
+    if (ad_upstreams.n == 1 && ad_upstreams.state[0].n_models == 1) {
+        memcpy(p->request.model, ad_upstreams.state[0].models[0],
+               sizeof(p->request.model)); /* what else could it be */
+    }
+    ad_scan_begin(&p->scan);
+    ad_answer_begin(&p->answer, AD_PROXY_ANSWER_HEAD_MAX, r->head);
+    ad_proxying.n++;
+    p->state = AD_PROXY_ARRIVE;
+    p->reads_client = true;
+    if (fits) {
+        ad_proxy_arrive(p, r->prefix, r->prefix_len);
+    } else {
+        ad_proxy_refuse(p, &too_long);
+    }
+}
+
+/* ---- what the poller and the clock bring ---- */
+
+/* Read from the client: its body, and afterwards only whether it is there. */
+static void ad_proxy_read_client(struct ad_proxy *p)
+{
+    bool body = p->request.body.state < AD_BODY_DONE;
+    size_t cap = AD_PROXY_PIECE_MAX;
+    ssize_t got;
+
+    if (p->state == AD_PROXY_ARRIVE) {
+        cap -= p->body_len;
+    }
+    got = recv(p->client_fd, ad_proxy_input, cap, 0);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return;
+    }
+    if (got < 0 || (got == 0 && body)) {
+        ad_proxy_client_left(p);
+        return;
+    }
+    if (got == 0) {
+        p->client_finished = true;
+        if (p->state == AD_PROXY_ENDING && p->to_client_len == 0) {
+            ad_proxy_free(p);
+        } else {
+            ad_proxy_watch(p);
+        }
+        return;
+    }
+    ad_hub.bytes_received += (uint64_t)got;
+    p->uploaded += (uint64_t)got;
+    if (body && p->state == AD_PROXY_ARRIVE) {
+        ad_proxy_arrive(p, ad_proxy_input, (size_t)got);
+    } else if (body && p->state == AD_PROXY_BUFFER_BODY) {
+        ad_rewrite_read(p, ad_proxy_input, (size_t)got);
+    } else if (body && p->state == AD_PROXY_RUN) {
+        ad_upload_pass(p, ad_proxy_input, (size_t)got);
+    } else if (p->state != AD_PROXY_ENDING) {
+        /* Another request before the answer: it is not served, nor read. */
+        p->request.keep_alive = false;
+        p->reads_client = false;
+        ad_proxy_watch(p);
+    }
+}
+
+/* Did the connection break, as far as is known? */
+static bool ad_proxy_client_broken(const struct ad_proxy *p)
+{
+    return send(p->client_fd, "", 0, MSG_NOSIGNAL) < 0 && errno != EAGAIN &&
+           errno != EINTR;
+}
+
+/* The poller reports a FIN of the client, or a reset. */
+static void ad_proxy_client_hangup(struct ad_proxy *p)
+{
+    if (ad_proxy_client_broken(p)) {
+        ad_proxy_client_left(p);
+        return;
+    }
+    if (!p->client_shut) {
+        p->client_shut = true;
+        p->request.keep_alive = false;
+        if (p->state != AD_PROXY_ENDING && p->state != AD_PROXY_ARRIVE) {
+            ad_proxy_probe_client(p);
+        }
+        if (p->state != AD_PROXY_FREE) {
+            ad_proxy_watch(p);
+        }
+    }
+}
+
+static void ad_proxy_client_event(struct ad_proxy *p, bool hangup)
+{
+    if (hangup) {
+        ad_proxy_client_hangup(p);
+    }
+    if (p->state != AD_PROXY_FREE) {
+        ad_proxy_send_client(p);
+    }
+    if (p->state != AD_PROXY_FREE && p->reads_client && !p->client_finished) {
+        ad_proxy_read_client(p);
+    }
+}
+
+static void ad_proxy_upstream_event(struct ad_proxy *p)
+{
+    if (p->upstream_fd < 0) {
+        return;
+    }
+    if (p->state == AD_PROXY_CONNECT) {
+        ad_proxy_connected(p);
+        return;
+    }
+    if (p->to_upstream_len > 0) {
+        ad_proxy_send_upstream(p);
+        ad_proxy_watch(p);
+    }
+    if (p->state == AD_PROXY_RUN && p->to_client_len == 0) {
+        ad_proxy_read_upstream(p);
     }
 }
 
 static void ad_proxy_event(unsigned index, enum ad_tag tag, bool hangup)
 {
-    struct ad_proxy *f = &ad_proxies[index];
+    struct ad_proxy *p = &ad_proxies[index % AD_PROXY_INDEX_MAX];
 
-    if (f->state == AD_PROXY_FREE) {
-        return;
+    if (p->state == AD_PROXY_FREE || ad_proxy_index(p) != index) {
+        return; /* the slot was freed meanwhile, or has another request */
     }
     if (tag == AD_TAG_PROXY_CLIENT) {
-        if (hangup && f->state != AD_PROXY_ENDING) {
-            ad_proxy_client_left(f);
-            return;
-        }
-        if (f->to_client_len > 0 && f->head_passed) {
-            ad_proxy_send_client(f);
-        } else if (f->to_client_len > 0 && f->state == AD_PROXY_ENDING) {
-            ad_proxy_send_client(f);
-        }
-        if (f->state != AD_PROXY_FREE && f->reads_client) {
-            ad_proxy_read_client(f);
-        }
-        return;
-    }
-    if (f->upstream_fd < 0) {
-        return;
-    }
-    if (f->state == AD_PROXY_CONNECT) {
-        ad_proxy_connected(f);
-        return;
-    }
-    if (f->to_upstream_len > 0) {
-        ad_proxy_send_upstream(f);
-        ad_proxy_watch(f);
-    }
-    if (f->state == AD_PROXY_RUN && f->to_client_len == 0) {
-        ad_proxy_read_upstream(f);
+        ad_proxy_client_event(p, hangup);
+    } else {
+        ad_proxy_upstream_event(p);
     }
 }
 
-static void ad_proxy_housekeeping(struct ad_proxy *f)
+/* Once a second: does the client send its body fast enough? The time in which
+ * the engine takes nothing, or the request waits in the queue, does not count. */
+static bool ad_proxy_upload_slow(struct ad_proxy *p)
 {
-    uint32_t heard_ms = ad_hub.now_ms - f->heard_ms;
-    uint32_t moved_ms = ad_hub.now_ms - f->moved_ms;
+    if (!p->reads_client || p->request.body.state >= AD_BODY_DONE) {
+        return false;
+    }
+    p->upload_s++;
+    return p->upload_s > AD_PROXY_UPLOAD_GRACE_S &&
+           p->uploaded < (uint64_t)AD_PROXY_RATE *
+                             (p->upload_s - AD_PROXY_UPLOAD_GRACE_S);
+}
 
-    switch (f->state) {
-    case AD_PROXY_ENDING:
-        if (ad_hub.now_ms - f->ending_ms >=
-            (f->to_client_len > 0 ? (uint32_t)AD_STALL_MS
-                                : (uint32_t)AD_LINGER_MS)) {
-            ad_proxy_free(f);
+/* Once a second: does the client take its answer fast enough? */
+static bool ad_proxy_answer_slow(struct ad_proxy *p)
+{
+    if (p->to_client_len == 0) {
+        p->blocked_s = 0;
+        p->taken = 0;
+        return false;
+    }
+    p->blocked_s++;
+    if (p->blocked_s == AD_PROXY_ANSWER_GRACE_S) {
+        return p->taken == 0;
+    }
+    return p->blocked_s > AD_PROXY_ANSWER_GRACE_S &&
+           p->taken < (uint64_t)AD_PROXY_RATE *
+                          (p->blocked_s - AD_PROXY_ANSWER_GRACE_S);
+}
+
+/* Once a second: the time limits. */
+static void ad_proxy_housekeeping(struct ad_proxy *p)
+{
+    uint32_t heard_ms = ad_hub.now_ms - p->heard_ms;
+    uint32_t limit_ms;
+
+    if (p->state == AD_PROXY_ENDING) {
+        limit_ms = p->to_client_len > 0 ? AD_STALL_MS : AD_LINGER_MS;
+        if (ad_hub.now_ms - p->ending_ms >= limit_ms) {
+            ad_proxy_free(p);
         }
-        break;
+        return;
+    }
+    if (ad_proxy_upload_slow(p)) {
+        if (p->head_passed) {
+            ad_proxy_end(p, "cut");
+        } else {
+            ad_proxy_refuse(p, &ad_refuse_slow_body);
+        }
+        return;
+    }
+    if (ad_proxy_answer_slow(p)) {
+        ad_proxy_client_left(p);
+        return;
+    }
+    switch (p->state) {
     case AD_PROXY_QUEUED:
         if (ad_proxying.queue_timeout_ms > 0 &&
-            ad_ms(f->start_ns, ad_hub.now_ns) >= ad_proxying.queue_timeout_ms) {
-            ad_proxy_refuse(f, 503, "overloaded_error", "refused",
-                           "waited in line for too long");
+            ad_ms(p->start_ns, ad_hub.now_ns) >= ad_proxying.queue_timeout_ms) {
+            ad_proxy_refuse(p, &ad_refuse_waited);
         }
         break;
     case AD_PROXY_CONNECT:
         if (heard_ms >= AD_CONNECT_MS) {
-            ad_proxy_connect(f);
-        }
-        break;
-    case AD_PROXY_BUFFER_BODY:
-        if (moved_ms >= AD_SILENCE_MS) {
-            ad_proxy_refuse(f, 408, "invalid_request_error", "refused",
-                           "the body did not arrive");
+            ad_proxy_connect(p);
         }
         break;
     case AD_PROXY_RUN:
-        if (f->to_client_len > 0 && moved_ms >= AD_STALL_MS) {
-            ad_proxy_client_left(f); /* it does not read */
-        } else if (f->head_passed && f->to_client_len == 0 &&
-                   ad_proxying.upstream_timeout_ms > 0 &&
-                   heard_ms >= ad_proxying.upstream_timeout_ms) {
-            ad_proxy_end(f, "cut");
+        if (p->head_passed && p->to_client_len == 0 &&
+            ad_proxying.upstream_timeout_ms > 0 &&
+            heard_ms >= ad_proxying.upstream_timeout_ms) {
+            ad_proxy_end(p, "cut");
         }
         break;
     default:
@@ -318,23 +464,24 @@ static void ad_proxy_housekeeping(struct ad_proxy *f)
     }
 }
 
+/* ---- commands ---- */
+
 /* End a request by its number. False if there is none such. */
 static bool ad_proxy_cancel(uint64_t id)
 {
     unsigned i;
 
-    for (i = 0; i < AIDASH_FLOWS; i++) {
-        struct ad_proxy *f = &ad_proxies[i];
+    for (i = 0; i < ad_proxying.n_slots; i++) {
+        struct ad_proxy *p = &ad_proxies[i];
 
-        if (f->state == AD_PROXY_FREE || f->state == AD_PROXY_ENDING ||
-            f->id != id) {
+        if (p->state == AD_PROXY_FREE || p->state == AD_PROXY_ENDING ||
+            p->id != id) {
             continue;
         }
-        if (f->head_passed || f->gathered > 0) {
-            ad_proxy_end(f, "cut");
+        if (p->head_passed) {
+            ad_proxy_end(p, "cut");
         } else {
-            ad_proxy_refuse(f, 503, "cancelled", "cut",
-                           "cancelled at the dashboard");
+            ad_proxy_refuse(p, &ad_refuse_cancelled);
         }
         return true;
     }

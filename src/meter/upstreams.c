@@ -1,6 +1,6 @@
-/* upstreams.c - the engines behind the proxy: their addresses, what is known of
- * them.
- * Owns ad_upstreams. Hub thread only.
+/* upstreams.c - the engines behind the proxy: their addresses, connecting to
+ * them, what is known of them.
+ * Owns ad_upstreams. Hub thread only, but for ad_upstream_connect().
  */
 #ifndef AD_METER_UPSTREAMS_C
 #define AD_METER_UPSTREAMS_C
@@ -26,7 +26,8 @@ struct ad_upstream {
 
 /* What is known of it. [h] */
 struct ad_upstream_state {
-    bool known, up, ollama, no_ps; /* no_ps: it has no /api/ps */
+    bool known, up, ollama;
+    uint8_t ps_wait; /* rounds of discovery until it is asked for /api/ps again */
     unsigned n_models;
     char models[AIDASH_MODELS][AIDASH_MODEL_MAX + 1];
     bool loaded[AIDASH_MODELS];
@@ -39,16 +40,42 @@ static struct {
     struct ad_upstream_state state[AIDASH_UPSTREAMS];
 } ad_upstreams;
 
-/* Milliseconds from one time to another; -1 if `from_ns` is 0 (not yet) or
- * later than `to_ns`. */
-static double ad_ms(uint64_t from_ns, uint64_t to_ns)
+/* Begin to connect to the first address of an engine, from number *next on, to
+ * which that is possible at all; *next is then the number of the one behind it.
+ * Returns a non-blocking socket that becomes writable when it is connected or
+ * has failed (see ad_upstream_connected()), or -1: no address is left. */
+static int ad_upstream_connect(const struct ad_upstream *u, uint8_t *next)
 {
-    return from_ns == 0 || to_ns < from_ns
-               ? -1
-               : (double)(to_ns - from_ns) / (double)AD_NS_PER_MS;
+    while (*next < u->n_addresses) {
+        const struct ad_address *a = &u->addresses[(*next)++];
+        int on = 1;
+        int fd = socket(a->storage.ss_family,
+                        SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+        if (fd < 0) {
+            continue;
+        }
+        if (connect(fd, (const struct sockaddr *)&a->storage, a->len) == 0 ||
+            errno == EINPROGRESS) {
+            (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+            return fd;
+        }
+        (void)close(fd);
+    }
+    return -1;
 }
 
-/* An engine came up or went down: everybody is told. */
+/* A socket of ad_upstream_connect() became writable: is it connected? */
+static bool ad_upstream_connected(int fd)
+{
+    int error = 0;
+    socklen_t len = sizeof(error);
+
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 &&
+           error == 0;
+}
+
+/* Note whether an engine is up, and report a change to the viewers. */
 static void ad_upstream_set_state(unsigned upstream, bool up)
 {
     struct ad_upstream_state *e = &ad_upstreams.state[upstream];
@@ -62,7 +89,8 @@ static void ad_upstream_set_state(unsigned upstream, bool up)
     }
 }
 
-/* The engine that has a model: by its list, by its own name, else the first. */
+/* The engine for a model: the first that lists it, else the one that is named
+ * like it, else the first of all. */
 static uint8_t ad_upstream_of(const char *model)
 {
     unsigned i, k;

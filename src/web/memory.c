@@ -4,7 +4,9 @@
 #ifndef AD_WEB_MEMORY_C
 #define AD_WEB_MEMORY_C
 
-#include "../meter/discovery.c"
+#include "../core/attach.c"
+#include "../core/accept.c"
+#include "../meter/meter.c"
 #include "arena.c"
 
 static const struct ad_memory *const ad_memory[] = {
@@ -28,11 +30,15 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_acceptor,
 #if AIDASH_METER
     &ad_memory_upstreams,
-    &ad_memory_records,
     &ad_memory_proxies,
+    &ad_memory_proxy_lines,
     &ad_memory_proxy_buffers,
     &ad_memory_rewrites,
+    &ad_memory_records,
+    &ad_memory_proxy_input,
+    &ad_memory_fetch,
     &ad_memory_discovery,
+    &ad_memory_scrape,
 #endif
     &ad_memory_arena,
 };

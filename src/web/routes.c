@@ -8,7 +8,7 @@
 #define AD_WEB_ROUTES_C
 
 #include "../core/access.c"
-#include "../meter/discovery.c"
+#include "../meter/meter.c"
 #include "assets.c"
 #include "workers.c"
 
@@ -392,6 +392,7 @@ static void ad_route_put_fields(const struct ad_route_request *r,
 
         if (!ad_http_is_hop_by_hop(head, name) &&
             !ad_slice_is_nocase(name, "Host") &&
+            !ad_slice_is_nocase(name, "Expect") &&
             !ad_slice_is_nocase(name, "Content-Length")) {
             (void)ad_http_put_field(t, name, head->fields.at[i].value);
         }
@@ -412,56 +413,45 @@ static void ad_route_copy_ascii(char *out, size_t cap, struct ad_slice s)
 /* Whatever is not ours goes to the engine. */
 static void ad_route_forward(const struct ad_route_request *r)
 {
-    static char lines[AIDASH_HEAD_MAX];
     char method[AD_HTTP_METHOD_MAX + 1], target[AD_HTTP_TARGET_MAX + 1];
-    char framing[64];
-    struct ad_proxy_call p;
-    struct ad_text f = ad_text_in(framing, sizeof(framing));
+    struct ad_text t = ad_text_in(ad_proxy_lines, sizeof(ad_proxy_lines));
+    struct ad_proxy_request p;
+    struct ad_slice value;
 
+    if (!ad_proxy_make_room()) {
+        ad_route_api_error(r, 503, "overloaded_error",
+                           "too many requests at once");
+        return;
+    }
     memset(&p, 0, sizeof(p));
-    p.text = ad_text_in(lines, sizeof(lines));
-    ad_route_put_fields(r, &p.text);
+    ad_route_put_fields(r, &t);
+    ad_put(&t, "", 1);
     (void)snprintf(method, sizeof(method), "%.*s", (int)r->head.method.len,
                    r->head.method.at);
     (void)snprintf(target, sizeof(target), "%.*s%s%.*s",
                    (int)r->head.path.len, r->head.path.at,
                    r->head.has_query ? "?" : "", (int)r->head.query.len,
                    r->head.query.at != NULL ? r->head.query.at : "");
+    p.address = r->pending->address;
+    p.peer = r->pending->peer;
     p.method = method;
     p.target = target;
+    p.headers = ad_proxy_lines;
+    p.http10 = r->head.minor == 0;
     p.head = r->head_only;
     p.expects = r->head.expects_continue;
-    p.has_auth = ad_http_field_get(&r->head.fields, "Authorization",
-                                   &(struct ad_slice){NULL, 0});
-    p.keep_alive = r->head.minor == 1 && ad_http_keep_alive(&r->head);
+    p.has_auth = ad_http_field_get(&r->head.fields, "Authorization", &value);
+    p.keep_alive = !p.http10 && ad_http_keep_alive(&r->head);
     ad_body_begin(&p.body, &r->head);
+    p.has_length = r->head.has_length;
     p.metered = p.body.state != AD_BODY_DONE;
-    if (r->head.framing == AD_HTTP_BY_CHUNKS) {
-        ad_puts(&f, "Transfer-Encoding: chunked\r\n");
-    } else if (r->head.has_length) {
-        ad_http_put_content_length(&f, r->head.length);
-    }
-    ad_http_put_end(&f);
-    ad_put(&f, "", 1);
-    p.framing = framing;
+    p.prefix = (const uint8_t *)r->prefix;
+    p.prefix_len = r->prefix_len;
     ad_route_copy_ascii(p.route, sizeof(p.route), r->head.path);
     (void)getnameinfo((const struct sockaddr *)&r->pending->peer,
                       sizeof(r->pending->peer), p.client, sizeof(p.client),
                       NULL, 0, NI_NUMERICHOST);
-    p.rest = (const uint8_t *)r->prefix;
-    p.rest_len = r->prefix_len;
-    ad_proxy_find_model(&p);
-    p.fd = r->pending->fd;
-    p.address = r->pending->address;
-    p.peer = r->pending->peer;
-    if (ad_proxy_has_room()) {
-        (void)ad_pending_detach(r->pending);
-        ad_proxy_begin(&p);
-    } else {
-        ad_proxying.refused++;
-        ad_route_api_error(r, 503, "overloaded_error",
-                           "too many requests at once");
-    }
+    ad_proxy_begin(&p, ad_pending_detach(r->pending));
 }
 
 #endif /* AIDASH_METER */

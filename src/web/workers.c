@@ -37,7 +37,9 @@ static void ad_worker_ask(struct ad_pending *p, const struct ad_text *head,
         return;
     }
     p->prefix_len = (uint32_t)prefix_len;
-    memmove(buffer + AIDASH_HEAD_MAX - prefix_len, prefix, prefix_len);
+    if (prefix_len > 0) {
+        memmove(buffer + AIDASH_HEAD_MAX - prefix_len, prefix, prefix_len);
+    }
     memcpy(buffer, head->at, head->len);
     p->len = (uint32_t)head->len;
     ad_pending_enter(p, AD_PENDING_WAITING);

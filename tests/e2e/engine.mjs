@@ -300,8 +300,9 @@ export async function tap(t, port) {
 
 const HOP = /^(connection|keep-alive|proxy-connection):/i;
 
-/* An answer's bytes as { head, lines, body }: its final head without what is about
- * the connection alone, and the body's bytes with their framing. */
+/* An answer's bytes as { interim, lines, body, data, complete }: its final head
+ * without what is about the connection alone, the body's bytes with their framing
+ * and without; `complete` unless a chunked one has no last chunk. */
 export function takeApart(bytes) {
     const all = Buffer.from(bytes);
     let at = 0;
@@ -311,10 +312,14 @@ export function takeApart(bytes) {
         assert.ok(end >= 0, `an answer with a head: ${all.toString('latin1', 0, 200)}`);
         at = /^HTTP\/1\.1 1\d\d /.test(all.toString('latin1', at, at + 14)) ? end + 4 : at;
     } while (at > end);
+    const lines = all.toString('latin1', at, end).split('\r\n').filter((line) => !HOP.test(line));
+    const body = all.subarray(end + 4);
+    const chunked = lines.some((line) => /^transfer-encoding: *chunked$/i.test(line));
     return {
         interim: all.toString('latin1', 0, at),
-        lines: all.toString('latin1', at, end).split('\r\n').filter((line) => !HOP.test(line)),
-        body: all.subarray(end + 4),
+        lines,
+        body,
+        ...(chunked ? dechunk(body) : { data: body, complete: true }),
     };
 }
 

@@ -84,11 +84,11 @@ test('answers are those of the engine asked directly; through aidash they are th
 
         const sent = takeApart(raw.got);
         assert.equal(proxied.interim, sent.interim, name);
-        assert.deepEqual(proxied.lines, sent.lines, `${name}: the head`);
-        assert.ok(proxied.body.equals(sent.body), `${name}: the body's bytes`);
-        const got = Buffer.from(raw.sent);
-        assert.ok(got.subarray(got.indexOf('\r\n\r\n')).equals(Buffer.from(bytes).subarray(Buffer.from(bytes).indexOf('\r\n\r\n'))),
-            `${name}: the request's bytes`);
+        // HTTP/1.0 has no chunks.
+        assert.deepEqual(proxied.lines, name === 'HTTP/1.0' ? sent.lines.filter((l) => !/^transfer-encoding:/i.test(l)) : sent.lines,
+            `${name}: the head`);
+        assert.ok(name === 'HTTP/1.0' ? proxied.body.equals(sent.data) : proxied.body.equals(sent.body), `${name}: the body's bytes`);
+        assert.ok(takeApart(raw.sent).data.equals(takeApart(bytes).data), `${name}: the request's body`);
 
         assert.deepEqual(sorted(proxied.lines), sorted(direct.lines), `${name}: the head, asked directly`);
         if (!['/props', '/slots'].includes(name)) {

@@ -1,0 +1,214 @@
+/* fetch.c - one GET request of aidash's own to an engine: connect, ask, read the
+ * answer. Discovery, the scrape and `aidash doctor` use it.
+ * Owns ad_fetch_buffers; the state of a request is the caller's. Hub thread, or
+ * the main thread when there is no hub (doctor).
+ * Always: a request ends. Its answer has AD_FETCH_MAX bytes at most, and the hub
+ * gives it AD_FETCH_MS in all.
+ */
+#ifndef AD_METER_FETCH_C
+#define AD_METER_FETCH_C
+
+#include "../codec/http_answer.c"
+#include "upstreams.c"
+
+#if AIDASH_METER
+
+enum {
+    AD_FETCH_MS = 5000,             /* from connecting to the end of the answer */
+    AD_FETCH_MAX = 4 * 1024 * 1024, /* bytes of an answer, its head included */
+    AD_FETCH_HEAD_MAX = 8192,       /* bytes of its heads */
+    AD_FETCH_READ = 16384           /* bytes that are read at once */
+};
+
+enum ad_fetch_state {
+    AD_FETCH_IDLE,
+    AD_FETCH_CONNECT, /* the socket becomes writable */
+    AD_FETCH_ANSWER,  /* the socket becomes readable */
+    AD_FETCH_DONE,    /* the answer came whole */
+    AD_FETCH_FAILED
+};
+
+struct ad_fetch {
+    uint8_t state;    /* enum ad_fetch_state */
+    uint8_t address;  /* of the engine's addresses, the next to try */
+    uint8_t events;   /* what the hub's poller watches for */
+    int fd;           /* open in the states CONNECT and ANSWER */
+    uint32_t begun_ms; /* in the caller's clock */
+    uint32_t received; /* bytes of the answer */
+    const struct ad_upstream *upstream;
+    const char *path; /* it goes behind the path of the engine's URL */
+    const char *key;  /* the bearer token, or "" */
+    struct ad_answer answer; /* answer.status is 0 until its head has come */
+    char head[AD_FETCH_HEAD_MAX];
+};
+
+/* What one read brought, and the fields of a head: valid in ad_fetch_event(). */
+static struct {
+    uint8_t bytes[AD_FETCH_READ];
+    struct ad_http_field fields[AD_HTTP_FIELDS];
+} ad_fetch_buffers;
+
+/* Takes a piece of the answer's body; `to` is what the caller passed. */
+typedef void ad_fetch_sink(void *to, const uint8_t *data, size_t len);
+
+/* The request is over: close its socket. */
+static void ad_fetch_end(struct ad_fetch *q, enum ad_fetch_state state)
+{
+    if (q->state == AD_FETCH_CONNECT || q->state == AD_FETCH_ANSWER) {
+        if (q->events != 0) {
+            (void)ad_poll_set(q->fd, q->events, 0, AD_TAG_DISCOVERY, 0);
+            q->events = 0;
+        }
+        (void)close(q->fd);
+    }
+    q->state = (uint8_t)state;
+}
+
+/* Connect to the next of the engine's addresses. */
+static void ad_fetch_connect(struct ad_fetch *q)
+{
+    ad_fetch_end(q, AD_FETCH_FAILED);
+    q->fd = ad_upstream_connect(q->upstream, &q->address);
+    if (q->fd >= 0) {
+        q->state = AD_FETCH_CONNECT;
+    }
+}
+
+/* Ask an engine for a path. `path` and `key` are not copied. */
+static void ad_fetch_begin(struct ad_fetch *q, const struct ad_upstream *upstream,
+                           const char *path, const char *key, uint32_t now_ms)
+{
+    memset(q, 0, sizeof(*q));
+    q->upstream = upstream;
+    q->path = path;
+    q->key = key;
+    q->begun_ms = now_ms;
+    ad_answer_begin(&q->answer, sizeof(q->head), false);
+    ad_fetch_connect(q);
+}
+
+/* The connection is there: send the request, which a fresh socket's buffer
+ * takes whole. */
+static void ad_fetch_ask(struct ad_fetch *q)
+{
+    char text[1024];
+    struct ad_text t = ad_text_in(text, sizeof(text));
+
+    ad_putf(&t, "GET %s%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n",
+            q->upstream->prefix, q->path, q->upstream->authority);
+    if (q->key[0] != '\0') {
+        ad_putf(&t, "Authorization: Bearer %s\r\n", q->key);
+    }
+    ad_puts(&t, "\r\n");
+    (void)!send(q->fd, t.at, t.len, MSG_NOSIGNAL);
+    q->state = AD_FETCH_ANSWER;
+}
+
+/* Bytes of the answer: pass the body on without its framing. */
+static void ad_fetch_take(struct ad_fetch *q, const uint8_t *in, size_t len,
+                          ad_fetch_sink *sink, void *to)
+{
+    const struct ad_answer_buffer buffer = {q->head, ad_fetch_buffers.fields};
+    struct ad_body *body = &q->answer.body;
+    struct ad_http_head head;
+    size_t used = 0, n;
+
+    while (q->answer.status == 0 && used < len) {
+        enum ad_http_fault fault = ad_answer_head(&q->answer, &buffer, in + used,
+                                                  len - used, &n, &head);
+
+        used += n;
+        if (fault == AD_HTTP_MORE) {
+            return;
+        }
+        if (fault != AD_HTTP_OK) {
+            ad_fetch_end(q, AD_FETCH_FAILED);
+            return;
+        }
+    }
+    while (used < len && body->state < AD_BODY_DONE) {
+        const uint8_t *data = NULL;
+
+        used += ad_body_next(body, in + used, len - used, &data, &n);
+        if (n > 0) {
+            sink(to, data, n);
+        }
+    }
+    if (body->state == AD_BODY_BAD) {
+        ad_fetch_end(q, AD_FETCH_FAILED);
+    } else if (ad_answer_complete(&q->answer)) {
+        ad_fetch_end(q, AD_FETCH_DONE);
+    }
+}
+
+/* Read from the engine. */
+static void ad_fetch_read(struct ad_fetch *q, ad_fetch_sink *sink, void *to)
+{
+    uint8_t *bytes = ad_fetch_buffers.bytes;
+    ssize_t got = recv(q->fd, bytes, sizeof(ad_fetch_buffers.bytes), 0);
+
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return;
+    }
+    if (got <= 0) {
+        bool whole = got == 0 && ad_answer_close(&q->answer);
+
+        ad_fetch_end(q, whole ? AD_FETCH_DONE : AD_FETCH_FAILED);
+        return;
+    }
+    q->received += (uint32_t)got;
+    ad_fetch_take(q, bytes, (size_t)got, sink, to);
+    if (q->state == AD_FETCH_ANSWER && q->received > AD_FETCH_MAX) {
+        ad_fetch_end(q, AD_FETCH_FAILED);
+    }
+}
+
+/* The socket is ready for what ad_fetch_wants() says: go on. Does not wait. */
+static void ad_fetch_event(struct ad_fetch *q, ad_fetch_sink *sink, void *to)
+{
+    if (q->state == AD_FETCH_ANSWER) {
+        ad_fetch_read(q, sink, to);
+    } else if (q->state == AD_FETCH_CONNECT) {
+        if (ad_upstream_connected(q->fd)) {
+            ad_fetch_ask(q);
+        } else {
+            ad_fetch_connect(q);
+        }
+    }
+}
+
+/* Did it take longer than it may? */
+static bool ad_fetch_late(const struct ad_fetch *q, uint32_t now_ms)
+{
+    return now_ms - q->begun_ms >= AD_FETCH_MS;
+}
+
+/* What its socket must become ready for: AD_IN, AD_OUT, or 0: it is over. */
+static unsigned ad_fetch_wants(const struct ad_fetch *q)
+{
+    switch (q->state) {
+    case AD_FETCH_CONNECT:
+        return AD_OUT;
+    case AD_FETCH_ANSWER:
+        return AD_IN;
+    default:
+        return 0;
+    }
+}
+
+/* Let the hub's poller wait for it. Hub thread. */
+static void ad_fetch_watch(struct ad_fetch *q, enum ad_tag tag, unsigned index)
+{
+    unsigned wants = ad_fetch_wants(q);
+
+    if (wants != q->events) {
+        (void)ad_poll_set(q->fd, q->events, wants, tag, index);
+        q->events = (uint8_t)wants;
+    }
+}
+
+AD_MEMORY(fetch, 1, sizeof(ad_fetch_buffers));
+
+#endif /* AIDASH_METER */
+
+#endif

@@ -1,0 +1,75 @@
+/* meter.c - the meter as the hub's loop sees it: what happens at the start, on an
+ * event, once a turn, once a second and at the end.
+ * Owns nothing. Hub thread only, but for ad_meter_init().
+ */
+#ifndef AD_METER_METER_C
+#define AD_METER_METER_C
+
+#include "discovery.c"
+#include "queue.c"
+#include "scrape.c"
+
+#if AIDASH_METER
+
+/* Nothing is left of a run before. While starting. */
+static void ad_meter_init(void)
+{
+    ad_upstreams_init();
+    ad_requests_init();
+    ad_reports_init();
+    ad_queue_init();
+    ad_discovery_init();
+    ad_scrape_init();
+}
+
+/* One of the meter's descriptors is ready. */
+static void ad_meter_event(const struct ad_ready *ready)
+{
+    switch (ready->tag) {
+    case AD_TAG_PROXY_CLIENT:
+    case AD_TAG_PROXY_UPSTREAM:
+        ad_proxy_event(ready->index, ready->tag,
+                       (ready->events & AD_HUP) != 0);
+        break;
+    case AD_TAG_DISCOVERY:
+        ad_discovery_event(ready->index);
+        break;
+    case AD_TAG_SCRAPE:
+        ad_scrape_event();
+        break;
+    default:
+        break;
+    }
+}
+
+/* Once a second. */
+static void ad_meter_housekeeping(void)
+{
+    unsigned i;
+
+    for (i = 0; i < ad_proxying.n_slots; i++) {
+        if (ad_proxies[i].state != AD_PROXY_FREE) {
+            ad_proxy_housekeeping(&ad_proxies[i]);
+        }
+    }
+    ad_discovery_housekeeping();
+    ad_scrape_housekeeping();
+}
+
+/* The hub ends: close everything. */
+static void ad_meter_end(void)
+{
+    unsigned i;
+
+    for (i = 0; i < ad_proxying.n_slots; i++) {
+        if (ad_proxies[i].state != AD_PROXY_FREE) {
+            ad_proxy_free(&ad_proxies[i]);
+        }
+    }
+    ad_discovery_end();
+    ad_scrape_end();
+}
+
+#endif /* AIDASH_METER */
+
+#endif

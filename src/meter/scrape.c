@@ -1,0 +1,194 @@
+/* scrape.c - an engine's page of metrics (--scrape), read once a second: what
+ * its counters gained is a tick.
+ * Owns ad_scrape. Hub thread only.
+ */
+#ifndef AD_METER_SCRAPE_C
+#define AD_METER_SCRAPE_C
+
+#include "../codec/lines.c"
+#include "../core/ticks.c"
+#include "fetch.c"
+
+#if AIDASH_METER
+
+enum { AD_METRIC_TOKENS, AD_METRIC_TIME, AD_METRIC_STEPS, AD_METRICS };
+
+/* What one page says. */
+struct ad_scrape_page {
+    double metric[AD_METRICS]; /* sums over all lines; times in milliseconds */
+    bool has[AD_METRICS];
+    char model[AIDASH_MODEL_MAX + 1]; /* of the last counter, "" if none */
+    struct ad_lines lines;
+    uint8_t line[AD_LINE_CAP];
+};
+
+static struct {
+    bool on; /* [I] */
+    struct ad_upstream upstream; /* [I] the page's URL */
+    bool has_last, warned;
+    double last[AD_METRICS]; /* the counters of the page before */
+    struct ad_fetch fetch;
+    struct ad_scrape_page page;
+} ad_scrape;
+
+/* The counters that move while the engine works. llama.cpp's gauges of tokens a
+ * second are not used: they are averages since anybody's last scrape. */
+static const struct {
+    const char *name;
+    unsigned what;
+    double scale; /* to milliseconds, for times */
+} ad_metrics[] = {
+    {"llamacpp:tokens_predicted_total", AD_METRIC_TOKENS, 1},
+    {"llamacpp:tokens_predicted_seconds_total", AD_METRIC_TIME, 1000},
+    {"vllm:generation_tokens_total", AD_METRIC_TOKENS, 1},
+    {"vllm:inter_token_latency_seconds_sum", AD_METRIC_TIME, 1000},
+    {"vllm:inter_token_latency_seconds_count", AD_METRIC_STEPS, 1},
+    {"vllm:time_per_output_token_seconds_sum", AD_METRIC_TIME, 1000},
+    {"vllm:time_per_output_token_seconds_count", AD_METRIC_STEPS, 1},
+};
+
+/* One line of samples, `name{labels} value`: Prometheus' text format 0.0.4. */
+static void ad_scrape_line(struct ad_scrape_page *page, const char *s, size_t len)
+{
+    const char *value = memrchr(s, ' ', len), *label;
+    size_t name_len = 0, value_len, i = 0;
+
+    while (name_len < len && s[name_len] != '{' && s[name_len] != ' ') {
+        name_len++;
+    }
+    while (i < AD_COUNT(ad_metrics) &&
+           (strlen(ad_metrics[i].name) != name_len ||
+            memcmp(ad_metrics[i].name, s, name_len) != 0)) {
+        i++;
+    }
+    if (i == AD_COUNT(ad_metrics) || value == NULL) {
+        return;
+    }
+    value++;
+    value_len = (size_t)(s + len - value);
+    if (ad_json_number(value, value_len) != value_len) {
+        return;
+    }
+    page->metric[ad_metrics[i].what] +=
+        ad_json_double(value, value_len) * ad_metrics[i].scale;
+    page->has[ad_metrics[i].what] = true;
+    label = memmem(s, len, "model_name=\"", 12);
+    if (label != NULL) {
+        const char *end = memchr(label + 12, '"', (size_t)(s + len - label - 12));
+        size_t n = end != NULL ? (size_t)(end - label - 12) : 0;
+
+        if (ad_name_ok(label + 12, n, AIDASH_MODEL_MAX)) {
+            memcpy(page->model, label + 12, n);
+            page->model[n] = '\0';
+        }
+    }
+}
+
+/* Bytes of the page. */
+static void ad_scrape_sink(void *to, const uint8_t *data, size_t len)
+{
+    struct ad_scrape_page *page = to;
+
+    while (len > 0) {
+        const uint8_t *line;
+        size_t n, used;
+        bool ended;
+
+        used = ad_lines_next(&page->lines, page->line, data, len, &line, &n, &ended);
+        if (ended && n != SIZE_MAX && n > 0 && line[0] != '#') {
+            ad_scrape_line(page, (const char *)line, n);
+        }
+        data += used;
+        len -= used;
+    }
+}
+
+/* The page has come whole: what the counters gained since the last one is one
+ * tick. Counters that fell belong to an engine that was started again. */
+static void ad_scrape_done(void)
+{
+    const struct ad_scrape_page *page = &ad_scrape.page;
+    const double *last = ad_scrape.last;
+    double tokens = page->metric[AD_METRIC_TOKENS] - last[AD_METRIC_TOKENS];
+    double time_ms = page->metric[AD_METRIC_TIME] - last[AD_METRIC_TIME];
+    double steps = page->has[AD_METRIC_STEPS]
+                       ? page->metric[AD_METRIC_STEPS] - last[AD_METRIC_STEPS]
+                       : tokens;
+    struct ad_sample sample;
+
+    if (!page->has[AD_METRIC_TOKENS]) {
+        if (!ad_scrape.warned) {
+            ad_scrape.warned = true;
+            ad_log(AIDASH_LOG_WARN, "scrape: the page has no counter of "
+                                    "llama-server or vLLM");
+        }
+        return;
+    }
+    if (ad_scrape.has_last && tokens > 0 && tokens <= (double)AD_TOKENS_LIMIT) {
+        memset(&sample, 0, sizeof(sample));
+        memcpy(sample.model, page->model, sizeof(sample.model));
+        sample.tokens = (uint64_t)tokens;
+        sample.has = AD_HAS_TOKENS | AD_IS_METERED;
+        if (time_ms > 0 && steps > 0) {
+            sample.latency_ms = time_ms / steps;
+            sample.has |= AD_HAS_LATENCY;
+        }
+        ad_tick_apply(&sample, ad_hub.now_ns);
+    }
+    memcpy(ad_scrape.last, page->metric, sizeof(ad_scrape.last));
+    ad_scrape.has_last = true;
+}
+
+static void ad_scrape_event(void)
+{
+    struct ad_fetch *q = &ad_scrape.fetch;
+
+    ad_fetch_event(q, ad_scrape_sink, &ad_scrape.page);
+    if (q->state == AD_FETCH_DONE && q->answer.status == 200) {
+        ad_scrape_done();
+    }
+    ad_fetch_watch(q, AD_TAG_SCRAPE, 0);
+}
+
+/* Once a second: read the page, unless the last request is still under way. */
+static void ad_scrape_housekeeping(void)
+{
+    struct ad_fetch *q = &ad_scrape.fetch;
+
+    if (!ad_scrape.on) {
+        return;
+    }
+    if (ad_fetch_wants(q) != 0) {
+        if (ad_fetch_late(q, ad_hub.now_ms)) {
+            ad_fetch_end(q, AD_FETCH_FAILED);
+        }
+        return;
+    }
+    memset(&ad_scrape.page, 0, sizeof(ad_scrape.page));
+    ad_fetch_begin(q, &ad_scrape.upstream, "", "", ad_hub.now_ms);
+    ad_fetch_watch(q, AD_TAG_SCRAPE, 0);
+}
+
+static void ad_scrape_end(void)
+{
+    ad_fetch_end(&ad_scrape.fetch, AD_FETCH_IDLE);
+}
+
+/* Before each run. */
+static void ad_scrape_init(void)
+{
+    memset(&ad_scrape, 0, sizeof(ad_scrape));
+}
+
+/* Read this Prometheus page once a second. While starting. */
+static void ad_scrape_set(const struct ad_upstream *page)
+{
+    ad_scrape.upstream = *page;
+    ad_scrape.on = true;
+}
+
+AD_MEMORY(scrape, 1, sizeof(ad_scrape));
+
+#endif /* AIDASH_METER */
+
+#endif

@@ -1,0 +1,311 @@
+/* Discovery and the scrape: sixteen engines are listeners on the loopback
+ * interface, the clock is ours, and what an engine sends is hostile. */
+#define AIDASH_UPSTREAMS 16
+#include "../src/meter/meter.c"
+#include "check.h"
+
+enum { ENGINES = 16 };
+
+static int listeners[ENGINES];
+
+static void settle(void)
+{
+    struct ad_ready ready[AD_READY_MAX];
+    unsigned i, n, turns;
+
+    for (turns = 0; turns < 10000; turns++) {
+        n = ad_poll_wait(0, ready);
+        for (i = 0; i < n; i++) {
+            ad_meter_event(&ready[i]);
+        }
+        if (n == 0) {
+            return;
+        }
+    }
+    CHECK(!"the hub comes to rest");
+}
+
+static void seconds(unsigned n)
+{
+    while (n-- > 0) {
+        ad_hub.now_ms += 1000;
+        ad_hub.now_ns += AD_NS_PER_S;
+        ad_meter_housekeeping();
+        settle();
+    }
+}
+
+static void add_listener(struct ad_upstream *u, int *listener)
+{
+    struct sockaddr_in address;
+    socklen_t len = sizeof(address);
+
+    memset(&address, 0, sizeof(address));
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    *listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    CHECK(bind(*listener, (struct sockaddr *)&address, len) == 0 &&
+          listen(*listener, 16) == 0 &&
+          getsockname(*listener, (struct sockaddr *)&address, &len) == 0);
+    memset(u, 0, sizeof(*u));
+    (void)snprintf(u->authority, sizeof(u->authority), "engine:1");
+    u->n_addresses = 1;
+    u->addresses[0].len = len;
+    memcpy(&u->addresses[0].storage, &address, len);
+}
+
+static void begin_test(unsigned engines)
+{
+    unsigned i;
+
+    memset(&ad_hub, 0, sizeof(ad_hub));
+    memset(&ad_engine, 0, sizeof(ad_engine));
+    memset(&ad_events, 0, sizeof(ad_events));
+    ad_hub_clock();
+    ad_feed_init();
+    ad_meter_init();
+    CHECK(ad_poll_open());
+    for (i = 0; i < engines; i++) {
+        add_listener(&ad_upstreams.list[ad_upstreams.n++], &listeners[i]);
+    }
+}
+
+static void end_test(void)
+{
+    unsigned i;
+
+    for (i = 0; i < ad_upstreams.n; i++) {
+        (void)close(listeners[i]);
+    }
+    ad_meter_end();
+    ad_poll_close();
+}
+
+/* The engine's end of the request at hand, -1 if there is none; *path: its
+ * target. */
+static int accept_request(int listener, char path[64])
+{
+    char text[1024] = "";
+    int fd;
+
+    settle();
+    fd = accept(listener, NULL, NULL);
+    if (fd >= 0) {
+        (void)fcntl(fd, F_SETFL, O_NONBLOCK);
+        settle();
+        CHECK(recv(fd, text, sizeof(text) - 1, 0) > 0);
+        CHECK(sscanf(text, "GET %63s HTTP/1.1\r\n", path) == 1);
+    }
+    return fd;
+}
+
+static void put(int fd, const char *text)
+{
+    (void)!send(fd, text, strlen(text), MSG_NOSIGNAL);
+    settle();
+}
+
+#define OK "HTTP/1.1 200 OK\r\n"
+
+static void put_list(int fd, const char *name)
+{
+    char body[128], text[256];
+
+    (void)snprintf(body, sizeof(body), "{\"data\":[{\"id\":\"%s\"}]}", name);
+    (void)snprintf(text, sizeof(text), OK "Content-Length: %zu\r\n\r\n%s",
+                   strlen(body), body);
+    put(fd, text);
+    (void)close(fd);
+}
+
+/* Answer what an engine is asked for. Returns the number of questions. */
+static unsigned serve(int listener, const char *name)
+{
+    char path[64];
+    unsigned n = 0;
+    int fd;
+
+    while ((fd = accept_request(listener, path)) >= 0) {
+        n++;
+        if (strcmp(path, "/v1/models") == 0) {
+            put_list(fd, name);
+        } else {
+            put(fd, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+            (void)close(fd);
+        }
+    }
+    return n;
+}
+
+static void test_all_engines(void)
+{
+    char name[8];
+    unsigned i;
+
+    begin_test(ENGINES);
+    seconds(1);
+    for (i = 0; i < ENGINES; i++) {
+        (void)snprintf(name, sizeof(name), "m%u", i);
+        CHECK_EQ(serve(listeners[i], name), 2); /* the list, what is loaded */
+        CHECK(ad_upstreams.state[i].up);
+        CHECK_EQ(ad_model_find(name), i);
+    }
+    seconds(AD_DISCOVERY_EVERY - 1);
+    CHECK_EQ(serve(listeners[15], "m15"), 0);
+    seconds(1);
+    CHECK_EQ(serve(listeners[15], "other"), 1); /* it has no /api/ps */
+    CHECK(ad_model_find("other") < ad_engine.n_models);
+    CHECK_EQ(ad_model_find("m15"), ad_engine.n_models);
+    end_test();
+}
+
+/* A list that never ends costs little, and no other engine's list. */
+static void test_endless(void)
+{
+    static char flood[60000];
+    char path[64];
+    size_t sent = 0;
+    unsigned i;
+    int fd;
+
+    begin_test(2);
+    seconds(1);
+    fd = accept_request(listeners[0], path); /* a byte a second */
+    put(fd, OK "Transfer-Encoding: chunked\r\n\r\n");
+    CHECK_EQ(serve(listeners[1], "beta"), 2);
+    CHECK(ad_model_find("beta") < ad_engine.n_models);
+    for (i = 0; i < AD_FETCH_MS / 1000 - 1; i++) {
+        seconds(1);
+        put(fd, "1\r\n \r\n");
+        CHECK_EQ(ad_discoveries.of[0].fetch.state, AD_FETCH_ANSWER);
+    }
+    seconds(1);
+    CHECK_EQ(ad_discoveries.of[0].fetch.state, AD_FETCH_FAILED);
+    CHECK_EQ(recv(fd, path, 1, 0), 0);
+    (void)close(fd);
+
+    seconds(AD_DISCOVERY_EVERY - 5); /* as fast as it can */
+    fd = accept_request(listeners[0], path);
+    put(fd, OK "\r\n{\"data\":[\"");
+    memset(flood, 'x', sizeof(flood));
+    for (i = 0; i < 1000 && ad_discoveries.of[0].fetch.state == AD_FETCH_ANSWER; i++) {
+        ssize_t n = send(fd, flood, sizeof(flood), MSG_NOSIGNAL);
+
+        sent += n > 0 ? (size_t)n : 0;
+        settle();
+    }
+    CHECK_EQ(ad_discoveries.of[0].fetch.state, AD_FETCH_FAILED);
+    CHECK(ad_discoveries.of[0].fetch.received <= AD_FETCH_MAX + AD_FETCH_READ);
+    CHECK(sent > AD_FETCH_MAX);
+    (void)close(fd);
+    end_test();
+}
+
+/* Answers that the strict parser refuses, and those at the limit. */
+static void test_malformed(void)
+{
+    static const struct {
+        const char *answer;
+        bool good;
+    } cases[] = {
+        {OK "Content-Length: 27\r\n\r\n{\"data\":[{\"id\":\"bad-model\"}]}", false},
+        {OK "Content-Length: 29\r\n\r\n{\"data\":[{\"id\":\"bad-model\"}]}", true},
+        {"HTTP/1.1 100 Continue\r\n\r\n" OK "Content-Length: 29\r\n\r\n"
+         "{\"data\":[{\"id\":\"bad-model\"}]}", true},
+        {OK "Content-Length: 29\r\nTransfer-Encoding: chunked\r\n\r\n"
+         "1d\r\n{\"data\":[{\"id\":\"bad-model\"}]}\r\n0\r\n\r\n", false},
+        {OK "Transfer-Encoding: chunked\r\n\r\n"
+         "1d\r\n{\"data\":[{\"id\":\"bad-model\"}]}\r\n0\r\n\r\n", true},
+        {OK "Transfer-Encoding: chunked\r\n\r\n"
+         "1d\n{\"data\":[{\"id\":\"bad-model\"}]}\n0\n\n", false},
+        {"HTTP/1.1 200 OK\nContent-Length: 29\n\n"
+         "{\"data\":[{\"id\":\"bad-model\"}]}", false},
+    };
+    char path[64];
+    unsigned i;
+    int fd;
+
+    for (i = 0; i < AD_COUNT(cases); i++) {
+        begin_test(1);
+        seconds(1);
+        fd = accept_request(listeners[0], path);
+        put(fd, cases[i].answer);
+        CHECK_EQ(ad_engine.n_models, cases[i].good);
+        (void)close(fd);
+        end_test();
+    }
+}
+
+/* One bad answer to /api/ps does not end the questions for good. */
+static void test_loaded(void)
+{
+    char path[64];
+    unsigned i;
+    int fd;
+
+    begin_test(1);
+    seconds(1);
+    put_list(accept_request(listeners[0], path), "alpha");
+    fd = accept_request(listeners[0], path);
+    CHECK_STR(path, "/api/ps");
+    put(fd, "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n");
+    (void)close(fd);
+    for (i = 0; i < AD_DISCOVERY_PS_WAIT; i++) {
+        seconds(AD_DISCOVERY_EVERY);
+        put_list(accept_request(listeners[0], path), "alpha");
+        CHECK_EQ(accept_request(listeners[0], path), -1);
+    }
+    for (i = 0; i < 3; i++) {
+        seconds(AD_DISCOVERY_EVERY);
+        put_list(accept_request(listeners[0], path), "alpha");
+        fd = accept_request(listeners[0], path);
+        CHECK_STR(path, "/api/ps");
+        /* Once it is known to have the list, it is asked each time. */
+        put(fd, i == 1 ? "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"
+                       : OK "Content-Length: 29\r\n\r\n"
+                         "{\"models\":[{\"name\":\"alpha\"}]}");
+        (void)close(fd);
+        CHECK(ad_engine.loaded[0]);
+    }
+    end_test();
+}
+
+/* A line of a page in memory of exactly its size, for the address sanitizer. */
+static void scrape_line(struct ad_scrape_page *page, const char *line)
+{
+    size_t len = strlen(line);
+    char *copy = malloc(len);
+
+    memset(page, 0, sizeof(*page));
+    memcpy(copy, line, len);
+    ad_scrape_line(page, copy, len);
+    free(copy);
+}
+
+static void test_scrape_line(void)
+{
+    struct ad_scrape_page page;
+
+    scrape_line(&page, "vllm:generation_tokens_total{model_name=\"m\"} 12.5");
+    CHECK(page.has[AD_METRIC_TOKENS] && page.metric[AD_METRIC_TOKENS] > 12.4);
+    CHECK_STR(page.model, "m");
+    scrape_line(&page, "vllm:generation_tokens_total{model_name=\" 7");
+    CHECK(page.has[AD_METRIC_TOKENS]);
+    CHECK_STR(page.model, "");
+    scrape_line(&page, "vllm:generation_tokens_total{model_name=\"m\"");
+    CHECK(!page.has[AD_METRIC_TOKENS]);
+    scrape_line(&page, "vllm:generation_tokens_total{} x");
+    CHECK(!page.has[AD_METRIC_TOKENS]);
+    scrape_line(&page, "vllm:generation_tokens_total");
+    CHECK(!page.has[AD_METRIC_TOKENS]);
+}
+
+int main(void)
+{
+    test_all_engines();
+    test_endless();
+    test_malformed();
+    test_loaded();
+    test_scrape_line();
+    return check_report();
+}

@@ -1,0 +1,1116 @@
+/* The proxy and its queue without civetweb: a client is a socketpair, the engine
+ * a listener on the loopback interface, the clock is ours. What the poller finds
+ * ready is dispatched until nothing is. */
+#include "../src/meter/meter.c"
+#include "check.h"
+
+enum { ADDRESS = 7 }; /* of all clients */
+
+static int engine_listener = -1; /* it takes connections, the test accepts them */
+
+static void advance(uint32_t ms)
+{
+    ad_hub.now_ms += ms;
+    ad_hub.now_ns += (uint64_t)ms * AD_NS_PER_MS;
+}
+
+/* Let the hub do all that it can do now. */
+static void settle(void)
+{
+    struct ad_ready ready[AD_READY_MAX];
+    unsigned i, n, turns;
+
+    for (turns = 0; turns < 1000; turns++) {
+        n = ad_poll_wait(0, ready);
+        for (i = 0; i < n; i++) {
+            if (ready[i].tag == AD_TAG_PENDING) {
+                ad_pending_read(&ad_pending[ready[i].index]);
+            } else {
+                ad_meter_event(&ready[i]);
+            }
+        }
+        ad_queue_run();
+        if (n == 0) {
+            return;
+        }
+    }
+    CHECK(!"the hub comes to rest");
+}
+
+/* Once a second, for all requests. */
+static void housekeeping(void)
+{
+    unsigned i;
+
+    for (i = 0; i < ad_proxying.n_slots; i++) {
+        if (ad_proxies[i].state != AD_PROXY_FREE) {
+            ad_proxy_housekeeping(&ad_proxies[i]);
+        }
+    }
+    settle();
+}
+
+static void begin_test(void)
+{
+    struct sockaddr_in address;
+    socklen_t len = sizeof(address);
+    struct ad_upstream *u;
+
+    memset(&ad_hub, 0, sizeof(ad_hub));
+    memset(&ad_acceptor, 0, sizeof(ad_acceptor));
+    memset(&ad_engine, 0, sizeof(ad_engine));
+    memset(&ad_events, 0, sizeof(ad_events));
+    memset(ad_pending, 0, sizeof(ad_pending));
+    ad_pending_init();
+    ad_hub_clock();
+    ad_hub.now_ns = AD_NS_PER_S; /* the fake clock */
+    ad_feed_init();
+    ad_meter_init();
+    ad_proxying.max_inflight = 2;
+    ad_proxying.queue = 3;
+    CHECK(ad_poll_open());
+
+    memset(&address, 0, sizeof(address));
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    engine_listener = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(bind(engine_listener, (struct sockaddr *)&address, len) == 0 &&
+          listen(engine_listener, 128) == 0 &&
+          getsockname(engine_listener, (struct sockaddr *)&address, &len) == 0);
+    u = &ad_upstreams.list[ad_upstreams.n++];
+    memset(u, 0, sizeof(*u));
+    (void)snprintf(u->authority, sizeof(u->authority), "engine:1");
+    u->n_addresses = 1;
+    u->addresses[0].len = len;
+    memcpy(&u->addresses[0].storage, &address, len);
+}
+
+/* Nothing is left: no slot, no count, no buffer. */
+static void end_test(void)
+{
+    unsigned i;
+
+    settle();
+    advance(AD_STALL_MS);
+    housekeeping();
+    CHECK_EQ(ad_proxying.n, 0);
+    CHECK_EQ(ad_proxying.n_running, 0);
+    CHECK_EQ(ad_proxying.n_queued, 0);
+    CHECK(ad_proxying.first == NULL && ad_proxying.last == NULL);
+    for (i = 0; i < AIDASH_EDITS; i++) {
+        CHECK(!ad_rewrites[i].used);
+    }
+    for (i = 0; i < ad_pendings.n_used; i++) {
+        if (ad_pending[i].phase != AD_PENDING_FREE) {
+            ad_pending_drop(&ad_pending[i]);
+        }
+    }
+    CHECK_EQ(ad_peers[ad_peer_slot(ADDRESS)].n, 0); /* each socket was closed */
+    ad_poll_close();
+    (void)close(engine_listener);
+}
+
+/* A request with a body of `length` bytes (0: none; SIZE_MAX: chunked), of which
+ * `prefix` came with the head. Returns the client's end, -1 if there is no room. */
+static int ask(size_t length, const char *prefix)
+{
+    struct ad_proxy_request r;
+    int fds[2];
+
+    if (!ad_proxy_make_room()) {
+        return -1;
+    }
+    memset(&r, 0, sizeof(r));
+    r.method = length > 0 ? "POST" : "GET";
+    r.target = "/v1/chat/completions?x=1";
+    r.headers = "X-Mine: 1\r\n";
+    r.prefix = (const uint8_t *)prefix;
+    r.prefix_len = strlen(prefix);
+    r.body.state = AD_BODY_DONE;
+    if (length == SIZE_MAX) {
+        r.body.state = AD_BODY_CHUNK_SIZE;
+    } else if (length > 0) {
+        r.body.state = AD_BODY_LENGTH;
+        r.body.left = length;
+        r.has_length = true;
+    }
+    r.metered = length > 0;
+    r.keep_alive = true;
+    (void)snprintf(r.route, sizeof(r.route), "/v1/chat/completions");
+    (void)snprintf(r.client, sizeof(r.client), "127.0.0.1");
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+    (void)fcntl(fds[0], F_SETFL, O_NONBLOCK);
+    (void)fcntl(fds[1], F_SETFL, O_NONBLOCK);
+    r.address = ADDRESS;
+    (void)ad_peer_open(ADDRESS);
+    ad_proxy_begin(&r, fds[0]);
+    return fds[1];
+}
+
+static void put(int fd, const char *text)
+{
+    CHECK_EQ(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+    settle();
+}
+
+/* What there is to read, as text; "EOF" behind it if that is all. */
+static const char *get(int fd)
+{
+    static char text[70000];
+    size_t len = 0;
+    ssize_t got;
+
+    settle();
+    do {
+        got = recv(fd, text + len, sizeof(text) - 8 - len, MSG_DONTWAIT);
+        len += got > 0 ? (size_t)got : 0;
+    } while (got > 0);
+    text[len] = '\0';
+    return got == 0 ? strcat(text, "EOF") : text;
+}
+
+/* The engine's end of the next request; -1 if there is none. */
+static int accept_engine(void)
+{
+    struct pollfd ready = {engine_listener, POLLIN, 0};
+    int fd;
+
+    settle();
+    if (poll(&ready, 1, 0) != 1) {
+        return -1;
+    }
+    fd = accept(engine_listener, NULL, NULL);
+    (void)fcntl(fd, F_SETFL, O_NONBLOCK);
+    settle();
+    return fd;
+}
+
+static struct ad_proxy *newest(void)
+{
+    struct ad_proxy *p = NULL;
+    unsigned i;
+
+    for (i = 0; i < ad_proxying.n_slots; i++) {
+        if (ad_proxies[i].state != AD_PROXY_FREE &&
+            (p == NULL || ad_proxies[i].id > p->id)) {
+            p = &ad_proxies[i];
+        }
+    }
+    return p;
+}
+
+/* How many records say this. */
+static unsigned records(const char *status)
+{
+    char mark[64];
+    unsigned n = 0;
+    uint64_t i;
+
+    (void)snprintf(mark, sizeof(mark), "\"status\":\"%s\"", status);
+    for (i = 0; i < ad_records.count; i++) {
+        const struct ad_record *r = &ad_records.ring[i % AIDASH_RECORDS];
+
+        n += memmem(r->json, r->len, mark, strlen(mark)) != NULL;
+    }
+    return n;
+}
+
+#define CHECK_HAS(got, text) CHECK(strstr((got), (text)) != NULL)
+
+#define HEAD "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+/* ---- a request and its answer ----------------------------------------------- */
+
+static void test_relay(void)
+{
+    int client, engine;
+
+    begin_test();
+    client = ask(0, "");
+    CHECK_EQ(newest()->state, AD_PROXY_CONNECT);
+    engine = accept_engine();
+    CHECK_EQ(newest()->state, AD_PROXY_RUN);
+    CHECK_STR(get(engine), "GET /v1/chat/completions?x=1 HTTP/1.1\r\n"
+                           "Host: engine:1\r\nConnection: close\r\n"
+                           "X-Mine: 1\r\n\r\n");
+    put(engine, HEAD "Connection: close\r\nContent-Le");
+    CHECK_STR(get(client), ""); /* a head is passed whole */
+    put(engine, "ngth: 4\r\n\r\nab");
+    CHECK_STR(get(client), HEAD "Content-Length: 4\r\n\r\nab");
+    put(engine, "cd");
+    CHECK_STR(get(client), "cd");
+    /* The connection is the acceptor's again, and the slot is free. */
+    CHECK_EQ(ad_pendings.n, 1);
+    CHECK(ad_pending[0].phase == AD_PENDING_SILENT && ad_pending[0].kept);
+    CHECK_EQ(ad_proxying.n, 0);
+    CHECK_STR(get(engine), "EOF");
+    (void)close(client);
+    (void)close(engine);
+    end_test();
+}
+
+/* The answer says itself where it ends, or the connection does. */
+static void test_connection_ends(void)
+{
+    int client, engine;
+
+    begin_test();
+    client = ask(0, "");
+    engine = accept_engine();
+    put(engine, HEAD "\r\nuntil");
+    CHECK_STR(get(client), HEAD "Connection: close\r\n\r\nuntil");
+    (void)close(engine);
+    CHECK_STR(get(client), "EOF");
+    CHECK_EQ(newest()->state, AD_PROXY_ENDING); /* for the client's FIN */
+    (void)close(client);
+    settle();
+    CHECK_EQ(ad_proxying.n, 0);
+    CHECK_EQ(ad_pendings.n, 0);
+    end_test();
+}
+
+/* A body of `len` bytes 'x', and `tail` behind it. */
+static const char *filled(size_t len, const char *tail)
+{
+    static char text[70000];
+
+    memset(text, 'x', len);
+    (void)snprintf(text + len, sizeof(text) - len, "%s", tail);
+    return text;
+}
+
+/* A short body is read whole before the request asks for a place. */
+static void test_short_body(void)
+{
+    int client, engine;
+
+    begin_test();
+    client = ask(10, "abcd");
+    CHECK_EQ(newest()->state, AD_PROXY_ARRIVE);
+    put(client, "ef");
+    CHECK_EQ(newest()->state, AD_PROXY_ARRIVE);
+    CHECK_EQ(newest()->body_len, 6);
+    CHECK_EQ(ad_proxying.n_running + ad_proxying.n_queued, 0);
+    CHECK_EQ(accept_engine(), -1);
+    put(client, "ghijGET /next");
+    engine = accept_engine();
+    CHECK_EQ(ad_proxying.n_running, 1);
+    CHECK_HAS(get(engine), "\r\nContent-Length: 10\r\n\r\nabcdefghij");
+    CHECK(newest()->sent_ns != 0);
+    put(engine, HEAD "Content-Length: 0\r\n\r\n");
+    CHECK_HAS(get(client), "Connection: close\r\n"); /* more came behind it */
+    CHECK_EQ(records("finished"), 1);
+    (void)close(client);
+    (void)close(engine);
+    end_test();
+}
+
+/* A long one is passed on in pieces, from its first 16 KiB on. */
+static void test_long_body(void)
+{
+    const char *got;
+    int client, engine;
+
+    begin_test();
+    client = ask(30000, "");
+    put(client, filled(AD_PROXY_PIECE_MAX - 1, ""));
+    CHECK_EQ(newest()->state, AD_PROXY_ARRIVE);
+    put(client, "y");
+    engine = accept_engine();
+    CHECK_EQ(newest()->state, AD_PROXY_RUN);
+    got = get(engine);
+    CHECK_HAS(got, "\r\nContent-Length: 30000\r\n\r\nxxx");
+    CHECK_EQ(strlen(strstr(got, "\r\n\r\n") + 4), AD_PROXY_PIECE_MAX);
+    CHECK_EQ(newest()->sent_ns, 0); /* not whole yet */
+    put(client, filled(30000 - AD_PROXY_PIECE_MAX, "GET /next"));
+    CHECK_EQ(strlen(get(engine)), 30000 - AD_PROXY_PIECE_MAX); /* no byte more */
+    CHECK(newest()->sent_ns != 0);
+    put(engine, HEAD "Content-Length: 0\r\n\r\n");
+    CHECK_HAS(get(client), "Connection: close\r\n");
+    (void)close(client);
+    (void)close(engine);
+
+    /* An answer before the body is whole: the connection can't go on. */
+    client = ask(30000, "");
+    put(client, filled(20000, ""));
+    engine = accept_engine();
+    put(engine, "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n");
+    CHECK_HAS(get(client), "Connection: close\r\n");
+    CHECK_EQ(records("refused"), 1);
+    (void)close(client);
+    (void)close(engine);
+    end_test();
+}
+
+static void test_chunks(void)
+{
+    const char *got;
+    int client, engine;
+
+    begin_test();
+    client = ask(SIZE_MAX, "3;ext=1\r\nabc");
+    put(client, "\r\n2\r\nde\r\n0\r\nX-T: 1\r\n\r\n");
+    engine = accept_engine();
+    CHECK_HAS(get(engine), "X-Mine: 1\r\nContent-Length: 5\r\n\r\nabcde");
+    put(engine, HEAD "Content-Length: 0\r\n\r\n");
+    CHECK_EQ(ad_pendings.n, 1);
+    (void)close(client);
+    (void)close(engine);
+
+    /* A long one: chunks of our own. */
+    client = ask(SIZE_MAX, "5000\r\n");
+    put(client, filled(0x4000, ""));
+    engine = accept_engine();
+    got = get(engine);
+    CHECK_HAS(got, "X-Mine: 1\r\nTransfer-Encoding: chunked\r\n\r\n4000\r\nxxx");
+    CHECK_HAS(got, "xxx\r\n");
+    put(client, filled(0x1000, "\r\n"));
+    got = get(engine);
+    CHECK(strncmp(got, "1000\r\nxxx", 9) == 0);
+    CHECK_EQ(strlen(got), 6 + 0x1000 + 2);
+    put(client, "2\r\nde\r\n0\r\n\r\n");
+    CHECK_STR(get(engine), "2\r\nde\r\n0\r\n\r\n");
+    CHECK(newest()->sent_ns != 0);
+    (void)close(client);
+    settle();
+    (void)close(engine);
+
+    client = ask(SIZE_MAX, "zz\r\n");
+    CHECK_HAS(get(client), "HTTP/1.1 400 ");
+    (void)close(client);
+    client = ask(SIZE_MAX, "4000\r\n");
+    put(client, filled(0x4000, "\r\n"));
+    engine = accept_engine();
+    put(client, "3\nabc");
+    CHECK_HAS(get(client), "HTTP/1.1 400 ");
+    CHECK_HAS(get(engine), "xxx\r\nEOF"); /* neither the chunk nor the last */
+    (void)close(client);
+    (void)close(engine);
+    end_test();
+}
+
+static void test_unreachable(void)
+{
+    int client;
+
+    begin_test();
+    (void)close(engine_listener);
+    client = ask(3, "abc");
+    CHECK_HAS(get(client), "HTTP/1.1 502 ");
+    CHECK_EQ(records("failed"), 1);
+    CHECK(ad_upstreams.state[0].known && !ad_upstreams.state[0].up);
+    (void)close(client);
+    engine_listener = -1;
+    end_test();
+}
+
+/* ---- another model ------------------------------------------------------------ */
+
+static void test_rewrite(void)
+{
+    char body[64];
+    const char *got;
+    int client, engine;
+    size_t len;
+
+    begin_test();
+    CHECK(ad_engine_add_model("alpha", false) && ad_engine_add_model("beta", false));
+    ad_engine_select(1, true);
+    client = ask(31, "{\"model\":\"alp");
+    put(client, "ha\",\"x\":[1,2,3]}\r\n");
+    engine = accept_engine();
+    CHECK_HAS(get(engine), "X-Mine: 1\r\nContent-Length: 30\r\n\r\n"
+                           "{\"model\":\"beta\",\"x\":[1,2,3]}\r\n");
+    CHECK_EQ(newest()->rewrite, AD_NO_REWRITE); /* it fits in the slot's memory */
+    CHECK_STR(newest()->request.model, "beta");
+    put(engine, HEAD "Content-Length: 0\r\n\r\n");
+    CHECK_EQ(ad_pendings.n, 1);
+    (void)close(client);
+    (void)close(engine);
+
+    /* A longer one is read whole, in a buffer that is free again once sent. */
+    (void)snprintf(body, sizeof(body), "{\"model\":\"alpha\",\"x\":\"");
+    len = strlen(body) + 20000 + 2;
+    client = ask(len, body);
+    put(client, filled(20000 - 1, ""));
+    CHECK_EQ(newest()->state, AD_PROXY_BUFFER_BODY);
+    CHECK(ad_rewrites[newest()->rewrite].used);
+    CHECK_EQ(accept_engine(), -1);
+    put(client, "x\"}");
+    engine = accept_engine();
+    got = get(engine);
+    (void)snprintf(body, sizeof(body), "Content-Length: %zu\r\n\r\n{\"model\":\"beta\",",
+                   len - 1);
+    CHECK_HAS(got, body);
+    CHECK_EQ(strlen(strstr(got, "\r\n\r\n") + 4), len - 1);
+    CHECK_EQ(newest()->rewrite, AD_NO_REWRITE);
+    (void)close(client);
+    settle();
+    CHECK_STR(get(engine), "EOF");
+    CHECK_EQ(records("left"), 1);
+    (void)close(engine);
+
+    /* Chunks of more than 1 MiB go on with their own model; what is malformed
+     * there is an error as before. */
+    client = ask(SIZE_MAX, "100001\r\n{\"model\":\"alpha\"}");
+    for (len = 17; len < 0x100001; len += 60000) {
+        put(client, filled(len + 60000 <= 0x100001 ? 60000 : 0x100001 - len, ""));
+    }
+    engine = accept_engine();
+    CHECK_HAS(get(engine), "Transfer-Encoding: chunked\r\n\r\n10");
+    while (get(engine)[0] != '\0') {
+    }
+    put(client, "\r\n5\nabc");
+    CHECK_HAS(get(client), "HTTP/1.1 400 ");
+    CHECK_HAS(get(engine), "EOF");
+    (void)close(client);
+    (void)close(engine);
+    end_test();
+}
+
+/* Each body that is read whole needs a buffer; the others wait for one. */
+static void test_rewrite_buffers(void)
+{
+    int clients[AIDASH_EDITS + 1], engine;
+    unsigned i;
+
+    begin_test();
+    ad_proxying.max_inflight = AIDASH_EDITS + 1;
+    CHECK(ad_engine_add_model("alpha", false) && ad_engine_add_model("beta", false));
+    ad_engine_select(1, true);
+    for (i = 0; i <= AIDASH_EDITS; i++) {
+        clients[i] = ask(20000, "");
+        put(clients[i], filled(19999, ""));
+        CHECK_EQ(newest()->state,
+                 i < AIDASH_EDITS ? AD_PROXY_BUFFER_BODY : AD_PROXY_QUEUED);
+    }
+    put(clients[0], "x");
+    engine = accept_engine();
+    CHECK_EQ(newest()->state, AD_PROXY_BUFFER_BODY);
+    (void)close(engine);
+    for (i = 0; i <= AIDASH_EDITS; i++) {
+        (void)close(clients[i]);
+    }
+    end_test();
+}
+
+/* ---- the queue ------------------------------------------------------------------ */
+
+static void test_admission_order(void)
+{
+    int running[2], waiting[3], engines[2], engine;
+    unsigned i;
+
+    begin_test();
+    for (i = 0; i < 2; i++) {
+        running[i] = ask(1, "x");
+        engines[i] = accept_engine();
+    }
+    for (i = 0; i < 3; i++) {
+        waiting[i] = ask(1, i == 0 ? "0" : i == 1 ? "1" : "2");
+        CHECK_EQ(newest()->state, AD_PROXY_QUEUED);
+        CHECK_EQ(ad_proxying.n_queued, i + 1);
+    }
+    /* What has no body does not wait. */
+    CHECK_EQ(ask(0, "") >= 0 ? (int)newest()->state : -1, AD_PROXY_CONNECT);
+    (void)close(accept_engine());
+    /* One more than there are places. */
+    i = (unsigned)ask(1, "3");
+    CHECK_HAS(get((int)i), "HTTP/1.1 503 ");
+    CHECK_EQ(ad_proxying.refused, 1);
+    (void)close((int)i);
+    CHECK_EQ(accept_engine(), -1);
+
+    /* The second leaves; the first and the third run, in this order. */
+    (void)close(waiting[1]);
+    settle();
+    CHECK_EQ(ad_proxying.n_queued, 2);
+    for (i = 0; i < 2; i++) {
+        put(engines[i], HEAD "Content-Length: 0\r\n\r\n");
+        engine = accept_engine();
+        CHECK_HAS(get(engine), i == 0 ? "\r\n\r\n0" : "\r\n\r\n2");
+        CHECK_EQ(ad_proxying.n_queued, 1 - i);
+        (void)close(engines[i]);
+        engines[i] = engine;
+    }
+    for (i = 0; i < 2; i++) {
+        (void)close(running[i]);
+        (void)close(engines[i]);
+    }
+    (void)close(waiting[0]);
+    (void)close(waiting[2]);
+    end_test();
+}
+
+static void test_pause(void)
+{
+    int clients[3], engine;
+    unsigned i;
+
+    begin_test();
+    ad_engine_pause(true);
+    for (i = 0; i < 3; i++) {
+        clients[i] = ask(1, "x");
+    }
+    CHECK_EQ(ad_proxying.n_queued, 3);
+    CHECK_EQ(accept_engine(), -1);
+    (void)close(clients[2]); /* the last */
+    (void)close(clients[0]); /* the first */
+    settle();
+    CHECK_EQ(ad_proxying.n_queued, 1);
+    ad_engine_pause(false);
+    settle();
+    engine = accept_engine();
+    CHECK(engine >= 0);
+    CHECK_EQ(ad_proxying.n_queued, 0);
+    (void)close(clients[1]);
+    (void)close(engine);
+    end_test();
+}
+
+static void test_slots(void)
+{
+    int clients[AIDASH_FLOWS], client;
+    unsigned i;
+
+    begin_test();
+    for (i = 0; i < AIDASH_FLOWS; i++) {
+        clients[i] = ask(0, "");
+        CHECK(clients[i] >= 0);
+        settle(); /* connected: the listener's backlog takes it */
+    }
+    CHECK_EQ(ad_proxying.n, AIDASH_FLOWS);
+    CHECK_EQ(ask(0, ""), -1);
+    CHECK_EQ(ad_proxying.refused, 1);
+    (void)close(clients[7]);
+    settle();
+    client = ask(0, "");
+    CHECK(client >= 0);
+    CHECK_EQ(ask(0, ""), -1);
+    /* One that has its answer, and does not close, gives way. */
+    CHECK(ad_proxy_cancel(newest()->id));
+    CHECK_HAS(get(client), "HTTP/1.1 503 ");
+    clients[7] = ask(0, "");
+    CHECK(clients[7] >= 0);
+    CHECK_STR(get(client), "EOF");
+    (void)close(client);
+    for (i = 0; i < AIDASH_FLOWS; i++) {
+        (void)close(clients[i]);
+    }
+    end_test();
+}
+
+/* Events of a request that is over, found in the same turn, are not those of the
+ * next one in its slot. */
+static void test_stale_events(void)
+{
+    struct ad_proxy *p;
+    int client, engine;
+    unsigned before;
+
+    begin_test();
+    client = ask(1, "x");
+    p = newest();
+    before = ad_proxy_index(p);
+    (void)close(client);
+    settle();
+    (void)close(accept_engine());
+    client = ask(1, "x");
+    CHECK(newest() == p);
+    ad_proxy_event(before, AD_TAG_PROXY_UPSTREAM, false);
+    CHECK_EQ(p->state, AD_PROXY_CONNECT);
+    ad_proxy_event(before, AD_TAG_PROXY_CLIENT, true);
+    CHECK(!p->client_shut);
+    ad_proxy_event(ad_proxy_index(p), AD_TAG_PROXY_UPSTREAM, false);
+    CHECK_EQ(p->state, AD_PROXY_RUN);
+    engine = accept_engine();
+    (void)close(client);
+    (void)close(engine);
+    end_test();
+}
+
+/* Clients that send no body keep nobody out: the first of them gives way. */
+static void test_silent_clients(void)
+{
+    int clients[AIDASH_FLOWS], client;
+    unsigned i;
+
+    begin_test();
+    ad_upstreams.n = 2; /* a long body would be read whole */
+    for (i = 0; i < AIDASH_FLOWS; i++) {
+        clients[i] = ask(1000000, "x");
+    }
+    CHECK_EQ(ask(0, ""), -1);
+    advance(1000);
+    client = ask(1, "x");
+    CHECK(client >= 0);
+    CHECK_EQ(newest()->state, AD_PROXY_CONNECT); /* a place, and no buffer, is free */
+    CHECK_HAS(get(clients[0]), "HTTP/1.1 408 ");
+    (void)close(client);
+    for (i = 0; i < AIDASH_FLOWS; i++) {
+        (void)close(clients[i]);
+    }
+    ad_upstreams.n = 1;
+    end_test();
+}
+
+/* A client that sends on and on before its answer is not read. */
+static void test_surplus(void)
+{
+    int client, engine;
+    unsigned i;
+    ssize_t n = 0;
+
+    begin_test();
+    client = ask(1, "x");
+    engine = accept_engine();
+    for (i = 0; i < 1000 && n >= 0; i++) {
+        n = send(client, filled(60000, ""), 60000, MSG_DONTWAIT | MSG_NOSIGNAL);
+        settle();
+    }
+    CHECK(n < 0 && errno == EAGAIN);
+    put(engine, HEAD "Content-Length: 0\r\n\r\n");
+    CHECK_HAS(get(client), "Connection: close\r\n");
+    (void)close(client);
+    (void)close(engine);
+    end_test();
+}
+
+/* Method, target and lines with their NULs are AD_PROXY_TEXT_MAX bytes at most. */
+static void test_long_head(void)
+{
+    static char longest[AD_PROXY_TEXT_MAX];
+    struct ad_proxy_request r;
+    int fds[2], i;
+
+    begin_test();
+    memset(longest, 'x', sizeof(longest) - 1);
+    for (i = 6; i >= 5; i--) { /* "GET", "/" and their NULs are 6 */
+        memset(&r, 0, sizeof(r));
+        r.method = "GET";
+        r.target = "/";
+        r.headers = longest + i;
+        r.prefix = (const uint8_t *)"";
+        r.body.state = AD_BODY_DONE;
+        r.address = ADDRESS;
+        (void)ad_peer_open(ADDRESS);
+        CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+        (void)fcntl(fds[0], F_SETFL, O_NONBLOCK);
+        ad_proxy_begin(&r, fds[0]);
+        if (i == 5) {
+            CHECK_HAS(get(fds[1]), "HTTP/1.1 431 ");
+        }
+        (void)close(fds[1]);
+        settle();
+        CHECK_EQ(ad_proxying.n, 0);
+    }
+    end_test();
+}
+
+/* ---- cancel, and clients that leave ----------------------------------------------- */
+
+static uint64_t id_of_newest(void)
+{
+    return newest()->id;
+}
+
+static void test_cancel(void)
+{
+    int client, engine, others[2], engines[2];
+
+    begin_test();
+    CHECK(!ad_proxy_cancel(1));
+
+    client = ask(1, "x"); /* connecting */
+    CHECK_EQ(newest()->state, AD_PROXY_CONNECT);
+    CHECK(ad_proxy_cancel(id_of_newest()));
+    CHECK_HAS(get(client), "HTTP/1.1 503 ");
+    CHECK(!ad_proxy_cancel(id_of_newest())); /* it is ending */
+    (void)close(client);
+    settle();
+    (void)close(accept_engine());
+
+    client = ask(2, "x"); /* its body half sent */
+    CHECK_EQ(newest()->state, AD_PROXY_ARRIVE);
+    CHECK(ad_proxy_cancel(id_of_newest()));
+    CHECK_HAS(get(client), "HTTP/1.1 503 ");
+    (void)close(client);
+
+    client = ask(20000, ""); /* running, its body half sent */
+    put(client, filled(18000, ""));
+    engine = accept_engine();
+    CHECK_EQ(newest()->state, AD_PROXY_RUN);
+    CHECK(ad_proxy_cancel(id_of_newest()));
+    CHECK_HAS(get(client), "HTTP/1.1 503 ");
+    CHECK_HAS(get(engine), "EOF");
+    (void)close(client);
+    (void)close(engine);
+
+    ad_upstreams.n = 2; /* its body is read whole: which engine has its model? */
+    client = ask(20000, "");
+    put(client, filled(18000, ""));
+    CHECK_EQ(newest()->state, AD_PROXY_BUFFER_BODY);
+    CHECK(ad_proxy_cancel(id_of_newest()));
+    CHECK_HAS(get(client), "HTTP/1.1 503 ");
+    (void)close(client);
+    ad_upstreams.n = 1;
+
+    client = ask(1, "x"); /* the answer has begun */
+    engine = accept_engine();
+    put(engine, HEAD "Content-Length: 9\r\n\r\nabc");
+    CHECK(ad_proxy_cancel(id_of_newest()));
+    CHECK_HAS(get(client), "\r\n\r\nabcEOF");
+    CHECK_HAS(get(engine), "EOF");
+    (void)close(client);
+    (void)close(engine);
+
+    others[0] = ask(1, "x");
+    engines[0] = accept_engine();
+    others[1] = ask(1, "x");
+    engines[1] = accept_engine();
+    client = ask(1, "x"); /* queued */
+    CHECK_EQ(newest()->state, AD_PROXY_QUEUED);
+    CHECK(ad_proxy_cancel(id_of_newest()));
+    CHECK_EQ(ad_proxying.n_queued, 0);
+    CHECK_HAS(get(client), "HTTP/1.1 503 ");
+    (void)close(client);
+    CHECK_EQ(records("cut"), 6);
+    (void)close(others[0]);
+    (void)close(others[1]);
+    settle();
+    CHECK_HAS(get(engines[0]), "EOF");
+    CHECK_HAS(get(engines[1]), "EOF");
+    (void)close(engines[0]);
+    (void)close(engines[1]);
+    CHECK_EQ(records("left"), 2);
+    end_test();
+}
+
+/* A status when the last of the running ones has ended. */
+static void test_drain(void)
+{
+    int client, engine;
+    uint64_t before;
+
+    begin_test();
+    client = ask(1, "x");
+    engine = accept_engine();
+    ad_proxy_drain();
+    CHECK(ad_proxying.draining);
+    before = ad_feed.next;
+    put(engine, HEAD "Content-Length: 0\r\n\r\n");
+    CHECK(!ad_proxying.draining);
+    CHECK_EQ(ad_feed.next - before, 2); /* the record, the status */
+    ad_proxy_drain();
+    CHECK(!ad_proxying.draining); /* nothing runs */
+    (void)close(client);
+    (void)close(engine);
+    end_test();
+}
+
+/* ---- time limits, by our clock ------------------------------------------------------- */
+
+static void test_time_limits(void)
+{
+    int client, engine, waiting;
+    unsigned before;
+
+    begin_test();
+    ad_proxying.max_inflight = 1;
+    ad_proxying.queue_timeout_ms = 5000;
+    ad_proxying.upstream_timeout_ms = 3000;
+
+    client = ask(1, "x");
+    engine = accept_engine();
+    waiting = ask(1, "x");
+    advance(4999);
+    housekeeping();
+    CHECK_EQ(newest()->state, AD_PROXY_QUEUED);
+    advance(1);
+    housekeeping();
+    CHECK_HAS(get(waiting), "HTTP/1.1 503 ");
+    (void)close(waiting);
+
+    /* The engine may think as long as it likes before the first byte ... */
+    advance(1000000);
+    housekeeping();
+    CHECK_EQ(ad_proxying.n_running, 1);
+    /* ... but not stop behind it. */
+    put(engine, HEAD "Content-Length: 9\r\n\r\nabc");
+    advance(2999);
+    housekeeping();
+    CHECK_EQ(ad_proxying.n_running, 1);
+    advance(1);
+    housekeeping();
+    CHECK_EQ(ad_proxying.n_running, 0);
+    CHECK_HAS(get(client), "abcEOF");
+    /* The client has a second for its FIN. */
+    before = ad_proxying.n;
+    advance(AD_LINGER_MS - 1);
+    housekeeping();
+    CHECK_EQ(ad_proxying.n, before);
+    advance(1);
+    housekeeping();
+    CHECK_EQ(ad_proxying.n, before - 1);
+    (void)close(client);
+    (void)close(engine);
+
+    /* The engine's address does not answer: the poller is not asked here. */
+    client = ask(1, "x");
+    CHECK_EQ(newest()->state, AD_PROXY_CONNECT);
+    advance(AD_CONNECT_MS);
+    ad_proxy_housekeeping(newest());
+    CHECK_HAS(get(client), "HTTP/1.1 502 ");
+    (void)close(client);
+    settle();
+    (void)close(accept_engine());
+    end_test();
+}
+
+static void seconds(unsigned n)
+{
+    while (n-- > 0) {
+        advance(1000);
+        housekeeping();
+    }
+}
+
+/* A client must send its body at a least rate, once it had ten seconds. */
+static void test_slow_upload(void)
+{
+    int client, engine;
+    unsigned i;
+
+    begin_test();
+    client = ask(1000, "x");
+    seconds(AD_PROXY_UPLOAD_GRACE_S);
+    CHECK_EQ(newest()->state, AD_PROXY_ARRIVE);
+    seconds(1);
+    CHECK_HAS(get(client), "HTTP/1.1 408 ");
+    CHECK_EQ(records("refused"), 1);
+    (void)close(client);
+
+    /* At the rate it goes on, below it loses its place at the engine. */
+    client = ask(1000000, "");
+    put(client, filled(AD_PROXY_RATE, ""));
+    engine = accept_engine();
+    CHECK_EQ(ad_proxying.n_running, 1);
+    seconds(AD_PROXY_UPLOAD_GRACE_S);
+    for (i = 1; i < 5; i++) {
+        put(client, filled(AD_PROXY_RATE, ""));
+        (void)get(engine);
+        seconds(1);
+        CHECK_EQ(newest()->state, AD_PROXY_RUN);
+    }
+    put(client, filled(AD_PROXY_RATE - 1, "")); /* it is one piece ahead */
+    (void)get(engine);
+    seconds(2);
+    CHECK_HAS(get(client), "HTTP/1.1 408 ");
+    CHECK_HAS(get(engine), "EOF");
+    CHECK_EQ(ad_proxying.n_running, 0);
+    (void)close(client);
+    (void)close(engine);
+
+    /* The time in the queue does not count. */
+    ad_proxying.max_inflight = 0;
+    client = ask(1000000, "");
+    put(client, filled(AD_PROXY_RATE, ""));
+    CHECK_EQ(newest()->state, AD_PROXY_QUEUED);
+    seconds(100);
+    CHECK_EQ(newest()->state, AD_PROXY_QUEUED);
+    (void)close(client);
+
+    /* Nor does the time in which the engine takes nothing. */
+    ad_proxying.max_inflight = 1;
+    client = ask(100000000, "");
+    put(client, filled(AD_PROXY_RATE, ""));
+    engine = accept_engine();
+    for (i = 0; i < 10000 && newest()->reads_client; i++) {
+        put(client, filled(60000, ""));
+    }
+    CHECK(!newest()->reads_client);
+    seconds(100);
+    CHECK_EQ(newest()->state, AD_PROXY_RUN);
+    (void)close(client);
+    settle();
+    (void)close(engine);
+    end_test();
+}
+
+/* A client must take its answer at a least rate, once it was blocked for 30
+ * seconds. */
+static void test_stall(void)
+{
+    static char block[60000], taken[AD_PROXY_RATE];
+    int client, engine, small = 4096;
+    struct ad_proxy *p;
+    unsigned i;
+
+    begin_test();
+    client = ask(1, "x");
+    p = newest();
+    (void)setsockopt(p->client_fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+    engine = accept_engine();
+    memset(block, 'x', sizeof(block) - 1);
+    put(engine, HEAD "Content-Length: 100000000\r\n\r\n");
+    for (i = 0; i < 10000 && p->to_client_len == 0; i++) {
+        put(engine, block);
+    }
+    while (recv(engine, taken, 1, 0) > 0) { /* the rest of its request */
+    }
+    for (i = 0; i < 40; i++) { /* more is there whenever it takes some */
+        (void)send(engine, block, sizeof(block) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+    seconds(AD_PROXY_ANSWER_GRACE_S - 1);
+    CHECK_EQ(p->state, AD_PROXY_RUN);
+    CHECK(recv(client, taken, 8192, 0) > 0);
+    settle();
+    seconds(1);
+    CHECK_EQ(p->state, AD_PROXY_RUN);
+    seconds(2); /* two more at less than the rate */
+    CHECK_EQ(p->state, AD_PROXY_FREE);
+    CHECK_EQ(records("left"), 1);
+    (void)close(client);
+    (void)close(engine);
+    end_test();
+}
+
+/* ---- the client's end ---------------------------------------------------------------- */
+
+/* RFC 9112 9.6: a client may shut its sending side and wait for the answer. An
+ * interim answer, or a zero before the next chunk's size, finds out whether it
+ * still reads. */
+static void test_half_close(void)
+{
+    int client, engine;
+
+    begin_test();
+    client = ask(1, "x");
+    engine = accept_engine();
+    (void)get(engine);
+    CHECK(shutdown(client, SHUT_WR) == 0);
+    CHECK_STR(get(client), "HTTP/1.1 100 Continue\r\n\r\n");
+    CHECK_EQ(newest()->state, AD_PROXY_RUN);
+    put(engine, HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n");
+    CHECK_STR(get(client), HEAD "Transfer-Encoding: chunked\r\n"
+                           "Connection: close\r\n\r\n2\r\nab\r\n");
+    put(engine, "0\r\n\r\n");
+    CHECK_STR(get(client), "0\r\n\r\nEOF");
+    CHECK_EQ(ad_proxying.n, 0); /* nothing more to wait for */
+    CHECK_EQ(records("finished"), 1);
+    (void)close(client);
+    (void)close(engine);
+
+    client = ask(1, "x"); /* in mid-stream */
+    engine = accept_engine();
+    put(engine, HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n");
+    CHECK_HAS(get(client), "2\r\nab\r\n");
+    CHECK(shutdown(client, SHUT_WR) == 0);
+    CHECK_STR(get(client), "0");
+    put(engine, "2\r\ncd\r\n0\r\n\r\n");
+    CHECK_STR(get(client), "2\r\ncd\r\n0\r\n\r\nEOF"); /* 02 is 2 */
+    (void)close(client);
+    (void)close(engine);
+
+    client = ask(1, "x"); /* it closes: the engine stops at once */
+    engine = accept_engine();
+    (void)get(engine);
+    (void)close(client);
+    CHECK_STR(get(engine), "EOF");
+    CHECK_EQ(records("left"), 1);
+    (void)close(engine);
+
+    client = ask(10, "x"); /* the rest of its body will never come */
+    CHECK(shutdown(client, SHUT_WR) == 0);
+    CHECK_HAS(get(client), "EOF");
+    CHECK_EQ(ad_proxying.n, 0);
+    CHECK_EQ(records("left"), 2);
+    (void)close(client);
+    end_test();
+}
+
+/* A client that does not read: interim answers wait, and come later. */
+static void test_interim_blocked(void)
+{
+    static char noise[8000];
+    int client, engine, small = 4096;
+    ssize_t filled_len = 0, n;
+    struct ad_proxy *p;
+
+    begin_test();
+    client = ask(1, "x");
+    p = newest();
+    engine = accept_engine();
+    (void)get(engine);
+    (void)setsockopt(p->client_fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+    while ((n = send(p->client_fd, noise, sizeof(noise), MSG_DONTWAIT)) > 0) {
+        filled_len += n; /* nothing more goes in */
+    }
+    put(engine, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
+    CHECK(p->to_client_len > 0);
+    settle(); /* comes to rest */
+    while (filled_len > 0 && (n = recv(client, noise,
+               filled_len < (ssize_t)sizeof(noise) ? (size_t)filled_len : sizeof(noise), 0)) > 0) {
+        filled_len -= n;
+        settle();
+    }
+    CHECK_STR(get(client), "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
+    put(engine, HEAD "Content-Length: 2\r\n\r\n{}");
+    CHECK_HAS(get(client), "Content-Length: 2\r\n\r\n{}");
+    CHECK_EQ(records("finished"), 1);
+    (void)close(client);
+    (void)close(engine);
+    end_test();
+}
+
+/* A request that was refused says nothing of the model that answers. */
+static void test_model_shown(void)
+{
+    int client, engine;
+
+    begin_test();
+    CHECK(ad_engine_add_model("alpha", false) && ad_engine_add_model("beta", false));
+    ad_proxying.max_inflight = ad_proxying.queue = 0;
+    client = ask(16, "{\"model\":\"beta\"}");
+    CHECK_HAS(get(client), "HTTP/1.1 503 ");
+    CHECK_STR(ad_model_name(), "alpha");
+    CHECK_HAS(ad_records.ring[0].json, "\"model\":\"beta\"");
+    (void)close(client);
+    ad_proxying.max_inflight = 1;
+    client = ask(16, "{\"model\":\"beta\"}");
+    engine = accept_engine();
+    put(engine, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+                "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n");
+    CHECK_STR(ad_model_name(), "beta");
+    (void)close(client);
+    (void)close(engine);
+    end_test();
+}
+
+int main(void)
+{
+    test_relay();
+    test_connection_ends();
+    test_short_body();
+    test_long_body();
+    test_chunks();
+    test_unreachable();
+    test_rewrite();
+    test_rewrite_buffers();
+    test_admission_order();
+    test_pause();
+    test_slots();
+    test_stale_events();
+    test_silent_clients();
+    test_surplus();
+    test_long_head();
+    test_cancel();
+    test_drain();
+    test_time_limits();
+    test_slow_upload();
+    test_stall();
+    test_half_close();
+    test_interim_blocked();
+    test_model_shown();
+    return check_report();
+}
