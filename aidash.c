@@ -32,7 +32,9 @@
  *   codec/messages.c         samples, commands, client_id
  *   codec/tick.c             the tick that never changes
  *   codec/llm_paths.c        what of an engine's JSON matters
- *   codec/llm_scan.c         its body: token counts and times
+ *   codec/llm_facts.c        an engine's answer: token counts and times
+ *   codec/llm_events.c       an event of its body
+ *   codec/llm_scan.c         its body: event streams, JSON texts
  *   codec/llm_model.c        the model that a request names
  *   core/poller.c            epoll or poll()
  *   core/hub.c               the hub's clock, sleep, calls to it
@@ -143,6 +145,8 @@
 #include "src/codec/messages.c"
 #include "src/codec/tick.c"
 #include "src/codec/llm_paths.c"
+#include "src/codec/llm_facts.c"
+#include "src/codec/llm_events.c"
 #include "src/codec/llm_scan.c"
 #include "src/codec/llm_model.c"
 #include "src/core/poller.c"

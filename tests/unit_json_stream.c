@@ -66,7 +66,7 @@ static void test_json(void)
         "[12345678901234567890123456789012345678901234567890123456789012345e-.5]",
         "[00000000000000000000000000000000000000000000000000000000000000000000]",
         "[-]", "[1.2.3]", "[1e5e5]", "[truefalse]", "[--1]", "/**/{}"};
-    char deep[2 * AD_STREAM_DEPTH_MAX + 2];
+    char deep[2 * AD_STREAM_DEPTH_MAX + 2], number[AD_STREAM_TEXT_MAX + 30];
     size_t i;
 
     for (i = 0; i < AD_COUNT(texts); i++) {
@@ -86,12 +86,12 @@ static void test_json(void)
         CHECK_EQ(whole_json(deep, 2 * i, 7), i == AD_STREAM_DEPTH_MAX);
     }
     /* Numbers longer than what is kept are numbers; words are not. */
-    memset(deep, '7', sizeof(deep));
-    CHECK(whole_json(deep, sizeof(deep), 7));
-    deep[0] = '-';
-    CHECK(whole_json(deep, sizeof(deep), 7));
-    memset(deep, 't', sizeof(deep));
-    CHECK(!whole_json(deep, sizeof(deep), 7));
+    memset(number, '7', sizeof(number));
+    CHECK(whole_json(number, sizeof(number), 7));
+    number[0] = '-';
+    CHECK(whole_json(number, sizeof(number), 7));
+    memset(number, 't', sizeof(number));
+    CHECK(!whole_json(number, sizeof(number), 7));
 }
 
 /* Where the reader stops, and what it keeps. */
@@ -101,15 +101,24 @@ static void test_places(void)
         const char *text, *stops;
     } cases[] = {
         {"{\"model\":\"a\\u00e9\\ud83d\\ude00\"}",
-         "open:1 text:29=a\xC3\xA9\xF0\x9F\x98\x80 close:1 "},
+         "open:top text:model=a\xC3\xA9\xF0\x9F\x98\x80 close:top "},
         {"{\"model\":\"\\ud83dx\\ude00\"}",
-         "open:1 text:29=\xEF\xBF\xBDx\xEF\xBF\xBD close:1 "},
+         "open:top text:model=\xEF\xBF\xBDx\xEF\xBF\xBD close:top "},
         {"{\"choices\":[{\"delta\":{\"content\":\"secret\"}}]}",
-         "open:1 open:4 open:5 open:6 text:25= close:6 close:5 close:4 close:1 "},
-        {"{\"choice\":[1],\"choicest\":2,\"Model\":3}", "open:1 close:1 "},
-        {"[{},[{}],{}]", "open:3 open:1 close:1 open:1 close:1 close:3 "},
-        {"{\"usage\":{\"prompt_tokens\":7},\"stop\":true}",
-         "open:1 open:13 scalar:37=7 close:13 scalar:27=true close:1 "}};
+         "open:top open:choices open:choice open:delta text:text= close:delta "
+         "close:choice close:choices close:top "},
+        {"{\"choice\":[1],\"choicest\":2,\"Model\":3}", "open:top close:top "},
+        {"[{},[{}],{}]",
+         "open:list open:top close:top open:top close:top close:list "},
+        {"{\"usage\":{\"prompt_tokens\":7,\"output_tokens\":\"8\"},\"stop\":true}",
+         "open:top open:usage scalar:prompt=7 text:completion=8 close:usage "
+         "scalar:stop=true close:top "}};
+    static const char *const places[AD_PATH_COUNT] = {
+        [AD_PATH_TOP] = "top", [AD_PATH_LIST] = "list", [AD_PATH_MODEL] = "model",
+        [AD_PATH_CHOICES] = "choices", [AD_PATH_CHOICE] = "choice",
+        [AD_PATH_DELTA] = "delta", [AD_PATH_TEXT] = "text",
+        [AD_PATH_USAGE] = "usage", [AD_PATH_PROMPT] = "prompt",
+        [AD_PATH_COMPLETION] = "completion", [AD_PATH_STOP] = "stop"};
     static const char *const names[] = {"", "open", "close", "text", "scalar"};
     size_t i;
 
@@ -124,11 +133,11 @@ static void test_places(void)
         while (at < len) {
             at += ad_json_stream_next(&js, in + at, len - at);
             if (js.what == AD_JSON_TEXT || js.what == AD_JSON_SCALAR) {
-                n += (size_t)snprintf(stops + n, sizeof(stops) - n, "%s:%d=%s ",
-                                      names[js.what], js.path, js.text);
+                n += (size_t)snprintf(stops + n, sizeof(stops) - n, "%s:%s=%s ",
+                                      names[js.what], places[js.path], js.text);
             } else if (js.what != AD_JSON_NOTHING) {
-                n += (size_t)snprintf(stops + n, sizeof(stops) - n, "%s:%d ",
-                                      names[js.what], js.path);
+                n += (size_t)snprintf(stops + n, sizeof(stops) - n, "%s:%s ",
+                                      names[js.what], places[js.path]);
             }
         }
         stops[n] = '\0';

@@ -4,117 +4,7 @@
  *
  * usage: unit_scan [DIRECTORY of NAME.response, NAME.times and expected.tsv]
  */
-#include "answer.h"
-#include "check.h"
-
-static uint32_t seed = 1;
-
-static size_t below(size_t n)
-{
-    seed = seed * 1664525u + 1013904223u;
-    return n > 0 ? (size_t)(seed >> 8) % n : 0;
-}
-
-static uint32_t feed(struct reading *s, const void *in, size_t len)
-{
-    uint8_t *copy = check_copy(in, len);
-    uint32_t n;
-
-    n = reading_feed(s, copy, len);
-    free(copy);
-    return n;
-}
-
-/* All that is known about an answer, as a line:
- *   events token-events comments | tokens (~: estimated) | prompt/cached |
- *   finish | model | what else */
-static const char *facts(const struct reading *r)
-{
-    const struct ad_scan *s = &r->scan;
-    static char line[2][512];
-    static unsigned turn;
-    struct ad_text t = ad_text_in(line[turn ^= 1], sizeof(line[0]));
-    bool estimated;
-    uint64_t tokens = ad_scan_tokens(s, &estimated);
-
-    ad_putf(&t, "%u %llu %u | %llu%s | ", s->events,
-            (unsigned long long)s->token_events, s->comments,
-            (unsigned long long)tokens, estimated ? "~" : "");
-    if (s->has_prompt) {
-        ad_put_u64(&t, s->prompt_tokens);
-    }
-    ad_puts(&t, "/");
-    if (s->has_cached) {
-        ad_put_u64(&t, s->cached_tokens);
-    }
-    ad_putf(&t, " | %s | %s |", s->finish, s->model);
-    ad_puts(&t, s->ended ? " ended" : "");
-    ad_puts(&t, s->failed ? " failed" : "");
-    ad_puts(&t, ad_answer_complete(&r->answer) ? "" : " cut");
-    ad_puts(&t, r->fault != AD_HTTP_OK ? " HEAD" : "");
-    ad_puts(&t, (s->incomplete & AD_INCOMPLETE_FRAMING) != 0 ? " FRAMING" : "");
-    ad_puts(&t, (s->incomplete & AD_INCOMPLETE_COMPRESSED) != 0 ? " CODED" : "");
-    ad_puts(&t, (s->incomplete & AD_INCOMPLETE_JSON) != 0 ? " JSON" : "");
-    ad_puts(&t, (s->incomplete & AD_INCOMPLETE_DEPTH) != 0 ? " DEPTH" : "");
-    t.at[t.len] = '\0';
-    return t.at;
-}
-
-/* The numbers that facts() leaves out. */
-static const char *times(const struct reading *r)
-{
-    const struct ad_scan *s = &r->scan;
-    static char line[2][512];
-    static unsigned turn;
-
-    turn ^= 1;
-    snprintf(line[turn], sizeof(line[turn]),
-             "%d %.3f %.3f %.3f %.3f %.3f %.3f | %llu/%llu | %d %llu %llu %llu "
-             "%.3f",
-             s->has_timings, s->load_ms, s->prompt_ms, s->prompt_per_s,
-             s->predicted_ms, s->predicted_per_s, s->total_ms,
-             (unsigned long long)s->draft_accepted,
-             (unsigned long long)s->draft_tokens, s->has_progress,
-             (unsigned long long)s->progress_total,
-             (unsigned long long)s->progress_cached,
-             (unsigned long long)s->progress_done, s->progress_ms);
-    return line[turn];
-}
-
-/* Read an answer in pieces of at most `most` bytes, or at random splits. */
-static void read_in_pieces(struct reading *s, const void *answer, size_t len,
-                           bool head, size_t most)
-{
-    const uint8_t *in = answer;
-    uint64_t events = 0;
-
-    reading_begin(s, head);
-    while (len > 0) {
-        size_t n = most != 0 ? most : 1 + below(below(4) == 0 ? 300 : 12);
-
-        n = n < len ? n : len;
-        events += feed(s, in, n);
-        CHECK(events == s->scan.token_events);
-        in += n;
-        len -= n;
-    }
-    reading_close(s);
-}
-
-/* Read an answer in all ways; they must tell the same. *s has the first. */
-static void read_all_ways(struct reading *s, const void *answer, size_t len,
-                          bool head)
-{
-    struct reading other;
-    unsigned i;
-
-    read_in_pieces(s, answer, len, head, len);
-    for (i = 0; i < 6; i++) {
-        read_in_pieces(&other, answer, len, head, i == 0 ? 1 : 0);
-        CHECK_STR(facts(&other), facts(s));
-        CHECK_STR(times(&other), times(s));
-    }
-}
+#include "scan_check.h"
 
 /* ---- transcripts ---- */
 
@@ -227,13 +117,23 @@ static void test_whole_answers(const char *directory)
          "1 0 0 | 9 | 491/490 | tool_calls | tiny-tools | ended"},
         {"completions-plain", "1 0 0 | 8 | 6/5 | length | tiny-a | ended"},
         {"native-plain", "1 0 0 | 6 | 6/5 | limit | tiny-a | ended"},
-        {"error-bad-json", "1 0 0 | 0 | / |  |  | ended failed"},
-        {"error-too-long", "1 0 0 | 0 | / |  |  | ended failed"},
-        {"error-unknown-route", "1 0 0 | 0 | / |  |  | ended failed"},
-        {"loading-chat", "1 0 0 | 0 | / |  |  | ended failed"},
-        {"embeddings-off", "1 0 0 | 0 | / |  |  | ended failed"},
-        {"router-unknown-model", "1 0 0 | 0 | / |  |  | ended failed"},
-        {"ollama-chat", "1 0 0 | 0 | / |  |  | ended failed"},
+        {"error-bad-json",
+         "1 0 0 | 0 | / |  |  | ended failed '[json.exception.parse_error.101] parse error at line 1, column 45: "
+         "syntax error while parsing value - unexpected end of input; expected '[', '{', "
+         "or a literal'"},
+        {"error-too-long",
+         "1 0 0 | 0 | / |  |  | ended failed 'request (40019 tokens) exceeds the available context size (8192 tokens), "
+         "try increasing it'"},
+        {"error-unknown-route",
+         "1 0 0 | 0 | / |  |  | ended failed 'File Not Found'"},
+        {"loading-chat",
+         "1 0 0 | 0 | / |  |  | ended failed 'Loading model'"},
+        {"embeddings-off",
+         "1 0 0 | 0 | / |  |  | ended failed 'This server does not support embeddings. Start it with `--embeddings`'"},
+        {"router-unknown-model",
+         "1 0 0 | 0 | / |  |  | ended failed 'model 'nonesuch' not found'"},
+        {"ollama-chat",
+         "1 0 0 | 0 | / |  |  | ended failed 'File Not Found'"},
         {"disconnect-plain", "0 0 0 | 0 | / |  |  | cut"},
         {"health", "1 0 0 | 0 | / |  |  | ended"},
         {"head-health", "0 0 0 | 0 | / |  |  |"},
@@ -403,7 +303,7 @@ static const struct {
      SSE CHAT("", ",\"usage\":{\"prompt_tokens\":24,\"completion_tokens\":3,"
          "\"prompt_tokens_details\":{\"cached_tokens\":16},"
          "\"completion_tokens_details\":{\"reasoning_tokens\":2}}") DONE,
-     "1 0 0 | 3 | 24/16 |  | m | ended"},
+     "1 0 0 | 3, 2 | 24/16 |  | m | ended"},
     {"6 no details of the prompt",
      SSE CHAT("", ",\"usage\":{\"prompt_tokens\":24,\"completion_tokens\":3,"
          "\"prompt_tokens_details\":null}") DONE,
@@ -477,15 +377,15 @@ static const struct {
      "0 0 0 | 0 | / |  |  | ended"},
     {"14 an error, then [DONE] (vLLM)",
      VLLM CHAT(TEXT_, "") "data: {\"error\":{\"message\":\"x\",\"code\":500}}"
-         "\n\n" DONE, "2 1 0 | 1~ | / |  | m | ended failed"},
+         "\n\n" DONE, "2 1 0 | 1~ | / |  | m | ended failed 'x'"},
     {"14 an error of older vLLM", VLLM "data: {\"object\":\"error\","
-         "\"message\":\"x\"}\n\n", "1 0 0 | 0 | / |  |  | failed"},
+         "\"message\":\"x\"}\n\n", "1 0 0 | 0 | / |  |  | failed 'x'"},
     {"14 an error as a field of its own (older llama-server)",
      SSE CHAT(TEXT_, "") "error: {\"code\":500,\"message\":\"x\"}\n\n",
-     "1 1 0 | 1~ | / |  | m | failed"},
+     "2 1 0 | 1~ | / |  | m | failed 'x'"},
     {"14 an error in an Ollama stream",
      NDJSON OLLAMA(OLLAMA_TEXT) "{\"error\":\"x\"}\n",
-     "2 1 0 | 1~ | / |  | m | failed"},
+     "2 1 0 | 1~ | / |  | m | failed 'x'"},
     {"14 no error", SSE "data: {\"error\":null}\n\ndata: {\"error\":\"\"}\n\n",
      "2 0 0 | 0 | / |  |  |"},
     {"15 no end mark, chunks cut",
@@ -500,7 +400,7 @@ static const struct {
      "\"done\":true,\"done_reason\":\"stop\",\"eval_count\":5"),
      "2 1 0 | 5 | / | stop | m | ended"},
     {"16 no Content-Type", "HTTP/1.1 200 OK\r\n\r\n" CHAT(TEXT_, ""),
-     "0 0 0 | 0 | / |  |  |"},
+     "1 1 0 | 1~ | / |  | m |"},
     {"17 Ollama /api/pull", NDJSON "{\"status\":\"pulling manifest\"}\n"
          "{\"status\":\"downloading\",\"total\":9,\"completed\":5}\n"
          "{\"status\":\"success\"}\n", "3 0 0 | 0 | / |  |  |"},
@@ -608,11 +508,11 @@ static const struct {
      "1 0 0 | 0 | / |  |  | ended failed"},
     {"/v1/responses, an error",
      SSE "data: {\"type\":\"error\",\"code\":\"x\",\"message\":\"x\"}\n\n",
-     "1 0 0 | 0 | / |  |  | failed"},
+     "1 0 0 | 0 | / |  |  | failed 'x'"},
     {"/v1/responses, whole", JSON "{\"object\":\"response\",\"error\":null,"
          "\"model\":\"m\",\"incomplete_details\":null,\"usage\":{"
          "\"input_tokens\":24,\"output_tokens\":5,\"output_tokens_details\":{"
-         "\"reasoning_tokens\":2}}}", "1 0 0 | 5 | 24/ |  | m | ended"},
+         "\"reasoning_tokens\":2}}}", "1 0 0 | 5, 2 | 24/ |  | m | ended"},
     {"/v1/responses, whole, incomplete", JSON "{\"object\":\"response\","
          "\"model\":\"m\",\"incomplete_details\":{\"reason\":"
          "\"max_output_tokens\"}}",
@@ -686,6 +586,8 @@ static const struct {
     {"a whole answer that ends early", JSON "{\"model\":\"m\"",
      "0 0 0 | 0 | / |  | m | JSON"},
     {"more behind a whole answer", JSON "{\"model\":\"m\"} {}",
+     "2 0 0 | 0 | / |  | m |"},
+    {"something else behind a whole answer", JSON "{\"model\":\"m\"} x",
      "1 0 0 | 0 | / |  | m | JSON"},
     {"compressed", "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
          "Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\n\x1F\x8B\x08",
@@ -736,7 +638,7 @@ static void test_times(void)
         {NDJSON OLLAMA("\"done\":true,\"total_duration\":1000000,"
                        "\"prompt_eval_count\":6,\"prompt_eval_cached_count\":"
                        "16,\"prompt_eval_duration\":1000000"),
-         "1 0.000 1.000 0.000 0.000 0.000 1.000 | 0/0 | 0 0 0 0 0.000"},
+         "1 0.000 1.000 6000.000 0.000 0.000 1.000 | 0/0 | 0 0 0 0 0.000"},
         {SSE CHAT(STOP, ",\"timings\":{\"predicted_ms\":1e300,\"prompt_ms\":-1}"),
          "0 0.000 0.000 0.000 0.000 0.000 0.000 | 0/0 | 0 0 0 0 0.000"},
     };
@@ -820,6 +722,11 @@ static const struct {
     {"a line without a colon", 0, false, OK_ "nonsense\r\n" EV_ GO_,
      "0 0 0 | 0 | / |  |  | cut HEAD"},
     {"another type", 200, false, OK_ "Content-Type: text/event-streams\r\n" GO_,
+     "0 0 0 | 0 | / |  |  | ended"},
+    {"an error's sentence by its status", 404, false,
+     "HTTP/1.1 404 X\r\nContent-Type: application/json\r\n\r\n"
+     "{\"detail\":\"Not Found\"}", "1 0 0 | 0 | / |  |  | ended 'Not Found'"},
+    {"sound", 200, false, OK_ "Content-Type: audio/pcm\r\n" GO_,
      "0 0 0 | 0 | / |  |  |"},
     {"length", 200, false, OK_ EV_ "Content-Length: 14\r\n" GO_,
      "0 0 0 | 0 | / |  |  | ended"},
@@ -958,8 +865,9 @@ static void test_nothing_kept(void)
         NDJSON "{\"message\":{\"content\":\"SeCrEt\"}}",
         JSON "{\"choices\":[{\"message\":{\"content\":\"SeCrEt\"}}]}",
         SSE "data: {\"type\":\"response.output_text.delta\",\"delta\":\"SeCrEt\"",
-        JSON "{\"error\":{\"message\":\"SeCrEt\"}}",
-        JSON "{\"error\":\"SeCrEt\"}",
+        NDJSON "{\"message\":{\"content\":[{\"text\":\"SeCrEt\"}]}}",
+        NDJSON "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"SeCrEt",
+        SSE "event: message\ndata: SeCrEt", "HTTP/1.1 200 OK\r\n\r\nSeCrEt",
     };
     struct reading s;
     size_t i, k;

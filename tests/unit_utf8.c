@@ -34,6 +34,25 @@ static void test_utf8(void)
     }
 }
 
+static void test_prefix(void)
+{
+    static const struct {
+        const char *text;
+        size_t len;
+    } texts[] = {{"", 0}, {"ab", 2}, {"a\xFF" "b", 1}, {"\x80", 0},
+                 {"a\xC3\xA9", 3}, {"a\xC3", 1}, {"a\xE2\x82", 1},
+                 {"\xE2\x82\xAC\xF0\x9F\x98", 3}, {"\xE2\x82\xAC" "a\xED\xA0\x80", 4}};
+    size_t i;
+
+    for (i = 0; i < AD_COUNT(texts); i++) {
+        size_t len = strlen(texts[i].text);
+        uint8_t *copy = check_copy(texts[i].text, len);
+
+        CHECK_EQ(ad_utf8_prefix(copy, len), texts[i].len);
+        free(copy);
+    }
+}
+
 /* Each code point in a name: what is written is UTF-8, and only controls and
  * bidirectional ones are refused. */
 static void test_code_points(void)
@@ -48,7 +67,8 @@ static void test_code_points(void)
         char text[6] = "a";
         size_t len = 1 + ad_utf8_put(text + 1, code);
 
-        if (ad_utf8_ok((uint8_t *)text, len) == surrogate) {
+        if (ad_utf8_ok((uint8_t *)text, len) == surrogate ||
+            ad_utf8_len((uint8_t)text[1]) != len - 1) {
             printf("    U+%04lX\n", code);
             CHECK(!"UTF-8");
         }
@@ -74,6 +94,7 @@ static void test_names(void)
 int main(void)
 {
     test_utf8();
+    test_prefix();
     test_code_points();
     test_names();
     return check_report();

@@ -10,8 +10,12 @@
 #include "utf8.c"
 
 enum {
-    AD_STREAM_DEPTH_MAX = 64,             /* nesting of objects and arrays */
-    AD_STREAM_TEXT_MAX = AIDASH_MODEL_MAX /* bytes kept of a key or a value */
+    AD_STREAM_DEPTH_MAX = 64, /* nesting of objects and arrays */
+#if AIDASH_METER
+    AD_STREAM_TEXT_MAX = 200  /* bytes kept of a key or a value: an error's sentence */
+#else
+    AD_STREAM_TEXT_MAX = AIDASH_MODEL_MAX
+#endif
 };
 
 /* -- the places that a caller knows -- */
@@ -21,7 +25,7 @@ enum ad_json_kind {
     AD_JSON_OTHER,
     AD_JSON_ROOT,  /* an object; an outermost array instead is a `list` */
     AD_JSON_KEPT,  /* a string, whose first bytes are kept in `text` */
-    AD_JSON_NUMBER /* a number */
+    AD_JSON_NUMBER /* a number, or a string that holds one */
 };
 
 /* The way from an object to one of its values. */
@@ -37,22 +41,37 @@ struct ad_json_place {
     uint8_t kind;    /* enum ad_json_kind */
     uint8_t element; /* the place of an array's elements */
     uint8_t list;    /* AD_JSON_ROOT */
-    uint8_t n_keys;
+    uint8_t fact, unit; /* AD_JSON_NUMBER: what the number means to the caller */
+    uint8_t n_keys;  /* the shortest key first, equal lengths in memcmp's order */
     const struct ad_json_key *keys;
 };
 #define AD_JSON_KEYS(array) .n_keys = AD_COUNT(array), .keys = (array)
 
-static const struct ad_json_place ad_json_no_places[] = {{0, 0, 0, 0, NULL}};
+static const struct ad_json_place ad_json_no_places[] = {{.kind = AD_JSON_OTHER}};
 
 static uint8_t ad_json_place_next(const struct ad_json_place *place,
                                   const char *key, size_t len)
 {
-    size_t i;
+    size_t from = 0, to = place->n_keys;
 
-    for (i = 0; i < place->n_keys; i++) {
-        if (place->keys[i].len == len &&
-            memcmp(place->keys[i].key, key, len) == 0) {
-            return place->keys[i].to;
+    while (from < to) {
+        size_t middle = (from + to) / 2;
+        const struct ad_json_key *k = &place->keys[middle];
+        int order = (int)len - k->len;
+
+        if (order == 0 && len > 0) {
+            order = (uint8_t)key[0] - (uint8_t)k->key[0]; /* saves most calls */
+        }
+        if (order == 0) {
+            order = memcmp(key, k->key, len);
+        }
+        if (order == 0) {
+            return k->to;
+        }
+        if (order < 0) {
+            to = middle;
+        } else {
+            from = middle + 1;
         }
     }
     return 0;
@@ -332,7 +351,8 @@ struct ad_json_stream {
 };
 _Static_assert(AD_STREAM_DEPTH_MAX <= 64, "ad_json_stream.objects has 64 bits");
 _Static_assert(AD_STREAM_TEXT_MAX <= 255, "ad_json_stream.len has 8 bits");
-_Static_assert(AD_STREAM_TEXT_MAX >= 48, "keys and numbers fit in `text`");
+_Static_assert(AD_STREAM_TEXT_MAX >= 48 && AD_STREAM_TEXT_MAX >= AIDASH_MODEL_MAX,
+               "keys, numbers and models fit in `text`");
 
 /* path: the place of the whole text in places, which must outlive *j.
  * depth_max: 1..AD_STREAM_DEPTH_MAX. */
@@ -340,7 +360,7 @@ static void ad_json_stream_begin(struct ad_json_stream *j,
                                  const struct ad_json_place *places,
                                  uint8_t path, uint8_t depth_max)
 {
-    memset(j, 0, sizeof(*j));
+    memset(j, 0, offsetof(struct ad_json_stream, paths)); /* a stack and a buffer */
     j->places = places;
     j->path = path;
     j->depth_max = depth_max;
@@ -455,7 +475,7 @@ static void ad_json_stream_string_begin(struct ad_json_stream *j, bool key,
     j->key = key;
     /* Nothing else of an answer's text is ever kept. */
     j->keep = key ? places[j->paths[j->depth - 1]].n_keys > 0
-                  : places[j->path].kind == AD_JSON_KEPT;
+                  : places[j->path].kind >= AD_JSON_KEPT;
     j->any = j->cut = false;
     j->len = 0;
     j->from = j->at + i;
@@ -550,9 +570,16 @@ static bool ad_json_stream_in_word(uint8_t c)
 static size_t ad_json_stream_word(struct ad_json_stream *j, const uint8_t *in,
                                   size_t len)
 {
-    size_t i = 0;
+    size_t i = 0, n = 0;
 
-    while (i < len && ad_json_stream_in_word(in[i])) {
+    while (n < len && ad_json_stream_in_word(in[n])) {
+        n++;
+    }
+    if (j->len + n <= AD_STREAM_TEXT_MAX - 8) { /* nearly always */
+        ad_json_stream_keep(j, in, n);
+        i = n;
+    }
+    while (i < n) {
         if (j->len >= AD_STREAM_TEXT_MAX - 8 && ad_is_digit(in[i]) &&
             ad_is_digit(j->text[j->len - 1])) {
             j->cut = true;
@@ -588,7 +615,8 @@ static void ad_json_stream_mark(struct ad_json_stream *j, uint8_t c, size_t i)
         j->state = AD_JSON_VALUE;
     } else if (c == ',' && j->state == AD_JSON_AFTER) {
         j->state = ad_json_stream_in_object(j) ? AD_JSON_KEY : AD_JSON_VALUE;
-    } else if (ad_json_stream_in_word(c) && value) {
+    } else if (value && (ad_is_digit(c) || c == '-' || c == 't' || c == 'f' ||
+                         c == 'n')) {
         j->state = AD_JSON_WORD;
         j->keep = true;
         j->cut = false;

@@ -1,330 +1,16 @@
-/* llm_scan.c - the body of an engine's answer: events, token counts and times,
- * read from a copy of its bytes, in pieces of any size. Pure.
+/* llm_scan.c - the body of an engine's answer: an event stream or JSON texts, read
+ * from a copy of its bytes, in pieces of any size. Pure.
  */
 #ifndef AD_CODEC_LLM_SCAN_C
 #define AD_CODEC_LLM_SCAN_C
 
-#include "http_head.c"
-#include "llm_paths.c"
-#include "messages.c"
+#include "llm_events.c"
 
 #if AIDASH_METER
 
-/* What could not be read of an answer: its counts are then incomplete. */
-enum {
-    AD_INCOMPLETE_FRAMING = 1,    /* chunks are malformed, bytes behind the end */
-    AD_INCOMPLETE_COMPRESSED = 2, /* a content coding */
-    AD_INCOMPLETE_JSON = 4,       /* broken JSON */
-    AD_INCOMPLETE_DEPTH = 8       /* JSON nested deeper than AD_STREAM_DEPTH_MAX */
-};
-
-/* What the body is, by its Content-Type. */
-enum ad_form { AD_FORM_NONE, AD_FORM_SSE, AD_FORM_NDJSON, AD_FORM_JSON };
-
-enum { AD_SCAN_FINISH_MAX = 31 }; /* bytes kept of a finish reason */
-
-/* What the event at hand has reported so far. Its fields come in any order, so
- * they are evaluated when it ends. */
-struct ad_scan_event {
-    bool text;       /* some of the answer, in the choice at hand if any */
-    bool choices;    /* there is such an array */
-    bool finish;     /* a finish reason */
-    bool over;       /* the last of its stream */
-    uint32_t n_choices, n_texts; /* choices, and those with text */
-    uint64_t has;    /* a bit for each place whose number is known */
-    double number[AD_PATH_COUNT];
-};
-_Static_assert(AD_PATH_COUNT <= 64, "`has` has 64 bits");
-
-/* A line of an event stream: the name of its field, then its value. */
-enum ad_sse { AD_SSE_NAME, AD_SSE_DATA, AD_SSE_SKIP };
-
-/* Everything about one answer. All counts are of the whole request. */
-struct ad_scan {
-    uint8_t form; /* enum ad_form */
-
-    /* What has been learned so far. */
-    uint8_t incomplete;     /* AD_INCOMPLETE_... */
-    bool ended;             /* the engine reported the end: [DONE], done ... */
-    bool failed;            /* the engine reported an error */
-    bool has_prompt, has_cached, has_timings, has_progress;
-    bool partial;           /* `tokens` counts one of several choices */
-    uint32_t events;        /* JSON texts */
-    uint32_t comments;      /* keep-alive lines of an event stream */
-    uint64_t token_events;  /* choices of events that brought text */
-    uint64_t tokens;        /* as the engine counts them; 0: not reported */
-    uint64_t prompt_tokens; /* cached ones included */
-    uint64_t cached_tokens;
-    uint64_t draft_tokens, draft_accepted;
-    double load_ms;         /* Ollama: the model's loading */
-    double prompt_ms, prompt_per_s;
-    double predicted_ms, predicted_per_s;
-    double total_ms;        /* Ollama */
-    uint64_t progress_total, progress_cached, progress_done; /* of the prompt */
-    double progress_ms;
-    char model[AIDASH_MODEL_MAX + 1]; /* as the answer names it */
-    char finish[AD_SCAN_FINISH_MAX + 1]; /* the last finish reason */
-
-    /* The state of the reader. */
-    uint8_t line;           /* enum ad_sse */
-    uint8_t name_len;
-    uint8_t done_len;       /* bytes of "[DONE]" so far */
-    bool after_cr;
-    bool reading;           /* a JSON text has begun */
-    char name[6];           /* of the field, as long as the names that matter */
-    uint64_t finished_tokens; /* of the choices that ended, without a usage */
-    uint64_t usage_tokens;  /* of the usage events of llama-server */
-    struct ad_scan_event event;
-    struct ad_json_stream js;
-};
+/* ---- an event stream ---- */
 
 static const char ad_done[] = "[DONE]";
-
-/* Larger times and counts are ignored: 11 days in nanoseconds. */
-#define AD_SCAN_NUMBER_MAX 1e15
-
-static bool ad_scan_has(const struct ad_scan *s, enum ad_path path)
-{
-    return (s->event.has >> path & 1) != 0;
-}
-
-/* A number of the event, 0 if it has none. */
-static double ad_scan_number(const struct ad_scan *s, enum ad_path path)
-{
-    return ad_scan_has(s, path) ? s->event.number[path] : 0;
-}
-
-static uint64_t ad_scan_count(const struct ad_scan *s, enum ad_path path)
-{
-    double value = ad_scan_number(s, path);
-
-    return value <= (double)AD_TOKENS_LIMIT ? (uint64_t)value : 0;
-}
-
-/* The tokens of the answer, as this event has them.
- *
- * llama-server counts each choice on its own; its events have timings. If the
- * client asked for a usage, each choice has an event without choices, with its
- * count. Otherwise the event with the finish reason has it. These counts are
- * added. A whole answer of llama-server has the count of one choice only.
- * Other engines count all tokens so far, and zero means that an event has no
- * count. */
-static void ad_scan_tokens_reported(struct ad_scan *s)
-{
-    const struct ad_scan_event *e = &s->event;
-    uint64_t n = ad_scan_count(s, AD_PATH_COMPLETION);
-
-    n = n != 0 ? n : ad_scan_count(s, AD_PATH_PREDICTED);
-    if (n == 0) {
-        return;
-    }
-    if (!ad_scan_has(s, AD_PATH_PREDICTED)) {
-        s->tokens = n;
-    } else if (e->choices && e->n_choices == 0) {
-        s->usage_tokens += n;
-        s->tokens = s->usage_tokens;
-    } else {
-        s->partial = s->form == AD_FORM_JSON && e->n_choices > 1;
-        s->tokens = s->finished_tokens + n;
-        if (e->finish || e->over) {
-            s->finished_tokens = s->tokens;
-        }
-    }
-}
-
-static void ad_scan_prompt_reported(struct ad_scan *s)
-{
-    uint64_t n = ad_scan_count(s, AD_PATH_PROMPT) +
-                 ad_scan_count(s, AD_PATH_CACHE_READ) +
-                 ad_scan_count(s, AD_PATH_CACHE_WRITE);
-    uint64_t cached = ad_scan_count(s, AD_PATH_CACHED);
-
-    if (n == 0) {
-        n = ad_scan_count(s, AD_PATH_CACHE_N) + ad_scan_count(s, AD_PATH_PROMPT_N);
-    }
-    if (n != 0) {
-        s->has_prompt = true;
-        s->prompt_tokens = n;
-    }
-    if (ad_scan_has(s, AD_PATH_CACHED) || ad_scan_has(s, AD_PATH_CACHE_READ) ||
-        ad_scan_has(s, AD_PATH_CACHE_N)) {
-        s->has_cached = true;
-        cached = cached != 0 ? cached : ad_scan_count(s, AD_PATH_CACHE_READ);
-        cached = cached != 0 ? cached : ad_scan_count(s, AD_PATH_CACHE_N);
-        s->cached_tokens = cached != 0 ? cached : s->cached_tokens;
-    }
-}
-
-/* llama-server's and Ollama's times. */
-static void ad_scan_times_reported(struct ad_scan *s)
-{
-    if (ad_scan_has(s, AD_PATH_PREDICTED_MS)) {
-        s->has_timings = true;
-        s->prompt_ms = ad_scan_number(s, AD_PATH_PROMPT_MS);
-        s->prompt_per_s = ad_scan_number(s, AD_PATH_PROMPT_RATE);
-        s->predicted_ms = ad_scan_number(s, AD_PATH_PREDICTED_MS);
-        s->predicted_per_s = ad_scan_number(s, AD_PATH_PREDICTED_RATE);
-        s->draft_tokens = ad_scan_count(s, AD_PATH_DRAFT_N);
-        s->draft_accepted = ad_scan_count(s, AD_PATH_DRAFT_ACCEPTED);
-    } else if (ad_scan_has(s, AD_PATH_TOTAL_NS)) {
-        s->has_timings = true;
-        s->total_ms = ad_scan_number(s, AD_PATH_TOTAL_NS) / 1e6;
-        s->load_ms = ad_scan_number(s, AD_PATH_LOAD_NS) / 1e6;
-        s->prompt_ms = ad_scan_number(s, AD_PATH_PROMPT_NS) / 1e6;
-        s->predicted_ms = ad_scan_number(s, AD_PATH_EVAL_NS) / 1e6;
-        s->prompt_per_s = 0;
-        s->predicted_per_s = 0;
-        if (s->prompt_ms > 0 && s->prompt_tokens > s->cached_tokens) {
-            s->prompt_per_s = (double)(s->prompt_tokens - s->cached_tokens) /
-                              s->prompt_ms * 1e3;
-        }
-        if (s->predicted_ms > 0) {
-            s->predicted_per_s = (double)s->tokens / s->predicted_ms * 1e3;
-        }
-    }
-    if (ad_scan_has(s, AD_PATH_PROGRESS_TOTAL)) {
-        s->has_progress = true;
-        s->progress_total = ad_scan_count(s, AD_PATH_PROGRESS_TOTAL);
-        s->progress_cached = ad_scan_count(s, AD_PATH_PROGRESS_CACHED);
-        s->progress_done = ad_scan_count(s, AD_PATH_PROGRESS_DONE);
-        s->progress_ms = ad_scan_number(s, AD_PATH_PROGRESS_MS);
-    }
-}
-
-/* An event is complete. Returns how many token events it is: one for each
- * choice with text. A whole answer brings no tokens one by one. */
-static uint32_t ad_scan_event_end(struct ad_scan *s)
-{
-    const struct ad_scan_event *e = &s->event;
-    uint32_t n = e->n_texts;
-
-    if (e->text) {
-        n++;
-    }
-    if (s->form == AD_FORM_JSON) {
-        n = 0;
-    }
-    s->events++;
-    s->token_events += n;
-    s->ended = s->ended || e->over;
-    ad_scan_tokens_reported(s);
-    ad_scan_prompt_reported(s);
-    ad_scan_times_reported(s);
-    return n;
-}
-
-/* The "type" of an event of /v1/responses and /v1/messages. */
-static void ad_scan_type(struct ad_scan *s)
-{
-    const struct ad_json_stream *j = &s->js;
-
-    s->failed = s->failed || ad_json_stream_is(j, "error") ||
-                ad_json_stream_is(j, "response.failed");
-    s->event.over = ad_json_stream_is(j, "message_stop") ||
-                    ad_json_stream_is(j, "response.completed") ||
-                    ad_json_stream_is(j, "response.incomplete") ||
-                    ad_json_stream_is(j, "response.failed");
-}
-
-/* A string has ended at a place that matters. */
-static void ad_scan_string(struct ad_scan *s)
-{
-    const struct ad_json_stream *j = &s->js;
-    struct ad_scan_event *e = &s->event;
-
-    switch (j->path) {
-    case AD_PATH_TEXT:
-    case AD_PATH_DELTA:    /* /v1/responses */
-    case AD_PATH_RESPONSE: /* Ollama */
-        e->text = e->text || j->any;
-        break;
-    case AD_PATH_MODEL:
-        ad_json_stream_name(j, s->model, AIDASH_MODEL_MAX);
-        break;
-    case AD_PATH_TYPE:
-        ad_scan_type(s);
-        break;
-    case AD_PATH_OBJECT: /* vLLM before 2025 */
-        s->failed = s->failed || ad_json_stream_is(j, "error");
-        break;
-    case AD_PATH_FINISH:
-        if (j->any && !ad_json_stream_is(j, "none")) {
-            e->finish = true;
-            ad_json_stream_name(j, s->finish, AD_SCAN_FINISH_MAX);
-        }
-        break;
-    case AD_PATH_ERROR:
-        s->failed = s->failed || j->any;
-        break;
-    case AD_PATH_TGI_TEXT:
-        e->over = true;
-        break;
-    default:
-        break;
-    }
-}
-
-static void ad_scan_scalar(struct ad_scan *s)
-{
-    const struct ad_json_stream *j = &s->js;
-    struct ad_scan_event *e = &s->event;
-
-    if (j->text[0] == 't') {
-        e->over = e->over || j->path == AD_PATH_OVER;
-    } else if (ad_places[j->path].kind == AD_JSON_NUMBER &&
-               (j->text[0] == '-' || ad_is_digit(j->text[0]))) {
-        double value = ad_json_double(j->text, j->len);
-
-        e->number[j->path] = value;
-        if (value >= 0 && value <= AD_SCAN_NUMBER_MAX) {
-            e->has |= 1ull << j->path;
-        }
-    }
-}
-
-/* Handle what the JSON reader stopped at. Returns how many token events have
- * ended with it. */
-static uint32_t ad_scan_take(struct ad_scan *s)
-{
-    struct ad_scan_event *e = &s->event;
-
-    switch (s->js.what) {
-    case AD_JSON_TEXT:
-        ad_scan_string(s);
-        break;
-    case AD_JSON_SCALAR:
-        ad_scan_scalar(s);
-        break;
-    case AD_JSON_OPEN:
-        if (s->js.path == AD_PATH_TOP) {
-            memset(e, 0, sizeof(*e));
-        } else if (s->js.path == AD_PATH_CHOICES) {
-            e->choices = true;
-        } else if (s->js.path == AD_PATH_CHOICE) {
-            e->n_choices++;
-            e->text = false;
-        } else if (s->js.path == AD_PATH_CALL) {
-            e->text = true;
-        } else if (s->js.path == AD_PATH_ERROR) {
-            s->failed = true;
-        }
-        break;
-    case AD_JSON_CLOSE:
-        if (s->js.path == AD_PATH_TOP) {
-            return ad_scan_event_end(s);
-        }
-        if (s->js.path == AD_PATH_CHOICE) {
-            if (e->text) {
-                e->n_texts++;
-            }
-            e->text = false;
-        }
-        break;
-    default:
-        break;
-    }
-    return 0;
-}
 
 /* The JSON text at hand ends here. */
 static void ad_scan_json_end(struct ad_scan *s)
@@ -333,8 +19,7 @@ static void ad_scan_json_end(struct ad_scan *s)
 
     /* Part of "[DONE]" is no JSON either. */
     if (!whole || (s->done_len > 0 && s->done_len < sizeof(ad_done) - 1)) {
-        s->incomplete |= s->js.fault == AD_FAULT_JSON_DEPTH
-                             ? AD_INCOMPLETE_DEPTH : AD_INCOMPLETE_JSON;
+        ad_scan_broken(s);
     }
     s->reading = false;
     s->done_len = 0;
@@ -351,8 +36,7 @@ static uint32_t ad_scan_json(struct ad_scan *s, const uint8_t *in, size_t len)
         if (space == len) {
             return 0;
         }
-        ad_path_begin(&s->js, AD_PATH_TOP);
-        s->reading = true;
+        ad_scan_json_begin(s);
     }
     while (len > 0 && s->js.state != AD_JSON_BAD) {
         size_t used = ad_json_stream_next(&s->js, in, len);
@@ -364,6 +48,17 @@ static uint32_t ad_scan_json(struct ad_scan *s, const uint8_t *in, size_t len)
     return n;
 }
 
+/* Bytes of an error's sentence, in a data line that is no JSON. The JSON reader
+ * has nothing else to keep then. */
+static void ad_scan_words(struct ad_scan *s, const uint8_t *in, size_t len)
+{
+    size_t room = AD_STREAM_TEXT_MAX - (size_t)s->js.len;
+
+    len = len < room ? len : room;
+    memcpy(s->js.text + s->js.len, in, len);
+    s->js.len = (uint8_t)(s->js.len + len);
+}
+
 /* Bytes of an event's data: JSON, or "[DONE]". */
 static uint32_t ad_scan_data(struct ad_scan *s, const uint8_t *in, size_t len)
 {
@@ -372,6 +67,13 @@ static uint32_t ad_scan_data(struct ad_scan *s, const uint8_t *in, size_t len)
 
     if (!s->reading && s->done_len == 0) {
         i = ad_json_space((const char *)in, len);
+        if (i < len && s->error_event && !s->error_kept && in[i] != '{' &&
+            in[i] != '[') {
+            s->line = AD_SSE_SENTENCE;
+            s->js.len = 0;
+            ad_scan_words(s, in + i, len - i);
+            return 0;
+        }
     }
     for (; i < len && !s->reading && s->done_len < sizeof(ad_done) - 1; i++) {
         if (in[i] != (uint8_t)ad_done[s->done_len]) {
@@ -385,13 +87,21 @@ static uint32_t ad_scan_data(struct ad_scan *s, const uint8_t *in, size_t len)
     return n + ad_scan_json(s, in + i, len - i);
 }
 
+static bool ad_scan_name_is(const struct ad_scan *s, const char *name)
+{
+    return s->name_len == strlen(name) && memcmp(s->name, name, s->name_len) == 0;
+}
+
 /* A field of an event has its colon. */
 static void ad_scan_field(struct ad_scan *s)
 {
+    bool error = ad_scan_name_is(s, "error"); /* older llama-server */
+
     s->line = AD_SSE_SKIP;
     if (s->name_len == 0) {
+        s->line = AD_SSE_COMMENT;
         s->comments++;
-    } else if (s->name_len == 4 && memcmp(s->name, "data", 4) == 0) {
+    } else if (ad_scan_name_is(s, "data") || error) {
         s->line = AD_SSE_DATA;
         /* A second data line of an event continues its text after a newline.
          * If the first line was complete JSON, the sender left out the empty
@@ -402,8 +112,37 @@ static void ad_scan_field(struct ad_scan *s)
         } else {
             ad_scan_json_end(s);
         }
-    } else if (s->name_len == 5 && memcmp(s->name, "error", 5) == 0) {
-        s->failed = true; /* older llama-server */
+        if (error) {
+            s->failed = true;
+            s->error_event = true;
+        }
+    } else if (ad_scan_name_is(s, "event")) {
+        s->line = AD_SSE_EVENT;
+    }
+    s->name_len = 0;
+}
+
+/* mlx-lm: ": keepalive 2048/4096", tokens of the prompt. */
+static void ad_scan_comment(struct ad_scan *s)
+{
+    static const char word[] = " keepalive ";
+    size_t n = sizeof(word) - 1, slash;
+    uint64_t done, total;
+    const char *end;
+
+    if (s->name_len <= n || s->name_len == sizeof(s->name) ||
+        memcmp(s->name, word, n) != 0) {
+        return;
+    }
+    end = memchr(s->name, '/', s->name_len);
+    slash = end != NULL ? (size_t)(end - s->name) : 0;
+    if (slash > n &&
+        ad_decimal_u64(s->name + n, slash - n, AD_TOKENS_LIMIT, &done) &&
+        ad_decimal_u64(s->name + slash + 1, s->name_len - slash - 1,
+                       AD_TOKENS_LIMIT, &total) && done <= total) {
+        s->has_progress = true;
+        s->progress_done = done;
+        s->progress_total = total;
     }
 }
 
@@ -412,9 +151,27 @@ static void ad_scan_line_end(struct ad_scan *s)
 {
     if (s->line == AD_SSE_NAME && s->name_len == 0) {
         ad_scan_json_end(s);
+        s->error_event = false;
+    } else if (s->line == AD_SSE_EVENT &&
+               (ad_scan_name_is(s, "error") || ad_scan_name_is(s, " error"))) {
+        s->error_event = true;
+        s->failed = true;
+    } else if (s->line == AD_SSE_COMMENT) {
+        ad_scan_comment(s);
+    } else if (s->line == AD_SSE_SENTENCE) {
+        ad_scan_sentence(s, s->js.text, s->js.len);
+        ad_scan_error_end(s);
     }
     s->line = AD_SSE_NAME;
     s->name_len = 0;
+}
+
+/* Where c is in in[from .. to), or `to`. */
+static size_t ad_scan_find(const uint8_t *in, size_t from, size_t to, char c)
+{
+    const uint8_t *at = memchr(in + from, c, to - from);
+
+    return at != NULL ? (size_t)(at - in) : to;
 }
 
 /* Server-sent events (HTML 9.2.6). An event counts as soon as its JSON is
@@ -422,7 +179,7 @@ static void ad_scan_line_end(struct ad_scan *s)
 static uint32_t ad_scan_sse(struct ad_scan *s, const uint8_t *in, size_t len)
 {
     uint32_t n = 0;
-    size_t i = 0, end;
+    size_t i = 0, lf = 0, end; /* lf: where the next LF is, once it is known */
 
     while (i < len) {
         uint8_t c = in[i];
@@ -438,76 +195,281 @@ static uint32_t ad_scan_sse(struct ad_scan *s, const uint8_t *in, size_t len)
             i++;
             continue;
         }
-        if (s->line == AD_SSE_NAME) {
-            if (c == ':') {
-                ad_scan_field(s);
-            } else if (s->name_len < sizeof(s->name)) {
+        if (s->line == AD_SSE_NAME && c == ':') {
+            ad_scan_field(s);
+            i++;
+            continue;
+        }
+        if (s->line == AD_SSE_NAME || s->line == AD_SSE_EVENT ||
+            s->line == AD_SSE_COMMENT) {
+            if (s->name_len < sizeof(s->name)) {
                 s->name[s->name_len++] = (char)c;
             }
             i++;
             continue;
         }
-        for (end = i; end < len && in[end] != '\r' && in[end] != '\n'; end++) {
+        if (lf <= i) {
+            lf = ad_scan_find(in, i, len, '\n');
         }
+        end = ad_scan_find(in, i, lf, '\r');
         if (s->line == AD_SSE_DATA) {
             n += ad_scan_data(s, in + i, end - i);
+        } else if (s->line == AD_SSE_SENTENCE) {
+            ad_scan_words(s, in + i, end - i);
         }
         i = end;
     }
     return n;
 }
 
-/* Newline-delimited JSON. */
-static uint32_t ad_scan_ndjson(struct ad_scan *s, const uint8_t *in,
-                               size_t len)
+/* ---- JSON texts, one behind the other ---- */
+
+enum { AD_RECORD_SEPARATOR = 0x1E }; /* RFC 7464 2.2 */
+
+static bool ad_scan_line_ends(uint8_t c)
+{
+    return c == '\n' || c == '\r';
+}
+
+/* Another text begins. If it is not the first one, the body is a stream, and the
+ * first one was an event of it. Returns its token events. */
+static uint32_t ad_scan_text_begin(struct ad_scan *s)
 {
     uint32_t n = 0;
 
-    while (len > 0) {
-        const uint8_t *newline = memchr(in, '\n', len);
-        size_t piece = newline != NULL ? (size_t)(newline - in) : len;
+    if (s->texts > 0 && s->form == AD_FORM_JSON) {
+        s->form = AD_FORM_NDJSON;
+        n = s->held;
+        s->held = 0;
+        s->token_events += n;
+    }
+    s->texts++;
+    s->whole = false;
+    ad_scan_json_begin(s);
+    return n;
+}
 
-        n += ad_scan_json(s, in, piece);
-        if (newline != NULL) {
-            ad_scan_json_end(s);
-            piece++;
+/* Does another text begin with c? Behind a broken one, only a line that begins
+ * with a brace does. */
+static bool ad_scan_text_begins(struct ad_scan *s, uint8_t c)
+{
+    if (s->lost) {
+        s->lost = c != AD_RECORD_SEPARATOR &&
+                  !(c == '{' && ad_scan_line_ends(s->last));
+        return !s->lost && c == '{';
+    }
+    return ad_json_space((const char *)&c, 1) == 0 && c != AD_RECORD_SEPARATOR;
+}
+
+/* The text at hand broke behind used bytes. Returns how many of them are done
+ * with: a brace that begins a line is the next text's. */
+static size_t ad_scan_text_broken(struct ad_scan *s, const uint8_t *in,
+                                  size_t used, uint8_t before)
+{
+    ad_scan_broken(s);
+    s->reading = false;
+    s->lost = true;
+    if (used > 0 && in[used - 1] == '{' && ad_scan_line_ends(before)) {
+        s->last = before;
+        used--;
+    } else if (used > 0 && in[used - 1] == AD_RECORD_SEPARATOR) {
+        s->lost = false;
+    }
+    return used;
+}
+
+/* Bytes of the text at hand, up to a value that matters. Returns how many were
+ * used; *events is raised by the token events that ended in them. */
+static size_t ad_scan_text(struct ad_scan *s, const uint8_t *in, size_t len,
+                           uint32_t *events)
+{
+    size_t used = ad_json_stream_next(&s->js, in, len);
+    uint8_t before = s->last;
+
+    *events += ad_scan_take(s);
+    if (used > 1) {
+        before = in[used - 2];
+    }
+    if (used > 0) {
+        s->last = in[used - 1];
+    }
+    if (s->js.state == AD_JSON_BAD) {
+        return ad_scan_text_broken(s, in, used, before);
+    }
+    s->whole = s->js.state == AD_JSON_DONE;
+    s->reading = !s->whole;
+    return used;
+}
+
+/* Bytes of JSON texts: newline-delimited, as a sequence (RFC 7464), or a single
+ * one. Each ends where the grammar says. If the first one goes on in a second
+ * line, it is no newline-delimited JSON. */
+static uint32_t ad_scan_texts(struct ad_scan *s, const uint8_t *in, size_t len)
+{
+    uint32_t n = 0;
+    size_t i = 0, line = 0; /* line: where the first line ends, once it is known */
+
+    while (i < len) {
+        bool first;
+
+        if (!s->reading && !ad_scan_text_begins(s, in[i])) {
+            s->last = in[i];
+            i++;
+            continue;
         }
-        in += piece;
-        len -= piece;
+        if (!s->reading) {
+            n += ad_scan_text_begin(s);
+        }
+        first = s->texts == 1 && s->form == AD_FORM_NDJSON;
+        if (!first) {
+            i += ad_scan_text(s, in + i, len - i, &n);
+            continue;
+        }
+        if (line <= i) {
+            line = ad_scan_find(in, i, len, '\n');
+            line = ad_scan_find(in, i, line, '\r');
+            line += line < len;
+        }
+        i += ad_scan_text(s, in + i, line - i, &n);
+        if (s->reading && ad_scan_line_ends(s->last)) {
+            s->form = AD_FORM_JSON;
+        }
     }
     return n;
 }
 
-/* Bytes of the body, free of its framing. */
-static uint32_t ad_scan_body(struct ad_scan *s, const uint8_t *in, size_t len)
+/* ---- the body ---- */
+
+/* Bytes of the body, whose form is known. */
+static uint32_t ad_scan_known(struct ad_scan *s, const uint8_t *in, size_t len)
 {
     switch (s->form) {
     case AD_FORM_SSE:
         return ad_scan_sse(s, in, len);
     case AD_FORM_NDJSON:
-        return ad_scan_ndjson(s, in, len);
     case AD_FORM_JSON:
-        return ad_scan_json(s, in, len);
+        return ad_scan_texts(s, in, len);
     default:
         return 0;
     }
 }
 
-/* All of the body has come. */
+/* The form is known: read what was taken for the beginning of a field. */
+static uint32_t ad_scan_form_known(struct ad_scan *s, uint8_t form)
+{
+    uint8_t name[AD_SCAN_NAME_MAX];
+    size_t len = s->name_len;
+
+    memcpy(name, s->name, len);
+    s->name_len = 0;
+    s->form = form;
+    s->known = true;
+    return ad_scan_known(s, name, len);
+}
+
+/* Does the body begin with a field of an event stream, or part of its name? */
+static bool ad_scan_maybe_field(const struct ad_scan *s, uint8_t c)
+{
+    static const char *const fields[] = {"data:", "event:", "id:", "retry:", ":"};
+    size_t i;
+
+    for (i = 0; i < AD_COUNT(fields); i++) {
+        if (strncmp(fields[i], s->name, s->name_len) == 0 &&
+            fields[i][s->name_len] == (char)c) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The first bytes of the body show its form: a brace or a bracket is JSON, the
+ * name of a field an event stream, whatever the Content-Type says. Otherwise it
+ * decides. Returns how many bytes were used; *events as ad_scan_known(). */
+static size_t ad_scan_first(struct ad_scan *s, const uint8_t *in, size_t len,
+                            uint32_t *events)
+{
+    static const uint8_t bom[] = {0xEF, 0xBB, 0xBF};
+    size_t i;
+
+    if (s->form == AD_FORM_MEDIA ||
+        (s->incomplete & AD_INCOMPLETE_COMPRESSED) != 0) {
+        s->known = true;
+        s->form = AD_FORM_NONE;
+        return 0;
+    }
+    for (i = 0; i < len && !s->known; i++) {
+        uint8_t form = s->form, c = in[i];
+        bool begins = s->name_len == 0;
+
+        if (begins && s->bom < sizeof(bom) && c == bom[s->bom]) {
+            s->bom++;
+        } else if (begins && ad_json_space((const char *)&c, 1) != 0) {
+            s->last = c;
+            s->after_cr = c == '\r';
+        } else if (begins && c == AD_RECORD_SEPARATOR && form == AD_FORM_NONE) {
+            s->form = AD_FORM_NDJSON;
+        } else if (begins && (c == '{' || c == '[')) {
+            form = form == AD_FORM_NDJSON ? AD_FORM_NDJSON : AD_FORM_JSON;
+            *events += ad_scan_form_known(s, form);
+            break;
+        } else if (form == AD_FORM_SSE || !ad_scan_maybe_field(s, c)) {
+            *events += ad_scan_form_known(s, form);
+            break;
+        } else if (c == ':') {
+            *events += ad_scan_form_known(s, AD_FORM_SSE);
+            break;
+        } else {
+            s->name[s->name_len++] = (char)c;
+        }
+    }
+    return i;
+}
+
+/* Bytes of the body, free of its framing. */
+static uint32_t ad_scan_body(struct ad_scan *s, const uint8_t *in, size_t len)
+{
+    uint32_t n = 0;
+    size_t used = 0;
+
+    if (!s->known) {
+        used = ad_scan_first(s, in, len, &n);
+    }
+    return n + ad_scan_known(s, in + used, len - used);
+}
+
+/* All of the body has come. A stream that told why it finished has its end mark,
+ * even if others would send one more. */
 static void ad_scan_body_end(struct ad_scan *s)
 {
-    if (s->form == AD_FORM_JSON && s->reading && ad_json_stream_end(&s->js)) {
+    if (!s->known) {
+        (void)ad_scan_form_known(s, s->form);
+    }
+    if (s->form == AD_FORM_SSE) {
+        if (s->line != AD_SSE_NAME) {
+            ad_scan_line_end(s);
+        }
+        ad_scan_json_end(s);
+    } else if (s->reading) {
+        s->whole = ad_json_stream_end(&s->js);
+        if (!s->whole) {
+            ad_scan_broken(s);
+        }
+        s->reading = false;
+    }
+    if (s->form == AD_FORM_JSON) {
+        s->ended = s->whole;
+    } else if (s->finish[0] != '\0') {
         s->ended = true;
     }
-    ad_scan_json_end(s);
 }
 
 static void ad_scan_begin(struct ad_scan *s)
 {
     memset(s, 0, sizeof(*s));
+    s->last = '\n';
 }
 
-/* The media type alone says how the body is to be read (RFC 9110 8.3.1). */
+/* What the media type (RFC 9110 8.3.1) says about the body. */
 static uint8_t ad_scan_form(struct ad_slice type)
 {
     static const struct {
@@ -517,33 +479,46 @@ static uint8_t ad_scan_form(struct ad_slice type)
         {"text/event-stream", AD_FORM_SSE},
         {"application/x-ndjson", AD_FORM_NDJSON},
         {"application/ndjson", AD_FORM_NDJSON},
+        {"application/jsonl", AD_FORM_NDJSON},
+        {"application/jsonlines", AD_FORM_NDJSON},
+        {"application/x-jsonlines", AD_FORM_NDJSON},
+        {"application/json-seq", AD_FORM_NDJSON}, /* RFC 7464 */
+        {"application/stream+json", AD_FORM_NDJSON},
         {"application/json", AD_FORM_JSON},
+        {"audio/", AD_FORM_MEDIA}, /* and all that begins so */
+        {"font/", AD_FORM_MEDIA},
+        {"image/", AD_FORM_MEDIA},
+        {"video/", AD_FORM_MEDIA},
     };
     struct ad_slice name;
     size_t i;
 
     (void)ad_http_cut(&type, ';', &name);
     for (i = 0; i < AD_COUNT(forms); i++) {
-        if (ad_slice_is_nocase(name, forms[i].type)) {
+        size_t n = strlen(forms[i].type);
+
+        if (ad_slice_is_nocase(name, forms[i].type) ||
+            (forms[i].type[n - 1] == '/' && name.len > n &&
+             strncasecmp(name.at, forms[i].type, n) == 0)) {
             return forms[i].form;
         }
     }
     return AD_FORM_NONE;
 }
 
-/* The final head of the answer: what is its body? */
+/* The final head of the answer: what does it say about the body? */
 static void ad_scan_head(struct ad_scan *s, const struct ad_http_head *head)
 {
     struct ad_http_list codings = ad_http_list_of(&head->fields,
                                                   "Content-Encoding");
     struct ad_slice value;
 
+    s->status = head->status;
     if (ad_http_field_get(&head->fields, "Content-Type", &value)) {
         s->form = ad_scan_form(value);
     }
     while (ad_http_list_next(&codings, &value)) {
         if (!ad_slice_is_nocase(value, "identity")) {
-            s->form = AD_FORM_NONE;
             s->incomplete |= AD_INCOMPLETE_COMPRESSED;
         }
     }

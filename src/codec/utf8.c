@@ -4,16 +4,19 @@
 
 #include "../base/decimal.c"
 
-/* RFC 3629: well-formed UTF-8, no surrogates, nothing beyond U+10FFFF. */
-static bool ad_utf8_ok(const uint8_t *s, size_t len)
+/* How many bytes at the beginning are whole characters of well-formed UTF-8: no
+ * surrogates, nothing beyond U+10FFFF (RFC 3629). */
+static size_t ad_utf8_prefix(const uint8_t *s, size_t len)
 {
     size_t i = 0;
 
     while (i < len) {
-        uint8_t c = s[i++];
+        uint8_t c = s[i];
+        size_t whole = i;
         unsigned more;
         uint8_t low = 0x80, high = 0xBF; /* of the first continuation byte */
 
+        i++;
         if (c < 0x80) {
             continue;
         } else if (c >= 0xC2 && c <= 0xDF) {
@@ -27,18 +30,35 @@ static bool ad_utf8_ok(const uint8_t *s, size_t len)
             low = c == 0xF0 ? 0x90 : 0x80;
             high = c == 0xF4 ? 0x8F : 0xBF;
         } else {
-            return false;
+            return whole;
         }
         for (; more > 0; more--) {
             if (i == len || s[i] < low || s[i] > high) {
-                return false;
+                return whole;
             }
             i++;
             low = 0x80;
             high = 0xBF;
         }
     }
-    return true;
+    return len;
+}
+
+static bool ad_utf8_ok(const uint8_t *s, size_t len)
+{
+    return ad_utf8_prefix(s, len) == len;
+}
+
+/* Bytes of the character that begins with this byte of well-formed UTF-8. */
+static size_t ad_utf8_len(uint8_t c)
+{
+    if (c < 0x80) {
+        return 1;
+    }
+    if (c < 0xE0) {
+        return 2;
+    }
+    return c < 0xF0 ? 3 : 4;
 }
 
 /* Write a code point as UTF-8. Returns its bytes, 1 to 4. RFC 3629 3. */
