@@ -49,6 +49,7 @@ static bool ad_utf8_ok(const uint8_t *s, size_t len)
     return ad_utf8_prefix(s, len) == len;
 }
 
+#if AIDASH_METER
 /* Bytes of the character that begins with this byte of well-formed UTF-8. */
 static size_t ad_utf8_len(uint8_t c)
 {
@@ -60,6 +61,7 @@ static size_t ad_utf8_len(uint8_t c)
     }
     return c < 0xF0 ? 3 : 4;
 }
+#endif
 
 /* Write a code point as UTF-8. Returns its bytes, 1 to 4. RFC 3629 3. */
 static size_t ad_utf8_put(char *out, unsigned long code)
