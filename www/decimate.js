@@ -96,7 +96,11 @@ export class Rows {
   fall(x, line, from) {
     const last = this.#last[line];
     if (last + 1 < this.x.length) {
-      this.y[line].fill(0, last + 1); // in the rows of other lines
+      const own = this.y[line];
+      const value = last < 0 ? 0 : own[last] ?? 0;
+      for (let row = last + 1; row < this.x.length; row++) { // the rows of other lines
+        own[row] = last < 0 ? 0 : value * Math.max(0, 1 - (this.x[row] - this.x[last]) / FALL_S);
+      }
     } else {
       this.add(Math.min(last < 0 ? from : this.x[last] + FALL_S, x), line, 0, false);
     }
