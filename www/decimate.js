@@ -101,8 +101,10 @@ export class Rows {
       for (let row = last + 1; row < this.x.length; row++) { // the rows of other lines
         own[row] = last < 0 ? 0 : value * Math.max(0, 1 - (this.x[row] - this.x[last]) / FALL_S);
       }
-    } else {
-      this.add(Math.min(last < 0 ? from : this.x[last] + FALL_S, x), line, 0, false);
+    }
+    const zero = last < 0 ? from : this.x[last] + FALL_S;
+    if (zero < x && zero >= (this.x.at(-1) ?? zero)) {
+      this.add(zero, line, 0, false);
     }
     this.add(x, line, 0, false);
   }

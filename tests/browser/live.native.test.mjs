@@ -80,6 +80,8 @@ test('pause stops every page, resume starts them again, and the pause is a gap',
     assert.equal(await text(page, 'pause-text'), 'Resume');
     assert.notEqual(await page.getAttribute('#card-rate', 'data-stale'), null);
     await until(page, () => document.title.startsWith('Paused'));
+    await says(page, 'rate', '0');
+    await says(page, 'latency', '–');
   }
   const stopped = await Promise.all(pages.map((page) => inside(page, ({ feed }) => feed.ring.end)));
   await pages[1].click('#pause');
