@@ -141,8 +141,9 @@ struct aidash_config {
     /* Events that a blocked viewer may be behind before it loses the oldest;
      * 1 to AIDASH_EVENTS / 2. 0: 100. */
     unsigned backlog;
-    /* Most connections from one address. 0: no limit. Leave it at 0 behind a
-     * proxy: all viewers then have the proxy's address. */
+    /* Most connections from one address. 0: no limit. A browser opens up to 6
+     * for the dashboard and 1 for its events: allow at least 8. Leave it at 0
+     * behind a proxy: all viewers then have the proxy's address. */
     unsigned per_address;
 
     /* The meter: a proxy in front of these engines, [NAME=]http://HOST[:PORT]

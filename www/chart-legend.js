@@ -4,7 +4,7 @@
 import { cursorTime, valueAt } from "./chart-input.js";
 import { laneName } from "./chart-lines.js";
 import { byId, make, setAttr, setName, setText } from "./dom.js";
-import { clockTime, duration, NONE, short } from "./format.js";
+import { age, clockTime, duration, NONE, rate as rateText, span } from "./format.js";
 
 /**
  * A click on a name hides its line, or shows it again.
@@ -25,9 +25,10 @@ export function mountLegend(lines, redraw) {
 /**
  * @param {import("./app.js").Context} context
  * @param {import("./charts.js").Chart[]} charts
- * @param {number} from  the left edge of the charts, Unix seconds
+ * @param {[number, number]} range  the edges of the charts, Unix seconds
+ * @param {number} now
  */
-export function drawLegend({ colours, lines, session: { feed } }, charts, from) {
+export function drawLegend({ colours, lines, store, session: { feed } }, charts, [from, to], now) {
   const legend = byId("legend", HTMLUListElement);
   const seen = feed.lanes.filter((lane) => lane.time >= from);
   const lanes = seen.filter((lane) => lines.lineOf[lane.index] >= 0 || lines.hides(lane));
@@ -40,6 +41,7 @@ export function drawLegend({ colours, lines, session: { feed } }, charts, from) 
       make("b", { class: "number" }), make("b", { class: "number" }))));
   }
   const time = cursorTime(charts);
+  const live = store.state.connection.phase === "live";
   const unit = feed.tokenless ? "/s" : "tok/s";
   lanes.forEach((lane, i) => {
     const button = legend.children[i].firstElementChild;
@@ -48,8 +50,9 @@ export function drawLegend({ colours, lines, session: { feed } }, charts, from) 
     }
     const [swatch, name, latency, rate] = button.children;
     const line = lines.lineOf[lane.index];
-    const latencyValue = time === null ? lane.latency : valueAt(charts, "latency", line);
-    const rateValue = time === null ? lane.rate : valueAt(charts, "rate", line);
+    const runs = live && feed.runs(lane, now);
+    const latencyValue = time !== null ? valueAt(charts, "latency", line) : runs ? lane.latency : NaN;
+    const rateValue = time !== null ? valueAt(charts, "rate", line) : runs ? lane.rate : live ? 0 : NaN;
     button.dataset.lane = laneName(lane);
     setAttr(button, "aria-pressed", String(!lines.hides(lane)));
     if (swatch instanceof HTMLElement) {
@@ -58,7 +61,7 @@ export function drawLegend({ colours, lines, session: { feed } }, charts, from) 
     setName(name, laneName(lane));
     setAttr(button, "title", laneName(lane));
     setText(latency, duration(latencyValue));
-    setText(rate, rateValue === undefined ? NONE : `${short(rateValue)} ${unit}`);
+    setText(rate, rateValue === undefined || Number.isNaN(rateValue) ? NONE : `${rateText(rateValue)} ${unit}`);
   });
   const more = seen.length - lanes.length;
   setText(byId("legend-more", HTMLElement), more ? `${more} more ${more > 1 ? "are" : "is"} not drawn: hide others to see ${more > 1 ? "them" : "it"}` : "");
@@ -66,4 +69,50 @@ export function drawLegend({ colours, lines, session: { feed } }, charts, from) 
   setText(byId("plot-ttft-value", HTMLElement), ttft === undefined ? "" : duration(ttft));
   setText(byId("plot-rate-caption", HTMLElement), feed.tokenless ? "Inferences per second" : "Tokens per second");
   setText(byId("legend-time", HTMLElement), time === null ? "latest" : clockTime(time, 2));
+  const { zoom, frozenAt } = store.state;
+  setText(byId("behind", HTMLElement), zoom ? `${span(to - from)} shown, ended ${age(now - to)} ago` : frozenAt ? `stopped ${age(now - frozenAt)} ago` : "");
+  drawTip(charts, lines, colours, time, unit);
+}
+
+/**
+ * The values at the cursor, beside it.
+ *
+ * @param {import("./charts.js").Chart[]} charts
+ * @param {import("./chart-lines.js").Lines} lines
+ * @param {import("./colours.js").Colours} colours
+ * @param {number | null} time
+ * @param {string} unit  of the rate
+ */
+function drawTip(charts, lines, colours, time, unit) {
+  const tip = byId("tip", HTMLElement);
+  const rows = lines.lanes.flatMap((lane, line) => {
+    const [latency, rate, ttft] = /** @type {const} */ (["latency", "rate", "ttft"]).map((metric) => valueAt(charts, metric, line));
+    const values = [latency !== undefined && duration(latency), rate !== undefined && `${rateText(rate)} ${unit}`,
+      ttft !== undefined && `first token ${duration(ttft)}`].filter(Boolean).join("  ");
+    return lane && values ? [make("div", {}, swatch(colours.lane(line)), nameOf(lane), make("b", {}, values))] : [];
+  });
+  tip.hidden = time === null || rows.length === 0;
+  if (tip.hidden || time === null) {
+    return;
+  }
+  tip.replaceChildren(clockTime(time, 2), ...rows);
+  const { over, cursor } = charts[0].plot;
+  const area = byId("plots", HTMLElement).getBoundingClientRect();
+  const x = over.getBoundingClientRect().left - area.left + (cursor.left ?? 0);
+  tip.style.left = `${x + tip.offsetWidth + 24 > area.width ? Math.max(0, x - tip.offsetWidth - 12) : x + 12}px`;
+  tip.style.top = `${over.getBoundingClientRect().top - area.top + 4}px`;
+}
+
+/** @param {string} colour */
+function swatch(colour) {
+  const node = make("span", { class: "lane" });
+  node.style.background = colour; // a style attribute is against the content security policy
+  return node;
+}
+
+/** @param {import("./chart-lines.js").Lane} lane */
+function nameOf(lane) {
+  const node = make("span", { class: "name" });
+  setName(node, laneName(lane));
+  return node;
 }

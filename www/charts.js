@@ -114,7 +114,7 @@ export function mountCharts(context) {
     }
     if (now - legendDrawn >= LEGEND_EVERY_S) {
       legendDrawn = now;
-      drawLegend(context, charts, from);
+      drawLegend(context, charts, [from, to], now);
       drawEmpty(context, now);
     }
     return view.moving ? Math.max(FASTEST_MS, drawn + every - now * 1000) : SLOWEST_MS;

@@ -29,7 +29,7 @@ export function mountConnection({ store, frame, session }) {
     setAttr(box, "data-phase", connection.phase);
     switch (connection.phase) {
       case "live":
-        setText(text, "Live");
+        setText(text, "Connected");
         return Infinity;
       case "connecting":
         setText(text, connection.attempt ? `Connecting, attempt ${connection.attempt}` : "Connecting");

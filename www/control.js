@@ -35,11 +35,19 @@ export function mountControl({ store, frame, colours, lines, session }) {
     }
   }
 
+  /** The list's end fades while there is more below. */
+  function showMore() {
+    setAttr(list, "data-more", list.scrollHeight - list.clientHeight - list.scrollTop > 4 ? "" : null);
+  }
+  list.addEventListener("scroll", showMore);
+  new ResizeObserver(showMore).observe(list);
+
   function filter() {
     const wanted = search.value.trim().toLowerCase();
     for (const item of list.children) {
       item.toggleAttribute("hidden", !item.textContent?.toLowerCase().includes(wanted));
     }
+    showMore();
   }
 
   store.on(["models", "override"], ({ models, override }) => {

@@ -96,9 +96,15 @@ export class Rows {
   fall(x, line, from) {
     const last = this.#last[line];
     if (last + 1 < this.x.length) {
-      this.y[line].fill(0, last + 1); // in the rows of other lines
-    } else {
-      this.add(Math.min(last < 0 ? from : this.x[last] + FALL_S, x), line, 0, false);
+      const own = this.y[line];
+      const value = last < 0 ? 0 : own[last] ?? 0;
+      for (let row = last + 1; row < this.x.length; row++) { // the rows of other lines
+        own[row] = last < 0 ? 0 : value * Math.max(0, 1 - (this.x[row] - this.x[last]) / FALL_S);
+      }
+    }
+    const zero = last < 0 ? from : this.x[last] + FALL_S;
+    if (zero < x && zero >= (this.x.at(-1) ?? zero)) {
+      this.add(zero, line, 0, false);
     }
     this.add(x, line, 0, false);
   }

@@ -1,6 +1,7 @@
 // @ts-check
 /** Export: ticks and requests as CSV or NDJSON, the charts as a picture. */
 
+import { laneName } from "./chart-lines.js";
 import { notice } from "./dom.js";
 import { csv } from "./format.js";
 
@@ -14,7 +15,7 @@ const REQUEST_FIELDS = [
  * @param {import("./app.js").Context} context
  * @param {() => {title: string, canvas: HTMLCanvasElement}[]} pictures  of the charts
  */
-export function mountExport({ colours, view, session: { feed, requests } }, pictures) {
+export function mountExport({ colours, lines, view, session: { feed, requests } }, pictures) {
   document.addEventListener("click", (event) => {
     const target = event.target instanceof Element ? event.target : null;
     const what = target?.closest("[data-export]")?.getAttribute("data-export");
@@ -42,7 +43,7 @@ export function mountExport({ colours, view, session: { feed, requests } }, pict
       case "ndjson": return save("ticks.ndjson", "application/x-ndjson", ndjson(shownTicks(feed, view)));
       case "requests-csv": return save("requests.csv", "text/csv", csv(REQUEST_FIELDS, requestRecords(requests)));
       case "requests-ndjson": return save("requests.ndjson", "application/x-ndjson", ndjson(requestRecords(requests)));
-      case "png": return savePicture(pictures(), colours);
+      case "png": return savePicture(pictures(), colours, lines);
     }
   }
 }
@@ -74,17 +75,18 @@ function ndjson(records) {
 }
 
 /**
- * Save the charts, one below the other, as one picture.
+ * Save the charts, one below the other, as one picture, with where and when it is from and the models' colours.
  *
  * @param {{title: string, canvas: HTMLCanvasElement}[]} parts
  * @param {import("./colours.js").Colours} colours
+ * @param {import("./chart-lines.js").Lines} lines
  */
-function savePicture(parts, colours) {
+function savePicture(parts, colours, lines) {
   const ratio = devicePixelRatio;
   const head = 28 * ratio;
   const picture = document.createElement("canvas");
   picture.width = Math.max(...parts.map(({ canvas }) => canvas.width));
-  picture.height = parts.reduce((sum, { canvas }) => sum + canvas.height + head, 0);
+  picture.height = parts.reduce((sum, { canvas }) => sum + canvas.height + head, 2 * head);
   const context = picture.getContext("2d");
   if (!context) {
     return;
@@ -93,7 +95,18 @@ function savePicture(parts, colours) {
   context.fillRect(0, 0, picture.width, picture.height);
   context.fillStyle = colours.text;
   context.font = `${14 * ratio}px system-ui, sans-serif`;
-  let top = 0;
+  context.fillText(`aidash · ${location.host} · ${new Date().toLocaleString()}`, 12 * ratio, 20 * ratio);
+  let left = 12 * ratio;
+  lines.lanes.forEach((lane, line) => {
+    if (lane) {
+      context.fillStyle = colours.lane(line);
+      context.fillRect(left, head + 10 * ratio, 10 * ratio, 10 * ratio);
+      context.fillStyle = colours.text;
+      context.fillText(laneName(lane), left + 16 * ratio, head + 20 * ratio);
+      left += context.measureText(laneName(lane)).width + 36 * ratio;
+    }
+  });
+  let top = 2 * head;
   for (const { title, canvas } of parts) {
     context.fillText(title, 12 * ratio, top + 20 * ratio);
     context.drawImage(canvas, 0, top + head);

@@ -27,6 +27,7 @@ export function mountSettings({ settings, store, frame, colours, session }) {
     input.addEventListener("change", () => setTheme(/** @type {import("./settings.js").Theme} */ (input.value)));
   }
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTheme(settings.theme));
+  matchMedia("(forced-colors: active)").addEventListener("change", restyle);
 
   for (const [id, name] of /** @type {const} */ ([["limit-latency", "limitLatency"], ["limit-rate", "limitRate"]])) {
     const input = byId(id, HTMLInputElement);

@@ -101,6 +101,72 @@ for (const deviceScaleFactor of [1, 2, 3]) {
   });
 }
 
+test('what is not the present says how old it is, and the statistics follow what is shown', async (t) => {
+  const { page } = await history(t);
+  assert.equal(await text(page, 'behind'), '');
+  await page.click('#freeze');
+  await until(page, () => /^stopped \d+ s ago$/.test(document.querySelector('#behind').textContent));
+  await page.click('#freeze');
+  await page.evaluate(() => app.view.zoomTo(Date.now() / 1000 - 115, Date.now() / 1000 - 100));
+  await until(page, () => /^15 s shown, ended 1 min 4\d s ago$/.test(document.querySelector('#behind').textContent));
+  assert.equal(await page.locator('[data-span][aria-pressed=true]').count(), 0);
+  await until(page, () => document.querySelector('#rate-over').textContent === '15 s');
+  assert.ok(parseFloat(await text(page, 'rate-mean')) > 1, 'of the time that is shown');
+  await page.click('#reset');
+  await until(page, () => document.querySelector('#behind').textContent === '');
+});
+
+test('twelve models: each line has a colour of its own, and the rest is told', async (t) => {
+  const server = await serve(t, ['--source', 'none']);
+  await ingest(server, ...Array.from({ length: 12 }, (_, i) => ({ model: `owner/m${i}`, tokens: 1, latency_ms: 10 + i })));
+  const page = await open(t, server);
+  await until(page, () => document.querySelectorAll('#legend li').length === 8);
+  assert.equal(await text(page, 'legend-more'), '4 more are not drawn: hide others to see them');
+  const colours = await page.locator('#legend .lane').evaluateAll((nodes) => nodes.map((node) => node.style.background));
+  assert.equal(new Set(colours).size, 8);
+});
+
+test('very many ticks are ranges, drawn four times a second', async (t) => {
+  const server = await serve(t, ['--source', 'none']);
+  const now = Date.now() / 1000;
+  await ingest(server, ...Array.from({ length: 9000 }, (_, i) => ({ model: 'm', tokens: 1, latency_ms: 10 + (i % 7), timestamp: now - 9 + i / 1000 })));
+  const page = await open(t, server);
+  await until(page, () => app.store.state.filled);
+  await page.evaluate(() => app.view.zoomTo(app.feed.lastTime - 2, app.feed.lastTime));
+  await drawn(page);
+  const path = () => page.evaluate(() => new Promise((done) => {
+    const context = document.querySelector('#plot-latency canvas').getContext('2d');
+    const real = context.fill;
+    context.fill = function fill(...args) {
+      context.fill = real;
+      real.apply(this, args);
+      done(true);
+    };
+    app.view.zoomTo(app.feed.lastTime - 8.9, app.feed.lastTime);
+  }));
+  assert.equal(await path(), true, 'an area is drawn');
+  await until(page, () => /^\d/.test(document.querySelector('#legend b').textContent));
+});
+
+test('in forced colours the lines can still be told apart, and the axes be read', async (t) => {
+  const { page } = await history(t, { forcedColors: 'active' }, ['llama3', 'mistral']);
+  const seen = await page.evaluate(() => ({
+    dots: [...document.querySelectorAll('#legend .lane')].map((node) => getComputedStyle(node).backgroundColor),
+    pressed: getComputedStyle(document.querySelector('[data-span="60"]')).borderTopWidth,
+    text: app.colours.muted,
+    canvas: (() => {
+      const context = document.createElement('canvas').getContext('2d');
+      context.fillStyle = '#123456';
+      context.fillStyle = app.colours.muted;
+      return context.fillStyle;
+    })(),
+  }));
+  assert.equal(new Set(seen.dots).size, 2, seen.dots.join());
+  assert.equal(seen.pressed, '3px');
+  assert.equal(seen.text, 'CanvasText');
+  assert.notEqual(seen.canvas, '#123456', 'a canvas takes this colour');
+});
+
 test('the cursor reads values in all charts; arrow keys move it', async (t) => {
   const { page } = await history(t);
   await page.click('#freeze');
@@ -117,6 +183,7 @@ test('the cursor reads values in all charts; arrow keys move it', async (t) => {
       .filter(([time, l, r]) => Math.abs(time - at) < 1 && Math.abs(l - parseFloat(a)) < 1 && Math.abs(r - parseFloat(b)) < 0.1).length;
   }, [latency, rate]);
   assert.ok(near >= 1, `${latency} ${rate}`);
+  assert.match(await text(page, 'tip'), /^\d\d:\d\d:\d\d\.\d\dllama3[\d.]+ ms  [\d.]+ tok\/s$/);
   assert.ok(await page.locator('#plot-rate .u-cursor-x').evaluate((node) => node.style.transform) !== '', 'the other chart has it too');
   await page.mouse.move(1, 1);
   await until(page, () => document.querySelector('#legend-time').textContent === 'latest');

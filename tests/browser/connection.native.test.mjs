@@ -49,7 +49,7 @@ test('a server that was killed and comes back: countdown, reconnect, and the cha
   const second = await serve(t, ['--rate', '20'], { listen: again(first) });
   await page.click('#retry');
   await until(page, (end) => app.feed.ring.end > end, had);
-  await says(page, 'connection-text', 'Live');
+  await says(page, 'connection-text', 'Connected');
   const after = await inside(page, ({ feed, ring }) => ({ marks: feed.marks, time: ring('time'), flags: ring('flags') }));
   assert.deepEqual(after.marks.map(({ kind }) => kind), ['offline', 'restart']);
   assert.ok(after.marks[0].to < Infinity && after.marks[0].to > after.marks[0].from);

@@ -32,7 +32,7 @@ test('the numbers move, and the first one is there at once', async (t) => {
   assert.ok(seen.size >= 3);
   const tokens = Number((await text(page, 'tokens')).replaceAll(',', ''));
   await until(page, (old) => Number(document.querySelector('#tokens').textContent.replaceAll(',', '')) > old, tokens);
-  assert.equal(await text(page, 'connection-text'), 'Live');
+  assert.equal(await text(page, 'connection-text'), 'Connected');
   assert.equal(await text(page, 'model'), 'llama3');
   await says(page, 'state', 'Running');
   await says(page, 'latency-p50', /^\d+(\.\d+)? ms$/);
@@ -80,6 +80,8 @@ test('pause stops every page, resume starts them again, and the pause is a gap',
     assert.equal(await text(page, 'pause-text'), 'Resume');
     assert.notEqual(await page.getAttribute('#card-rate', 'data-stale'), null);
     await until(page, () => document.title.startsWith('Paused'));
+    await says(page, 'rate', '0');
+    await says(page, 'latency', '–');
   }
   const stopped = await Promise.all(pages.map((page) => inside(page, ({ feed }) => feed.ring.end)));
   await pages[1].click('#pause');
@@ -167,6 +169,15 @@ test('a silent engine is idle, and its numbers look old', async (t) => {
   assert.equal(await text(page, 'latency'), '–');
   assert.match(await text(page, 'latency-note'), /^last 5\.00 ms, 1 min 0\d s ago$/);
   assert.notEqual(await page.getAttribute('#card-latency', 'data-stale'), null);
+});
+
+test('with eight connections to an address the page loads', async (t) => {
+  const server = await serve(t, ['--per-address', '8']);
+  const page = await open(t, server);
+  await live(page);
+  await page.reload();
+  await live(page);
+  await page.locator('#plot-latency canvas').waitFor();
 });
 
 test('each page counts all viewers', async (t) => {

@@ -50,7 +50,7 @@ test('a thousand ticks a second', { timeout: (SECONDS + 120) * 1000 }, async (t)
     + `longest task ${Math.round(await page.evaluate(() => window.longest))} ms; heap ${(before.heap / 1e6).toFixed(2)} -> ${(after.heap / 1e6).toFixed(2)} MB`);
   assert.ok(Math.abs(after.heap - before.heap) < HEAP_MAX, `heap ${before.heap} -> ${after.heap}`);
   assert.equal(await text(page, 'lost'), '0');
-  assert.equal(await text(page, 'connection-text'), 'Live');
+  assert.equal(await text(page, 'connection-text'), 'Connected');
   const seqs = await inside(page, ({ ring }) => ring('seq').filter((seq) => seq > 0));
   assert.ok(seqs.length > 1000 && seqs.every((seq, i) => i === 0 || seq === seqs[i - 1] + 1), 'each tick once, in order');
   await until(page, () => Date.now() / 1000 - app.feed.lastTime < 0.5); // it keeps up

@@ -202,10 +202,17 @@ test('one model for all requests, and each its own again', async (t) => {
 
 test('an engine that is down is told', async (t) => {
   const { engine, server, page } = await stage(t);
+  const before = ask(server);
+  await (await serveNext(engine)).finish();
+  await before;
+  await until(page, () => app.feed.ring.end >= 3);
   await engine.down();
   const answer = await request(server, '/v1/chat/completions', { method: 'POST', body: '{}', headers: { 'Content-Length': 2 } });
   assert.equal(answer.status, 502);
   await says(page, 'state', 'Engine down');
+  await says(page, 'announce', 'Engine: Engine down.');
+  await says(page, 'rate', '0'); // the last number stands above
+  await says(page, 'rate-note', /^last \d/);
   await until(page, () => document.title.startsWith('Engine down'));
   await until(page, () => document.querySelector('#requests-body tr').dataset.status === 'failed');
   await engine.up();

@@ -97,7 +97,7 @@ test('a row opens its details, and stays open and focused while others come', as
   await page.locator('tr.more').waitFor();
   assert.equal(await open1.getAttribute('aria-expanded'), 'true');
   const details = await page.locator('tr.more div').allTextContents();
-  assert.deepEqual(details, ['Request1', 'Cached prompt tokens128', 'Waited3.10 ms', 'Between tokens, p5040.2 ms', 'p9566.9 ms', 'longest190 ms', 'Finish reasonstop']);
+  assert.deepEqual(details, ['Request1', 'Statusfinished: The answer is complete.', 'Cached prompt tokens128', 'Waited3.10 ms', 'Between tokens, p5040.2 ms', 'p9566.9 ms', 'longest190 ms', 'Finish reasonstop']);
   page.say(end(2));
   await until(page, () => document.querySelectorAll('#requests-body tr').length === 3);
   assert.equal(await page.evaluate(() => document.activeElement.getAttribute('aria-expanded')), 'true');
@@ -117,6 +117,39 @@ test('cancel is sent for the one request, and a refusal is shown', async (t) => 
   await page.locator('#notice.shown').waitFor();
   assert.equal(await text(page, 'notice'), 'Request 42 was not cancelled: It has just ended.');
   assert.deepEqual(page.heard.map(({ action, request }) => [action, request]), [['cancel', 42]]);
+});
+
+test('what became of a request is told in words, and a cancel by this page is one', async (t) => {
+  const page = await withRequests(t);
+  for (const [i, status] of ['finished', 'left', 'cut', 'refused', 'failed'].entries()) page.say(end(i + 1, { status }));
+  await until(page, () => document.querySelectorAll('#requests-body tr').length === 5);
+  assert.deepEqual((await page.locator('#requests-body .status span').allTextContents()).reverse(), ['finished', 'client left', 'broken off', 'refused', 'engine failed']);
+  assert.match(await page.locator('#requests-body .status span').first().getAttribute('title'), /^The engine could not be reached/);
+  page.say(start(17));
+  await page.getByRole('button', { name: 'Cancel request 17' }).waitFor();
+  await page.evaluate(() => { app.requests.entries.get(17).cancelled = true; });
+  page.say(end(17, { status: 'cut', seq: 1e6 })); // after its start, whatever ticks came between
+  await until(page, () => document.querySelector('#requests-body .status span').textContent === 'cancelled');
+  await page.getByRole('button', { name: /^\d\d:\d\d:\d\d, details of request 17$/ }).waitFor();
+});
+
+test('the table can be searched, keeps its head in sight, and is cards on a phone', async (t) => {
+  const page = await withRequests(t);
+  for (let id = 1; id <= 50; id++) page.say(end(id, { client: id % 10 ? '10.0.0.1' : 'Nightly' }));
+  await until(page, () => document.querySelectorAll('#requests-body tr').length === 50);
+  assert.ok((await page.locator('#requests').boundingBox()).height < 700);
+  const scroll = page.locator('#requests .scroll');
+  await scroll.evaluate((node) => { node.scrollTop = 800; });
+  const [head, box] = [await page.locator('#requests-head').boundingBox(), await scroll.boundingBox()];
+  assert.ok(Math.abs(head.y - box.y) < 2, 'the head stays');
+  await page.fill('#requests-search', 'nightly');
+  await until(page, () => document.querySelectorAll('#requests-body tr').length === 5);
+  await page.setViewportSize({ width: 360, height: 740 });
+  await until(page, () => {
+    const { scrollWidth, clientWidth } = document.querySelector('#requests .scroll');
+    return scrollWidth === clientWidth;
+  });
+  for (const title of ['Model', 'Out', 'Decode /s', 'Duration']) assert.equal(await page.locator(`#requests-body tr:first-child [data-title="${title}"]`).isVisible(), true);
 });
 
 test('requests are exported with all that is known', async (t) => {

@@ -166,6 +166,17 @@ test('the rate falls to 0 where nothing ran, the latency breaks', () => {
   assert.deepEqual([rows.x, rows.y[0]], [[1, 2, 10, 10, 11], [50, 50, null, 50, 50]]);
 });
 
+test('a rate falls at its own pace, also between the rows of other lines', () => {
+  const rows = new Rows();
+  rows.add(10, 0, 8, false);
+  rows.add(10.5, 1, 5, false);
+  rows.add(11, 1, 5, false);
+  rows.fall(20, 0, 0);
+  assert.deepEqual([rows.x, rows.y[0]], [[10, 10.5, 11, 12, 20], [8, 6, 4, 0, 0]]);
+  rows.fall(30, 2, 5);
+  assert.deepEqual(rows.y[2], [0, 0, 0, 0, 0, 0], 'a line without a value was at 0');
+});
+
 test('a lane keeps its line, and with it its colour, while it is drawn; no two share one', () => {
   const lines = new Lines();
   const lanes = Array.from({ length: 12 }, (_, index) => ({ index, model: `m${index}`, node: '', time: 100 }));
