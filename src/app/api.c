@@ -27,6 +27,9 @@ static void ad_leave(void)
  * keeps all that it has open, until ad_leave(). Any thread. */
 static bool ad_enter(void)
 {
+    if (atomic_load(&ad_life.state) != AD_RUNNING) {
+        return false; /* uncounted: who stops waits for the count to fall */
+    }
     /* Who enters is counted before the state is looked at; who stops sets the
      * state before it looks at the count. */
     atomic_fetch_add(&ad_life.inside, 1);

@@ -12,8 +12,11 @@
 
 #if AIDASH_METER
 
+enum { AD_DOCTOR_ENGINES = 8 }; /* the most that it offers */
+
 /* What answered. */
 struct ad_found {
+    char begin[16]; /* of the body, as text */
     unsigned status; /* 0: nothing that speaks HTTP is there */
     bool list;       /* the answer is JSON, and complete */
     unsigned n_models;
@@ -27,8 +30,10 @@ static void ad_doctor_sink(void *to, const uint8_t *data, size_t len)
 {
     struct ad_found *found = to;
     struct ad_json_stream *js = &found->js;
-    size_t at = 0;
+    size_t at = 0, n = strlen(found->begin);
 
+    (void)snprintf(found->begin + n, sizeof(found->begin) - n, "%.*s", (int)len,
+                   len > 0 ? (const char *)data : "");
     while (at < len && js->state != AD_JSON_BAD) {
         at += ad_json_stream_next(js, data + at, len - at);
         if (js->what != AD_JSON_TEXT || js->cut) {
@@ -114,44 +119,72 @@ static void ad_doctor_print_state(const struct ad_found *found)
     }
 }
 
-/* Look at one place, and print what is there. Returns the engine's name, NULL if
- * there is no engine. */
-static const char *ad_doctor_look(const struct ad_upstream *u)
+/* What was found, and is to be used. */
+struct ad_choice {
+    bool running; /* aidash itself */
+    unsigned n;
+    struct {
+        const char *name; /* the kind of engine */
+        struct ad_upstream at;
+    } engines[AD_DOCTOR_ENGINES];
+};
+
+/* Is it aidash that answers here? There are engines that answer any path with
+ * 200, so its answer tells. */
+static bool ad_doctor_is_aidash(const struct ad_upstream *u)
+{
+    static const char begins[] = "{\"started\":";
+    struct ad_found found;
+
+    ad_doctor_ask(u, "/ticks?last=0", &found);
+    return found.status == 200 &&
+           strncmp(found.begin, begins, strlen(begins)) == 0;
+}
+
+/* Does an engine that --upstream names lead to the place u? */
+static bool ad_doctor_given_has(const struct ad_upstream *u)
+{
+    const struct ad_address *place = &u->addresses[0];
+    unsigned i, k;
+
+    for (i = 0; i < ad_upstreams.n; i++) {
+        for (k = 0; k < ad_upstreams.list[i].n_addresses; k++) {
+            const struct ad_address *a = &ad_upstreams.list[i].addresses[k];
+
+            if (a->len == place->len &&
+                memcmp(&a->storage, &place->storage, a->len) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Look at one place, print what is there, and note it. False if nothing is. */
+static bool ad_doctor_look(struct ad_choice *choice, const struct ad_upstream *u)
 {
     struct ad_found found;
     const char *name;
 
-    ad_doctor_ask(u, "/ticks?last=0", &found);
-    if (found.status == 200) {
+    if (ad_doctor_is_aidash(u)) {
         printf("  aidash itself at http://%s: it is already running\n",
                u->authority);
-        return NULL;
+        choice->running = true;
+        return true;
     }
     ad_doctor_ask(u, "/v1/models", &found);
     if (!found.list || (found.status != 200 && found.status != 401 &&
                         found.status != 503)) {
-        return NULL;
+        return false;
     }
     name = ad_doctor_name(found.owner);
     printf("  %s at http://%s%s: ", name, u->authority, u->prefix);
     ad_doctor_print_state(&found);
-    return name;
-}
-
-/* The engine to use: the first that was found. name is NULL if there is none. */
-struct ad_choice {
-    const char *name;
-    char url[512];
-};
-
-static void ad_doctor_choose(struct ad_choice *choice, const char *name,
-                             const struct ad_upstream *u)
-{
-    if (choice->name == NULL) {
-        choice->name = name;
-        (void)snprintf(choice->url, sizeof(choice->url), "http://%s%s",
-                       u->authority, u->prefix);
+    if (choice->n < AD_DOCTOR_ENGINES) {
+        choice->engines[choice->n].name = name;
+        choice->engines[choice->n++].at = *u;
     }
+    return true;
 }
 
 /* The engines that --upstream names. */
@@ -161,11 +194,8 @@ static void ad_doctor_given(struct ad_choice *choice)
 
     for (i = 0; i < ad_upstreams.n; i++) {
         const struct ad_upstream *u = &ad_upstreams.list[i];
-        const char *name = ad_doctor_look(u);
 
-        if (name != NULL) {
-            ad_doctor_choose(choice, name, u);
-        } else {
+        if (!ad_doctor_look(choice, u)) {
             printf("  none at http://%s%s\n", u->authority, u->prefix);
         }
     }
@@ -180,18 +210,15 @@ static void ad_doctor_usual(struct ad_choice *choice)
 
     for (i = 0; i < AD_COUNT(ad_doctor_engines); i++) {
         struct ad_upstream u;
-        const char *name;
         char url[64];
 
         (void)snprintf(url, sizeof(url), "http://127.0.0.1:%s",
                        ad_doctor_engines[i].port);
-        if (ad_upstream_at("upstream", url, strlen(url), &u) != 0) {
+        if (ad_upstream_at("upstream", url, strlen(url), &u) != 0 ||
+            ad_doctor_given_has(&u)) {
             continue;
         }
-        name = ad_doctor_look(&u);
-        if (name != NULL) {
-            ad_doctor_choose(choice, name, &u);
-        } else {
+        if (!ad_doctor_look(choice, &u)) {
             ad_putf(&t, "%s%s (%s)", t.len > 0 ? ", " : "",
                     ad_doctor_engines[i].port, ad_doctor_engines[i].name);
         }
@@ -252,20 +279,45 @@ static void ad_doctor_addresses(const struct ad_lan *lan, unsigned n_lan,
     }
 }
 
+/* Is an engine of this kind among those found (or, if `other`, one of another)? */
+static bool ad_doctor_found(const struct ad_choice *choice, const char *name,
+                            bool other)
+{
+    unsigned i;
+
+    for (i = 0; i < choice->n; i++) {
+        if ((strcmp(choice->engines[i].name, name) == 0) != other) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What to type next. */
 static void ad_doctor_next(const struct ad_choice *choice, const char *listen,
                            const char *host, unsigned port)
 {
+    unsigned i;
+
+    if (choice->running) {
+        printf("  aidash runs already: open it in a browser, or stop it first\n");
+    }
     printf("  aidash --listen %s", listen);
-    if (choice->name == NULL) {
+    for (i = 0; i < choice->n; i++) {
+        printf(" --upstream http://%s%s", choice->engines[i].at.authority,
+               choice->engines[i].at.prefix);
+    }
+    if (choice->n == 0) {
         printf("\n  for a simulated engine; add --upstream http://HOST:PORT when "
                "you have a real one\n");
         return;
     }
-    printf(" --upstream %s\n  and set the address in the clients: ", choice->url);
-    if (strcmp(choice->name, "Ollama") == 0) {
-        printf("OLLAMA_HOST=http://%s:%u\n", host, port);
-    } else {
+    printf("\n  and set the address in the clients: ");
+    if (ad_doctor_found(choice, "Ollama", false)) {
+        printf("OLLAMA_HOST=http://%s:%u%s", host, port,
+               ad_doctor_found(choice, "Ollama", true) ? " and " : "\n");
+    }
+    if (ad_doctor_found(choice, "Ollama", true)) {
         printf("http://%s:%u/v1\n", host, port);
     }
 }
@@ -274,7 +326,7 @@ static void ad_doctor_next(const struct ad_choice *choice, const char *listen,
 static int ad_doctor(const struct ad_options *o)
 {
     const char *key = ad_option_value(o, "upstream-key-file");
-    struct ad_choice choice = {NULL, ""};
+    struct ad_choice choice = {0};
     struct ad_lan lan[AD_LAN_MAX];
     unsigned port, n_lan;
     char listen[64];
@@ -297,7 +349,7 @@ static int ad_doctor(const struct ad_options *o)
     ad_doctor_addresses(lan, n_lan, port);
     printf("next\n");
     ad_doctor_next(&choice, listen, n_lan > 0 ? lan[0].host : "localhost", port);
-    return choice.name != NULL ? AD_EXIT_OK : AD_EXIT_FAILED;
+    return choice.n > 0 ? AD_EXIT_OK : AD_EXIT_FAILED;
 }
 
 #else

@@ -142,13 +142,35 @@ static int ad_exit_code(int error)
     }
 }
 
+/* " (try --listen ADDR:PORT)" with a free port beside one that is taken, or "". */
+static void ad_port_other(const char *spec, char *out, size_t cap)
+{
+    unsigned i, port;
+    char other[128];
+
+    out[0] = '\0';
+    for (i = 8090; i < 8100; i++) {
+        size_t host = ad_spec_host(spec);
+        int fd;
+
+        (void)snprintf(other, sizeof(other), "%.*s%s%u", (int)host, spec,
+                       host > 0 ? ":" : "", i);
+        fd = ad_socket_bind(other, SOCK_STREAM, &port);
+        if (fd >= 0) {
+            (void)close(fd);
+            (void)snprintf(out, cap, "; try --listen %s", other);
+            return;
+        }
+    }
+}
+
 /* Print aidash_last_error(). In the library it begins with the option's name;
  * here the option is shown as the user wrote it. */
 static void ad_print_failure(const struct ad_options *o, int code)
 {
     const char *why = aidash_last_error(), *written = "";
     size_t len = strcspn(why, ":");
-    char name[32], holder[128] = "";
+    char name[32], holder[128] = "", other[160] = "";
 
     if ((code == AIDASH_EINVAL || code == AIDASH_ESYS) && len < sizeof(name)) {
         int i;
@@ -161,10 +183,13 @@ static void ad_print_failure(const struct ad_options *o, int code)
         }
     }
     if (code == AIDASH_EBIND && ad_acceptor.n_listeners < ad_acceptor.n_listen) {
-        ad_port_holder(ad_acceptor.listen[ad_acceptor.n_listeners], holder,
-                       sizeof(holder));
+        const char *spec = ad_acceptor.listen[ad_acceptor.n_listeners];
+
+        ad_port_holder(spec, holder, sizeof(holder));
+        ad_port_other(spec, other, sizeof(other));
     }
-    (void)fprintf(stderr, "aidash: %s%s%s\n", written, why, holder);
+    (void)fprintf(stderr, "aidash: %s%s%s%s\n", written, why, holder,
+                  other);
 }
 
 #endif /* AIDASH_NO_MAIN */

@@ -203,8 +203,9 @@ static void ad_stdin_end(void)
         (void)ad_poll_set(STDIN_FILENO, AD_IN, 0, AD_TAG_STDIN, 0);
     }
     ad_sources.stdin_open = false;
-    ad_log(AIDASH_LOG_INFO, "stdin has ended after %u lines",
-           ad_sources.stdin_lines.line);
+    ad_log(AIDASH_LOG_INFO, "stdin has ended after %u line%s",
+           ad_sources.stdin_lines.line,
+           ad_sources.stdin_lines.line == 1 ? "" : "s");
     ad_status_append();
 }
 

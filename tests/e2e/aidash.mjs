@@ -97,7 +97,7 @@ export class Inbox {
 /* ---- the process ------------------------------------------------------------- */
 
 /* Only the test's own AIDASH_* variables reach the server. */
-function environment(extra) {
+export function environment(extra = {}) {
     const clean = Object.entries(process.env).filter(([name]) => !name.startsWith('AIDASH_'));
     return { ...Object.fromEntries(clean), ...extra };
 }

@@ -9,7 +9,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import {
-    BIN, OP, Raw, RawViewer, SLOW, connect, ingest, isStatus, poll, post, request, run, serve, start, status, udpPort, within,
+    BIN, OP, Raw, RawViewer, SLOW, connect, environment, ingest, isStatus, poll, post, request, run, serve, start, status, udpPort, within,
 } from './aidash.mjs';
 
 const OPTIONS = ['listen', 'source', 'stdin', 'rate', 'seed', 'models', 'udp', 'backlog', 'per-address',
@@ -222,7 +222,8 @@ test('a port in use exits with 3 and names the program that has it', async (t) =
     const server = await serve(t, ['--source', 'none']);
     const { code, stderr } = await run(['--listen', `127.0.0.1:${server.port}`]);
     assert.equal(code, 3);
-    assert.match(stderr, new RegExp(`127\\.0\\.0\\.1:${server.port}: .*in use by \\S+ \\(process ${server.pid}\\)`));
+    assert.match(stderr, new RegExp(`127\\.0\\.0\\.1:${server.port}: .*in use by \\S+ \\(process ${server.pid}\\); `
+        + 'try --listen 127\\.0\\.0\\.1:809\\d$', 'm'));
 });
 
 test('a UDP port in use exits with 3 and says which', async (t) => {
@@ -358,7 +359,8 @@ test('a standard error that nobody reads stops nothing', async (t) => {
         + '{ ! dd if=/dev/zero of="$1/log" oflag=nonblock bs=4096 2>/dev/null; } && shift && exec "$@" 2>&3';
     const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-'));
     const port = await freePort();
-    const proc = spawn('sh', ['-c', script, 'sh', dir, BIN, '--listen', `127.0.0.1:${port}`, '--rate', '100'], { stdio: 'ignore' });
+    const proc = spawn('sh', ['-c', script, 'sh', dir, BIN, '--listen', `127.0.0.1:${port}`, '--rate', '100'],
+        { env: environment(), stdio: 'ignore' });
     const exit = new Promise((done) => { proc.on('close', done); });
     t.after(() => { proc.kill('SIGKILL'); rmSync(dir, { recursive: true }); });
     const server = { host: '127.0.0.1', port };

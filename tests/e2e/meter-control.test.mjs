@@ -619,6 +619,31 @@ test('doctor: finds the engine, and what it says to type next works', async (t) 
     await statusWhen(server, (now) => now.models.length === 2 && now.engine === 'up');
 });
 
+test('doctor: offers all engines it finds, and one that answers anything with 200 is not aidash', async (t) => {
+    const urls = [];
+    for (const [owner, model] of [['organization_owner', 'phi'], ['library', 'qwen3:4b']]) {
+        const engine = http.createServer((req, res) => {
+            res.end(req.url === '/v1/models' ? list(owner, model) : `{"error":"Unexpected endpoint or method. (GET ${req.url})"}`);
+        }).listen(0, '127.0.0.1');
+        await once(engine, 'listening');
+        t.after(() => engine.close());
+        urls.push(`http://127.0.0.1:${engine.address().port}`);
+    }
+    const { code, stdout } = await run(['doctor', '--upstream', urls.join()]);
+    assert.equal(code, 0, stdout);
+    assert.match(stdout, new RegExp(`^  LM Studio at ${urls[0]}: phi$`, 'm'));
+    assert.match(stdout, new RegExp(`^  aidash --listen \\S+ --upstream ${urls[0]} --upstream ${urls[1]}$`, 'm'));
+    assert.match(stdout, /clients: OLLAMA_HOST=http:\S+ and http:\S+\/v1$/m);
+});
+
+test('doctor: aidash itself is told by its answer', async (t) => {
+    const server = await start(['--source', 'none']);
+    t.after(() => server.stop());
+    const { stdout } = await run(['doctor', '--upstream', server.url]);
+    assert.match(stdout, new RegExp(`^  aidash itself at ${server.url}: it is already running$`, 'm'));
+    assert.match(stdout, /^next\n {2}aidash runs already/m);
+});
+
 test('doctor: an engine by its list, one that is not ready or wants a key, and what is none', async (t) => {
     let answer;
     const web = http.createServer((req, res) => {
