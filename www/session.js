@@ -182,7 +182,7 @@ export class Session {
     this.#progressTimer = setTimeout(async () => {
       try {
         if (!document.hidden && state.connection.phase === "live") {
-          const { running } = /** @type {import("./contract").RequestsAnswer} */ (await get("requests?last=0"));
+          const { running } = /** @type {import("./contract").RequestsAnswer} */ (await request("requests?last=0"));
           for (const event of running) {
             this.requests.progress(event);
             this.#markFirst(this.requests.entries.get(event.id));

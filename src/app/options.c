@@ -378,7 +378,7 @@ static bool ad_options_stray(const char *variable, const char *name)
 {
     const char *nearest = ad_option_nearest(name);
     unsigned distance = ad_distance(name, nearest);
-    char right[64];
+    char right[64], notice[128];
 
     if (distance <= 2 && distance * 2 < strlen(name)) {
         ad_option_variable(nearest, right, sizeof(right));
@@ -388,8 +388,10 @@ static bool ad_options_stray(const char *variable, const char *name)
                       variable, right);
         return false;
     }
-    ad_log(AIDASH_LOG_WARN, "%s is no option, and is ignored (--help lists all)",
-           variable);
+    (void)snprintf(notice, sizeof(notice),
+                   "%s is no option, and is ignored (--help lists all)",
+                   variable);
+    ad_log_put(AIDASH_LOG_INFO, notice); /* no level is chosen yet */
     return true;
 }
 
