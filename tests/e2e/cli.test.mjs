@@ -112,7 +112,7 @@ test('a wrong option names itself, the reason and the nearest valid one', async 
         [['--listen', '[::1:80'], '--listen', '[::1:80'],
         [['--listen', '127.0.0.1:'], '--listen', '127.0.0.1:'],
         [['--listen', '300.1.1.1:80'], '--listen', '300.1.1.1:80'],
-        [['--udp', 'x'], '--udp', 'x'],
+        [['--listen', '127.0.0.1:0', '--udp', 'x'], '--udp', 'x'],
         [['--config'], '--config'],
         [['--config', '/nonexistent/aidash.conf'], '/nonexistent/aidash.conf'],
         [['stray'], 'stray'],
