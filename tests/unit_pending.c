@@ -482,7 +482,7 @@ static void test_no_descriptor(void)
 /* One more than --per-address: 503, and the others stay. */
 static void test_per_address(void)
 {
-    int peers[4], i;
+    int peers[5], i;
 
     begin();
     listen_on_any_port();
@@ -493,6 +493,20 @@ static void test_per_address(void)
     ad_listener_event(0);
     CHECK(!is_over(peers[0]) && !is_over(peers[1]));
     CHECK(answered(peers[2], "503", "(--per-address)"));
+    /* Who has its answer, and has not closed yet, gives way, and nobody else. */
+    peers[4] = connect_to(ad_acceptor.ports[0]);
+    ad_listener_event(0);
+    CHECK(answered(peers[4], "503", "(--per-address)"));
+    CHECK_EQ(ad_pendings.n, 3);
+    (void)close(peers[4]);
+    say(peers[0], "nonsense\r\n\r\n");
+    (void)turn();
+    CHECK_EQ(ad_pending[0].phase, AD_PENDING_LINGER);
+    peers[4] = connect_to(ad_acceptor.ports[0]);
+    ad_listener_event(0);
+    CHECK(!is_over(peers[4]));
+    CHECK_EQ(ad_pendings.n, 2);
+    (void)close(peers[4]);
     (void)close(peers[2]);
     (void)close(peers[1]);
     for (i = 0; i < 3; i++) {
@@ -501,7 +515,7 @@ static void test_per_address(void)
     peers[3] = connect_to(ad_acceptor.ports[0]);
     ad_listener_event(0);
     CHECK(!is_over(peers[3]));
-    CHECK_EQ(ad_pendings.refused, 1);
+    CHECK_EQ(ad_pendings.refused, 3);
     (void)close(peers[0]);
     (void)close(peers[3]);
     ad_acceptor_close();

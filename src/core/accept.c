@@ -89,6 +89,10 @@ static void ad_acceptor_take(struct ad_pending *p, int fd,
         return;
     }
     ad_socket_tune(fd);
+    while (ad_acceptor.per_address != 0 && n > ad_acceptor.per_address &&
+           ad_pending_end_lingering(address)) {
+        n--;
+    }
     if (ad_acceptor.per_address != 0 && n > ad_acceptor.per_address) {
         ad_pending_refuse(p, 503, "Retry-After: 5\r\n",
                           "there are too many connections from this address "

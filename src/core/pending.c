@@ -198,6 +198,22 @@ static void ad_pending_drop(struct ad_pending *p)
     ad_peer_close(ad_pending_detach(p), p->address);
 }
 
+/* End a connection of this address that lingers: it has its answer. False if
+ * there is none. */
+static bool ad_pending_end_lingering(uint64_t address)
+{
+    uint16_t i = ad_pendings.list[AD_PENDING_LINGER].first;
+
+    while (i != AD_NO_PENDING) {
+        if (ad_pending[i].address == address) {
+            ad_pending_drop(&ad_pending[i]);
+            return true;
+        }
+        i = ad_pending[i].after;
+    }
+    return false;
+}
+
 /* Make a place free: all are taken, or there is no descriptor. Peers that have
  * said nothing give way first. False if nobody is to give way now. */
 static bool ad_pending_evict(void)
