@@ -24,7 +24,7 @@ test('the numbers move, and the first one is there at once', async (t) => {
   const [paint, number] = [0, 1].map((i) => Math.round(times.map((one) => one[i]).sort((a, b) => a - b)[2]));
   t.diagnostic(`first paint after ${paint} ms, first number after ${number} ms (medians of 5)`);
   const seen = new Set();
-  for (let i = 0; i < 4; i++) {
+  for (let i = 0; i < 20 && seen.size < 3; i++) {
     const before = await text(page, 'latency');
     seen.add(before);
     await until(page, (old) => document.querySelector('#latency').textContent !== old, before);

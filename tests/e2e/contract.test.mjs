@@ -156,11 +156,11 @@ test('each model keeps its own cumulative count over switches', async (t) => {
     const server = await serve(t, ['--rate', '200']);
     const viewer = await connect(server);
     const models = ['mistral', 'llama3', 'qwen2.5', 'mistral', 'llama3'];
-    for (const model of models) {
-        await viewer.tick();
-        await viewer.command({ action: 'switch_model', model });
-    }
     await viewer.tick();
+    for (const model of models) {
+        await viewer.command({ action: 'switch_model', model });
+        await viewer.tick((tick) => tick.model === model);
+    }
     const counts = {};
     for (const tick of viewer.events.filter(isTick)) {
         const before = counts[tick.model];

@@ -144,7 +144,9 @@ for (const usage of [true, false]) {
         }
         assert.ok(record.prompt_tokens > 10 && record.cached_tokens <= record.prompt_tokens);
         assert.ok(record.ttft_ms > 0 && record.ttft_ms < record.duration_ms && record.queue_ms <= record.ttft_ms, JSON.stringify(record));
-        assert.ok(record.itl_p50_ms <= record.itl_p95_ms && record.itl_p95_ms <= record.itl_max_ms);
+        /* What a busy machine reads at once has no times between its tokens. */
+        const spread = [record.itl_p50_ms, record.itl_p95_ms, record.itl_max_ms].filter((ms) => ms !== undefined);
+        assert.deepEqual(spread, spread.toSorted((a, b) => a - b), JSON.stringify(record));
         const { timings } = got.chunks.findLast((part) => part.timings);
         assert.ok(Math.abs(record.decode_tokens_per_second - timings.predicted_per_second) < 0.01 * timings.predicted_per_second);
 
