@@ -304,6 +304,59 @@ static bool ad_exchange_housekeeping(struct ad_client *c)
     return ad_client_send(c, &t);
 }
 
+/* -- who gives way -- */
+
+/* Does an exchange send its body, or take its answer, at less than AD_RATE_MIN
+ * after AD_GRACE_MS? A stream may be silent. */
+static bool ad_exchange_slow(const struct ad_client *c)
+{
+    if (c->phase == AD_FREE || ad_kind_class(c->kind) == 0) {
+        return false;
+    }
+    if (c->blocked) {
+        return ad_hub_slower(c->since_ms, c->sent, AD_GRACE_MS);
+    }
+    return c->phase == AD_OPEN && c->kind != AD_TICKS && !c->in.post.endless &&
+           ad_hub_slower(c->since_ms, c->in.post.data, AD_GRACE_MS);
+}
+
+/* All places for exchanges are taken: free that of a client that has its whole
+ * answer, else of the one that has been slow the longest. False if there is
+ * none. */
+static bool ad_exchange_evict(void)
+{
+    char bytes[AD_OUT_CAP];
+    struct ad_text t = ad_text_in(bytes, sizeof(bytes));
+    struct ad_client *slowest = NULL;
+    unsigned i;
+
+    for (i = 0; i < ad_slots.n_used; i++) {
+        struct ad_client *c = &ad_clients[i];
+
+        if (c->phase == AD_LINGERING && ad_kind_class(c->kind) == 1) {
+            ad_client_drop(c);
+            return true;
+        }
+        if (ad_exchange_slow(c) &&
+            (slowest == NULL || ad_hub.now_ms - c->since_ms >
+                                    ad_hub.now_ms - slowest->since_ms)) {
+            slowest = c;
+        }
+    }
+    if (slowest == NULL) {
+        return false;
+    }
+    if (!slowest->blocked) {
+        ad_exchange_fail(slowest, 408,
+                         "the body came slowly, and another request needs its "
+                         "place", &t);
+    }
+    if (ad_client_send(slowest, &t)) {
+        ad_client_drop(slowest);
+    }
+    return true;
+}
+
 /* -- GET /ticks -- */
 
 /* The next elements for a client into ad_formatted. */
