@@ -269,6 +269,39 @@ static void test_connection_ends(void)
     end_test();
 }
 
+/* A client that takes the end late has a second for its FIN from then on. */
+static void test_late_reader(void)
+{
+    static char body[30000];
+    int client, engine, small = 4096;
+
+    begin_test();
+    client = ask(0, "");
+    put(client, "G"); /* the connection is not kept */
+    (void)setsockopt(newest()->client_fd, SOL_SOCKET, SO_SNDBUF, &small,
+                     sizeof(small));
+    engine = accept_engine();
+    memset(body, 'x', sizeof(body) - 1);
+    put(engine, HEAD "Content-Length: 29999\r\n\r\n");
+    put(engine, body);
+    CHECK_EQ(newest()->state, AD_PROXY_ENDING);
+    advance(5000);
+    housekeeping();
+    CHECK(newest()->to_client_len > 0);
+    while (newest()->to_client_len > 0) {
+        (void)get(client);
+    }
+    advance(AD_LINGER_MS - 1);
+    housekeeping();
+    CHECK_EQ(ad_proxying.n, 1);
+    advance(1);
+    housekeeping();
+    CHECK_EQ(ad_proxying.n, 0);
+    (void)close(client);
+    (void)close(engine);
+    end_test();
+}
+
 /* A body of `len` bytes 'x', and `tail` behind it. */
 static const char *filled(size_t len, const char *tail)
 {
@@ -1091,6 +1124,7 @@ int main(void)
 {
     test_relay();
     test_connection_ends();
+    test_late_reader();
     test_short_body();
     test_long_body();
     test_chunks();
