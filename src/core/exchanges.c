@@ -165,8 +165,11 @@ static bool ad_stream_room(uint64_t address, struct ad_text *why)
         own += ad_clients[ad_streams.slot[i]].address == address;
     }
     own_full = own >= AIDASH_STREAMS_PER_ADDRESS;
-    if ((!own_full && ad_streams.n < AIDASH_STREAMS) ||
-        ad_stream_give_way(address, own_full)) {
+    if (!own_full && ad_streams.n < AIDASH_STREAMS) {
+        return true;
+    }
+    if (ad_stream_give_way(address, own_full)) {
+        ad_streams_forget_ended(); /* its slot may be the next stream's */
         return true;
     }
     if (own_full) {
