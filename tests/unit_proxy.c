@@ -908,6 +908,37 @@ static void seconds(unsigned n)
     }
 }
 
+/* While others wait in the queue, a client that has a place and sends slowly loses
+ * it soon; not while the pause is what they wait for. */
+static void test_slow_upload_in_the_way(void)
+{
+    int slow, waiting, engine;
+
+    begin_test();
+    ad_proxying.max_inflight = 1;
+    slow = ask(1000000, "");
+    put(slow, filled(AD_PROXY_RATE, ""));
+    engine = accept_engine();
+    seconds(5);
+    CHECK_EQ(ad_proxying.n_running, 1);
+    waiting = ask(1, "x");
+    CHECK_EQ(newest()->state, AD_PROXY_QUEUED);
+    ad_engine.paused = true;
+    seconds(1);
+    CHECK_EQ(ad_proxying.n_running, 1);
+    ad_engine.paused = false;
+    seconds(1);
+    CHECK_HAS(get(slow), "HTTP/1.1 408 ");
+    CHECK_HAS(get(engine), "EOF");
+    (void)close(engine);
+    engine = accept_engine();
+    CHECK_EQ(newest()->state, AD_PROXY_RUN);
+    (void)close(slow);
+    (void)close(waiting);
+    (void)close(engine);
+    end_test();
+}
+
 /* A client must send its body at a least rate, once it had ten seconds. */
 static void test_slow_upload(void)
 {
@@ -1142,6 +1173,7 @@ int main(void)
     test_drain();
     test_time_limits();
     test_slow_upload();
+    test_slow_upload_in_the_way();
     test_stall();
     test_half_close();
     test_interim_blocked();
