@@ -135,7 +135,7 @@ struct ad_rewrite {
     uint8_t body[AD_REWRITE_MAX + AD_SCRATCH + AD_PROXY_CHUNK_MAX];
 };
 
-/* For the caller of ad_proxy_begin(): the header lines of the request at hand. */
+/* For the caller of ad_proxy_begin(): the header lines of its request. */
 static char ad_proxy_lines[AD_PROXY_TEXT_MAX];
 
 static struct ad_proxy ad_proxies[AIDASH_FLOWS];
