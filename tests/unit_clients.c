@@ -1192,6 +1192,37 @@ static void test_exchanges_give_way(void)
     end_hub();
 }
 
+/* GET /ticks whose events are all overrun: those behind its end are not missed. */
+static void test_ticks_overrun(void)
+{
+    struct ad_attach a = {.kind = AD_TICKS, .has_since = true, .limit = 10000};
+    struct ad_client *c;
+    uint64_t left;
+    char mark[64];
+    bool found = false;
+    int peer, i;
+
+    reset_hub();
+    for (i = 0; i < AIDASH_EVENTS - 2; i++) {
+        append(AD_EV_TICK);
+    }
+    c = attach(&a, &peer);
+    CHECK(c->blocked);
+    left = c->in.ticks.missed + c->in.ticks.until - c->next;
+    for (i = 0; i < 2 * AIDASH_EVENTS; i++) {
+        append(AD_EV_TICK);
+    }
+    (void)snprintf(mark, sizeof(mark), "\"missed\":%llu,",
+                   (unsigned long long)left);
+    for (i = 0; i < 1000 && !found; i++) {
+        found = receives(peer, mark);
+        turn();
+    }
+    CHECK(found);
+    (void)close(peer);
+    end_hub();
+}
+
 /* GET /ticks that is not read gives way, too. */
 static void test_deaf_exchange_gives_way(void)
 {
@@ -1496,6 +1527,7 @@ int main(void)
     test_streams();
     test_exchanges_give_way();
     test_deaf_exchange_gives_way();
+    test_ticks_overrun();
     test_body_cut();
     test_get_ticks();
     test_get_old_ticks();

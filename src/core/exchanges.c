@@ -403,9 +403,12 @@ static bool ad_ticks_send(struct ad_client *c)
     struct ad_outgoing o;
 
     while (c->phase == AD_OPEN && !c->blocked) {
-        if (c->next < ad_feed.first) {
-            c->in.ticks.missed += (uint32_t)(ad_feed.first - c->next);
-            c->next = ad_feed.first;
+        uint64_t first = ad_feed.first < c->in.ticks.until ? ad_feed.first
+                                                           : c->in.ticks.until;
+
+        if (c->next < first) {
+            c->in.ticks.missed += (uint32_t)(first - c->next);
+            c->next = first;
         }
         ad_gather_unsent(&o, c);
         ad_ticks_format(c);
