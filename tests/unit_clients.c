@@ -607,13 +607,14 @@ static void test_close_behind_unsent(void)
 /* An answered request is only read to its end. */
 static void test_answered(void)
 {
-    struct ad_attach a = {.kind = AD_HTTP};
+    struct ad_attach a = {.kind = AD_COMMAND, .body = {.state = AD_BODY_DONE}};
     int peer;
     struct ad_client *c;
 
     reset_hub();
     c = attach(&a, &peer);
     CHECK_EQ(c->phase, AD_LINGERING);
+    CHECK(receives(peer, "HTTP/1.1 400 "));
     CHECK(peer_has_eof(peer));
     write_peer(peer, "the rest of a body", 18);
     turn();

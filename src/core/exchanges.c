@@ -1,6 +1,7 @@
 /* exchanges.c - requests that the hub answers once: the bodies of POST /ingest
  * and POST /command, and GET /ticks.
- * Owns ad_streams. Hub thread only. The answer of a POST is written to *reply: who calls sends it.
+ * Owns ad_streams. Hub thread only. The answer of a POST is written to *reply: who
+ * calls sends it.
  */
 #ifndef AD_CORE_EXCHANGES_C
 #define AD_CORE_EXCHANGES_C
