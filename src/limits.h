@@ -40,7 +40,8 @@
 
 /* Other HTTP exchanges that the hub serves at once (ingest, polling,
  * commands). They have slots of their own: ticks still get in when all viewer
- * slots are taken. 1..1000, 16.1 kB each. */
+ * slots are taken. When all exchanges are taken, one that sends or takes its
+ * bytes slowly gives way. 1..1000, 16.1 kB each. */
 #ifndef AIDASH_EXCHANGES
 #define AIDASH_EXCHANGES 32
 #endif

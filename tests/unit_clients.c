@@ -607,13 +607,14 @@ static void test_close_behind_unsent(void)
 /* An answered request is only read to its end. */
 static void test_answered(void)
 {
-    struct ad_attach a = {.kind = AD_HTTP};
+    struct ad_attach a = {.kind = AD_COMMAND, .body = {.state = AD_BODY_DONE}};
     int peer;
     struct ad_client *c;
 
     reset_hub();
     c = attach(&a, &peer);
     CHECK_EQ(c->phase, AD_LINGERING);
+    CHECK(receives(peer, "HTTP/1.1 400 "));
     CHECK(peer_has_eof(peer));
     write_peer(peer, "the rest of a body", 18);
     turn();
@@ -1159,6 +1160,92 @@ static void test_streams(void)
     CHECK_EQ(ad_streams.n, 0);
 }
 
+/* All places are taken: a slow body gives way after AD_GRACE_MS, and before it an
+ * exchange that has its answer; one that is fast enough, and a stream, do not. */
+static void test_exchanges_give_way(void)
+{
+    int fast, slow, silent, ended;
+    struct ad_client *c;
+
+    reset_hub();
+    (void)exchange(AD_INGEST, AD_BODY_CHUNK_SIZE, 0, &silent);
+    (void)exchange(AD_INGEST, AD_BODY_LENGTH, 1 << 30, &fast);
+    c = exchange(AD_COMMAND, AD_BODY_LENGTH, 100, &slow);
+    write_peer(slow, "{", 1);
+    send_data(fast, AD_RATE_MIN);
+    pass_ms(AD_GRACE_MS);
+    CHECK(!ad_exchange_evict());
+    (void)exchange(AD_COMMAND, AD_BODY_DONE, 0, &ended);
+    pass_ms(1000);
+    CHECK(ad_exchange_evict());
+    CHECK_EQ(c->phase, AD_OPEN);
+    CHECK(receives(ended, "HTTP/1.1 400 "));
+    CHECK(ad_exchange_evict());
+    CHECK_EQ(c->phase, AD_FREE);
+    CHECK(receives(slow, "HTTP/1.1 408 "));
+    CHECK(has("another request needs its place"));
+    CHECK(!ad_exchange_evict());
+    CHECK_EQ(atomic_load(&ad_slots.reserved[1]), 2);
+    (void)close(silent);
+    (void)close(fast);
+    (void)close(slow);
+    (void)close(ended);
+    end_hub();
+}
+
+/* GET /ticks whose events are all overrun: those behind its end are not missed. */
+static void test_ticks_overrun(void)
+{
+    struct ad_attach a = {.kind = AD_TICKS, .has_since = true, .limit = 10000};
+    struct ad_client *c;
+    uint64_t left;
+    char mark[64];
+    bool found = false;
+    int peer, i;
+
+    reset_hub();
+    for (i = 0; i < AIDASH_EVENTS - 2; i++) {
+        append(AD_EV_TICK);
+    }
+    c = attach(&a, &peer);
+    CHECK(c->blocked);
+    left = c->in.ticks.missed + c->in.ticks.until - c->next;
+    for (i = 0; i < 2 * AIDASH_EVENTS; i++) {
+        append(AD_EV_TICK);
+    }
+    (void)snprintf(mark, sizeof(mark), "\"missed\":%llu,",
+                   (unsigned long long)left);
+    for (i = 0; i < 1000 && !found; i++) {
+        found = receives(peer, mark);
+        turn();
+    }
+    CHECK(found);
+    (void)close(peer);
+    end_hub();
+}
+
+/* GET /ticks that is not read gives way, too. */
+static void test_deaf_exchange_gives_way(void)
+{
+    struct ad_attach a = {.kind = AD_TICKS, .has_since = true, .limit = 10000};
+    struct ad_client *c;
+    int peer, i;
+
+    reset_hub();
+    for (i = 0; i < AIDASH_EVENTS - 2; i++) {
+        append(AD_EV_TICK);
+    }
+    c = attach(&a, &peer);
+    CHECK(c->blocked);
+    pass_ms(AD_GRACE_MS);
+    CHECK(!ad_exchange_evict());
+    pass_ms(30000);
+    CHECK(ad_exchange_evict());
+    CHECK_EQ(c->phase, AD_FREE);
+    (void)close(peer);
+    end_hub();
+}
+
 /* The peer ends before its body does: there is nobody to answer. */
 static void test_body_cut(void)
 {
@@ -1439,6 +1526,9 @@ int main(void)
     test_command_in_chunks();
     test_command_without_end();
     test_streams();
+    test_exchanges_give_way();
+    test_deaf_exchange_gives_way();
+    test_ticks_overrun();
     test_body_cut();
     test_get_ticks();
     test_get_old_ticks();

@@ -81,7 +81,7 @@ static void end_test(void)
     ad_poll_close();
 }
 
-/* The engine's end of the request at hand, -1 if there is none; *path: its
+/* The engine's end of the current request, -1 if there is none; *path: its
  * target. */
 static int accept_request(int listener, char path[64])
 {

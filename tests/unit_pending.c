@@ -479,6 +479,24 @@ static void test_no_descriptor(void)
     end();
 }
 
+/* accept() fails, and no descriptor would help: the hub rests. */
+static void test_accept_fails(void)
+{
+    int listener, file = open("/dev/null", O_RDONLY);
+
+    begin();
+    listen_on_any_port();
+    listener = ad_acceptor.listeners[0];
+    ad_acceptor.listeners[0] = file; /* no socket */
+    ad_listener_event(0);
+    CHECK(!ad_acceptor.accepting);
+    CHECK_EQ(ad_pendings.n, 0);
+    ad_acceptor.listeners[0] = listener;
+    (void)close(file);
+    ad_acceptor_close();
+    end();
+}
+
 /* One more than --per-address: 503, and the others stay. */
 static void test_per_address(void)
 {
@@ -929,6 +947,7 @@ int main(void)
     test_eviction();
     test_full_table();
     test_no_descriptor();
+    test_accept_fails();
     test_per_address();
     test_pump();
     test_slow_readers();

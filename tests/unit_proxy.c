@@ -269,6 +269,39 @@ static void test_connection_ends(void)
     end_test();
 }
 
+/* A client that takes the end late has a second for its FIN from then on. */
+static void test_late_reader(void)
+{
+    static char body[30000];
+    int client, engine, small = 4096;
+
+    begin_test();
+    client = ask(0, "");
+    put(client, "G"); /* the connection is not kept */
+    (void)setsockopt(newest()->client_fd, SOL_SOCKET, SO_SNDBUF, &small,
+                     sizeof(small));
+    engine = accept_engine();
+    memset(body, 'x', sizeof(body) - 1);
+    put(engine, HEAD "Content-Length: 29999\r\n\r\n");
+    put(engine, body);
+    CHECK_EQ(newest()->state, AD_PROXY_ENDING);
+    advance(5000);
+    housekeeping();
+    CHECK(newest()->to_client_len > 0);
+    while (newest()->to_client_len > 0) {
+        (void)get(client);
+    }
+    advance(AD_LINGER_MS - 1);
+    housekeeping();
+    CHECK_EQ(ad_proxying.n, 1);
+    advance(1);
+    housekeeping();
+    CHECK_EQ(ad_proxying.n, 0);
+    (void)close(client);
+    (void)close(engine);
+    end_test();
+}
+
 /* A body of `len` bytes 'x', and `tail` behind it. */
 static const char *filled(size_t len, const char *tail)
 {
@@ -875,6 +908,37 @@ static void seconds(unsigned n)
     }
 }
 
+/* While others wait in the queue, a client that has a place and sends slowly loses
+ * it soon; not while the pause is what they wait for. */
+static void test_slow_upload_in_the_way(void)
+{
+    int slow, waiting, engine;
+
+    begin_test();
+    ad_proxying.max_inflight = 1;
+    slow = ask(1000000, "");
+    put(slow, filled(AD_PROXY_RATE, ""));
+    engine = accept_engine();
+    seconds(5);
+    CHECK_EQ(ad_proxying.n_running, 1);
+    waiting = ask(1, "x");
+    CHECK_EQ(newest()->state, AD_PROXY_QUEUED);
+    ad_engine.paused = true;
+    seconds(1);
+    CHECK_EQ(ad_proxying.n_running, 1);
+    ad_engine.paused = false;
+    seconds(1);
+    CHECK_HAS(get(slow), "HTTP/1.1 408 ");
+    CHECK_HAS(get(engine), "EOF");
+    (void)close(engine);
+    engine = accept_engine();
+    CHECK_EQ(newest()->state, AD_PROXY_RUN);
+    (void)close(slow);
+    (void)close(waiting);
+    (void)close(engine);
+    end_test();
+}
+
 /* A client must send its body at a least rate, once it had ten seconds. */
 static void test_slow_upload(void)
 {
@@ -1091,6 +1155,7 @@ int main(void)
 {
     test_relay();
     test_connection_ends();
+    test_late_reader();
     test_short_body();
     test_long_body();
     test_chunks();
@@ -1108,6 +1173,7 @@ int main(void)
     test_drain();
     test_time_limits();
     test_slow_upload();
+    test_slow_upload_in_the_way();
     test_stall();
     test_half_close();
     test_interim_blocked();

@@ -4,7 +4,7 @@
  *
  * Who logs never waits for who reads stderr: a line goes into a ring, and from
  * there to stderr as far as stderr takes it. A full ring loses new lines, counted
- * and told. A line that repeats is logged once a second, with how many more there
+ * and reported. A line that repeats is logged once a second, with how many more there
  * were.
  */
 #ifndef AD_BASE_LOG_C

@@ -53,11 +53,11 @@ static bool ad_body_closed_ok(const struct ad_body *b)
 
 /* How far the reading has come. */
 struct ad_answer {
-    struct ad_http_find find; /* where the head at hand ends */
+    struct ad_http_find find; /* where the current head ends */
     struct ad_body body;      /* once there is a status */
     uint32_t cap;             /* bytes that all heads may have */
     uint32_t before;          /* bytes of interim heads */
-    uint32_t len;             /* bytes of the head at hand */
+    uint32_t len;             /* bytes of the current head */
     uint16_t status;          /* of the final head; 0: it has not come */
     bool to_head;             /* the request was HEAD */
 };

@@ -1,9 +1,10 @@
 /* http_body.c - where the body of a message lies in the bytes behind its head,
  * and where it ends: RFC 9112 6 and 7.
  *
- * Pure: the state is the caller's. Any thread. The framing of a peer (sizes,
- * extensions, trailers) never leaves here: a relay passes the data on in a
- * framing of its own. Bytes behind the end of the body are never used.
+ * Pure: the state is the caller's. Any thread. Framing (sizes, extensions,
+ * trailers) is checked as strictly as data is taken off, so that a relay may pass
+ * on either the data in a framing of its own, or all bytes that were used. Bytes
+ * behind the end of the body are never used.
  *
  * Chunks are read by the letter: CRLF alone ends a line (RFC errata 7633; Go
  * mended that as CVE-2025-22871, nginx in 2025), an extension begins with ";"

@@ -36,8 +36,8 @@ static bool ad_http_keep_alive(const struct ad_http_head *head)
 
 /* Does this field end at the next hop, so that we must not pass it on?
  * RFC 9110 7.6.1: Connection, what it names, and the old ones that it should
- * name; 11.7: the credentials for a proxy. Trailer goes as well, because the
- * trailer fields that it announces are dropped (6.5.1). Content-Length and Host
+ * name; 11.7: the credentials for a proxy. Trailer goes as well: it only announces
+ * (6.6.2), and a request's trailer fields are dropped (6.5.1). Content-Length and Host
  * are not among them: who writes the new head writes these anew. */
 static bool ad_http_is_hop_by_hop(const struct ad_http_head *head,
                                   struct ad_slice name)

@@ -335,17 +335,17 @@ struct ad_json_stream {
     uint8_t state; /* enum ad_json_stream_state */
     uint8_t what;  /* enum ad_json_stream_what */
     uint8_t fault; /* enum ad_fault: why the state is AD_JSON_BAD */
-    uint8_t path;  /* the place of the value at hand */
+    uint8_t path;  /* the place of the current value */
     uint8_t depth; /* of objects and arrays */
     uint8_t len;   /* bytes in `text` */
-    bool key;      /* the string at hand is a key */
+    bool key;      /* the current string is a key */
     bool keep;     /* and goes to `text` */
     bool cut;      /* `text` holds the beginning only */
     bool any;      /* the string is not empty */
     struct ad_json_chars chars;
     uint64_t objects; /* a bit for each depth: an object, not an array */
     uint64_t at;      /* bytes used */
-    uint64_t from;    /* where the string at hand began, at its quote */
+    uint64_t from;    /* where the current string began, at its quote */
     uint8_t paths[AD_STREAM_DEPTH_MAX]; /* of the objects and arrays around */
     char text[AD_STREAM_TEXT_MAX + 1];
 };

@@ -36,10 +36,10 @@ enum {
 _Static_assert((int)AD_SCAN_ERROR_MAX <= (int)AD_STREAM_TEXT_MAX,
                "the reader keeps a whole sentence");
 
-/* What the event at hand has reported so far. Its fields come in any order, so
+/* What the current event has reported so far. Its fields come in any order, so
  * they are evaluated when it ends. */
 struct ad_scan_event {
-    bool text;       /* some of the answer, in the choice at hand if any */
+    bool text;       /* some of the answer, in the current choice if any */
     bool choices;    /* there is such an array */
     bool finish;     /* a finish reason */
     bool over;       /* the last of its stream */
@@ -157,7 +157,7 @@ static uint64_t ad_scan_count(const struct ad_scan *s, enum ad_fact fact)
     return (uint64_t)ad_scan_number(s, fact);
 }
 
-/* The number at hand in the units of enum ad_fact, or -1: it can't be true. */
+/* The number just read in the units of enum ad_fact, or -1: it can't be true. */
 static double ad_scan_value(uint8_t unit, double value)
 {
     double max = AD_SCAN_MS_MAX;
@@ -178,18 +178,19 @@ static double ad_scan_value(uint8_t unit, double value)
 
 /* ---- what an event adds to the counts and times ---- */
 
-/* A part that is told again takes the place of what was told; zero is no news. */
-static void ad_scan_retell(const struct ad_scan *s, enum ad_fact fact,
-                           uint64_t *told)
+/* A part that is reported again replaces what was reported before; zero changes
+ * nothing. */
+static void ad_scan_replace(const struct ad_scan *s, enum ad_fact fact,
+                            uint64_t *part)
 {
     uint64_t n = ad_scan_count(s, fact);
 
     if (n != 0) {
-        *told = n;
+        *part = n;
     }
 }
 
-/* The prompt's tokens. Each part stays as it was told last, by its own name:
+/* The prompt's tokens. Each part stays as it was reported last, by its own name:
  * Anthropic's input_tokens are beside the cached ones, prompt_tokens include
  * them. A total alone is the prompt's where there is no answer: older rerank. */
 static void ad_scan_prompt_reported(struct ad_scan *s)
@@ -201,13 +202,13 @@ static void ad_scan_prompt_reported(struct ad_scan *s)
     bool answer = s->token_events != 0 || s->tokens != 0 || s->event.choices;
     uint64_t n;
 
-    ad_scan_retell(s, AD_FACT_PROMPT, &s->told_prompt);
-    ad_scan_retell(s, AD_FACT_INPUT, &s->told_input);
-    ad_scan_retell(s, AD_FACT_CACHE_READ, &s->told_read);
-    ad_scan_retell(s, AD_FACT_CACHE_WRITE, &s->told_write);
-    ad_scan_retell(s, AD_FACT_CACHE_READ, &s->told_cached);
-    ad_scan_retell(s, AD_FACT_CACHE_N, &s->told_cached);
-    ad_scan_retell(s, AD_FACT_CACHED, &s->told_cached);
+    ad_scan_replace(s, AD_FACT_PROMPT, &s->told_prompt);
+    ad_scan_replace(s, AD_FACT_INPUT, &s->told_input);
+    ad_scan_replace(s, AD_FACT_CACHE_READ, &s->told_read);
+    ad_scan_replace(s, AD_FACT_CACHE_WRITE, &s->told_write);
+    ad_scan_replace(s, AD_FACT_CACHE_READ, &s->told_cached);
+    ad_scan_replace(s, AD_FACT_CACHE_N, &s->told_cached);
+    ad_scan_replace(s, AD_FACT_CACHED, &s->told_cached);
     s->told_timings = timings != 0 ? timings : s->told_timings;
 
     n = s->told_prompt;

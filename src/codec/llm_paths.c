@@ -459,7 +459,7 @@ static void ad_path_begin(struct ad_json_stream *j, enum ad_path path)
     ad_json_stream_begin(j, ad_places, (uint8_t)path, AD_STREAM_DEPTH_MAX);
 }
 
-/* Is the key or the string at hand this text? */
+/* Is the key or the string just read this text? */
 static bool ad_json_stream_is(const struct ad_json_stream *j, const char *text)
 {
     return strlen(text) == j->len && memcmp(j->text, text, j->len) == 0;

@@ -12,7 +12,7 @@
 
 static const char ad_done[] = "[DONE]";
 
-/* The JSON text at hand ends here. */
+/* The current JSON text ends here. */
 static void ad_scan_json_end(struct ad_scan *s)
 {
     bool whole = !s->reading || ad_json_stream_end(&s->js);
@@ -261,7 +261,7 @@ static bool ad_scan_text_begins(struct ad_scan *s, uint8_t c)
     return ad_json_space((const char *)&c, 1) == 0 && c != AD_RECORD_SEPARATOR;
 }
 
-/* The text at hand broke behind used bytes. Returns how many of them are done
+/* The current text broke behind used bytes. Returns how many of them are done
  * with: a brace that begins a line is the next text's. */
 static size_t ad_scan_text_broken(struct ad_scan *s, const uint8_t *in,
                                   size_t used, uint8_t before)
@@ -278,7 +278,7 @@ static size_t ad_scan_text_broken(struct ad_scan *s, const uint8_t *in,
     return used;
 }
 
-/* Bytes of the text at hand, up to a value that matters. Returns how many were
+/* Bytes of the current text, up to a value that matters. Returns how many were
  * used; *events is raised by the token events that ended in them. */
 static size_t ad_scan_text(struct ad_scan *s, const uint8_t *in, size_t len,
                            uint32_t *events)
@@ -437,7 +437,7 @@ static uint32_t ad_scan_body(struct ad_scan *s, const uint8_t *in, size_t len)
     return n + ad_scan_known(s, in + used, len - used);
 }
 
-/* All of the body has come. A stream that told why it finished has its end mark,
+/* All of the body has come. A stream that says why it finished has its end mark,
  * even if others would send one more. */
 static void ad_scan_body_end(struct ad_scan *s)
 {

@@ -37,7 +37,7 @@ enum { AD_WS_CONTROL_MAX = 125 }; /* RFC 6455 5.5 */
 struct ad_ws {
     uint8_t header[14];
     uint8_t header_len;
-    uint8_t message_opcode; /* of the fragmented message at hand, or 0 */
+    uint8_t message_opcode; /* of the current fragmented message, or 0 */
     bool in_payload;
     struct ad_ws_frame frame;
     uint32_t got;         /* payload bytes of the frame so far */

@@ -8,7 +8,7 @@
 
 enum {
     AD_LISTENERS = 8,  /* --listen may be given so often */
-    AD_REST_MS = 50,   /* no place or no descriptor: tried again after that */
+    AD_REST_MS = 50,   /* nothing can be accepted: tried again after that */
     AD_WARN_MS = 60000 /* a warning is repeated so often at most */
 };
 
@@ -19,7 +19,7 @@ static struct {
     unsigned n_listeners;           /* [I] of the sockets */
     int listeners[AD_LISTENERS];    /* [I] */
     unsigned ports[AD_LISTENERS];   /* [I] */
-    bool accepting;    /* false: no place or no descriptor, until again_ns */
+    bool accepting;    /* false: no place, descriptor or memory, until again_ns */
     uint64_t again_ns;
     bool warned; /* that no descriptor was left, at warned_ms */
     uint32_t warned_ms;
@@ -115,6 +115,17 @@ static void ad_acceptor_warn(void)
     }
 }
 
+/* accept() failed: was a descriptor freed for it? Where that is not what it lacks
+ * (ENOMEM, ENOBUFS), only time helps: the connection is reported again at once. */
+static bool ad_acceptor_yields(int error)
+{
+    if (error != EMFILE && error != ENFILE) {
+        return false;
+    }
+    ad_acceptor_warn();
+    return ad_pending_evict();
+}
+
 static void ad_listener_event(unsigned index)
 {
     struct sockaddr_storage peer;
@@ -135,14 +146,12 @@ static void ad_listener_event(unsigned index)
         fd = ad_socket_accept(ad_acceptor.listeners[index], &peer);
         if (fd >= 0) {
             ad_acceptor_take(p, fd, &peer);
-        } else if (errno != EMFILE && errno != ENFILE) {
+        } else if (errno == EAGAIN || errno == EINTR ||
+                   errno == ECONNABORTED) {
             return;
-        } else {
-            ad_acceptor_warn();
-            if (!ad_pending_evict()) {
-                ad_listeners_watch(false);
-                return;
-            }
+        } else if (!ad_acceptor_yields(errno)) {
+            ad_listeners_watch(false);
+            return;
         }
     }
 }

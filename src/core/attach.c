@@ -184,8 +184,6 @@ static bool ad_client_attach(const struct ad_attach *a)
         if (c->in.post.endless) {
             ad_stream_add(c);
         }
-    } else if (a->kind == AD_HTTP) {
-        ad_client_end(c); /* it has its answer */
     }
     ad_put_greeting(&t, c, a);
     if (!ad_client_send(c, &t)) {

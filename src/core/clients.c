@@ -61,7 +61,6 @@ enum ad_kind {
     AD_TICKS,    /* GET /ticks */
     AD_INGEST,   /* POST /ingest: reads lines, answers at the end */
     AD_COMMAND,  /* POST /command */
-    AD_HTTP,     /* another request: answered before it was attached */
     AD_KINDS
 };
 

@@ -1,6 +1,7 @@
 /* exchanges.c - requests that the hub answers once: the bodies of POST /ingest
  * and POST /command, and GET /ticks.
- * Owns ad_streams. Hub thread only. The answer of a POST is written to *reply: who calls sends it.
+ * Owns ad_streams. Hub thread only. The answer of a POST is written to *reply: who
+ * calls sends it.
  */
 #ifndef AD_CORE_EXCHANGES_C
 #define AD_CORE_EXCHANGES_C
@@ -165,8 +166,11 @@ static bool ad_stream_room(uint64_t address, struct ad_text *why)
         own += ad_clients[ad_streams.slot[i]].address == address;
     }
     own_full = own >= AIDASH_STREAMS_PER_ADDRESS;
-    if ((!own_full && ad_streams.n < AIDASH_STREAMS) ||
-        ad_stream_give_way(address, own_full)) {
+    if (!own_full && ad_streams.n < AIDASH_STREAMS) {
+        return true;
+    }
+    if (ad_stream_give_way(address, own_full)) {
+        ad_streams_forget_ended(); /* its slot may be the next stream's */
         return true;
     }
     if (own_full) {
@@ -304,6 +308,59 @@ static bool ad_exchange_housekeeping(struct ad_client *c)
     return ad_client_send(c, &t);
 }
 
+/* -- who gives way -- */
+
+/* Does an exchange send its body, or take its answer, at less than AD_RATE_MIN
+ * after AD_GRACE_MS? A stream may be silent. */
+static bool ad_exchange_slow(const struct ad_client *c)
+{
+    if (c->phase == AD_FREE || ad_kind_class(c->kind) == 0) {
+        return false;
+    }
+    if (c->blocked) {
+        return ad_hub_slower(c->since_ms, c->sent, AD_GRACE_MS);
+    }
+    return c->phase == AD_OPEN && c->kind != AD_TICKS && !c->in.post.endless &&
+           ad_hub_slower(c->since_ms, c->in.post.data, AD_GRACE_MS);
+}
+
+/* All places for exchanges are taken: free that of a client that has its whole
+ * answer, else of the one that has been slow the longest. False if there is
+ * none. */
+static bool ad_exchange_evict(void)
+{
+    char bytes[AD_OUT_CAP];
+    struct ad_text t = ad_text_in(bytes, sizeof(bytes));
+    struct ad_client *slowest = NULL;
+    unsigned i;
+
+    for (i = 0; i < ad_slots.n_used; i++) {
+        struct ad_client *c = &ad_clients[i];
+
+        if (c->phase == AD_LINGERING && ad_kind_class(c->kind) == 1) {
+            ad_client_drop(c);
+            return true;
+        }
+        if (ad_exchange_slow(c) &&
+            (slowest == NULL || ad_hub.now_ms - c->since_ms >
+                                    ad_hub.now_ms - slowest->since_ms)) {
+            slowest = c;
+        }
+    }
+    if (slowest == NULL) {
+        return false;
+    }
+    if (!slowest->blocked) {
+        ad_exchange_fail(slowest, 408,
+                         "the body came slowly, and another request needs its "
+                         "place", &t);
+    }
+    if (ad_client_send(slowest, &t)) {
+        ad_client_drop(slowest);
+    }
+    return true;
+}
+
 /* -- GET /ticks -- */
 
 /* The next elements for a client into ad_formatted. */
@@ -347,9 +404,12 @@ static bool ad_ticks_send(struct ad_client *c)
     struct ad_outgoing o;
 
     while (c->phase == AD_OPEN && !c->blocked) {
-        if (c->next < ad_feed.first) {
-            c->in.ticks.missed += (uint32_t)(ad_feed.first - c->next);
-            c->next = ad_feed.first;
+        uint64_t first = ad_feed.first < c->in.ticks.until ? ad_feed.first
+                                                           : c->in.ticks.until;
+
+        if (c->next < first) {
+            c->in.ticks.missed += (uint32_t)(first - c->next);
+            c->next = first;
         }
         ad_gather_unsent(&o, c);
         ad_ticks_format(c);

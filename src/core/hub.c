@@ -17,6 +17,8 @@ enum {
     AD_SILENCE_MS = 60000, /* and one silent for so long is closed */
     AD_STALL_MS = 30000,   /* no byte taken for so long: reset */
     AD_LINGER_MS = 1000,   /* wait for the peer's FIN after our last byte */
+    AD_GRACE_MS = 1000,    /* so long no newcomer takes the place of a peer that
+                            * has begun to speak, or has not taken its answer */
     /* Bytes a second that a peer must send of a body, or take of an answer, on
      * average since that began; the first AD_RATE_GRACE_MS are free. */
     AD_RATE_MIN = 16 * 1024,
@@ -102,13 +104,20 @@ static void ad_hub_follow_clock(void)
     }
 }
 
-/* Is a peer that has moved so many bytes since then slower than AD_RATE_MIN? */
-static bool ad_hub_too_slow(uint32_t since_ms, uint64_t bytes)
+/* Is a peer that has moved so many bytes since then slower than AD_RATE_MIN, the
+ * first grace_ms not counted? */
+static bool ad_hub_slower(uint32_t since_ms, uint64_t bytes, uint32_t grace_ms)
 {
     uint32_t ms = ad_hub.now_ms - since_ms;
 
-    return ms > AD_RATE_GRACE_MS &&
-           bytes < (uint64_t)(ms - AD_RATE_GRACE_MS) * AD_RATE_MIN / 1000;
+    return ms > grace_ms &&
+           bytes < (uint64_t)(ms - grace_ms) * AD_RATE_MIN / 1000;
+}
+
+/* Likewise, with what every peer is granted. */
+static bool ad_hub_too_slow(uint32_t since_ms, uint64_t bytes)
+{
+    return ad_hub_slower(since_ms, bytes, AD_RATE_GRACE_MS);
 }
 
 static void ad_wake(void)

@@ -19,8 +19,6 @@ enum {
     AD_HEAD_MS = 10000,   /* a head not complete by then: 408; after an answer,
                            * a connection without another request: closed */
     AD_WORKER_MS = 30000, /* no worker was free by then: 503 */
-    AD_GRACE_MS = 1000,   /* so long no newcomer takes the place of a peer that
-                           * has begun to speak, or has not taken its answer */
     AD_SILENT_GRACE_MS = 100, /* nor that of one that has said nothing: its head
                                * may be a round trip behind its connection */
     AD_NO_PENDING = 65535

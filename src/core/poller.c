@@ -119,8 +119,8 @@ enum { AD_POLL_FLOWS = 2 * AIDASH_FLOWS + AIDASH_UPSTREAMS + 1 };
 #else
 enum { AD_POLL_FLOWS = 0 };
 #endif
-/* Clients, pending connections with their workers, proxied requests, and 16 for listeners, UDP, the
- * wake pipe and stdin. */
+/* Clients, pending connections with their workers, proxied requests, and 16 for
+ * listeners, UDP, the wake pipe and stdin. */
 enum { AD_POLL_MAX = AIDASH_CLIENTS + AIDASH_EXCHANGES +
                      2 * AIDASH_PENDING + AD_POLL_FLOWS + 16 };
 

@@ -111,6 +111,7 @@ static void ad_proxy_sent(struct ad_proxy *p)
             ad_proxy_free(p);
         } else {
             (void)shutdown(p->client_fd, SHUT_WR);
+            p->ending_ms = ad_hub.now_ms; /* its FIN has AD_LINGER_MS from now */
         }
         return;
     }

@@ -385,17 +385,26 @@ static void ad_proxy_event(unsigned index, enum ad_tag tag, bool hangup)
     }
 }
 
+/* Does a request wait in the queue for a place that this one holds? */
+static bool ad_proxy_in_the_way(const struct ad_proxy *p)
+{
+    return p->request.metered && p->state != AD_PROXY_ARRIVE &&
+           ad_proxying.n_queued > 0 && !ad_engine.paused;
+}
+
 /* Once a second: does the client send its body fast enough? The time in which
  * the engine takes nothing, or the request waits in the queue, does not count. */
 static bool ad_proxy_upload_slow(struct ad_proxy *p)
 {
+    uint32_t grace_s = ad_proxy_in_the_way(p) ? AD_GRACE_MS / 1000
+                                              : AD_PROXY_UPLOAD_GRACE_S;
+
     if (!p->reads_client || p->request.body.state >= AD_BODY_DONE) {
         return false;
     }
     p->upload_s++;
-    return p->upload_s > AD_PROXY_UPLOAD_GRACE_S &&
-           p->uploaded < (uint64_t)AD_PROXY_RATE *
-                             (p->upload_s - AD_PROXY_UPLOAD_GRACE_S);
+    return p->upload_s > grace_s &&
+           p->uploaded < (uint64_t)AD_PROXY_RATE * (p->upload_s - grace_s);
 }
 
 /* Once a second: does the client take its answer fast enough? */

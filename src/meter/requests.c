@@ -100,7 +100,7 @@ struct ad_proxy {
     uint64_t progress;           /* of the prompt, as reported to the viewers */
     uint32_t progress_ms;        /* when */
     uint32_t heard_ms;  /* the engine sent something, or was connected to */
-    uint32_t ending_ms; /* the answer ended */
+    uint32_t ending_ms; /* the answer ended, or later: the client had all of it */
     uint32_t upload_s;  /* seconds in which the client could send of its body */
     uint32_t blocked_s; /* seconds since it last took all that there was */
     uint64_t uploaded, taken; /* bytes that it sent, or took, meanwhile */
@@ -135,7 +135,7 @@ struct ad_rewrite {
     uint8_t body[AD_REWRITE_MAX + AD_SCRATCH + AD_PROXY_CHUNK_MAX];
 };
 
-/* For the caller of ad_proxy_begin(): the header lines of the request at hand. */
+/* For the caller of ad_proxy_begin(): the header lines of its request. */
 static char ad_proxy_lines[AD_PROXY_TEXT_MAX];
 
 static struct ad_proxy ad_proxies[AIDASH_FLOWS];

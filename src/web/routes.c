@@ -193,7 +193,8 @@ static bool ad_route_reserve(const struct ad_route_request *r,
 {
     unsigned class = ad_kind_class(kind);
 
-    if (ad_slot_reserve(class)) {
+    if (ad_slot_reserve(class) ||
+        (class == 1 && ad_exchange_evict() && ad_slot_reserve(class))) {
         return true;
     }
     ad_route_refuse(r, 503, "Retry-After: 5\r\n",
