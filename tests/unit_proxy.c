@@ -833,7 +833,7 @@ static void test_drain(void)
 
 static void test_time_limits(void)
 {
-    int client, engine, waiting;
+    int client, engine, waiting, half, slow;
     unsigned before;
 
     begin_test();
@@ -856,7 +856,30 @@ static void test_time_limits(void)
     advance(1000000);
     housekeeping();
     CHECK_EQ(ad_proxying.n_running, 1);
-    /* ... but not stop behind it. */
+    put(engine, "HTTP/1.1 103 Early Hints\r\n\r\n");
+    CHECK_HAS(get(client), "HTTP/1.1 103 ");
+    advance(1000000);
+    housekeeping();
+    CHECK_EQ(ad_proxying.n_running, 1);
+    /* ... but not stop behind it: in the head ... */
+    half = ask(1, "x");
+    CHECK_EQ(newest()->state, AD_PROXY_QUEUED);
+    ad_proxying.max_inflight = 2;
+    settle();
+    slow = accept_engine();
+    put(slow, "HTTP/1.1 200 OK\r\nX-Half");
+    advance(2999);
+    housekeeping();
+    CHECK_EQ(ad_proxying.n_running, 2);
+    advance(1);
+    housekeeping();
+    CHECK_EQ(ad_proxying.n_running, 1);
+    CHECK_HAS(get(half), "HTTP/1.1 504 ");
+    CHECK_HAS(get(slow), "EOF");
+    ad_proxying.max_inflight = 1;
+    (void)close(half);
+    (void)close(slow);
+    /* ... or in the body. */
     put(engine, HEAD "Content-Length: 9\r\n\r\nabc");
     advance(2999);
     housekeeping();

@@ -469,10 +469,14 @@ static void ad_proxy_housekeeping(struct ad_proxy *p)
         }
         break;
     case AD_PROXY_RUN:
-        if (p->head_passed && p->to_client_len == 0 &&
-            ad_proxying.upstream_timeout_ms > 0 &&
-            heard_ms >= ad_proxying.upstream_timeout_ms) {
+        if (ad_proxying.upstream_timeout_ms <= 0 || p->to_client_len > 0 ||
+            heard_ms < ad_proxying.upstream_timeout_ms) {
+            break;
+        }
+        if (p->head_passed) {
             ad_proxy_end(p, "cut");
+        } else if (p->answer.len > 0) { /* it began a head */
+            ad_proxy_refuse(p, &ad_refuse_stopped);
         }
         break;
     default:
