@@ -388,9 +388,21 @@ static void test_forwarded(void)
     static const char standard[] = "Host: inside:8080\r\n"
                                    "Forwarded: proto=https;host=board.lan\r\n"
                                    "Origin: https://board.lan\r\n";
+    static const char hidden[] = "Host: inside:8080\r\n"
+                                 "Forwarded: host=board.lan\r\n"
+                                 "X-Forwarded-Host: evil.example\r\n";
+    static const char garbled[] = "Host: inside:8080\r\n"
+                                  "Forwarded: nonsense\r\n"
+                                  "X-Forwarded-Host: evil.example\r\n";
+    static const char both[] = "Host: inside:8080\r\n"
+                               "Forwarded: host=board.lan\r\n"
+                               "X-Forwarded-Host: board.lan\r\n";
 
     reset();
     CHECK(add_proxy("192.0.2.0/24"));
+    CHECK_EQ(status_of(hidden, "192.0.2.7"), 421);
+    CHECK_EQ(status_of(garbled, "192.0.2.7"), 421);
+    CHECK_EQ(status_of(both, "192.0.2.7"), 0);
     CHECK_EQ(status_of(https, "192.0.2.7"), 0);
     CHECK_EQ(status_of(https, "::ffff:192.0.2.7"), 0);
     CHECK_EQ(status_of(https, "192.0.3.7"), 403);

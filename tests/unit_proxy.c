@@ -504,11 +504,11 @@ static void test_rewrite(void)
 /* Each body that is read whole needs a buffer; the others wait for one. */
 static void test_rewrite_buffers(void)
 {
-    int clients[AIDASH_EDITS + 1], engine;
+    int clients[AIDASH_EDITS + 1], small, engine;
     unsigned i;
 
     begin_test();
-    ad_proxying.max_inflight = AIDASH_EDITS + 1;
+    ad_proxying.max_inflight = AIDASH_EDITS + 2;
     CHECK(ad_engine_add_model("alpha", false) && ad_engine_add_model("beta", false));
     ad_engine_select(1, true);
     for (i = 0; i <= AIDASH_EDITS; i++) {
@@ -517,9 +517,30 @@ static void test_rewrite_buffers(void)
         CHECK_EQ(newest()->state,
                  i < AIDASH_EDITS ? AD_PROXY_BUFFER_BODY : AD_PROXY_QUEUED);
     }
+    /* What needs none does not wait behind them. */
+    small = ask(1, "x");
+    engine = accept_engine();
+    CHECK(engine >= 0);
+    CHECK_EQ(ad_proxying.n_queued, 1);
+    put(engine, HEAD "Content-Length: 0\r\n\r\n");
+    CHECK_HAS(get(small), "HTTP/1.1 200 ");
+    (void)close(small);
+    (void)close(engine);
+    /* Nor does it when it had to wait, and the one before it keeps its place. */
+    ad_engine_pause(true);
+    small = ask(1, "x");
+    CHECK_EQ(ad_proxying.n_queued, 2);
+    ad_engine_pause(false);
+    engine = accept_engine();
+    CHECK(engine >= 0);
+    CHECK_EQ(ad_proxying.n_queued, 1);
+    (void)close(small);
+    (void)close(engine);
+    settle();
+
     put(clients[0], "x");
     engine = accept_engine();
-    CHECK_EQ(newest()->state, AD_PROXY_BUFFER_BODY);
+    CHECK_EQ(ad_proxying.n_queued, 0);
     (void)close(engine);
     for (i = 0; i <= AIDASH_EDITS; i++) {
         (void)close(clients[i]);
@@ -845,7 +866,7 @@ static void test_drain(void)
 
 static void test_time_limits(void)
 {
-    int client, engine, waiting;
+    int client, engine, waiting, half, slow;
     unsigned before;
 
     begin_test();
@@ -868,7 +889,30 @@ static void test_time_limits(void)
     advance(1000000);
     housekeeping();
     CHECK_EQ(ad_proxying.n_running, 1);
-    /* ... but not stop behind it. */
+    put(engine, "HTTP/1.1 103 Early Hints\r\n\r\n");
+    CHECK_HAS(get(client), "HTTP/1.1 103 ");
+    advance(1000000);
+    housekeeping();
+    CHECK_EQ(ad_proxying.n_running, 1);
+    /* ... but not stop behind it: in the head ... */
+    half = ask(1, "x");
+    CHECK_EQ(newest()->state, AD_PROXY_QUEUED);
+    ad_proxying.max_inflight = 2;
+    settle();
+    slow = accept_engine();
+    put(slow, "HTTP/1.1 200 OK\r\nX-Half");
+    advance(2999);
+    housekeeping();
+    CHECK_EQ(ad_proxying.n_running, 2);
+    advance(1);
+    housekeeping();
+    CHECK_EQ(ad_proxying.n_running, 1);
+    CHECK_HAS(get(half), "HTTP/1.1 504 ");
+    CHECK_HAS(get(slow), "EOF");
+    ad_proxying.max_inflight = 1;
+    (void)close(half);
+    (void)close(slow);
+    /* ... or in the body. */
     put(engine, HEAD "Content-Length: 9\r\n\r\nabc");
     advance(2999);
     housekeeping();

@@ -257,4 +257,21 @@ static bool ad_http_read_forwarded(const struct ad_http_head *head,
            ad_http_forwarded_host(f, item);
 }
 
+/* The name in X-Forwarded-Host, whether or not it counts beside a Forwarded field.
+ * False if there is none, or none that is well-formed. */
+static bool ad_http_forwarded_name(const struct ad_http_head *head,
+                                   struct ad_http_host *host)
+{
+    struct ad_http_forwarded f;
+    struct ad_slice item;
+
+    memset(&f, 0, sizeof(f));
+    if (!ad_http_list_last(&head->fields, "X-Forwarded-Host", &item) ||
+        !ad_http_forwarded_host(&f, item)) {
+        return false;
+    }
+    *host = f.host;
+    return true;
+}
+
 #endif

@@ -303,6 +303,19 @@ static void ad_access_report(const struct ad_access_verdict *v)
     }
 }
 
+/* The request asks for a name that is not ours. */
+static void ad_access_refuse_host(struct ad_access_verdict *v,
+                                  const struct ad_http_host *host)
+{
+    int len = (int)ad_http_host_label(host).len;
+
+    (void)snprintf(v->why, sizeof(v->why),
+                   "%.*s is not a name of this server; to allow it: "
+                   "--allow-host %.*s",
+                   len, host->name.at, len, host->name.at);
+    v->status = 421;
+}
+
 /* Judge Host and Origin of a request. Hub thread. */
 static void ad_access_judge(const struct ad_http_head *head,
                             const struct sockaddr_storage *peer,
@@ -316,22 +329,25 @@ static void ad_access_judge(const struct ad_http_head *head,
     size_t n;
 
     memset(v, 0, sizeof(*v));
-    if (ad_access.n_proxies > 0 && ad_access_trusted(peer) &&
-        ad_http_read_forwarded(head, &forwarded)) {
-        scheme = forwarded.scheme;
-        if (forwarded.has_host) {
-            host = forwarded.host;
-            has_host = true;
+    if (ad_access.n_proxies > 0 && ad_access_trusted(peer)) {
+        struct ad_http_host named;
+
+        if (ad_http_read_forwarded(head, &forwarded)) {
+            scheme = forwarded.scheme;
+            if (forwarded.has_host) {
+                host = forwarded.host;
+                has_host = true;
+            }
+        }
+        /* A proxy that writes X-Forwarded-Host may pass on a Forwarded field of
+         * the page's own invention: it must not hide the name. */
+        if (ad_http_forwarded_name(head, &named) && !ad_access_host_ok(&named)) {
+            ad_access_refuse_host(v, &named);
+            return;
         }
     }
     if (has_host && !ad_access_host_ok(&host)) {
-        int len = (int)ad_http_host_label(&host).len;
-
-        (void)snprintf(v->why, sizeof(v->why),
-                       "%.*s is not a name of this server; to allow it: "
-                       "--allow-host %.*s",
-                       len, host.name.at, len, host.name.at);
-        v->status = 421;
+        ad_access_refuse_host(v, &host);
         return;
     }
     n = ad_http_field_count(&head->fields, "Origin", &text);

@@ -61,6 +61,10 @@ static void ad_client_place(struct ad_client *c, const struct ad_attach *a)
     }
 }
 
+/* Header lines of GET /ticks and GET /events, and of their HEAD. */
+#define AD_FIELDS_FRESH "Cache-Control: no-store\r\n"
+#define AD_FIELDS_SSE AD_FIELDS_FRESH "X-Accel-Buffering: no\r\n"
+
 /* What comes first: the head of an answer, the hello of a viewer. */
 static void ad_put_greeting(struct ad_text *t, const struct ad_client *c,
                             const struct ad_attach *a)
@@ -74,12 +78,11 @@ static void ad_put_greeting(struct ad_text *t, const struct ad_client *c,
         ad_put(t, a->greeting.at, a->greeting.len);
     }
     if (c->kind == AD_SSE) {
-        ad_putf(&e, "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n%s",
-                cors);
+        ad_putf(&e, AD_FIELDS_SSE "%s", cors);
         ad_put_head(t, 200, "text/event-stream", SIZE_MAX, extra);
         ad_puts(t, "retry: 1000\n\n");
     } else if (c->kind == AD_TICKS) {
-        ad_putf(&e, "Cache-Control: no-store\r\n%s", cors);
+        ad_putf(&e, AD_FIELDS_FRESH "%s", cors);
         ad_put_head(t, 200, "application/json", SIZE_MAX, extra);
         ad_puts(t, "{\"started\":");
         ad_put_decimal(t, ad_hub.start_us, 6);

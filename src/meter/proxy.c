@@ -268,7 +268,9 @@ static const struct ad_refusal
     ad_refuse_unreachable = {502, "upstream_error", "failed",
                              "the engine can't be reached"},
     ad_refuse_no_answer = {502, "upstream_error", "failed",
-                           "the engine closed the connection without an answer"};
+                           "the engine closed the connection without an answer"},
+    ad_refuse_stopped = {504, "upstream_error", "failed",
+                         "the engine stopped in the middle of its answer's head"};
 
 /* Answer in the engine's place, and end. */
 static void ad_proxy_refuse(struct ad_proxy *p, const struct ad_refusal *r)

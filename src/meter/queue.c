@@ -94,13 +94,29 @@ static void ad_proxy_run(struct ad_proxy *p)
     }
 }
 
+/* The first in the queue that may run. One that waits for memory to read its body
+ * whole holds up none that needs no such memory: it keeps its place, and the next
+ * memory that is free is its own. NULL if there is none. */
+static struct ad_proxy *ad_queue_ready(void)
+{
+    struct ad_proxy *p = ad_proxying.first;
+
+    if (ad_engine.paused || ad_proxying.n_running >= ad_proxying.max_inflight) {
+        return NULL;
+    }
+    while (p != NULL && !ad_proxy_may_run(p)) {
+        p = p->next;
+    }
+    return p;
+}
+
 /* Let the requests in the queue run, first come first served, while there is
  * room. */
 static void ad_queue_run(void)
 {
-    while (ad_proxying.first != NULL && ad_proxy_may_run(ad_proxying.first)) {
-        struct ad_proxy *p = ad_proxying.first;
+    struct ad_proxy *p;
 
+    while ((p = ad_queue_ready()) != NULL) {
         ad_queue_remove(p);
         ad_proxy_run(p);
     }
@@ -145,7 +161,7 @@ static void ad_proxy_admit(struct ad_proxy *p)
     struct ad_model_field found;
 
     p->reads_client = false;
-    if (ad_proxy_may_run(p) && (!p->request.metered || ad_proxying.n_queued == 0)) {
+    if (ad_proxy_may_run(p) && (!p->request.metered || ad_queue_ready() == NULL)) {
         ad_proxy_run(p);
         return;
     }
@@ -462,10 +478,14 @@ static void ad_proxy_housekeeping(struct ad_proxy *p)
         }
         break;
     case AD_PROXY_RUN:
-        if (p->head_passed && p->to_client_len == 0 &&
-            ad_proxying.upstream_timeout_ms > 0 &&
-            heard_ms >= ad_proxying.upstream_timeout_ms) {
+        if (ad_proxying.upstream_timeout_ms <= 0 || p->to_client_len > 0 ||
+            heard_ms < ad_proxying.upstream_timeout_ms) {
+            break;
+        }
+        if (p->head_passed) {
             ad_proxy_end(p, "cut");
+        } else if (p->answer.len > 0) { /* it began a head */
+            ad_proxy_refuse(p, &ad_refuse_stopped);
         }
         break;
     default:

@@ -266,6 +266,7 @@ static void ad_route_attach(const struct ad_route_request *r,
 
 static void ad_route_ticks(const struct ad_route_request *r)
 {
+    char fields[AD_CORS_MAX + sizeof(AD_FIELDS_FRESH)];
     uint64_t since = 0, limit = 100, last = 0;
     struct ad_slice known;
     struct ad_attach a;
@@ -281,7 +282,8 @@ static void ad_route_ticks(const struct ad_route_request *r)
         return;
     }
     if (r->head_only) {
-        ad_route_head(r, 200, "application/json", r->cors);
+        (void)snprintf(fields, sizeof(fields), AD_FIELDS_FRESH "%s", r->cors);
+        ad_route_head(r, 200, "application/json", fields);
         return;
     }
     a.kind = AD_TICKS;
@@ -296,6 +298,7 @@ static void ad_route_ticks(const struct ad_route_request *r)
 
 static void ad_route_events(const struct ad_route_request *r)
 {
+    char fields[AD_CORS_MAX + sizeof(AD_FIELDS_SSE)];
     struct ad_slice last;
     struct ad_attach a;
     bool found = false;
@@ -313,7 +316,8 @@ static void ad_route_events(const struct ad_route_request *r)
         found = true;
     }
     if (r->head_only) {
-        ad_route_head(r, 200, "text/event-stream", r->cors);
+        (void)snprintf(fields, sizeof(fields), AD_FIELDS_SSE "%s", r->cors);
+        ad_route_head(r, 200, "text/event-stream", fields);
         return;
     }
     a.kind = AD_SSE;

@@ -476,6 +476,23 @@ test('HEAD of what is refused has no body', async () => {
     }
 });
 
+test('HEAD of the stream has the fields that GET has', async (t) => {
+    const open = await serve(t, ['--source', 'none', '--allow-origin', 'http://a.test']);
+    for (const where of ['/ticks', '/events', '/status', '/requests?last=x', '/app.js', '/ticks?since=x']) {
+        for (const extra of ['', 'Origin: http://a.test\r\n']) {
+            const fields = async (method) => {
+                const raw = await Raw.connect(open);
+                raw.write(`${method} ${where} HTTP/1.1\r\nHost: x\r\n${extra}\r\n`);
+                await raw.until((got) => got.includes('\r\n\r\n'), `head of ${where}`);
+                const head = raw.bytes.toString('latin1').split('\r\n\r\n')[0];
+                raw.reset();
+                return head.split('\r\n').map((line) => line.replace(/^(Content-Length): .*/, '$1')).sort();
+            };
+            assert.deepEqual(await fields('HEAD'), await fields('GET'), where);
+        }
+    }
+});
+
 test('HEAD of an event stream ends at once', async () => {
     assert.match(await exchange(server, 'HEAD /events HTTP/1.1\r\nHost: x\r\n\r\n'),
         /^HTTP\/1\.1 200 [^]*text\/event-stream[^]*\r\n\r\n$/i);
