@@ -305,6 +305,7 @@ const cases = {
   'make tsan': covered('tests/run.mjs', "'e2e-tsan': ", 'it is a suite'),
   'make CC=clang CFLAGS=-O3': covered('tests/build.test.sh', 'quick CFLAGS=-O1', 'it would build anew what the other tests use'),
   'make CIVETWEB_VERSION=1.16': covered('tests/run.mjs', "'e2e-civetweb'", 'it would build anew what the other tests use'),
+  'sudo make install': covered('tests/build.test.sh', 'install DESTDIR="$tmp/dest" PREFIX=/usr', 'it changes the machine that it runs on'),
   'make install PREFIX=/usr DESTDIR=/tmp/root': covered('tests/build.test.sh', 'install DESTDIR="$tmp/dest" PREFIX=/usr', 'it writes outside of the test'),
   ...Object.fromEntries(['aarch64', 'armv7', 'armv6', 'riscv64', 'x86_64'].map((target) => [`make ${target}`,
     covered('tests/run.mjs', 'boards.flatMap((target) => [target,', 'it is built and looked at by the suite cross')])),

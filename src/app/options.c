@@ -147,13 +147,14 @@ static const char *ad_nearest(const char *text, const char *const *words,
 
 static const char *ad_option_nearest(const char *name)
 {
-    const char *names[AD_OPTIONS];
+    const char *names[AD_OPTIONS + 1];
     int i;
 
     for (i = 0; i < AD_OPTIONS; i++) {
         names[i] = ad_options_known[i].name;
     }
-    return ad_nearest(name, names, AD_OPTIONS);
+    names[AD_OPTIONS] = "port"; /* the other name of listen */
+    return ad_nearest(name, names, AD_OPTIONS + 1);
 }
 
 /* The option's index, -1 if there is none of this name. */

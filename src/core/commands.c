@@ -68,7 +68,8 @@ static void ad_command_log(const struct ad_command_message *request,
     char what[AIDASH_MODEL_MAX + 2] = "", from[AD_ADDRESS_TEXT_MAX];
 
     if (request->action == AIDASH_SWITCH_MODEL) {
-        (void)snprintf(what, sizeof(what), " %s", request->model);
+        (void)snprintf(what, sizeof(what), " %s",
+                       request->model[0] != '\0' ? request->model : "\"\"");
     } else if (request->action == AIDASH_CANCEL) {
         (void)snprintf(what, sizeof(what), " %llu",
                        (unsigned long long)request->request);
