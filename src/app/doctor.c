@@ -40,7 +40,8 @@ static void ad_doctor_sink(void *to, const uint8_t *data, size_t len)
             continue;
         }
         if (js->path == AD_PATH_LIST_OWNER) {
-            memcpy(found->owner, js->text, strlen(js->text) + 1);
+            (void)snprintf(found->owner, sizeof(found->owner), "%.*s",
+                           AIDASH_MODEL_MAX, js->text);
         } else if (js->path == AD_PATH_LIST_NAME) {
             if (found->n_models == 0 &&
                 ad_name_ok(js->text, strlen(js->text), AIDASH_MODEL_MAX)) {

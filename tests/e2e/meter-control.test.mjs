@@ -657,6 +657,7 @@ test('doctor: an engine by its list, one that is not ready or wants a key, and w
         [200, list('library', 'qwen3:4b'), `Ollama at ${url}: qwen3:4b`, 'OLLAMA_HOST='],
         [200, list('vllm', 'm'), `vLLM at ${url}: m`],
         [200, list('somebody', 'm', 'n', 'o'), `an engine at ${url}: m and 2 more`],
+        [200, list('o'.repeat(100), 'm'), `an engine at ${url}: m`],
         [200, list('x'), `an engine at ${url}: no model`],
         [401, '{"error":{}}', `an engine at ${url}: it needs another key (--upstream-key-file)`],
         [503, '{"error":{"message":"Loading model"}}', `an engine at ${url}: it is not ready yet`],

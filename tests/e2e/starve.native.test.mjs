@@ -198,7 +198,7 @@ for (const where of ['/ingest', '/command']) {
             return drip(sockets, ' ');
         }, { meanwhile: async () => {
             await poll(async () => (await post(server, where, where === '/command' ? '{"action":"resume"}' : '{"latency_ms":1}')).status === 200,
-                'place for another one', 20_000);
+                'place for another one', 5000);
         } });
     });
 }
