@@ -138,6 +138,8 @@ static void test_host_list(void)
     CHECK_EQ(ad_access.n_hosts, 2); /* a name that is there takes no place */
     for (i = 2; i < AD_HOSTS; i++) {
         (void)snprintf(name, sizeof(name), "h%u", i);
+        CHECK_EQ(ad_access_allow_host(name, strlen(name)),
+                 i < AD_HOSTS_ALLOWED);
         CHECK(add_host(name));
     }
     CHECK(!add_host("one-more"));

@@ -884,6 +884,19 @@ static void test_time_limits(void)
     housekeeping();
     CHECK_HAS(get(waiting), "HTTP/1.1 503 ");
     (void)close(waiting);
+    /* The time in which its body came is no wait in the queue. */
+    waiting = ask(2, "x");
+    advance(6000);
+    put(waiting, "y");
+    housekeeping();
+    CHECK_EQ(newest()->state, AD_PROXY_QUEUED);
+    advance(4999);
+    housekeeping();
+    CHECK_EQ(newest()->state, AD_PROXY_QUEUED);
+    advance(1);
+    housekeeping();
+    CHECK_HAS(get(waiting), "HTTP/1.1 503 ");
+    (void)close(waiting);
 
     /* The engine may think as long as it likes before the first byte ... */
     advance(1000000);

@@ -105,7 +105,7 @@ static int ad_configure_access(const struct aidash_config *config)
     if (rc == 0) {
         rc = ad_configure_list(config->allow_host, "allow-host",
                                "a name, such as board.example, *.example or *",
-                               AD_HOSTS_ALLOWED, ad_access_add_host);
+                               AD_HOSTS_ALLOWED, ad_access_allow_host);
     }
     if (rc == 0) {
         rc = ad_configure_list(config->trust_proxy, "trust-proxy",

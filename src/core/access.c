@@ -104,6 +104,14 @@ static bool ad_access_add_host(const char *text, size_t len)
     return true;
 }
 
+/* The same, for --allow-host: AD_HOSTS_ALLOWED at most, so that the machine's own
+ * names have room. */
+static bool ad_access_allow_host(const char *text, size_t len)
+{
+    return ad_access.n_hosts < AD_HOSTS_ALLOWED &&
+           ad_access_add_host(text, len);
+}
+
 /* Believe what a proxy at ADDR[/BITS] says of its clients. False if that is no
  * address, or there are AD_PROXIES already. */
 static bool ad_access_add_proxy(const char *text, size_t len)

@@ -169,6 +169,7 @@ static void ad_proxy_admit(struct ad_proxy *p)
         ad_rewrite_find(p, ad_proxy_buffers_of(p)->upload.body, &found);
     }
     if (ad_proxying.n_queued < ad_proxying.queue) {
+        p->heard_ms = ad_hub.now_ms; /* its wait begins */
         ad_queue_append(p);
         ad_proxy_report_start(p);
         ad_proxy_watch(p);
@@ -468,7 +469,7 @@ static void ad_proxy_housekeeping(struct ad_proxy *p)
     switch (p->state) {
     case AD_PROXY_QUEUED:
         if (ad_proxying.queue_timeout_ms > 0 &&
-            ad_ms(p->start_ns, ad_hub.now_ns) >= ad_proxying.queue_timeout_ms) {
+            heard_ms >= ad_proxying.queue_timeout_ms) {
             ad_proxy_refuse(p, &ad_refuse_waited);
         }
         break;

@@ -99,7 +99,8 @@ struct ad_proxy {
     uint64_t counted;            /* tokens in ticks */
     uint64_t progress;           /* of the prompt, as reported to the viewers */
     uint32_t progress_ms;        /* when */
-    uint32_t heard_ms;  /* the engine sent something, or was connected to */
+    uint32_t heard_ms;  /* the engine sent something, or was connected to; QUEUED:
+                         * it came into the queue */
     uint32_t ending_ms; /* the answer ended, or later: the client had all of it */
     uint32_t upload_s;  /* seconds in which the client could send of its body */
     uint32_t blocked_s; /* seconds since it last took all that there was */
