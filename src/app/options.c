@@ -373,13 +373,24 @@ static void ad_option_variable(const char *name, char *out, size_t cap)
     }
 }
 
+/* Say that a variable AIDASH_... is not an option's. */
+static void ad_options_ignore(const char *variable)
+{
+    char notice[128];
+
+    (void)snprintf(notice, sizeof(notice),
+                   "%s is no option, and is ignored (--help lists all)",
+                   variable);
+    ad_log_put(AIDASH_LOG_INFO, notice); /* no level is chosen yet */
+}
+
 /* A variable AIDASH_... that is no option's. One that is written almost like one
- * is a mistake; of the others, the user is told. Returns false for a mistake. */
+ * is a mistake, the others are ignored. Returns false for a mistake. */
 static bool ad_options_stray(const char *variable, const char *name)
 {
     const char *nearest = ad_option_nearest(name);
     unsigned distance = ad_distance(name, nearest);
-    char right[64], notice[128];
+    char right[64];
 
     if (distance <= 2 && distance * 2 < strlen(name)) {
         ad_option_variable(nearest, right, sizeof(right));
@@ -389,10 +400,7 @@ static bool ad_options_stray(const char *variable, const char *name)
                       variable, right);
         return false;
     }
-    (void)snprintf(notice, sizeof(notice),
-                   "%s is no option, and is ignored (--help lists all)",
-                   variable);
-    ad_log_put(AIDASH_LOG_INFO, notice); /* no level is chosen yet */
+    ad_options_ignore(variable);
     return true;
 }
 
@@ -420,9 +428,13 @@ static bool ad_options_variable(struct ad_options *o, struct ad_place *place,
     }
     name[n - 7] = '\0';
     i = ad_option_find(name);
-    /* Kubernetes sets AIDASH_PORT=tcp://ADDR:PORT for a service of this name. */
-    if (i < 0 || (strcmp(name, "port") == 0 && strstr(value, "://") != NULL)) {
+    if (i < 0) {
         return ad_options_stray(variable, name);
+    }
+    /* Kubernetes sets AIDASH_PORT=tcp://ADDR:PORT for a service of this name. */
+    if (strcmp(name, "port") == 0 && strstr(value, "://") != NULL) {
+        ad_options_ignore(variable);
+        return true;
     }
     if (ad_options_known[i].kind == AD_OPT_PRINT) {
         return true; /* AIDASH_VERSION may be of who packs or deploys aidash */
