@@ -7,27 +7,13 @@
 #include "../src/codec/http_answer.c"
 #include "../src/codec/http_semantics.c"
 #include "../src/codec/http_write.c"
+#include "put_host.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { REQUEST, ANSWER, ANSWER_TO_HEAD, CHUNKS, VALUES, KINDS };
 enum { HEAD_MAX = 4096 };
-
-/* `Host: board:8080`, from a parsed host. */
-static void put_host(struct ad_text *t, const struct ad_http_host *host)
-{
-    bool brackets = host->kind == AD_HTTP_HOST_IP6;
-
-    ad_puts(t, brackets ? "Host: [" : "Host: ");
-    ad_http_put_slice(t, host->name);
-    ad_puts(t, brackets ? "]" : "");
-    if (host->has_port) {
-        ad_puts(t, ":");
-        ad_put_u64(t, host->port);
-    }
-    ad_puts(t, "\r\n");
-}
 
 static void must(bool condition)
 {

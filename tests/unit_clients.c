@@ -3,6 +3,7 @@
  * a source appends in one go. The clock is the test's. */
 #include "../src/core/attach.c"
 #include "check.h"
+#include "feed_events.h"
 
 static uint8_t wire[4 * 1024 * 1024]; /* what a peer has received */
 static size_t wire_len;
@@ -149,28 +150,6 @@ static size_t frame(uint8_t *out, unsigned first, const char *payload,
 static void pass_ms(uint32_t ms)
 {
     ad_hub.now_ms += ms;
-}
-
-/* ---- events ------------------------------------------------------------------ */
-
-/* The JSON of test event seq: of a length that differs, with its number in it. */
-static size_t event_json(uint64_t seq, char out[AD_EVENT_MAX])
-{
-    size_t n = (size_t)snprintf(out, AD_EVENT_MAX, "{\"seq\":%llu,\"pad\":\"",
-                                (unsigned long long)seq);
-    size_t pad = (size_t)(seq * 7919 % 300);
-
-    memset(out + n, 'a' + (int)(seq % 26), pad);
-    n += pad;
-    memcpy(out + n, "\"}", 2);
-    return n + 2;
-}
-
-static void append(enum ad_event kind)
-{
-    char json[AD_EVENT_MAX];
-
-    ad_feed_append(kind, json, event_json(ad_feed.next, json));
 }
 
 /* ---- attach -------------------------------------------------------------------- */

@@ -4,8 +4,8 @@
 #include "../src/codec/http_semantics.c"
 #include "../src/codec/http_write.c"
 #include "check.h"
+#include "put_host.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define HEAD_MAX 32768
 
 /* A string literal that may hold NULs. */
@@ -13,21 +13,6 @@
 
 /* A copy of exactly its size, so that the address sanitizer sees each byte read
  * beyond the end. */
-/* `Host: board:8080`, from a parsed host. */
-static void put_host(struct ad_text *t, const struct ad_http_host *host)
-{
-    bool brackets = host->kind == AD_HTTP_HOST_IP6;
-
-    ad_puts(t, brackets ? "Host: [" : "Host: ");
-    ad_http_put_slice(t, host->name);
-    ad_puts(t, brackets ? "]" : "");
-    if (host->has_port) {
-        ad_puts(t, ":");
-        ad_put_u64(t, host->port);
-    }
-    ad_puts(t, "\r\n");
-}
-
 static char *tight(const char *s, size_t len)
 {
     char *copy = malloc(len > 0 ? len : 1);
@@ -494,7 +479,7 @@ static void test_sentences(void)
     };
     size_t i;
 
-    for (i = 0; i < COUNT(rows); i++) {
+    for (i = 0; i < AD_COUNT(rows); i++) {
         CHECK_EQ(fault_of(rows[i].text, strlen(rows[i].text), REQUEST),
                  rows[i].fault);
     }
@@ -502,8 +487,8 @@ static void test_sentences(void)
 
 static void test_heads(void)
 {
-    check_rows(requests, COUNT(requests), REQUEST);
-    check_rows(answers, COUNT(answers), ANSWER);
+    check_rows(requests, AD_COUNT(requests), REQUEST);
+    check_rows(answers, AD_COUNT(answers), ANSWER);
 }
 
 /* Every fault has a status that fits and a sentence of its own. */
@@ -750,7 +735,7 @@ static void test_answer(void)
     char *copy;
     size_t i;
 
-    for (i = 0; i < COUNT(rows); i++) {
+    for (i = 0; i < AD_COUNT(rows); i++) {
         copy = good(&h, rows[i].text, rows[i].kind);
         CHECK_EQ(h.framing, rows[i].framing);
         CHECK_EQ(h.length, rows[i].length);
@@ -780,7 +765,7 @@ static void test_lists(void)
                       REQUEST);
 
     list = ad_http_list_of(&h.fields, "L");
-    for (i = 0; i < COUNT(items); i++) {
+    for (i = 0; i < AD_COUNT(items); i++) {
         CHECK(ad_http_list_next(&list, &item) && same(item, items[i]));
     }
     CHECK(!ad_http_list_next(&list, &item));
@@ -825,17 +810,17 @@ static void test_connection(void)
     char *copy;
     size_t i;
 
-    for (i = 0; i < COUNT(rows); i++) {
+    for (i = 0; i < AD_COUNT(rows); i++) {
         copy = good(&h, rows[i].text, rows[i].kind);
         CHECK_EQ(ad_http_keep_alive(&h), rows[i].keep);
         free(copy);
     }
     copy = good(&h, "GET / HTTP/1.1\r\n" H "Connection: X-One ,close\r\n"
                     "X-One: 1\r\nconnection:x-two,X-Three\r\n\r\n", REQUEST);
-    for (i = 0; i < COUNT(hop); i++) {
+    for (i = 0; i < AD_COUNT(hop); i++) {
         CHECK(ad_http_is_hop_by_hop(&h, ad_slice_of(hop[i])));
     }
-    for (i = 0; i < COUNT(end); i++) {
+    for (i = 0; i < AD_COUNT(end); i++) {
         CHECK(!ad_http_is_hop_by_hop(&h, ad_slice_of(end[i])));
     }
     free(copy);
@@ -871,7 +856,7 @@ static void test_accept_encoding(void)
     char *copy;
     size_t i;
 
-    for (i = 0; i < COUNT(rows); i++) {
+    for (i = 0; i < AD_COUNT(rows); i++) {
         (void)snprintf(text, sizeof(text), "GET / HTTP/1.1\r\n" H "%s%s%s\r\n",
                        rows[i].value != NULL ? "Accept-Encoding: " : "",
                        rows[i].value != NULL ? rows[i].value : "",
@@ -958,7 +943,7 @@ static void test_handshake(void)
     static struct ad_http_field fields[AD_HTTP_FIELDS];
     size_t i;
 
-    for (i = 0; i < COUNT(rows); i++) {
+    for (i = 0; i < AD_COUNT(rows); i++) {
         struct ad_http_head head;
         char *copy;
         enum ad_http_fault fault = parse(&head, fields, rows[i].text,
@@ -1023,7 +1008,7 @@ static void test_hosts(void)
     struct ad_http_host host, other;
     size_t i;
 
-    for (i = 0; i < COUNT(rows); i++) {
+    for (i = 0; i < AD_COUNT(rows); i++) {
         size_t len = strlen(rows[i].text);
         char *copy = tight(rows[i].text, len);
         struct ad_slice s = {copy, len};
@@ -1089,7 +1074,7 @@ static void test_origins(void)
     struct ad_http_host host;
     size_t i;
 
-    for (i = 0; i < COUNT(rows); i++) {
+    for (i = 0; i < AD_COUNT(rows); i++) {
         size_t len = strlen(rows[i].page);
         char *copy = tight(rows[i].page, len);
         struct ad_slice s = {copy, len};
@@ -1150,7 +1135,7 @@ static void test_forwarded(void)
     char text[256];
     size_t i;
 
-    for (i = 0; i < COUNT(rows); i++) {
+    for (i = 0; i < AD_COUNT(rows); i++) {
         char *copy;
         bool ok;
 
@@ -1277,7 +1262,7 @@ static void test_chunks(void)
     };
     size_t i, k;
 
-    for (i = 0; i < COUNT(rows); i++) {
+    for (i = 0; i < AD_COUNT(rows); i++) {
         size_t len = rows[i].len;
         struct body_result whole = read_body(rows[i].text, len, len, len);
         int result = whole.state == AD_BODY_DONE  ? DONE
@@ -1485,7 +1470,7 @@ static void test_round_trip(void)
     static char out[4096], twice[4096];
     size_t i, k, n = 0;
 
-    for (i = 0; i < COUNT(requests); i++) {
+    for (i = 0; i < AD_COUNT(requests); i++) {
         struct ad_http_head a, b;
         struct ad_text t = ad_text_in(out, sizeof(out));
         struct ad_text t2 = ad_text_in(twice, sizeof(twice));
