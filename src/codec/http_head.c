@@ -314,7 +314,7 @@ static enum ad_http_fault ad_http_other_protocol(const char *buf, size_t len)
     };
     size_t i;
 
-    for (i = 0; i < sizeof(other) / sizeof(other[0]); i++) {
+    for (i = 0; i < AD_COUNT(other); i++) {
         if (ad_http_may_be(buf, len, other[i].text, other[i].len)) {
             return len < other[i].len ? AD_HTTP_MORE : other[i].fault;
         }

@@ -48,7 +48,7 @@ static bool ad_http_is_hop_by_hop(const struct ad_http_head *head,
         "Proxy-Authorization", "Proxy-Authentication-Info"};
     size_t i;
 
-    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    for (i = 0; i < AD_COUNT(names); i++) {
         if (ad_slice_is_nocase(name, names[i])) {
             return true;
         }

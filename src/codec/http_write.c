@@ -41,7 +41,7 @@ static const char *ad_http_reason(unsigned status)
         {504, "Gateway Timeout"}, {505, "HTTP Version Not Supported"}};
     size_t i;
 
-    for (i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+    for (i = 0; i < AD_COUNT(reasons); i++) {
         if (reasons[i].status == status) {
             return reasons[i].reason;
         }

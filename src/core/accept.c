@@ -81,6 +81,8 @@ static void ad_acceptor_take(struct ad_pending *p, int fd,
 {
     uint64_t address = ad_address_key(peer);
     unsigned n = ad_peer_open(address);
+    unsigned most = ad_acceptor.per_address != 0 ? ad_acceptor.per_address
+                                                 : UINT32_MAX;
 
     ad_acceptor.accepted++;
     if (!ad_pending_begin(p, fd, address, peer, false)) {
@@ -89,11 +91,10 @@ static void ad_acceptor_take(struct ad_pending *p, int fd,
         return;
     }
     ad_socket_tune(fd);
-    while (ad_acceptor.per_address != 0 && n > ad_acceptor.per_address &&
-           ad_pending_end_lingering(address)) {
+    while (n > most && ad_pending_end_lingering(address)) {
         n--;
     }
-    if (ad_acceptor.per_address != 0 && n > ad_acceptor.per_address) {
+    if (n > most) {
         ad_pending_refuse(p, 503, "Retry-After: 5\r\n",
                           "there are too many connections from this address "
                           "(--per-address)", false);
