@@ -233,7 +233,7 @@ export class Session {
         if (connection !== this.#connections) {
           return;
         }
-        if (answer.started !== hello.started) {
+        if (answer.run !== hello.run) {
           break;
         }
         if (answer.missed > 0) {
@@ -360,11 +360,17 @@ async function refusalOf(response) {
  * @param {RequestInit} [options]
  */
 async function request(path, options) {
-  const response = await fetch(`./${path}`, { cache: "no-store", signal: AbortSignal.timeout(FETCH_MS), ...options });
-  if (!response.ok) {
-    throw response;
+  const abort = new AbortController(); // AbortSignal.timeout() is missing in Safari 15
+  const timer = setTimeout(() => abort.abort(), FETCH_MS);
+  try {
+    const response = await fetch(`./${path}`, { cache: "no-store", signal: abort.signal, ...options });
+    if (!response.ok) {
+      throw response;
+    }
+    return await response.json();
+  } finally {
+    clearTimeout(timer);
   }
-  return response.json();
 }
 
 function seconds() {
