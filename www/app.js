@@ -11,6 +11,7 @@
  *   theme             the theme, before the first paint
  *   settings          what this browser remembers
  *   aidash-client     socket, retry, sequence numbers (for other pages too)
+ *   causes            why there is no connection
  *   session           server events -> feed, requests, store; commands
  *   feed, ring        ticks in fixed memory
  *   clock             the board's clock compared with the browser's
