@@ -78,6 +78,8 @@
  *   app/api.c                what aidash.h declares
  *   app/options.c            options: file, environment, arguments
  *   app/ports.c              which program has a port
+ *   app/engines.c            the engines that doctor finds
+ *   app/machine.c            what it asks of this machine
  *   app/doctor.c             aidash doctor
  *   app/main.c               the command line
  *   web/civetweb_api.h       how civetweb is built
@@ -191,6 +193,8 @@
 #include "src/app/api.c"
 #include "src/app/options.c"
 #include "src/app/ports.c"
+#include "src/app/engines.c"
+#include "src/app/machine.c"
 #include "src/app/doctor.c"
 #include "src/app/main.c"
 #include "src/web/civetweb_api.h"

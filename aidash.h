@@ -179,6 +179,11 @@ struct aidash_config {
      * the one that starts and stops. */
     void (*on_log)(enum aidash_log_level level, const char *line, void *user);
     void *user; /* passed to each callback */
+
+    /* Origins whose web pages may show the dashboard in a frame, comma-separated,
+     * "*" for any. Such a page can make a viewer click on what he does not see.
+     * NULL: no page may. */
+    const char *allow_frame;
 };
 
 /* Start the server. config may be NULL (all defaults). It listens when this

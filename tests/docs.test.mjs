@@ -241,6 +241,9 @@ const cases = {
     starts(answersTo('127.0.0.1', { 'X-Forwarded-Host': 'board.example', 'X-Forwarded-Proto': 'https', Origin: 'https://board.example' })),
   'aidash --allow-host board.example.com --allow-origin https://tools.example.com':
     starts(answersTo('board.example.com', { Origin: 'https://tools.example.com' })),
+  'aidash --allow-frame http://homeassistant.local:8123': starts(async (server) => {
+    assert.match((await request(server, '/')).headers['content-security-policy'], /frame-ancestors http:\/\/homeassistant\.local:8123$/);
+  }),
   'aidash --allow-origin http://your-page': starts(async (server) => {
     for (const [Origin, code] of [['http://your-page', 200], ['http://other-page', 403]]) {
       assert.equal((await request(server, '/status', { headers: { Origin } })).status, code);

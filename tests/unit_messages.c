@@ -97,6 +97,8 @@ static void test_request(void)
 
     CHECK_STR(request("{\"action\":\"pause\"}", &r), "");
     CHECK(r.action == AIDASH_PAUSE && r.id[0] == '\0');
+    CHECK_STR(request("{\"action\":\"ping\",\"id\":1}", &r), "");
+    CHECK(r.action == AD_ACTION_PING);
     CHECK_STR(request("{\"action\":\"switch_model\",\"model\":\"m\",\"id\":\"\\u0041\""
                   ",\"more\":{}}", &r), "");
     CHECK_STR(r.id, "\"\\u0041\"");

@@ -18,8 +18,10 @@
  *
  *   - A lost connection is tried again after 1, 2, 4 ... 30 s with jitter, and
  *     at once when the browser is back online or the page is shown again.
- *   - A connection that has gone silent is probed, and left if the server does
- *     not answer, so that a pulled cable is noticed within half a minute.
+ *   - A connection that has gone silent is asked whether it still leads to the
+ *     server, and replaced if no answer comes: a pulled cable, a forgotten NAT
+ *     entry or a laptop that slept is noticed soon after the ticks stay away,
+ *     and within half a minute where none were expected.
  *   - Batches are unpacked. Sequence numbers are counted, so onHello and
  *     onDropped say exactly which events were missed; GET /ticks?since= has
  *     them, if they are still kept.
@@ -58,7 +60,7 @@
  * @typedef {object} Gap
  * @property {number} since       the last event that was had: GET /ticks?since=
  * @property {number} missed      how many were missed after it
- * @property {boolean} restarted  the server is a new one: it counts from 1 again, nothing can be fetched
+ * @property {boolean} restarted  it is another run of the server: it counts from 1 again
  */
 
 /**
@@ -66,7 +68,7 @@
  * @property {string | URL} [base]   the server's root; default: where this file came from
  * @property {string} [clientId]     1..64 of [A-Za-z0-9._~-]; default: a random one
  * @property {boolean} [batch]       ask for batches above 100 events/s; default true
- * @property {number} [silenceMs]    probe the server when nothing came for so long; default 25,000
+ * @property {number} [silenceMs]    ask whether the server is there when nothing came for so long; default 25,000
  * @property {(ticks: Tick[], seq: number) => void} [onTicks]  ticks as they come; seq numbers the first
  * @property {(hello: Hello, gap: Gap | null) => void} [onHello]  connected; gap is null the first time
  * @property {(gap: Gap, total: number) => void} [onDropped]  this viewer was too slow; total: since it connected
@@ -77,10 +79,14 @@
  */
 
 const HELLO_MS = 10_000; // from the attempt to hello
-const ANSWER_MS = 5_000; // to a command, to a probe
+const ANSWER_MS = 5_000; // to a command, to a ping
+const PACES = 5; // ticks are missed after so many times their pace,
+const PACE_LEAST_MS = 2_000; // but not sooner
+const PACE_SHARE = 0.1; // of the newest gap between two ticks in their pace
 const STEADY_MS = 5_000; // a connection that lasted so long resets the delay
 const RETRY_FIRST_MS = 1_000;
 const RETRY_MAX_MS = 30_000;
+const STOPS = "the server stops"; // what its close frame says then
 const COMMANDS_MAX = 64; // commands without an answer yet
 
 /**
@@ -113,18 +119,19 @@ export class CommandError extends Error {
 export class Sequence {
   /** Number of the next shared event; 0 before the first hello. */
   next = 0;
-  /** The server's start time: another one means that it counts anew. */
-  started = 0;
+  /** The server's run: in another one it counts anew. */
+  run = "";
 
   /**
-   * @param {{started: number, next_seq: number}} hello
+   * @param {{started: number, next_seq: number, run?: string}} hello
    * @returns {Gap | null} null the first time
    */
   hello(hello) {
     const first = this.next === 0;
-    const restarted = hello.started !== this.started || hello.next_seq < this.next;
+    const run = hello.run ?? String(hello.started); // the start time changes, too, when the board's clock is set
+    const restarted = run !== this.run || hello.next_seq < this.next;
     const gap = { since: this.next - 1, missed: restarted ? 0 : hello.next_seq - this.next, restarted };
-    this.started = hello.started;
+    this.run = run;
     this.next = hello.next_seq;
     return first ? null : gap;
   }
@@ -167,7 +174,9 @@ export class AidashClient {
   #lastId = 0;
   #liveSince = 0;
   #lastMessage = 0;
-  #probing = false;
+  #lastTick = 0;
+  #heard = 0; // messages
+  #pace = Infinity; // between messages with ticks, smoothed, ms; Infinity: it is not known
   #wake = () => this.#onWake();
 
   /** @param {Options} [options] */
@@ -199,8 +208,16 @@ export class AidashClient {
     if (this.#commands.size >= COMMANDS_MAX) {
       return Promise.reject(new CommandError("busy", "Too many commands await their answer."));
     }
+    return this.#ask(command);
+  }
+
+  /**
+   * @param {Command | {action: "ping"}} command
+   * @returns {Promise<Ack>}
+   */
+  #ask(command) {
     const id = ++this.#lastId;
-    this.#socket.send(JSON.stringify({ ...command, id }));
+    this.#socket?.send(JSON.stringify({ ...command, id }));
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
         () => this.#settle(id)?.reject(new CommandError("timeout", "The server did not answer.")), ANSWER_MS);
@@ -269,8 +286,8 @@ export class AidashClient {
 
   /** @param {unknown} data */
   #onMessage(data) {
-    this.#lastMessage = Date.now();
     const event = parseEvent(data);
+    this.#keepPace(event);
     if (!event) {
       return;
     }
@@ -308,6 +325,7 @@ export class AidashClient {
   #onHello(hello) {
     clearTimeout(this.#timer);
     this.#liveSince = Date.now();
+    this.#forgetPace();
     this.#watchSilence();
     const gap = this.sequence.hello(hello);
     this.#set({ ...this.state, phase: "live", retryAt: 0, reason: "" });
@@ -334,38 +352,70 @@ export class AidashClient {
     return command;
   }
 
-  /** A browser does not show the server's pings, so silence alone proves nothing: ask. */
-  #watchSilence() {
-    const silenceMs = this.#options.silenceMs ?? 25_000;
-    const left = this.#lastMessage + silenceMs - Date.now();
-    this.#timer = setTimeout(async () => {
-      if (Date.now() - this.#lastMessage >= silenceMs) {
-        await this.#probe();
-      }
-      if (this.state.phase === "live") {
-        clearTimeout(this.#timer);
-        this.#watchSilence();
-      }
-    }, left > 0 ? left : silenceMs);
-  }
-
-  async #probe() {
-    const socket = this.#socket;
-    if (this.#probing) {
+  /**
+   * A message has come. While ticks keep their pace, they show that the connection
+   * lives.
+   *
+   * @param {AidashEvent | null} event
+   */
+  #keepPace(event) {
+    const now = Date.now();
+    this.#lastMessage = now;
+    this.#heard++;
+    if (event?.event !== "inference_tick" && event?.event !== "batch") {
       return;
     }
-    this.#probing = true;
-    try {
-      // An answer that may not be read (another origin's) is an answer.
-      await fetch(new URL("healthz", this.#base), {
-        mode: "no-cors", cache: "no-store", signal: AbortSignal.timeout(ANSWER_MS),
-      });
-    } catch {
-      if (this.state.phase === "live" && socket === this.#socket) {
-        this.#lost("The server has gone silent.");
-      }
+    const gap = now - this.#lastTick;
+    const first = this.#lastTick > 0 && this.#pace === Infinity;
+    this.#lastTick = now;
+    if (first) {
+      this.#pace = gap;
+      this.#watchSilence(); // from now on sooner
+    } else if (this.#pace !== Infinity) {
+      this.#pace += (gap - this.#pace) * PACE_SHARE;
     }
-    this.#probing = false;
+  }
+
+  /** After so long a silence the server is asked. */
+  get #patience() {
+    const silenceMs = this.#options.silenceMs ?? 25_000;
+    return Math.min(silenceMs, Math.max(PACE_LEAST_MS, PACES * this.#pace));
+  }
+
+  /**
+   * A browser does not show the server's pings, and tells nothing of a connection
+   * that has died in silence. So ask over this very connection.
+   */
+  #watchSilence() {
+    clearTimeout(this.#timer);
+    const left = this.#lastMessage + this.#patience - Date.now();
+    this.#timer = setTimeout(() => {
+      if (Date.now() - this.#lastMessage < this.#patience) {
+        this.#watchSilence();
+      } else {
+        this.#probe();
+      }
+    }, Math.max(left, 0));
+  }
+
+  /** Whatever comes now is the answer; if nothing does, the connection is replaced. */
+  #probe() {
+    const heard = this.#heard;
+    this.#forgetPace(); // if it is not the connection, the ticks have ended
+    clearTimeout(this.#timer);
+    this.#ask({ action: "ping" }).catch(() => {}); // servers without it answer with an error
+    this.#timer = setTimeout(() => {
+      if (this.#heard === heard) {
+        this.#lost("The server has gone silent.");
+      } else {
+        this.#watchSilence();
+      }
+    }, ANSWER_MS);
+  }
+
+  #forgetPace() {
+    this.#pace = Infinity;
+    this.#lastTick = 0;
   }
 
   /** The browser went on- or offline, or the page was hidden or shown. */
@@ -406,7 +456,7 @@ function parseEvent(data) {
  */
 function closeReason(event, phase) {
   switch (event.code) {
-    case 1001: return "The server was stopped.";
+    case 1001: return event.reason === STOPS ? "The server was stopped." : `The server closed the connection${event.reason && `: ${event.reason}`}.`;
     case 1009: return "A message was too long.";
     case 1006: return phase === "live" ? "The connection broke off." : "The server can't be reached.";
     default: return event.reason || `The server closed the connection (${event.code}).`;

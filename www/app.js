@@ -11,6 +11,7 @@
  *   theme             the theme, before the first paint
  *   settings          what this browser remembers
  *   aidash-client     socket, retry, sequence numbers (for other pages too)
+ *   causes            why there is no connection
  *   session           server events -> feed, requests, store; commands
  *   feed, ring        ticks in fixed memory
  *   clock             the board's clock compared with the browser's
@@ -28,6 +29,8 @@
  *   control           panel: the engine
  *   requests-panel    panel: the table of requests
  *   settings-panel    panel: the settings dialog
+ *   keys              keys for the whole page
+ *   kiosk             the page on a wall
  *   charts            panel: the charts; when and what to draw
  *   chart-options     how uPlot draws
  *   chart-lines       which models are drawn
@@ -66,13 +69,16 @@ const session = new Session(store, frame); // it connects while the panels load
 /** @type {Context} */
 export const context = { settings, store, frame, colours: new Colours(), lines: new Lines(), session, view: new View({ settings, store, session }) };
 
-const [{ mountConnection }, { mountGlance }, { mountControl }, { mountRequests }, { mountSettings }] = await Promise.all([
-  import("./connection.js"), import("./glance.js"), import("./control.js"), import("./requests-panel.js"), import("./settings-panel.js")]);
+const [{ mountConnection }, { mountGlance }, { mountControl }, { mountRequests }, { mountSettings }, { mountKeys }, { mountKiosk }] = await Promise.all([
+  import("./connection.js"), import("./glance.js"), import("./control.js"), import("./requests-panel.js"), import("./settings-panel.js"),
+  import("./keys.js"), import("./kiosk.js")]);
 mountConnection(context);
 mountGlance(context);
 mountControl(context);
 mountRequests(context);
 mountSettings(context);
+mountKeys(context);
+mountKiosk();
 
 // uPlot takes its time to start: the first numbers do not wait for it.
 await new Promise((go) => {

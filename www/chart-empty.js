@@ -9,7 +9,7 @@ import { age, whole } from "./format.js";
  * @param {number} now  Unix seconds
  */
 export function drawEmpty({ store, session: { feed, requests } }, now) {
-  const { connection, hello, filled } = store.state;
+  const { connection, hello, filled, down } = store.state;
   const box = byId("empty", HTMLElement);
   const code = byId("empty-code", HTMLElement);
   box.hidden = feed.ring.end > 0 || (connection.phase === "live" && !filled) || (connection.phase === "connecting" && !connection.attempt);
@@ -25,8 +25,9 @@ export function drawEmpty({ store, session: { feed, requests } }, now) {
     return;
   }
   const pushed = live && hello?.source === "none";
-  setText(byId("empty-lead", HTMLElement), live ? "No data yet" : "Not connected");
+  setText(byId("empty-lead", HTMLElement), !live ? "Not connected" : down ? "The engine does not answer" : "No data yet");
   setText(byId("empty-text", HTMLElement), !live ? reasonText(store.state)
+    : down ? "The server goes on asking it. This page shows when it is back."
     : pushed ? "The server is waiting for data. Send some from any program:"
     : hello?.source === "stdin" ? "The server is waiting for lines on its standard input."
     : hello?.source === "meter" ? "The next request through the proxy will appear here."
@@ -40,7 +41,7 @@ function reasonText({ connection, cause, refusal, status }) {
   if (cause === "full") {
     return fullText(status?.clients);
   }
-  return cause === "refused" && refusal ? `Refused: ${refusal}` : connection.reason;
+  return refusal ? (cause === "refused" ? `Refused: ${refusal}` : refusal) : connection.reason;
 }
 
 /**

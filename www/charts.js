@@ -64,7 +64,7 @@ export function mountCharts(context) {
         throw new Error(`the page has no place for ${metric}`);
       }
       const rows = new Rows();
-      const plot = new uPlot(chartOptions(metric, area, metric === shown.at(-1), look, rows, {
+      const plot = new uPlot(chartOptions(metric, area, metric === shown[shown.length - 1], look, rows, {
         select: (selected) => zoomToSelection(selected, view),
         cursor: () => { legendDrawn = 0; frame.request(); },
         reset: () => view.resetZoom(),

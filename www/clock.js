@@ -12,6 +12,8 @@ export class Clock {
   skew = 0;
   /** The greatest error of skew, seconds: half the round trip of its sample. */
   error = Infinity;
+  /** The server's clock was set: a sample is wanted soon. */
+  wanted = false;
   /** @type {{skew: number, error: number}[]} the latest samples, oldest first */
   #samples = [];
 
@@ -33,6 +35,21 @@ export class Clock {
     const best = this.#samples.reduce((a, b) => (b.error <= a.error ? b : a));
     this.skew = best.skew;
     this.error = best.error;
+    this.wanted = false;
+  }
+
+  /**
+   * The server's clock was set: its time went back, and this is what it shows now.
+   * Until the next sample, that is the best guess.
+   *
+   * @param {number} server   its clock, Unix seconds
+   * @param {number} browser  the browser's clock then
+   */
+  stepped(server, browser) {
+    this.#samples = [];
+    this.skew = server - browser;
+    this.error = Infinity;
+    this.wanted = true;
   }
 
   /** @param {number} server Unix seconds by the server's clock */

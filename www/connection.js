@@ -1,9 +1,8 @@
 // @ts-check
 /** The connection's state in the header, with the countdown to the next attempt. */
 
+import { CAUSES } from "./causes.js";
 import { announce, byId, setAttr, setText } from "./dom.js";
-
-const CAUSES = { "": "", unreachable: "", full: "Server full. ", refused: "Refused. ", offline: "Browser offline. " };
 
 /** @param {import("./app.js").Context} context */
 export function mountConnection({ store, frame, session }) {

@@ -13,7 +13,6 @@ export function mountControl({ store, frame, colours, lines, session }) {
   const list = byId("models", HTMLUListElement);
   const search = byId("model-search", HTMLInputElement);
   const pause = byId("pause", HTMLButtonElement);
-  const drain = byId("drain", HTMLButtonElement);
   const problem = byId("control-problem", HTMLElement);
   const name = byId("model", HTMLElement);
 
@@ -24,7 +23,6 @@ export function mountControl({ store, frame, colours, lines, session }) {
     }
   });
   pause.addEventListener("click", () => run({ action: store.state.paused ? "resume" : "pause" }));
-  drain.addEventListener("click", () => run({ action: "drain" }));
   search.addEventListener("input", filter);
 
   /** @param {import("./contract").Command} command */
@@ -73,8 +71,8 @@ export function mountControl({ store, frame, colours, lines, session }) {
       setAttr(button, "title", loaded ? `${model}: in the engine's memory` : model || null);
       button.disabled = !live;
     }
-    pause.disabled = drain.disabled = !live;
-    drain.hidden = state.hello?.source !== "meter" || state.paused;
+    pause.disabled = !live;
+    setAttr(pause, "title", state.hello?.source === "meter" && !state.paused ? "Running requests finish, new ones wait" : null);
     setText(byId("pause-text", HTMLElement), state.paused ? "Resume" : "Pause");
     setAttr(byId("pause-icon", SVGElement), "href", state.paused ? "#i-play" : "#i-pause");
     if (!live) {

@@ -103,7 +103,7 @@ export class Rows {
       }
     }
     const zero = last < 0 ? from : this.x[last] + FALL_S;
-    if (zero < x && zero >= (this.x.at(-1) ?? zero)) {
+    if (zero < x && zero >= (this.x[this.x.length - 1] ?? zero)) {
       this.add(zero, line, 0, false);
     }
     this.add(x, line, 0, false);

@@ -51,6 +51,7 @@ import { BREAK, ESTIMATED, FIRST, Ring, SILENT } from "./ring.js";
  * @property {number} latency     of the latest tick
  * @property {boolean} estimated
  * @property {number} running     number of lanes that receive ticks
+ * @property {boolean} late       none of them has kept its pace
  * @property {number} nodes       of these, the ones of other nodes
  * @property {Lane | null} lane   the latest tick's
  */
@@ -59,8 +60,11 @@ export const LANES_MAX = 64;
 const MARKS_MAX = 200;
 const RATE_WINDOW_S = 2; // the same as the server's
 const GRACE_S = 0.5; // ticks may be so late before the rate falls
+const LATE_S = 1; // ticks that are later than this, and than three of their intervals, leave old numbers
+const LATE_PACES = 3;
 const IDLE_S = 3; // a lane is idle after this time, or five intervals, without ticks
 const SWITCH_TICKS = 8; // how many ticks before and after are searched for a switch of the model
+const STEP_S = 0.2; // timestamps that go back by more show that the server's clock was set
 const FOREIGN_S = 10; // if a tick's clock is further off, its arrival counts
 
 export class Feed {
@@ -72,6 +76,7 @@ export class Feed {
   lastTime = 0;
 
   /** @type {Lane | null} */ #latest = null;
+  #newest = 0; // timestamp of the latest live tick of the server's own
   #retired = -1; // index of the lane that the latest switch stopped; its next tick makes it count again
   #model = "";
   #chosen = false; // a viewer chose that model; else the server shows the model of the latest request
@@ -99,11 +104,28 @@ export class Feed {
    */
   add(ticks, seq, now, firsts) {
     for (let i = Math.max(0, this.#filledTo + 1 - seq); i < ticks.length; i++) {
-      if (this.clock.error === Infinity) {
-        this.clock.skew = ticks[i].timestamp - now; // the best guess until the server has told its time
-      }
+      this.#followClock(ticks[i], now);
       this.#append(ticks[i], seq + i, this.#liveTime(ticks[i], now), firsts?.has(ticks[i]));
     }
+  }
+
+  /**
+   * Until the server has told its time, a tick's timestamp is the best guess. And if
+   * the timestamps of the server's own ticks go back, its clock was set.
+   *
+   * @param {Tick} tick
+   * @param {number} now  browser's clock
+   */
+  #followClock({ timestamp, node }, now) {
+    if (node) {
+      return;
+    }
+    if (timestamp < this.#newest - STEP_S) {
+      this.clock.stepped(timestamp, now);
+    } else if (this.clock.error === Infinity) {
+      this.clock.skew = timestamp - now;
+    }
+    this.#newest = timestamp;
   }
 
   /**
@@ -295,13 +317,14 @@ export class Feed {
    * @returns {Now}
    */
   now(time) {
-    const result = { rate: 0, latency: this.#latest?.latency ?? NaN, estimated: false, running: 0, nodes: 0, lane: this.#latest };
+    const result = { rate: 0, latency: this.#latest?.latency ?? NaN, estimated: false, running: 0, late: true, nodes: 0, lane: this.#latest };
     for (const lane of this.lanes) {
       if (this.runs(lane, time)) {
         const late = Math.max(0, time - lane.time - Math.max(GRACE_S, 1.5 * lane.interval));
         result.rate += lane.rate * Math.max(0, 1 - late / RATE_WINDOW_S);
         result.estimated ||= lane.estimated;
         result.running++;
+        result.late &&= time - lane.time > Math.max(LATE_S, LATE_PACES * lane.interval);
         result.nodes += Number(lane.node !== "");
       }
     }

@@ -124,7 +124,7 @@ export function mountGlance({ settings, store, frame, colours, lines, view, sess
    * @param {number} now
    */
   function drawNumbers(present, state, now) {
-    const { status, dropped, hello, connection } = store.state;
+    const { status, dropped, hello, connection, cause } = store.state;
     const { lane } = present;
     const steps = feed.tokenless;
     const live = connection.phase === "live";
@@ -142,13 +142,14 @@ export function mountGlance({ settings, store, frame, colours, lines, view, sess
     setText(node.tokens, lane ? (present.estimated ? "~" : "") + whole(feed.lanes.reduce((sum, one) => sum + (steps ? one.steps : one.tokens), 0)) : NONE);
     setText(node.lost, whole(dropped));
     setAttr(node["tile-lost"], "data-bad", dropped ? "" : null);
-    setText(node.viewers, status ? whole(Math.max(1, status.clients.websocket + status.clients.sse)) : NONE); // this page is one
+    setText(node.viewers, status && (live || cause === "full") ? whole(Math.max(1, status.clients.websocket + status.clients.sse)) : NONE); // this page is one
     setText(node.uptime, status && live ? age(now - feed.clock.toBrowser(status.started)) : NONE);
     node["tile-ttft"].hidden = node["tile-requests"].hidden = !requests.any && hello?.source !== "meter";
     setText(node.ttft, duration(requests.latestTtft));
     setText(node.inflight, `${requests.inState("running")} / ${requests.inState("queued")}`);
-    setAttr(card.rate, "data-stale", fresh ? null : "");
-    setAttr(card.latency, "data-stale", fresh ? null : "");
+    const stale = fresh && !present.late ? null : "";
+    setAttr(card.rate, "data-stale", stale);
+    setAttr(card.latency, "data-stale", stale);
     checkLimits(limits, settings, fresh ? { rate: present.rate, latency: slowest?.latency ?? NaN } : null, now);
     if (lane) {
       const end = live ? now : Math.min(now, feed.lastTime);

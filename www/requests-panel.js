@@ -47,6 +47,7 @@ const STATES = {
   cut: ["broken off", "The engine's answer ended too early, or a viewer cancelled the request."],
   cancelled: ["cancelled", "A viewer cancelled the request from this page."],
   refused: ["refused", "The queue was full, or the engine refused the request."],
+  stuck: ["no answer", "The engine does not answer now. The request goes on when it does, or ends after --upstream-timeout."],
   failed: ["engine failed", "The engine could not be reached, or answered with an error."],
 };
 
@@ -73,7 +74,7 @@ const details = [
  */
 
 /** @param {import("./app.js").Context} context */
-export function mountRequests({ frame, session }) {
+export function mountRequests({ store, frame, session }) {
   const { requests } = session;
   const panel = byId("requests", HTMLElement);
   const body = byId("requests-body", HTMLTableSectionElement);
@@ -84,10 +85,14 @@ export function mountRequests({ frame, session }) {
   });
   /** @type {Map<number, Line>} */
   const lines = new Map();
+  let version = -1;
+  store.on(["down"], () => {
+    version = -1;
+    frame.request();
+  });
   let sortBy = 0;
   let descending = true;
   let drawn = 0;
-  let version = -1;
 
   byId("requests-head", HTMLTableRowElement).append(...columns.map((column, i) => heading(column.title, i)));
   frame.add((now) => {
@@ -216,7 +221,12 @@ export function mountRequests({ frame, session }) {
       (i === MODEL ? setName : setText)(line.texts[i], shown);
     });
     setAttr(line.open, "aria-label", `${line.open.textContent}, details of request ${Math.abs(entry.last.id)}`);
-    setAttr(line.texts[STATUS], "title", stateOf(entry)[1]);
+    const stuck = entry.last.status === "running" && store.state.down;
+    setAttr(line.row, "data-stuck", stuck ? "" : null);
+    if (stuck) {
+      setText(line.texts[STATUS], STATES.stuck[0]);
+    }
+    setAttr(line.texts[STATUS], "title", (stuck ? STATES.stuck : stateOf(entry))[1]);
     line.cancel.hidden = !entry.running;
     if (line.more) {
       fillDetails(line.more, entry);

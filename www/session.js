@@ -2,6 +2,7 @@
 /** Between the server and the page: what arrives goes to the feed, the request log and the store. */
 
 import { AidashClient, CommandError } from "./aidash-client.js";
+import { causeOf, NO_SOCKET } from "./causes.js";
 import { notice } from "./dom.js";
 import { Feed } from "./feed.js";
 import { RequestLog } from "./requests.js";
@@ -29,6 +30,7 @@ export class Session {
    */
   #truth = { model: "", paused: false, override: null };
   #connections = 0;
+  #clockAsked = 0; // when, after the server's clock was set, Unix seconds
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #statusTimer;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -105,6 +107,10 @@ export class Session {
   #onTicks(ticks, seq) {
     const now = seconds();
     this.feed.add(ticks, seq, now, this.requests.count(ticks, now));
+    if (this.feed.clock.wanted && now - this.#clockAsked >= 1) {
+      this.#clockAsked = now;
+      this.#pollStatus();
+    }
     this.#frame.request();
   }
 
@@ -233,7 +239,7 @@ export class Session {
         if (connection !== this.#connections) {
           return;
         }
-        if (answer.started !== hello.started) {
+        if (answer.run !== hello.run) {
           break;
         }
         if (answer.missed > 0) {
@@ -303,25 +309,24 @@ export class Session {
   /** A browser does not say why a WebSocket could not be opened: ask over HTTP. */
   async #findCause() {
     const store = this.#store;
-    /** @type {import("./store.js").PageState["cause"]} */
-    let cause = navigator.onLine ? "unreachable" : "offline";
-    let refusal = "";
+    const { attempt } = store.state.connection;
+    let found = { cause: /** @type {import("./causes.js").Cause} */ (navigator.onLine ? "unreachable" : "offline"), sentence: "" };
     try {
       const { clients } = await this.#readStatus();
+      found.cause = "";
       if (clients.websocket + clients.sse >= clients.max) {
-        cause = "full";
+        found.cause = "full";
       } else {
-        cause = "refused";
-        refusal = await findRefusal();
+        found = await findRefusal() ?? (attempt > 1 ? NO_SOCKET : found); // the first one may only have been unlucky
       }
     } catch (error) {
       if (error instanceof Response) {
-        cause = error.status === 503 ? "full" : "refused";
-        refusal = await refusalOf(error);
+        found = await causeOf(error);
       }
     }
+    const { cause, sentence: refusal } = found;
     if (refusal && refusal !== store.state.refusal) {
-      notice(`Refused: ${refusal}`);
+      notice(cause === "refused" ? `Refused: ${refusal}` : refusal);
     }
     store.set({ cause, refusal });
   }
@@ -330,29 +335,14 @@ export class Session {
 /**
  * Does the server refuse this page? Only some requests say which page they come
  * from: a WebSocket handshake does, GET does not, POST does. This one adds nothing.
- *
- * @returns {Promise<string>} the server's sentence, or ""
  */
 async function findRefusal() {
   try {
     await request("ingest", { method: "POST" });
   } catch (error) {
-    return error instanceof Response ? refusalOf(error) : "";
+    return error instanceof Response ? causeOf(error) : null;
   }
-  return "";
-}
-
-/** @param {Response} response */
-async function refusalOf(response) {
-  if (response.status !== 403 && response.status !== 421) {
-    return "";
-  }
-  try {
-    const { error } = /** @type {import("./contract").HttpError} */ (await response.json());
-    return error.message;
-  } catch {
-    return ""; // it comes from something in between
-  }
+  return null;
 }
 
 /**
@@ -360,11 +350,17 @@ async function refusalOf(response) {
  * @param {RequestInit} [options]
  */
 async function request(path, options) {
-  const response = await fetch(`./${path}`, { cache: "no-store", signal: AbortSignal.timeout(FETCH_MS), ...options });
-  if (!response.ok) {
-    throw response;
+  const abort = new AbortController(); // AbortSignal.timeout() is missing in Safari 15
+  const timer = setTimeout(() => abort.abort(), FETCH_MS);
+  try {
+    const response = await fetch(`./${path}`, { cache: "no-store", signal: abort.signal, ...options });
+    if (!response.ok) {
+      throw response;
+    }
+    return await response.json();
+  } finally {
+    clearTimeout(timer);
   }
-  return response.json();
 }
 
 function seconds() {

@@ -41,6 +41,8 @@ export function mountSettings({ settings, store, frame, colours, session }) {
     settings.save({ notify: granted });
     show();
   });
+  const keys = byId("keys", HTMLInputElement);
+  keys.addEventListener("change", () => settings.save({ keys: keys.checked }));
   showTheme();
 
   /** @param {import("./settings.js").Theme} theme */
@@ -67,6 +69,7 @@ export function mountSettings({ settings, store, frame, colours, session }) {
   function show() {
     byId("limit-latency", HTMLInputElement).value = String(settings.limitLatency ?? "");
     byId("limit-rate", HTMLInputElement).value = String(settings.limitRate ?? "");
+    byId("keys", HTMLInputElement).checked = settings.keys;
     const can = "Notification" in window && isSecureContext;
     notify.disabled = !can;
     notify.checked = can && settings.notify && Notification.permission === "granted";

@@ -16,6 +16,8 @@ export class Settings {
   limitRate = null;
   /** With a notification as well. */
   notify = false;
+  /** Keys work on the whole page. */
+  keys = true;
 
   constructor() {
     Object.assign(this, load());
@@ -64,5 +66,6 @@ function load() {
     }
   }
   good.notify = saved?.notify === true;
+  good.keys = saved?.keys !== false;
   return good;
 }

@@ -7,8 +7,8 @@
 /**
  * @typedef {object} PageState
  * @property {import("./aidash-client.js").State} connection
- * @property {"" | "full" | "refused" | "unreachable" | "offline"} cause  why there is no connection, if known
- * @property {string} refusal      what the server says to a page that it refuses
+ * @property {import("./causes.js").Cause} cause  why there is no connection, if known
+ * @property {string} refusal      the sentence about it; "": the cause says all
  * @property {import("./contract").Hello | null} hello    the latest one
  * @property {string} model        the active model, or the one just asked for
  * @property {string[]} models

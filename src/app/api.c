@@ -83,6 +83,7 @@ static void ad_reset(void)
     ad_engine_init();
     ad_ticks_init();
     ad_sources_init();
+    ad_framing_init();
     ad_access_init();
     ad_clients_init();
     ad_commands_init();

@@ -448,6 +448,11 @@ static int ad_configure(const struct aidash_config *config)
         rc = ad_configure_access(config);
     }
     if (rc == 0) {
+        rc = ad_configure_list(config->allow_frame, "allow-frame",
+                               "an origin, such as http://host:port, or *",
+                               AD_FRAMES, ad_access_add_frame);
+    }
+    if (rc == 0) {
         rc = ad_configure_listen(listen);
     }
     return rc;

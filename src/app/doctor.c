@@ -1,244 +1,120 @@
-/* doctor.c - `aidash doctor`: finds engines, a free port and this machine's
- * addresses, and says what to type next. The main thread.
+/* doctor.c - `aidash doctor`: finds engines and a free port, says who can reach
+ * them and what they may, how the service is, and what to type next. The main
+ * thread. Owns no state.
  */
 #ifndef AD_APP_DOCTOR_C
 #define AD_APP_DOCTOR_C
 
-#include "config.c"
+#include "engines.c"
 #include "lan.c"
+#include "machine.c"
+#include "options.c"
 #include "ports.c"
 
 #ifndef AIDASH_NO_MAIN
 
 #if AIDASH_METER
 
-enum { AD_DOCTOR_ENGINES = 8 }; /* the most that it offers */
-
-/* What answered. */
-struct ad_found {
-    char begin[16]; /* of the body, as text */
-    unsigned status; /* 0: nothing that speaks HTTP is there */
-    bool list;       /* the answer is JSON, and complete */
-    unsigned n_models;
-    char model[AIDASH_MODEL_MAX + 1]; /* the first */
-    char owner[AIDASH_MODEL_MAX + 1]; /* owned_by in the list of models */
-    struct ad_json_stream js;
+/* What is known before the advice is given. */
+struct ad_doctor {
+    struct ad_choice choice;
+    struct ad_lan lan[AD_LAN_MAX];
+    unsigned n_lan;
+    char listen[64]; /* [ADDR:]PORT to serve on */
+    unsigned port;   /* its port, 0: none is free */
+    const char *open; /* of `lan`, where other machines reach it; NULL: nowhere */
 };
 
-/* A piece of a list of models. */
-static void ad_doctor_sink(void *to, const uint8_t *data, size_t len)
-{
-    struct ad_found *found = to;
-    struct ad_json_stream *js = &found->js;
-    size_t at = 0, n = strlen(found->begin);
+/* ---- engines ---- */
 
-    (void)snprintf(found->begin + n, sizeof(found->begin) - n, "%.*s", (int)len,
-                   len > 0 ? (const char *)data : "");
-    while (at < len && js->state != AD_JSON_BAD) {
-        at += ad_json_stream_next(js, data + at, len - at);
-        if (js->what != AD_JSON_TEXT || js->cut) {
-            continue;
-        }
-        if (js->path == AD_PATH_LIST_OWNER) {
-            (void)snprintf(found->owner, sizeof(found->owner), "%.*s",
-                           AIDASH_MODEL_MAX, js->text);
-        } else if (js->path == AD_PATH_LIST_NAME) {
-            if (found->n_models == 0 &&
-                ad_name_ok(js->text, strlen(js->text), AIDASH_MODEL_MAX)) {
-                memcpy(found->model, js->text, strlen(js->text) + 1);
-            }
-            found->n_models++;
-        }
-    }
+/* Is it an engine of this machine, asked by its loopback address? Its port, or
+ * 0. */
+static unsigned ad_doctor_loopback(const struct ad_upstream *u)
+{
+    const struct sockaddr_storage *a = &u->addresses[0].storage;
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)a;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)a;
+    bool loopback = a->ss_family == AF_INET6
+                        ? IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr)
+                        : ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+
+    return loopback ? ad_doctor_port_of(u) : 0;
 }
 
-/* Ask for a path, and read the answer as a list of models. Each step may take a
- * second, an answer has a thousand steps at most. */
-static void ad_doctor_ask(const struct ad_upstream *u, const char *path,
-                          struct ad_found *found)
-{
-    struct ad_fetch q;
-    int steps;
-
-    memset(found, 0, sizeof(*found));
-    ad_path_begin(&found->js, AD_PATH_OPENAI_LIST);
-    ad_fetch_begin(&q, u, path, ad_upstreams.key, 0);
-    for (steps = 0; steps < 1000 && ad_fetch_wants(&q) != 0; steps++) {
-        struct pollfd ready = {q.fd, POLLIN, 0};
-
-        if (ad_fetch_wants(&q) == AD_OUT) {
-            ready.events = POLLOUT;
-        }
-        if (poll(&ready, 1, 1000) > 0) {
-            ad_fetch_event(&q, ad_doctor_sink, found);
-        } else if (q.state == AD_FETCH_CONNECT) {
-            ad_fetch_connect(&q); /* to its next address */
-        } else {
-            break;
-        }
-    }
-    found->status = q.answer.status;
-    found->list = ad_json_stream_end(&found->js);
-    ad_fetch_end(&q, AD_FETCH_IDLE);
-}
-
-/* The default ports of engines, and the owner that their lists of models name. */
-static const struct {
-    const char *port, *owner, *name;
-} ad_doctor_engines[] = {{"11434", "library", "Ollama"},
-                         {"8080", "llamacpp", "llama-server"},
-                         {"8081", "llamacpp", "llama-server"},
-                         {"8000", "vllm", "vLLM"},
-                         {"1234", "organization_owner", "LM Studio"}};
-
-/* What an engine is called, by the owner in its list of models. */
-static const char *ad_doctor_name(const char *owner)
-{
-    size_t i;
-
-    for (i = 0; i < AD_COUNT(ad_doctor_engines); i++) {
-        if (strcmp(ad_doctor_engines[i].owner, owner) == 0) {
-            return ad_doctor_engines[i].name;
-        }
-    }
-    return "an engine";
-}
-
-/* The state of an engine, as the end of a line. */
-static void ad_doctor_print_state(const struct ad_found *found)
-{
-    if (found->status == 401) {
-        printf("it needs another key (--upstream-key-file)\n");
-    } else if (found->status == 503) {
-        printf("it is not ready yet\n");
-    } else if (found->n_models == 0) {
-        printf("no model\n");
-    } else if (found->n_models == 1) {
-        printf("%s\n", found->model);
-    } else {
-        printf("%s and %u more\n", found->model, found->n_models - 1);
-    }
-}
-
-/* What was found, and is to be used. */
-struct ad_choice {
-    bool running; /* aidash itself */
-    unsigned n;
-    struct {
-        const char *name; /* the kind of engine */
-        struct ad_upstream at;
-    } engines[AD_DOCTOR_ENGINES];
-};
-
-/* Is it aidash that answers here? There are engines that answer any path with
- * 200, so its answer tells. */
-static bool ad_doctor_is_aidash(const struct ad_upstream *u)
-{
-    static const char begins[] = "{\"started\":";
-    struct ad_found found;
-
-    ad_doctor_ask(u, "/ticks?last=0", &found);
-    return found.status == 200 &&
-           strncmp(found.begin, begins, strlen(begins)) == 0;
-}
-
-/* Does an engine that --upstream names lead to the place u? */
-static bool ad_doctor_given_has(const struct ad_upstream *u)
-{
-    const struct ad_address *place = &u->addresses[0];
-    unsigned i, k;
-
-    for (i = 0; i < ad_upstreams.n; i++) {
-        for (k = 0; k < ad_upstreams.list[i].n_addresses; k++) {
-            const struct ad_address *a = &ad_upstreams.list[i].addresses[k];
-
-            if (a->len == place->len &&
-                memcmp(&a->storage, &place->storage, a->len) == 0) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-/* Look at one place, print what is there, and note it. False if nothing is. */
-static bool ad_doctor_look(struct ad_choice *choice, const struct ad_upstream *u)
-{
-    struct ad_found found;
-    const char *name;
-
-    if (ad_doctor_is_aidash(u)) {
-        printf("  aidash itself at http://%s: it is already running\n",
-               u->authority);
-        choice->running = true;
-        return true;
-    }
-    ad_doctor_ask(u, "/v1/models", &found);
-    if (!found.list || (found.status != 200 && found.status != 401 &&
-                        found.status != 503)) {
-        return false;
-    }
-    name = ad_doctor_name(found.owner);
-    printf("  %s at http://%s%s: ", name, u->authority, u->prefix);
-    ad_doctor_print_state(&found);
-    if (choice->n < AD_DOCTOR_ENGINES) {
-        choice->engines[choice->n].name = name;
-        choice->engines[choice->n++].at = *u;
-    }
-    return true;
-}
-
-/* The engines that --upstream names. */
-static void ad_doctor_given(struct ad_choice *choice)
+/* The first of this machine's addresses on which something listens at this port,
+ * NULL: none. */
+static const char *ad_doctor_open(const struct ad_doctor *d, unsigned port)
 {
     unsigned i;
 
-    for (i = 0; i < ad_upstreams.n; i++) {
-        const struct ad_upstream *u = &ad_upstreams.list[i];
-
-        if (!ad_doctor_look(choice, u)) {
-            printf("  none at http://%s%s\n", u->authority, u->prefix);
+    for (i = 0; i < d->n_lan; i++) {
+        if (strcmp(d->lan[i].by, "mDNS") != 0 &&
+            ad_machine_answers(d->lan[i].host, port)) {
+            return d->lan[i].host;
         }
     }
+    return NULL;
 }
 
-/* The default ports of this machine. */
-static void ad_doctor_usual(struct ad_choice *choice)
+/* Which of this machine's engines other machines can reach, too. */
+static void ad_doctor_exposed(const struct ad_doctor *d)
 {
-    char missing[128];
-    struct ad_text t = ad_text_in(missing, sizeof(missing));
-    size_t i;
+    unsigned i;
 
-    for (i = 0; i < AD_COUNT(ad_doctor_engines); i++) {
-        struct ad_upstream u;
-        char url[64];
+    for (i = 0; i < d->choice.n && d->n_lan > 0; i++) {
+        const struct ad_upstream *u = &d->choice.engines[i].at;
+        unsigned port = ad_doctor_loopback(u);
+        const char *host = port != 0 ? ad_doctor_open(d, port) : NULL;
 
-        (void)snprintf(url, sizeof(url), "http://127.0.0.1:%s",
-                       ad_doctor_engines[i].port);
-        if (ad_upstream_at("upstream", url, strlen(url), &u) != 0 ||
-            ad_doctor_given_has(&u)) {
-            continue;
+        if (host != NULL) {
+            printf("  other machines can use port %u directly, past aidash: it "
+                   "listens on %s, too\n", port, host);
+        } else if (port != 0) {
+            printf("  port %u is on the loopback only: other machines can use it "
+                   "through aidash alone\n", port);
         }
-        if (!ad_doctor_look(choice, &u)) {
-            ad_putf(&t, "%s%s (%s)", t.len > 0 ? ", " : "",
-                    ad_doctor_engines[i].port, ad_doctor_engines[i].name);
-        }
-    }
-    if (t.len > 0) {
-        printf("  none at the default ports %.*s\n", (int)t.len, t.at);
     }
 }
 
-/* Can aidash listen here? Prints it. Returns the port, or 0. */
-static unsigned ad_doctor_port(const char *spec)
+/* ---- ports ---- */
+
+/* Can other machines reach this port, on which something listens? */
+static void ad_doctor_reach(struct ad_doctor *d, unsigned port)
+{
+    char text[256];
+    struct ad_text t = ad_text_in(text, sizeof(text));
+
+    d->open = ad_doctor_open(d, port);
+
+    if (d->n_lan == 0) {
+        printf("  this machine has no address on a network\n");
+        return;
+    }
+    if (d->open == NULL) {
+        printf("  port %u is for this machine only: nothing listens on its "
+               "addresses on the LAN\n", port);
+        return;
+    }
+    printf("  other machines reach port %u at %s, if no firewall keeps them "
+           "out\n", port, d->open);
+    ad_machine_firewall("", port, &t);
+    if (t.len > 0) {
+        printf("  %.*s\n", (int)t.len, t.at);
+    }
+}
+
+/* Can aidash listen here? Prints it, and who could reach it. Returns the port, or
+ * 0. */
+static unsigned ad_doctor_port(struct ad_doctor *d, const char *spec)
 {
     char holder[128];
     unsigned port;
     int fd = ad_socket_bind(spec, SOCK_STREAM, &port);
 
     if (fd >= 0) {
-        (void)close(fd);
         printf("  %s is free\n", spec);
+        ad_doctor_reach(d, port);
+        (void)close(fd);
         return port;
     }
     ad_port_holder(spec, holder, sizeof(holder));
@@ -247,38 +123,123 @@ static unsigned ad_doctor_port(const char *spec)
     return 0;
 }
 
-/* Find a free port: of --listen, or near the default. Its address into `listen`. */
-static unsigned ad_doctor_ports(const char *list, char *listen, size_t cap)
+/* The address of --listen, or near the default, that is free. Where aidash runs
+ * already, it is the running one's. */
+static void ad_doctor_ports(struct ad_doctor *d, const char *list)
 {
     const char *item;
-    unsigned port = 0, i;
     size_t len;
+    unsigned i;
 
+    if (d->choice.running != 0) {
+        d->port = d->choice.running;
+        (void)snprintf(d->listen, sizeof(d->listen), "%u", d->port);
+        printf("  aidash listens on %u\n", d->port);
+        ad_doctor_reach(d, d->port);
+        if (list == NULL) {
+            return;
+        }
+        d->port = 0;
+    }
     if (list == NULL) {
         list = "8080";
     }
-    while (port == 0 && ad_list_next(&list, &item, &len)) {
-        (void)snprintf(listen, cap, "%.*s", (int)len, item);
-        port = ad_doctor_port(listen);
+    while (d->port == 0 && ad_list_next(&list, &item, &len)) {
+        (void)snprintf(d->listen, sizeof(d->listen), "%.*s", (int)len, item);
+        d->port = ad_doctor_port(d, d->listen);
     }
-    for (i = 8090; port == 0 && i < 8100; i++) {
-        (void)snprintf(listen, cap, "%u", i);
-        port = ad_doctor_port(listen);
+    for (i = 8090; d->port == 0 && i < 8100; i++) {
+        (void)snprintf(d->listen, sizeof(d->listen), "%u", i);
+        d->port = ad_doctor_port(d, d->listen);
     }
-    return port;
+}
+
+/* ---- addresses ---- */
+
+/* Does the LAN know this machine by NAME.local? */
+static void ad_doctor_name_on_lan(const struct ad_doctor *d)
+{
+    char name[256], text[INET_ADDRSTRLEN];
+    struct in_addr address;
+    bool own = false;
+    unsigned i;
+    int rc;
+
+    if (gethostname(name, sizeof(name)) != 0) {
+        return;
+    }
+    name[sizeof(name) - 1] = '\0';
+    name[strcspn(name, ".")] = '\0';
+    rc = ad_machine_mdns(name, &address);
+    if (rc == AD_MDNS_DEAF) {
+        printf("  whether the LAN knows %s.local is not known: it can't be "
+               "asked\n", name);
+    } else if (rc == AD_MDNS_NONE) {
+        printf("  nobody answers to %s.local: for a name on the LAN, install "
+               "avahi-daemon\n", name);
+    } else if (inet_ntop(AF_INET, &address, text, sizeof(text)) != NULL) {
+        for (i = 0; i < d->n_lan; i++) {
+            own = own || strcmp(d->lan[i].host, text) == 0;
+        }
+        if (own) {
+            printf("  http://%s.local:%u on the LAN (%s answers to it)\n", name,
+                   d->port, text);
+        } else {
+            printf("  %s.local is %s, which is another machine: give this one "
+                   "another name\n", name, text);
+        }
+    }
 }
 
 /* Where viewers find a dashboard on this port. */
-static void ad_doctor_addresses(const struct ad_lan *lan, unsigned n_lan,
-                                unsigned port)
+static void ad_doctor_addresses(const struct ad_doctor *d)
 {
-    unsigned i;
+    unsigned i, v6 = 0;
 
-    printf("  http://localhost:%u on this machine\n", port);
-    for (i = 0; i < n_lan; i++) {
-        printf("  http://%s:%u on the LAN (%s)\n", lan[i].host, port, lan[i].by);
+    printf("  http://localhost:%u on this machine\n", d->port);
+    for (i = 0; i < d->n_lan; i++) {
+        if (strcmp(d->lan[i].by, "mDNS") != 0) {
+            printf("  http://%s:%u on the LAN (%s)\n", d->lan[i].host, d->port,
+                   d->lan[i].by);
+            v6 += d->lan[i].host[0] == '[' ? 1 : 0;
+        }
+    }
+    if (v6 == 0) {
+        printf("  no IPv6 address but those of the link\n");
+    }
+    ad_doctor_name_on_lan(d);
+}
+
+/* All addresses of this machine: of both families. */
+static unsigned ad_doctor_lan(struct ad_lan out[AD_LAN_MAX])
+{
+    unsigned n = ad_lan_family(out, 0, AF_INET);
+
+    return ad_lan_family(out, n, AF_INET6);
+}
+
+/* ---- who may what ---- */
+
+/* Who may watch, and who may control: today that is the same. */
+static void ad_doctor_posture(const struct ad_doctor *d,
+                              const struct ad_options *o)
+{
+    const char *origins = ad_option_value(o, "allow-origin");
+    const char *who = d->open == NULL ? "whoever may use this machine"
+                                      : "everyone who can reach the port";
+
+    printf("  %s may watch, and may pause, switch the model, cancel requests and "
+           "use the engine\n", who);
+    printf("  there is no sign-in and no TLS: a proxy in front adds them%s\n",
+           d->open == NULL ? "" : "; --listen 127.0.0.1:PORT keeps other "
+                                  "machines out");
+    if (origins != NULL) {
+        printf("  web pages of %s may do so, too, from a viewer's browser\n",
+               strcmp(origins, "*") == 0 ? "any origin" : origins);
     }
 }
+
+/* ---- next ---- */
 
 /* Is an engine of this kind among those found (or, if `other`, one of another)? */
 static bool ad_doctor_found(const struct ad_choice *choice, const char *name,
@@ -295,15 +256,17 @@ static bool ad_doctor_found(const struct ad_choice *choice, const char *name,
 }
 
 /* What to type next. */
-static void ad_doctor_next(const struct ad_choice *choice, const char *listen,
-                           const char *host, unsigned port)
+static void ad_doctor_next(const struct ad_doctor *d)
 {
+    const struct ad_choice *choice = &d->choice;
+    const char *host = d->open != NULL ? d->open : "localhost";
     unsigned i;
 
-    if (choice->running) {
-        printf("  aidash runs already: open it in a browser, or stop it first\n");
+    if (choice->running != 0) {
+        printf("  aidash runs already: open http://%s:%u; to start it with other "
+               "options, stop it first, then:\n", host, choice->running);
     }
-    printf("  aidash --listen %s", listen);
+    printf("  aidash --listen %s", d->listen);
     for (i = 0; i < choice->n; i++) {
         printf(" --upstream http://%s%s", choice->engines[i].at.authority,
                choice->engines[i].at.prefix);
@@ -315,11 +278,11 @@ static void ad_doctor_next(const struct ad_choice *choice, const char *listen,
     }
     printf("\n  and set the address in the clients: ");
     if (ad_doctor_found(choice, "Ollama", false)) {
-        printf("OLLAMA_HOST=http://%s:%u%s", host, port,
+        printf("OLLAMA_HOST=http://%s:%u%s", host, d->port,
                ad_doctor_found(choice, "Ollama", true) ? " and " : "\n");
     }
     if (ad_doctor_found(choice, "Ollama", true)) {
-        printf("http://%s:%u/v1\n", host, port);
+        printf("http://%s:%u/v1\n", host, d->port);
     }
 }
 
@@ -327,10 +290,7 @@ static void ad_doctor_next(const struct ad_choice *choice, const char *listen,
 static int ad_doctor(const struct ad_options *o)
 {
     const char *key = ad_option_value(o, "upstream-key-file");
-    struct ad_choice choice = {0};
-    struct ad_lan lan[AD_LAN_MAX];
-    unsigned port, n_lan;
-    char listen[64];
+    struct ad_doctor d = {0};
     int rc = ad_configure_upstreams(ad_option_value(o, "upstream"));
 
     if (rc == 0 && key != NULL) {
@@ -340,17 +300,21 @@ static int ad_doctor(const struct ad_options *o)
         ad_print_failure(o, rc);
         return ad_exit_code(rc);
     }
+    d.n_lan = ad_doctor_lan(d.lan);
     printf("engines\n");
-    ad_doctor_given(&choice);
-    ad_doctor_usual(&choice);
+    ad_doctor_given(&d.choice);
+    ad_doctor_usual(&d.choice);
+    ad_doctor_exposed(&d);
     printf("ports\n");
-    port = ad_doctor_ports(ad_option_value(o, "listen"), listen, sizeof(listen));
-    n_lan = ad_lan_list(lan);
+    ad_doctor_ports(&d, ad_option_value(o, "listen"));
     printf("addresses\n");
-    ad_doctor_addresses(lan, n_lan, port);
+    ad_doctor_addresses(&d);
+    printf("service\n  %s\n", ad_machine_service(""));
+    printf("access\n");
+    ad_doctor_posture(&d, o);
     printf("next\n");
-    ad_doctor_next(&choice, listen, n_lan > 0 ? lan[0].host : "localhost", port);
-    return choice.n > 0 ? AD_EXIT_OK : AD_EXIT_FAILED;
+    ad_doctor_next(&d);
+    return d.choice.n > 0 ? AD_EXIT_OK : AD_EXIT_FAILED;
 }
 
 #else

@@ -27,6 +27,7 @@ static bool ad_options_config(const struct ad_options *o,
     config->models = ad_option_value(o, "models");
     config->udp = ad_option_value(o, "udp");
     config->allow_origin = ad_option_value(o, "allow-origin");
+    config->allow_frame = ad_option_value(o, "allow-frame");
     config->allow_host = ad_option_value(o, "allow-host");
     config->trust_proxy = ad_option_value(o, "trust-proxy");
     config->backlog = (unsigned)backlog;

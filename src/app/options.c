@@ -42,6 +42,8 @@ static const struct ad_option {
      "limit)", AD_OPT_NUMBER},
     {"allow-origin", "ORIGIN", "let web pages of this origin connect; * for any; "
      "may be repeated", AD_OPT_LIST},
+    {"allow-frame", "ORIGIN", "let web pages of this origin show the dashboard in a "
+     "frame; * for any; may be repeated", AD_OPT_LIST},
     {"allow-host", "NAME", "answer to this name, too; *.NAME for all below it; "
      "may be repeated", AD_OPT_LIST},
     {"trust-proxy", "ADDR[/BITS]", "believe what this proxy says of its clients; "

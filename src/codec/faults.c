@@ -67,7 +67,7 @@ enum ad_fault {
     AD_FAULT_REFUSED
 };
 
-#define AD_ACTIONS "switch_model, pause, resume, drain and cancel"
+#define AD_ACTIONS "switch_model, pause, resume, drain, cancel and ping"
 
 /* A sample's faults have a sentence only: no command is answered with them. */
 static const struct {

@@ -126,16 +126,23 @@ static enum ad_fault ad_sample_parse(const char *s, size_t len,
     return AD_FAULT_NONE;
 }
 
+/* A viewer's question whether the server is still there: it is answered, and
+ * acts on nothing. Beyond the actions of aidash.h, as no engine sees it. */
+enum { AD_ACTION_PING = AIDASH_CANCEL + 1 };
+
 /* A command as it came. `id` is the raw JSON text of its "id". */
 struct ad_command_message {
-    enum aidash_action action;
+    unsigned action; /* enum aidash_action, or AD_ACTION_PING */
     char model[AIDASH_MODEL_MAX + 1]; /* may be "" */
     uint64_t request;                 /* AIDASH_CANCEL */
     char id[AD_ID_MAX + 1];
 };
 
 static const char *const ad_action_names[] = {"", "switch_model", "pause",
-                                              "resume", "drain", "cancel"};
+                                              "resume", "drain", "cancel",
+                                              "ping"};
+_Static_assert(AD_COUNT(ad_action_names) == AD_ACTION_PING + 1,
+               "each action has its name");
 
 /* The raw text of a command's "id", if there is one: an integer, or a string. null
  * counts as not there. */
@@ -186,7 +193,7 @@ static enum ad_fault ad_command_parse(const char *s, size_t len,
     }
     for (i = 1; i < AD_COUNT(ad_action_names); i++) {
         if (ad_json_equals(&j, t, ad_action_names[i])) {
-            out->action = (enum aidash_action)i;
+            out->action = (unsigned)i;
         }
     }
     if (out->action == 0) {

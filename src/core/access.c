@@ -1,6 +1,7 @@
 /* access.c - by which names aidash may be asked for, and by pages of which other
  * origins (RFC 6454).
- * Owns ad_access: the lists are set at start, the log's times are the hub's.
+ * Owns ad_access and ad_framing: the lists are set at start, the log's times are
+ * the hub's.
  *
  * A browser lets any page send requests to any address. Two rules keep foreign
  * pages out. Host: a page can make its own name lead to our address (DNS
@@ -18,6 +19,8 @@ enum {
     AD_ORIGINS = 16,       /* --allow-origin may be given so often */
     AD_ORIGIN_MAX = 255,   /* bytes of an origin: 253 is a host's limit */
     AD_CORS_MAX = AD_ORIGIN_MAX + 64, /* two header lines with an origin */
+    AD_FRAMES = 4,         /* --allow-frame likewise */
+    AD_FRAMES_MAX = AD_FRAMES * (AD_ORIGIN_MAX + 1), /* bytes of all, with blanks */
     AD_HOSTS_ALLOWED = 16, /* --allow-host likewise */
     AD_HOSTS = 32,         /* with the names of this machine */
     AD_PROXIES = 8,        /* --trust-proxy may be given so often */
@@ -40,6 +43,14 @@ static struct {
     bool logged; /* [h] a refusal was, at logged_ms */
     uint32_t logged_ms;
 } ad_access;
+
+/* Who may show the dashboard in a frame. The workers read it, so it stays as it is
+ * while the server runs. */
+static struct {
+    unsigned n;                   /* [I] */
+    char list[AD_FRAMES_MAX + 1]; /* [I] origins with blanks in between, as
+                                   * frame-ancestors (CSP 3) has them; "": none */
+} ad_framing;
 
 /* ---- the lists ---- */
 
@@ -64,6 +75,25 @@ static bool ad_access_add_origin(const char *text, size_t len)
         return false;
     }
     ad_access.n_origins++;
+    return true;
+}
+
+/* Let pages of an origin, or * for any, show the dashboard in a frame. False if it
+ * is neither, or there are AD_FRAMES already. While starting. */
+static bool ad_access_add_frame(const char *text, size_t len)
+{
+    struct ad_http_origin origin;
+    size_t used = strlen(ad_framing.list);
+
+    if (ad_framing.n == AD_FRAMES || len > AD_ORIGIN_MAX ||
+        (!(len == 1 && text[0] == '*') &&
+         (!ad_http_origin_parse(&origin, (struct ad_slice){text, len}) ||
+          origin.opaque || memchr(text, ';', len) != NULL))) {
+        return false;
+    }
+    (void)snprintf(ad_framing.list + used, sizeof(ad_framing.list) - used,
+                   "%s%.*s", used > 0 ? " " : "", (int)len, text);
+    ad_framing.n++;
     return true;
 }
 
@@ -404,11 +434,17 @@ static void ad_access_cors(const struct ad_access_verdict *v,
 }
 
 /* Before each run. */
+static void ad_framing_init(void)
+{
+    memset(&ad_framing, 0, sizeof(ad_framing));
+}
+
+/* Before each run, and before the options are read again. */
 static void ad_access_init(void)
 {
     memset(&ad_access, 0, sizeof(ad_access));
 }
 
-AD_MEMORY(access, 1, sizeof(ad_access));
+AD_MEMORY(access, 1, sizeof(ad_access) + sizeof(ad_framing));
 
 #endif

@@ -344,7 +344,7 @@ static void ad_clients_stop(void)
         if (c->phase == AD_OPEN) {
             reply = ad_text_in(bytes, sizeof(bytes));
             if (ad_client_is_ws(c)) {
-                ad_ws_close(c, 1001, &reply);
+                ad_ws_close(c, 1001, "the server stops", &reply);
             } else if (c->kind == AD_INGEST) {
                 ad_ingest_answer(c, &reply);
             } else {

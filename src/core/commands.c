@@ -27,7 +27,8 @@ static enum ad_fault ad_command_fault(const struct ad_command_message *request)
     if (names && ad_model_find(request->model) == ad_engine.n_models) {
         return AD_FAULT_MODEL_UNKNOWN;
     }
-    if (request->action >= AIDASH_DRAIN && !meter) {
+    if ((request->action == AIDASH_DRAIN || request->action == AIDASH_CANCEL) &&
+        !meter) {
         return AD_FAULT_ACTION_METER;
     }
     return AD_FAULT_NONE;
@@ -80,6 +81,18 @@ static void ad_command_log(const struct ad_command_message *request,
            client_id[0] != '\0' ? client_id : "POST /command", from);
 }
 
+static void ad_put_ack(struct ad_text *t,
+                       const struct ad_command_message *request)
+{
+    ad_puts(t, "{\"event\":\"ack\",\"action\":");
+    ad_put_string(t, ad_action_names[request->action]);
+    if (request->id[0] != '\0') {
+        ad_puts(t, ",\"id\":");
+        ad_puts(t, request->id);
+    }
+    ad_puts(t, "}");
+}
+
 /* Carry out a command that came from the client `client_id` ("" for POST) on the
  * socket fd, and write its ack or error to *t. Returns the status that POST
  * /command answers: 200, 400, or 409 when it was refused. */
@@ -90,12 +103,16 @@ static int ad_command(const uint8_t *text, size_t len, const char *client_id,
     struct aidash_command command;
     enum ad_fault fault = ad_command_parse((const char *)text, len, &request);
 
+    if (fault == AD_FAULT_NONE && request.action == AD_ACTION_PING) {
+        ad_put_ack(t, &request);
+        return 200;
+    }
     ad_commands.count++;
     if (fault == AD_FAULT_NONE) {
         fault = ad_command_fault(&request);
     }
     if (fault == AD_FAULT_NONE && ad_commands.on_command != NULL) {
-        command.action = request.action;
+        command.action = (enum aidash_action)request.action;
         command.model = request.model;
         command.request = request.request;
         command.client_id = client_id;
@@ -112,13 +129,7 @@ static int ad_command(const uint8_t *text, size_t len, const char *client_id,
         return ad_fault_status(fault);
     }
     ad_command_log(&request, client_id, fd);
-    ad_puts(t, "{\"event\":\"ack\",\"action\":");
-    ad_put_string(t, ad_action_names[request.action]);
-    if (request.id[0] != '\0') {
-        ad_puts(t, ",\"id\":");
-        ad_puts(t, request.id);
-    }
-    ad_puts(t, "}");
+    ad_put_ack(t, &request);
     return 200;
 }
 

@@ -28,13 +28,20 @@ static void ad_put_hello(struct ad_text *t, const char *client_id,
             ad_hub.run);
 }
 
-/* Begin to close a WebSocket. RFC 6455 7.4.1; code 0: no code was given. */
-static void ad_ws_close(struct ad_client *c, unsigned code,
+/* Begin to close a WebSocket. RFC 6455 7.4.1; code 0: no code was given. `why` is
+ * for people, at most 123 bytes (5.5.1), or "". */
+static void ad_ws_close(struct ad_client *c, unsigned code, const char *why,
                         struct ad_text *reply)
 {
-    uint8_t payload[2] = {(uint8_t)(code >> 8), (uint8_t)code};
+    char bytes[125];
+    struct ad_text payload = ad_text_in(bytes, sizeof(bytes));
+    char code_bytes[2] = {(char)(code >> 8), (char)code};
 
-    ad_put_frame(reply, 8, payload, code == 0 ? 0 : sizeof(payload));
+    if (code != 0) {
+        ad_put(&payload, code_bytes, sizeof(code_bytes));
+        ad_puts(&payload, why);
+    }
+    ad_put_frame(reply, 8, payload.at, payload.len);
     ad_client_end(c);
 }
 
@@ -61,7 +68,7 @@ static void ad_ws_answer(struct ad_client *c, const struct ad_ws_event *event,
         break;
     case AD_WS_CLOSE:
     case AD_WS_FAULT:
-        ad_ws_close(c, event->code, reply);
+        ad_ws_close(c, event->code, "", reply);
         break;
     default:
         break;
@@ -98,7 +105,7 @@ static bool ad_viewer_housekeeping(struct ad_client *c)
     bool ws = ad_client_is_ws(c);
 
     if (ws && silent_ms >= AD_SILENCE_MS) {
-        ad_ws_close(c, 1001, &t);
+        ad_ws_close(c, 1001, "no answer to a ping", &t);
         return ad_client_send(c, &t);
     }
     if (c->blocked || ad_hub.now_ms - c->ping_ms < AD_PING_MS ||

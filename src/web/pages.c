@@ -9,10 +9,18 @@
 #ifndef AD_WEB_PAGES_C
 #define AD_WEB_PAGES_C
 
+#include "../core/access.c"
 #include "assets.c"
 #include "civetweb_api.h"
 #include "status.c"
 #include "workers.c"
+
+enum {
+    AD_PAGE_FIELDS_MAX = AD_REPLY_MAX + 256 + AD_FRAMES_MAX, /* of our own */
+    AD_PAGE_HEAD_MAX = AD_PAGE_FIELDS_MAX + AD_REPLY_MAX     /* and the others */
+};
+_Static_assert((int)AD_PAGE_FIELDS_MAX >= (int)AD_CORS_MAX + 64,
+               "the fields of a JSON answer fit, too");
 
 /* Answer a request whole. `fields` is header lines or "". Returns the status, as
  * begin_request wants it. */
@@ -21,7 +29,7 @@ static int ad_page_answer(struct mg_connection *conn, int status,
                           const void *body, size_t len)
 {
     const char *method = mg_get_request_info(conn)->request_method;
-    char head[AD_CORS_MAX + 2 * AD_REPLY_MAX];
+    char head[AD_PAGE_HEAD_MAX];
     struct ad_text t = ad_text_in(head, sizeof(head));
 
     ad_put_head(&t, status, type, status == 304 ? SIZE_MAX : len, fields);
@@ -89,7 +97,7 @@ static int ad_page_plain(struct mg_connection *conn,
                          const struct ad_asset *asset, const char *fields)
 {
     const char *method = mg_get_request_info(conn)->request_method;
-    char head[2 * AD_REPLY_MAX + 256];
+    char head[AD_PAGE_HEAD_MAX];
     struct ad_text t = ad_text_in(head, sizeof(head));
 
     ad_put_head(&t, 200, asset->type, asset->plain_len, fields);
@@ -116,19 +124,24 @@ static int ad_page_asset(struct mg_connection *conn,
         "Content-Security-Policy: default-src 'none'; script-src 'self'; "
         "style-src 'self'; img-src 'self' data:; connect-src 'self'; "
         "manifest-src 'self'; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'\r\nReferrer-Policy: no-referrer\r\n";
+        "frame-ancestors ";
     const char *known = mg_get_header(conn, "If-None-Match");
     bool stored = !asset->gzip ||
                   mg_get_header(conn, "Accept-Encoding") != NULL;
     const char *etag = stored ? asset->etag : asset->plain_etag;
-    char fields[AD_REPLY_MAX + 256];
+    char fields[AD_PAGE_FIELDS_MAX];
+    struct ad_text t = ad_text_in(fields, sizeof(fields));
 
-    (void)snprintf(fields, sizeof(fields),
-                   "ETag: %s\r\nCache-Control: no-cache\r\n"
-                   "Access-Control-Allow-Origin: *\r\n%s%s%s",
-                   etag, asset->gzip ? "Vary: Accept-Encoding\r\n" : "",
-                   asset->gzip && stored ? "Content-Encoding: gzip\r\n" : "",
-                   strncmp(asset->type, "text/html", 9) == 0 ? policy : "");
+    ad_putf(&t,
+            "ETag: %s\r\nCache-Control: no-cache\r\n"
+            "Access-Control-Allow-Origin: *\r\n%s%s",
+            etag, asset->gzip ? "Vary: Accept-Encoding\r\n" : "",
+            asset->gzip && stored ? "Content-Encoding: gzip\r\n" : "");
+    if (strncmp(asset->type, "text/html", 9) == 0) {
+        ad_putf(&t, "%s%s\r\nReferrer-Policy: no-referrer\r\n", policy,
+                ad_framing.list[0] != '\0' ? ad_framing.list : "'none'");
+    }
+    ad_put(&t, "", 1);
     if (known != NULL && (strstr(known, etag) != NULL ||
                           strcmp(known, "*") == 0)) {
         return ad_page_answer(conn, 304, NULL, fields, "", 0);

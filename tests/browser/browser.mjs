@@ -47,9 +47,9 @@ async function newPage(context) {
   return page;
 }
 
-/* Open the page of a server, and wait until all panels stand. `server` is anything with a url; `before` runs on the page
- * before it loads; `expected` matches the errors on the console that belong to the test. */
-export async function open(t, server, { width = 1280, height = 860, theme = 'light', before, expected, ...options } = {}) {
+/* Open the page of a server, and wait until all panels stand. `server` is anything with a url; `where` goes
+ * behind the address, `before` runs on the page before it loads; `expected` matches the errors on the console that belong to the test. */
+export async function open(t, server, { width = 1280, height = 860, theme = 'light', where = '', before, expected, ...options } = {}) {
   const context = Object.keys(options).length ? await browser.newContext(options) : shared;
   const again = context === shared && !before; // what `before` does to a page stays with it
   const page = again && idle.length ? idle.pop() : await newPage(context);
@@ -71,7 +71,7 @@ export async function open(t, server, { width = 1280, height = 860, theme = 'lig
   await page.setViewportSize({ width, height });
   await page.emulateMedia({ colorScheme: theme });
   await before?.(page);
-  await page.goto(`${server.url}/`);
+  await page.goto(`${server.url}/${where}`);
   await bind(page);
   return page;
 }

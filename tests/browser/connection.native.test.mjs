@@ -13,7 +13,7 @@ const again = (server) => ['--listen', `127.0.0.1:${server.port}`];
 const retries = (page, patience = 1) => page.addInitScript((times) => {
   Math.random = () => 0;
   const real = window.setTimeout;
-  window.setTimeout = (run, ms, ...rest) => real(run, ms > 1500 ? ms * times : ms, ...rest);
+  window.setTimeout = (run, ms, ...rest) => real(run, ms > 1500 && ms !== 5000 ? ms * times : ms, ...rest); // 5 s: for an answer
 }, patience);
 const PATIENT = 3000;
 
@@ -101,14 +101,59 @@ test('a page that was cut off fetches what it missed by number', async (t) => {
   assert.equal(await text(page, 'lost'), '0');
 });
 
+/* A link to the server that can be cut without a word, as a NAT, a sleeping laptop or a pulled cable does. */
+const link = (opened) => opened.routeWebSocket(/\/ws\//, (socket) => {
+  const upstream = socket.connectToServer();
+  let dead = false;
+  opened.cut = () => { dead = true; };
+  socket.onMessage((message) => dead || upstream.send(message));
+  upstream.onMessage((message) => dead || socket.send(message));
+});
+
 test('offline is noticed, online reconnects without waiting', async (t) => {
   const server = await serve(t, []);
-  const page = await open(t, server, { before: (opened) => retries(opened, PATIENT) });
+  const page = await open(t, server, { before: async (opened) => { await retries(opened, PATIENT); await link(opened); } });
+  t.after(() => page.context().setOffline(false));
   await live(page);
+  page.cut();
   await page.context().setOffline(true);
   await says(page, 'connection-text', /Browser offline.*attempt 2/); // the countdown alone would take hours now
   await page.context().setOffline(false);
   await live(page);
+});
+
+test('a connection that dies in silence: old numbers look old, then it is replaced', async (t) => {
+  const server = await serve(t, ['--rate', '20']);
+  const page = await open(t, server, { before: link });
+  await live(page);
+  await until(page, () => app.feed.ring.end > 20);
+  assert.equal(await page.getAttribute('#card-rate', 'data-stale'), null);
+  page.cut();
+  const cutAt = await page.evaluate(() => Date.now());
+  await until(page, () => document.querySelector('#card-rate').dataset.stale === '');
+  assert.equal(await inside(page, ({ client }) => client.state.phase), 'live', 'before anything else is known');
+  assert.ok(await page.evaluate((at) => Date.now() - at, cutAt) < 2000);
+  await says(page, 'connection-text', /^Reconnecting in/);
+  assert.match(await page.getAttribute('#connection', 'title'), /gone silent/);
+  assert.equal(await text(page, 'viewers'), '–');
+  await live(page);
+  assert.ok(await page.evaluate((at) => Date.now() - at, cutAt) < 12_000);
+  assert.deepEqual(await inside(page, ({ feed }) => feed.marks.map(({ kind }) => kind)), ['offline'], 'no restart');
+});
+
+test('a server whose clock was set is no other server', async (t) => {
+  const server = await serve(t, ['--rate', '20']);
+  let starts = 0;
+  const page = await open(t, server, { before: (opened) => opened.routeWebSocket(/\/ws\//, (socket) => {
+    opened.cut = () => socket.close({ code: 3000, reason: 'cut' });
+    socket.connectToServer().onMessage((message) => socket.send(message.replace(/"started":[\d.]+/, () => `"started":${++starts}`)));
+  }) });
+  await live(page);
+  await page.cut();
+  await waiting(page);
+  await live(page);
+  assert.equal(starts, 2);
+  assert.deepEqual(await inside(page, ({ feed }) => feed.marks.map(({ kind }) => kind)), ['offline']);
 });
 
 test('a tab that is shown again reconnects without waiting', async (t) => {
@@ -179,6 +224,30 @@ test('a server that can\'t even tell how many viewers it has is full too', async
   } });
   await says(page, 'connection-text', /^Server full\. Reconnecting in \d+ s/);
   await says(page, 'empty-text', 'The server is full.');
+});
+
+for (const [status, body, header, sentence] of [
+  [431, '', 'Refused', /cookies for this host name.*IP address/],
+  [503, '{"error":{"code":503,"message":"there are too many connections from this address (--per-address)"}}', 'Server busy', /^there are too many/],
+  [502, '<html>', 'Proxy error', /can't reach the server \(502\)/],
+  [404, '<html>', 'Refused', /answers 404/],
+]) {
+  test(`a page that gets ${status} says what that means`, async (t) => {
+    const server = await serve(t, []);
+    const page = await open(t, server, { expected: /status of 4\d\d|status of 5\d\d/, before: async (opened) => {
+      await opened.route('**/status', (route) => route.fulfill({ status, body }));
+      await opened.routeWebSocket(/\/ws\//, (socket) => socket.close({ code: 3000 }));
+    } });
+    await until(page, (word) => document.querySelector('#connection-text').textContent.startsWith(`${word}. Reconnecting in`), header);
+    await says(page, 'empty-text', sentence);
+  });
+}
+
+test('a proxy that passes no WebSockets on is told apart from a server that is away', async (t) => {
+  const server = await serve(t, []);
+  const page = await open(t, server, { before: (opened) => opened.routeWebSocket(/\/ws\//, (socket) => socket.close({ code: 3000 })) });
+  await says(page, 'connection-text', /^No WebSocket\. Reconnecting in/);
+  await says(page, 'empty-text', /proxy in between must pass WebSockets on/);
 });
 
 test('a board whose clock is wrong: the charts are right, and the page says so', async (t) => {

@@ -1,7 +1,7 @@
 /* What moves: numbers, the model switch, pause and resume, the state in the title. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { ingest, inside, live, open, request, says, serve, status, statusWhen, text, until } from './browser.mjs';
+import { ingest, inside, live, open, request, says, serve, status, statusWhen, text, until, visit } from './browser.mjs';
 
 test('the numbers move, and the first one is there at once', async (t) => {
   const server = await serve(t, ['--rate', '20']);
@@ -201,4 +201,100 @@ test('viewers, uptime and what the page is made of', async (t) => {
   const bytes = pageFiles.reduce((sum, [, size]) => sum + size, html.bytes.length);
   t.diagnostic(`${bytes} bytes in ${pageFiles.length + 1} files`);
   assert.ok(bytes <= 90_000, `the page is ${bytes} bytes`);
+});
+
+/* Safari 15.4, Chrome 92 and Firefox 98 lack these. */
+const NEWER = ['structuredClone', 'AbortSignal.timeout', 'AbortSignal.any', 'Array.prototype.findLast', 'Array.prototype.findLastIndex',
+  'Array.prototype.toSorted', 'Array.prototype.toReversed', 'Array.prototype.toSpliced', 'Array.prototype.with', 'Object.hasOwn', 'Object.groupBy',
+  'Map.groupBy', 'Promise.withResolvers', 'Array.fromAsync', 'URL.canParse', 'crypto.randomUUID', 'CSS.highlights', 'scheduler', 'navigation',
+  'Element.prototype.checkVisibility', 'Element.prototype.showPopover', 'Set.prototype.union', 'Set.prototype.difference', 'navigator.wakeLock',
+  'CanvasRenderingContext2D.prototype.roundRect', 'CanvasRenderingContext2D.prototype.reset', 'Intl.Segmenter', 'Response.json',
+  'Document.prototype.startViewTransition', 'navigator.userAgentData', 'String.prototype.isWellFormed', 'ReadableStream.from'];
+
+test('the page works without what its oldest browsers lack', async (t) => {
+  const server = await serve(t, ['--rate', '50']);
+  for (const where of ['', '?kiosk=1']) {
+    const page = await open(t, server, { where, before: (opened) => opened.addInitScript((names) => {
+      for (const name of names) {
+        const parts = name.split('.');
+        const last = parts.pop();
+        const owner = parts.reduce((at, part) => at?.[part], window);
+        if (owner) Object.defineProperty(owner, last, { value: undefined, configurable: true });
+      }
+    }, NEWER) });
+    await live(page);
+    await until(page, () => app.store.state.filled && document.querySelector('#plot-rate canvas') && app.feed.ring.end > 50);
+    await says(page, 'rate', /^[1-9]/);
+    await says(page, 'uptime', /^\d+ s$/);
+  }
+});
+
+test('on a wall there is nothing to press, larger type, and the screen stays on', async (t) => {
+  const server = await serve(t, ['--rate', '20']);
+  const wall = await open(t, server, { where: '?kiosk=1', before: (opened) => opened.addInitScript(() => {
+    window.asked = [];
+    Object.defineProperty(navigator, 'wakeLock', { value: { request: async (kind) => { window.asked.push(kind); } }, configurable: true });
+  }) });
+  await live(wall);
+  assert.deepEqual(await wall.evaluate(() => [...document.querySelectorAll('button, input, a, summary')].filter((one) => one.offsetParent
+    && getComputedStyle(one.closest('.legend') ?? one).pointerEvents !== 'none').map((one) => one.outerHTML)), []);
+  assert.deepEqual(await wall.evaluate(() => window.asked), ['screen']);
+  await wall.keyboard.press('p');
+  const desk = await open(t, server);
+  const size = (page) => page.evaluate(() => Number.parseFloat(getComputedStyle(document.documentElement).fontSize));
+  assert.ok(await size(wall) > 1.15 * await size(desk));
+  assert.equal((await status(server)).paused, false, 'keys are controls, too');
+});
+
+test('keys: freeze, the span, pause and the list of keys; and they can be switched off', async (t) => {
+  const server = await serve(t, ['--rate', '20']);
+  const page = await live(await open(t, server));
+  const pressed = (selector) => page.getAttribute(selector, 'aria-pressed');
+  await until(page, () => document.querySelector('#plot-rate canvas'));
+  await page.keyboard.press('5');
+  assert.equal(await pressed('[data-span="300"]'), 'true');
+  await page.keyboard.press('a');
+  assert.equal(await pressed('[data-span=all]'), 'true');
+  await page.keyboard.press('1');
+  assert.equal(await pressed('[data-span="60"]'), 'true');
+  await page.keyboard.press(' ');
+  assert.equal(await pressed('#freeze'), 'true');
+  await page.keyboard.press(' ');
+  assert.equal(await pressed('#freeze'), 'false');
+  await page.keyboard.press('Control+p');
+  await page.keyboard.press('p');
+  await says(page, 'state', 'Paused');
+  await page.keyboard.press('p');
+  await says(page, 'state', 'Running');
+  await page.focus('#pause');
+  await page.keyboard.press(' '); // it presses the button that has the focus
+  await says(page, 'state', 'Paused');
+  assert.equal(await pressed('#freeze'), 'false');
+  await page.keyboard.press('?');
+  assert.equal(await page.isVisible('#settings'), true);
+  await page.keyboard.press('p'); // not while a dialog is open
+  await page.uncheck('#keys');
+  await page.keyboard.press('Escape');
+  await page.evaluate(() => document.activeElement.blur());
+  await page.keyboard.press('5');
+  await page.keyboard.press('p');
+  assert.deepEqual([await pressed('[data-span="60"]'), (await status(server)).paused], ['true', true]);
+});
+
+test('a frame in another page: not without --allow-frame', async (t) => {
+  const outer = await serve(t, ['--source', 'none']);
+  const origin = `http://127.0.0.1:${outer.port}`;
+  const closed = await serve(t, ['--rate', '20']);
+  const framed = await serve(t, ['--rate', '20', '--allow-frame', 'http://ha.local:8123', '--allow-frame', origin]);
+  const { page } = await visit(t, `${origin}/status`); // any document of that origin will do
+  const show = (url) => page.evaluate((src) => new Promise((done) => {
+    const frame = document.createElement('iframe');
+    frame.onload = () => done();
+    frame.src = src;
+    document.body.replaceChildren(frame);
+  }), url);
+  await show(`${framed.url}/`);
+  await page.frames()[1].waitForFunction(() => document.documentElement.dataset.state === 'running');
+  await show(`${closed.url}/`);
+  assert.equal(await page.frames()[1].locator('#connection').count(), 0);
 });

@@ -171,17 +171,39 @@ test('pause holds new requests in line, in order; resume lets them go', async (t
   await until(page, () => document.querySelectorAll('#requests-body [data-status=finished]').length === 2);
 });
 
-test('drain lets the running ones end, and tells when they have', async (t) => {
+test('pause lets the running ones end, and tells when they have', async (t) => {
   const { engine, server, page } = await stage(t);
   const asked = ask(server);
   const call = await serveNext(engine);
   await says(page, 'inflight', '1 / 0');
-  await page.click('#drain');
+  await page.click('#pause');
   await says(page, 'state', 'Draining');
   await call.finish();
   await asked;
   await says(page, 'state', 'Paused');
-  assert.equal(await page.isVisible('#drain'), false);
+});
+
+test('the key p asks before it pauses an engine that works; requests of an engine that is gone are no longer shown as running', async (t) => {
+  const { engine, server, page } = await stage(t);
+  const asked = ask(server);
+  const call = await serveNext(engine);
+  await says(page, 'inflight', '1 / 0');
+  const questions = [];
+  page.on('dialog', (dialog) => { questions.push(dialog.message()); dialog[questions.length > 1 ? 'accept' : 'dismiss'](); });
+  await page.keyboard.press('p');
+  assert.equal((await (await request(server, '/status')).json).paused, false);
+  await page.keyboard.press('p');
+  await says(page, 'state', 'Draining');
+  assert.match(questions[0], /^1 request runs, and will finish\./);
+  await page.keyboard.press('p'); // resume needs no question
+  await says(page, 'state', 'Running');
+  assert.equal(questions.length, 2);
+  await page.evaluate(() => app.store.set({ down: true }));
+  await until(page, () => document.querySelector('#requests-body .status span').textContent === 'no answer');
+  await page.evaluate(() => app.store.set({ down: false }));
+  await until(page, () => document.querySelector('#requests-body .status span').textContent === 'running');
+  await call.finish();
+  await asked;
 });
 
 test('one model for all requests, and each its own again', async (t) => {

@@ -8,7 +8,7 @@ import { gunzipSync } from 'node:zlib';
 import { EventSource } from 'eventsource';
 import {
     Inbox, ROOT, Raw, assertRefused, connect, exchange, ingest, isStatus, isTick, numbered, post,
-    request, serve, start, status, statusWhen, validate, within,
+    request, run, serve, start, status, statusWhen, validate, within,
 } from './aidash.mjs';
 
 /* One server for the tests that change nothing. */
@@ -435,6 +435,24 @@ test('the page has a content security policy without inline script', async () =>
     assert.match(policy, /default-src 'self'|default-src 'none'/);
     assert.doesNotMatch(policy.replace(/style-src[^;]*/, ''), /unsafe-inline|unsafe-eval/);
     assert.doesNotMatch(bytes.toString(), /<script(?![^>]*\bsrc=)|\son\w+=|https?:\/\/(?!www\.w3\.org)/);
+});
+
+test('a page may frame the dashboard only if --allow-frame names its origin', async (t) => {
+    const ancestors = async (at) => (await request(at, '/')).headers['content-security-policy'].match(/frame-ancestors (.*)$/)[1];
+    assert.equal(await ancestors(server), '\'none\'');
+    const longest = `http://${`${'a'.repeat(60)}.`.repeat(3)}${'b'.repeat(50)}.example`;
+    const origins = ['http://ha.local:8123', 'https://home.example', longest, 'http://[fd00::1]:3000'];
+    const open = await serve(t, ['--source', 'none', ...origins.flatMap((origin) => ['--allow-frame', origin])]);
+    assert.equal(await ancestors(open), origins.join(' '));
+    assert.equal((await request(open, '/', { headers: { 'Accept-Encoding': 'gzip' } })).status, 200);
+    const any = await serve(t, ['--source', 'none', '--allow-frame', '*']);
+    assert.equal(await ancestors(any), '*');
+    for (const wrong of ['null', 'ha.local', 'http://a b', 'http://a;script-src *', '\'self\'', 'http://a\r\nX: y']) {
+        const { code, stderr } = await run(['--listen', '127.0.0.1:0', '--allow-frame', wrong]);
+        assert.equal(code, 2, wrong);
+        assert.match(stderr, /--allow-frame: .* is not an origin/);
+    }
+    assert.equal((await run(['--allow-frame', 'http://a,http://b,http://c,http://d,http://e'])).code, 2, 'four at most');
 });
 
 test('the contract is served as an uncompressed JSON Schema', async () => {

@@ -641,7 +641,38 @@ test('doctor: aidash itself is told by its answer', async (t) => {
     t.after(() => server.stop());
     const { stdout } = await run(['doctor', '--upstream', server.url]);
     assert.match(stdout, new RegExp(`^  aidash itself at ${server.url}: it is already running$`, 'm'));
-    assert.match(stdout, /^next\n {2}aidash runs already/m);
+    assert.match(stdout, new RegExp(`^next\\n {2}aidash runs already: open http://localhost:${server.port};`, 'm'));
+    assert.match(stdout, new RegExp(`^ {2}aidash --listen ${server.port}$`, 'm'), 'no other port beside it');
+});
+
+/* An address of this machine that is not the loopback's. */
+const own = Object.values(os.networkInterfaces()).flat().find(({ internal, family }) => !internal && family === 'IPv4')?.address;
+
+test('doctor: says which engine and which port only this machine can reach', { skip: !own && 'there is no network' }, async (t) => {
+    const engines = [];
+    for (const host of ['127.0.0.1', '0.0.0.0']) {
+        const engine = http.createServer((req, res) => res.end(req.url === '/v1/models' ? list('library', 'qwen3:4b') : '{}')).listen(0, host);
+        await once(engine, 'listening');
+        t.after(() => engine.close());
+        engines.push(engine.address().port);
+    }
+    const { stdout } = await run(['doctor', '--upstream', engines.map((port) => `http://127.0.0.1:${port}`).join(), '--listen', '0']);
+    assert.match(stdout, new RegExp(`^ {2}port ${engines[0]} is on the loopback only: other machines can use it through aidash alone$`, 'm'));
+    assert.match(stdout, new RegExp(`^ {2}other machines can use port ${engines[1]} directly, past aidash: it listens on ${own}, too$`, 'm'));
+    assert.match(stdout, new RegExp(`^ {2}other machines reach port \\d+ at ${own}, if no firewall keeps them out$`, 'm'));
+    assert.match(stdout, /^access\n {2}everyone who can reach the port may watch, and may pause,.*\n {2}there is no sign-in and no TLS/m);
+    const closed = (await run(['doctor', '--listen', '127.0.0.1:0', '--allow-origin', '*'])).stdout;
+    assert.match(closed, /^ {2}port \d+ is for this machine only/m);
+    assert.match(closed, /^access\n {2}whoever may use this machine may watch, .*\n.*\n {2}web pages of any origin may do so/m);
+});
+
+test('doctor: where aidash runs on all interfaces, it says where to open it', { skip: !own && 'there is no network' }, async (t) => {
+    const server = await start(['--source', 'none'], { listen: ['--listen', '0'] });
+    t.after(() => server.stop());
+    const { stdout } = await run(['doctor', '--upstream', `http://127.0.0.1:${server.port}`]);
+    assert.match(stdout, new RegExp(`^ {2}aidash listens on ${server.port}\\n {2}other machines reach port ${server.port} at ${own},`, 'm'));
+    assert.match(stdout, new RegExp(`^ {2}aidash runs already: open http://${own}:${server.port};`, 'm'));
+    assert.match(stdout, /^service\n {2}(aidash\.service|systemd) /m);
 });
 
 test('doctor: an engine by its list, one that is not ready or wants a key, and what is none', async (t) => {

@@ -45,7 +45,7 @@ class FakeSocket {
   send(text) { this.sent.push(JSON.parse(text)); }
   close(code) { this.closed = code ?? 1005; }
   receive(event) { this.onmessage({ data: typeof event === 'string' ? event : JSON.stringify(event) }); }
-  lose(code = 1006) { this.onclose({ code, reason: '' }); }
+  lose(code = 1006, reason = '') { this.onclose({ code, reason }); }
 }
 
 const hello = (more = {}) => ({ event: 'hello', server: 'aidash', started: 100, next_seq: 1, model: 'a', models: ['a'], ...more });
@@ -108,7 +108,7 @@ test('lost connections are tried again after 1, 2, 4 s; a steady one begins at 1
   clock.tick(8000);
   socket().receive(hello());
   clock.tick(5000);
-  socket().lose(1001);
+  socket().lose(1001, 'the server stops');
   assert.deepEqual([client.state.attempt, client.state.reason], [1, 'The server was stopped.']);
   assert.equal(seen.states.filter((state) => state.phase === 'live').length, 3);
   client.close();
@@ -137,29 +137,84 @@ test('a server that says no hello is left after 10 s', () => {
   client.close();
 });
 
-test('a silent connection is kept while the server answers, and left when it does not', async () => {
-  const probed = [];
-  let answers = true;
-  mock.method(globalThis, 'fetch', async (url) => {
-    probed.push(String(url));
-    if (!answers) throw new TypeError('failed');
-    return {};
-  });
-  const settled = () => new Promise((done) => { setImmediate(done); });
+test('a silent connection is asked, kept if anything answers, and replaced if nothing does', () => {
   const { client, socket } = connect({ silenceMs: 1000 });
-  socket().receive(hello());
+  const first = socket();
+  first.receive(hello());
   clock.tick(900);
-  socket().receive(tick(1)); // not silent
-  clock.tick(900);
-  assert.deepEqual(probed, []);
-  clock.tick(100);
-  await settled();
-  assert.deepEqual([probed, client.state.phase], [['http://board:8080/dash/healthz'], 'live']);
-  answers = false;
-  clock.tick(1000);
-  await settled();
+  first.receive({ event: 'board', seq: 1 }); // not silent
+  clock.tick(999);
+  assert.deepEqual(first.sent, []);
+  clock.tick(1);
+  assert.deepEqual(first.sent, [{ action: 'ping', id: 1 }]);
+  first.receive({ event: 'ack', action: 'ping', id: 1 });
+  clock.tick(5000);
+  assert.equal(client.state.phase, 'live');
+  assert.deepEqual(first.sent.at(-1), { action: 'ping', id: 2 }, 'the next silence');
+  first.receive({ event: 'error', code: 'unknown_action', message: 'An older server.', id: 2 });
+  clock.tick(5000);
+  assert.equal(client.state.phase, 'live');
+  clock.tick(5000);
   assert.deepEqual([client.state.phase, client.state.reason], ['waiting', 'The server has gone silent.']);
+  assert.equal(first.onmessage, null);
+  clock.tick(1000);
+  assert.equal(FakeSocket.opened.length, 2);
   client.close();
+});
+
+test('ticks that stay away are missed after five of their paces', () => {
+  const { client, socket } = connect();
+  socket().receive(hello());
+  for (let i = 0; i < 50; i++) {
+    clock.tick(1000);
+    socket().receive(tick(i));
+  }
+  clock.tick(4999);
+  assert.deepEqual(socket().sent, []);
+  clock.tick(1);
+  assert.deepEqual(socket().sent, [{ action: 'ping', id: 1 }]);
+  socket().receive({ event: 'ack', action: 'ping', id: 1 });
+  clock.tick(24_999); // the engine is idle: now once in 25 s
+  assert.equal(socket().sent.length, 1);
+  clock.tick(5001);
+  assert.equal(socket().sent.length, 2);
+  client.close();
+});
+
+test('a page that is shown again asks at once', () => {
+  const listeners = {};
+  globalThis.document = { hidden: false, addEventListener: (name, run) => { listeners[name] = run; }, removeEventListener() {} };
+  try {
+    const { client, socket } = connect();
+    socket().receive(hello());
+    clock.tick(100);
+    listeners.visibilitychange();
+    assert.deepEqual(socket().sent, [{ action: 'ping', id: 1 }]);
+    clock.tick(5000);
+    assert.equal(client.state.phase, 'waiting');
+    client.close();
+  } finally {
+    delete globalThis.document;
+  }
+});
+
+test('only a server that says so was stopped', () => {
+  const { client, socket } = connect();
+  for (const [reason, said] of [['the server stops', 'The server was stopped.'], ['', 'The server closed the connection.'],
+    ['no answer to a ping', 'The server closed the connection: no answer to a ping.']]) {
+    socket().receive(hello());
+    socket().lose(1001, reason);
+    assert.equal(client.state.reason, said);
+    client.retry();
+  }
+  client.close();
+});
+
+test('another run is a restart; another start time is a clock that was set', () => {
+  const sequence = new Sequence();
+  sequence.hello({ started: 100, next_seq: 50, run: 'a' });
+  assert.deepEqual(sequence.hello({ started: 1.7e9, next_seq: 60, run: 'a' }), { since: 49, missed: 10, restarted: false });
+  assert.equal(sequence.hello({ started: 1.7e9, next_seq: 70, run: 'b' }).restarted, true);
 });
 
 test('ticks and batches have their numbers; an event with a number sets it', () => {

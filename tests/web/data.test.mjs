@@ -328,6 +328,23 @@ test('a restarted server is a mark and a gap, and what was before stays', () => 
   assert.deepEqual(feed.marks.map(({ kind }) => kind), ['restart']);
 });
 
+test('a board whose clock is set back by seconds piles no ticks up', () => {
+  const feed = new Feed(64);
+  feed.clock.sample(1000, 1000, 1000);
+  let seq = 1;
+  for (let i = 0; i < 10; i++) feed.add([tick(1000 + i / 5)], seq++, 1000 + i / 5);
+  for (let i = 10; i < 30; i++) feed.add([tick(1000 + i / 5 - 4)], seq++, 1000 + i / 5); // 4 s back
+  assert.equal(feed.clock.wanted, true, 'the server is asked');
+  for (let i = 1; i < 30; i++) {
+    const step = feed.ring.time[i] - feed.ring.time[i - 1];
+    assert.ok(Math.abs(step - 0.2) < 1e-6, `tick ${i}: ${step}`);
+  }
+  feed.clock.sample(1002, 1006, 1006);
+  assert.equal(feed.clock.wanted, false);
+  feed.add([tick(1002.2)], seq, 1006.25);
+  assert.ok(Math.abs(feed.ring.time[30] - 1006.2) < 1e-6);
+});
+
 test('the axis is the browser\'s clock: skew is taken off, a node\'s odd clock is not believed', () => {
   const feed = new Feed(64);
   feed.clock.sample(1000, 0, 0);

@@ -103,3 +103,21 @@ test('the map in app.js names every other module once', () => {
   const named = rows.flatMap((row) => row.split(', ')).map((name) => `${name}.js`);
   assert.deepEqual(named.sort(), modules.filter((name) => name !== 'app.js').sort());
 });
+
+/* docs/deploy.md names the oldest browsers. tsconfig.json leaves newer parts of the language's library out of the types; the browser
+ * suite takes newer APIs of the browser away. This is the syntax. */
+test('the page has no syntax that its oldest browsers do not know', () => {
+  for (const name of modules) {
+    const source = ts.createSourceFile(name, read(name), ts.ScriptTarget.Latest);
+    const visit = (node) => {
+      assert.notEqual(node.kind, ts.SyntaxKind.ClassStaticBlockDeclaration, `${name}: static {} is of Safari 16.4`);
+      if (ts.isRegularExpressionLiteral(node)) {
+        assert.doesNotMatch(node.text, /\(\?<[=!]/, `${name}: ${node.text}: lookbehind is of Safari 16.4`);
+        assert.doesNotMatch(node.text, /\/[a-z]*[dv][a-z]*$/, `${name}: ${node.text}: the flags d and v are newer`);
+      }
+      ts.forEachChild(node, visit);
+    };
+    visit(source);
+  }
+  assert.doesNotMatch(read('style.css'), /:has\(|@container|@layer|color-mix\(|@scope|\blight-dark\(/);
+});
