@@ -27,7 +27,8 @@ enum {
                                                                : AD_PROXY_PIECE_MAX,
     AD_PROXY_CHUNK_MAX = AD_HTTP_CHUNK_HEADER_MAX + 2 + 5, /* framing of a chunk */
     /* Bytes of method, target and header lines with their three NULs. Each header
-     * line may get a space behind its colon. */
+     * line may get a space behind its colon, and one 8 bytes more, "identity", for
+     * which the version of the request line is room enough. */
     AD_PROXY_TEXT_MAX = AIDASH_HEAD_MAX + AD_HTTP_FIELDS + 3,
     /* Request line's prefix, Host, Authorization, Connection, framing, and text. */
     AD_PROXY_HEAD_MAX = AD_PROXY_TEXT_MAX + 1024
