@@ -415,6 +415,17 @@ static void ad_scan_error_end(struct ad_scan *s)
     }
 }
 
+/* There is no answer of an engine: aidash answers in its place. */
+static void ad_scan_refused(struct ad_scan *s, unsigned status, const char *why)
+{
+    if (!s->error_kept) {
+        ad_scan_sentence(s, why, strlen(why));
+        s->error_kept = true;
+    }
+    s->status = (uint16_t)status;
+    s->failed = true;
+}
+
 static void ad_scan_failed(struct ad_scan *s)
 {
     s->failed = true;

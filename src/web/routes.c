@@ -379,8 +379,8 @@ static void ad_route_command(const struct ad_route_request *r)
  * how many records are wanted. */
 static void ad_requests_more(struct ad_pending *p)
 {
-    struct ad_text t = ad_text_in(ad_pending_buffer(p), AIDASH_HEAD_MAX);
-    size_t room = AIDASH_HEAD_MAX - AD_RECORD_MAX - 32;
+    struct ad_text t = ad_text_in(ad_pending_buffer(p), AD_PENDING_BYTES);
+    size_t room = AD_PENDING_BYTES - AD_RECORD_MAX - 32;
 
     while (p->cursor < AIDASH_FLOWS && t.len < room) {
         const struct ad_proxy *f = &ad_proxies[p->cursor++];
