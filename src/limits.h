@@ -210,7 +210,7 @@
 #error "AIDASH_UPSTREAMS must be 1..16"
 #endif
 
-/* Records of ended requests kept for GET /requests. 1..10000, 1.09 kB each. */
+/* Records of ended requests kept for GET /requests. 1..10000, 2.32 kB each. */
 #ifndef AIDASH_RECORDS
 #define AIDASH_RECORDS 50
 #endif

@@ -95,6 +95,9 @@ static const char *more(const struct reading *r)
     static unsigned turn;
     struct ad_text t = ad_text_in(line[turn ^= 1], sizeof(line[0]));
 
+    if (s->thinking_events > 0) {
+        ad_putf(&t, "thinking %llu ", (unsigned long long)s->thinking_events);
+    }
     if (s->has_queue) {
         ad_putf(&t, "queue %.1f ", s->queue_ms);
     }

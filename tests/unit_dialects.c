@@ -55,7 +55,7 @@ static const struct dialect {
            "\"input_tokens\":37,\"input_tokens_details\":{\"cached_tokens\":30},"
            "\"output_tokens\":11,\"output_tokens_details\":{"
            "\"reasoning_tokens\":5},\"total_tokens\":48}}"),
-     "10 4 0 | 11, 5 | 37/30 |  | m | ended", NULL, ""},
+     "10 4 0 | 11, 5 | 37/30 |  | m | ended", NULL, "thinking 1 "},
     {"OpenAI responses, older audio", "text/event-stream",
      EVENT("{\"delta\":\"AAAA\",\"type\":\"response.audio.delta\"}")
      EVENT("{\"delta\":\"a\",\"type\":\"response.audio.transcript.delta\"}"),
@@ -166,7 +166,7 @@ static const struct dialect {
            "\"num_draft_tokens\":8,\"num_accepted_draft_tokens\":6}}") DONE,
      "3 2 0 | 7 | 9/ |  | m | ended",
      "0 0.000 0.000 0.000 120.000 50.000 0.000 | 6/8 | 0 0 0 0 0.000",
-     "queue 2.5 first 42.0 "},
+     "thinking 1 queue 2.5 first 42.0 "},
     {"vLLM: an error, then the end mark", "text/event-stream",
      TEXT_ EVENT("{\"error\":{\"object\":\"error\",\"message\":\"EngineCore "
                  "died.\\nSee above.\",\"type\":\"InternalServerError\","
@@ -200,7 +200,7 @@ static const struct dialect {
      USAGE(",\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":7,"
            "\"total_tokens\":16,\"reasoning_tokens\":5,"
            "\"prompt_tokens_details\":{\"cached_tokens\":4}}") DONE,
-     "3 1 0 | 7, 5 | 9/4 | stop | m | ended", NULL, ""},
+     "3 1 0 | 7, 5 | 9/4 | stop | m | ended", NULL, "thinking 1 "},
     {"SGLang /generate", "text/event-stream",
      EVENT("{\"text\":\"a\",\"meta_info\":{\"finish_reason\":null,"
            "\"prompt_tokens\":6,\"completion_tokens\":1,\"cached_tokens\":4}}")
@@ -290,7 +290,7 @@ static const struct dialect {
      "\"eval_count\":18,\"eval_duration\":2000000000}\n",
      "3 2 0 | 18 | 26/ | stop | m | ended",
      "1 1000.000 100.000 260.000 2000.000 9.000 5000.000 | 0/0 | 0 0 0 0 0.000",
-     ""},
+     "thinking 1 "},
     {"Ollama: zeros are left out", "application/x-ndjson",
      "{\"model\":\"m\",\"response\":\"a\",\"done\":false}\n"
      "{\"model\":\"m\",\"response\":\"\",\"done\":true,\"done_reason\":\"stop\","
@@ -363,7 +363,7 @@ static const struct dialect {
            "\"partial_json\":\"{\"}")
      NAMED("message_delta", ",\"delta\":{\"stop_reason\":\"tool_use\"},"
            "\"usage\":{\"output_tokens\":12}") NAMED("message_stop", ""),
-     "9 2 0 | 12 | 4445/4000 | tool_use | m | ended", NULL, ""},
+     "9 2 0 | 12 | 4445/4000 | tool_use | m | ended", NULL, "thinking 1 "},
     {"Anthropic, the input told again without its cache", "text/event-stream",
      NAMED("message_start", ",\"message\":{\"model\":\"m\",\"usage\":{"
            "\"input_tokens\":20,\"cache_creation_input_tokens\":425,"
@@ -413,7 +413,7 @@ static const struct dialect {
            "\"model_load_time_seconds\":2.5}}"),
      "8 3 0 | 268, 5 | 329/ |  | m | ended",
      "0 2500.000 0.000 0.000 0.000 43.700 0.000 | 0/0 | 0 0 0 0 0.000",
-     "first 781.0 loaded 0.25 read 0.50 "},
+     "thinking 1 first 781.0 loaded 0.25 read 0.50 "},
 
     /* Services */
     {"Gemini, an event stream", "text/event-stream",
@@ -449,7 +449,7 @@ static const struct dialect {
      USAGE(",\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":60,"
            "\"total_tokens\":70,\"cost\":0.0014,\"prompt_tokens_details\":{"
            "\"cached_tokens\":2,\"cache_write_tokens\":8}}") DONE,
-     "3 1 1 | 60 | 10/2 |  | m | ended", NULL, ""},
+     "3 1 1 | 60 | 10/2 |  | m | ended", NULL, "thinking 1 "},
     {"OpenRouter, an error", "text/event-stream",
      TEXT_ EVENT("{\"model\":\"m\",\"error\":{\"code\":\"server_error\","
                  "\"message\":\"Provider disconnected\"},\"choices\":[{"
@@ -470,7 +470,7 @@ static const struct dialect {
      LAST(",\"usage\":{\"prompt_tokens\":100,\"completion_tokens\":40,"
           "\"total_tokens\":140,\"prompt_cache_hit_tokens\":64,"
           "\"prompt_cache_miss_tokens\":36}") DONE,
-     "2 1 1 | 40 | 100/64 | stop | m | ended", NULL, ""},
+     "2 1 1 | 40 | 100/64 | stop | m | ended", NULL, "thinking 1 "},
     {"Kimi: usage in a choice", "text/event-stream",
      TEXT_ EVENT("{\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{},"
                  "\"finish_reason\":\"stop\",\"usage\":{\"prompt_tokens\":31,"
@@ -490,14 +490,14 @@ static const struct dialect {
      USAGE(",\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":2,"
            "\"total_tokens\":331,\"completion_tokens_details\":{"
            "\"reasoning_tokens\":317}}") DONE,
-     "2 1 0 | 319, 317 | 12/ |  | m | ended", NULL, ""},
+     "2 1 0 | 319, 317 | 12/ |  | m | ended", NULL, "thinking 1 "},
     {"Mistral: text and thinking in parts", "text/event-stream",
      DELTA("\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\","
            "\"text\":\"a\"}]}]")
      DELTA("\"content\":[{\"type\":\"text\",\"text\":\"a\"}]")
      DELTA("\"content\":[{\"type\":\"text\",\"text\":\"\"}]")
      DELTA("\"content\":\"a\"") LAST("") DONE,
-     "5 3 0 | 3~ | / | stop | m | ended", NULL, ""},
+     "5 3 0 | 3~ | / | stop | m | ended", NULL, "thinking 1 "},
     {"DashScope: an error by the event's name", "text/event-stream",
      TEXT_ "event: error\ndata: {\"request_id\":\"r\",\"code\":\"Invalid\","
      "\"message\":\"something went wrong\"}\n\n",

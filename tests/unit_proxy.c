@@ -1208,6 +1208,203 @@ static void test_model_shown(void)
     end_test();
 }
 
+/* ---- what viewers are told -------------------------------------------------- */
+
+/* The longest record that there can be fits: each number has its most digits, each
+ * character is escaped. */
+static void test_longest_record(void)
+{
+    static struct ad_proxy p;
+    char json[AD_RECORD_MAX];
+    struct ad_text t = ad_text_in(json, sizeof(json));
+    struct ad_scan *s = &p.scan;
+
+    begin_test();
+    memset(p.name, '"', AIDASH_MODEL_MAX);
+    memset(p.request.route, '"', sizeof(p.request.route) - 1);
+    memcpy(p.request.route + sizeof(p.request.route) - 12, "/completions", 12);
+    p.request.route[sizeof(p.request.route) - 1] = '\0';
+    memset(p.request.client, '\\', sizeof(p.request.client) - 1);
+    p.id = p.counted = ad_feed.next = UINT64_MAX;
+    p.start_ns = p.arrived_ns = p.sent_ns = 1;
+    p.first_ns = p.thought_ns = UINT64_MAX / 2 + 1;
+    p.last_ns = UINT64_MAX;
+    p.start_us = UINT64_MAX;
+    ad_histogram_add(&p.itl, UINT64_MAX, 1);
+    s->ended = s->failed = s->has_prompt = s->has_cached = s->has_reasoning = true;
+    s->has_timings = s->has_audio = s->error_kept = s->partial = true;
+    s->status = 599;
+    s->dialect = "openai-responses";
+    s->incomplete = AD_INCOMPLETE_DEPTH;
+    s->tokens = s->token_events = s->reasoning_tokens = UINT64_MAX;
+    s->prompt_tokens = s->cached_tokens = s->told_write = UINT64_MAX;
+    s->draft_tokens = s->draft_accepted = UINT64_MAX;
+    s->load_ms = s->prompt_ms = s->predicted_ms = s->total_ms = 999999999.999;
+    s->audio_ms = 0.001;
+    s->prompt_per_s = s->predicted_per_s = 9999999.999;
+    memset(s->finish, '"', AD_SCAN_FINISH_MAX);
+    memset(s->error, '"', AD_SCAN_ERROR_MAX);
+    ad_put_record(&t, &p, "finished");
+    CHECK(!t.full);
+    t = ad_text_in(json, sizeof(json));
+    ad_put_record(&t, &p, "refused");
+    CHECK(!t.full);
+    CHECK(ad_json_fault(t.at, t.len) == AD_FAULT_NONE);
+    printf("the longest record has %zu bytes of %d\n", t.len, (int)AD_RECORD_MAX);
+    ad_feed_init();
+    end_test();
+}
+
+static const char *newest_record(void)
+{
+    static char text[AD_RECORD_MAX + 1];
+    const struct ad_record *r = &ad_records.ring[(ad_records.count - 1) %
+                                                 AIDASH_RECORDS];
+
+    memcpy(text, r->json, r->len);
+    text[r->len] = '\0';
+    return text;
+}
+
+#define STREAM "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+#define EVENT "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n"
+
+/* Who ended a request that did not finish, and what was said. */
+static void test_ended_by(void)
+{
+    static const struct {
+        const char *answer, *status, *has;
+    } rows[] = {
+        {STREAM EVENT "data: [DONE]\n\n", "finished", ",\"http_status\":200,"
+                                                      "\"counts\":"},
+        {STREAM EVENT, "cut", ",\"ended_by\":\"engine\",\"counts\":"},
+        {STREAM EVENT "event: error\ndata: {\"message\":\"out of \\\"memory\"}\n\n",
+         "failed", ",\"ended_by\":\"engine\",\"error\":\"out of \\\"memory\","},
+        {STREAM "data: {\"text\":\"a\"}\n\n", "finished", ""}, /* no API */
+        {HEAD "\r\n{\"choices\":[{\"message\":{", "cut", ""},
+        {HEAD "\r\n{\"response\":\"a\",\"done\":false}\n", "cut", ""},
+        {"HTTP/1.1 400 Bad Request\r\n\r\n{\"error\":\"no such model\"}", "refused",
+         ",\"http_status\":400,\"ended_by\":\"engine\",\"error\":\"no such model\","
+         "\"counts\":\"none\""},
+        {"HTTP/1.1 503 Busy\r\n\r\n{\"error\":{\"message\":\"Loading model\"}}",
+         "failed", ",\"error\":\"Loading model\","},
+        {"", "failed", ",\"http_status\":502,\"ended_by\":\"engine\",\"error\":\"the "
+                       "engine closed the connection without an answer\""},
+    };
+    int client, engine;
+    unsigned i;
+
+    begin_test();
+    for (i = 0; i < AD_COUNT(rows); i++) {
+        char status[32];
+
+        client = ask(1, "x");
+        engine = accept_engine();
+        (void)get(engine);
+        if (rows[i].answer[0] != '\0') {
+            put(engine, rows[i].answer);
+        }
+        (void)close(engine);
+        (void)get(client);
+        (void)close(client);
+        settle();
+        (void)snprintf(status, sizeof(status), "\"status\":\"%s\"",
+                       rows[i].status);
+        CHECK_EQ(ad_records.count, i + 1);
+        CHECK_HAS(newest_record(), status);
+        CHECK_HAS(newest_record(), rows[i].has);
+    }
+    client = ask(1, "x"); /* the client leaves */
+    engine = accept_engine();
+    (void)close(client);
+    settle();
+    CHECK_HAS(newest_record(), "\"ended_by\":\"client\"");
+    (void)close(engine);
+    client = ask(1, "x"); /* a viewer cancels */
+    engine = accept_engine();
+    CHECK(ad_proxy_cancel(newest()->id));
+    CHECK_HAS(newest_record(), "\"status\":\"cut\"");
+    CHECK_HAS(newest_record(), "\"ended_by\":\"viewer\"");
+    CHECK_HAS(newest_record(), "\"error\":\"cancelled at the dashboard\"");
+    (void)close(client);
+    (void)close(engine);
+    ad_proxying.max_inflight = ad_proxying.queue = 0; /* the queue is full */
+    client = ask(1, "x");
+    CHECK_HAS(newest_record(), "\"http_status\":503,\"ended_by\":\"aidash\","
+                               "\"error\":\"the queue is full (0 waiting)\"");
+    (void)close(client);
+    end_test();
+}
+
+/* The count of a model never falls by more than was counted too many before. */
+static void test_reconcile(void)
+{
+    int client, engine;
+    unsigned i;
+
+    begin_test();
+    ad_ticks_init();
+    for (i = 0; i < 2; i++) {
+        client = ask(1, "x");
+        engine = accept_engine();
+        (void)get(engine);
+        put(engine, STREAM EVENT EVENT EVENT);
+        CHECK_EQ(ad_ticks.series[0].tokens, i == 0 ? 3 : 5);
+        put(engine, i == 0 ? "data: {\"choices\":[],\"usage\":{"
+                             "\"prompt_tokens\":9,\"completion_tokens\":2}}\n\n"
+                             "data: [DONE]\n\n"
+                           : "data: {\"choices\":[],\"usage\":{"
+                             "\"prompt_tokens\":-1,\"completion_tokens\":1e300}}\n\n"
+                             "data: [DONE]\n\n");
+        (void)close(engine);
+        (void)get(client);
+        (void)close(client);
+        settle();
+        CHECK_EQ(ad_ticks.series[0].tokens, i == 0 ? 2 : 5);
+        CHECK_HAS(newest_record(), i == 0 ? "\"counts\":\"exact\""
+                                          : "\"counts\":\"estimated\","
+                                            "\"counts_reason\":\"not_told\"");
+    }
+    end_test();
+}
+
+/* A running request is told at its first token, and then once a second: with its
+ * tokens, or when it has none. */
+static void test_running_told(void)
+{
+    uint64_t told;
+    int client, engine;
+    unsigned i;
+
+    begin_test();
+    client = ask(1, "x");
+    engine = accept_engine();
+    told = newest()->told_seq;
+    put(engine, STREAM);
+    CHECK_EQ(newest()->told_seq, told);
+    put(engine, EVENT);
+    CHECK(newest()->told_seq > told);
+    told = newest()->told_seq;
+    for (i = 0; i < 9; i++) { /* 900 ms */
+        advance(100);
+        put(engine, EVENT);
+    }
+    CHECK_EQ(newest()->told_seq, told);
+    advance(100);
+    put(engine, EVENT);
+    CHECK(newest()->told_seq > told);
+    told = newest()->told_seq;
+    advance(999);
+    housekeeping();
+    CHECK_EQ(newest()->told_seq, told);
+    advance(1);
+    housekeeping();
+    CHECK(newest()->told_seq > told);
+    (void)close(client);
+    (void)close(engine);
+    end_test();
+}
+
 int main(void)
 {
     test_relay();
@@ -1235,5 +1432,9 @@ int main(void)
     test_half_close();
     test_interim_blocked();
     test_model_shown();
+    test_longest_record();
+    test_ended_by();
+    test_reconcile();
+    test_running_told();
     return check_report();
 }

@@ -32,6 +32,19 @@ static void test_rate(void)
     rate = ad_rate_get(&r, now);
     CHECK(rate > 10000 * (1 - 1.0 / 32) && rate < 10000 * (1 + 1.0 / 32));
     CHECK(r.n <= AD_RATE_SLOTS);
+    /* Of a step longer than the window, the part in it counts: an answer of 100
+     * tokens that came whole after 5 s, and a token each 5 s. */
+    memset(&r, 0, sizeof(r));
+    now += 10000 * ms;
+    ad_rate_add(&r, 100, now, 5000 * ms);
+    rate = ad_rate_get(&r, now);
+    CHECK(rate > 19.99 && rate < 20.01);
+    for (i = 0; i < 5; i++) {
+        now += 5000 * ms;
+        ad_rate_add(&r, 1, now, 5000 * ms);
+        rate = ad_rate_get(&r, now);
+        CHECK(rate > 0.199 && rate < 0.201);
+    }
     /* A first step of no known length is no spike. */
     memset(&r, 0, sizeof(r));
     ad_rate_add(&r, 5, now, 0);

@@ -19,6 +19,20 @@ static void test_tick(void)
               "\"tokens_generated\":47,\"latency_ms\":118.3,"
               "\"tokens_per_second\":3.82,\"timestamp\":1741478400.123}");
 
+    tick.request = 17;
+    t = ad_text_in(buffer, AD_TICK_MAX);
+    ad_tick_encode(&t, &tick);
+    t.at[t.len] = '\0';
+    CHECK_STR(strstr(t.at, ",\"timestamp\":"),
+              ",\"timestamp\":1741478400.123,\"request\":17}");
+    tick.estimated = tick.first = true;
+    t = ad_text_in(buffer, AD_TICK_MAX);
+    ad_tick_encode(&t, &tick);
+    t.at[t.len] = '\0';
+    CHECK_STR(strstr(t.at, ",\"timestamp\":"),
+              ",\"timestamp\":1741478400.123,\"estimated\":true,"
+              "\"request\":17,\"first\":true}");
+
     /* The longest tick there can be fits. */
     memset(name, '"', AIDASH_MODEL_MAX);
     name[AIDASH_MODEL_MAX] = '\0';
@@ -36,10 +50,11 @@ static void test_tick(void)
     tick.latency_ms = 999999999.999;
     tick.rate = 999999999999.99;
     tick.time_us = 99999999999999999ull;
-    tick.estimated = true;
+    tick.request = UINT64_MAX;
     t = ad_text_in(buffer, AD_TICK_MAX);
     ad_tick_encode(&t, &tick);
     CHECK(!t.full);
+    CHECK(t.len <= 179 + 90 + 2 * AIDASH_MODEL_MAX + 2 * AIDASH_NODE_MAX);
     CHECK(ad_json_fault(t.at, t.len) == AD_FAULT_NONE);
 }
 

@@ -13,6 +13,8 @@
 static uint32_t ad_scan_event_end(struct ad_scan *s)
 {
     const struct ad_scan_event *e = &s->event;
+    bool thinking = (e->thought || (e->type & AD_TYPE_THINKING) != 0) &&
+                    !(e->thought && e->said);
     uint32_t n = e->n_texts;
 
     if (e->text) {
@@ -26,11 +28,13 @@ static uint32_t ad_scan_event_end(struct ad_scan *s)
             s->form = AD_FORM_NDJSON;
         } else {
             s->held = s->list ? 0 : n;
+            s->held_thinking = thinking;
             n = 0;
         }
     }
     s->events++;
     s->token_events += n;
+    s->thinking_events += thinking ? n : 0;
     s->ended = s->ended || e->over;
     if (e->has != 0) {
         ad_scan_prompt_reported(s);
@@ -107,6 +111,9 @@ static void ad_scan_type(struct ad_scan *s)
     if (strstr(j->text, "audio") != NULL && strstr(j->text, "transcript") == NULL) {
         type |= AD_TYPE_NO_TEXT;
     }
+    if (strstr(j->text, "reasoning") != NULL) {
+        type |= AD_TYPE_THINKING;
+    }
     if ((type & AD_TYPE_FAILED) != 0) {
         ad_scan_failed(s);
     }
@@ -159,6 +166,11 @@ static void ad_scan_string(struct ad_scan *s)
     case AD_PATH_DELTA:    /* /v1/responses */
     case AD_PATH_RESPONSE: /* Ollama */
         e->text = e->text || j->any;
+        e->said = e->said || j->any;
+        break;
+    case AD_PATH_THINKING:
+        e->text = e->text || j->any;
+        e->thought = e->thought || j->any;
         break;
     case AD_PATH_TGI_TOKEN:
         ad_scan_speaks(s, "koboldcpp");

@@ -40,6 +40,7 @@ _Static_assert((int)AD_SCAN_ERROR_MAX <= (int)AD_STREAM_TEXT_MAX,
  * they are evaluated when it ends. */
 struct ad_scan_event {
     bool text;       /* some of the answer, in the current choice if any */
+    bool thought, said; /* some thinking, some other text, in any choice */
     bool choices;    /* there is such an array */
     bool finish;     /* a finish reason */
     bool over;       /* the last of its stream */
@@ -79,6 +80,7 @@ struct ad_scan {
     uint32_t events;        /* JSON texts */
     uint32_t comments;      /* keep-alive lines of an event stream */
     uint64_t token_events;  /* choices of events that brought text */
+    uint64_t thinking_events; /* of them, those of events with only thinking */
     uint64_t tokens;        /* as the engine counts them; 0: not reported */
     uint64_t reasoning_tokens; /* of them, the thinking; at most `tokens` */
     uint64_t prompt_tokens; /* cached ones included */
@@ -117,6 +119,7 @@ struct ad_scan {
     char name[AD_SCAN_NAME_MAX]; /* of the field, the comment, the event */
     uint32_t texts;         /* JSON texts begun */
     uint32_t held;          /* token events of the first one: it may be all */
+    bool held_thinking;     /* it has only thinking */
     uint64_t finished_tokens; /* of the choices that ended, without a usage */
     uint64_t usage_tokens;  /* of the usage events of llama-server */
     uint64_t told_prompt, told_input, told_read, told_write, told_timings,
@@ -134,7 +137,8 @@ enum {
     AD_TYPE_NO_TEXT = 4, /* what looks like text is none, or has come before */
     AD_TYPE_CALL = 8,    /* a tool call, whole */
     AD_TYPE_LOAD = 16,   /* the model is loading */
-    AD_TYPE_PROMPT = 32  /* the prompt is being read */
+    AD_TYPE_PROMPT = 32, /* the prompt is being read */
+    AD_TYPE_THINKING = 64 /* its text is thinking */
 };
 
 /* Larger numbers are ignored. */
@@ -409,6 +413,17 @@ static void ad_scan_error_end(struct ad_scan *s)
     } else if (s->error[0] != '\0') {
         memset(s->error, 0, sizeof(s->error));
     }
+}
+
+/* There is no answer of an engine: aidash answers in its place. */
+static void ad_scan_refused(struct ad_scan *s, unsigned status, const char *why)
+{
+    if (!s->error_kept) {
+        ad_scan_sentence(s, why, strlen(why));
+        s->error_kept = true;
+    }
+    s->status = (uint16_t)status;
+    s->failed = true;
 }
 
 static void ad_scan_failed(struct ad_scan *s)

@@ -123,6 +123,7 @@ enum ad_path {
     AD_PATH_SENTENCE,
     AD_PATH_DETAIL,   /* what is wrong, if the status says that something is */
     AD_PATH_TEXT,     /* of the answer: it only counts whether it is empty */
+    AD_PATH_THINKING, /* likewise */
     AD_PATH_TGI_TEXT, /* a string here ends the stream */
     AD_PATH_STOP,     /* true ends the stream: llama-server */
     AD_PATH_DONE,     /* and Ollama */
@@ -175,7 +176,7 @@ static const struct ad_json_key ad_keys_top[] = {
     AD_JSON_KEY_TO("duration", AD_PATH_AUDIO_S), /* transcriptions */
     AD_JSON_KEY_TO("progress", AD_PATH_FRACTION), /* LM Studio */
     AD_JSON_KEY_TO("response", AD_PATH_RESPONSE), /* /v1/responses; Ollama: text */
-    AD_JSON_KEY_TO("thinking", AD_PATH_TEXT), /* Ollama */
+    AD_JSON_KEY_TO("thinking", AD_PATH_THINKING), /* Ollama */
     AD_JSON_KEY_TO("meta_info", AD_PATH_META_INFO), /* SGLang */
     AD_JSON_KEY_TO("stop_type", AD_PATH_FINISH), /* llama-server */
     AD_JSON_KEY_TO("candidates", AD_PATH_CANDIDATES), /* Gemini */
@@ -217,8 +218,13 @@ static const struct ad_json_key ad_keys_text[] = {
     AD_JSON_KEY_TO("text", AD_PATH_TEXT),
     AD_JSON_KEY_TO("parts", AD_PATH_TEXT), /* Gemini */
     AD_JSON_KEY_TO("summary", AD_PATH_TEXT), /* OpenRouter */
-    AD_JSON_KEY_TO("thinking", AD_PATH_TEXT), /* Mistral */
+    AD_JSON_KEY_TO("thinking", AD_PATH_THINKING), /* Mistral */
     AD_JSON_KEY_TO("functionCall", AD_PATH_CALL), /* Gemini */
+};
+
+static const struct ad_json_key ad_keys_thinking[] = {
+    AD_JSON_KEY_TO("text", AD_PATH_THINKING),
+    AD_JSON_KEY_TO("summary", AD_PATH_THINKING), /* OpenRouter */
 };
 
 static const struct ad_json_key ad_keys_delta[] = {
@@ -227,17 +233,17 @@ static const struct ad_json_key ad_keys_delta[] = {
     AD_JSON_KEY_TO("content", AD_PATH_TEXT),
     AD_JSON_KEY_TO("message", AD_PATH_DELTA), /* Cohere */
     AD_JSON_KEY_TO("refusal", AD_PATH_TEXT),
-    AD_JSON_KEY_TO("thinking", AD_PATH_TEXT), /* Anthropic */
-    AD_JSON_KEY_TO("reasoning", AD_PATH_TEXT), /* vLLM */
+    AD_JSON_KEY_TO("thinking", AD_PATH_THINKING), /* Anthropic */
+    AD_JSON_KEY_TO("reasoning", AD_PATH_THINKING), /* vLLM */
     AD_JSON_KEY_TO("tool_plan", AD_PATH_TEXT), /* Cohere */
     AD_JSON_KEY_TO("tool_calls", AD_PATH_CALLS),
     AD_JSON_KEY_TO("stop_reason", AD_PATH_FINISH), /* Anthropic */
     AD_JSON_KEY_TO("partial_json", AD_PATH_TEXT), /* Anthropic */
     AD_JSON_KEY_TO("finish_reason", AD_PATH_FINISH), /* Cohere */
     AD_JSON_KEY_TO("function_call", AD_PATH_CALL),
-    AD_JSON_KEY_TO("reasoning_text", AD_PATH_TEXT),
-    AD_JSON_KEY_TO("reasoning_content", AD_PATH_TEXT), /* DeepSeek, llama-server */
-    AD_JSON_KEY_TO("reasoning_details", AD_PATH_TEXT), /* OpenRouter */
+    AD_JSON_KEY_TO("reasoning_text", AD_PATH_THINKING),
+    AD_JSON_KEY_TO("reasoning_content", AD_PATH_THINKING), /* DeepSeek, llama-server */
+    AD_JSON_KEY_TO("reasoning_details", AD_PATH_THINKING), /* OpenRouter */
 };
 
 /* Counts and times in all their names, wherever they stand */
@@ -342,7 +348,7 @@ static const struct ad_json_key ad_keys_message[] = {
     AD_JSON_KEY_TO("model", AD_PATH_MODEL), /* Anthropic */
     AD_JSON_KEY_TO("usage", AD_PATH_MESSAGE_USAGE), /* Anthropic */
     AD_JSON_KEY_TO("content", AD_PATH_TEXT), /* Ollama */
-    AD_JSON_KEY_TO("thinking", AD_PATH_TEXT), /* Ollama */
+    AD_JSON_KEY_TO("thinking", AD_PATH_THINKING), /* Ollama */
     AD_JSON_KEY_TO("tool_calls", AD_PATH_CALLS), /* Ollama */
 };
 
@@ -438,6 +444,8 @@ static const struct ad_json_place ad_places[AD_PATH_COUNT] = {
     [AD_PATH_SENTENCE] = {.kind = AD_JSON_KEPT},
     [AD_PATH_DETAIL] = {.kind = AD_JSON_KEPT},
     [AD_PATH_TEXT] = {.element = AD_PATH_TEXT, AD_JSON_KEYS(ad_keys_text)},
+    [AD_PATH_THINKING] = {.element = AD_PATH_THINKING,
+                          AD_JSON_KEYS(ad_keys_thinking)},
     [AD_PATH_MODEL] = {.kind = AD_JSON_KEPT},
     [AD_PATH_TYPE] = {.kind = AD_JSON_KEPT},
     [AD_PATH_OBJECT] = {.kind = AD_JSON_KEPT},

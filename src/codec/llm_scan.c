@@ -242,6 +242,7 @@ static uint32_t ad_scan_text_begin(struct ad_scan *s)
         n = s->held;
         s->held = 0;
         s->token_events += n;
+        s->thinking_events += s->held_thinking ? n : 0;
     }
     s->texts++;
     s->whole = false;

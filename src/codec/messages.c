@@ -27,8 +27,9 @@ enum {
     AD_HAS_RATE = 8,
     AD_HAS_TIME = 16,
     AD_IS_METERED = 32, /* from the meter: shown while paused, too */
-    AD_IS_FIRST = 64,   /* an estimate begins, until */
-    AD_IS_LAST = 128    /* the engine's own count ends it */
+    AD_IS_BEGUN = 64,   /* an estimate begins, until */
+    AD_IS_LAST = 128,   /* the engine's own count ends it */
+    AD_IS_FIRST = 256   /* its latency is no time between two tokens */
 };
 
 /* Limits of a sample's numbers, as aidash.h and contract.schema.json say. */

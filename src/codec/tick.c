@@ -18,10 +18,12 @@ struct ad_tick {
     double latency_ms, rate;
     uint64_t time_us;
     bool estimated;
+    bool first;       /* latency_ms is no time between two tokens */
+    uint64_t request; /* the proxied request that it is of; 0: none */
 };
 
 /* The first six fields never change: clients depend on them and on their order.
- * The fixed text is 155 bytes, numbers are at most 70, names at most 190. */
+ * The fixed text is 179 bytes, numbers are at most 90, names at most 190. */
 static void ad_tick_encode(struct ad_text *t, const struct ad_tick *tick)
 {
     ad_puts(t, "{\"event\":\"inference_tick\",\"model\":\"");
@@ -39,9 +41,16 @@ static void ad_tick_encode(struct ad_text *t, const struct ad_tick *tick)
         ad_put(t, tick->node_json, tick->node_json_len);
         ad_puts(t, "\"");
     }
-    ad_puts(t, tick->estimated ? ",\"estimated\":true}" : "}");
+    if (tick->estimated) {
+        ad_puts(t, ",\"estimated\":true");
+    }
+    if (tick->request != 0) {
+        ad_puts(t, ",\"request\":");
+        ad_put_u64(t, tick->request);
+    }
+    ad_puts(t, tick->first ? ",\"first\":true}" : "}");
 }
-_Static_assert(AD_TICK_MAX >= 155 + 70 + AD_MODEL_JSON_MAX + AD_NODE_JSON_MAX,
+_Static_assert(AD_TICK_MAX >= 179 + 90 + AD_MODEL_JSON_MAX + AD_NODE_JSON_MAX,
                "a tick's JSON fits AD_TICK_MAX");
 
 #endif

@@ -9,9 +9,15 @@
 #include "../codec/websocket.c"
 
 /* hello: 600 bytes of fixed text, numbers and client_id, then each model in
- * quotes with a comma, the active one again, and those in memory. */
+ * quotes with a comma, the active one again, and those in memory. A request's
+ * record: 860 bytes of names and fixed words, 32 numbers of 20 digits, route and
+ * client 220, a finish reason and an error of which each character is escaped 470,
+ * the model. */
 enum {
-    AD_EVENT_MAX = 768 + (2 * AIDASH_MODELS + 1) * (2 * AIDASH_MODEL_MAX + 3)
+    AD_HELLO_MAX = 768 + (2 * AIDASH_MODELS + 1) * (2 * AIDASH_MODEL_MAX + 3),
+    AD_RECORD_MAX = AIDASH_METER ? 2190 + 2 * AIDASH_MODEL_MAX : 0,
+    AD_EVENT_MAX = (int)AD_HELLO_MAX > (int)AD_RECORD_MAX ? (int)AD_HELLO_MAX
+                                                          : (int)AD_RECORD_MAX
 };
 _Static_assert(AD_EVENT_MAX < 65536,
                "an event's length fits RFC 6455's 16-bit form");

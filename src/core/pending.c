@@ -2,8 +2,8 @@
  * request's head is read, a short answer is sent, or the peer's FIN is awaited.
  * Owns ad_pending, ad_pending_bytes and ad_pendings. Hub thread only.
  *
- * Every phase has a time, and one buffer of AIDASH_HEAD_MAX bytes serves all: it
- * has the head, and when that was judged, the answer. Whoever gives way when all
+ * Every phase has a time, and one buffer of AD_PENDING_BYTES serves all: it has
+ * the head, and when that was judged, the answer. Whoever gives way when all
  * places are taken is the peer that has kept us waiting the longest.
  */
 #ifndef AD_CORE_PENDING_C
@@ -21,7 +21,10 @@ enum {
     AD_WORKER_MS = 30000, /* no worker was free by then: 503 */
     AD_SILENT_GRACE_MS = 100, /* nor that of one that has said nothing: its head
                                * may be a round trip behind its connection */
-    AD_NO_PENDING = 65535
+    AD_NO_PENDING = 65535,
+    /* A connection's buffer; a request's record fits with what stands around it. */
+    AD_PENDING_BYTES = AIDASH_HEAD_MAX > AD_RECORD_MAX + 64 ? AIDASH_HEAD_MAX
+                                                            : AD_RECORD_MAX + 64
 };
 _Static_assert(AIDASH_PENDING < AD_NO_PENDING, "places are 16 bits wide");
 
@@ -66,7 +69,7 @@ struct ad_pending {
 };
 
 static struct ad_pending ad_pending[AIDASH_PENDING];
-static char ad_pending_bytes[AIDASH_PENDING][AIDASH_HEAD_MAX];
+static char ad_pending_bytes[AIDASH_PENDING][AD_PENDING_BYTES];
 
 static struct {
     struct {

@@ -176,9 +176,11 @@ static struct ad_series *ad_series_get(const char *model, const char *node)
     return s;
 }
 
-/* Complete a sample and make it an event; at_ns is when it happened on the
- * monotonic clock. While paused it is counted, not sent. */
-static void ad_tick_apply(const struct ad_sample *in, uint64_t at_ns)
+/* Complete a sample of the proxied request `request` (0: of none) and make it an
+ * event; at_ns is when it happened on the monotonic clock. While paused it is
+ * counted, not sent. */
+static void ad_tick_apply_of(const struct ad_sample *in, uint64_t request,
+                             uint64_t at_ns)
 {
     char json[AD_TICK_MAX];
     struct ad_text t = ad_text_in(json, sizeof(json));
@@ -203,7 +205,7 @@ static void ad_tick_apply(const struct ad_sample *in, uint64_t at_ns)
         s->tokens += added;
         s->tokens -= in->overcount < s->tokens ? in->overcount : s->tokens;
     }
-    if ((in->has & AD_IS_FIRST) != 0) {
+    if ((in->has & AD_IS_BEGUN) != 0) {
         s->estimates++;
     }
     if ((in->has & AD_IS_LAST) != 0 && s->estimates > 0) {
@@ -234,9 +236,17 @@ static void ad_tick_apply(const struct ad_sample *in, uint64_t at_ns)
                                              : ad_rate_get(&s->rate, at_ns);
     tick.time_us = time_us;
     tick.estimated = s->estimates > 0;
+    tick.first = (in->has & AD_IS_FIRST) != 0;
+    tick.request = request;
     ad_tick_encode(&t, &tick);
     ad_ticks.count++;
     ad_event_append(AD_EV_TICK, &t);
+}
+
+/* The same for a sample that is of no proxied request. */
+static void ad_tick_apply(const struct ad_sample *in, uint64_t at_ns)
+{
+    ad_tick_apply_of(in, 0, at_ns);
 }
 
 AD_MEMORY(series, AIDASH_SERIES, sizeof(ad_ticks));

@@ -286,7 +286,10 @@ static void ad_proxy_refuse(struct ad_proxy *p, const struct ad_refusal *r)
     if (!p->request.head) {
         ad_put(&t, j.at, j.len);
     }
-    p->scan.failed = true;
+    ad_scan_refused(&p->scan, (unsigned)r->status, r->why);
+    if (p->ended_by == AD_BY_ENGINE && strcmp(r->record, "refused") == 0) {
+        p->ended_by = AD_BY_AIDASH;
+    }
     p->request.keep_alive = false; /* as this head says */
     ad_proxy_keep_for_client(p, t.at, t.len); /* behind an interim answer */
     ad_proxy_send_client(p);
@@ -469,7 +472,7 @@ static void ad_answer_read(struct ad_proxy *p, uint8_t *bytes, size_t len,
     if (!p->head_passed || p->answer.body.state < AD_BODY_DONE) {
         ad_proxy_watch(p);
     } else {
-        ad_proxy_end(p, ad_answer_complete(&p->answer) ? ad_proxy_outcome(p) : "cut");
+        ad_proxy_end(p, ad_proxy_outcome(p, ad_answer_complete(&p->answer)));
     }
 }
 
@@ -480,9 +483,9 @@ static void ad_proxy_upstream_closed(struct ad_proxy *p, bool broken)
         ad_proxy_refuse(p, &ad_refuse_no_answer);
     } else if (!broken && ad_answer_close(&p->answer)) {
         ad_scan_body_end(&p->scan);
-        ad_proxy_end(p, ad_proxy_outcome(p));
+        ad_proxy_end(p, ad_proxy_outcome(p, true));
     } else {
-        ad_proxy_end(p, "cut");
+        ad_proxy_end(p, ad_proxy_outcome(p, false));
     }
 }
 

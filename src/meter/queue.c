@@ -75,6 +75,7 @@ static void ad_proxy_run(struct ad_proxy *p)
     struct ad_model_field found;
 
     p->state = AD_PROXY_CONNECT;
+    p->begun_ns = ad_hub.now_ns;
     if (whole) {
         ad_rewrite_find(p, u->body, &found);
     }
@@ -161,6 +162,7 @@ static void ad_proxy_admit(struct ad_proxy *p)
     struct ad_model_field found;
 
     p->reads_client = false;
+    p->arrived_ns = ad_hub.now_ns;
     if (ad_proxy_may_run(p) && (!p->request.metered || ad_queue_ready() == NULL)) {
         ad_proxy_run(p);
         return;
@@ -170,6 +172,7 @@ static void ad_proxy_admit(struct ad_proxy *p)
     }
     if (ad_proxying.n_queued < ad_proxying.queue) {
         p->heard_ms = ad_hub.now_ms; /* its wait begins */
+        p->waited = true;
         ad_queue_append(p);
         ad_proxy_report_start(p);
         ad_proxy_watch(p);
@@ -455,6 +458,7 @@ static void ad_proxy_housekeeping(struct ad_proxy *p)
         return;
     }
     if (ad_proxy_upload_slow(p)) {
+        p->ended_by = AD_BY_AIDASH;
         if (p->head_passed) {
             ad_proxy_end(p, "cut");
         } else {
@@ -479,11 +483,13 @@ static void ad_proxy_housekeeping(struct ad_proxy *p)
         }
         break;
     case AD_PROXY_RUN:
+        ad_proxy_report_due(p);
         if (ad_proxying.upstream_timeout_ms <= 0 || p->to_client_len > 0 ||
             heard_ms < ad_proxying.upstream_timeout_ms) {
             break;
         }
         if (p->head_passed) {
+            p->ended_by = AD_BY_AIDASH;
             ad_proxy_end(p, "cut");
         } else if (p->answer.len > 0) { /* it began a head */
             ad_proxy_refuse(p, &ad_refuse_stopped);
@@ -508,6 +514,7 @@ static bool ad_proxy_cancel(uint64_t id)
             p->id != id) {
             continue;
         }
+        p->ended_by = AD_BY_VIEWER;
         if (p->head_passed) {
             ad_proxy_end(p, "cut");
         } else {

@@ -27,7 +27,8 @@ enum {
                                                                : AD_PROXY_PIECE_MAX,
     AD_PROXY_CHUNK_MAX = AD_HTTP_CHUNK_HEADER_MAX + 2 + 5, /* framing of a chunk */
     /* Bytes of method, target and header lines with their three NULs. Each header
-     * line may get a space behind its colon. */
+     * line may get a space behind its colon, and one 8 bytes more, "identity", for
+     * which the version of the request line is room enough. */
     AD_PROXY_TEXT_MAX = AIDASH_HEAD_MAX + AD_HTTP_FIELDS + 3,
     /* Request line's prefix, Host, Authorization, Connection, framing, and text. */
     AD_PROXY_HEAD_MAX = AD_PROXY_TEXT_MAX + 1024
@@ -76,6 +77,7 @@ enum ad_proxy_state {
     AD_PROXY_ENDING       /* the engine is closed; the client takes the rest */
 };
 enum { AD_NO_REWRITE = 255 };
+enum ad_proxy_by { AD_BY_ENGINE, AD_BY_CLIENT, AD_BY_VIEWER, AD_BY_AIDASH };
 
 /* A proxied request. [h] */
 struct ad_proxy {
@@ -90,15 +92,24 @@ struct ad_proxy {
     bool client_shut;     /* the client shut its sending side, or closed */
     bool client_finished; /* and all that it sent was read */
     bool head_passed; /* the answer's head went to the client */
+    bool waited;      /* in aidash's queue */
+    bool answers;     /* text that is no thinking has come */
+    uint8_t ended_by; /* enum ad_proxy_by: who ended it, if it did not finish */
     int client_fd, upstream_fd; /* -1: closed */
     uint64_t id;
     uint64_t start_ns, start_us; /* it came in */
+    uint64_t arrived_ns;         /* enough of it was there to ask for a place at
+                                  * the engine; 0: not yet */
+    uint64_t begun_ns;           /* it got that place; 0: not yet */
     uint64_t sent_ns;            /* the engine had all of it; 0: not yet */
     uint64_t first_ns, last_ns;  /* reads that completed tokens */
-    uint64_t start_seq;          /* of the event that reported its start */
+    uint64_t thought_ns;         /* and the last one so far of its thinking, or
+                                  * the first one behind that; 0: none */
+    uint64_t told_seq;           /* of the latest event about it */
+    uint32_t told_ms;            /* when */
     uint64_t counted;            /* tokens in ticks */
+    uint64_t first_counted;      /* of them, those of the first read */
     uint64_t progress;           /* of the prompt, as reported to the viewers */
-    uint32_t progress_ms;        /* when */
     uint32_t heard_ms;  /* the engine sent something, or was connected to; QUEUED:
                          * it came into the queue */
     uint32_t ending_ms; /* the answer ended, or later: the client had all of it */

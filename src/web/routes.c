@@ -379,8 +379,8 @@ static void ad_route_command(const struct ad_route_request *r)
  * how many records are wanted. */
 static void ad_requests_more(struct ad_pending *p)
 {
-    struct ad_text t = ad_text_in(ad_pending_buffer(p), AIDASH_HEAD_MAX);
-    size_t room = AIDASH_HEAD_MAX - AD_RECORD_MAX - 32;
+    struct ad_text t = ad_text_in(ad_pending_buffer(p), AD_PENDING_BYTES);
+    size_t room = AD_PENDING_BYTES - AD_RECORD_MAX - 32;
 
     while (p->cursor < AIDASH_FLOWS && t.len < room) {
         const struct ad_proxy *f = &ad_proxies[p->cursor++];
@@ -469,22 +469,30 @@ static void ad_route_api_error(const struct ad_route_request *r, int status,
 }
 
 /* The client's own header lines, without those that end here (RFC 9110 7.6.1)
- * and those that the proxy writes itself. */
-static void ad_route_put_fields(const struct ad_route_request *r,
+ * and those that the proxy writes itself. An answer that is to be counted has no
+ * coding (12.5.3), unless the client takes none without. */
+static void ad_route_put_fields(const struct ad_route_request *r, bool metered,
                                 struct ad_text *t)
 {
     const struct ad_http_head *head = &r->head;
+    bool plain = metered && ad_http_coding_weight(head, "identity") != 0;
+    bool codings = false;
     size_t i;
 
     for (i = 0; i < head->fields.n; i++) {
         struct ad_slice name = head->fields.at[i].name;
 
-        if (!ad_http_is_hop_by_hop(head, name) &&
-            !ad_slice_is_nocase(name, "Host") &&
-            !ad_slice_is_nocase(name, "Expect") &&
-            !ad_slice_is_nocase(name, "Content-Length")) {
+        if (plain && ad_slice_is_nocase(name, "Accept-Encoding")) {
+            codings = true;
+        } else if (!ad_http_is_hop_by_hop(head, name) &&
+                   !ad_slice_is_nocase(name, "Host") &&
+                   !ad_slice_is_nocase(name, "Expect") &&
+                   !ad_slice_is_nocase(name, "Content-Length")) {
             (void)ad_http_put_field(t, name, head->fields.at[i].value);
         }
+    }
+    if (codings) {
+        (void)ad_http_put_field_text(t, "Accept-Encoding", "identity");
     }
 }
 
@@ -513,7 +521,9 @@ static void ad_route_forward(const struct ad_route_request *r)
         return;
     }
     memset(&p, 0, sizeof(p));
-    ad_route_put_fields(r, &t);
+    ad_body_begin(&p.body, &r->head);
+    p.metered = p.body.state != AD_BODY_DONE;
+    ad_route_put_fields(r, p.metered, &t);
     ad_put(&t, "", 1);
     (void)snprintf(method, sizeof(method), "%.*s", (int)r->head.method.len,
                    r->head.method.at);
@@ -531,9 +541,7 @@ static void ad_route_forward(const struct ad_route_request *r)
     p.expects = r->head.expects_continue;
     p.has_auth = ad_http_field_get(&r->head.fields, "Authorization", &value);
     p.keep_alive = !p.http10 && ad_http_keep_alive(&r->head);
-    ad_body_begin(&p.body, &r->head);
     p.has_length = r->head.has_length;
-    p.metered = p.body.state != AD_BODY_DONE;
     p.prefix = (const uint8_t *)r->prefix;
     p.prefix_len = r->prefix_len;
     ad_route_copy_ascii(p.route, sizeof(p.route), r->head.path);

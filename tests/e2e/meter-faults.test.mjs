@@ -441,7 +441,8 @@ alone('a slow client gets all of it in the end', async (t) => {
     const { engine, server, viewer } = await stage(t);
     const client = collect(server, ask(), { slow: true });
     const call = await engine.next();
-    const body = Array.from({ length: 20_000 }, (_, i) => chunk(chatEvent(`${i} ${'x'.repeat(300)}`))).join('') + LAST_CHUNK;
+    const body = Array.from({ length: 20_000 }, (_, i) => chunk(chatEvent(`${i} ${'x'.repeat(300)}`))).join('')
+        + chunk(DONE_EVENT) + LAST_CHUNK;
     const written = call.write(STREAM_HEAD + body);
     await sleep(300);
     client.resume();

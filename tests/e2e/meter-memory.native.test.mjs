@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import { test } from 'node:test';
 import { connect, request, residentKb, status, within } from './aidash.mjs';
-import { LAST_CHUNK, STREAM_HEAD, chatEvent, chunk, isRequest, metered, post, replay } from './engine.mjs';
+import { DONE_EVENT, LAST_CHUNK, STREAM_HEAD, chatEvent, chunk, isRequest, metered, post, replay } from './engine.mjs';
 
 const GIB = 1024 ** 3;
 
@@ -40,7 +40,7 @@ test('a stream of 1 GiB leaves resident memory where it was, and the dashboard i
         highest = Math.max(highest, residentKb(server));
         assert.equal((await request(server, '/healthz')).status, 200);
     }
-    call.socket.end(LAST_CHUNK);
+    call.socket.end(chunk(DONE_EVENT) + LAST_CHUNK);
     await within(closed, 'end of the stream', 60_000);
     const seconds = (Date.now() - began) / 1000;
     t.diagnostic(`${(sent / seconds / 1e6).toFixed(0)} MB/s, ${before} kB after 256 MiB, at most ${highest} kB later`);
