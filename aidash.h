@@ -162,6 +162,11 @@ struct aidash_config {
     unsigned max_inflight;
     /* Most requests in the queue, up to AIDASH_FLOWS; -1: no queue. 0: 64. */
     int queue;
+    /* Most tokens a day, in and out, comma-separated: CLIENT=TOKENS, up to 16.
+     * CLIENT is ADDR, ADDR/BITS or * (each address on its own; the closest one
+     * counts), key:FINGERPRINT or agent:NAME (all its requests together). Beyond
+     * it requests are answered with 429 until midnight. NULL: no quotas. */
+    const char *quota;
 
     /* Log lines of this level and of more important ones. 0: info. */
     enum aidash_log_level log_level;
