@@ -131,8 +131,8 @@ struct aidash_config {
      * lead here (DNS rebinding). */
     const char *allow_host;
     /* Proxies in front of this server, comma-separated: ADDR or ADDR/BITS. What
-     * they say of the client's scheme and host (Forwarded, RFC 7239, or
-     * X-Forwarded-Proto and -Host) is believed. NULL: nobody is. */
+     * they say of the client's address, scheme and host (Forwarded, RFC 7239, or
+     * X-Forwarded-For, -Proto and -Host) is believed. NULL: nobody is. */
     const char *trust_proxy;
     /* Ticks per second of the simulator, 0.001 to 10,000. 0: 5. */
     double rate_hz;
