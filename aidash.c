@@ -15,6 +15,7 @@
  *   base/net.c               addresses and sockets
  *   base/url.c               URLs of engines
  *   base/histogram.c         times between tokens in fixed memory
+ *   base/sha256.c            SHA-256
  *   codec/utf8.c             UTF-8, names
  *   codec/faults.c           what can be wrong with a message
  *   codec/json_stream.c      the grammar of JSON, in pieces
@@ -55,6 +56,10 @@
  *   core/attach.c            a connection becomes a client; its events
  *   core/pending.c           a connection up to its whole head; short answers
  *   core/accept.c            listeners, accept()
+ *   meter/totals.c           what each client has used of each model
+ *   meter/identity.c         who sends a request
+ *   meter/quota.c            how many tokens a client may use a day
+ *   meter/usage.c            GET /usage
  *   meter/upstreams.c        the engines and what is known of them
  *   meter/requests.c         proxied requests: state, memory, the queue
  *   meter/reports.c          their events, ticks and records
@@ -130,6 +135,7 @@
 #include "src/base/net.c"
 #include "src/base/url.c"
 #include "src/base/histogram.c"
+#include "src/base/sha256.c"
 #include "src/codec/utf8.c"
 #include "src/codec/faults.c"
 #include "src/codec/json_stream.c"
@@ -170,6 +176,10 @@
 #include "src/core/attach.c"
 #include "src/core/pending.c"
 #include "src/core/accept.c"
+#include "src/meter/totals.c"
+#include "src/meter/identity.c"
+#include "src/meter/quota.c"
+#include "src/meter/usage.c"
 #include "src/meter/upstreams.c"
 #include "src/meter/requests.c"
 #include "src/meter/reports.c"

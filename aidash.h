@@ -131,8 +131,8 @@ struct aidash_config {
      * lead here (DNS rebinding). */
     const char *allow_host;
     /* Proxies in front of this server, comma-separated: ADDR or ADDR/BITS. What
-     * they say of the client's scheme and host (Forwarded, RFC 7239, or
-     * X-Forwarded-Proto and -Host) is believed. NULL: nobody is. */
+     * they say of the client's address, scheme and host (Forwarded, RFC 7239, or
+     * X-Forwarded-For, -Proto and -Host) is believed. NULL: nobody is. */
     const char *trust_proxy;
     /* Ticks per second of the simulator, 0.001 to 10,000. 0: 5. */
     double rate_hz;
@@ -162,6 +162,11 @@ struct aidash_config {
     unsigned max_inflight;
     /* Most requests in the queue, up to AIDASH_FLOWS; -1: no queue. 0: 64. */
     int queue;
+    /* Most tokens a day, in and out, comma-separated: CLIENT=TOKENS, up to 16.
+     * CLIENT is ADDR, ADDR/BITS or * (each address on its own; the closest one
+     * counts), key:FINGERPRINT or agent:NAME (all its requests together). Beyond
+     * it requests are answered with 429 until midnight. NULL: no quotas. */
+    const char *quota;
 
     /* Log lines of this level and of more important ones. 0: info. */
     enum aidash_log_level log_level;

@@ -217,6 +217,16 @@
 #if AIDASH_RECORDS < 1 || AIDASH_RECORDS > 10000
 #error "AIDASH_RECORDS must be 1..10000"
 #endif
+
+/* Pairs of a client and a model whose use GET /usage tells apart, and addresses
+ * whose use is counted against quotas. When all are taken, the one with the fewest
+ * tokens gives way: GET /usage has it among "others". 2..1024, 1.97 kB each. */
+#ifndef AIDASH_TOTALS
+#define AIDASH_TOTALS 256
+#endif
+#if AIDASH_TOTALS < 2 || AIDASH_TOTALS > 1024
+#error "AIDASH_TOTALS must be 2..1024"
+#endif
 #endif
 
 /* Kernel send buffer of a viewer, in bytes. A viewer that does not read holds

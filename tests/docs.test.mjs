@@ -228,6 +228,7 @@ const cases = {
   // aidash
   'aidash --upstream http://127.0.0.1:11434': starts(proxies),
   'aidash --upstream http://127.0.0.1:8081': starts(proxies),
+  'aidash --upstream http://127.0.0.1:11434 --quota "*=200000" --quota 192.168.1.7=1000000': starts(proxies),
   'aidash --upstream http://127.0.0.1:8000': starts(proxies),
   'aidash --upstream ollama=http://127.0.0.1:11434 --upstream llama=http://127.0.0.1:8081': starts(proxies),
   'aidash --scrape http://127.0.0.1:8000/metrics': starts((server, engine) => poll(() => engine.asked.includes('GET /metrics'), 'scrape')),
@@ -274,6 +275,8 @@ const cases = {
   'curl -s \'http://localhost:8080/ticks?last=10\'': curl(/"tokens_generated":150,/),
   'curl -s \'http://localhost:8080/ticks?since=100&limit=50\'': curl(/"tokens_generated":101,/),
   'curl -s \'http://localhost:8080/requests?last=10\'': curl(/^\{"running":\[\],"requests":\[\]\}$/),
+  'curl -s \'http://localhost:8080/usage?by=client&span=today\'': curl(/^\{"by":"client","span":"today",.*"rows":\[\],/),
+  'curl -s \'http://localhost:8080/usage?format=csv\'': curl(/^kind,client,key,agent,model,requests,/),
   'curl -s http://localhost:8080/status': curl(/"ticks":150/),
   'curl -s http://localhost:8080/healthz': curl(/^\{"status":"ok"\}$/),
   'curl -s http://localhost:8080/contract.json': curl(/"IngestLine"/),

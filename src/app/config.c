@@ -318,6 +318,11 @@ static int ad_configure_meter(const struct aidash_config *config)
     if (rc == 0) {
         rc = ad_configure_queue(config);
     }
+    if (rc == 0) {
+        rc = ad_configure_list(config->quota, "quota",
+                               "ADDR, ADDR/BITS, *, key:FINGERPRINT or agent:NAME "
+                               "with =TOKENS", AD_QUOTAS, ad_quota_add);
+    }
     return rc;
 }
 

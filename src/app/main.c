@@ -54,6 +54,7 @@ static bool ad_options_meter(const struct ad_options *o,
     config->upstream = ad_option_value(o, "upstream");
     config->upstream_key_file = ad_option_value(o, "upstream-key-file");
     config->scrape = ad_option_value(o, "scrape");
+    config->quota = ad_option_value(o, "quota");
     config->max_inflight = (unsigned)max_inflight;
     config->queue = (int)queue;
     if (queue == 0 && ad_option_value(o, "queue") != NULL) {

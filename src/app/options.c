@@ -60,6 +60,9 @@ static const struct ad_option {
     {"queue", "N", "most requests in the queue (default 64)", AD_OPT_NUMBER},
     {"queue-timeout", "S", "longest wait in the queue, in seconds (default 600)",
      AD_OPT_NUMBER},
+    {"quota", "CLIENT=TOKENS", "most tokens a day of an ADDR, ADDR/BITS, * "
+     "(each address), key:FINGERPRINT or agent:NAME; may be repeated",
+     AD_OPT_LIST},
     {"scrape", "URL", "instead, read an engine's Prometheus page once per second",
      AD_OPT_TEXT},
 #endif

@@ -257,6 +257,117 @@ static bool ad_http_read_forwarded(const struct ad_http_head *head,
            ad_http_forwarded_host(f, item);
 }
 
+#if AIDASH_METER
+
+/* The address of a node (RFC 7239 6, and what proxies write in X-Forwarded-For):
+ * IPv4, IPv4:port, IPv6, [IPv6] or [IPv6]:port. IPv4 is mapped into IPv6. False if
+ * it is none: unknown, _hidden, a name. */
+static bool ad_http_node_address(struct ad_slice node, uint8_t ip[16])
+{
+    struct ad_http_host host;
+
+    if (ad_http_address(AF_INET6, node, ip)) {
+        return true;
+    }
+    if (!ad_http_host_parse(&host, node) || !ad_http_host_is_ip(&host)) {
+        return false;
+    }
+    if (host.kind == AD_HTTP_HOST_IP6) {
+        memcpy(ip, host.address, 16);
+        return true;
+    }
+    memset(ip, 0, 10);
+    memset(ip + 10, 0xFF, 2);
+    memcpy(ip + 12, host.address, 4);
+    return true;
+}
+
+/* The node in an element of Forwarded, or in an item of X-Forwarded-For. False if
+ * it is no address. */
+static bool ad_http_forwarded_for(const char *field, struct ad_slice item,
+                                  uint8_t ip[16])
+{
+    struct ad_slice pair;
+
+    if (strcmp(field, "Forwarded") != 0) {
+        return ad_http_node_address(item, ip);
+    }
+    while (ad_http_cut(&item, ';', &pair)) {
+        struct ad_slice name = pair;
+
+        name.len = pair.len < 4 ? pair.len : 4;
+        if (ad_slice_is_nocase(name, "for=")) {
+            pair = ad_slice_from(pair, 4);
+            return ad_http_unquote(&pair) && ad_http_node_address(pair, ip);
+        }
+    }
+    return false;
+}
+
+/* ---- who asks ---- */
+
+/* RFC 9110 10.1.5: the name of the first product in User-Agent, without its
+ * version. Empty if there is none. */
+static struct ad_slice ad_http_product(const struct ad_http_head *head)
+{
+    struct ad_slice agent = {"", 0};
+    size_t i = 0;
+
+    (void)ad_http_field_get(&head->fields, "User-Agent", &agent);
+    while (i < agent.len && ad_http_is_token_char(agent.at[i])) {
+        i++;
+    }
+    agent.len = i;
+    return agent;
+}
+
+/* The key that a client brings: of Authorization: Bearer (RFC 6750 2.1), or
+ * x-api-key. Empty if there is none. */
+static struct ad_slice ad_http_api_key(const struct ad_http_head *head)
+{
+    struct ad_slice key = {"", 0}, scheme;
+
+    if (ad_http_field_get(&head->fields, "Authorization", &key)) {
+        scheme = key;
+        scheme.len = key.len < 7 ? key.len : 7;
+        if (ad_slice_is_nocase(scheme, "Bearer ")) {
+            return ad_slice_trim(ad_slice_from(key, 7));
+        }
+    }
+    key = ad_slice_of("");
+    (void)ad_http_field_get(&head->fields, "x-api-key", &key);
+    return key;
+}
+
+/* ---- the form of the answer ---- */
+
+/* RFC 9110 12.5.1: how welcome is this media type, 0..1000? -1: it is not named;
+ * ranges do not count. */
+static int ad_http_type_weight(const struct ad_http_head *head, const char *type)
+{
+    struct ad_http_list list = ad_http_list_of(&head->fields, "Accept");
+    struct ad_slice item, name;
+    int weight, best = -1;
+
+    while (ad_http_list_next(&list, &item)) {
+        if (ad_http_weighted(item, &name, &weight) &&
+            ad_slice_is_nocase(name, type) && weight > best) {
+            best = weight;
+        }
+    }
+    return best;
+}
+
+/* Does the client ask for CSV, rather than for JSON? */
+static bool ad_http_wants_csv(const struct ad_http_head *head)
+{
+    int csv = ad_http_type_weight(head, "text/csv");
+
+    return csv > 0 && csv > ad_http_type_weight(head, "application/json");
+}
+
+#endif /* AIDASH_METER */
+
 /* The name in X-Forwarded-Host, whether or not it counts beside a Forwarded field.
  * False if there is none, or none that is well-formed. */
 static bool ad_http_forwarded_name(const struct ad_http_head *head,

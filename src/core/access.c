@@ -263,15 +263,15 @@ static bool ad_access_host_ok(const struct ad_http_host *host)
            ad_access_host_private(host) || ad_access_host_listed(host);
 }
 
-/* Is the peer one of the proxies that are trusted? */
-static bool ad_access_trusted(const struct sockaddr_storage *peer)
+/* The peer's address; IPv4 is mapped into IPv6. False if it has none. */
+static bool ad_access_address(const struct sockaddr_storage *peer,
+                              uint8_t address[16])
 {
     const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)peer;
     const struct sockaddr_in6 *v6 =
         (const struct sockaddr_in6 *)(const void *)peer;
-    uint8_t address[16] = {0};
-    unsigned i, k;
 
+    memset(address, 0, 16);
     if (peer->ss_family == AF_INET) {
         memset(address + 10, 0xFF, 2);
         memcpy(address + 12, &v4->sin_addr, 4);
@@ -280,6 +280,14 @@ static bool ad_access_trusted(const struct sockaddr_storage *peer)
     } else {
         return false;
     }
+    return true;
+}
+
+/* Is it the address of one of the proxies that are trusted? */
+static bool ad_access_is_proxy(const uint8_t address[16])
+{
+    unsigned i, k;
+
     for (i = 0; i < ad_access.n_proxies; i++) {
         const uint8_t *network = ad_access.proxies[i].address;
         unsigned bits = ad_access.proxies[i].bits;
@@ -294,6 +302,13 @@ static bool ad_access_trusted(const struct sockaddr_storage *peer)
         }
     }
     return false;
+}
+
+static bool ad_access_trusted(const struct sockaddr_storage *peer)
+{
+    uint8_t address[16];
+
+    return ad_access_address(peer, address) && ad_access_is_proxy(address);
 }
 
 static bool ad_access_origin_listed(const struct ad_http_origin *origin)
@@ -432,6 +447,61 @@ static void ad_access_cors(const struct ad_access_verdict *v,
                        (int)v->origin.len, v->origin.at);
     }
 }
+
+#if AIDASH_METER
+
+/* Whom do the proxies name in this field? It is the last address that is no
+ * trusted proxy's own: all before it may be the client's invention. Where all are
+ * trusted, the first. Returns 0: the field is not there; -1: it names no address. */
+static int ad_access_named(const struct ad_http_head *head, const char *field,
+                           uint8_t address[16])
+{
+    struct ad_http_list list = ad_http_list_of(&head->fields, field);
+    struct ad_slice item;
+    int found = 0;
+
+    while (ad_http_list_next(&list, &item)) {
+        uint8_t next[16];
+
+        if (!ad_http_forwarded_for(field, item, next)) {
+            found = -1;
+        } else if (found == 0 || !ad_access_is_proxy(next)) {
+            found = 1;
+            memcpy(address, next, 16);
+        }
+    }
+    return found;
+}
+
+/* The address of who asks: the peer's, or behind a trusted proxy the one that it
+ * names in X-Forwarded-For or in Forwarded. Most proxies write one of the two and
+ * pass on the other as it came, so if both are there and differ, none is believed.
+ * False if there is no address. */
+static bool ad_access_client(const struct ad_http_head *head,
+                             const struct sockaddr_storage *peer,
+                             uint8_t address[16])
+{
+    uint8_t x[16], rfc7239[16];
+    int has_x, has_rfc7239;
+
+    if (!ad_access_address(peer, address)) {
+        return false;
+    }
+    if (!ad_access_is_proxy(address)) {
+        return true;
+    }
+    has_x = ad_access_named(head, "X-Forwarded-For", x);
+    has_rfc7239 = ad_access_named(head, "Forwarded", rfc7239);
+    if (has_x == 1 && (has_rfc7239 == 0 ||
+                       (has_rfc7239 == 1 && memcmp(x, rfc7239, 16) == 0))) {
+        memcpy(address, x, 16);
+    } else if (has_x == 0 && has_rfc7239 == 1) {
+        memcpy(address, rfc7239, 16);
+    }
+    return true;
+}
+
+#endif
 
 /* Before each run. */
 static void ad_framing_init(void)

@@ -14,6 +14,10 @@
 /* Nothing is left of a run before. While starting. */
 static void ad_meter_init(void)
 {
+    struct ad_totals_time now = ad_totals_now();
+
+    ad_totals_init(&now);
+    ad_quota_init();
     ad_upstreams_init();
     ad_requests_init();
     ad_reports_init();

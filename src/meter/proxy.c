@@ -230,23 +230,37 @@ static void ad_proxy_pass_client(struct ad_proxy *p, const void *bytes, size_t l
     ad_proxy_keep_for_client(p, (const uint8_t *)bytes + sent, len - sent);
 }
 
-/* An error in the shape of the API that was asked. */
-static void ad_put_api_error(struct ad_text *t, bool ollama, int status,
-                             const char *type, const char *why)
+/* Whose API a route is of. What is not known is OpenAI's. */
+enum ad_api { AD_API_OPENAI, AD_API_OLLAMA, AD_API_ANTHROPIC };
+
+static enum ad_api ad_api_of(struct ad_slice route)
 {
-    ad_puts(t, ollama ? "{\"error\":" : "{\"error\":{\"message\":");
-    ad_put_string(t, why);
-    if (!ollama) {
-        ad_putf(t, ",\"type\":\"%s\",\"param\":null,\"code\":%d}", type,
-                status);
+    if (ad_slice_begins(route, "/api/")) {
+        return AD_API_OLLAMA;
     }
-    ad_puts(t, "}");
+    return ad_slice_begins(route, "/v1/messages") ? AD_API_ANTHROPIC
+                                                  : AD_API_OPENAI;
 }
 
-/* Is it a route of Ollama's own API? */
-static bool ad_route_ollama(const char *route)
+/* An error in the shape of the API that was asked. */
+static void ad_put_api_error(struct ad_text *t, enum ad_api api, int status,
+                             const char *type, const char *why)
 {
-    return strncmp(route, "/api/", 5) == 0;
+    if (api == AD_API_OLLAMA) {
+        ad_puts(t, "{\"error\":");
+        ad_put_string(t, why);
+        ad_puts(t, "}");
+        return;
+    }
+    ad_puts(t, api == AD_API_ANTHROPIC ? "{\"type\":\"error\",\"error\":{"
+                                       : "{\"error\":{");
+    ad_puts(t, "\"message\":");
+    ad_put_string(t, why);
+    ad_putf(t, ",\"type\":\"%s\"", type);
+    if (api == AD_API_OPENAI) {
+        ad_putf(t, ",\"param\":null,\"code\":%d", status);
+    }
+    ad_puts(t, "}}");
 }
 
 /* How aidash answers in the engine's place. */
@@ -255,22 +269,23 @@ struct ad_refusal {
     const char *type;   /* of the error, in OpenAI's terms */
     const char *record; /* the status in the request's record */
     const char *why;    /* for the client, in English */
+    uint32_t retry_s;   /* Retry-After in seconds; 0: none, but 5 with 503 */
 };
 
 static const struct ad_refusal
     ad_refuse_waited = {503, "overloaded_error", "refused",
-                        "waited too long in the queue"},
-    ad_refuse_cancelled = {503, "cancelled", "cut", "cancelled at the dashboard"},
+                        "waited too long in the queue", 0},
+    ad_refuse_cancelled = {503, "cancelled", "cut", "cancelled at the dashboard", 0},
     ad_refuse_slow_body = {408, "invalid_request_error", "refused",
-                           "the body did not arrive"},
+                           "the body did not arrive", 0},
     ad_refuse_chunks = {400, "invalid_request_error", "refused",
-                        "the request's chunks are malformed"},
+                        "the request's chunks are malformed", 0},
     ad_refuse_unreachable = {502, "upstream_error", "failed",
-                             "the engine can't be reached"},
+                             "the engine can't be reached", 0},
     ad_refuse_no_answer = {502, "upstream_error", "failed",
-                           "the engine closed the connection without an answer"},
+                           "the engine closed the connection without an answer", 0},
     ad_refuse_stopped = {504, "upstream_error", "failed",
-                         "the engine stopped in the middle of its answer's head"};
+                         "the engine stopped in the middle of its answer's head", 0};
 
 /* Answer in the engine's place, and end. */
 static void ad_proxy_refuse(struct ad_proxy *p, const struct ad_refusal *r)
@@ -278,11 +293,15 @@ static void ad_proxy_refuse(struct ad_proxy *p, const struct ad_refusal *r)
     char json[AD_REPLY_MAX], answer[2 * AD_REPLY_MAX];
     struct ad_text j = ad_text_in(json, sizeof(json));
     struct ad_text t = ad_text_in(answer, sizeof(answer));
+    unsigned retry_s = r->status == 503 ? 5 : r->retry_s;
+    char retry[32] = "";
 
-    ad_put_api_error(&j, ad_route_ollama(p->request.route), r->status, r->type,
-                     r->why);
-    ad_put_head(&t, r->status, "application/json", j.len,
-                r->status == 503 ? "Retry-After: 5\r\n" : "");
+    if (retry_s > 0) {
+        (void)snprintf(retry, sizeof(retry), "Retry-After: %u\r\n", retry_s);
+    }
+    ad_put_api_error(&j, ad_api_of(ad_slice_of(p->request.route)), r->status,
+                     r->type, r->why);
+    ad_put_head(&t, r->status, "application/json", j.len, retry);
     if (!p->request.head) {
         ad_put(&t, j.at, j.len);
     }
@@ -348,7 +367,7 @@ static void ad_answer_put_head(struct ad_text *t, const struct ad_proxy *p,
 static void ad_answer_refuse(struct ad_proxy *p, enum ad_http_fault fault)
 {
     char why[AD_REPLY_MAX / 2];
-    const struct ad_refusal bad = {502, "upstream_error", "failed", why};
+    const struct ad_refusal bad = {502, "upstream_error", "failed", why, 0};
 
     (void)snprintf(why, sizeof(why), "the engine's answer is not valid HTTP: %s",
                    ad_http_fault_text(fault));

@@ -127,12 +127,32 @@ static void ad_queue_run(void)
 static void ad_queue_refuse(struct ad_proxy *p)
 {
     char why[96];
-    const struct ad_refusal full = {503, "overloaded_error", "refused", why};
+    const struct ad_refusal full = {503, "overloaded_error", "refused", why, 0};
 
     (void)snprintf(why, sizeof(why), "%sthe queue is full (%u waiting)",
                    ad_engine.paused ? "requests are paused and " : "",
                    ad_proxying.n_queued);
     ad_proxy_refuse(p, &full);
+}
+
+/* Has the client used up its quota? Then it is answered: 429. */
+static bool ad_quota_refuse(struct ad_proxy *p)
+{
+    struct ad_totals_time now = ad_totals_now();
+    char why[AD_QUOTA_WHY_MAX];
+    struct ad_refusal over = {429, "rate_limit_error", "refused", why, 0};
+    struct ad_model_field found;
+
+    over.retry_s = ad_quota_over(&now, &p->request.who, why);
+    if (over.retry_s == 0) {
+        return false;
+    }
+    if (p->request.body.state == AD_BODY_DONE) { /* for its record */
+        ad_rewrite_find(p, ad_proxy_buffers_of(p)->upload.body, &found);
+    }
+    (void)snprintf(p->scan.error, sizeof(p->scan.error), "%s", why);
+    ad_proxy_refuse(p, &over);
+    return true;
 }
 
 /* ---- the beginning ---- */
@@ -163,6 +183,9 @@ static void ad_proxy_admit(struct ad_proxy *p)
 
     p->reads_client = false;
     p->arrived_ns = ad_hub.now_ns;
+    if (p->request.metered && ad_quota_refuse(p)) {
+        return;
+    }
     if (ad_proxy_may_run(p) && (!p->request.metered || ad_queue_ready() == NULL)) {
         ad_proxy_run(p);
         return;
@@ -259,7 +282,8 @@ static void ad_proxy_begin(const struct ad_proxy_request *r, int fd)
 {
     static const struct ad_refusal too_long = {431, "invalid_request_error",
                                                "refused",
-                                               "the request head is too long"};
+                                               "the request head is too long",
+                                               0};
     struct ad_proxy *p = ad_proxy_slot();
     bool fits;
 

@@ -5,6 +5,7 @@
 #define AD_METER_REPORTS_C
 
 #include "../core/ticks.c"
+#include "quota.c"
 #include "requests.c"
 
 #if AIDASH_METER
@@ -410,6 +411,27 @@ static void ad_put_record(struct ad_text *t, const struct ad_proxy *p,
     ad_puts(t, "}");
 }
 
+/* Add a request that is over to what its client has used. */
+static void ad_proxy_add_usage(const struct ad_proxy *p, const char *status)
+{
+    struct ad_totals_time now = ad_totals_now();
+    struct ad_usage u = {{0}};
+    bool estimated;
+    uint64_t tokens = ad_scan_tokens(&p->scan, &estimated);
+
+    estimated = estimated || p->scan.incomplete != 0;
+    u.n[AD_USAGE_REQUESTS] = 1;
+    u.n[AD_USAGE_ERRORS] = strcmp(status, "failed") == 0 ||
+                           strcmp(status, "cut") == 0;
+    u.n[AD_USAGE_REFUSED] = strcmp(status, "refused") == 0;
+    u.n[AD_USAGE_PROMPT] = p->scan.prompt_tokens;
+    u.n[AD_USAGE_CACHED] = p->scan.cached_tokens;
+    u.n[estimated ? AD_USAGE_ESTIMATED : AD_USAGE_COMPLETION] = tokens;
+    u.n[AD_USAGE_US] = (ad_clock_ns(CLOCK_MONOTONIC) - p->start_ns) / 1000;
+    ad_totals_add(&now, &p->request.who, p->name, &u);
+    ad_quota_charge(&now, &p->request.who, ad_usage_tokens(&u));
+}
+
 /* Report that a request is over, and keep its record for GET /requests. */
 static void ad_proxy_report_end(const struct ad_proxy *p, const char *status)
 {
@@ -421,6 +443,7 @@ static void ad_proxy_report_end(const struct ad_proxy *p, const char *status)
     ad_event_append(AD_EV_REQUEST, &t);
     record->len = (uint16_t)t.len;
     memcpy(record->json, t.at, t.len);
+    ad_proxy_add_usage(p, status);
 }
 
 /* ---- ticks ---- */

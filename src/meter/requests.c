@@ -14,6 +14,7 @@
 #include "../codec/llm_scan.c"
 #include "../codec/tick.c"
 #include "../core/accept.c"
+#include "totals.c"
 #include "upstreams.c"
 
 #if AIDASH_METER
@@ -64,6 +65,7 @@ struct ad_proxy_request {
     bool keep_alive; /* the client's connection may outlive this answer */
     char route[64];  /* its path as viewers see it: ASCII */
     char client[48]; /* its address, likewise */
+    struct ad_totals_client who; /* for GET /usage and quotas */
     char model[AIDASH_MODEL_MAX + 1]; /* as asked for, "": not known */
 };
 

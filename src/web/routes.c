@@ -9,7 +9,9 @@
 #define AD_WEB_ROUTES_C
 
 #include "../core/access.c"
+#include "../meter/identity.c"
 #include "../meter/meter.c"
+#include "../meter/usage.c"
 #include "assets.c"
 #include "workers.c"
 
@@ -446,19 +448,74 @@ static void ad_route_requests(const struct ad_route_request *r)
     ad_pending_answer(p, t.len);
 }
 
+/* A name in the query, one of `names`, into *value: its place. False if it is
+ * none of them; *value stays if the query has none. */
+static bool ad_route_choice(const struct ad_route_request *r, const char *name,
+                            const char *const *names, unsigned n,
+                            unsigned *value)
+{
+    struct ad_slice text;
+    unsigned i;
+
+    if (!ad_route_query_text(r, name, &text)) {
+        return true;
+    }
+    for (i = 0; i < n; i++) {
+        if (ad_slice_is(text, names[i])) {
+            *value = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void ad_route_usage(const struct ad_route_request *r)
+{
+    static const char *const formats[] = {"json", "csv"};
+    struct ad_pending *p = r->pending;
+    char fields[AD_CORS_MAX + sizeof("Vary: Accept\r\n" AD_FIELDS_FRESH)];
+    unsigned by = AD_BY_ROW, span = AD_SPAN_ALL;
+    unsigned csv = ad_http_wants_csv(&r->head) ? 1 : 0;
+    struct ad_usage_ask ask;
+    struct ad_text t;
+
+    if (!ad_route_choice(r, "by", ad_usage_by_names, AD_BY_COUNT, &by) ||
+        !ad_route_choice(r, "span", ad_usage_span_names,
+                         AD_COUNT(ad_usage_span_names), &span) ||
+        !ad_route_choice(r, "format", formats, AD_COUNT(formats), &csv)) {
+        ad_route_refuse(r, 400, "",
+                        "by is row, client, address, key, agent or model; span "
+                        "is today, 24h or all; format is json or csv");
+        return;
+    }
+    ask.by = (enum ad_usage_by)by;
+    ask.span = (enum ad_usage_span)span;
+    ask.csv = csv == 1;
+    (void)snprintf(fields, sizeof(fields), "Vary: Accept\r\n" AD_FIELDS_FRESH "%s",
+                   r->cors);
+    t = ad_text_in(ad_pending_buffer(p), AIDASH_HEAD_MAX);
+    ad_put_head(&t, 200, ask.csv ? "text/csv; charset=utf-8; header=present"
+                                 : "application/json", SIZE_MAX, fields);
+    if (!r->head_only) {
+        p->cursor = 0;
+        p->last = ad_usage_packed(&ask);
+        p->more = ad_usage_more;
+    }
+    ad_pending_answer(p, t.len);
+}
+
 /* ---- what goes to the engine ---- */
 
 /* An error in the shape of the API that was asked. */
 static void ad_route_api_error(const struct ad_route_request *r, int status,
                                const char *type, const char *why)
 {
-    bool ollama = ad_slice_begins(r->head.path, "/api/");
     char json[2 * AD_REPLY_MAX];
     struct ad_text j = ad_text_in(json, sizeof(json));
     struct ad_text t = ad_text_in(ad_pending_buffer(r->pending),
                                   AIDASH_HEAD_MAX);
 
-    ad_put_api_error(&j, ollama, status, type, why);
+    ad_put_api_error(&j, ad_api_of(r->head.path), status, type, why);
     ad_put_head(&t, status, "application/json", j.len,
                 status == 503 ? "Retry-After: 5\r\n" : "");
     if (!r->head_only) {
@@ -542,6 +599,7 @@ static void ad_route_forward(const struct ad_route_request *r)
     p.has_auth = ad_http_field_get(&r->head.fields, "Authorization", &value);
     p.keep_alive = !p.http10 && ad_http_keep_alive(&r->head);
     p.has_length = r->head.has_length;
+    ad_identify(&r->head, &r->pending->peer, &p.who);
     p.prefix = (const uint8_t *)r->prefix;
     p.prefix_len = r->prefix_len;
     ad_route_copy_ascii(p.route, sizeof(p.route), r->head.path);
@@ -566,6 +624,7 @@ static const struct {
     {"/events", "GET, HEAD, OPTIONS", ad_route_events, NULL},
 #if AIDASH_METER
     {"/requests", "GET, HEAD, OPTIONS", ad_route_requests, NULL},
+    {"/usage", "GET, HEAD, OPTIONS", ad_route_usage, NULL},
 #endif
     {"/ingest", "POST, PUT, OPTIONS", NULL, ad_route_ingest},
     {"/command", "POST, OPTIONS", NULL, ad_route_command},
