@@ -56,6 +56,7 @@
  *   core/pending.c           a connection up to its whole head; short answers
  *   core/accept.c            listeners, accept()
  *   meter/upstreams.c        the engines and what is known of them
+ *   meter/resolver.c         the names of engines become addresses
  *   meter/requests.c         proxied requests: state, memory, the queue
  *   meter/reports.c          their events, ticks and records
  *   meter/proxy.c            relaying a request and its answer
@@ -169,6 +170,7 @@
 #include "src/core/pending.c"
 #include "src/core/accept.c"
 #include "src/meter/upstreams.c"
+#include "src/meter/resolver.c"
 #include "src/meter/requests.c"
 #include "src/meter/reports.c"
 #include "src/meter/proxy.c"

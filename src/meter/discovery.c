@@ -8,6 +8,7 @@
 
 #include "../codec/llm_paths.c"
 #include "fetch.c"
+#include "resolver.c"
 
 #if AIDASH_METER
 
@@ -145,6 +146,14 @@ static void ad_discovery_publish(void)
     ad_engine_list_end(&list);
 }
 
+/* Does an answer without a list say that there is none, rather than not now? */
+static bool ad_discovery_has_none(const struct ad_discovery *d)
+{
+    unsigned status = d->fetch.answer.status;
+
+    return status == 200 || status == 404 || status == 405 || status == 501;
+}
+
 /* The answer came whole: keep the list, and ask for the next one. */
 static void ad_discovery_done(struct ad_discovery *d)
 {
@@ -155,8 +164,9 @@ static void ad_discovery_done(struct ad_discovery *d)
         ad_discovery_publish();
     }
     if (d->list == AD_DISCOVERY_LOADED) {
-        if (!good && !e->ollama) { /* it may be one that was just started */
-            e->ps_wait = AD_DISCOVERY_PS_WAIT;
+        if (!good && !e->ollama && ad_discovery_has_none(d)) {
+            e->ps_wait = AD_DISCOVERY_PS_WAIT; /* it may be one that was just
+                                                * started */
         }
     } else if (good && e->ps_wait > 0) {
         e->ps_wait--;
@@ -182,6 +192,17 @@ static void ad_discovery_event(unsigned upstream)
     }
 }
 
+/* The resolver has answered for an engine; `why`: it has no address. */
+static void ad_discovery_resolved(unsigned upstream, const char *why)
+{
+    if (ad_upstreams.list[upstream].n_addresses == 0) {
+        ad_upstream_set_state_why(upstream, false, why);
+    } else if (!ad_upstreams.state[upstream].up &&
+               ad_fetch_wants(&ad_discoveries.of[upstream].fetch) == 0) {
+        ad_discovery_begin(upstream, AD_DISCOVERY_OPENAI);
+    }
+}
+
 /* Once a second: give up what takes too long, ask when it is time. */
 static void ad_discovery_housekeeping(void)
 {
@@ -192,7 +213,7 @@ static void ad_discovery_housekeeping(void)
         struct ad_fetch *q = &ad_discoveries.of[i].fetch;
 
         if (ad_fetch_wants(q) == 0) {
-            if (due) {
+            if (due && ad_upstreams.list[i].n_addresses > 0) {
                 ad_discovery_begin(i, AD_DISCOVERY_OPENAI);
             }
         } else if (ad_fetch_late(q, ad_hub.now_ms)) {

@@ -12,6 +12,7 @@
 #include "../codec/answer.c"
 #include "../codec/http_semantics.c"
 #include "reports.c"
+#include "resolver.c"
 
 #if AIDASH_METER
 
@@ -547,7 +548,7 @@ static uint8_t *ad_proxy_write_head(const struct ad_proxy *p, uint8_t *head,
     uint8_t *at;
 
     ad_putf(&t, "%s %s%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n",
-            r->method, u->prefix, r->target, u->authority);
+            r->method, u->url.prefix, r->target, u->url.authority);
     if (ad_upstreams.key[0] != '\0' && !r->has_auth) {
         ad_putf(&t, "Authorization: Bearer %s\r\n", ad_upstreams.key);
     }
@@ -558,20 +559,41 @@ static uint8_t *ad_proxy_write_head(const struct ad_proxy *p, uint8_t *head,
     return at;
 }
 
-/* Connect to the next of the engine's addresses. */
+/* Connect to the next of the engine's addresses. When there is none, and the engine
+ * has a name, it may have moved: once, wait for what the resolver says. */
 static void ad_proxy_connect(struct ad_proxy *p)
 {
+    const struct ad_upstream *u = &ad_upstreams.list[p->upstream];
+
     ad_proxy_close_upstream(p);
     p->state = AD_PROXY_CONNECT;
-    p->upstream_fd = ad_upstream_connect(&ad_upstreams.list[p->upstream],
-                                         &p->address);
-    if (p->upstream_fd < 0) {
+    p->upstream_fd = ad_upstream_connect(u, &p->address);
+    if (p->upstream_fd < 0 && !p->resolved && ad_resolver_ask(u)) {
+        p->resolved = true; /* ad_proxy_resolved() goes on */
+    } else if (p->upstream_fd < 0) {
         ad_upstream_set_state(p->upstream, false);
         ad_proxy_refuse(p, &ad_refuse_unreachable);
         return;
     }
     p->heard_ms = ad_hub.now_ms;
     ad_proxy_watch(p);
+}
+
+/* The resolver has answered for an engine: connect to what it says. */
+static void ad_proxy_resolved(const struct ad_upstream *u)
+{
+    unsigned i;
+
+    for (i = 0; i < ad_proxying.n_slots; i++) {
+        struct ad_proxy *p = &ad_proxies[i];
+
+        if (p->state == AD_PROXY_CONNECT && &ad_upstreams.list[p->upstream] == u) {
+            p->address = 0;
+            if (p->upstream_fd < 0) {
+                ad_proxy_connect(p);
+            }
+        }
+    }
 }
 
 static void ad_proxy_connected(struct ad_proxy *p)
