@@ -216,28 +216,36 @@ static size_t ad_spec_host(const char *spec)
 
 enum { AD_ADDRESS_TEXT_MAX = INET6_ADDRSTRLEN };
 
-/* The address of a socket's peer as text, an IPv4 address also when it is mapped
- * into IPv6. "?" if there is none any more. */
-static void ad_socket_peer_text(int fd, char out[AD_ADDRESS_TEXT_MAX])
+/* An address as text without its port, an IPv4 address also when it is mapped into
+ * IPv6. */
+static void ad_address_text(const struct sockaddr_storage *peer,
+                            char out[AD_ADDRESS_TEXT_MAX])
 {
-    struct sockaddr_storage peer;
-    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(void *)&peer;
-    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(void *)&peer;
-    socklen_t len = sizeof(peer);
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)peer;
+    const struct sockaddr_in6 *v6 =
+        (const struct sockaddr_in6 *)(const void *)peer;
     const void *address = &v4->sin_addr;
     int family = AF_INET;
 
-    (void)snprintf(out, AD_ADDRESS_TEXT_MAX, "?");
-    if (getpeername(fd, (struct sockaddr *)&peer, &len) != 0) {
-        return;
-    }
-    if (peer.ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
+    if (peer->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
         address = v6->sin6_addr.s6_addr + 12;
-    } else if (peer.ss_family == AF_INET6) {
+    } else if (peer->ss_family == AF_INET6) {
         address = &v6->sin6_addr;
         family = AF_INET6;
     }
     (void)inet_ntop(family, address, out, AD_ADDRESS_TEXT_MAX);
+}
+
+/* The address of a socket's peer as text. "?" if there is none any more. */
+static void ad_socket_peer_text(int fd, char out[AD_ADDRESS_TEXT_MAX])
+{
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof(peer);
+
+    (void)snprintf(out, AD_ADDRESS_TEXT_MAX, "?");
+    if (getpeername(fd, (struct sockaddr *)&peer, &len) == 0) {
+        ad_address_text(&peer, out);
+    }
 }
 
 static int ad_socket_accept(int listener, struct sockaddr_storage *peer)

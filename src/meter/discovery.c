@@ -14,6 +14,7 @@
 
 enum {
     AD_DISCOVERY_EVERY = 10,  /* seconds between questions */
+    AD_DISCOVERY_DOUBT_MS = 250, /* at least, between those to a doubtful engine */
     AD_DISCOVERY_PS_WAIT = 30 /* rounds until an engine that has no list of the
                                * models in memory is asked for it again */
 };
@@ -186,9 +187,30 @@ static void ad_discovery_event(unsigned upstream)
     if (connecting && d->fetch.state != AD_FETCH_CONNECT) {
         ad_upstream_set_state(upstream, d->fetch.state == AD_FETCH_ANSWER);
     }
+    if (!ad_upstreams.state[upstream].up || d->fetch.answer.status != 0) {
+        ad_upstreams.state[upstream].doubts = 0;
+    }
     ad_discovery_watch(d);
     if (d->fetch.state == AD_FETCH_DONE) {
         ad_discovery_done(d);
+    }
+}
+
+/* Each turn: ask the engines that broke off a connection whether they are there.
+ * One answer ends the doubt, and so does a connection that is refused. */
+static void ad_discovery_run(void)
+{
+    unsigned i;
+
+    for (i = 0; i < ad_upstreams.n; i++) {
+        const struct ad_fetch *q = &ad_discoveries.of[i].fetch;
+
+        if (ad_upstreams.state[i].doubts > 0 && ad_fetch_wants(q) == 0 &&
+            ad_upstreams.list[i].n_addresses > 0 &&
+            ad_hub.now_ms - q->begun_ms >= AD_DISCOVERY_DOUBT_MS) {
+            ad_upstreams.state[i].doubts--;
+            ad_discovery_begin(i, AD_DISCOVERY_OPENAI);
+        }
     }
 }
 

@@ -69,6 +69,7 @@ static void ad_meter_run(void)
     if (engine != NULL) {
         ad_meter_resolved(engine, failed);
     }
+    ad_discovery_run();
     ad_queue_run();
 }
 

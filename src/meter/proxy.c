@@ -308,6 +308,66 @@ static uint8_t ad_answer_client_framing(const struct ad_proxy *p,
     return head->framing;
 }
 
+/* Is s[0..len) HOST[:PORT] of the engine? */
+static bool ad_upstream_is_authority(const struct ad_upstream *u, const char *s,
+                                     size_t len)
+{
+    struct ad_url url;
+
+    return ad_url_split_authority(s, len, &url) == NULL &&
+           strcasecmp(url.host, u->url.host) == 0 &&
+           strcmp(url.port, u->url.port) == 0;
+}
+
+/* A reference (RFC 9110 10.2.2) to what the engine has: for the client it is below
+ * our own address, so it keeps its path, without that of the engine's URL. All
+ * others stay as they are; so does what would become an authority. */
+static struct ad_slice ad_answer_location(const struct ad_upstream *u,
+                                          struct ad_slice value)
+{
+    static const char scheme[] = "http://";
+    struct ad_slice rest = value, begin = value;
+    size_t prefix_len = strlen(u->url.prefix);
+
+    begin.len = sizeof(scheme) - 1;
+    if (value.len > begin.len && ad_slice_is_nocase(begin, scheme)) {
+        size_t len = begin.len;
+
+        while (len < value.len && strchr("/?#", value.at[len]) == NULL) {
+            len++;
+        }
+        if (!ad_upstream_is_authority(u, value.at + begin.len, len - begin.len)) {
+            return value;
+        }
+        rest = ad_slice_from(value, len);
+    } else if (value.len == 0 || value.at[0] != '/') {
+        return value;
+    }
+    if (prefix_len > 0) {
+        if (!ad_slice_begins(rest, u->url.prefix) ||
+            (rest.len > prefix_len && strchr("/?#", rest.at[prefix_len]) == NULL)) {
+            return value;
+        }
+        rest = ad_slice_from(rest, prefix_len);
+    }
+    return ad_slice_begins(rest, "//") ? value : rest;
+}
+
+static void ad_answer_put_location(struct ad_text *t, const struct ad_proxy *p,
+                                   const struct ad_http_field *field)
+{
+    struct ad_slice to = ad_answer_location(&ad_upstreams.list[p->upstream],
+                                            field->value);
+
+    ad_http_put_slice(t, field->name);
+    ad_puts(t, ": ");
+    if (to.len < field->value.len && (to.len == 0 || to.at[0] != '/')) {
+        ad_puts(t, "/"); /* http://engine?x is http://engine/?x */
+    }
+    ad_http_put_slice(t, to);
+    ad_puts(t, "\r\n");
+}
+
 /* Write the head that the client gets: the engine's fields in their order, but
  * for those about its own connection. Those about the length are ours. With
  * `Connection: close`, clients such as node's fetch take an answer that was cut
@@ -332,6 +392,9 @@ static void ad_answer_put_head(struct ad_text *t, const struct ad_proxy *p,
                 (void)ad_http_put_field_text(t, "Transfer-Encoding", "chunked");
             }
             chunked = true;
+        } else if (ad_slice_is_nocase(field->name, "Location") ||
+                   ad_slice_is_nocase(field->name, "Content-Location")) {
+            ad_answer_put_location(t, p, field);
         } else if (!ad_http_is_hop_by_hop(head, field->name)) {
             (void)ad_http_put_field(t, field->name, field->value);
         }
@@ -478,11 +541,13 @@ static void ad_answer_read(struct ad_proxy *p, uint8_t *bytes, size_t len,
 static void ad_proxy_upstream_closed(struct ad_proxy *p, bool broken)
 {
     if (!p->head_passed) {
+        ad_upstream_doubt(p->upstream);
         ad_proxy_refuse(p, &ad_refuse_no_answer);
     } else if (!broken && ad_answer_close(&p->answer)) {
         ad_scan_body_end(&p->scan);
         ad_proxy_end(p, ad_proxy_outcome(p));
     } else {
+        ad_upstream_doubt(p->upstream);
         ad_proxy_end(p, "cut");
     }
 }

@@ -26,9 +26,12 @@ enum {
     AD_PROXY_PREFIX_MAX = AIDASH_HEAD_MAX > AD_PROXY_PIECE_MAX ? AIDASH_HEAD_MAX
                                                                : AD_PROXY_PIECE_MAX,
     AD_PROXY_CHUNK_MAX = AD_HTTP_CHUNK_HEADER_MAX + 2 + 5, /* framing of a chunk */
+    /* Bytes of the three X-Forwarded fields, what a proxy wrote there not counted:
+     * their names, an address, http or https, a host. */
+    AD_PROXY_FORWARDED_MAX = 512,
     /* Bytes of method, target and header lines with their three NULs. Each header
      * line may get a space behind its colon. */
-    AD_PROXY_TEXT_MAX = AIDASH_HEAD_MAX + AD_HTTP_FIELDS + 3,
+    AD_PROXY_TEXT_MAX = AIDASH_HEAD_MAX + AD_HTTP_FIELDS + AD_PROXY_FORWARDED_MAX + 3,
     /* Request line's prefix, Host, Authorization, Connection, framing, and text. */
     AD_PROXY_HEAD_MAX = AD_PROXY_TEXT_MAX + 1024
 };

@@ -14,6 +14,8 @@
 
 enum {
     AD_CONNECT_MS = 5000, /* for a connection to an engine */
+    AD_DOUBTS = 3,        /* looks at an engine that broke off a connection: one
+                           * that ends still takes connections for a moment */
     AD_ADDRESSES_MAX = 4, /* addresses of an engine that are tried */
     AD_KEY_MAX = 254      /* characters of the engines' key */
 };
@@ -30,6 +32,7 @@ struct ad_upstream {
 /* What is known of it. [h] */
 struct ad_upstream_state {
     bool known, up, ollama;
+    uint8_t doubts;  /* how often discovery is to look at once whether it is there */
     uint8_t ps_wait; /* rounds of discovery until it is asked for /api/ps again */
     unsigned n_models;
     char models[AIDASH_MODELS][AIDASH_MODEL_MAX + 1];
@@ -96,6 +99,12 @@ static void ad_upstream_set_state_why(unsigned upstream, bool up, const char *wh
 static void ad_upstream_set_state(unsigned upstream, bool up)
 {
     ad_upstream_set_state_why(upstream, up, "");
+}
+
+/* It broke off a connection: it may be gone. Discovery looks. */
+static void ad_upstream_doubt(unsigned upstream)
+{
+    ad_upstreams.state[upstream].doubts = AD_DOUBTS;
 }
 
 /* Are two engines at the same host and port? As far as that is known without
