@@ -61,6 +61,7 @@
  *   meter/quota.c            how many tokens a client may use a day
  *   meter/usage.c            GET /usage
  *   meter/upstreams.c        the engines and what is known of them
+ *   meter/resolver.c         the names of engines become addresses
  *   meter/requests.c         proxied requests: state, memory, the queue
  *   meter/reports.c          their events, ticks and records
  *   meter/proxy.c            relaying a request and its answer
@@ -181,6 +182,7 @@
 #include "src/meter/quota.c"
 #include "src/meter/usage.c"
 #include "src/meter/upstreams.c"
+#include "src/meter/resolver.c"
 #include "src/meter/requests.c"
 #include "src/meter/reports.c"
 #include "src/meter/proxy.c"

@@ -39,7 +39,8 @@
  *
  * Errors: 0 or a count is success; failures are the negative AIDASH_E* codes.
  *
- * Threads: aidash_start() makes one hub thread and AIDASH_WORKERS HTTP workers.
+ * Threads: aidash_start() makes one hub thread and AIDASH_WORKERS HTTP workers,
+ * and one for getaddrinfo() if an engine is given by a name.
  * Callbacks run on the hub thread: they must return quickly, and may call
  * aidash_publish(), but not aidash_start(), aidash_stop() or
  * aidash_get_stats(). SIGPIPE is ignored from aidash_start() on.
@@ -68,8 +69,7 @@ enum aidash_error {
     AIDASH_EINVAL = -1, /* an argument or option is out of its range */
     AIDASH_ESTATE = -2, /* already started, not started, or stopping */
     AIDASH_EBIND = -3,  /* can't listen on an address */
-    AIDASH_ESYS = -4    /* the system refused a thread, a socket or memory, or
-                         * found no address for the name of an engine */
+    AIDASH_ESYS = -4    /* the system refused a thread, a socket or memory */
 };
 
 /* The sentence for an AIDASH_E* code; static storage, never NULL. */
@@ -202,7 +202,8 @@ struct aidash_config {
 int aidash_start_sized(const struct aidash_config *config, size_t size);
 
 /* Stop: viewers get close code 1001 (RFC 6455 7.4.1), sockets are closed, the
- * threads end. Takes less than a second. Does nothing when not started. From
+ * threads end, but for one that still waits for getaddrinfo(): it ends behind
+ * that. Takes less than a second. Does nothing when not started. From
  * the thread that started, not from a callback. Other threads may be inside
  * aidash_publish(), aidash_get_stats() or aidash_port() meanwhile: a call that
  * has begun is finished first, a later one returns AIDASH_ESTATE (or port 0).

@@ -48,7 +48,7 @@ static void add_listener(struct ad_upstream *u, int *listener)
           listen(*listener, 16) == 0 &&
           getsockname(*listener, (struct sockaddr *)&address, &len) == 0);
     memset(u, 0, sizeof(*u));
-    (void)snprintf(u->authority, sizeof(u->authority), "engine:1");
+    (void)snprintf(u->url.authority, sizeof(u->url.authority), "engine:1");
     u->n_addresses = 1;
     u->addresses[0].len = len;
     memcpy(&u->addresses[0].storage, &address, len);
@@ -248,7 +248,13 @@ static void test_loaded(void)
     put_list(accept_request(listeners[0], path), "alpha");
     fd = accept_request(listeners[0], path);
     CHECK_STR(path, "/api/ps");
-    put(fd, "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n");
+    put(fd, "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"); /* not now */
+    (void)close(fd);
+    seconds(AD_DISCOVERY_EVERY);
+    put_list(accept_request(listeners[0], path), "alpha");
+    fd = accept_request(listeners[0], path);
+    CHECK_STR(path, "/api/ps");
+    put(fd, "HTTP/1.1 404 None\r\nContent-Length: 0\r\n\r\n"); /* no Ollama */
     (void)close(fd);
     for (i = 0; i < AD_DISCOVERY_PS_WAIT; i++) {
         seconds(AD_DISCOVERY_EVERY);

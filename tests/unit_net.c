@@ -187,12 +187,30 @@ static void test_url(void)
 static void test_resolve(void)
 {
     struct ad_address list[2];
+    int error;
 
-    CHECK_EQ(ad_address_resolve("127.0.0.1", "80", list, 2), 1);
+    CHECK_EQ(ad_address_resolve("127.0.0.1", "80", list, 2, &error), 1);
     CHECK_EQ(list[0].storage.ss_family, AF_INET);
-    CHECK_EQ(ad_address_resolve("::1", "80", list, 1), 1);
+    CHECK_EQ(ad_address_resolve("::1", "80", list, 1, &error), 1);
     CHECK_EQ(list[0].storage.ss_family, AF_INET6);
-    CHECK_EQ(ad_address_resolve("not a host", "80", list, 2), 0);
+    CHECK_EQ(error, 0);
+    CHECK_EQ(ad_address_resolve("not a host", "80", list, 2, &error), 0);
+    CHECK(error != 0);
+    CHECK_EQ(ad_address_literal("127.0.0.1", 80, list), 1);
+    CHECK_EQ(ntohs(((struct sockaddr_in *)(void *)&list[0].storage)->sin_port), 80);
+    CHECK_EQ(ad_address_literal("::1", 65535, list), 1);
+    CHECK_EQ(ntohs(((struct sockaddr_in6 *)(void *)&list[0].storage)->sin6_port),
+             65535);
+    CHECK_EQ(ad_address_literal("fe80::1%lo", 80, list), 1);
+    CHECK(((struct sockaddr_in6 *)(void *)&list[0].storage)->sin6_scope_id != 0);
+    CHECK_EQ(ad_address_literal("fe80::1%no-such-if", 80, list), 0);
+    CHECK_EQ(ad_address_literal("127.0.0.1%lo", 80, list), 0);
+    CHECK_EQ(ad_address_literal("engine.lan", 80, list), 0);
+    CHECK_EQ(ad_address_literal("127.1", 80, list), 0);
+    CHECK_EQ(ad_address_literal("", 80, list), 0);
+    CHECK_EQ(ad_address_literal("LocalHost", 80, list), 2);
+    CHECK_EQ(list[0].storage.ss_family, AF_INET);
+    CHECK_EQ(list[1].storage.ss_family, AF_INET6);
 }
 
 int main(void)

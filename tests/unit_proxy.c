@@ -79,7 +79,7 @@ static void begin_test(void)
           getsockname(engine_listener, (struct sockaddr *)&address, &len) == 0);
     u = &ad_upstreams.list[ad_upstreams.n++];
     memset(u, 0, sizeof(*u));
-    (void)snprintf(u->authority, sizeof(u->authority), "engine:1");
+    (void)snprintf(u->url.authority, sizeof(u->url.authority), "engine:1");
     u->n_addresses = 1;
     u->addresses[0].len = len;
     memcpy(&u->addresses[0].storage, &address, len);

@@ -31,6 +31,7 @@ export function drawEmpty({ store, session: { feed, requests } }, now) {
     : pushed ? "The server is waiting for data. Send some from any program:"
     : hello?.source === "stdin" ? "The server is waiting for lines on its standard input."
     : hello?.source === "meter" ? "The next request through the proxy will appear here."
+    : hello?.source === "scrape" ? "The next tokens that the engine counts will appear here."
     : "The next tick will appear here.");
   code.hidden = !pushed;
   setText(code, `curl -d '{"model":"demo","tokens":3,"latency_ms":41.5}' ${new URL("ingest", location.href)}`);

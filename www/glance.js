@@ -238,6 +238,7 @@ function sourceText(hello) {
     case "sim": return `simulated engine, ${hello.rate_hz} Hz`;
     case "stdin": return "standard input";
     case "meter": return "proxy in front of the engine";
+    case "scrape": return "the engine's page of metrics";
     default: return "data sent by other programs";
   }
 }

@@ -60,8 +60,7 @@ const char *aidash_strerror(int code)
     case AIDASH_EBIND:
         return "can't listen on an address";
     case AIDASH_ESYS:
-        return "the system refused a thread, a socket or memory, or found no "
-               "address for a name";
+        return "the system refused a thread, a socket or memory";
     default:
         return "unknown error";
     }
@@ -182,7 +181,9 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
     /* Signals are for the program's own threads. */
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (!ad_civetweb_start()) {
+    if (!ad_resolver_start()) {
+        rc = ad_fail(AIDASH_ESYS, "can't start the resolver's thread");
+    } else if (!ad_civetweb_start()) {
         rc = ad_fail(AIDASH_ESYS, "can't start civetweb's threads");
     } else if (pthread_create(&ad_hub.thread, NULL, ad_hub_main, NULL) != 0) {
         rc = ad_fail(AIDASH_ESYS, "can't start the hub thread");
@@ -190,7 +191,7 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
     }
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc != 0) {
-        goto close_sockets;
+        goto stop_resolver;
     }
     atomic_store(&ad_life.state, AD_RUNNING);
     for (i = 0; i < ad_acceptor.n_listeners; i++) {
@@ -198,6 +199,8 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
     }
     return 0;
 
+stop_resolver:
+    ad_resolver_stop();
 close_sockets:
     ad_close();
 not_running:
@@ -225,6 +228,7 @@ void aidash_stop(void)
     atomic_store(&ad_hub.stop, 2);
     ad_wake();
     (void)pthread_join(ad_hub.thread, NULL);
+    ad_resolver_stop();
     ad_close();
     ad_log_housekeeping();
     atomic_store(&ad_life.state, AD_STOPPED);

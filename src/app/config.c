@@ -139,29 +139,27 @@ static int ad_configure_listen(const char *list)
 
 #if AIDASH_METER
 
-/* Resolve the engine at the URL of an option into *engine. Asks the resolver, so
- * it may block. Returns 0, AIDASH_EINVAL (it is no URL), or AIDASH_ESYS (its host
- * can't be resolved now). */
+/* The engine at the URL of an option. Without an address if it is given by a name:
+ * that is for the resolver. Returns 0, or AIDASH_EINVAL: it is no URL. */
 static int ad_upstream_at(const char *option, const char *text, size_t len,
                           struct ad_upstream *engine)
 {
-    struct ad_url url;
-    const char *why = ad_url_parse(text, len, &url);
+    const char *why;
 
+    memset(engine, 0, sizeof(*engine));
+    why = ad_url_parse(text, len, &engine->url);
+    if (why == NULL) {
+        engine->n_addresses = ad_address_literal(
+            engine->url.host, (uint16_t)atoi(engine->url.port), engine->addresses);
+        if (engine->n_addresses == 0 &&
+            (engine->url.authority[0] == '[' ||
+             !ad_http_host_name_ok(ad_slice_of(engine->url.host)))) {
+            why = "its host is neither an address nor a name";
+        }
+    }
     if (why != NULL) {
         return ad_fail(AIDASH_EINVAL, "%s: '%.*s': %s", option, ad_shown(len),
                        text, why);
-    }
-    memset(engine, 0, sizeof(*engine));
-    (void)snprintf(engine->authority, sizeof(engine->authority), "%s",
-                   url.authority);
-    (void)snprintf(engine->prefix, sizeof(engine->prefix), "%s", url.prefix);
-    engine->n_addresses = ad_address_resolve(url.host, url.port,
-                                             engine->addresses,
-                                             AD_COUNT(engine->addresses));
-    if (engine->n_addresses == 0) {
-        return ad_fail(AIDASH_ESYS, "%s: '%.*s': its host can't be resolved",
-                       option, ad_shown(len), text);
     }
     return 0;
 }
@@ -202,9 +200,9 @@ static int ad_configure_upstream(const char *item, size_t len)
     }
     /* Clients are given a URL with /v1, and so it is written here, too; but the
      * path of their requests begins with it already. */
-    len = strlen(engine.prefix);
-    if (len >= 3 && strcmp(engine.prefix + len - 3, "/v1") == 0) {
-        engine.prefix[len - 3] = '\0';
+    len = strlen(engine.url.prefix);
+    if (len >= 3 && strcmp(engine.url.prefix + len - 3, "/v1") == 0) {
+        engine.url.prefix[len - 3] = '\0';
     }
     if (name_len != SIZE_MAX) {
         memcpy(engine.name, name, name_len);
@@ -227,6 +225,7 @@ static int ad_configure_upstreams(const char *list)
         if (rc != 0) {
             return rc;
         }
+        ad_resolver_add(&ad_upstreams.list[ad_upstreams.n - 1]);
     }
     return 0;
 }
@@ -256,9 +255,19 @@ static int ad_configure_scrape(const char *url)
 {
     struct ad_upstream page;
     int rc = ad_upstream_at("scrape", url, strlen(url), &page);
+    unsigned i;
 
+    for (i = 0; i < ad_upstreams.n && rc == 0; i++) {
+        if (ad_upstream_same_place(&page, &ad_upstreams.list[i])) {
+            rc = ad_fail(AIDASH_EINVAL,
+                         "scrape: '%.*s' is an engine of --upstream too: its "
+                         "tokens would count twice",
+                         ad_shown(strlen(url)), url);
+        }
+    }
     if (rc == 0) {
         ad_scrape_set(&page);
+        ad_resolver_add(&ad_scrape.upstream);
     }
     return rc;
 }
@@ -363,6 +372,8 @@ static int ad_configure_source(const struct aidash_config *config)
                            "source out");
         }
         source = AD_SOURCE_METER;
+    } else if (config->scrape != NULL && source == AD_SOURCE_NONE) {
+        source = AD_SOURCE_SCRAPE;
     }
 #endif
     ad_sources_set(source, rate_hz, seed);

@@ -268,8 +268,8 @@ static void ad_doctor_next(const struct ad_doctor *d)
     }
     printf("  aidash --listen %s", d->listen);
     for (i = 0; i < choice->n; i++) {
-        printf(" --upstream http://%s%s", choice->engines[i].at.authority,
-               choice->engines[i].at.prefix);
+        printf(" --upstream http://%s%s", choice->engines[i].at.url.authority,
+               choice->engines[i].at.url.prefix);
     }
     if (choice->n == 0) {
         printf("\n  for a simulated engine; add --upstream http://HOST:PORT when "

@@ -142,17 +142,11 @@ static bool ad_doctor_is_aidash(const struct ad_upstream *u)
 /* Does an engine that --upstream names lead to the place u? */
 static bool ad_doctor_given_has(const struct ad_upstream *u)
 {
-    const struct ad_address *place = &u->addresses[0];
-    unsigned i, k;
+    unsigned i;
 
     for (i = 0; i < ad_upstreams.n; i++) {
-        for (k = 0; k < ad_upstreams.list[i].n_addresses; k++) {
-            const struct ad_address *a = &ad_upstreams.list[i].addresses[k];
-
-            if (a->len == place->len &&
-                memcmp(&a->storage, &place->storage, a->len) == 0) {
-                return true;
-            }
+        if (ad_upstream_same_place(&ad_upstreams.list[i], u)) {
+            return true;
         }
     }
     return false;
@@ -176,7 +170,7 @@ static bool ad_doctor_look(struct ad_choice *choice, const struct ad_upstream *u
 
     if (ad_doctor_is_aidash(u)) {
         printf("  aidash itself at http://%s: it is already running\n",
-               u->authority);
+               u->url.authority);
         choice->running = ad_doctor_port_of(u);
         return true;
     }
@@ -186,7 +180,7 @@ static bool ad_doctor_look(struct ad_choice *choice, const struct ad_upstream *u
         return false;
     }
     name = ad_doctor_name(found.owner);
-    printf("  %s at http://%s%s: ", name, u->authority, u->prefix);
+    printf("  %s at http://%s%s: ", name, u->url.authority, u->url.prefix);
     ad_doctor_print_state(&found);
     if (choice->n < AD_DOCTOR_ENGINES) {
         choice->engines[choice->n].name = name;
@@ -201,10 +195,19 @@ static void ad_doctor_given(struct ad_choice *choice)
     unsigned i;
 
     for (i = 0; i < ad_upstreams.n; i++) {
-        const struct ad_upstream *u = &ad_upstreams.list[i];
+        struct ad_upstream *u = &ad_upstreams.list[i];
+        int error = 0;
 
-        if (!ad_doctor_look(choice, u)) {
-            printf("  none at http://%s%s\n", u->authority, u->prefix);
+        if (u->n_addresses == 0) { /* nothing else runs: the lookup may take its time */
+            u->n_addresses = ad_address_resolve(u->url.host, u->url.port,
+                                                u->addresses,
+                                                AD_COUNT(u->addresses), &error);
+        }
+        if (error != 0) {
+            printf("  none at http://%s%s: its name can't be resolved (%s)\n",
+                   u->url.authority, u->url.prefix, gai_strerror(error));
+        } else if (!ad_doctor_look(choice, u)) {
+            printf("  none at http://%s%s\n", u->url.authority, u->url.prefix);
         }
     }
 }

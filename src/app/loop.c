@@ -139,7 +139,7 @@ static void ad_hub_turn(void)
     ad_routes_run();
     ad_acceptor_run();
 #if AIDASH_METER
-    ad_queue_run();
+    ad_meter_run();
 #endif
     ad_inbox_run();
     ad_fan_out_if_due();

@@ -91,26 +91,74 @@ static bool ad_address_parse(const char *spec, bool dual,
 
 #if AIDASH_METER
 
-/* The addresses of a host, at most `max`. Asks the resolver, so it may block.
- * Returns how many, 0 if there is none. */
+/* The addresses of a host, at most `max`, into `out`. Asks the resolver, so it may
+ * block for many seconds. Returns how many; with 0, *error is what gai_strerror()
+ * explains. */
 static unsigned ad_address_resolve(const char *host, const char *port,
-                                   struct ad_address *out, unsigned max)
+                                   struct ad_address *out, unsigned max, int *error)
 {
     struct addrinfo hints, *list, *a;
     unsigned n = 0;
 
     memset(&hints, 0, sizeof(hints));
     hints.ai_socktype = SOCK_STREAM;
-    if (getaddrinfo(host, port, &hints, &list) != 0) {
+    *error = getaddrinfo(host, port, &hints, &list);
+    if (*error != 0) {
         return 0;
     }
     for (a = list; a != NULL && n < max; a = a->ai_next) {
+        memset(&out[n], 0, sizeof(out[n]));
         memcpy(&out[n].storage, a->ai_addr, a->ai_addrlen);
         out[n].len = a->ai_addrlen;
         n++;
     }
     freeaddrinfo(list);
     return n;
+}
+
+/* IPv4, IPv6, or IPv6%ZONE (RFC 4007 11) and a port into an address. False if it is
+ * neither. */
+static bool ad_address_of(const char *host, uint16_t port, struct ad_address *out)
+{
+    struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)&out->storage;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)&out->storage;
+    size_t len = strcspn(host, "%");
+    char text[INET6_ADDRSTRLEN];
+
+    memset(out, 0, sizeof(*out));
+    if (len >= sizeof(text)) {
+        return false;
+    }
+    memcpy(text, host, len);
+    text[len] = '\0';
+    if (host[len] == '\0' && inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(port);
+        out->len = sizeof(*v4);
+        return true;
+    }
+    if (host[len] == '%') {
+        v6->sin6_scope_id = if_nametoindex(host + len + 1);
+    }
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(port);
+    out->len = sizeof(*v6);
+    return inet_pton(AF_INET6, text, &v6->sin6_addr) == 1 &&
+           (host[len] == '\0' || v6->sin6_scope_id != 0);
+}
+
+/* The addresses of a host that needs no resolver: of an address, and of localhost
+ * (RFC 6761 6.3). `out` has room for 2.
+ * Returns how many, 0 if it is a name. */
+static unsigned ad_address_literal(const char *host, uint16_t port,
+                                   struct ad_address *out)
+{
+    if (strcasecmp(host, "localhost") == 0) {
+        (void)ad_address_of("127.0.0.1", port, &out[0]);
+        (void)ad_address_of("::1", port, &out[1]);
+        return 2;
+    }
+    return ad_address_of(host, port, out) ? 1 : 0;
 }
 
 #endif
@@ -168,28 +216,36 @@ static size_t ad_spec_host(const char *spec)
 
 enum { AD_ADDRESS_TEXT_MAX = INET6_ADDRSTRLEN };
 
-/* The address of a socket's peer as text, an IPv4 address also when it is mapped
- * into IPv6. "?" if there is none any more. */
-static void ad_socket_peer_text(int fd, char out[AD_ADDRESS_TEXT_MAX])
+/* An address as text without its port, an IPv4 address also when it is mapped into
+ * IPv6. */
+static void ad_address_text(const struct sockaddr_storage *peer,
+                            char out[AD_ADDRESS_TEXT_MAX])
 {
-    struct sockaddr_storage peer;
-    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(void *)&peer;
-    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(void *)&peer;
-    socklen_t len = sizeof(peer);
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)peer;
+    const struct sockaddr_in6 *v6 =
+        (const struct sockaddr_in6 *)(const void *)peer;
     const void *address = &v4->sin_addr;
     int family = AF_INET;
 
-    (void)snprintf(out, AD_ADDRESS_TEXT_MAX, "?");
-    if (getpeername(fd, (struct sockaddr *)&peer, &len) != 0) {
-        return;
-    }
-    if (peer.ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
+    if (peer->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
         address = v6->sin6_addr.s6_addr + 12;
-    } else if (peer.ss_family == AF_INET6) {
+    } else if (peer->ss_family == AF_INET6) {
         address = &v6->sin6_addr;
         family = AF_INET6;
     }
     (void)inet_ntop(family, address, out, AD_ADDRESS_TEXT_MAX);
+}
+
+/* The address of a socket's peer as text. "?" if there is none any more. */
+static void ad_socket_peer_text(int fd, char out[AD_ADDRESS_TEXT_MAX])
+{
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof(peer);
+
+    (void)snprintf(out, AD_ADDRESS_TEXT_MAX, "?");
+    if (getpeername(fd, (struct sockaddr *)&peer, &len) == 0) {
+        ad_address_text(&peer, out);
+    }
 }
 
 static int ad_socket_accept(int listener, struct sockaddr_storage *peer)

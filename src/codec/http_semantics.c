@@ -57,6 +57,24 @@ static bool ad_http_is_hop_by_hop(const struct ad_http_head *head,
 }
 #endif
 
+#if AIDASH_METER
+/* RFC 9110 12.5.1: does the client ask for this media type by its name, as browsers
+ * ask for a page's text/html? */
+static bool ad_http_accepts(const struct ad_http_head *head, const char *type)
+{
+    struct ad_http_list list = ad_http_list_of(&head->fields, "Accept");
+    struct ad_slice item, media;
+
+    while (ad_http_list_next(&list, &item)) {
+        (void)ad_http_cut(&item, ';', &media);
+        if (ad_slice_is_nocase(media, type)) {
+            return true;
+        }
+    }
+    return false;
+}
+#endif
+
 /* ---- content codings ---- */
 
 /* RFC 9110 12.5.3: how welcome is this coding of the answer, 0..1000? -1: neither

@@ -127,6 +127,19 @@ static bool ad_http_put_field_text(struct ad_text *t, const char *name,
 }
 
 #if AIDASH_METER
+/* `name:port`, as it stands in Host */
+static void ad_http_put_host(struct ad_text *t, const struct ad_http_host *host)
+{
+    bool brackets = host->kind == AD_HTTP_HOST_IP6;
+
+    ad_puts(t, brackets ? "[" : "");
+    ad_http_put_slice(t, host->name);
+    ad_puts(t, brackets ? "]" : "");
+    if (host->has_port) {
+        ad_putf(t, ":%u", (unsigned)host->port);
+    }
+}
+
 /* `Content-Length: n` */
 static void ad_http_put_content_length(struct ad_text *t, uint64_t n)
 {

@@ -12,7 +12,7 @@
 #include "ticks.c"
 
 enum ad_source { AD_SOURCE_NONE, AD_SOURCE_SIM, AD_SOURCE_STDIN,
-                 AD_SOURCE_METER };
+                 AD_SOURCE_METER, AD_SOURCE_SCRAPE };
 
 /* Taken in one go. */
 enum { AD_INBOX_RUN_MAX = 256, AD_DATAGRAMS_MAX = 64 };
@@ -40,7 +40,8 @@ static uint8_t ad_datagram[AIDASH_SCRATCH];
 /* The source's section of status. */
 static void ad_put_source(struct ad_text *t)
 {
-    static const char *const names[] = {"none", "sim", "stdin", "meter"};
+    static const char *const names[] = {"none", "sim", "stdin", "meter",
+                                        "scrape"};
     bool ended = ad_sources.source == AD_SOURCE_STDIN && !ad_sources.stdin_open;
 
     ad_puts(t, ",\"source\":");

@@ -8,11 +8,13 @@
 
 #include "../codec/llm_paths.c"
 #include "fetch.c"
+#include "resolver.c"
 
 #if AIDASH_METER
 
 enum {
     AD_DISCOVERY_EVERY = 10,  /* seconds between questions */
+    AD_DISCOVERY_DOUBT_MS = 250, /* at least, between those to a doubtful engine */
     AD_DISCOVERY_PS_WAIT = 30 /* rounds until an engine that has no list of the
                                * models in memory is asked for it again */
 };
@@ -145,6 +147,14 @@ static void ad_discovery_publish(void)
     ad_engine_list_end(&list);
 }
 
+/* Does an answer without a list say that there is none, rather than not now? */
+static bool ad_discovery_has_none(const struct ad_discovery *d)
+{
+    unsigned status = d->fetch.answer.status;
+
+    return status == 200 || status == 404 || status == 405 || status == 501;
+}
+
 /* The answer came whole: keep the list, and ask for the next one. */
 static void ad_discovery_done(struct ad_discovery *d)
 {
@@ -155,8 +165,9 @@ static void ad_discovery_done(struct ad_discovery *d)
         ad_discovery_publish();
     }
     if (d->list == AD_DISCOVERY_LOADED) {
-        if (!good && !e->ollama) { /* it may be one that was just started */
-            e->ps_wait = AD_DISCOVERY_PS_WAIT;
+        if (!good && !e->ollama && ad_discovery_has_none(d)) {
+            e->ps_wait = AD_DISCOVERY_PS_WAIT; /* it may be one that was just
+                                                * started */
         }
     } else if (good && e->ps_wait > 0) {
         e->ps_wait--;
@@ -176,9 +187,41 @@ static void ad_discovery_event(unsigned upstream)
     if (connecting && d->fetch.state != AD_FETCH_CONNECT) {
         ad_upstream_set_state(upstream, d->fetch.state == AD_FETCH_ANSWER);
     }
+    if (!ad_upstreams.state[upstream].up || d->fetch.answer.status != 0) {
+        ad_upstreams.state[upstream].doubts = 0;
+    }
     ad_discovery_watch(d);
     if (d->fetch.state == AD_FETCH_DONE) {
         ad_discovery_done(d);
+    }
+}
+
+/* Each turn: ask the engines that broke off a connection whether they are there.
+ * One answer ends the doubt, and so does a connection that is refused. */
+static void ad_discovery_run(void)
+{
+    unsigned i;
+
+    for (i = 0; i < ad_upstreams.n; i++) {
+        const struct ad_fetch *q = &ad_discoveries.of[i].fetch;
+
+        if (ad_upstreams.state[i].doubts > 0 && ad_fetch_wants(q) == 0 &&
+            ad_upstreams.list[i].n_addresses > 0 &&
+            ad_hub.now_ms - q->begun_ms >= AD_DISCOVERY_DOUBT_MS) {
+            ad_upstreams.state[i].doubts--;
+            ad_discovery_begin(i, AD_DISCOVERY_OPENAI);
+        }
+    }
+}
+
+/* The resolver has answered for an engine; `why`: it has no address. */
+static void ad_discovery_resolved(unsigned upstream, const char *why)
+{
+    if (ad_upstreams.list[upstream].n_addresses == 0) {
+        ad_upstream_set_state_why(upstream, false, why);
+    } else if (!ad_upstreams.state[upstream].up &&
+               ad_fetch_wants(&ad_discoveries.of[upstream].fetch) == 0) {
+        ad_discovery_begin(upstream, AD_DISCOVERY_OPENAI);
     }
 }
 
@@ -192,7 +235,7 @@ static void ad_discovery_housekeeping(void)
         struct ad_fetch *q = &ad_discoveries.of[i].fetch;
 
         if (ad_fetch_wants(q) == 0) {
-            if (due) {
+            if (due && ad_upstreams.list[i].n_addresses > 0) {
                 ad_discovery_begin(i, AD_DISCOVERY_OPENAI);
             }
         } else if (ad_fetch_late(q, ad_hub.now_ms)) {

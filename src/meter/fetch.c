@@ -95,7 +95,7 @@ static void ad_fetch_ask(struct ad_fetch *q)
     struct ad_text t = ad_text_in(text, sizeof(text));
 
     ad_putf(&t, "GET %s%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n",
-            q->upstream->prefix, q->path, q->upstream->authority);
+            q->upstream->url.prefix, q->path, q->upstream->url.authority);
     if (q->key[0] != '\0') {
         ad_putf(&t, "Authorization: Bearer %s\r\n", q->key);
     }

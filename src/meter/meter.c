@@ -19,6 +19,7 @@ static void ad_meter_init(void)
     ad_totals_init(&now);
     ad_quota_init();
     ad_upstreams_init();
+    ad_resolver_init();
     ad_requests_init();
     ad_reports_init();
     ad_queue_init();
@@ -46,6 +47,36 @@ static void ad_meter_event(const struct ad_ready *ready)
     }
 }
 
+/* An answer of the resolver has come; `failed`: why there is none. */
+static void ad_meter_resolved(const struct ad_upstream *engine, int failed)
+{
+    char why[96] = "";
+
+    if (failed != 0) {
+        (void)snprintf(why, sizeof(why), ": its name can't be resolved (%s)",
+                       gai_strerror(failed));
+    }
+    if (engine == &ad_scrape.upstream) {
+        ad_scrape_resolved(why);
+        return;
+    }
+    ad_proxy_resolved(engine);
+    ad_discovery_resolved((unsigned)(engine - ad_upstreams.list), why);
+}
+
+/* Each turn. */
+static void ad_meter_run(void)
+{
+    int failed;
+    const struct ad_upstream *engine = ad_resolver_run(&failed);
+
+    if (engine != NULL) {
+        ad_meter_resolved(engine, failed);
+    }
+    ad_discovery_run();
+    ad_queue_run();
+}
+
 /* Once a second. */
 static void ad_meter_housekeeping(void)
 {
@@ -56,6 +87,7 @@ static void ad_meter_housekeeping(void)
             ad_proxy_housekeeping(&ad_proxies[i]);
         }
     }
+    ad_resolver_housekeeping();
     ad_discovery_housekeeping();
     ad_scrape_housekeeping();
 }

@@ -12,6 +12,7 @@
 #include "../codec/answer.c"
 #include "../codec/http_semantics.c"
 #include "reports.c"
+#include "resolver.c"
 
 #if AIDASH_METER
 
@@ -306,8 +307,8 @@ static void ad_proxy_refuse(struct ad_proxy *p, const struct ad_refusal *r)
         ad_put(&t, j.at, j.len);
     }
     ad_scan_refused(&p->scan, (unsigned)r->status, r->why);
-    if (p->ended_by == AD_BY_ENGINE && strcmp(r->record, "refused") == 0) {
-        p->ended_by = AD_BY_AIDASH;
+    if (p->ended_by == AD_ENDED_BY_ENGINE && strcmp(r->record, "refused") == 0) {
+        p->ended_by = AD_ENDED_BY_AIDASH;
     }
     p->request.keep_alive = false; /* as this head says */
     ad_proxy_keep_for_client(p, t.at, t.len); /* behind an interim answer */
@@ -327,6 +328,66 @@ static uint8_t ad_answer_client_framing(const struct ad_proxy *p,
         return AD_HTTP_UNTIL_CLOSE; /* RFC 9112 6.1 */
     }
     return head->framing;
+}
+
+/* Is s[0..len) HOST[:PORT] of the engine? */
+static bool ad_upstream_is_authority(const struct ad_upstream *u, const char *s,
+                                     size_t len)
+{
+    struct ad_url url;
+
+    return ad_url_split_authority(s, len, &url) == NULL &&
+           strcasecmp(url.host, u->url.host) == 0 &&
+           strcmp(url.port, u->url.port) == 0;
+}
+
+/* A reference (RFC 9110 10.2.2) to what the engine has: for the client it is below
+ * our own address, so it keeps its path, without that of the engine's URL. All
+ * others stay as they are; so does what would become an authority. */
+static struct ad_slice ad_answer_location(const struct ad_upstream *u,
+                                          struct ad_slice value)
+{
+    static const char scheme[] = "http://";
+    struct ad_slice rest = value, begin = value;
+    size_t prefix_len = strlen(u->url.prefix);
+
+    begin.len = sizeof(scheme) - 1;
+    if (value.len > begin.len && ad_slice_is_nocase(begin, scheme)) {
+        size_t len = begin.len;
+
+        while (len < value.len && strchr("/?#", value.at[len]) == NULL) {
+            len++;
+        }
+        if (!ad_upstream_is_authority(u, value.at + begin.len, len - begin.len)) {
+            return value;
+        }
+        rest = ad_slice_from(value, len);
+    } else if (value.len == 0 || value.at[0] != '/') {
+        return value;
+    }
+    if (prefix_len > 0) {
+        if (!ad_slice_begins(rest, u->url.prefix) ||
+            (rest.len > prefix_len && strchr("/?#", rest.at[prefix_len]) == NULL)) {
+            return value;
+        }
+        rest = ad_slice_from(rest, prefix_len);
+    }
+    return ad_slice_begins(rest, "//") ? value : rest;
+}
+
+static void ad_answer_put_location(struct ad_text *t, const struct ad_proxy *p,
+                                   const struct ad_http_field *field)
+{
+    struct ad_slice to = ad_answer_location(&ad_upstreams.list[p->upstream],
+                                            field->value);
+
+    ad_http_put_slice(t, field->name);
+    ad_puts(t, ": ");
+    if (to.len < field->value.len && (to.len == 0 || to.at[0] != '/')) {
+        ad_puts(t, "/"); /* http://engine?x is http://engine/?x */
+    }
+    ad_http_put_slice(t, to);
+    ad_puts(t, "\r\n");
 }
 
 /* Write the head that the client gets: the engine's fields in their order, but
@@ -353,6 +414,9 @@ static void ad_answer_put_head(struct ad_text *t, const struct ad_proxy *p,
                 (void)ad_http_put_field_text(t, "Transfer-Encoding", "chunked");
             }
             chunked = true;
+        } else if (ad_slice_is_nocase(field->name, "Location") ||
+                   ad_slice_is_nocase(field->name, "Content-Location")) {
+            ad_answer_put_location(t, p, field);
         } else if (!ad_http_is_hop_by_hop(head, field->name)) {
             (void)ad_http_put_field(t, field->name, field->value);
         }
@@ -499,11 +563,13 @@ static void ad_answer_read(struct ad_proxy *p, uint8_t *bytes, size_t len,
 static void ad_proxy_upstream_closed(struct ad_proxy *p, bool broken)
 {
     if (!p->head_passed) {
+        ad_upstream_doubt(p->upstream);
         ad_proxy_refuse(p, &ad_refuse_no_answer);
     } else if (!broken && ad_answer_close(&p->answer)) {
         ad_scan_body_end(&p->scan);
         ad_proxy_end(p, ad_proxy_outcome(p, true));
     } else {
+        ad_upstream_doubt(p->upstream);
         ad_proxy_end(p, ad_proxy_outcome(p, false));
     }
 }
@@ -569,7 +635,7 @@ static uint8_t *ad_proxy_write_head(const struct ad_proxy *p, uint8_t *head,
     uint8_t *at;
 
     ad_putf(&t, "%s %s%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n",
-            r->method, u->prefix, r->target, u->authority);
+            r->method, u->url.prefix, r->target, u->url.authority);
     if (ad_upstreams.key[0] != '\0' && !r->has_auth) {
         ad_putf(&t, "Authorization: Bearer %s\r\n", ad_upstreams.key);
     }
@@ -580,20 +646,41 @@ static uint8_t *ad_proxy_write_head(const struct ad_proxy *p, uint8_t *head,
     return at;
 }
 
-/* Connect to the next of the engine's addresses. */
+/* Connect to the next of the engine's addresses. When there is none, and the engine
+ * has a name, it may have moved: once, wait for what the resolver says. */
 static void ad_proxy_connect(struct ad_proxy *p)
 {
+    const struct ad_upstream *u = &ad_upstreams.list[p->upstream];
+
     ad_proxy_close_upstream(p);
     p->state = AD_PROXY_CONNECT;
-    p->upstream_fd = ad_upstream_connect(&ad_upstreams.list[p->upstream],
-                                         &p->address);
-    if (p->upstream_fd < 0) {
+    p->upstream_fd = ad_upstream_connect(u, &p->address);
+    if (p->upstream_fd < 0 && !p->resolved && ad_resolver_ask(u)) {
+        p->resolved = true; /* ad_proxy_resolved() goes on */
+    } else if (p->upstream_fd < 0) {
         ad_upstream_set_state(p->upstream, false);
         ad_proxy_refuse(p, &ad_refuse_unreachable);
         return;
     }
     p->heard_ms = ad_hub.now_ms;
     ad_proxy_watch(p);
+}
+
+/* The resolver has answered for an engine: connect to what it says. */
+static void ad_proxy_resolved(const struct ad_upstream *u)
+{
+    unsigned i;
+
+    for (i = 0; i < ad_proxying.n_slots; i++) {
+        struct ad_proxy *p = &ad_proxies[i];
+
+        if (p->state == AD_PROXY_CONNECT && &ad_upstreams.list[p->upstream] == u) {
+            p->address = 0;
+            if (p->upstream_fd < 0) {
+                ad_proxy_connect(p);
+            }
+        }
+    }
 }
 
 static void ad_proxy_connected(struct ad_proxy *p)

@@ -482,7 +482,7 @@ static void ad_proxy_housekeeping(struct ad_proxy *p)
         return;
     }
     if (ad_proxy_upload_slow(p)) {
-        p->ended_by = AD_BY_AIDASH;
+        p->ended_by = AD_ENDED_BY_AIDASH;
         if (p->head_passed) {
             ad_proxy_end(p, "cut");
         } else {
@@ -513,7 +513,7 @@ static void ad_proxy_housekeeping(struct ad_proxy *p)
             break;
         }
         if (p->head_passed) {
-            p->ended_by = AD_BY_AIDASH;
+            p->ended_by = AD_ENDED_BY_AIDASH;
             ad_proxy_end(p, "cut");
         } else if (p->answer.len > 0) { /* it began a head */
             ad_proxy_refuse(p, &ad_refuse_stopped);
@@ -538,7 +538,7 @@ static bool ad_proxy_cancel(uint64_t id)
             p->id != id) {
             continue;
         }
-        p->ended_by = AD_BY_VIEWER;
+        p->ended_by = AD_ENDED_BY_VIEWER;
         if (p->head_passed) {
             ad_proxy_end(p, "cut");
         } else {

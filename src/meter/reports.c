@@ -304,7 +304,7 @@ static void ad_put_ending(struct ad_text *t, const struct ad_proxy *p,
         ad_put_count(t, "http_status", p->scan.status);
     }
     if (strcmp(status, "finished") != 0) {
-        by = strcmp(status, "left") == 0 ? AD_BY_CLIENT : by;
+        by = strcmp(status, "left") == 0 ? AD_ENDED_BY_CLIENT : by;
         ad_put_text(t, "ended_by", who[by]);
     }
     if (p->scan.error_kept) {

@@ -27,10 +27,13 @@ enum {
     AD_PROXY_PREFIX_MAX = AIDASH_HEAD_MAX > AD_PROXY_PIECE_MAX ? AIDASH_HEAD_MAX
                                                                : AD_PROXY_PIECE_MAX,
     AD_PROXY_CHUNK_MAX = AD_HTTP_CHUNK_HEADER_MAX + 2 + 5, /* framing of a chunk */
+    /* Bytes of the three X-Forwarded fields, what a proxy wrote there not counted:
+     * their names, an address, http or https, a host. */
+    AD_PROXY_FORWARDED_MAX = 512,
     /* Bytes of method, target and header lines with their three NULs. Each header
      * line may get a space behind its colon, and one 8 bytes more, "identity", for
      * which the version of the request line is room enough. */
-    AD_PROXY_TEXT_MAX = AIDASH_HEAD_MAX + AD_HTTP_FIELDS + 3,
+    AD_PROXY_TEXT_MAX = AIDASH_HEAD_MAX + AD_HTTP_FIELDS + AD_PROXY_FORWARDED_MAX + 3,
     /* Request line's prefix, Host, Authorization, Connection, framing, and text. */
     AD_PROXY_HEAD_MAX = AD_PROXY_TEXT_MAX + 1024
 };
@@ -79,7 +82,7 @@ enum ad_proxy_state {
     AD_PROXY_ENDING       /* the engine is closed; the client takes the rest */
 };
 enum { AD_NO_REWRITE = 255 };
-enum ad_proxy_by { AD_BY_ENGINE, AD_BY_CLIENT, AD_BY_VIEWER, AD_BY_AIDASH };
+enum ad_proxy_by { AD_ENDED_BY_ENGINE, AD_ENDED_BY_CLIENT, AD_ENDED_BY_VIEWER, AD_ENDED_BY_AIDASH };
 
 /* A proxied request. [h] */
 struct ad_proxy {
@@ -90,6 +93,7 @@ struct ad_proxy {
     uint8_t upstream, address; /* which engine, its next address to try */
     uint8_t rewrite;  /* its place in ad_rewrites, or AD_NO_REWRITE */
     uint8_t client_framing; /* enum ad_http_framing, of the answer to the client */
+    bool resolved; /* the engine's name was asked for anew, as it can't be reached */
     bool reads_client;
     bool client_shut;     /* the client shut its sending side, or closed */
     bool client_finished; /* and all that it sent was read */

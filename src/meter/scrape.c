@@ -8,15 +8,18 @@
 #include "../codec/lines.c"
 #include "../core/ticks.c"
 #include "fetch.c"
+#include "resolver.c"
 
 #if AIDASH_METER
 
+enum { AD_SCRAPE_WAIT = 10 }; /* seconds after a page that did not come whole */
 enum { AD_METRIC_TOKENS, AD_METRIC_TIME, AD_METRIC_STEPS, AD_METRICS };
 
 /* What one page says. */
 struct ad_scrape_page {
     double metric[AD_METRICS]; /* sums over all lines; times in milliseconds */
     bool has[AD_METRICS];
+    bool at_end; /* the counters move when a request ends, for all of its tokens */
     char model[AIDASH_MODEL_MAX + 1]; /* of the last counter, "" if none */
     struct ad_lines lines;
     uint8_t line[AD_LINE_CAP];
@@ -24,9 +27,11 @@ struct ad_scrape_page {
 
 static struct {
     bool on; /* [I] */
-    struct ad_upstream upstream; /* [I] the page's URL */
-    bool has_last, warned;
-    double last[AD_METRICS]; /* the counters of the page before */
+    struct ad_upstream upstream; /* the page's URL [I], and where it is */
+    bool down, warned;
+    uint8_t wait; /* seconds until it is asked for again */
+    uint64_t last_ns; /* when the page before came; 0: there is none */
+    double last[AD_METRICS]; /* its counters */
     struct ad_fetch fetch;
     struct ad_scrape_page page;
 } ad_scrape;
@@ -37,14 +42,15 @@ static const struct {
     const char *name;
     unsigned what;
     double scale; /* to milliseconds, for times */
+    bool at_end;  /* llama-server counts a request's tokens when it ends */
 } ad_metrics[] = {
-    {"llamacpp:tokens_predicted_total", AD_METRIC_TOKENS, 1},
-    {"llamacpp:tokens_predicted_seconds_total", AD_METRIC_TIME, 1000},
-    {"vllm:generation_tokens_total", AD_METRIC_TOKENS, 1},
-    {"vllm:inter_token_latency_seconds_sum", AD_METRIC_TIME, 1000},
-    {"vllm:inter_token_latency_seconds_count", AD_METRIC_STEPS, 1},
-    {"vllm:time_per_output_token_seconds_sum", AD_METRIC_TIME, 1000},
-    {"vllm:time_per_output_token_seconds_count", AD_METRIC_STEPS, 1},
+    {"llamacpp:tokens_predicted_total", AD_METRIC_TOKENS, 1, true},
+    {"llamacpp:tokens_predicted_seconds_total", AD_METRIC_TIME, 1000, true},
+    {"vllm:generation_tokens_total", AD_METRIC_TOKENS, 1, false},
+    {"vllm:inter_token_latency_seconds_sum", AD_METRIC_TIME, 1000, false},
+    {"vllm:inter_token_latency_seconds_count", AD_METRIC_STEPS, 1, false},
+    {"vllm:time_per_output_token_seconds_sum", AD_METRIC_TIME, 1000, false},
+    {"vllm:time_per_output_token_seconds_count", AD_METRIC_STEPS, 1, false},
 };
 
 /* One line of samples, `name{labels} value`: Prometheus' text format 0.0.4. */
@@ -72,6 +78,7 @@ static void ad_scrape_line(struct ad_scrape_page *page, const char *s, size_t le
     page->metric[ad_metrics[i].what] +=
         ad_json_double(value, value_len) * ad_metrics[i].scale;
     page->has[ad_metrics[i].what] = true;
+    page->at_end = page->at_end || ad_metrics[i].at_end;
     label = memmem(s, len, "model_name=\"", 12);
     if (label != NULL) {
         const char *end = memchr(label + 12, '"', (size_t)(s + len - label - 12));
@@ -103,6 +110,45 @@ static void ad_scrape_sink(void *to, const uint8_t *data, size_t len)
     }
 }
 
+/* The members of status when nothing but the page tells of an engine. */
+static void ad_put_scrape(struct ad_text *t)
+{
+    if (ad_scrape.on && ad_upstreams.n == 0) {
+        ad_puts(t, ad_scrape.down ? ",\"engine\":\"down\"" : ",\"engine\":\"up\"");
+    }
+}
+
+/* Note whether the page can be had, and report a change. */
+static void ad_scrape_set_down(bool down, const char *why)
+{
+    if (ad_scrape.down != down) {
+        ad_scrape.down = down;
+        ad_log(down ? AIDASH_LOG_WARN : AIDASH_LOG_INFO, "scrape: %s is %s%s",
+               ad_scrape.upstream.url.authority, down ? "down" : "up", why);
+        ad_status_append();
+    }
+}
+
+/* The resolver has answered for the page's host; `why`: it has no address. */
+static void ad_scrape_resolved(const char *why)
+{
+    if (ad_scrape.upstream.n_addresses == 0) {
+        ad_scrape_set_down(true, why);
+    }
+}
+
+/* Tokens a second: over the time between the pages; or over the time that the
+ * engine says it took, where that began before the last page. */
+static double ad_scrape_rate(double tokens, double time_ms)
+{
+    double span_ms = (double)(ad_hub.now_ns - ad_scrape.last_ns) / (double)AD_NS_PER_MS;
+
+    if (ad_scrape.page.at_end && time_ms > span_ms) {
+        span_ms = time_ms;
+    }
+    return span_ms > 0 ? tokens * 1000 / span_ms : 0;
+}
+
 /* The page has come whole: what the counters gained since the last one is one
  * tick. Counters that fell belong to an engine that was started again. */
 static void ad_scrape_done(void)
@@ -124,11 +170,12 @@ static void ad_scrape_done(void)
         }
         return;
     }
-    if (ad_scrape.has_last && tokens > 0 && tokens <= (double)AD_TOKENS_LIMIT) {
+    if (ad_scrape.last_ns != 0 && tokens > 0 && tokens <= (double)AD_TOKENS_LIMIT) {
         memset(&sample, 0, sizeof(sample));
         memcpy(sample.model, page->model, sizeof(sample.model));
         sample.tokens = (uint64_t)tokens;
-        sample.has = AD_HAS_TOKENS | AD_IS_METERED;
+        sample.rate = ad_scrape_rate(tokens, time_ms);
+        sample.has = AD_HAS_TOKENS | AD_HAS_RATE | AD_IS_METERED;
         if (time_ms > 0 && steps > 0) {
             sample.latency_ms = time_ms / steps;
             sample.has |= AD_HAS_LATENCY;
@@ -136,7 +183,27 @@ static void ad_scrape_done(void)
         ad_tick_apply(&sample, ad_hub.now_ns);
     }
     memcpy(ad_scrape.last, page->metric, sizeof(ad_scrape.last));
-    ad_scrape.has_last = true;
+    ad_scrape.last_ns = ad_hub.now_ns;
+}
+
+/* The request is over. A page without an end costs time and bytes: it is not asked
+ * for every second. */
+static void ad_scrape_ended(void)
+{
+    const struct ad_fetch *q = &ad_scrape.fetch;
+    char why[64];
+
+    if (q->state == AD_FETCH_DONE && q->answer.status == 200) {
+        ad_scrape_set_down(false, "");
+        ad_scrape_done();
+    } else if (q->state == AD_FETCH_DONE) {
+        (void)snprintf(why, sizeof(why), ": it answers with status %u",
+                       q->answer.status);
+        ad_scrape_set_down(true, why);
+    } else {
+        ad_scrape.wait = q->received > 0 ? AD_SCRAPE_WAIT : 0;
+        ad_scrape_set_down(true, q->received > 0 ? ": its page does not end" : "");
+    }
 }
 
 static void ad_scrape_event(void)
@@ -144,10 +211,10 @@ static void ad_scrape_event(void)
     struct ad_fetch *q = &ad_scrape.fetch;
 
     ad_fetch_event(q, ad_scrape_sink, &ad_scrape.page);
-    if (q->state == AD_FETCH_DONE && q->answer.status == 200) {
-        ad_scrape_done();
-    }
     ad_fetch_watch(q, AD_TAG_SCRAPE, 0);
+    if (ad_fetch_wants(q) == 0) {
+        ad_scrape_ended();
+    }
 }
 
 /* Once a second: read the page, unless the last request is still under way. */
@@ -155,18 +222,26 @@ static void ad_scrape_housekeeping(void)
 {
     struct ad_fetch *q = &ad_scrape.fetch;
 
-    if (!ad_scrape.on) {
+    if (!ad_scrape.on || ad_scrape.upstream.n_addresses == 0) {
         return;
     }
     if (ad_fetch_wants(q) != 0) {
         if (ad_fetch_late(q, ad_hub.now_ms)) {
             ad_fetch_end(q, AD_FETCH_FAILED);
+            ad_scrape_ended();
         }
+        return;
+    }
+    if (ad_scrape.wait > 0) {
+        ad_scrape.wait--;
         return;
     }
     memset(&ad_scrape.page, 0, sizeof(ad_scrape.page));
     ad_fetch_begin(q, &ad_scrape.upstream, "", "", ad_hub.now_ms);
     ad_fetch_watch(q, AD_TAG_SCRAPE, 0);
+    if (ad_fetch_wants(q) == 0) {
+        ad_scrape_ended();
+    }
 }
 
 static void ad_scrape_end(void)
@@ -178,6 +253,7 @@ static void ad_scrape_end(void)
 static void ad_scrape_init(void)
 {
     memset(&ad_scrape, 0, sizeof(ad_scrape));
+    ad_engine_add_section(ad_put_scrape);
 }
 
 /* Read this Prometheus page once a second. While starting. */

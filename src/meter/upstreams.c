@@ -1,32 +1,38 @@
 /* upstreams.c - the engines behind the proxy: their addresses, connecting to
  * them, what is known of them.
- * Owns ad_upstreams. Hub thread only, but for ad_upstream_connect().
+ * Owns ad_upstreams. Hub thread only, but for ad_upstream_connect() and
+ * ad_upstream_same_place().
  */
 #ifndef AD_METER_UPSTREAMS_C
 #define AD_METER_UPSTREAMS_C
 
 #include "../base/net.c"
+#include "../base/url.c"
 #include "../core/engine.c"
 
 #if AIDASH_METER
 
 enum {
     AD_CONNECT_MS = 5000, /* for a connection to an engine */
+    AD_DOUBTS = 3,        /* looks at an engine that broke off a connection: one
+                           * that ends still takes connections for a moment */
+    AD_ADDRESSES_MAX = 4, /* addresses of an engine that are tried */
     AD_KEY_MAX = 254      /* characters of the engines' key */
 };
 
-/* An engine's URL, taken apart. [I] */
+/* An engine's URL, taken apart [I], and where it is [h]: for an engine that is
+ * given by a name, resolver.c keeps that. */
 struct ad_upstream {
     char name[AIDASH_NODE_MAX + 1]; /* "": none was given */
-    char authority[288];            /* HOST:PORT, for Host */
-    char prefix[128];               /* of its paths, without a slash at the end */
-    unsigned n_addresses;
-    struct ad_address addresses[4];
+    struct ad_url url;
+    unsigned n_addresses; /* 0: the name was not resolved yet */
+    struct ad_address addresses[AD_ADDRESSES_MAX];
 };
 
 /* What is known of it. [h] */
 struct ad_upstream_state {
     bool known, up, ollama;
+    uint8_t doubts;  /* how often discovery is to look at once whether it is there */
     uint8_t ps_wait; /* rounds of discovery until it is asked for /api/ps again */
     unsigned n_models;
     char models[AIDASH_MODELS][AIDASH_MODEL_MAX + 1];
@@ -75,18 +81,50 @@ static bool ad_upstream_connected(int fd)
            error == 0;
 }
 
-/* Note whether an engine is up, and report a change to the viewers. */
-static void ad_upstream_set_state(unsigned upstream, bool up)
+/* Note whether an engine is up, and report a change to the viewers; `why` is for
+ * the log, "" or the end of the sentence. */
+static void ad_upstream_set_state_why(unsigned upstream, bool up, const char *why)
 {
     struct ad_upstream_state *e = &ad_upstreams.state[upstream];
 
     if (!e->known || e->up != up) {
         e->known = true;
         e->up = up;
-        ad_log(up ? AIDASH_LOG_INFO : AIDASH_LOG_WARN, "engine %s is %s",
-               ad_upstreams.list[upstream].authority, up ? "up" : "down");
+        ad_log(up ? AIDASH_LOG_INFO : AIDASH_LOG_WARN, "engine %s is %s%s",
+               ad_upstreams.list[upstream].url.authority, up ? "up" : "down", why);
         ad_status_append();
     }
+}
+
+static void ad_upstream_set_state(unsigned upstream, bool up)
+{
+    ad_upstream_set_state_why(upstream, up, "");
+}
+
+/* It broke off a connection: it may be gone. Discovery looks. */
+static void ad_upstream_doubt(unsigned upstream)
+{
+    ad_upstreams.state[upstream].doubts = AD_DOUBTS;
+}
+
+/* Are two engines at the same host and port? As far as that is known without
+ * asking for names. */
+static bool ad_upstream_same_place(const struct ad_upstream *a,
+                                   const struct ad_upstream *b)
+{
+    unsigned i, k;
+
+    for (i = 0; i < a->n_addresses; i++) {
+        for (k = 0; k < b->n_addresses; k++) {
+            if (a->addresses[i].len == b->addresses[k].len &&
+                memcmp(&a->addresses[i].storage, &b->addresses[k].storage,
+                       a->addresses[i].len) == 0) {
+                return true;
+            }
+        }
+    }
+    return strcasecmp(a->url.host, b->url.host) == 0 &&
+           strcmp(a->url.port, b->url.port) == 0;
 }
 
 /* The engine for a model: the first that lists it, else the one that is named

@@ -525,14 +525,84 @@ static void ad_route_api_error(const struct ad_route_request *r, int status,
     ad_pending_answer(r->pending, t.len);
 }
 
-/* The client's own header lines, without those that end here (RFC 9110 7.6.1)
- * and those that the proxy writes itself. An answer that is to be counted has no
- * coding (12.5.3), unless the client takes none without. */
+/* Is it a field by which a proxy tells of its client? */
+static bool ad_route_tells_client(struct ad_slice name)
+{
+    static const char prefix[] = "X-Forwarded-";
+    struct ad_slice begin = name;
+
+    begin.len = sizeof(prefix) - 1;
+    return ad_slice_is_nocase(name, "Forwarded") ||
+           (name.len >= begin.len && ad_slice_is_nocase(begin, prefix));
+}
+
+/* Does the engine get this field of the client as it is? Not those that end here
+ * (RFC 9110 7.6.1), nor those that the proxy writes itself. */
+static bool ad_route_passes(const struct ad_route_request *r,
+                            struct ad_slice name, bool trusted)
+{
+    static const char *const ours[] = {
+        "Host", "Expect", "Content-Length", "X-Forwarded-For",
+        "X-Forwarded-Proto", "X-Forwarded-Host"};
+    size_t i;
+
+    for (i = 0; i < AD_COUNT(ours); i++) {
+        if (ad_slice_is_nocase(name, ours[i])) {
+            return false;
+        }
+    }
+    return !ad_http_is_hop_by_hop(&r->head, name) &&
+           (trusted || !ad_route_tells_client(name));
+}
+
+/* Who asks, and by which address, for engines that write links to themselves. What
+ * a trusted proxy says of its client holds (--trust-proxy); its own address goes
+ * behind those that it names. */
+static void ad_route_put_forwarded(const struct ad_route_request *r,
+                                   struct ad_text *t, bool trusted)
+{
+    const struct ad_http_fields *fields = &r->head.fields;
+    struct ad_http_forwarded said;
+    struct ad_slice scheme = ad_slice_of("http");
+    struct ad_http_host host = r->head.host;
+    bool has_host = r->head.has_host;
+    char address[AD_ADDRESS_TEXT_MAX];
+    size_t i;
+
+    ad_puts(t, "X-Forwarded-For: ");
+    for (i = 0; i < fields->n && trusted; i++) {
+        if (ad_slice_is_nocase(fields->at[i].name, "X-Forwarded-For") &&
+            fields->at[i].value.len > 0) {
+            ad_http_put_slice(t, fields->at[i].value);
+            ad_puts(t, ", ");
+        }
+    }
+    ad_address_text(&r->pending->peer, address);
+    ad_puts(t, address);
+    if (trusted && ad_http_read_forwarded(&r->head, &said)) {
+        scheme = said.scheme.len > 0 ? said.scheme : scheme;
+        if (said.has_host) {
+            host = said.host;
+            has_host = true;
+        }
+    }
+    ad_puts(t, "\r\nX-Forwarded-Proto: ");
+    ad_http_put_slice(t, scheme);
+    if (has_host) {
+        ad_puts(t, "\r\nX-Forwarded-Host: ");
+        ad_http_put_host(t, &host);
+    }
+    ad_puts(t, "\r\n");
+}
+
+/* The header lines for the engine. An answer that is to be counted has no coding
+ * (RFC 9110 12.5.3), unless the client takes none without. */
 static void ad_route_put_fields(const struct ad_route_request *r, bool metered,
                                 struct ad_text *t)
 {
     const struct ad_http_head *head = &r->head;
     bool plain = metered && ad_http_coding_weight(head, "identity") != 0;
+    bool trusted = ad_access_trusted(&r->pending->peer);
     bool codings = false;
     size_t i;
 
@@ -541,16 +611,14 @@ static void ad_route_put_fields(const struct ad_route_request *r, bool metered,
 
         if (plain && ad_slice_is_nocase(name, "Accept-Encoding")) {
             codings = true;
-        } else if (!ad_http_is_hop_by_hop(head, name) &&
-                   !ad_slice_is_nocase(name, "Host") &&
-                   !ad_slice_is_nocase(name, "Expect") &&
-                   !ad_slice_is_nocase(name, "Content-Length")) {
+        } else if (ad_route_passes(r, name, trusted)) {
             (void)ad_http_put_field(t, name, head->fields.at[i].value);
         }
     }
     if (codings) {
         (void)ad_http_put_field_text(t, "Accept-Encoding", "identity");
     }
+    ad_route_put_forwarded(r, t, trusted);
 }
 
 /* Text of a peer for the viewers: plain ASCII, cut to the buffer. */
@@ -666,6 +734,22 @@ static bool ad_route_is_own(struct ad_slice path)
            ad_asset_find(path.at, path.len) != NULL;
 }
 
+/* Is it a file of the page? But / is that for browsers alone, which ask for
+ * text/html: all others mean the engine's, as Ollama's clients do, which look there
+ * whether it runs. */
+static bool ad_route_is_asset(const struct ad_route_request *r)
+{
+    struct ad_slice path = r->head.path;
+
+#if AIDASH_METER
+    if (ad_upstreams.n > 0 && ad_slice_is(path, "/") &&
+        !ad_http_accepts(&r->head, "text/html")) {
+        return false;
+    }
+#endif
+    return ad_asset_find(path.at, path.len) != NULL;
+}
+
 /* A proxy with one / too many in its configuration asks for //status. If a path
  * is ours once repeated slashes are one, it becomes that; all others stay as they
  * are. `out` keeps it. */
@@ -707,7 +791,7 @@ static void ad_route(const struct ad_route_request *r)
             return;
         }
     }
-    if (ad_asset_find(path.at, path.len) != NULL) {
+    if (ad_route_is_asset(r)) {
         ad_route_own(r, "GET, HEAD, OPTIONS", ad_route_to_worker, NULL);
         return;
     }
@@ -730,7 +814,7 @@ static bool ad_route_is_public(const struct ad_route_request *r)
 {
     size_t i;
 
-    if (ad_asset_find(r->head.path.at, r->head.path.len) != NULL) {
+    if (ad_route_is_asset(r)) {
         return true;
     }
     for (i = 0; i < AD_COUNT(ad_routes); i++) {

@@ -348,11 +348,13 @@ test('an engine that is killed in mid-stream', async (t) => {
     client.write(post(CHAT, JSON.stringify(say('go on', { max_tokens: 8000, stream: true }))));
     await viewer.tick((tick) => tick.tokens_generated >= 20);
     await engine.kill();
+    const killed = Date.now();
     const { body } = takeApart(Buffer.from(await client.rest(), 'latin1'));
     assert.equal(dechunk(body).complete, false);
     const record = await viewer.next(isRequest);
+    await viewer.next((e) => isStatus(e) && e.engine === 'down');
+    assert.ok(Date.now() - killed < 2000 * SLOW, `down after ${Date.now() - killed} ms`);
     assert.equal(record.status, 'cut');
     assert.ok(record.completion_tokens >= 20 && record.estimated);
     await assert.rejects(openai(server).chat.completions.create(say('x')), (error) => error.status === 502 && /engine/.test(error.message));
-    await viewer.next((e) => isStatus(e) && e.engine === 'down');
 });

@@ -54,6 +54,27 @@ test('an engine that is down: 502 in the shape of the API asked, status, and up 
     await poll(() => viewer.events.filter(isStatus).at(-1).engine === 'up', 'status that it is up');
 });
 
+test('an engine that goes in the middle of an answer is down at once; one that only breaks off an answer is not', async (t) => {
+    const { engine, viewer, server, call } = await begun(t);
+    await call.write(STREAM_HEAD + chunk(chatEvent('x')));
+    await viewer.tick();
+    const asked = engine.asked.filter((line) => line === 'GET /v1/models').length;
+    call.socket.resetAndDestroy();
+    await poll(() => engine.asked.filter((line) => line === 'GET /v1/models').length > asked, 'a look at once', 1500 * SLOW);
+    assert.equal((await status(server)).engine, 'up');
+
+    const client = await Raw.connect(server);
+    client.write(ask());
+    const second = await engine.next();
+    await second.write(STREAM_HEAD + chunk(chatEvent('x')));
+    await viewer.tick();
+    const began = Date.now();
+    await engine.down();
+    await viewer.next((e) => isStatus(e) && e.engine === 'down');
+    assert.ok(Date.now() - began < 1500 * SLOW, `down after ${Date.now() - began} ms`);
+    assert.equal(server.stderr().match(/is down/g).length, 1);
+});
+
 test('an engine that is down at the start comes up', async (t) => {
     const engine = await replay(t);
     await engine.down();

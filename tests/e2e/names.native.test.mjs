@@ -1,0 +1,131 @@
+/* Engines that are given by a name: it is not known yet, its address changes, the
+ * answer takes long. The resolver is names.c, preloaded. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { ROOT, SANITIZED, SLOW, exchange, poll, request, run, sleep, start, status, statusWhen } from './aidash.mjs';
+import { answer, get, replay, takeApart } from './engine.mjs';
+
+const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-names-'));
+const shim = path.join(dir, 'names.so');
+const skip = SANITIZED ? 'a sanitizer must be loaded first' : false;
+before(() => {
+    const built = spawnSync(process.env.CC || 'cc', ['-O1', '-Wall', '-Wextra', '-Werror', '-shared', '-fPIC', '-o', shim,
+        path.join(ROOT, 'tests/e2e/names.c'), '-ldl'], { encoding: 'utf8' });
+    assert.equal(built.status, 0, built.stderr);
+});
+after(() => rmSync(dir, { recursive: true }));
+
+/* aidash with a name that leads where the file says. */
+let files = 0;
+async function named(t, said, args, options = {}) {
+    const file = path.join(dir, `${files++}`);
+    const say = (text) => (text === null ? rmSync(file, { force: true }) : writeFileSync(file, text));
+    say(said);
+    const began = Date.now();
+    const server = await start(args, { env: { LD_PRELOAD: shim, NAMES_FILE: file }, ...options });
+    t.after(() => server.stop());
+    return { server, say, startedMs: Date.now() - began };
+}
+
+/* A listener on an address of the loopback network. */
+async function engineAt(t, host, port = 0) {
+    const server = net.createServer((socket) => {
+        socket.on('error', () => {});
+        socket.once('data', () => socket.end(answer(JSON.stringify({ host }))));
+    });
+    await new Promise((ready, fail) => { server.once('error', fail); server.listen(port, host, ready); });
+    t.after(() => server.close());
+    return { port: server.address().port, down: () => new Promise((done) => { server.close(done); }) };
+}
+
+const hostOf = async (server) => JSON.parse(takeApart(Buffer.from(await exchange(server, get('/x')), 'latin1')).body).host;
+
+test('a name that is not known yet: aidash starts, the engine is down, and up when the name is there', { skip }, async (t) => {
+    const engine = await replay(t, { models: ['alpha'] });
+    const { server, say } = await named(t, null, ['--upstream', `http://later.engine.test:${engine.port}`]);
+    await server.logged(new RegExp(`engine later\\.engine\\.test:${engine.port} is down: its name can't be resolved \\(.+\\)\n`));
+    assert.equal((await status(server)).engine, 'down');
+    assert.match(await exchange(server, get('/x')), /^HTTP\/1\.1 502 /);
+    assert.equal((await request(server, '/healthz')).status, 200);
+    await sleep(2500 * SLOW); /* it was asked for again meanwhile */
+    assert.equal(server.stderr().match(/is down/g).length, 1, 'told once');
+    say(`0 127.0.0.1`);
+    await statusWhen(server, (now) => now.engine === 'up' && now.models.join() === 'alpha');
+});
+
+test('an engine that moves: the next request goes to its new address', { skip }, async (t) => {
+    const one = await engineAt(t, '127.0.0.2');
+    const { server, say } = await named(t, '0 127.0.0.2', ['--upstream', `http://moves.engine.test:${one.port}`]);
+    assert.equal(await hostOf(server), '127.0.0.2');
+    await engineAt(t, '127.0.0.3', one.port);
+    await sleep(1100 * SLOW); /* an answer so young is believed */
+    say('0 127.0.0.3');
+    await one.down();
+    assert.equal(await hostOf(server), '127.0.0.3');
+});
+
+test('an engine that moves while its old address still answers is found within seconds', { skip }, async (t) => {
+    const one = await engineAt(t, '127.0.0.4');
+    await engineAt(t, '127.0.0.5', one.port);
+    const { server, say } = await named(t, '0 127.0.0.4', ['--upstream', `http://both.engine.test:${one.port}`]);
+    assert.equal(await hostOf(server), '127.0.0.4');
+    say('0 127.0.0.5');
+    await poll(async () => await hostOf(server) === '127.0.0.5', 'the new address', 15_000 * SLOW);
+    say(null); /* the resolver fails: what it said last holds */
+    await sleep(1100);
+    assert.equal(await hostOf(server), '127.0.0.5');
+});
+
+test('a resolver that takes seconds holds up neither the start nor the dashboard, and requests wait for it', { skip }, async (t) => {
+    const engine = await engineAt(t, '127.0.0.6');
+    const { server, startedMs } = await named(t, '3 127.0.0.6', ['--upstream', `http://slow.engine.test:${engine.port}`]);
+    assert.ok(startedMs < 2000 * SLOW, `started after ${startedMs} ms`);
+    const asked = hostOf(server);
+    const began = Date.now();
+    for (let i = 0; i < 10; i++) {
+        assert.equal((await request(server, '/healthz')).status, 200);
+    }
+    assert.ok(Date.now() - began < 2000 * SLOW);
+    assert.equal(await asked, '127.0.0.6');
+    assert.equal((await status(server)).engine, 'up');
+});
+
+test('a resolver that never answers does not delay the exit; requests get 502 after 5 s', { skip }, async (t) => {
+    const { server } = await named(t, '600 127.0.0.1', ['--upstream', 'http://never.engine.test:1']);
+    const began = Date.now();
+    assert.match(await exchange(server, get('/x')), /^HTTP\/1\.1 502 /);
+    assert.ok(Date.now() - began < 7500 * SLOW);
+    const left = Date.now();
+    await server.stop();
+    assert.ok(Date.now() - left < 2000 * SLOW, `it took ${Date.now() - left} ms to leave`);
+});
+
+test('several engines by name, one that is never found: the others are served', { skip }, async (t) => {
+    const engine = await replay(t, { models: ['alpha'] });
+    const { server } = await named(t, '0 127.0.0.1', ['--upstream', 'http://none.invalid:1',
+        '--upstream', `http://good.engine.test:${engine.port}`]);
+    await statusWhen(server, (now) => now.models.join() === 'alpha');
+});
+
+test('--scrape by a name that comes later', { skip }, async (t) => {
+    let n = 0;
+    const engine = await replay(t);
+    engine.answerAll((call) => call.socket.end(answer(`llamacpp:tokens_predicted_total ${n += 10}\n`, { type: 'text/plain' })));
+    const { server, say } = await named(t, null, ['--scrape', `http://page.engine.test:${engine.port}/metrics`]);
+    await server.logged(/scrape: page\.engine\.test:\d+ is down: its name can't be resolved/);
+    assert.equal((await status(server)).engine, 'down');
+    say('0 127.0.0.1');
+    await statusWhen(server, (now) => now.counters.ticks > 0 && now.engine === 'up');
+});
+
+test('a host that is neither an address nor a name is a wrong option', async () => {
+    for (const url of ['http://two words:1', 'http://a..b', 'http://user@host:1', 'http://[::1', 'http://[zz]:1']) {
+        const { code, stderr } = await run(['--upstream', url]);
+        assert.equal(code, 2, `${url}: ${stderr}`);
+    }
+});
