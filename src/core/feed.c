@@ -9,9 +9,12 @@
 #include "../codec/websocket.c"
 
 /* hello: 600 bytes of fixed text, numbers and client_id, then each model in
- * quotes with a comma, the active one again, and those in memory. */
+ * quotes with a comma, the active one again, and those in memory; then what is
+ * known of some of them (meter/models.c). */
 enum {
-    AD_EVENT_MAX = 768 + (2 * AIDASH_MODELS + 1) * (2 * AIDASH_MODEL_MAX + 3)
+    AD_FACTS_JSON_MAX = AIDASH_METER ? 1536 : 0,
+    AD_EVENT_MAX = 768 + (2 * AIDASH_MODELS + 1) * (2 * AIDASH_MODEL_MAX + 3) +
+                   AD_FACTS_JSON_MAX
 };
 _Static_assert(AD_EVENT_MAX < 65536,
                "an event's length fits RFC 6455's 16-bit form");

@@ -5,12 +5,14 @@
 #define AD_METER_REPORTS_C
 
 #include "../core/ticks.c"
+#include "facts.c"
 #include "requests.c"
 
 #if AIDASH_METER
 
 enum {
-    AD_RECORD_MAX = 960 + AD_MODEL_JSON_MAX, /* bytes of a request's record */
+    /* Bytes of a request's record. */
+    AD_RECORD_MAX = 960 + AD_MODEL_JSON_MAX + AD_FACTS_RECORD_MAX,
     AD_PROGRESS_MS = 100 /* between events about a prompt's reading */
 };
 
@@ -93,25 +95,30 @@ static void ad_put_running(struct ad_text *t, const struct ad_proxy *p)
         ad_puts(t, ",\"estimated\":true");
     }
     ad_put_known(t, "ttft_ms", ad_ms(p->sent_ns, p->first_ns));
+    ad_put_facts_running(t, p);
     ad_put_proxy_time(t, p);
 }
 
-/* How much of the prompt the engine has read, if it streams that: at most ten
- * times a second. */
+/* How far the model's loading is, or how much of the prompt the engine has read, if
+ * it streams that: at most ten times a second. */
 static void ad_proxy_report_progress(struct ad_proxy *p)
 {
     char json[AD_EVENT_MAX];
     struct ad_text t = ad_text_in(json, sizeof(json));
+    uint64_t step = ad_facts_step(p);
 
-    if (p->scan.progress_done == p->progress ||
+    if (step == p->progress ||
         ad_hub.now_ms - p->progress_ms < AD_PROGRESS_MS) {
         return;
     }
-    p->progress = p->scan.progress_done;
+    p->progress = step;
     p->progress_ms = ad_hub.now_ms;
     ad_put_proxy(&t, p, "request", ad_feed.next, "running");
-    ad_put_count(&t, "prompt_tokens", p->scan.progress_total);
-    ad_put_count(&t, "prompt_processed", p->scan.progress_done);
+    if (p->scan.has_progress) {
+        ad_put_count(&t, "prompt_tokens", p->scan.progress_total);
+        ad_put_count(&t, "prompt_processed", p->scan.progress_done);
+    }
+    ad_put_facts_running(&t, p);
     ad_put_proxy_time(&t, p);
     ad_event_append(AD_EV_REQUEST, &t);
 }
@@ -199,6 +206,7 @@ static void ad_put_record(struct ad_text *t, const struct ad_proxy *p,
     if (f.estimated || s->incomplete != 0) {
         ad_puts(t, ",\"estimated\":true");
     }
+    ad_put_facts_ended(t, p);
     ad_put_proxy_time(t, p);
 }
 

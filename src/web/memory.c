@@ -31,6 +31,7 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_acceptor,
 #if AIDASH_METER
     &ad_memory_upstreams,
+    &ad_memory_models,
     &ad_memory_proxy_lines,
     &ad_memory_records,
     &ad_memory_proxies,
