@@ -37,6 +37,7 @@
  *   codec/llm_events.c       an event of its body
  *   codec/llm_scan.c         its body: event streams, JSON texts
  *   codec/llm_model.c        the model that a request names
+ *   codec/llm_prompt.c       how much text a request has; was its prompt cut?
  *   core/poller.c            epoll or poll()
  *   core/hub.c               the hub's clock, sleep, calls to it
  *   core/inbox.c             samples from any thread to the hub
@@ -62,7 +63,9 @@
  *   meter/usage.c            GET /usage
  *   meter/upstreams.c        the engines and what is known of them
  *   meter/resolver.c         the names of engines become addresses
+ *   meter/models.c           what is known of each model
  *   meter/requests.c         proxied requests: state, memory, the queue
+ *   meter/facts.c            their context, prompt cache, loading, prefill
  *   meter/reports.c          their events, ticks and records
  *   meter/proxy.c            relaying a request and its answer
  *   meter/upload.c           a request's body: passed on, or given another model
@@ -158,6 +161,7 @@
 #include "src/codec/llm_events.c"
 #include "src/codec/llm_scan.c"
 #include "src/codec/llm_model.c"
+#include "src/codec/llm_prompt.c"
 #include "src/core/poller.c"
 #include "src/core/hub.c"
 #include "src/core/inbox.c"
@@ -183,7 +187,9 @@
 #include "src/meter/usage.c"
 #include "src/meter/upstreams.c"
 #include "src/meter/resolver.c"
+#include "src/meter/models.c"
 #include "src/meter/requests.c"
+#include "src/meter/facts.c"
 #include "src/meter/reports.c"
 #include "src/meter/proxy.c"
 #include "src/meter/upload.c"

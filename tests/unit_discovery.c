@@ -276,6 +276,211 @@ static void test_loaded(void)
     end_test();
 }
 
+/* Answer a question of the engine with this body. */
+static void put_page(int listener, const char *expected, const char *body)
+{
+    char path[64] = "", text[1024];
+    int fd = accept_request(listener, path);
+
+    CHECK_STR(path, expected);
+    (void)snprintf(text, sizeof(text), OK "Content-Length: %zu\r\n\r\n%s",
+                   strlen(body), body);
+    put(fd, text);
+    (void)close(fd);
+}
+
+static const char *facts(void)
+{
+    static char json[AD_EVENT_MAX];
+    struct ad_text t = ad_text_in(json, sizeof(json) - 1);
+
+    ad_put_models(&t);
+    json[t.len] = '\0';
+    return json;
+}
+
+#define NO_FACTS ",\"model_facts\":[]"
+
+/* What lists tell of models: one field that makes no sense is as if it were not
+ * there, and breaks nothing else. */
+static void test_facts(void)
+{
+    static const struct {
+        const char *item, *told; /* of "m", behind its name */
+    } cases[] = {
+        {"\"max_model_len\":4096", ",\"context_length\":4096"},
+        {"\"meta\":{\"n_ctx_train\":9,\"n_ctx\":2048}", ",\"context_length\":2048"},
+        {"\"meta\":null", NULL},
+        {"\"meta\":{\"n_ctx\":\"many\"}", NULL},
+        {"\"meta\":[{\"n_ctx\":5}]", NULL},
+        {"\"max_model_len\":null", NULL},
+        {"\"max_model_len\":-1", NULL},
+        {"\"max_model_len\":0", NULL},
+        {"\"max_model_len\":1e99", NULL},
+        {"\"max_model_len\":\"4096\"", NULL},
+        {"\"max_model_len\":{\"n_ctx\":7}", NULL},
+        {"\"max_model_len\":4096.0", ",\"context_length\":4096"},
+        {"\"status\":{\"value\":\"loaded\"},\"meta\":{\"n_ctx\":512}",
+         ",\"context_length\":512"},
+        {"\"size\":\"\",\"size_vram\":[]", NULL},
+    };
+    char body[256], expected[256];
+    unsigned i;
+
+    for (i = 0; i < AD_COUNT(cases); i++) {
+        begin_test(1);
+        seconds(1);
+        (void)snprintf(body, sizeof(body), "{\"data\":[{%s,\"id\":\"m\"},"
+                                           "{\"id\":\"n\"}]}", cases[i].item);
+        put_page(listeners[0], "/v1/models", body);
+        (void)snprintf(expected, sizeof(expected),
+                       ",\"model_facts\":[{\"model\":\"m\"%s}]",
+                       cases[i].told != NULL ? cases[i].told : "");
+        printf("%s\n", cases[i].item);
+        CHECK_STR(facts(), cases[i].told != NULL ? expected : NO_FACTS);
+        CHECK_EQ(ad_engine.n_models, 2);
+        end_test();
+    }
+}
+
+/* Ollama's models in memory. */
+static void test_memory(void)
+{
+    static const struct {
+        const char *item, *told;
+    } cases[] = {
+        {"\"size\":100,\"size_vram\":63,\"context_length\":4096",
+         ",\"context_length\":4096,\"cpu_share\":0.37"},
+        {"\"size\":100,\"size_vram\":100", ",\"cpu_share\":0"},
+        {"\"size\":100,\"size_vram\":0", ",\"cpu_share\":1"},
+        {"\"size\":100", NULL},
+        {"\"size\":0,\"size_vram\":0", NULL},
+        {"\"size\":5,\"size_vram\":6", NULL},
+        {"\"size_vram\":6,\"size\":null", NULL},
+    };
+    static const char list[] = "{\"data\":[{\"id\":\"m\"}]}";
+    char body[256], expected[256];
+    unsigned i;
+
+    for (i = 0; i < AD_COUNT(cases); i++) {
+        begin_test(1);
+        seconds(1);
+        put_page(listeners[0], "/v1/models", list);
+        (void)snprintf(body, sizeof(body), "{\"models\":[{\"name\":\"other\","
+                       "\"size\":9,\"size_vram\":1},{%s,\"name\":\"m\"}]}",
+                       cases[i].item);
+        put_page(listeners[0], "/api/ps", body);
+        (void)snprintf(expected, sizeof(expected),
+                       ",\"model_facts\":[{\"model\":\"m\"%s}]",
+                       cases[i].told != NULL ? cases[i].told : "");
+        printf("%s\n", cases[i].item);
+        CHECK_STR(facts(), cases[i].told != NULL ? expected : NO_FACTS);
+        CHECK(ad_engine.loaded[0]);
+        /* Its list alone takes nothing back; that it is in memory no more does. */
+        seconds(AD_DISCOVERY_EVERY);
+        put_page(listeners[0], "/v1/models", list);
+        CHECK_STR(facts(), cases[i].told != NULL ? expected : NO_FACTS);
+        put_page(listeners[0], "/api/ps", "{\"models\":[]}");
+        CHECK_STR(facts(), NO_FACTS);
+        end_test();
+    }
+}
+
+/* While an engine loads, it is asked each second; then as before. */
+static void test_loading(void)
+{
+    static const char busy[] =
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 40\r\n\r\n"
+        "{\"error\":{\"message\":\"Loading model\"}}   ";
+    char path[64];
+    unsigned i;
+    int fd;
+
+    begin_test(1);
+    seconds(1);
+    for (i = 0; i < 5; i++) {
+        fd = accept_request(listeners[0], path);
+        CHECK_STR(path, "/v1/models");
+        put(fd, busy);
+        (void)close(fd);
+        CHECK(strstr(facts(), "[{\"model\":\"\",\"loading\":{\"since\":") != NULL);
+        CHECK_EQ(accept_request(listeners[0], path), -1);
+        seconds(1);
+    }
+    put_page(listeners[0], "/v1/models", "{\"data\":[{\"id\":\"m\"}]}");
+    CHECK_STR(facts(), NO_FACTS);
+    put_page(listeners[0], "/api/ps", "{\"models\":[]}");
+    seconds(1); /* what it has now */
+    put_page(listeners[0], "/v1/models", "{\"data\":[{\"id\":\"m\"}]}");
+    put_page(listeners[0], "/api/ps", "{\"models\":[]}");
+    seconds(1);
+    CHECK_EQ(accept_request(listeners[0], path), -1);
+    end_test();
+}
+
+/* More models and clients than there are places. */
+static void test_many(void)
+{
+    struct ad_model_facts told = {4096, 0.25, false, true};
+    char name[AIDASH_MODEL_MAX + 1];
+    unsigned i;
+
+    begin_test(1);
+    for (i = 0; i < 3 * AIDASH_MODELS; i++) {
+        memset(name, '"', sizeof(name) - 1);
+        name[AIDASH_MODEL_MAX] = '\0';
+        name[0] = (char)('A' + i % 26);
+        name[1] = (char)('A' + i / 26);
+        CHECK(ad_models_told(0, name, &told));
+        CHECK(!ad_models_told(0, name, &told));
+        (void)ad_models_load(0, name, AD_LOADING_REQUEST, 1.0 / 3);
+        (void)ad_models_prompt(0, name, i, UINT64_MAX / 2, UINT64_MAX / 4);
+        CHECK(strlen(facts()) <= AD_FACTS_JSON_MAX);
+        CHECK(strcmp(facts() + strlen(facts()) - 2, "}]") == 0);
+    }
+    CHECK(ad_models_named(0, name) != NULL);
+    name[0] = 'A';
+    name[1] = 'A';
+    CHECK(ad_models_named(0, name) == NULL); /* the oldest gave way */
+    CHECK(ad_models_named(1, name) == NULL);
+
+    CHECK(!ad_models_prompt(0, "p", 1, 1000, 900));
+    CHECK(!ad_models_prompt(0, "p", 2, 1000, 0)); /* another client */
+    for (i = 0; i < AD_PREFIXES - 2; i++) {
+        CHECK(!ad_models_prompt(0, "p", 100 + i, 1000, 900));
+    }
+    CHECK(ad_models_prompt(0, "p", 1, 1000, 100)); /* the least used so far */
+    CHECK(!ad_models_prompt(0, "p", 50, 1000, 900));
+    CHECK(!ad_models_prompt(0, "p", 2, 1000, 900)); /* both are others' places */
+    CHECK(!ad_models_prompt(0, "p", 100, 1000, 100));
+    end_test();
+}
+
+/* When a prompt's beginning counts as lost. */
+static void test_prefix(void)
+{
+    static const struct {
+        unsigned prompt, cached, then_prompt, then_cached;
+        bool broke;
+    } cases[] = {
+        {1000, 900, 1100, 0, true},    {1000, 900, 1100, 219, true},
+        {1000, 900, 1100, 220, false}, {1000, 500, 1100, 0, true},
+        {1000, 499, 1100, 0, false},   {1000, 900, 750, 0, true},
+        {1000, 900, 749, 0, false},    {256, 200, 256, 0, true},
+        {255, 200, 256, 0, false},     {300, 200, 255, 0, false},
+        {1000, 0, 1100, 0, false},     {0, 0, 0, 0, false},
+    };
+    unsigned i;
+
+    begin_test(1);
+    for (i = 0; i < AD_COUNT(cases); i++) {
+        (void)ad_models_prompt(0, "p", i, cases[i].prompt, cases[i].cached);
+        CHECK_EQ(ad_models_prompt(0, "p", i, cases[i].then_prompt,
+                                  cases[i].then_cached), cases[i].broke);
+    }
+    end_test();
+}
+
 /* A line of a page in memory of exactly its size, for the address sanitizer. */
 static void scrape_line(struct ad_scrape_page *page, const char *line)
 {
@@ -312,6 +517,11 @@ int main(void)
     test_endless();
     test_malformed();
     test_loaded();
+    test_facts();
+    test_memory();
+    test_loading();
+    test_many();
+    test_prefix();
     test_scrape_line();
     return check_report();
 }

@@ -36,6 +36,7 @@ static uint32_t ad_scan_event_end(struct ad_scan *s)
     s->token_events += n;
     s->thinking_events += thinking ? n : 0;
     s->ended = s->ended || e->over;
+    s->loading = (e->type & (AD_TYPE_LOAD | AD_TYPE_LOADED)) == AD_TYPE_LOAD;
     if (e->has != 0) {
         ad_scan_prompt_reported(s);
         ad_scan_tokens_reported(s);
@@ -52,7 +53,7 @@ static const struct ad_json_key ad_types[] = {
     AD_JSON_KEY_TO("chat.end", AD_TYPE_OVER),
     AD_JSON_KEY_TO("message-end", AD_TYPE_OVER),
     AD_JSON_KEY_TO("message_stop", AD_TYPE_OVER),
-    AD_JSON_KEY_TO("model_load.end", AD_TYPE_LOAD),
+    AD_JSON_KEY_TO("model_load.end", AD_TYPE_LOAD | AD_TYPE_LOADED),
     AD_JSON_KEY_TO("response.failed", AD_TYPE_FAILED | AD_TYPE_OVER),
     AD_JSON_KEY_TO("model_load.start", AD_TYPE_LOAD),
     AD_JSON_KEY_TO("speech.audio.done", AD_TYPE_OVER),
@@ -234,6 +235,8 @@ static void ad_scan_scalar(struct ad_scan *s)
         e->more = e->more || j->text[0] == 'f';
     } else if (j->path == AD_PATH_ERROR && j->text[0] == 't') {
         ad_scan_failed(s);
+    } else if (j->path == AD_PATH_TRUNCATED && j->text[0] == 't') {
+        s->truncated = true;
     }
 }
 

@@ -77,6 +77,8 @@ struct ad_scan {
     bool has_queue, has_first, has_audio;
     bool has_progress;
     bool partial;           /* `tokens` counts one of several choices */
+    bool loading;           /* the latest event is about the model's loading */
+    bool truncated;         /* the engine says so: of the prompt or the answer */
     uint32_t events;        /* JSON texts */
     uint32_t comments;      /* keep-alive lines of an event stream */
     uint64_t token_events;  /* choices of events that brought text */
@@ -138,7 +140,8 @@ enum {
     AD_TYPE_CALL = 8,    /* a tool call, whole */
     AD_TYPE_LOAD = 16,   /* the model is loading */
     AD_TYPE_PROMPT = 32, /* the prompt is being read */
-    AD_TYPE_THINKING = 64 /* its text is thinking */
+    AD_TYPE_THINKING = 64, /* its text is thinking */
+    AD_TYPE_LOADED = 128  /* the model's loading is over */
 };
 
 /* Larger numbers are ignored. */

@@ -116,9 +116,12 @@ enum ad_path {
     AD_PATH_TGI_DETAILS,
     AD_PATH_OPENAI_LIST, /* GET /v1/models */
     AD_PATH_OLLAMA_LIST, /* GET /api/tags, /api/ps */
+    AD_PATH_PROPS,       /* GET /props of llama-server */
+    AD_PATH_PROPS_SETTINGS,
     AD_PATH_LIST_ITEMS,
     AD_PATH_LIST_ITEM,
     AD_PATH_LIST_STATE,
+    AD_PATH_LIST_META,
     AD_PATH_ERROR,    /* what is wrong: a string, or an object with a sentence */
     AD_PATH_SENTENCE,
     AD_PATH_DETAIL,   /* what is wrong, if the status says that something is */
@@ -127,6 +130,7 @@ enum ad_path {
     AD_PATH_TGI_TEXT, /* a string here ends the stream */
     AD_PATH_STOP,     /* true ends the stream: llama-server */
     AD_PATH_DONE,     /* and Ollama */
+    AD_PATH_TRUNCATED, /* true: of the prompt or of the answer */
     AD_PATH_STREAM,
     AD_PATH_MODEL,
     AD_PATH_TYPE,
@@ -136,6 +140,9 @@ enum ad_path {
     AD_PATH_LIST_NAME,
     AD_PATH_LIST_OWNER,
     AD_PATH_LIST_STATUS,
+    AD_PATH_LIST_CONTEXT, /* tokens */
+    AD_PATH_LIST_SIZE,    /* bytes in memory; of /api/tags: of the file */
+    AD_PATH_LIST_VRAM,    /* of them, on the GPU */
 #define AD_NUMBER_PATH(name, fact, unit) AD_PATH_##name,
     AD_NUMBER_PLACES(AD_NUMBER_PATH)
 #undef AD_NUMBER_PATH
@@ -179,6 +186,7 @@ static const struct ad_json_key ad_keys_top[] = {
     AD_JSON_KEY_TO("thinking", AD_PATH_THINKING), /* Ollama */
     AD_JSON_KEY_TO("meta_info", AD_PATH_META_INFO), /* SGLang */
     AD_JSON_KEY_TO("stop_type", AD_PATH_FINISH), /* llama-server */
+    AD_JSON_KEY_TO("truncated", AD_PATH_TRUNCATED), /* llama-server */
     AD_JSON_KEY_TO("candidates", AD_PATH_CANDIDATES), /* Gemini */
     AD_JSON_KEY_TO("eval_count", AD_PATH_COMPLETION), /* Ollama */
     AD_JSON_KEY_TO("done_reason", AD_PATH_FINISH), /* Ollama */
@@ -390,6 +398,7 @@ static const struct ad_json_key ad_keys_tgi_details[] = {
 
 static const struct ad_json_key ad_keys_openai_list[] = {
     AD_JSON_KEY_TO("data", AD_PATH_LIST_ITEMS),
+    AD_JSON_KEY_TO("error", AD_PATH_ERROR), /* llama-server: "Loading model" */
 };
 
 static const struct ad_json_key ad_keys_ollama_list[] = {
@@ -398,9 +407,25 @@ static const struct ad_json_key ad_keys_ollama_list[] = {
 
 static const struct ad_json_key ad_keys_list_item[] = {
     AD_JSON_KEY_TO("id", AD_PATH_LIST_NAME),
+    AD_JSON_KEY_TO("meta", AD_PATH_LIST_META), /* llama-server */
     AD_JSON_KEY_TO("name", AD_PATH_LIST_NAME),
+    AD_JSON_KEY_TO("size", AD_PATH_LIST_SIZE), /* Ollama */
     AD_JSON_KEY_TO("status", AD_PATH_LIST_STATE),
     AD_JSON_KEY_TO("owned_by", AD_PATH_LIST_OWNER),
+    AD_JSON_KEY_TO("size_vram", AD_PATH_LIST_VRAM), /* Ollama */
+    AD_JSON_KEY_TO("max_model_len", AD_PATH_LIST_CONTEXT), /* vLLM */
+    AD_JSON_KEY_TO("context_length", AD_PATH_LIST_CONTEXT), /* Ollama */
+};
+
+/* The context of a slot, so of a request; n_ctx_train is not what the engine
+ * gives. */
+static const struct ad_json_key ad_keys_n_ctx[] = {
+    AD_JSON_KEY_TO("n_ctx", AD_PATH_LIST_CONTEXT),
+};
+
+static const struct ad_json_key ad_keys_props[] = {
+    AD_JSON_KEY_TO("error", AD_PATH_ERROR),
+    AD_JSON_KEY_TO("default_generation_settings", AD_PATH_PROPS_SETTINGS),
 };
 
 /* llama-server's state of each model in its router mode */
@@ -440,6 +465,9 @@ static const struct ad_json_place ad_places[AD_PATH_COUNT] = {
     [AD_PATH_LIST_ITEMS] = {.element = AD_PATH_LIST_ITEM},
     [AD_PATH_LIST_ITEM] = {AD_JSON_KEYS(ad_keys_list_item)},
     [AD_PATH_LIST_STATE] = {AD_JSON_KEYS(ad_keys_list_state)},
+    [AD_PATH_LIST_META] = {AD_JSON_KEYS(ad_keys_n_ctx)},
+    [AD_PATH_PROPS] = {AD_JSON_KEYS(ad_keys_props)},
+    [AD_PATH_PROPS_SETTINGS] = {AD_JSON_KEYS(ad_keys_n_ctx)},
     [AD_PATH_ERROR] = {.kind = AD_JSON_KEPT, AD_JSON_KEYS(ad_keys_error)},
     [AD_PATH_SENTENCE] = {.kind = AD_JSON_KEPT},
     [AD_PATH_DETAIL] = {.kind = AD_JSON_KEPT},
@@ -454,6 +482,9 @@ static const struct ad_json_place ad_places[AD_PATH_COUNT] = {
     [AD_PATH_LIST_NAME] = {.kind = AD_JSON_KEPT},
     [AD_PATH_LIST_OWNER] = {.kind = AD_JSON_KEPT},
     [AD_PATH_LIST_STATUS] = {.kind = AD_JSON_KEPT},
+    [AD_PATH_LIST_CONTEXT] = {.kind = AD_JSON_NUMBER},
+    [AD_PATH_LIST_SIZE] = {.kind = AD_JSON_NUMBER},
+    [AD_PATH_LIST_VRAM] = {.kind = AD_JSON_NUMBER},
 #define AD_NUMBER_PLACE(name, what, how) \
     [AD_PATH_##name] = {.kind = AD_JSON_NUMBER, .fact = AD_FACT_##what, \
                         .unit = AD_UNIT_##how},

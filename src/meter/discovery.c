@@ -7,7 +7,9 @@
 #define AD_METER_DISCOVERY_C
 
 #include "../codec/llm_paths.c"
+#include "../codec/messages.c"
 #include "fetch.c"
+#include "models.c"
 #include "resolver.c"
 
 #if AIDASH_METER
@@ -23,11 +25,21 @@ enum {
 enum ad_discovery_list {
     AD_DISCOVERY_OPENAI,
     AD_DISCOVERY_OLLAMA, /* if it has no list of OpenAI's form */
-    AD_DISCOVERY_LOADED  /* which models Ollama has in memory */
+    AD_DISCOVERY_LOADED, /* which models Ollama has in memory */
+    AD_DISCOVERY_PROPS   /* the context of llama-server, if its list has none */
 };
 
 static const char *const ad_discovery_paths[] = {"/v1/models", "/api/tags",
-                                                 "/api/ps"};
+                                                 "/api/ps", "/props"};
+static const uint8_t ad_discovery_places[] = {
+    AD_PATH_OPENAI_LIST, AD_PATH_OLLAMA_LIST, AD_PATH_OLLAMA_LIST, AD_PATH_PROPS};
+
+/* An item of a list, while it is read. */
+struct ad_discovery_item {
+    unsigned model; /* its place in the list, if it is in it */
+    bool named, has_state, loaded, loading, vram_told;
+    double context, size, vram; /* 0: not told */
+};
 
 /* The list that one engine is being asked for. [h] */
 struct ad_discovery {
@@ -38,6 +50,10 @@ struct ad_discovery {
     unsigned n_models;
     char models[AIDASH_MODELS][AIDASH_MODEL_MAX + 1];
     bool loaded[AIDASH_MODELS];
+    bool llama_server; /* the list is of one */
+    bool wakes;        /* an error says that it loads its model */
+    struct ad_discovery_item item;
+    struct ad_model_facts facts[AIDASH_MODELS];
 };
 
 static struct {
@@ -53,12 +69,16 @@ static void ad_discovery_watch(struct ad_discovery *d)
 static void ad_discovery_begin(unsigned upstream, enum ad_discovery_list list)
 {
     struct ad_discovery *d = &ad_discoveries.of[upstream];
+    unsigned i;
 
     memset(d, 0, sizeof(*d));
     d->list = (uint8_t)list;
     d->upstream = (uint8_t)upstream;
-    ad_path_begin(&d->js, list == AD_DISCOVERY_OPENAI ? AD_PATH_OPENAI_LIST
-                                                      : AD_PATH_OLLAMA_LIST);
+    for (i = 0; i < AIDASH_MODELS; i++) {
+        d->facts[i].cpu_share = -1;
+        d->facts[i].memory = list == AD_DISCOVERY_LOADED;
+    }
+    ad_path_begin(&d->js, (enum ad_path)ad_discovery_places[list]);
     ad_fetch_begin(&d->fetch, &ad_upstreams.list[upstream],
                    ad_discovery_paths[list], ad_upstreams.key, ad_hub.now_ms);
     if (d->fetch.state == AD_FETCH_FAILED) {
@@ -77,6 +97,9 @@ static void ad_discovery_model(struct ad_discovery *d)
         if (d->n_models > 0) {
             d->loaded[d->n_models - 1] = strcmp(d->js.text, "loaded") == 0;
         }
+        d->item.has_state = true;
+        d->item.loaded = strcmp(d->js.text, "loaded") == 0;
+        d->item.loading = strcmp(d->js.text, "loading") == 0;
         return;
     }
     if (d->js.path != AD_PATH_LIST_NAME || d->js.what != AD_JSON_TEXT || d->js.cut ||
@@ -87,11 +110,63 @@ static void ad_discovery_model(struct ad_discovery *d)
         for (i = 0; i < e->n_models; i++) {
             if (strcmp(e->models[i], d->js.text) == 0) {
                 d->loaded[i] = true;
+                d->item.model = i;
+                d->item.named = true;
             }
         }
     } else if (d->n_models < AIDASH_MODELS) {
         memcpy(d->models[d->n_models], d->js.text, strlen(d->js.text) + 1);
+        d->item.model = d->n_models;
+        d->item.named = true;
         d->loaded[d->n_models++] = false;
+    }
+}
+
+/* An item of the list has ended: keep what it tells. */
+static void ad_discovery_item_end(struct ad_discovery *d)
+{
+    const struct ad_discovery_item *item = &d->item;
+    struct ad_model_facts *facts = &d->facts[item->model];
+
+    if (!item->named) {
+        return;
+    }
+    facts->context = (uint64_t)item->context;
+    facts->loading = item->loading;
+    facts->memory = facts->memory || (item->has_state && !item->loaded);
+    if (d->list == AD_DISCOVERY_LOADED && item->vram_told && item->size > 0 &&
+        item->vram <= item->size) {
+        facts->cpu_share = 1 - item->vram / item->size;
+    }
+}
+
+/* What else the list tells. Fields may come in any order; one that makes no sense
+ * is as if it were not there. */
+static void ad_discovery_fact(struct ad_discovery *d)
+{
+    const struct ad_json_stream *j = &d->js;
+    double value = -1;
+
+    if (j->what == AD_JSON_SCALAR && ad_json_number(j->text, j->len) == j->len) {
+        value = ad_json_double(j->text, j->len);
+    }
+    if (j->path == AD_PATH_LIST_ITEM && j->what == AD_JSON_OPEN) {
+        memset(&d->item, 0, sizeof(d->item));
+    } else if (j->path == AD_PATH_LIST_ITEM && j->what == AD_JSON_CLOSE) {
+        ad_discovery_item_end(d);
+    } else if (j->path == AD_PATH_LIST_OWNER && j->what == AD_JSON_TEXT) {
+        d->llama_server = strcmp(j->text, "llamacpp") == 0;
+    } else if ((j->path == AD_PATH_SENTENCE || j->path == AD_PATH_ERROR) &&
+               j->what == AD_JSON_TEXT) {
+        d->wakes = ad_models_is_loading(j->text);
+    } else if (j->path == AD_PATH_LIST_CONTEXT && value >= 1 &&
+               value <= (double)AD_TOKENS_LIMIT) {
+        d->item.context = value;
+    } else if (j->path == AD_PATH_LIST_SIZE && value > 0) {
+        d->item.size = value;
+    } else if (j->path == AD_PATH_LIST_VRAM && value >= 0) {
+        d->item.vram = value;
+        d->item.vram_told = true;
     }
 }
 
@@ -104,15 +179,20 @@ static void ad_discovery_sink(void *to, const uint8_t *data, size_t len)
     while (used < len && d->js.state != AD_JSON_BAD) {
         used += ad_json_stream_next(&d->js, data + used, len - used);
         ad_discovery_model(d);
+        ad_discovery_fact(d);
     }
 }
 
 /* Keep a list that came whole. True if it differs from the last one. */
-static bool ad_discovery_keep(const struct ad_discovery *d)
+static bool ad_discovery_keep(struct ad_discovery *d)
 {
     struct ad_upstream_state *e = &ad_upstreams.state[d->upstream];
     bool changed = false;
 
+    if (d->list == AD_DISCOVERY_PROPS) {
+        d->facts[0].context = (uint64_t)d->item.context;
+        return false;
+    }
     if (d->list == AD_DISCOVERY_LOADED) {
         changed = memcmp(e->loaded, d->loaded, sizeof(e->loaded)) != 0;
         memcpy(e->loaded, d->loaded, sizeof(e->loaded));
@@ -155,25 +235,58 @@ static bool ad_discovery_has_none(const struct ad_discovery *d)
     return status == 200 || status == 404 || status == 405 || status == 501;
 }
 
+/* What the answer tells of the engine's models. True if there is news for the
+ * viewers. */
+static bool ad_discovery_facts(const struct ad_discovery *d, bool good)
+{
+    const struct ad_upstream_state *e = &ad_upstreams.state[d->upstream];
+
+    if (good) {
+        return ad_models_listed(d->upstream, e->models, d->facts, e->n_models);
+    }
+    return d->wakes && ad_models_engine_loads(d->upstream);
+}
+
+/* Is it the list of a llama-server that does not tell its context? Its router has
+ * a state for each model instead: /props could make it load one. */
+static bool ad_discovery_wants_props(const struct ad_discovery *d)
+{
+    const struct ad_upstream_state *e = &ad_upstreams.state[d->upstream];
+    const struct ad_model *m;
+
+    if (d->list != AD_DISCOVERY_OPENAI || !d->llama_server || d->n_models != 1 ||
+        d->item.has_state || d->facts[0].context != 0) {
+        return false;
+    }
+    m = ad_models_named(d->upstream, e->models[0]);
+    return m == NULL || m->context == 0 || e->ps_wait == 0;
+}
+
 /* The answer came whole: keep the list, and ask for the next one. */
 static void ad_discovery_done(struct ad_discovery *d)
 {
     struct ad_upstream_state *e = &ad_upstreams.state[d->upstream];
     bool good = d->fetch.answer.status == 200 && ad_json_stream_end(&d->js);
+    bool changed = good && ad_discovery_keep(d);
+    bool news = ad_discovery_facts(d, good);
 
-    if (good && ad_discovery_keep(d)) {
+    if (changed) {
         ad_discovery_publish();
+    } else if (news) {
+        ad_status_append();
     }
     if (d->list == AD_DISCOVERY_LOADED) {
         if (!good && !e->ollama && ad_discovery_has_none(d)) {
             e->ps_wait = AD_DISCOVERY_PS_WAIT; /* it may be one that was just
                                                 * started */
         }
+    } else if (good && ad_discovery_wants_props(d)) {
+        ad_discovery_begin(d->upstream, AD_DISCOVERY_PROPS);
     } else if (good && e->ps_wait > 0) {
         e->ps_wait--;
     } else if (good) {
         ad_discovery_begin(d->upstream, AD_DISCOVERY_LOADED);
-    } else if (!good && d->list == AD_DISCOVERY_OPENAI) {
+    } else if (!d->wakes && d->list == AD_DISCOVERY_OPENAI) {
         ad_discovery_begin(d->upstream, AD_DISCOVERY_OLLAMA);
     }
 }
@@ -235,7 +348,8 @@ static void ad_discovery_housekeeping(void)
         struct ad_fetch *q = &ad_discoveries.of[i].fetch;
 
         if (ad_fetch_wants(q) == 0) {
-            if (due && ad_upstreams.list[i].n_addresses > 0) {
+            if ((due || ad_models.ask[i]) && ad_upstreams.list[i].n_addresses > 0) {
+                ad_models.ask[i] = false;
                 ad_discovery_begin(i, AD_DISCOVERY_OPENAI);
             }
         } else if (ad_fetch_late(q, ad_hub.now_ms)) {

@@ -25,6 +25,7 @@ static void ad_meter_init(void)
     ad_queue_init();
     ad_discovery_init();
     ad_scrape_init();
+    ad_models_init();
 }
 
 /* One of the meter's descriptors is ready. */

@@ -136,6 +136,7 @@ static void ad_proxy_end(struct ad_proxy *p, const char *status)
     if (p->request.metered) {
         ad_proxy_reconcile(p);
         ad_proxy_name_model(p);
+        ad_facts_end(p);
         ad_proxy_report_end(p, status);
     }
     ad_proxy_uncount(p);
@@ -547,9 +548,12 @@ static void ad_answer_read(struct ad_proxy *p, uint8_t *bytes, size_t len,
     if (p->state != AD_PROXY_RUN) {
         return; /* the client left meanwhile, and the counts were reported */
     }
+    if (p->request.metered) {
+        ad_facts_heard(p);
+    }
     if (events > 0 && p->scan.form != AD_FORM_JSON && p->request.metered) {
         ad_proxy_ticks(p, events, now_ns);
-    } else if (p->scan.has_progress && p->first_ns == 0) {
+    } else if (p->first_ns == 0 && ad_facts_step(p) != 0) {
         ad_proxy_report_progress(p);
     }
     if (!p->head_passed || p->answer.body.state < AD_BODY_DONE) {
@@ -691,6 +695,7 @@ static void ad_proxy_connected(struct ad_proxy *p)
     }
     ad_upstream_set_state(p->upstream, true);
     p->state = AD_PROXY_RUN;
+    ad_facts_sent(p);
     ad_proxy_send_upstream(p);
     ad_proxy_watch(p);
 }

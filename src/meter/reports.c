@@ -5,6 +5,7 @@
 #define AD_METER_REPORTS_C
 
 #include "../core/ticks.c"
+#include "facts.c"
 #include "quota.c"
 #include "requests.c"
 
@@ -162,6 +163,7 @@ static void ad_put_running(struct ad_text *t, const struct ad_proxy *p)
     ad_put_known(t, "ttft_ms", ad_proxy_ttft_ms(p));
     ad_put_proxy_time(t, p);
     ad_put_known(t, "tokens_per_second", ad_proxy_rate(p, until_ns));
+    ad_put_facts_running(t, p);
     ad_puts(t, "}");
 }
 
@@ -187,13 +189,15 @@ static void ad_proxy_report_due(struct ad_proxy *p)
     }
 }
 
-/* How much of the prompt the engine has read, if it streams that: at most ten
- * times a second. */
+/* How far the model's loading is, or how much of the prompt the engine has read, if
+ * it streams that: at most ten times a second. */
 static void ad_proxy_report_progress(struct ad_proxy *p)
 {
-    if (p->scan.progress_done != p->progress && p->request.metered &&
+    uint64_t step = ad_facts_step(p);
+
+    if (step != p->progress && p->request.metered &&
         ad_hub.now_ms - p->told_ms >= AD_PROGRESS_MS) {
-        p->progress = p->scan.progress_done;
+        p->progress = step;
         ad_proxy_report_running(p);
     }
 }
@@ -355,7 +359,6 @@ static void ad_put_told(struct ad_text *t, const struct ad_scan *s,
         ad_put_count(t, "draft_tokens", s->draft_tokens);
         ad_put_count(t, "draft_accepted_tokens", s->draft_accepted);
     }
-    ad_put_known(t, "load_ms", f->load_ms);
     ad_put_known(t, "prefill_ms", f->prefill_ms);
     ad_put_known(t, "think_ms", f->think_ms);
     ad_put_known(t, "decode_ms", f->decode_ms);
@@ -408,6 +411,7 @@ static void ad_put_record(struct ad_text *t, const struct ad_proxy *p,
     ad_put_ending(t, p, status);
     ad_put_counts(t, s, &f);
     ad_put_told(t, s, &f);
+    ad_put_facts_ended(t, p);
     ad_puts(t, "}");
 }
 

@@ -11,6 +11,7 @@
 #include "../codec/http_answer.c"
 #include "../codec/http_write.c"
 #include "../codec/llm_model.c"
+#include "../codec/llm_prompt.c"
 #include "../codec/llm_scan.c"
 #include "../codec/tick.c"
 #include "../core/accept.c"
@@ -129,6 +130,11 @@ struct ad_proxy {
     char name[AIDASH_MODEL_MAX + 1]; /* the model that its ticks count for */
     struct ad_scan scan;
     struct ad_histogram itl; /* inter-token latency */
+    struct ad_prompt prompt; /* the text of its body */
+    uint64_t loading_us; /* since when its model loads, Unix time; 0: it does not */
+    uint64_t context;    /* at its end: tokens that it may have; 0: not known */
+    bool prompt_cut, cache_broke; /* likewise: see facts.c */
+    bool asked;          /* discovery, about its model */
 };
 
 /* A request on its way to the engine: the head ends where the body begins, so

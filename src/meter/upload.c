@@ -25,6 +25,9 @@ static size_t ad_upload_unframe(struct ad_proxy *p, uint8_t *to,
         used += ad_body_next(body, bytes + used, len - used, &data, &n);
         if (n > 0) {
             memmove(to + data_len, data, n);
+            if (p->request.metered) {
+                ad_prompt_read(&p->prompt, to + data_len, n);
+            }
             data_len += n;
         }
     }

@@ -34,6 +34,7 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_quotas,
     &ad_memory_upstreams,
     &ad_memory_resolver,
+    &ad_memory_models,
     &ad_memory_proxy_lines,
     &ad_memory_records,
     &ad_memory_proxies,
