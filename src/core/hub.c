@@ -17,8 +17,8 @@ enum {
     AD_SILENCE_MS = 60000, /* and one silent for so long is closed */
     AD_STALL_MS = 30000,   /* no byte taken for so long: reset */
     AD_LINGER_MS = 1000,   /* wait for the peer's FIN after our last byte */
-    AD_GRACE_MS = 1000,    /* so long no newcomer takes the place of a peer that
-                            * has begun to speak, or has not taken its answer */
+    AD_GRACE_MS = 1000,    /* so long no newcomer takes the place of a body that
+                            * comes slowly, or of an answer that is taken so */
     /* Bytes a second that a peer must send of a body, or take of an answer, on
      * average since that began; the first AD_RATE_GRACE_MS are free. */
     AD_RATE_MIN = 16 * 1024,

@@ -48,14 +48,15 @@ static void ad_worker_ask(struct ad_pending *p, const struct ad_text *head,
     ad_pending_enter(p, AD_PENDING_WAITING);
 }
 
-/* Out of descriptors, others give way, as they do to a new connection. False if
- * nobody is to give way now. */
+/* Out of descriptors, the reserve is used, and others give way to fill it again.
+ * False if nobody is to give way now. */
 static bool ad_worker_start(struct ad_pending *p)
 {
     int pair[2], bytes = AD_WORKERS_SEND_BUFFER;
 
     while (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0) {
-        if ((errno == EMFILE || errno == ENFILE) && ad_pending_evict()) {
+        if ((errno == EMFILE || errno == ENFILE) &&
+            (ad_spares_use(2) || ad_pending_evict(NULL))) {
             continue;
         }
         if (ad_hub.now_ms - p->since_ms < AD_WORKERS_PATIENCE_MS) {
@@ -79,6 +80,7 @@ static bool ad_worker_start(struct ad_pending *p)
     ad_pending_watch_worker(p, AD_IN);
     atomic_fetch_add(&ad_workers.inside, 1);
     ad_civetweb_queue(pair[1], &p->peer);
+    ad_spares_regain(NULL);
     return true;
 }
 
