@@ -92,8 +92,8 @@ static void ad_hub_clock(void)
                      ad_clock_ns(CLOCK_REALTIME) / 1000);
 }
 
-/* Once a second: a board without a clock of its own starts in 1970, and is told
- * the time later. The start moves with the clock. */
+/* Once a second: a board without a clock of its own starts in 1970, and its time
+ * is set later. The start moves with the clock. */
 static void ad_hub_follow_clock(void)
 {
     uint64_t right_us = ad_hub.now_us - (ad_hub.now_ns - ad_hub.start_ns) / 1000;
@@ -175,7 +175,8 @@ static void ad_hub_init(void)
     ad_hub.wake_rd = ad_hub.wake_wr = -1;
 }
 
-/* The run begins now. Housekeeping is due at once: it asks the engines. */
+/* The run begins now. Housekeeping is due at once: it sends the first requests to
+ * the engines. */
 static void ad_hub_begin(void)
 {
     ad_hub_clock();
