@@ -55,6 +55,7 @@
  *   core/viewers.c           hello, WebSocket messages, pings
  *   core/exchanges.c         bodies of POST, GET /ticks
  *   core/attach.c            a connection becomes a client; its events
+ *   core/shares.c            pending places by address: who gives way
  *   core/pending.c           a connection up to its whole head; short answers
  *   core/accept.c            listeners, accept()
  *   meter/totals.c           what each client has used of each model
@@ -179,6 +180,7 @@
 #include "src/core/viewers.c"
 #include "src/core/exchanges.c"
 #include "src/core/attach.c"
+#include "src/core/shares.c"
 #include "src/core/pending.c"
 #include "src/core/accept.c"
 #include "src/meter/totals.c"

@@ -78,9 +78,10 @@
 #endif
 
 /* Connections that have not yet sent a whole request head, or have not yet taken
- * a short answer. When all places are taken, the one that has kept us waiting the
- * longest gives way. 8..60000, 33.1 kB each, most of it AIDASH_HEAD_MAX; its pages
- * are unused until a head needs them. */
+ * a short answer. When all places are taken, the address that has the most of them
+ * gives way, with the connection that has kept us waiting the longest. 8..60000,
+ * 33.2 kB each, most of it AIDASH_HEAD_MAX; its pages are unused until a head
+ * needs them. */
 #ifndef AIDASH_PENDING
 #define AIDASH_PENDING 512
 #endif

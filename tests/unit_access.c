@@ -150,6 +150,7 @@ static void test_host_list(void)
 static void test_own_names(void)
 {
     char path[32], name[256], fields[600];
+    struct ad_own_names names;
     int fd = memfd_create("resolv.conf", 0);
     FILE *f = fdopen(fd, "w");
     static const struct {
@@ -173,7 +174,8 @@ static void test_own_names(void)
     CHECK(gethostname(name, sizeof(name)) == 0);
     name[strcspn(name, ".")] = '\0';
     reset();
-    ad_access_add_own_names(path);
+    ad_own_names_read(&names, path);
+    ad_access_add_own_names(&names);
     for (i = 0; i < AD_COUNT(cases); i++) {
         (void)snprintf(fields, sizeof(fields), "Host: %s.%s\r\n", name,
                        cases[i].domain);
@@ -185,7 +187,8 @@ static void test_own_names(void)
     CHECK_EQ(status_of("Host: other.fritz.box\r\n", "192.0.2.7"), 421);
     CHECK(fclose(f) == 0);
     reset();
-    ad_access_add_own_names(path); /* no such file */
+    ad_own_names_read(&names, path); /* no such file */
+    ad_access_add_own_names(&names);
     CHECK(ad_access.n_hosts >= 1);
 }
 

@@ -61,6 +61,7 @@ static struct ad_client *attach(struct ad_attach *a, int *peer)
     a->fd = fds[0];
     *peer = fds[1];
     (void)ad_peer_open(a->address); /* as the acceptor does */
+    CHECK(ad_slot_reserve(ad_kind_class(a->kind))); /* as the routes do */
     CHECK(ad_client_attach(a));
     return &ad_clients[ad_slots.n_used - 1];
 }
@@ -220,14 +221,11 @@ static void test_attach_refused(void)
     }
     pair(fds);
     a.fd = fds[0];
-    CHECK(!ad_client_attach(&a));
+    CHECK(!ad_slot_reserve(1));
     CHECK_EQ(ad_slots.n_open, AIDASH_EXCHANGES);
     a.kind = AD_SSE;
     ad_hub.stopping = true;
-    CHECK(!ad_client_attach(&a));
-    CHECK_EQ(atomic_load(&ad_slots.reserved[0]), 0);
-    a.reserved = true; /* and a reservation is given back */
-    CHECK(ad_slot_reserve(0));
+    CHECK(ad_slot_reserve(0)); /* it is given back */
     CHECK(!ad_client_attach(&a));
     CHECK_EQ(atomic_load(&ad_slots.reserved[0]), 0);
     CHECK(send(fds[1], "x", 1, MSG_NOSIGNAL) == 1); /* still open */

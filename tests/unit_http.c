@@ -869,6 +869,45 @@ static void test_accept_encoding(void)
     }
 }
 
+static void test_etags(void)
+{
+    /* RFC 9110 8.8.3, 13.1.2: is "a,b" in it? */
+    static const struct {
+        const char *value;
+        bool has;
+    } rows[] = {
+        {"\"a,b\"", true}, {"W/\"a,b\"", true}, {"*", true},
+        {"\"x\", \"a,b\"", true}, {"\"x\"\t,\t\"a,b\"", true},
+        {", ,\"a,b\" ,", true}, {"\"x\\\", \"a,b\"", true},
+        {"\"\",\"a,b\"", true}, {"\"\x80\",W/\"a,b\"", true},
+        {"\"x\"\r\nIf-None-Match: \"a,b\"", true},
+        {"", false}, {"\"a\"", false}, {"a,b", false}, {"\"xa,b\"", false},
+        {"\"a,b", false}, {"\"a,bx\"", false}, {"\"x\\\"a,b\"", false},
+        {"\"x, \"a,b\", y\"", false}, {"w/\"a,b\"", false},
+        {"W/ \"a,b\"", false}, {"W/", false}, {"W", false}, {"\"", false},
+        {"\"x\" \"a,b\"", false}, {"\"a,b\"x", false},
+        {"\"x y\", \"a,b\"", false}, {"\"*\"", false}, {"*, \"x\"", false},
+        {"**", false}, {"\"A,B\"", false}};
+    char text[256];
+    struct ad_http_head h;
+    char *copy;
+    size_t i;
+
+    for (i = 0; i < AD_COUNT(rows); i++) {
+        (void)snprintf(text, sizeof(text), "GET / HTTP/1.1\r\n" H
+                       "If-None-Match: %s\r\n\r\n", rows[i].value);
+        copy = good(&h, text, REQUEST);
+        if (ad_http_has_etag(&h.fields, "\"a,b\"") != rows[i].has) {
+            printf("If-None-Match: %s\n", rows[i].value);
+            CHECK(!"whether it names the entity-tag");
+        }
+        free(copy);
+    }
+    copy = good(&h, "GET / HTTP/1.1\r\n" H "\r\n", REQUEST);
+    CHECK(!ad_http_has_etag(&h.fields, "\"a,b\""));
+    free(copy);
+}
+
 /* ---- handshakes ---- */
 
 #define KEY "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -1548,6 +1587,7 @@ int main(void)
     test_lists();
     test_connection();
     test_accept_encoding();
+    test_etags();
     test_handshake();
     test_hosts();
     test_origins();

@@ -81,14 +81,18 @@ static void tcp_pair(int fds[2])
     (void)fcntl(fds[1], F_SETFL, O_NONBLOCK);
 }
 
+static uint64_t address = 7; /* of the next connection's peer */
+
 static struct ad_pending *take(const int fds[2], int *peer, bool kept)
 {
     static const struct sockaddr_storage nobody;
     struct ad_pending *p = ad_pending_place();
 
     CHECK(p != NULL);
-    (void)ad_peer_open(7);
-    CHECK(ad_pending_begin(p, fds[0], 7, &nobody, kept));
+    (void)ad_peer_open(address);
+    ad_pending_begin(p, fds[0], address, &nobody, kept);
+    ad_pending_read(p);
+    CHECK_EQ(p->phase, AD_PENDING_SILENT);
     *peer = fds[1];
     return p;
 }
@@ -324,19 +328,19 @@ static void block(struct ad_pending *p)
     }
 }
 
+/* Of one address: who has its answer first, then the one that has kept us waiting
+ * the longest, for whatever; but nobody who has asked. */
 static void test_eviction(void)
 {
     struct ad_pending *p[AIDASH_PENDING], *q;
     int peers[AIDASH_PENDING + 1], i;
-    static const int order[] = {6, 7, 1, 0, 3, 2, 4};
+    static const int order[] = {6, 7, 0, 1, 2, 3, 4};
 
     begin();
     for (i = 0; i < AIDASH_PENDING; i++) {
         p[i] = open_pair(&peers[i], false);
     }
-    /* 0, 1: silent, 1 the longer; 2, 3: half heads, 3 the longer; 4: an answer;
-     * 5: ready; 6, 7: lingering. */
-    ad_pending_enter(p[0], AD_PENDING_SILENT);
+    /* 0, 1: silent; 2, 3: half heads; 4: an answer; 5: ready; 6, 7: lingering. */
     say(peers[3], "G");
     (void)turn();
     say(peers[2], "G");
@@ -348,25 +352,14 @@ static void test_eviction(void)
     (void)turn();
     ad_pending_refuse(p[6], 404, "", "no", false);
     ad_pending_refuse(p[7], 404, "", "no", false);
-    for (i = 0; i < 4; i++) {
-        if (i == 2) { /* the silent ones have a short grace */
-            CHECK(!ad_pending_evict());
-            pass_ms(AD_SILENT_GRACE_MS - 1);
-            CHECK(!ad_pending_evict());
-            pass_ms(1);
-        }
-        CHECK(ad_pending_evict());
+    for (i = 0; i < 6; i++) {
+        CHECK(ad_pending_evict(NULL));
         CHECK_EQ(p[order[i]]->phase, AD_PENDING_FREE);
     }
-    CHECK(!ad_pending_evict()); /* all others have theirs */
-    pass_ms(AD_GRACE_MS - AD_SILENT_GRACE_MS - 1);
-    CHECK(!ad_pending_evict());
-    pass_ms(1);
-    for (; i < 7; i++) {
-        CHECK(ad_pending_evict());
-        CHECK_EQ(p[order[i]]->phase, AD_PENDING_FREE);
-    }
-    CHECK(!ad_pending_evict()); /* a whole head is not lost */
+    CHECK(!ad_pending_evict(p[4])); /* the only one left has just come */
+    CHECK(ad_pending_evict(NULL));
+    CHECK_EQ(p[4]->phase, AD_PENDING_FREE);
+    CHECK(!ad_pending_evict(NULL)); /* a whole head is not lost */
     CHECK_EQ(p[5]->phase, AD_PENDING_READY);
     for (i = 0; i < AIDASH_PENDING; i++) {
         (void)close(peers[i]);
@@ -376,7 +369,6 @@ static void test_eviction(void)
     for (i = 0; i < AIDASH_PENDING; i++) {
         p[i] = open_pair(&peers[i], false);
     }
-    pass_ms(AD_SILENT_GRACE_MS);
     q = open_pair(&peers[AIDASH_PENDING], false); /* one more: the first goes */
     CHECK(q == p[0]);
     CHECK(is_over(peers[0]));
@@ -386,6 +378,79 @@ static void test_eviction(void)
     for (i = 0; i <= AIDASH_PENDING; i++) {
         (void)close(peers[i]);
     }
+    end();
+}
+
+/* What came since the hub last looked counts: a whole head is kept, a malformed
+ * one or a FIN makes the place free. */
+static void test_eviction_reads_first(void)
+{
+    struct ad_pending *p[5];
+    int peers[5], i;
+
+    begin();
+    for (i = 0; i < 5; i++) {
+        p[i] = open_pair(&peers[i], false);
+    }
+    say(peers[0], request);
+    say(peers[1], "GET / HTTP/1.1\r\n");
+    (void)turn();
+    say(peers[1], "Host: a\r\n\r\n");
+    (void)close(peers[2]);
+    say(peers[3], "GET / HTTP/1.1\n");
+    p[0] = open_pair(&peers[0], false); /* 0 is ready; this one is the last */
+    say(peers[0], request);
+    CHECK(ad_pending_evict(NULL));
+    CHECK_EQ(p[1]->phase, AD_PENDING_READY);
+    CHECK_EQ(p[2]->phase, AD_PENDING_FREE);
+    CHECK_EQ(ad_pendings.refused, 0);
+    CHECK(ad_pending_evict(NULL));
+    CHECK_EQ(p[3]->phase, AD_PENDING_FREE);
+    CHECK(answered(peers[3], "400", ""));
+    CHECK_EQ(ad_pendings.refused, 1);
+    CHECK(ad_pending_evict(p[0]));
+    CHECK_EQ(p[4]->phase, AD_PENDING_FREE);
+    CHECK_EQ(ad_pendings.refused, 2);
+    CHECK(!ad_pending_evict(NULL)); /* the last one's head is whole, too */
+    CHECK_EQ(p[0]->phase, AD_PENDING_READY);
+    for (i = 0; i < 5; i++) {
+        if (i != 2) {
+            (void)close(peers[i]);
+        }
+    }
+    end();
+}
+
+/* The address with the most gives way, whoever comes: an address with few keeps
+ * its places, though it has them the longest. */
+static void test_eviction_by_address(void)
+{
+    struct ad_pending *few, *p[AIDASH_PENDING], *late;
+    int peers[AIDASH_PENDING], i;
+
+    begin();
+    address = 1;
+    few = open_pair(&peers[0], false);
+    address = 2;
+    for (i = 1; i < AIDASH_PENDING; i++) {
+        p[i] = open_pair(&peers[i], false);
+    }
+    for (i = 1; i < AIDASH_PENDING; i++) { /* its own newcomers, and others' */
+        int peer;
+
+        address = i % 2 == 0 ? 2 : 3;
+        late = open_pair(&peer, false);
+        CHECK(late == p[i]);
+        CHECK(is_over(peers[i]));
+        (void)close(peers[i]);
+        peers[i] = peer;
+        CHECK_EQ(few->phase, AD_PENDING_SILENT);
+    }
+    CHECK(!is_over(peers[0]));
+    for (i = 0; i < AIDASH_PENDING; i++) {
+        (void)close(peers[i]);
+    }
+    address = 7;
     end();
 }
 
@@ -413,30 +478,33 @@ static void listen_on_any_port(void)
     ad_listeners_watch(true);
 }
 
-/* Free places are filled in one turn; a full table costs one place a newcomer,
- * and nobody's for a newcomer that is not there. */
+/* A newcomer is taken in, and whose turn it is gives way, so that a place is free
+ * for the next; in a turn no more than half of all places are taken anew. */
 static void test_full_table(void)
 {
     enum { MORE = 3 };
     int peers[AIDASH_PENDING + MORE];
-    unsigned i;
+    unsigned i, n = 0;
 
     begin();
     listen_on_any_port();
     for (i = 0; i < AIDASH_PENDING + MORE; i++) {
         peers[i] = connect_to(ad_acceptor.ports[0]);
     }
-    ad_listener_event(0);
-    CHECK_EQ(ad_acceptor.accepted, AIDASH_PENDING);
-    CHECK_EQ(ad_pendings.refused, 0);
-    pass_ms(AD_SILENT_GRACE_MS);
-    for (i = 1; i <= MORE; i++) {
+    while (n < AIDASH_PENDING + MORE) {
+        unsigned most = n + AIDASH_PENDING / 2;
+
         ad_listener_event(0);
-        CHECK_EQ(ad_acceptor.accepted, AIDASH_PENDING + i);
-        CHECK_EQ(ad_pendings.refused, i);
-        CHECK(is_over(peers[i - 1]));
-        CHECK(!is_over(peers[i]));
+        n = most < AIDASH_PENDING + MORE ? most : AIDASH_PENDING + MORE;
+        CHECK_EQ(ad_acceptor.accepted, n);
+        CHECK_EQ(ad_pendings.n, n < AIDASH_PENDING ? n : AIDASH_PENDING - 1);
+        CHECK_EQ(ad_pendings.refused,
+                 n < AIDASH_PENDING ? 0 : n - AIDASH_PENDING + 1);
+        for (i = 0; i < n; i++) {
+            CHECK_EQ(is_over(peers[i]), i < ad_pendings.refused);
+        }
     }
+    CHECK(ad_acceptor.accepting);
     for (i = 0; i < AIDASH_PENDING + MORE; i++) {
         (void)close(peers[i]);
     }
@@ -444,38 +512,108 @@ static void test_full_table(void)
     end();
 }
 
-/* Without a descriptor others give way; with nobody to give way the newcomers
- * wait in the kernel, for AD_REST_MS. */
+/* All places have whole requests: newcomers wait in the kernel until one is free,
+ * and not longer. */
+static void test_full_of_requests(void)
+{
+    int peers[AIDASH_PENDING + 1];
+    unsigned i;
+
+    begin();
+    listen_on_any_port();
+    for (i = 0; i <= AIDASH_PENDING; i++) {
+        peers[i] = connect_to(ad_acceptor.ports[0]);
+        say(peers[i], request);
+    }
+    ad_listener_event(0);
+    ad_listener_event(0);
+    ad_listener_event(0);
+    CHECK_EQ(ad_acceptor.accepted, AIDASH_PENDING);
+    CHECK_EQ(ad_pendings.list[AD_PENDING_READY].n, AIDASH_PENDING);
+    CHECK(!ad_acceptor.accepting);
+    CHECK_EQ(turn(), 0); /* the hub does not spin meanwhile */
+    ad_acceptor_run();
+    CHECK(!ad_acceptor.accepting);
+    ad_pending_drop(ad_pending_first(AD_PENDING_READY));
+    ad_acceptor_run();
+    CHECK(ad_acceptor.accepting);
+    ad_listener_event(0);
+    CHECK_EQ(ad_acceptor.accepted, AIDASH_PENDING + 1);
+    for (i = 0; i <= AIDASH_PENDING; i++) {
+        (void)close(peers[i]);
+    }
+    ad_acceptor_close();
+    end();
+}
+
+static struct rlimit files;
+
+static void allow_files(rlim_t n)
+{
+    struct rlimit limit = files;
+
+    limit.rlim_cur = n;
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+}
+
+/* Without a descriptor the reserve serves, and others give way to fill it again;
+ * when there is nobody, newcomers wait in the kernel for AD_REST_MS. */
 static void test_no_descriptor(void)
 {
-    struct rlimit files, none;
-    int peers[2], newcomer;
+    int peers[2], newcomers[3], i, next;
 
     begin();
     ad_log_to(0, NULL, NULL);
     listen_on_any_port();
+    CHECK_EQ(ad_acceptor.n_spares, AD_SPARES);
     (void)open_pair(&peers[0], false);
     (void)open_pair(&peers[1], false);
-    pass_ms(AD_SILENT_GRACE_MS);
-    newcomer = connect_to(ad_acceptor.ports[0]);
+    for (i = 0; i < 3; i++) {
+        newcomers[i] = connect_to(ad_acceptor.ports[0]);
+    }
     CHECK(getrlimit(RLIMIT_NOFILE, &files) == 0);
-    none = files;
-    none.rlim_cur = 0;
-    CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    next = dup(0); /* the lowest that is free */
+    (void)close(next);
+    allow_files((rlim_t)next);
     ad_listener_event(0);
-    CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
-    CHECK_EQ(ad_pendings.n, 0);
-    CHECK(is_over(peers[0]) && is_over(peers[1]));
+    ad_listener_event(0);
+    ad_acceptor_run(); /* the last accept() took a spare, and found nobody */
+    allow_files(files.rlim_cur);
+    /* Each was taken in: for the first, one of the two of the other address left,
+     * and then their own. */
+    CHECK_EQ(ad_acceptor.accepted, 3);
+    CHECK(is_over(peers[0]) && !is_over(peers[1]));
+    CHECK(is_over(newcomers[0]) && is_over(newcomers[1]));
+    CHECK(!is_over(newcomers[2]));
+    CHECK_EQ(ad_acceptor.n_spares, AD_SPARES);
+    CHECK(ad_acceptor.accepting);
+    for (i = 0; i < 3; i++) {
+        (void)close(newcomers[i]);
+    }
+    ad_pending_close();
+
+    newcomers[0] = connect_to(ad_acceptor.ports[0]); /* nobody to give way */
+    CHECK(ad_spares_use(ad_acceptor.n_spares));
+    allow_files(0);
+    ad_listener_event(0);
     CHECK(!ad_acceptor.accepting);
     CHECK_EQ(turn(), 0); /* and the hub does not spin meanwhile */
-    ad_listeners_watch(true);
+    pass_ms(AD_REST_MS - 1);
+    ad_acceptor_run();
+    CHECK(!ad_acceptor.accepting);
+    CHECK_EQ(ad_acceptor.n_spares, 0);
+    allow_files(files.rlim_cur);
+    pass_ms(1);
+    ad_acceptor_run();
+    CHECK_EQ(ad_acceptor.n_spares, AD_SPARES);
     ad_listener_event(0);
     CHECK_EQ(ad_pendings.n, 1);
-    CHECK(!is_over(newcomer));
+    CHECK(!is_over(newcomers[0]));
     (void)close(peers[0]);
     (void)close(peers[1]);
-    (void)close(newcomer);
+    (void)close(newcomers[0]);
     ad_acceptor_close();
+    CHECK_EQ(ad_acceptor.n_spares, 0);
     end();
 }
 
@@ -784,11 +922,11 @@ static void test_upgrade(void)
 static void test_slot_given_back(void)
 {
     static char much[AIDASH_HEAD_MAX - AD_WORKERS_HEAD_MAX + 2];
-    struct rlimit files, none;
     struct ad_pending *p;
     int peer;
 
     begin();
+    ad_acceptor_init();
     p = handshake(&peer, ""); /* aidash stops while it waits */
     CHECK_EQ(slots(), 1);
     ad_pending_stop();
@@ -813,16 +951,14 @@ static void test_slot_given_back(void)
 
     p = handshake(&peer, ""); /* no descriptor is left */
     CHECK(getrlimit(RLIMIT_NOFILE, &files) == 0);
-    none = files;
-    none.rlim_cur = 0;
-    CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    allow_files(0);
     ad_workers_run();
     CHECK_EQ(p->phase, AD_PENDING_WAITING); /* others may end meanwhile */
     CHECK_EQ(ad_workers_deadline(),
              ad_hub.now_ns + AD_REST_MS * AD_NS_PER_MS);
     pass_ms(AD_WORKERS_PATIENCE_MS);
     ad_workers_run();
-    CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
+    allow_files(files.rlim_cur);
     CHECK(answered(peer, "503", "no descriptor"));
     CHECK_EQ(slots(), 0);
     (void)close(peer);
@@ -853,9 +989,14 @@ static void test_slot_given_back(void)
     (void)turn();
 
     p = handshake(&peer, ""); /* it gives way to another */
+    CHECK(!ad_pending_evict(NULL)); /* as long as the worker is awaited, no */
     ad_workers_run();
-    pass_ms(AD_GRACE_MS);
-    CHECK(ad_pending_evict());
+    CHECK(!ad_pending_evict(NULL));
+    block(p);
+    say(worker, "HTTP/1.1 400 Bad Request\r\n\r\n");
+    (void)turn();
+    CHECK_EQ(p->events, AD_OUT);
+    CHECK(ad_pending_evict(NULL));
     CHECK_EQ(p->phase, AD_PENDING_FREE);
     CHECK_EQ(slots(), 0);
     CHECK_EQ(send(worker, "x", 1, MSG_NOSIGNAL), -1); /* nobody listens */
@@ -945,7 +1086,10 @@ int main(void)
     test_head_times();
     test_lingering_discards();
     test_eviction();
+    test_eviction_reads_first();
+    test_eviction_by_address();
     test_full_table();
+    test_full_of_requests();
     test_no_descriptor();
     test_accept_fails();
     test_per_address();

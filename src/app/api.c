@@ -85,6 +85,7 @@ static void ad_reset(void)
     ad_framing_init();
     ad_access_init();
     ad_clients_init();
+    ad_exchanges_init();
     ad_commands_init();
     ad_pending_init();
     ad_acceptor_init();
@@ -98,6 +99,7 @@ static void ad_reset(void)
 struct ad_again_call {
     struct ad_call call;
     const struct aidash_config *config, *before;
+    struct ad_own_names names;
     int rc;
 };
 
@@ -105,7 +107,7 @@ static void ad_again_run(struct ad_call *call)
 {
     struct ad_again_call *a = (struct ad_again_call *)(void *)call;
 
-    a->rc = ad_configure_again(a->config, a->before);
+    a->rc = ad_configure_again(a->config, a->before, &a->names);
 }
 
 /* Let a running server take from another configuration what it can, see
@@ -118,6 +120,7 @@ static int ad_reconfigure(const struct aidash_config *config,
     a.call.run = ad_again_run;
     a.config = config;
     a.before = before;
+    ad_own_names_read(&a.names, AD_RESOLV_CONF); /* the hub reads no file */
     ad_hub_run(&a.call);
     return a.rc;
 }

@@ -96,7 +96,11 @@ static int ad_configure_list(const char *list, const char *option,
     return 0;
 }
 
-static int ad_configure_access(const struct aidash_config *config)
+#define AD_RESOLV_CONF "/etc/resolv.conf"
+
+/* `names` are this machine's own. */
+static int ad_configure_access(const struct aidash_config *config,
+                               const struct ad_own_names *names)
 {
     int rc = ad_configure_list(config->allow_origin, "allow-origin",
                                "an origin, such as http://host:port, or *",
@@ -112,7 +116,7 @@ static int ad_configure_access(const struct aidash_config *config)
                                "an address, or ADDR/BITS", AD_PROXIES,
                                ad_access_add_proxy);
     }
-    ad_access_add_own_names("/etc/resolv.conf");
+    ad_access_add_own_names(names);
     return rc;
 }
 
@@ -414,15 +418,16 @@ static int ad_configure_log(const struct aidash_config *config)
 /* While it runs: the level of the log, and who may ask, from another
  * configuration. If that is wrong, all stays as it was in `before`. Hub thread. */
 static int ad_configure_again(const struct aidash_config *config,
-                              const struct aidash_config *before)
+                              const struct aidash_config *before,
+                              const struct ad_own_names *names)
 {
     int rc;
 
     ad_access_init();
-    rc = ad_configure_access(config);
+    rc = ad_configure_access(config, names);
     if (rc != 0) {
         ad_access_init();
-        (void)ad_configure_access(before);
+        (void)ad_configure_access(before, names);
         return rc;
     }
     ad_log_set_level(ad_level_of(config));
@@ -461,7 +466,10 @@ static int ad_configure(const struct aidash_config *config)
         rc = ad_configure_models(models);
     }
     if (rc == 0) {
-        rc = ad_configure_access(config);
+        struct ad_own_names names;
+
+        ad_own_names_read(&names, AD_RESOLV_CONF);
+        rc = ad_configure_access(config, &names);
     }
     if (rc == 0) {
         rc = ad_configure_list(config->allow_frame, "allow-frame",

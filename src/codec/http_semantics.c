@@ -113,6 +113,67 @@ static bool ad_http_wants_gzip(const struct ad_http_head *head)
     return gzip > 0 && gzip >= ad_http_coding_weight(head, "identity");
 }
 
+/* ---- entity-tags ---- */
+
+/* Cut an entity-tag and the comma behind it off the front of *rest: *opaque is its
+ * opaque-tag, with the quotes and without W/ (RFC 9110 8.8.3). Other than in a
+ * quoted string, a backslash is no escape. False if nothing is left, or what is
+ * left is no list of entity-tags. */
+static bool ad_http_cut_etag(struct ad_slice *rest, struct ad_slice *opaque)
+{
+    const char *at = rest->at, *end = at + rest->len, *begin;
+
+    while (at < end && (*at == ',' || *at == ' ' || *at == '\t')) {
+        at++;
+    }
+    if (end - at >= 2 && at[0] == 'W' && at[1] == '/') {
+        at += 2;
+    }
+    if (at == end || *at != '"') {
+        return false;
+    }
+    for (begin = at++; at < end && *at != '"'; at++) {
+        if ((unsigned char)*at <= 0x20 || *at == 0x7F) {
+            return false;
+        }
+    }
+    if (at == end) {
+        return false;
+    }
+    at++;
+    *opaque = ad_slice_between(begin, at);
+    while (at < end && (*at == ' ' || *at == '\t')) {
+        at++;
+    }
+    *rest = ad_slice_between(at, end);
+    return at == end || *at == ',';
+}
+
+/* Does If-None-Match name this entity-tag, which is a strong one, or any? Then
+ * the client has it (RFC 9110 13.1.2, by weak comparison: 8.8.3.2). */
+static bool ad_http_has_etag(const struct ad_http_fields *fields,
+                             const char *etag)
+{
+    struct ad_slice opaque, rest;
+    size_t i;
+
+    for (i = 0; i < fields->n; i++) {
+        if (!ad_slice_is_nocase(fields->at[i].name, "If-None-Match")) {
+            continue;
+        }
+        rest = fields->at[i].value;
+        if (ad_slice_is(rest, "*")) {
+            return true;
+        }
+        while (rest.len > 0 && ad_http_cut_etag(&rest, &opaque)) {
+            if (ad_slice_is(opaque, etag)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* ---- the WebSocket handshake ---- */
 
 /* RFC 9110 7.8: does the client ask to speak WebSocket? HTTP/1.0 can't. */

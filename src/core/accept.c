@@ -1,5 +1,9 @@
 /* accept.c - the acceptor: from the listening sockets to a pending connection.
  * Owns ad_acceptor. Hub thread only, but for what is set at start.
+ *
+ * As long as somebody can give way, a place is free and AD_SPARES descriptors are
+ * in reserve: so a newcomer is taken in at once, its head is read, and only then
+ * it is decided who goes.
  */
 #ifndef AD_CORE_ACCEPT_C
 #define AD_CORE_ACCEPT_C
@@ -9,6 +13,11 @@
 enum {
     AD_LISTENERS = 8,  /* --listen may be given so often */
     AD_REST_MS = 50,   /* nothing can be accepted: tried again after that */
+    /* Connections accepted in a turn: when all places are taken, not so many that
+     * one of them loses its place before the next turn, which reads its head. */
+    AD_ACCEPTS = AIDASH_PENDING < 128 ? AIDASH_PENDING / 2 : 64,
+    AD_SPARES = 5,     /* descriptors kept for when there are no others: for one
+                        * connection, and for the socketpairs of two workers */
     AD_WARN_MS = 60000 /* a warning is repeated so often at most */
 };
 
@@ -19,8 +28,12 @@ static struct {
     unsigned n_listeners;           /* [I] of the sockets */
     int listeners[AD_LISTENERS];    /* [I] */
     unsigned ports[AD_LISTENERS];   /* [I] */
-    bool accepting;    /* false: no place, descriptor or memory, until again_ns */
+    bool accepting; /* false: no place until one is free; or no descriptor or
+                     * memory until again_ns */
+    bool full;      /* it is a place that lacked */
     uint64_t again_ns;
+    unsigned n_spares;
+    int spares[AD_SPARES]; /* of /dev/null */
     bool warned; /* that no descriptor was left, at warned_ms */
     uint32_t warned_ms;
     uint64_t accepted;
@@ -40,10 +53,54 @@ static void ad_listeners_watch(bool on)
     ad_acceptor.again_ns = ad_hub.now_ns + AD_REST_MS * AD_NS_PER_MS;
 }
 
-/* Accept again, when it is time. Each turn. */
+/* Stop accepting for a while: for a place (`full`), or for something else. */
+static void ad_acceptor_rest(bool full)
+{
+    ad_acceptor.full = full;
+    ad_listeners_watch(false);
+}
+
+/* Fill the reserve of descriptors, as far as there are any. True if it is full. */
+static bool ad_spares_fill(void)
+{
+    while (ad_acceptor.n_spares < AD_SPARES) {
+        int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+        if (fd < 0) {
+            return false;
+        }
+        ad_acceptor.spares[ad_acceptor.n_spares++] = fd;
+    }
+    return true;
+}
+
+/* Free n of them. False if there are fewer. */
+static bool ad_spares_use(unsigned n)
+{
+    if (ad_acceptor.n_spares < n) {
+        return false;
+    }
+    while (n-- > 0) {
+        (void)close(ad_acceptor.spares[--ad_acceptor.n_spares]);
+    }
+    return true;
+}
+
+/* The reserve was used: fill it again, if others can give way, but for
+ * `newcomer`. */
+static void ad_spares_regain(const struct ad_pending *newcomer)
+{
+    while (!ad_spares_fill() && ad_pending_evict(newcomer)) {
+    }
+}
+
+/* Accept again, when there is what lacked. Each turn. */
 static void ad_acceptor_run(void)
 {
-    if (!ad_hub.stopping && ad_hub.now_ns >= ad_acceptor.again_ns) {
+    (void)ad_spares_fill();
+    if (!ad_hub.stopping && !ad_acceptor.accepting &&
+        (ad_hub.now_ns >= ad_acceptor.again_ns ||
+         (ad_acceptor.full && ad_pendings.n < AIDASH_PENDING))) {
         ad_listeners_watch(true);
     }
 }
@@ -55,7 +112,8 @@ static uint64_t ad_acceptor_deadline(void)
                                                     : ad_acceptor.again_ns;
 }
 
-/* Low latency, and an end for peers that vanished without a word. */
+/* Low latency, and an end for peers that vanished without a word. On Linux the
+ * connections have it from their listener. */
 static void ad_socket_tune(int fd)
 {
     int on = 1;
@@ -85,12 +143,10 @@ static void ad_acceptor_take(struct ad_pending *p, int fd,
                                                  : UINT32_MAX;
 
     ad_acceptor.accepted++;
-    if (!ad_pending_begin(p, fd, address, peer, false)) {
-        ad_pendings.refused++;
-        ad_peer_close(fd, address);
-        return;
-    }
+    ad_pending_begin(p, fd, address, peer, false);
+#ifndef __linux__
     ad_socket_tune(fd);
+#endif
     while (n > most && ad_pending_end_lingering(address)) {
         n--;
     }
@@ -101,6 +157,10 @@ static void ad_acceptor_take(struct ad_pending *p, int fd,
     } else {
         ad_pending_read(p); /* the head is there already, most often */
     }
+    if (ad_pendings.n == AIDASH_PENDING) {
+        (void)ad_pending_evict(p);
+    }
+    ad_spares_regain(p);
 }
 
 /* No descriptor is left. Said once a minute. */
@@ -116,15 +176,16 @@ static void ad_acceptor_warn(void)
     }
 }
 
-/* accept() failed: was a descriptor freed for it? Where that is not what it lacks
- * (ENOMEM, ENOBUFS), only time helps: the connection is reported again at once. */
+/* accept() failed: is there a descriptor for it now? Where that is not what it
+ * lacks (ENOMEM, ENOBUFS), only time helps: the connection is reported again at
+ * once. */
 static bool ad_acceptor_yields(int error)
 {
     if (error != EMFILE && error != ENFILE) {
         return false;
     }
     ad_acceptor_warn();
-    return ad_pending_evict();
+    return ad_spares_use(1) || ad_pending_evict(NULL);
 }
 
 static void ad_listener_event(unsigned index)
@@ -132,16 +193,12 @@ static void ad_listener_event(unsigned index)
     struct sockaddr_storage peer;
     unsigned i;
 
-    for (i = 0; i < AD_READY_MAX && ad_acceptor.accepting; i++) {
-        struct ad_pending *p;
+    for (i = 0; i < AD_ACCEPTS && ad_acceptor.accepting; i++) {
+        struct ad_pending *p = ad_pending_place();
         int fd;
 
-        if (i > 0 && ad_pendings.n == AIDASH_PENDING) {
-            return; /* now each newcomer costs another's place: one a turn */
-        }
-        p = ad_pending_place();
         if (p == NULL) {
-            ad_listeners_watch(false);
+            ad_acceptor_rest(true);
             return;
         }
         fd = ad_socket_accept(ad_acceptor.listeners[index], &peer);
@@ -151,7 +208,7 @@ static void ad_listener_event(unsigned index)
                    errno == ECONNABORTED) {
             return;
         } else if (!ad_acceptor_yields(errno)) {
-            ad_listeners_watch(false);
+            ad_acceptor_rest(false);
             return;
         }
     }
@@ -165,7 +222,12 @@ static bool ad_acceptor_keep_alive(int fd, uint64_t address,
 {
     struct ad_pending *p = ad_hub.stopping ? NULL : ad_pending_place();
 
-    return p != NULL && ad_pending_begin(p, fd, address, peer, true);
+    if (p == NULL) {
+        return false;
+    }
+    ad_pending_begin(p, fd, address, peer, true);
+    ad_pending_read(p);
+    return true;
 }
 #endif
 
@@ -217,8 +279,10 @@ static const char *ad_acceptor_open(void)
             errno = -fd;
             return ad_acceptor.listen[i];
         }
+        ad_socket_tune(fd);
         ad_acceptor.listeners[ad_acceptor.n_listeners++] = fd;
     }
+    (void)ad_spares_fill();
     return NULL;
 }
 
@@ -229,6 +293,7 @@ static void ad_acceptor_close(void)
     for (i = 0; i < ad_acceptor.n_listeners; i++) {
         (void)close(ad_acceptor.listeners[i]);
     }
+    (void)ad_spares_use(ad_acceptor.n_spares);
 }
 
 AD_MEMORY(acceptor, 1, sizeof(ad_acceptor));

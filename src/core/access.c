@@ -22,7 +22,8 @@ enum {
     AD_FRAMES = 4,         /* --allow-frame likewise */
     AD_FRAMES_MAX = AD_FRAMES * (AD_ORIGIN_MAX + 1), /* bytes of all, with blanks */
     AD_HOSTS_ALLOWED = 16, /* --allow-host likewise */
-    AD_HOSTS = 32,         /* with the names of this machine */
+    AD_HOSTS_OWN = 16,     /* names of this machine */
+    AD_HOSTS = AD_HOSTS_ALLOWED + AD_HOSTS_OWN,
     AD_PROXIES = 8,        /* --trust-proxy may be given so often */
     AD_REFUSAL_MAX = 2 * AD_ORIGIN_MAX + 128, /* bytes of a refusal's sentence */
     AD_ACCESS_LOG_MS = 60000 /* a refusal is logged so often at most */
@@ -175,20 +176,38 @@ static bool ad_access_add_proxy(const char *text, size_t len)
     return true;
 }
 
+/* The names of this machine. */
+struct ad_own_names {
+    unsigned n;
+    char at[AD_HOSTS_OWN][AD_HTTP_HOST_MAX + 1];
+};
+
+static void ad_own_names_add(struct ad_own_names *names, const char *name)
+{
+    size_t len = strlen(name);
+
+    if (names->n < AD_HOSTS_OWN && len <= AD_HTTP_HOST_MAX) {
+        memcpy(names->at[names->n++], name, len + 1);
+    }
+}
+
 /* NAME, and NAME.DOMAIN for each search domain of this resolv.conf(5): what the
- * network's own DNS calls this machine, board.fritz.box or the like. */
-static void ad_access_add_own_names(const char *resolv_conf)
+ * network's own DNS calls this machine, board.fritz.box or the like. Reads a file:
+ * not on the hub thread. */
+static void ad_own_names_read(struct ad_own_names *names,
+                              const char *resolv_conf)
 {
     char line[512], name[256], full[2 * AD_HTTP_HOST_MAX];
     FILE *f;
 
+    names->n = 0;
     if (gethostname(name, sizeof(name)) != 0) {
         return;
     }
     name[sizeof(name) - 1] = '\0';
-    (void)ad_access_add_host(name, strlen(name));
+    ad_own_names_add(names, name);
     name[strcspn(name, ".")] = '\0';
-    (void)ad_access_add_host(name, strlen(name));
+    ad_own_names_add(names, name);
     f = fopen(resolv_conf, "r");
     while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
         char *rest = line;
@@ -200,11 +219,21 @@ static void ad_access_add_own_names(const char *resolv_conf)
         }
         while ((word = strtok_r(NULL, " \t\r\n", &rest)) != NULL) {
             (void)snprintf(full, sizeof(full), "%s.%s", name, word);
-            (void)ad_access_add_host(full, strlen(full));
+            ad_own_names_add(names, full);
         }
     }
     if (f != NULL) {
         (void)fclose(f);
+    }
+}
+
+/* Take them as names in Host, those that can be one. */
+static void ad_access_add_own_names(const struct ad_own_names *names)
+{
+    unsigned i;
+
+    for (i = 0; i < names->n; i++) {
+        (void)ad_access_add_host(names->at[i], strlen(names->at[i]));
     }
 }
 
@@ -213,8 +242,8 @@ static void ad_access_add_own_names(const char *resolv_conf)
 /* What a request may. */
 struct ad_access_verdict {
     unsigned status;        /* 0: let it in; 421: Host; 403: Origin */
-    struct ad_slice origin; /* of an allowed page elsewhere, who must be told
-                             * so (CORS); else empty */
+    struct ad_slice origin; /* of an allowed page elsewhere, whose browser needs
+                             * it in the answer (CORS); else empty */
     char why[AD_REFUSAL_MAX]; /* the sentence of a refusal */
 };
 
@@ -324,8 +353,8 @@ static bool ad_access_origin_listed(const struct ad_http_origin *origin)
 }
 
 /* Is the page our own? The host and the port must be those that the browser
- * asked for. The scheme counts where it is known, which is where a trusted proxy
- * tells it; otherwise a proxy that speaks TLS may stand in between unseen, so
+ * used. The scheme counts where it is known, which is where a trusted proxy sends
+ * it; otherwise a proxy that speaks TLS may stand in between unseen, so
  * http and https are both taken, and a Host without a port has the default port
  * of the origin's scheme. */
 static bool ad_access_origin_own(const struct ad_http_origin *origin,
@@ -356,7 +385,7 @@ static void ad_access_report(const struct ad_access_verdict *v)
     }
 }
 
-/* The request asks for a name that is not ours. */
+/* The request is for a name that is not ours. */
 static void ad_access_refuse_host(struct ad_access_verdict *v,
                                   const struct ad_http_host *host)
 {
@@ -436,7 +465,8 @@ static void ad_access_judge(const struct ad_http_head *head,
     v->status = 403;
 }
 
-/* What an allowed page must be told to see the answer, or "". */
+/* The header lines by which a browser lets an allowed page see the answer, or
+ * "". */
 static void ad_access_cors(const struct ad_access_verdict *v,
                            char out[AD_CORS_MAX])
 {

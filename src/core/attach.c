@@ -14,7 +14,6 @@ struct ad_attach {
     enum ad_kind kind;
     int fd;              /* non-blocking */
     uint64_t address;    /* of the peer, as ad_address_key() has it */
-    bool reserved;       /* a slot is reserved for it: ad_slot_reserve() */
     const char *id;      /* viewers: client_id, or NULL */
     const char *cors;    /* header lines for the answer, or NULL */
     struct ad_slice greeting; /* WebSockets: the handshake's answer, sent first */
@@ -141,10 +140,11 @@ static bool ad_ws_take_rest(struct ad_client *c, const struct ad_attach *a)
     return true;
 }
 
-/* Make a connection a client: greet it, take what came behind its head, send it
- * what it asked for. False if there is no slot for it or the hub is stopping:
- * then the socket stays the caller's, and nothing was sent. Else it is the
- * hub's, however soon it ends. What *a points to need not outlive the call. */
+/* Make a connection a client, in a slot that the caller has reserved for it
+ * (ad_slot_reserve()): greet it, take what came behind its head, send it what it
+ * asked for. False if the hub is stopping: then the slot is given back, the socket
+ * stays the caller's, and nothing was sent. Else it is the hub's, however soon it
+ * ends. What *a points to need not outlive the call. */
 static bool ad_client_attach(const struct ad_attach *a)
 {
     unsigned class = ad_kind_class(a->kind), index;
@@ -153,9 +153,6 @@ static bool ad_client_attach(const struct ad_attach *a)
     struct ad_text t = ad_text_in(greeting, sizeof(greeting));
     struct ad_client *c;
 
-    if (!a->reserved && !ad_slot_reserve(class)) {
-        return false;
-    }
     if (ad_hub.stopping) {
         ad_slot_release(class);
         return false;
@@ -204,6 +201,30 @@ static bool ad_client_attach(const struct ad_attach *a)
     return true;
 }
 
+/* RFC 9112 9.6: may the peer shut its sending side and still want its answer? A
+ * WebSocket ends with a Close frame instead (RFC 6455 7.1.4). */
+static bool ad_client_may_half_close(const struct ad_client *c)
+{
+    return c->phase == AD_CLOSING ||
+           (c->phase == AD_OPEN && !ad_client_is_ws(c));
+}
+
+/* It did. A FIN is also what comes of one that has closed altogether: a server-sent
+ * comment makes it answer with a reset, so that the viewer ends now and not with
+ * the next event. */
+static void ad_client_half_closed(struct ad_client *c)
+{
+    char bytes[AD_OUT_CAP];
+    struct ad_text t = ad_text_in(bytes, sizeof(bytes));
+
+    if (c->phase == AD_OPEN && (c->kind == AD_INGEST || c->kind == AD_COMMAND)) {
+        ad_exchange_fail(c, 400, "the body ended before its end", &t);
+    } else if (c->phase == AD_OPEN && c->kind == AD_SSE) {
+        ad_put_sse_ping(&t);
+    }
+    (void)ad_client_send(c, &t);
+}
+
 /* Read once. What is taken of a WebSocket's or a POST's bytes is decided before
  * they leave the kernel: what can't be answered yet stays there, and so does
  * the peer's next write when its window is full. */
@@ -219,10 +240,9 @@ static void ad_client_read(struct ad_client *c)
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
     }
-    if (got == 0 && (c->phase == AD_CLOSING ||
-                     (c->phase == AD_OPEN && c->kind == AD_TICKS))) {
-        c->peer_closed = true; /* it may still take its answer */
-        ad_client_watch(c);
+    if (got == 0 && !c->peer_closed && ad_client_may_half_close(c)) {
+        c->peer_closed = true;
+        ad_client_half_closed(c);
         return;
     }
     if (got <= 0) {

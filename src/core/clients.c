@@ -80,7 +80,7 @@ struct ad_client {
     bool blocked;         /* the socket took less than it was given */
     bool resuming;        /* still reads history: only the feed's end limits it */
     bool peer_closed;     /* the peer's FIN has come */
-    uint8_t events;       /* watched for: AD_IN, AD_OUT */
+    uint8_t events;       /* watched for: AD_IN, AD_OUT, or AD_RESET */
     uint16_t subscribed;  /* place in ad_fanout.subscribed, or AD_NO_SLOT; of a
                            * free slot, the next free one */
     uint64_t next;        /* next event to send */
@@ -255,6 +255,9 @@ static void ad_client_watch(struct ad_client *c)
     }
     if (c->blocked) {
         want |= AD_OUT;
+    }
+    if (want == 0) {
+        want = AD_RESET;
     }
     if (want != c->events) {
         (void)ad_poll_set(c->fd, c->events, want, AD_TAG_CLIENT,

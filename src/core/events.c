@@ -16,7 +16,7 @@ enum {
     AD_WAITING_BYTES = AIDASH_FEED_BYTES / 4
 };
 _Static_assert(AD_WAITING_BYTES + 3 * (AD_EVENT_MAX + 4) <= AIDASH_FEED_BYTES,
-               "a source that asks ad_events_due() after each of its lines, and "
+               "a source that checks ad_events_due() after each of its lines, and "
                "so after three events at most, does not overrun the feed");
 
 static struct {
@@ -43,8 +43,8 @@ static void ad_event_append(enum ad_event kind, const struct ad_text *t)
     }
 }
 
-/* Do so many events wait that a fan-out is due now? A source asks after each of
- * its lines: if so, it leaves the rest for the next turn. */
+/* Do so many events wait that a fan-out is due now? Each source checks this after
+ * each of its lines, and then leaves the rest for the next turn. */
 static bool ad_events_due(void)
 {
     return ad_feed.next - ad_events.fanned_out >= AD_WAITING_MAX ||

@@ -109,6 +109,12 @@ static struct {
     uint16_t slot[AIDASH_STREAMS];
 } ad_streams;
 
+/* Before each run. */
+static void ad_exchanges_init(void)
+{
+    memset(&ad_streams, 0, sizeof(ad_streams));
+}
+
 static void ad_streams_forget_ended(void)
 {
     unsigned i = 0;

@@ -17,8 +17,8 @@ enum {
     AD_SILENCE_MS = 60000, /* and one silent for so long is closed */
     AD_STALL_MS = 30000,   /* no byte taken for so long: reset */
     AD_LINGER_MS = 1000,   /* wait for the peer's FIN after our last byte */
-    AD_GRACE_MS = 1000,    /* so long no newcomer takes the place of a peer that
-                            * has begun to speak, or has not taken its answer */
+    AD_GRACE_MS = 1000,    /* so long no newcomer takes the place of a body that
+                            * comes slowly, or of an answer that is taken so */
     /* Bytes a second that a peer must send of a body, or take of an answer, on
      * average since that began; the first AD_RATE_GRACE_MS are free. */
     AD_RATE_MIN = 16 * 1024,
@@ -92,8 +92,8 @@ static void ad_hub_clock(void)
                      ad_clock_ns(CLOCK_REALTIME) / 1000);
 }
 
-/* Once a second: a board without a clock of its own starts in 1970, and is told
- * the time later. The start moves with the clock. */
+/* Once a second: a board without a clock of its own starts in 1970, and its time
+ * is set later. The start moves with the clock. */
 static void ad_hub_follow_clock(void)
 {
     uint64_t right_us = ad_hub.now_us - (ad_hub.now_ns - ad_hub.start_ns) / 1000;
@@ -175,7 +175,8 @@ static void ad_hub_init(void)
     ad_hub.wake_rd = ad_hub.wake_wr = -1;
 }
 
-/* The run begins now. Housekeeping is due at once: it asks the engines. */
+/* The run begins now. Housekeeping is due at once: it sends the first requests to
+ * the engines. */
 static void ad_hub_begin(void)
 {
     ad_hub_clock();

@@ -25,6 +25,7 @@ enum {
 static struct {
     uint64_t address;
     uint32_t n;
+    uint16_t share; /* of its pending places, or 0, see shares.c */
 } ad_peers[AD_PEERS_SLOTS];
 
 /* Fibonacci hashing (Knuth, The Art of Computer Programming 3, 6.4). */
@@ -49,7 +50,10 @@ static unsigned ad_peer_open(uint64_t address)
 {
     unsigned i = ad_peer_slot(address);
 
-    ad_peers[i].address = address;
+    if (ad_peers[i].n == 0) {
+        ad_peers[i].address = address;
+        ad_peers[i].share = 0;
+    }
     ad_peers[i].n++;
     return ad_peers[i].n;
 }

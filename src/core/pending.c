@@ -3,8 +3,11 @@
  * Owns ad_pending, ad_pending_bytes and ad_pendings. Hub thread only.
  *
  * Every phase has a time, and one buffer of AD_PENDING_BYTES serves all: it has
- * the head, and when that was judged, the answer. Whoever gives way when all
- * places are taken is the peer that has kept us waiting the longest.
+ * the head, and when that was judged, the answer. When all places are taken,
+ * the address that has the most of them gives way (shares.c): so one with few is
+ * not kept out by one with many, and on one address whoever sends a whole head at
+ * once is served before those who do not. Nobody has a time in which to be slow
+ * that others must wait for: while there are free places, slow is no matter.
  */
 #ifndef AD_CORE_PENDING_C
 #define AD_CORE_PENDING_C
@@ -13,20 +16,16 @@
 #include "../codec/http_head.c"
 #include "clients.c"
 #include "hub.c"
-#include "peers.c"
+#include "shares.c"
 
 enum {
     AD_HEAD_MS = 10000,   /* a head not complete by then: 408; after an answer,
                            * a connection without another request: closed */
     AD_WORKER_MS = 30000, /* no worker was free by then: 503 */
-    AD_SILENT_GRACE_MS = 100, /* nor that of one that has said nothing: its head
-                               * may be a round trip behind its connection */
-    AD_NO_PENDING = 65535,
     /* A connection's buffer; a request's record fits with what stands around it. */
     AD_PENDING_BYTES = AIDASH_HEAD_MAX > AD_RECORD_MAX + 64 ? AIDASH_HEAD_MAX
                                                             : AD_RECORD_MAX + 64
 };
-_Static_assert(AIDASH_PENDING < AD_NO_PENDING, "places are 16 bits wide");
 
 enum ad_pending_phase {
     AD_PENDING_FREE,
@@ -73,7 +72,7 @@ static char ad_pending_bytes[AIDASH_PENDING][AD_PENDING_BYTES];
 
 static struct {
     struct {
-        uint16_t first, last; /* in the order of entering; AD_NO_PENDING: none */
+        uint16_t first, last; /* in the order of entering; AD_NO_PLACE: none */
         unsigned n;
     } list[AD_PENDING_PHASES];
     unsigned n_used;          /* places ever used */
@@ -88,7 +87,7 @@ static void ad_pending_init(void)
 
     memset(&ad_pendings, 0, sizeof(ad_pendings));
     for (i = 0; i < AD_PENDING_PHASES; i++) {
-        ad_pendings.list[i].first = ad_pendings.list[i].last = AD_NO_PENDING;
+        ad_pendings.list[i].first = ad_pendings.list[i].last = AD_NO_PLACE;
     }
 }
 
@@ -107,7 +106,27 @@ static struct ad_pending *ad_pending_first(enum ad_pending_phase phase)
 {
     uint16_t i = ad_pendings.list[phase].first;
 
-    return i == AD_NO_PENDING ? NULL : &ad_pending[i];
+    return i == AD_NO_PLACE ? NULL : &ad_pending[i];
+}
+
+/* Does its peer keep us waiting: for its head, or for room in its window? */
+static bool ad_pending_waits(const struct ad_pending *p)
+{
+    return p->phase == AD_PENDING_SILENT || p->phase == AD_PENDING_HEAD ||
+           (p->phase == AD_PENDING_ANSWER && (p->events & AD_OUT) != 0);
+}
+
+/* Its phase, or what it is watched for, has changed. */
+static void ad_pending_count(const struct ad_pending *p)
+{
+    unsigned place = ad_pending_index(p);
+    bool waits = ad_pending_waits(p);
+
+    if (waits && !ad_share_has(place)) {
+        ad_share_add(place, p->address);
+    } else if (!waits && ad_share_has(place)) {
+        ad_share_remove(place);
+    }
 }
 
 /* Leave the list of the phase, and enter that of another at its end. */
@@ -115,12 +134,12 @@ static void ad_pending_move(struct ad_pending *p, enum ad_pending_phase phase)
 {
     uint16_t index = (uint16_t)ad_pending_index(p);
 
-    if (p->before == AD_NO_PENDING) {
+    if (p->before == AD_NO_PLACE) {
         ad_pendings.list[p->phase].first = p->after;
     } else {
         ad_pending[p->before].after = p->after;
     }
-    if (p->after == AD_NO_PENDING) {
+    if (p->after == AD_NO_PLACE) {
         ad_pendings.list[p->phase].last = p->before;
     } else {
         ad_pending[p->after].before = p->before;
@@ -128,14 +147,15 @@ static void ad_pending_move(struct ad_pending *p, enum ad_pending_phase phase)
     ad_pendings.list[p->phase].n--;
     p->phase = (uint8_t)phase;
     p->before = ad_pendings.list[phase].last;
-    p->after = AD_NO_PENDING;
-    if (p->before == AD_NO_PENDING) {
+    p->after = AD_NO_PLACE;
+    if (p->before == AD_NO_PLACE) {
         ad_pendings.list[phase].first = index;
     } else {
         ad_pending[p->before].after = index;
     }
     ad_pendings.list[phase].last = index;
     ad_pendings.list[phase].n++;
+    ad_pending_count(p);
 }
 
 /* Enter a phase: its time begins now. */
@@ -146,13 +166,18 @@ static void ad_pending_enter(struct ad_pending *p, enum ad_pending_phase phase)
     p->sent = 0;
 }
 
-static void ad_pending_watch(struct ad_pending *p, unsigned want)
+/* False if it can't be watched. */
+static bool ad_pending_watch(struct ad_pending *p, unsigned want)
 {
+    bool done = true;
+
     if (want != p->events) {
-        (void)ad_poll_set(p->fd, p->events, want, AD_TAG_PENDING,
-                          ad_pending_index(p));
+        done = ad_poll_set(p->fd, p->events, want, AD_TAG_PENDING,
+                           ad_pending_index(p));
         p->events = (uint8_t)want;
+        ad_pending_count(p);
     }
+    return done;
 }
 
 static void ad_pending_watch_worker(struct ad_pending *p, unsigned want)
@@ -187,7 +212,7 @@ static void ad_pending_give_up_slot(struct ad_pending *p)
 static int ad_pending_detach(struct ad_pending *p)
 {
     ad_pending_close_worker(p);
-    ad_pending_watch(p, 0);
+    (void)ad_pending_watch(p, 0);
     ad_pending_move(p, AD_PENDING_FREE);
     ad_pendings.n--;
     return p->fd;
@@ -205,7 +230,7 @@ static bool ad_pending_end_lingering(uint64_t address)
 {
     uint16_t i = ad_pendings.list[AD_PENDING_LINGER].first;
 
-    while (i != AD_NO_PENDING) {
+    while (i != AD_NO_PLACE) {
         if (ad_pending[i].address == address) {
             ad_pending_drop(&ad_pending[i]);
             return true;
@@ -215,74 +240,13 @@ static bool ad_pending_end_lingering(uint64_t address)
     return false;
 }
 
-/* Make a place free: all are taken, or there is no descriptor. Peers that have
- * said nothing give way first. False if nobody is to give way now. */
-static bool ad_pending_evict(void)
-{
-    static const struct {
-        enum ad_pending_phase phase;
-        uint32_t grace_ms;
-    } order[] = {{AD_PENDING_LINGER, 0},
-                 {AD_PENDING_SILENT, AD_SILENT_GRACE_MS},
-                 {AD_PENDING_HEAD, AD_GRACE_MS},
-                 {AD_PENDING_ANSWER, AD_GRACE_MS}};
-    unsigned i;
-
-    for (i = 0; i < AD_COUNT(order); i++) {
-        struct ad_pending *p = ad_pending_first(order[i].phase);
-
-        if (p != NULL && ad_hub.now_ms - p->since_ms >= order[i].grace_ms) {
-            if (p->phase != AD_PENDING_LINGER) {
-                ad_pendings.refused++;
-            }
-            ad_pending_drop(p);
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The place that was freed last, so that its pages are there already, or NULL. */
-static struct ad_pending *ad_pending_freed(void)
-{
-    uint16_t i = ad_pendings.list[AD_PENDING_FREE].last;
-
-    return i == AD_NO_PENDING ? NULL : &ad_pending[i];
-}
-
-/* A free place, or NULL if there is none to be had now. */
-static struct ad_pending *ad_pending_place(void)
-{
-    struct ad_pending *p = ad_pending_freed();
-
-    if (p == NULL && ad_pendings.n_used < AIDASH_PENDING) {
-        uint16_t i = (uint16_t)ad_pendings.n_used;
-
-        p = &ad_pending[i];
-        p->phase = AD_PENDING_FREE;
-        p->before = p->after = AD_NO_PENDING;
-        ad_pendings.list[AD_PENDING_FREE].first = i;
-        ad_pendings.list[AD_PENDING_FREE].last = i;
-        ad_pendings.list[AD_PENDING_FREE].n = 1;
-        ad_pendings.n_used++;
-    }
-    if (p == NULL && ad_pending_evict()) {
-        p = ad_pending_freed();
-    }
-    return p;
-}
-
-/* Put a connection into a free place: its request's head is awaited. False if it
- * can't be watched; the socket is the caller's then. */
-static bool ad_pending_begin(struct ad_pending *p, int fd, uint64_t address,
+/* Put a connection into a free place: its request's head is awaited. It is not
+ * watched yet: ad_pending_read(). */
+static void ad_pending_begin(struct ad_pending *p, int fd, uint64_t address,
                              const struct sockaddr_storage *peer, bool kept)
 {
     p->fd = fd;
     p->events = 0;
-    if (!ad_poll_set(fd, 0, AD_IN, AD_TAG_PENDING, ad_pending_index(p))) {
-        return false;
-    }
-    p->events = AD_IN;
     p->worker_fd = -1;
     p->worker_events = 0;
     p->kept = kept;
@@ -294,7 +258,6 @@ static bool ad_pending_begin(struct ad_pending *p, int fd, uint64_t address,
     ad_http_find_begin(&p->find, false, AIDASH_HEAD_MAX);
     ad_pending_enter(p, AD_PENDING_SILENT);
     ad_pendings.n++;
-    return true;
 }
 
 /* All is sent: our FIN, then the peer's within AD_LINGER_MS. Closing at once
@@ -305,7 +268,7 @@ static void ad_pending_linger(struct ad_pending *p)
     ad_pending_close_worker(p);
     (void)shutdown(p->fd, SHUT_WR);
     ad_pending_enter(p, AD_PENDING_LINGER);
-    ad_pending_watch(p, AD_IN);
+    (void)ad_pending_watch(p, AD_IN);
 }
 
 /* Send what there is of the answer. False if the connection is gone. */
@@ -321,7 +284,7 @@ static bool ad_pending_send(struct ad_pending *p)
         }
         n = send(p->fd, ad_pending_buffer(p) + p->at, p->len, MSG_NOSIGNAL);
         if (n < 0 && errno == EAGAIN) {
-            ad_pending_watch(p, AD_OUT);
+            (void)ad_pending_watch(p, AD_OUT);
             return true;
         }
         if (n < 0 && errno != EINTR) {
@@ -337,7 +300,7 @@ static bool ad_pending_send(struct ad_pending *p)
         }
     }
     p->at = 0;
-    ad_pending_watch(p, 0);
+    (void)ad_pending_watch(p, 0);
     return true;
 }
 
@@ -391,6 +354,11 @@ static void ad_pending_read(struct ad_pending *p)
     enum ad_http_fault fault;
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+        if (!ad_pending_watch(p, AD_IN)) {
+            p->events = 0;
+            ad_pendings.refused++;
+            ad_pending_drop(p);
+        }
         return;
     }
     if (got <= 0) {
@@ -404,11 +372,70 @@ static void ad_pending_read(struct ad_pending *p)
     }
     fault = ad_http_find_next(&p->find, buffer, p->len);
     if (fault == AD_HTTP_OK) {
-        ad_pending_watch(p, 0);
+        (void)ad_pending_watch(p, 0);
         ad_pending_enter(p, AD_PENDING_READY);
     } else if (fault != AD_HTTP_MORE) {
         ad_pending_fault(p, fault);
+    } else if (!ad_pending_watch(p, AD_IN)) {
+        p->events = 0;
+        ad_pendings.refused++;
+        ad_pending_drop(p);
     }
+}
+
+/* Make a place and a descriptor free, but not those of `newcomer`, if it is not
+ * NULL: who has its answer goes first, then whom shares.c names, unless the rest
+ * of its head has come meanwhile. False if nobody keeps us waiting. */
+static bool ad_pending_evict(const struct ad_pending *newcomer)
+{
+    struct ad_pending *p = ad_pending_first(AD_PENDING_LINGER);
+    uint16_t place;
+
+    if (p != NULL) {
+        ad_pending_drop(p);
+        return true;
+    }
+    while ((place = ad_share_victim()) != AD_NO_PLACE &&
+           &ad_pending[place] != newcomer) {
+        p = &ad_pending[place];
+        if (p->phase != AD_PENDING_ANSWER) {
+            ad_pending_read(p);
+        }
+        if (p->phase == AD_PENDING_FREE) {
+            return true;
+        }
+        if (p->phase != AD_PENDING_READY) {
+            if (p->phase != AD_PENDING_LINGER) {
+                ad_pendings.refused++;
+            }
+            ad_pending_drop(p);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A free place, or NULL if there is none to be had now. That which was freed last
+ * comes first: its pages are there already. */
+static struct ad_pending *ad_pending_place(void)
+{
+    uint16_t i = (uint16_t)ad_pendings.n_used;
+
+    if (ad_pendings.list[AD_PENDING_FREE].n > 0) {
+        return &ad_pending[ad_pendings.list[AD_PENDING_FREE].last];
+    }
+    if (i < AIDASH_PENDING) {
+        ad_pending[i].phase = AD_PENDING_FREE;
+        ad_pending[i].before = ad_pending[i].after = AD_NO_PLACE;
+        ad_pendings.list[AD_PENDING_FREE].first = i;
+        ad_pendings.list[AD_PENDING_FREE].last = i;
+        ad_pendings.list[AD_PENDING_FREE].n = 1;
+        ad_pendings.n_used++;
+        return &ad_pending[i];
+    }
+    return ad_pending_evict(NULL)
+               ? &ad_pending[ad_pendings.list[AD_PENDING_FREE].last]
+               : NULL;
 }
 
 /* What the poller reports of fd. */

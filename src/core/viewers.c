@@ -95,6 +95,12 @@ static size_t ad_ws_input(struct ad_client *c, uint8_t *data, size_t len,
 }
 _Static_assert(AD_REPLY_MAX >= 125 + 4, "a pong fits the room kept for answers");
 
+/* HTML 9.2.6: a comment, which no client shows. */
+static void ad_put_sse_ping(struct ad_text *t)
+{
+    ad_puts(t, ": ping\n\n");
+}
+
 /* Once a second, while it is open and its socket takes all: a ping, or the end
  * of a WebSocket that has been silent for too long. */
 static bool ad_viewer_housekeeping(struct ad_client *c)
@@ -116,7 +122,7 @@ static bool ad_viewer_housekeeping(struct ad_client *c)
     if (ws) {
         ad_put_frame(&t, 9, "", 0);
     } else {
-        ad_puts(&t, ": ping\n\n");
+        ad_put_sse_ping(&t);
     }
     return ad_client_send(c, &t);
 }

@@ -38,6 +38,12 @@ static const struct ad_asset *ad_asset_find(const char *path, size_t len)
     return NULL;
 }
 
+/* The entity-tag of what is sent to a client that takes gzip, or does not. */
+static const char *ad_asset_etag(const struct ad_asset *asset, bool gzip)
+{
+    return !asset->gzip || gzip ? asset->etag : asset->plain_etag;
+}
+
 #if AIDASH_DASHBOARD
 
 enum {

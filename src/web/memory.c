@@ -26,6 +26,7 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_streams,
     &ad_memory_client_input,
     &ad_memory_peers,
+    &ad_memory_shares,
     &ad_memory_pending,
     &ad_memory_pending_buffers,
     &ad_memory_acceptor,

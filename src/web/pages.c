@@ -3,8 +3,8 @@
  *
  * A worker sees the canonical head that routes.c wrote, and nothing else: the
  * method is GET or HEAD, the path is one of ours, Origin is there if the page may
- * see the answer, Accept-Encoding if gzip may be sent. What a worker wants to know
- * it asks by ad_hub_run().
+ * see the answer, Accept-Encoding if gzip may be sent, If-None-Match if the client
+ * has the file already. What a worker needs from the hub it gets by ad_hub_run().
  */
 #ifndef AD_WEB_PAGES_C
 #define AD_WEB_PAGES_C
@@ -125,25 +125,23 @@ static int ad_page_asset(struct mg_connection *conn,
         "style-src 'self'; img-src 'self' data:; connect-src 'self'; "
         "manifest-src 'self'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors ";
-    const char *known = mg_get_header(conn, "If-None-Match");
-    bool stored = !asset->gzip ||
-                  mg_get_header(conn, "Accept-Encoding") != NULL;
-    const char *etag = stored ? asset->etag : asset->plain_etag;
+    bool gzip = mg_get_header(conn, "Accept-Encoding") != NULL;
+    bool stored = !asset->gzip || gzip;
     char fields[AD_PAGE_FIELDS_MAX];
     struct ad_text t = ad_text_in(fields, sizeof(fields));
 
     ad_putf(&t,
             "ETag: %s\r\nCache-Control: no-cache\r\n"
             "Access-Control-Allow-Origin: *\r\n%s%s",
-            etag, asset->gzip ? "Vary: Accept-Encoding\r\n" : "",
+            ad_asset_etag(asset, gzip),
+            asset->gzip ? "Vary: Accept-Encoding\r\n" : "",
             asset->gzip && stored ? "Content-Encoding: gzip\r\n" : "");
     if (strncmp(asset->type, "text/html", 9) == 0) {
         ad_putf(&t, "%s%s\r\nReferrer-Policy: no-referrer\r\n", policy,
                 ad_framing.list[0] != '\0' ? ad_framing.list : "'none'");
     }
     ad_put(&t, "", 1);
-    if (known != NULL && (strstr(known, etag) != NULL ||
-                          strcmp(known, "*") == 0)) {
+    if (mg_get_header(conn, "If-None-Match") != NULL) {
         return ad_page_answer(conn, 304, NULL, fields, "", 0);
     }
 #if AIDASH_DASHBOARD

@@ -156,34 +156,20 @@ static struct ad_text ad_route_canonical(const struct ad_route_request *r,
     return t;
 }
 
-/* A value for a worker: civetweb refuses a head with a tab, which means what a
- * space does (RFC 9110 5.6.3). */
-static void ad_route_put_value(struct ad_text *t, const char *name,
-                               struct ad_slice value)
-{
-    char copy[AD_ROUTES_FIELD_MAX];
-    size_t i;
-
-    for (i = 0; i < value.len && i < sizeof(copy); i++) {
-        copy[i] = value.at[i] == '\t' ? ' ' : value.at[i];
-    }
-    value.at = copy;
-    value.len = i;
-    (void)ad_http_put_field(t, ad_slice_of(name), value);
-}
-
 static void ad_route_to_worker(const struct ad_route_request *r)
 {
     char head[AD_WORKERS_HEAD_MAX];
     struct ad_text t = ad_route_canonical(r, head);
-    struct ad_slice etag;
+    const struct ad_asset *asset = ad_asset_find(r->head.path.at,
+                                                 r->head.path.len);
+    bool gzip = ad_http_wants_gzip(&r->head);
 
-    if (ad_http_field_get(&r->head.fields, "If-None-Match", &etag) &&
-        etag.len <= AD_ROUTES_FIELD_MAX) {
-        ad_route_put_value(&t, "If-None-Match", etag);
-    }
-    if (ad_http_wants_gzip(&r->head)) {
+    if (gzip) {
         (void)ad_http_put_field_text(&t, "Accept-Encoding", "gzip");
+    }
+    if (asset != NULL &&
+        ad_http_has_etag(&r->head.fields, ad_asset_etag(asset, gzip))) {
+        (void)ad_http_put_field_text(&t, "If-None-Match", "*");
     }
     ad_http_put_end(&t);
     ad_worker_ask(r->pending, &t, "", 0);
@@ -256,7 +242,6 @@ static void ad_route_attach(const struct ad_route_request *r,
                             struct ad_attach *a)
 {
     a->cors = r->cors;
-    a->reserved = true;
     a->address = r->pending->address;
     a->rest = (uint8_t *)r->prefix;
     a->rest_len = r->prefix_len;

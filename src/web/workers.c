@@ -48,14 +48,35 @@ static void ad_worker_ask(struct ad_pending *p, const struct ad_text *head,
     ad_pending_enter(p, AD_PENDING_WAITING);
 }
 
-/* Out of descriptors, others give way, as they do to a new connection. False if
- * nobody is to give way now. */
+/* Two connected sockets, non-blocking. False with errno set. */
+static bool ad_worker_pair(int pair[2])
+{
+#ifdef __linux__
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+                      pair) == 0;
+#else
+    int i;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0) {
+        return false;
+    }
+    for (i = 0; i < 2; i++) {
+        (void)fcntl(pair[i], F_SETFD, FD_CLOEXEC);
+        (void)fcntl(pair[i], F_SETFL, O_NONBLOCK);
+    }
+    return true;
+#endif
+}
+
+/* Out of descriptors, the reserve is used, and others give way to fill it again.
+ * False if nobody is to give way now. */
 static bool ad_worker_start(struct ad_pending *p)
 {
     int pair[2], bytes = AD_WORKERS_SEND_BUFFER;
 
-    while (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0) {
-        if ((errno == EMFILE || errno == ENFILE) && ad_pending_evict()) {
+    while (!ad_worker_pair(pair)) {
+        if ((errno == EMFILE || errno == ENFILE) &&
+            (ad_spares_use(2) || ad_pending_evict(NULL))) {
             continue;
         }
         if (ad_hub.now_ms - p->since_ms < AD_WORKERS_PATIENCE_MS) {
@@ -65,10 +86,6 @@ static bool ad_worker_start(struct ad_pending *p)
                           "no descriptor is left for this request", false);
         return true;
     }
-    (void)fcntl(pair[0], F_SETFD, FD_CLOEXEC);
-    (void)fcntl(pair[1], F_SETFD, FD_CLOEXEC);
-    (void)fcntl(pair[0], F_SETFL, O_NONBLOCK);
-    (void)fcntl(pair[1], F_SETFL, O_NONBLOCK);
     (void)setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
     /* The head is smaller than any fresh socket's buffer. */
     (void)!send(pair[0], ad_pending_buffer(p), p->len, MSG_NOSIGNAL);
@@ -79,6 +96,7 @@ static bool ad_worker_start(struct ad_pending *p)
     ad_pending_watch_worker(p, AD_IN);
     atomic_fetch_add(&ad_workers.inside, 1);
     ad_civetweb_queue(pair[1], &p->peer);
+    ad_spares_regain(NULL);
     return true;
 }
 
@@ -119,7 +137,6 @@ static void ad_worker_upgrade(struct ad_pending *p, size_t head_len)
     memset(&a, 0, sizeof(a));
     a.kind = p->batch ? AD_WS_BATCH : AD_WS;
     a.id = p->client_id;
-    a.reserved = true;
     a.address = p->address;
     a.greeting.at = buffer;
     a.greeting.len = head_len;

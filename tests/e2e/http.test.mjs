@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { EventSource } from 'eventsource';
 import {
-    Inbox, ROOT, Raw, assertRefused, connect, exchange, ingest, isStatus, isTick, numbered, post,
+    Inbox, ROOT, Raw, SLOW, assertRefused, connect, exchange, ingest, isStatus, isTick, numbered, post,
     request, run, serve, start, status, statusWhen, validate, within,
 } from './aidash.mjs';
 
@@ -165,6 +165,37 @@ test('Last-Event-ID beyond this run, or of no sense, starts with what comes now'
         assert.equal(seqOf(first.id), hello.data.next_seq);
         raw.reset();
     }
+});
+
+test('a stream goes on when its client shuts its sending side, RFC 9112 9.6', async (t) => {
+    const own = await serve(t, ['--source', 'none']);
+    for (const early of [true, false]) {
+        const raw = await Raw.connect(own);
+        raw.write('GET /events HTTP/1.1\r\nHost: x\r\n\r\n');
+        if (!early) {
+            await raw.until((bytes) => bytes.includes('event: hello'));
+        }
+        raw.socket.end();
+        await raw.until((bytes) => bytes.includes(': ping\n\n'), 'comment after the FIN');
+        for (let i = 1; i < 4; i++) {
+            await ingest(own, { latency_ms: i });
+            await raw.until((bytes) => bytes.includes(`"latency_ms":${i}`), 'event after the FIN');
+        }
+        assert.equal((await status(own)).clients.sse, 1);
+        raw.reset();
+        await ingest(own, { latency_ms: 5 }); /* which its system answers with a reset */
+        await statusWhen(own, (now) => now.clients.sse === 0);
+    }
+});
+
+test('a stream without events ends as soon as its client has closed', async (t) => {
+    const own = await serve(t, ['--source', 'none']);
+    const { raw, count } = await stream(own);
+    await count(1);
+    const since = performance.now();
+    raw.socket.destroy(); /* all is read: a FIN, no reset */
+    await statusWhen(own, (now) => now.clients.sse === 0);
+    assert.ok(performance.now() - since < 5000 * SLOW, 'long before a ping is due');
 });
 
 test('what is no longer kept for a resuming stream is told by number', async (t) => {
@@ -391,7 +422,8 @@ test('the page and its files come with gzip or without, typed, with an ETag each
             const head = await request(server, where, { method: 'HEAD', headers });
             assert.deepEqual({ ...head.headers, date: 0 }, { ...answer.headers, date: 0 }, where);
             assert.equal(head.bytes.length, 0);
-            for (const condition of [answer.headers.etag, '*', `"other", ${answer.headers.etag}`, `W/${answer.headers.etag}`]) {
+            for (const condition of [answer.headers.etag, '*', `"other", ${answer.headers.etag}`, `W/${answer.headers.etag}`,
+                `${'"x", '.repeat(100)}${answer.headers.etag}`, ['"other"', answer.headers.etag]]) {
                 const same = await request(server, where, { headers: { ...headers, 'If-None-Match': condition } });
                 assert.equal(same.status, 304, `${where} ${condition}`);
                 assert.equal(same.bytes.length, 0);
@@ -399,7 +431,8 @@ test('the page and its files come with gzip or without, typed, with an ETag each
                 assert.equal(same.headers.etag, answer.headers.etag);
                 assert.equal(same.headers.vary, 'Accept-Encoding');
             }
-            for (const condition of ['"other"', answer.headers.etag.slice(0, -2), 'x']) {
+            for (const condition of ['"other"', answer.headers.etag.slice(0, -2), 'x',
+                `"x${answer.headers.etag}`, `"x" ${answer.headers.etag}`, `w/${answer.headers.etag}`, '"*"']) {
                 assert.equal((await request(server, where, { headers: { ...headers, 'If-None-Match': condition } })).status, 200, condition);
             }
         }

@@ -432,8 +432,28 @@ test('POST: a stream that breaks off keeps its whole lines', async (t) => {
     const cut = await Raw.connect(server);
     cut.write('POST /ingest HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"tokens":1}\n{"tokens":1}');
     cut.socket.end();
-    await within(cut.closed, 'end of the cut request');
+    assert.match(await cut.rest(), /^HTTP\/1\.1 400 [^]*"the body ended before its end"/);
     assert.equal((await viewer.tick()).tokens_generated, 3);
+});
+
+test('POST: who waits for 100 Continue and shuts its sending side is answered, RFC 9112 8', async (t) => {
+    const server = await none(t);
+    for (const [fields, body] of [['Content-Length: 12', ''], ['Content-Length: 12', '{"tokens":1'], ['Transfer-Encoding: chunked', 'c\r\n{"tokens":1}\r\n'],
+        ['Content-Type: application/json\r\nContent-Length: 13', '{"tokens":1}']]) {
+        for (const where of ['/ingest', '/command']) {
+            for (const early of [true, false]) {
+                const raw = await Raw.connect(server);
+                raw.write(`POST ${where} HTTP/1.1\r\nHost: x\r\n${fields}\r\nExpect: 100-continue\r\n\r\n`);
+                if (!early) {
+                    await raw.until((bytes) => bytes.includes('HTTP/1.1 100 Continue\r\n\r\n'));
+                }
+                raw.write(body);
+                raw.socket.end();
+                assert.match(await raw.rest(), /HTTP\/1\.1 400 [^]*Connection: close[^]*"the body ended before its end"/, `${where} ${fields} ${body}`);
+                assert.equal((await raw.closed).reset, false);
+            }
+        }
+    }
 });
 
 test('POST: ten thousand lines in one body are all taken', async (t) => {
