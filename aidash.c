@@ -61,6 +61,7 @@
  *   meter/proxy.c            relaying a request and its answer
  *   meter/upload.c           a request's body: passed on, or given another model
  *   meter/queue.c            admission, beginning, time limits
+ *   meter/bench.c            a benchmark: requests of aidash's own
  *   meter/fetch.c            one GET of aidash's own to an engine
  *   meter/discovery.c        engines' models and metrics
  *   meter/scrape.c           an engine's page of metrics
@@ -79,6 +80,7 @@
  *   app/options.c            options: file, environment, arguments
  *   app/ports.c              which program has a port
  *   app/doctor.c             aidash doctor
+ *   app/bench.c              aidash bench
  *   app/main.c               the command line
  *   web/civetweb_api.h       how civetweb is built
  *   web/pages.c              what the workers answer
@@ -174,6 +176,7 @@
 #include "src/meter/proxy.c"
 #include "src/meter/upload.c"
 #include "src/meter/queue.c"
+#include "src/meter/bench.c"
 #include "src/meter/fetch.c"
 #include "src/meter/discovery.c"
 #include "src/meter/scrape.c"
@@ -192,6 +195,7 @@
 #include "src/app/options.c"
 #include "src/app/ports.c"
 #include "src/app/doctor.c"
+#include "src/app/bench.c"
 #include "src/app/main.c"
 #include "src/web/civetweb_api.h"
 #include "src/web/pages.c"

@@ -5,6 +5,7 @@
 #ifndef AD_METER_METER_C
 #define AD_METER_METER_C
 
+#include "bench.c"
 #include "discovery.c"
 #include "queue.c"
 #include "scrape.c"
@@ -18,6 +19,7 @@ static void ad_meter_init(void)
     ad_requests_init();
     ad_reports_init();
     ad_queue_init();
+    ad_bench_init();
     ad_discovery_init();
     ad_scrape_init();
 }
@@ -37,6 +39,9 @@ static void ad_meter_event(const struct ad_ready *ready)
     case AD_TAG_SCRAPE:
         ad_scrape_event();
         break;
+    case AD_TAG_BENCH:
+        ad_bench_event(ready->index);
+        break;
     default:
         break;
     }
@@ -52,6 +57,7 @@ static void ad_meter_housekeeping(void)
             ad_proxy_housekeeping(&ad_proxies[i]);
         }
     }
+    ad_bench_housekeeping();
     ad_discovery_housekeeping();
     ad_scrape_housekeeping();
 }
@@ -66,6 +72,7 @@ static void ad_meter_end(void)
             ad_proxy_free(&ad_proxies[i]);
         }
     }
+    ad_bench_end();
     ad_discovery_end();
     ad_scrape_end();
 }

@@ -21,6 +21,9 @@ struct ad_record {
 };
 
 static struct {
+    /* [I] The benchmark's: told of each request that ended, with the status of
+     * its record; or NULL. */
+    void (*ended)(const struct ad_proxy *p, const char *status);
     uint64_t count; /* of requests that ended */
     struct ad_record ring[AIDASH_RECORDS]; /* number n at n % AIDASH_RECORDS */
 } ad_records;
@@ -54,6 +57,9 @@ static void ad_put_proxy(struct ad_text *t, const struct ad_proxy *p,
     ad_put_string(t, p->request.client);
     ad_puts(t, ",\"status\":");
     ad_put_string(t, status);
+    if (p->request.bench) {
+        ad_puts(t, ",\"bench\":true");
+    }
 }
 
 /* Arrival time: the last member of each event about a request. */
@@ -213,6 +219,9 @@ static void ad_proxy_report_end(const struct ad_proxy *p, const char *status)
     ad_event_append(AD_EV_REQUEST, &t);
     record->len = (uint16_t)t.len;
     memcpy(record->json, t.at, t.len);
+    if (ad_records.ended != NULL) {
+        ad_records.ended(p, status);
+    }
 }
 
 /* ---- ticks ---- */
@@ -317,6 +326,7 @@ static const char *ad_proxy_outcome(const struct ad_proxy *p)
 static void ad_reports_init(void)
 {
     ad_records.count = 0;
+    ad_records.ended = NULL;
 }
 
 AD_MEMORY(records, AIDASH_RECORDS, sizeof(ad_records) + sizeof(ad_proxying));
