@@ -71,6 +71,7 @@
  *   meter/proxy.c            relaying a request and its answer
  *   meter/upload.c           a request's body: passed on, or given another model
  *   meter/queue.c            admission, beginning, time limits
+ *   meter/bench.c            a benchmark: requests of aidash's own
  *   meter/fetch.c            one GET of aidash's own to an engine
  *   meter/discovery.c        engines' models and metrics
  *   meter/scrape.c           an engine's page of metrics
@@ -91,6 +92,7 @@
  *   app/engines.c            the engines that doctor finds
  *   app/machine.c            what it asks of this machine
  *   app/doctor.c             aidash doctor
+ *   app/bench.c              aidash bench
  *   app/main.c               the command line
  *   web/civetweb_api.h       how civetweb is built
  *   web/pages.c              what the workers answer
@@ -196,6 +198,7 @@
 #include "src/meter/proxy.c"
 #include "src/meter/upload.c"
 #include "src/meter/queue.c"
+#include "src/meter/bench.c"
 #include "src/meter/fetch.c"
 #include "src/meter/discovery.c"
 #include "src/meter/scrape.c"
@@ -216,6 +219,7 @@
 #include "src/app/engines.c"
 #include "src/app/machine.c"
 #include "src/app/doctor.c"
+#include "src/app/bench.c"
 #include "src/app/main.c"
 #include "src/web/civetweb_api.h"
 #include "src/web/pages.c"

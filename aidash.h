@@ -87,13 +87,15 @@ enum aidash_action {
     AIDASH_PAUSE = 2,
     AIDASH_RESUME = 3,
     AIDASH_DRAIN = 4, /* pause; an event reports when the last request ended */
-    AIDASH_CANCEL = 5 /* end one request */
+    AIDASH_CANCEL = 5, /* end one request */
+    AIDASH_BENCH = 6,  /* measure the engine with requests of aidash's own */
+    AIDASH_BENCH_STOP = 7
 };
 
 /* A viewer's command. Valid during the callback only. */
 struct aidash_command {
     enum aidash_action action;
-    const char *model;     /* AIDASH_SWITCH_MODEL: the name, else "" */
+    const char *model;     /* AIDASH_SWITCH_MODEL, AIDASH_BENCH: the name, else "" */
     uint64_t request;      /* AIDASH_CANCEL: the request's id, else 0 */
     const char *client_id; /* who asked; "" for POST /command */
 };

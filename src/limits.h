@@ -228,6 +228,30 @@
 #if AIDASH_TOTALS < 2 || AIDASH_TOTALS > 1024
 #error "AIDASH_TOTALS must be 2..1024"
 #endif
+
+/* Requests that a benchmark has at the engine at once. 1..64, 1.09 kB each. */
+#ifndef AIDASH_BENCH_STREAMS
+#define AIDASH_BENCH_STREAMS 16
+#endif
+#if AIDASH_BENCH_STREAMS < 1 || AIDASH_BENCH_STREAMS > 64
+#error "AIDASH_BENCH_STREAMS must be 1..64"
+#endif
+
+/* Results of benchmarks kept for GET /bench. 1..100, 1.12 kB each. */
+#ifndef AIDASH_BENCHES
+#define AIDASH_BENCHES 8
+#endif
+#if AIDASH_BENCHES < 1 || AIDASH_BENCHES > 100
+#error "AIDASH_BENCHES must be 1..100"
+#endif
+
+/* Seconds that a benchmark may take in all. 10..86400. */
+#ifndef AIDASH_BENCH_S
+#define AIDASH_BENCH_S 1800
+#endif
+#if AIDASH_BENCH_S < 10 || AIDASH_BENCH_S > 86400
+#error "AIDASH_BENCH_S must be 10..86400"
+#endif
 #endif
 
 /* Kernel send buffer of a viewer, in bytes. A viewer that does not read holds

@@ -264,6 +264,10 @@ const cases = {
     assert.ok(code === 0 || code === 1, output); // an engine may run here
     assert.match(output, /^engines\n[^]*^ports\n[^]*^addresses\n[^]*^next\n/m);
   },
+  'aidash bench': covered('tests/e2e/bench.test.mjs', 'aidash bench prints a table', 'it needs an engine'),
+  'aidash bench [HOST:PORT]': covered('tests/e2e/bench.test.mjs', 'aidash bench prints a table', 'it needs an engine'),
+  'aidash bench --model llama3 --streams 1,2,4 --prompt 1024 --tokens 256 127.0.0.1:8080':
+    covered('tests/e2e/bench.test.mjs', "'--streams', '1,2', '--tokens=20', '--model', 'beta', place", 'it needs an engine'),
 
   // its clients
   'curl -d \'{"action":"pause"}\' http://localhost:8080/command': curl(/"event":"ack","action":"pause"/),
@@ -277,6 +281,7 @@ const cases = {
   'curl -s \'http://localhost:8080/requests?last=10\'': curl(/^\{"running":\[\],"requests":\[\]\}$/),
   'curl -s \'http://localhost:8080/usage?by=client&span=today\'': curl(/^\{"by":"client","span":"today",.*"rows":\[\],/),
   'curl -s \'http://localhost:8080/usage?format=csv\'': curl(/^kind,client,key,agent,model,requests,/),
+  'curl -s http://localhost:8080/bench': curl(/^\{"results":\[\]\}$/),
   'curl -s http://localhost:8080/status': curl(/"ticks":150/),
   'curl -s http://localhost:8080/healthz': curl(/^\{"status":"ok"\}$/),
   'curl -s http://localhost:8080/contract.json': curl(/"IngestLine"/),

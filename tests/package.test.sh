@@ -130,7 +130,10 @@ esac
 "$bin" --help >"$tmp/help"
 sed -n 's/^  --\([a-z-]*\).*/\1/p' "$tmp/help" | sort >"$tmp/options"
 man_options() {
-    sed -n 's/^\.It Fl -\([a-z-]*\).*/\1/p' package/aidash.1 | sort | diff "$tmp/options" - && grep -q '^\.Cm doctor' package/aidash.1
+    sed -n 's/^\.It Fl -\([a-z-]*\).*/\1/p' package/aidash.1 | sort | diff "$tmp/options" - && grep -q '^\.Cm doctor' package/aidash.1 &&
+        "$bin" bench --help | sed -n 's/^  \(--[a-z]*\).*/\1/p' | while read -r option; do
+            grep -q "^\.Fl ${option#-}\>" package/aidash.1 || { echo "bench $option"; exit 1; }
+        done
 }
 check 'there are options to compare with' test "$(wc -l <"$tmp/options")" -gt 10
 check 'the manual page has each option of --help, and no other' man_options
@@ -151,6 +154,7 @@ offers() {
 if command -v bash >/dev/null; then
     check 'completion: each option of --help' offers "$(sed -n 's/^  \(--[a-z-]*\).*/\1/p' "$tmp/help" | tr '\n' ' ' | sed 's/ $//')" --
     check 'completion: the doctor' offers doctor doc
+    check 'completion: the benchmark and its options' offers '--streams' bench --s
     check 'completion: the values of --source' offers 'sim stdin none' --source ''
     check 'completion: the values of --log-level=' offers 'warn' --log-level = w
     check 'completion: files' offers package/aidash.conf --config package/aidash.c

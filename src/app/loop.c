@@ -86,6 +86,7 @@ static void ad_hub_dispatch(const struct ad_ready *ready)
     case AD_TAG_PROXY_UPSTREAM:
     case AD_TAG_DISCOVERY:
     case AD_TAG_SCRAPE:
+    case AD_TAG_BENCH:
 #if AIDASH_METER
         ad_meter_event(ready);
 #endif

@@ -3,6 +3,7 @@
 #define AD_APP_MAIN_C
 
 #include "api.c"
+#include "bench.c"
 #include "doctor.c"
 
 #ifndef AIDASH_NO_MAIN
@@ -202,6 +203,9 @@ int main(int argc, char **argv)
     bool doctor = false;
 
 #if AIDASH_METER
+    if (argc > 1 && strcmp(argv[1], "bench") == 0) {
+        return ad_bench_main(argc - 1, argv + 1);
+    }
     if (argc > 1 && strcmp(argv[1], "doctor") == 0) {
         doctor = true;
         argc--;

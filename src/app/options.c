@@ -483,7 +483,9 @@ static int ad_options_arg(struct ad_options *o, struct ad_place *place, int i,
                       "(--help lists all)\n",
                       argv[i],
                       ad_distance(argv[i], "doctor") <= 2
-                          ? "; the command that is nearest is doctor" : "");
+                          ? "; the command that is nearest is doctor"
+                      : ad_distance(argv[i], "bench") <= 2
+                          ? "; the command that is nearest is bench" : "");
         return 0;
     }
     k = ad_option_find(name);
@@ -667,6 +669,10 @@ static void ad_print_help(void)
            "       aidash doctor [options]    find engines, free ports and "
            "addresses, and say\n"
            "                                  what to type next\n"
+           "       aidash bench [options] [HOST:PORT]\n"
+           "                                  measure the engine behind a running "
+           "aidash\n"
+           "                                  (aidash bench --help)\n"
 #endif
            "\n");
     for (i = 0; i < AD_OPTIONS; i++) {
@@ -682,7 +688,8 @@ static void ad_print_help(void)
            "file.\n\n"
            "exit codes: 0 stopped by a signal, 1 failed while running, 2 wrong "
            "option,\n            3 can't listen on an address; doctor: 0 found "
-           "an engine, 1 found none\n");
+           "an engine, 1 found none;\n            bench: 0 "
+           "it has ended, 1 it failed or was stopped\n");
 }
 
 #endif /* AIDASH_NO_MAIN */

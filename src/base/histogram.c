@@ -53,6 +53,19 @@ static void ad_histogram_add(struct ad_histogram *g, uint64_t gap_us, uint32_t k
     g->bins[bin] += k;
 }
 
+/* Add all that is in `from` to `to`. */
+static void ad_histogram_merge(struct ad_histogram *to,
+                               const struct ad_histogram *from)
+{
+    unsigned bin;
+
+    to->n += from->n;
+    to->max_us = from->max_us > to->max_us ? from->max_us : to->max_us;
+    for (bin = 0; bin < AD_HISTOGRAM_BINS; bin++) {
+        to->bins[bin] += from->bins[bin];
+    }
+}
+
 /* The time in us that `percent` (1..100) of the gaps do not exceed; 0 if there
  * are none. */
 static uint64_t ad_histogram_percentile(const struct ad_histogram *g,

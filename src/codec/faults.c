@@ -64,10 +64,29 @@ enum ad_fault {
     AD_FAULT_MODEL_UNKNOWN,
     AD_FAULT_REQUEST,
     AD_FAULT_REQUEST_GONE,
+    AD_FAULT_BENCH_STREAMS,
+    AD_FAULT_BENCH_PROMPT,
+    AD_FAULT_BENCH_TOKENS,
+    AD_FAULT_BENCH_METER,
+    AD_FAULT_BENCH_RUNS,
+    AD_FAULT_BENCH_NONE,
+    AD_FAULT_BENCH_PAUSED,
+    AD_FAULT_BENCH_INFLIGHT,
+    AD_FAULT_BENCH_OVERRIDE,
     AD_FAULT_REFUSED
 };
 
-#define AD_ACTIONS "switch_model, pause, resume, drain, cancel and ping"
+#define AD_ACTIONS \
+    "switch_model, pause, resume, drain, cancel, ping, bench and bench_stop"
+
+/* The greatest number of streams, in its sentence. */
+#if AIDASH_METER
+#define AD_TEXT_OF_(macro) #macro
+#define AD_TEXT_OF(macro) AD_TEXT_OF_(macro)
+#define AD_BENCH_STREAMS_TEXT AD_TEXT_OF(AIDASH_BENCH_STREAMS)
+#else
+#define AD_BENCH_STREAMS_TEXT "16"
+#endif
 
 /* A sample's faults have a sentence only: no command is answered with them. */
 static const struct {
@@ -127,6 +146,25 @@ static const struct {
     [AD_FAULT_REQUEST] = {AD_ERROR_INVALID_COMMAND, "\"request\" must be the "
                           "number of a request"},
     [AD_FAULT_REQUEST_GONE] = {AD_ERROR_REFUSED, "there is no such request now"},
+    [AD_FAULT_BENCH_STREAMS] = {AD_ERROR_INVALID_COMMAND, "\"streams\" must be "
+                                "a list of 1 to 8 whole numbers from 1 to "
+                                AD_BENCH_STREAMS_TEXT},
+    [AD_FAULT_BENCH_PROMPT] = {AD_ERROR_INVALID_COMMAND, "\"prompt_tokens\" "
+                               "must be a whole number from 1 to 32768"},
+    [AD_FAULT_BENCH_TOKENS] = {AD_ERROR_INVALID_COMMAND, "\"max_tokens\" must "
+                               "be a whole number from 2 to 8192"},
+    [AD_FAULT_BENCH_METER] = {AD_ERROR_REFUSED, "there is nothing to measure: "
+                              "this aidash has no engine behind it (start it "
+                              "with --upstream)"},
+    [AD_FAULT_BENCH_RUNS] = {AD_ERROR_REFUSED, "a benchmark runs already"},
+    [AD_FAULT_BENCH_NONE] = {AD_ERROR_REFUSED, "no benchmark runs"},
+    [AD_FAULT_BENCH_PAUSED] = {AD_ERROR_REFUSED, "requests are paused: resume "
+                               "them first"},
+    [AD_FAULT_BENCH_INFLIGHT] = {AD_ERROR_REFUSED, "\"streams\" has more than "
+                                 "may be at the engine at once "
+                                 "(--max-inflight)"},
+    [AD_FAULT_BENCH_OVERRIDE] = {AD_ERROR_REFUSED, "a viewer chose another "
+                                 "model for all requests"},
     [AD_FAULT_REFUSED] = {AD_ERROR_REFUSED, "the engine refused the command"},
 };
 _Static_assert(AIDASH_MODEL_MAX == 63 && AIDASH_NODE_MAX == 31,

@@ -129,19 +129,37 @@ static enum ad_fault ad_sample_parse(const char *s, size_t len,
 
 /* A viewer's question whether the server is still there: it is answered, and
  * acts on nothing. Beyond the actions of aidash.h, as no engine sees it. */
-enum { AD_ACTION_PING = AIDASH_CANCEL + 1 };
+enum { AD_ACTION_PING = AIDASH_BENCH_STOP + 1 };
+
+enum {
+    AD_BENCH_STEPS = 8,         /* numbers of streams that a benchmark goes through */
+    AD_BENCH_PROMPT = 512,      /* tokens of its prompts, if it is not told */
+    AD_BENCH_PROMPT_MAX = 32768,
+    AD_BENCH_TOKENS = 128,      /* and of the answers */
+    AD_BENCH_TOKENS_MIN = 2,    /* one token has no rate */
+    AD_BENCH_TOKENS_MAX = 8192
+};
+
+/* What a benchmark is to do. */
+struct ad_bench_plan {
+    char model[AIDASH_MODEL_MAX + 1]; /* "": the active one */
+    uint8_t n_streams;                /* 0: as many as the engine may take */
+    uint8_t streams[AD_BENCH_STEPS];
+    uint16_t prompt_tokens, max_tokens;
+};
 
 /* A command as it came. `id` is the raw JSON text of its "id". */
 struct ad_command_message {
     unsigned action; /* enum aidash_action, or AD_ACTION_PING */
     char model[AIDASH_MODEL_MAX + 1]; /* may be "" */
     uint64_t request;                 /* AIDASH_CANCEL */
+    struct ad_bench_plan bench;       /* AIDASH_BENCH */
     char id[AD_ID_MAX + 1];
 };
 
-static const char *const ad_action_names[] = {"", "switch_model", "pause",
-                                              "resume", "drain", "cancel",
-                                              "ping"};
+static const char *const ad_action_names[] = {
+    "", "switch_model", "pause", "resume", "drain", "cancel", "bench",
+    "bench_stop", "ping"};
 _Static_assert(AD_COUNT(ad_action_names) == AD_ACTION_PING + 1,
                "each action has its name");
 
@@ -170,6 +188,80 @@ static bool ad_command_id(const struct ad_json *j, char out[AD_ID_MAX + 1])
     memcpy(out, s, len);
     return true;
 }
+
+#if AIDASH_METER
+
+_Static_assert(AD_BENCH_PROMPT_MAX <= UINT16_MAX && AIDASH_BENCH_STREAMS < 256,
+               "a plan's numbers fit");
+
+/* The list of a benchmark's streams, if there is one. */
+static bool ad_command_streams(const struct ad_json *j, struct ad_bench_plan *plan)
+{
+    const jsmntok_t *t = ad_json_get(j, "streams");
+    int i;
+
+    if (t == NULL || ad_json_is_null(j, t)) {
+        return true;
+    }
+    if (t->type != JSMN_ARRAY || t->size < 1 || t->size > AD_BENCH_STEPS) {
+        return false;
+    }
+    for (i = 0; i < t->size; i++) { /* numbers: the token behind is the next one */
+        uint64_t value;
+
+        if (!ad_json_u64(j, t + 1 + i, AIDASH_BENCH_STREAMS, &value) || value < 1) {
+            return false;
+        }
+        plan->streams[i] = (uint8_t)value;
+    }
+    plan->n_streams = (uint8_t)t->size;
+    return true;
+}
+
+/* A whole number of low..high, if it is there. */
+static bool ad_command_count(const struct ad_json *j, const char *key, uint64_t low,
+                             uint64_t high, uint16_t *out)
+{
+    const jsmntok_t *t = ad_json_get(j, key);
+    uint64_t value;
+
+    if (t == NULL || ad_json_is_null(j, t)) {
+        return true;
+    }
+    if (!ad_json_u64(j, t, high, &value) || value < low) {
+        return false;
+    }
+    *out = (uint16_t)value;
+    return true;
+}
+
+/* What a benchmark is to do; what the command leaves out has its default. */
+static enum ad_fault ad_command_bench(const struct ad_json *j,
+                                      struct ad_bench_plan *plan)
+{
+    const jsmntok_t *t = ad_json_get(j, "model");
+
+    plan->prompt_tokens = AD_BENCH_PROMPT;
+    plan->max_tokens = AD_BENCH_TOKENS;
+    if (t != NULL && !ad_json_is_null(j, t) &&
+        !ad_json_name(j, t, plan->model, AIDASH_MODEL_MAX)) {
+        return AD_FAULT_MODEL;
+    }
+    if (!ad_command_streams(j, plan)) {
+        return AD_FAULT_BENCH_STREAMS;
+    }
+    if (!ad_command_count(j, "prompt_tokens", 1, AD_BENCH_PROMPT_MAX,
+                          &plan->prompt_tokens)) {
+        return AD_FAULT_BENCH_PROMPT;
+    }
+    if (!ad_command_count(j, "max_tokens", AD_BENCH_TOKENS_MIN,
+                          AD_BENCH_TOKENS_MAX, &plan->max_tokens)) {
+        return AD_FAULT_BENCH_TOKENS;
+    }
+    return AD_FAULT_NONE;
+}
+
+#endif /* AIDASH_METER */
 
 /* Parse a command. out->id is filled in as soon as it is known, also for a
  * command that is refused. */
@@ -211,7 +303,13 @@ static enum ad_fault ad_command_parse(const char *s, size_t len,
             return AD_FAULT_REQUEST;
         }
     }
-    return AD_FAULT_NONE;
+#if AIDASH_METER
+    if (out->action == AIDASH_BENCH) {
+        fault = ad_command_bench(&j, &out->bench);
+        memcpy(out->model, out->bench.model, sizeof(out->model));
+    }
+#endif
+    return fault;
 }
 
 /* The error event that answers a command; `id` as it came, or "". */

@@ -13,6 +13,9 @@ static struct {
     void *user; /* [I] of on_command */
     bool (*cancel)(uint64_t request); /* [I] the meter's, or NULL */
     void (*drain)(void);              /* [I] likewise */
+    /* [I] likewise: begin a benchmark, stop it. *id is its number then. */
+    enum ad_fault (*bench)(const struct ad_bench_plan *plan, uint64_t *id);
+    enum ad_fault (*bench_stop)(void);
 } ad_commands;
 
 /* Is the command for something that is there? */
@@ -27,16 +30,19 @@ static enum ad_fault ad_command_fault(const struct ad_command_message *request)
     if (names && ad_model_find(request->model) == ad_engine.n_models) {
         return AD_FAULT_MODEL_UNKNOWN;
     }
-    if ((request->action == AIDASH_DRAIN || request->action == AIDASH_CANCEL) &&
-        !meter) {
+    if (request->action >= AIDASH_BENCH && !meter) {
+        return AD_FAULT_BENCH_METER;
+    }
+    if (request->action >= AIDASH_DRAIN && !meter) {
         return AD_FAULT_ACTION_METER;
     }
     return AD_FAULT_NONE;
 }
 
-/* Let an accepted command take effect. Returns false if there is nothing to
- * act on. */
-static bool ad_command_effect(const struct ad_command_message *request)
+/* Let an accepted command take effect, or say why it can't. *bench: the number of
+ * a benchmark that it began. */
+static enum ad_fault ad_command_effect(const struct ad_command_message *request,
+                                       uint64_t *bench)
 {
     bool meter = ad_sources.source == AD_SOURCE_METER;
     bool names = request->model[0] != '\0';
@@ -46,19 +52,27 @@ static bool ad_command_effect(const struct ad_command_message *request)
         ad_engine_select(names ? ad_model_find(request->model)
                                : ad_engine.model,
                          meter && names);
-        return true;
+        return AD_FAULT_NONE;
     case AIDASH_CANCEL:
-        return ad_commands.cancel != NULL &&
-               ad_commands.cancel(request->request);
+        return ad_commands.cancel != NULL && ad_commands.cancel(request->request)
+                   ? AD_FAULT_NONE
+                   : AD_FAULT_REQUEST_GONE;
+    case AIDASH_BENCH:
+        return ad_commands.bench != NULL
+                   ? ad_commands.bench(&request->bench, bench)
+                   : AD_FAULT_BENCH_METER;
+    case AIDASH_BENCH_STOP:
+        return ad_commands.bench_stop != NULL ? ad_commands.bench_stop()
+                                              : AD_FAULT_BENCH_METER;
     case AIDASH_DRAIN:
         if (ad_commands.drain != NULL) {
             ad_commands.drain();
         }
         ad_engine_pause(true);
-        return true;
+        return AD_FAULT_NONE;
     default:
         ad_engine_pause(request->action == AIDASH_PAUSE);
-        return true;
+        return AD_FAULT_NONE;
     }
 }
 
@@ -81,14 +95,18 @@ static void ad_command_log(const struct ad_command_message *request,
            client_id[0] != '\0' ? client_id : "POST /command", from);
 }
 
+/* `bench`: the number of the benchmark that it began, or 0. */
 static void ad_put_ack(struct ad_text *t,
-                       const struct ad_command_message *request)
+                       const struct ad_command_message *request, uint64_t bench)
 {
     ad_puts(t, "{\"event\":\"ack\",\"action\":");
     ad_put_string(t, ad_action_names[request->action]);
     if (request->id[0] != '\0') {
         ad_puts(t, ",\"id\":");
         ad_puts(t, request->id);
+    }
+    if (bench != 0) {
+        ad_putf(t, ",\"bench\":%llu", (unsigned long long)bench);
     }
     ad_puts(t, "}");
 }
@@ -102,9 +120,10 @@ static int ad_command(const uint8_t *text, size_t len, const char *client_id,
     struct ad_command_message request;
     struct aidash_command command;
     enum ad_fault fault = ad_command_parse((const char *)text, len, &request);
+    uint64_t bench = 0;
 
     if (fault == AD_FAULT_NONE && request.action == AD_ACTION_PING) {
-        ad_put_ack(t, &request);
+        ad_put_ack(t, &request, 0);
         return 200;
     }
     ad_commands.count++;
@@ -120,8 +139,8 @@ static int ad_command(const uint8_t *text, size_t len, const char *client_id,
             fault = AD_FAULT_REFUSED;
         }
     }
-    if (fault == AD_FAULT_NONE && !ad_command_effect(&request)) {
-        fault = AD_FAULT_REQUEST_GONE;
+    if (fault == AD_FAULT_NONE) {
+        fault = ad_command_effect(&request, &bench);
     }
     if (fault != AD_FAULT_NONE) {
         ad_commands.errors++;
@@ -129,7 +148,7 @@ static int ad_command(const uint8_t *text, size_t len, const char *client_id,
         return ad_fault_status(fault);
     }
     ad_command_log(&request, client_id, fd);
-    ad_put_ack(t, &request);
+    ad_put_ack(t, &request, bench);
     return 200;
 }
 

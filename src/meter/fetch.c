@@ -1,7 +1,8 @@
-/* fetch.c - one GET request of aidash's own to an engine: connect, ask, read the
- * answer. Discovery, the scrape and `aidash doctor` use it.
+/* fetch.c - one request of aidash's own to an engine, or to another aidash:
+ * connect, ask, read the answer. Discovery, the scrape, `aidash doctor` and `aidash
+ * bench` use it.
  * Owns ad_fetch_buffers; the state of a request is the caller's. Hub thread, or
- * the main thread when there is no hub (doctor).
+ * the main thread when there is no hub (doctor, bench).
  * Always: a request ends. Its answer has AD_FETCH_MAX bytes at most, and the hub
  * gives it AD_FETCH_MS in all.
  */
@@ -17,6 +18,7 @@ enum {
     AD_FETCH_MS = 5000,             /* from connecting to the end of the answer */
     AD_FETCH_MAX = 4 * 1024 * 1024, /* bytes of an answer, its head included */
     AD_FETCH_HEAD_MAX = 8192,       /* bytes of its heads */
+    AD_FETCH_POST_MAX = 512,        /* bytes of a body that is sent */
     AD_FETCH_READ = 16384           /* bytes that are read at once */
 };
 
@@ -38,6 +40,7 @@ struct ad_fetch {
     const struct ad_upstream *upstream;
     const char *path; /* it goes behind the path of the engine's URL */
     const char *key;  /* the bearer token, or "" */
+    const char *post; /* NULL: GET; or the JSON to POST, AD_FETCH_POST_MAX bytes */
     struct ad_answer answer; /* answer.status is 0 until its head has come */
     char head[AD_FETCH_HEAD_MAX];
 };
@@ -91,15 +94,21 @@ static void ad_fetch_begin(struct ad_fetch *q, const struct ad_upstream *upstrea
  * takes whole. */
 static void ad_fetch_ask(struct ad_fetch *q)
 {
-    char text[1024];
+    char text[1024 + AD_FETCH_POST_MAX];
     struct ad_text t = ad_text_in(text, sizeof(text));
 
-    ad_putf(&t, "GET %s%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n",
-            q->upstream->url.prefix, q->path, q->upstream->url.authority);
+    ad_putf(&t, "%s %s%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n",
+            q->post != NULL ? "POST" : "GET", q->upstream->url.prefix, q->path,
+            q->upstream->url.authority);
     if (q->key[0] != '\0') {
         ad_putf(&t, "Authorization: Bearer %s\r\n", q->key);
     }
+    if (q->post != NULL) {
+        ad_putf(&t, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
+                strlen(q->post));
+    }
     ad_puts(&t, "\r\n");
+    ad_puts(&t, q->post != NULL ? q->post : "");
     (void)!send(q->fd, t.at, t.len, MSG_NOSIGNAL);
     q->state = AD_FETCH_ANSWER;
 }

@@ -5,6 +5,7 @@
 #ifndef AD_METER_METER_C
 #define AD_METER_METER_C
 
+#include "bench.c"
 #include "discovery.c"
 #include "queue.c"
 #include "scrape.c"
@@ -23,6 +24,7 @@ static void ad_meter_init(void)
     ad_requests_init();
     ad_reports_init();
     ad_queue_init();
+    ad_bench_init();
     ad_discovery_init();
     ad_scrape_init();
     ad_models_init();
@@ -42,6 +44,9 @@ static void ad_meter_event(const struct ad_ready *ready)
         break;
     case AD_TAG_SCRAPE:
         ad_scrape_event();
+        break;
+    case AD_TAG_BENCH:
+        ad_bench_event(ready->index);
         break;
     default:
         break;
@@ -88,6 +93,7 @@ static void ad_meter_housekeeping(void)
             ad_proxy_housekeeping(&ad_proxies[i]);
         }
     }
+    ad_bench_housekeeping();
     ad_resolver_housekeeping();
     ad_discovery_housekeeping();
     ad_scrape_housekeeping();
@@ -103,6 +109,7 @@ static void ad_meter_end(void)
             ad_proxy_free(&ad_proxies[i]);
         }
     }
+    ad_bench_end();
     ad_discovery_end();
     ad_scrape_end();
 }

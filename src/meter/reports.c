@@ -56,6 +56,9 @@ struct ad_record {
 };
 
 static struct {
+    /* [I] The benchmark's: told of each request that ended, with the status of
+     * its record; or NULL. */
+    void (*ended)(const struct ad_proxy *p, const char *status);
     uint64_t count; /* of requests that ended */
     struct ad_record ring[AIDASH_RECORDS]; /* number n at n % AIDASH_RECORDS */
 } ad_records;
@@ -89,6 +92,9 @@ static void ad_put_proxy(struct ad_text *t, const struct ad_proxy *p,
     ad_put_string(t, p->request.client);
     ad_puts(t, ",\"status\":");
     ad_put_string(t, status);
+    if (p->request.bench) {
+        ad_puts(t, ",\"bench\":true");
+    }
 }
 
 /* Arrival time. Members that came to the contract later are behind it. */
@@ -448,6 +454,9 @@ static void ad_proxy_report_end(const struct ad_proxy *p, const char *status)
     record->len = (uint16_t)t.len;
     memcpy(record->json, t.at, t.len);
     ad_proxy_add_usage(p, status);
+    if (ad_records.ended != NULL) {
+        ad_records.ended(p, status);
+    }
 }
 
 /* ---- ticks ---- */
@@ -581,6 +590,7 @@ static const char *ad_proxy_outcome(const struct ad_proxy *p, bool whole)
 static void ad_reports_init(void)
 {
     ad_records.count = 0;
+    ad_records.ended = NULL;
 }
 
 AD_MEMORY(records, AIDASH_RECORDS, sizeof(ad_records) + sizeof(ad_proxying));

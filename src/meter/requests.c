@@ -67,6 +67,7 @@ struct ad_proxy_request {
     bool expects;    /* Expect: 100-continue */
     bool has_auth;   /* it brings its own Authorization */
     bool keep_alive; /* the client's connection may outlive this answer */
+    bool bench;      /* of a benchmark (bench.c): in no baseline, in no total */
     char route[64];  /* its path as viewers see it: ASCII */
     char client[48]; /* its address, likewise */
     struct ad_totals_client who; /* for GET /usage and quotas */

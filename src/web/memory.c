@@ -42,6 +42,7 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_proxy_buffers,
     &ad_memory_rewrites,
     &ad_memory_proxy_input,
+    &ad_memory_bench,
     &ad_memory_fetch,
     &ad_memory_discovery,
     &ad_memory_scrape,

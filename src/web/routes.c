@@ -489,6 +489,74 @@ static void ad_route_usage(const struct ad_route_request *r)
     ad_pending_answer(p, t.len);
 }
 
+/* The results of benchmarks that are kept: as many pieces as fit the buffer.
+ * p->cursor counts AD_BENCH_PIECES for each; p->last is the first number behind
+ * those that are wanted. */
+enum { AD_BENCH_PIECES = AD_BENCH_STEPS + 2 }; /* its begin, each step, its end */
+
+static void ad_bench_piece(struct ad_text *t, struct ad_pending *p)
+{
+    uint64_t number = p->cursor / AD_BENCH_PIECES;
+    unsigned piece = (unsigned)(p->cursor % AD_BENCH_PIECES);
+    const struct ad_bench_result *r = ad_bench_result(number);
+    bool gone = number + AIDASH_BENCHES <= ad_bench.count; /* overwritten */
+
+    p->cursor++;
+    if (piece == 0 && gone) {
+        p->cursor += AD_BENCH_PIECES - 1;
+    } else if (piece == 0) {
+        ad_puts(t, p->answered ? "," : "");
+        ad_bench_put_result(t, number);
+        p->answered = true;
+    } else if (piece == AD_BENCH_PIECES - 1) {
+        ad_puts(t, "]}");
+    } else if (!gone && piece <= r->n_steps) {
+        ad_puts(t, piece > 1 ? "," : "");
+        ad_bench_put_step(t, &r->steps[piece - 1]);
+    }
+}
+
+static void ad_bench_more(struct ad_pending *p)
+{
+    struct ad_text t = ad_text_in(ad_pending_buffer(p), AIDASH_HEAD_MAX);
+
+    while (p->cursor < p->last * AD_BENCH_PIECES &&
+           t.len + AD_BENCH_JSON_MAX + 8 < AIDASH_HEAD_MAX) {
+        ad_bench_piece(&t, p);
+    }
+    if (p->cursor >= p->last * AD_BENCH_PIECES &&
+        t.len + 8 < AIDASH_HEAD_MAX) {
+        ad_puts(&t, "]}");
+        p->more = NULL;
+    }
+    p->len = (uint32_t)t.len;
+}
+
+static void ad_route_bench(const struct ad_route_request *r)
+{
+    struct ad_pending *p = r->pending;
+    struct ad_text t = ad_text_in(ad_pending_buffer(p), AIDASH_HEAD_MAX);
+    uint64_t id = 0, first = ad_bench.count > AIDASH_BENCHES
+                                ? ad_bench.count - AIDASH_BENCHES + 1
+                                : 1;
+    int given = ad_route_query(r, "id", UINT32_MAX, &id);
+
+    if (given < 0 || (given > 0 && (id < first || id > ad_bench.count))) {
+        ad_route_refuse(r, given < 0 ? 400 : 404, "",
+                        given < 0 ? "id is the number of a benchmark"
+                                  : "there is no such benchmark");
+        return;
+    }
+    ad_put_head(&t, 200, "application/json", SIZE_MAX, r->cors);
+    if (!r->head_only) {
+        ad_puts(&t, "{\"results\":[");
+        p->cursor = (given > 0 ? id : first) * AD_BENCH_PIECES;
+        p->last = (given > 0 ? id : ad_bench.count) + 1;
+        p->more = ad_bench_more;
+    }
+    ad_pending_answer(p, t.len);
+}
+
 /* ---- what goes to the engine ---- */
 
 /* An error in the shape of the API that was asked. */
@@ -678,6 +746,7 @@ static const struct {
 #if AIDASH_METER
     {"/requests", "GET, HEAD, OPTIONS", ad_route_requests, NULL},
     {"/usage", "GET, HEAD, OPTIONS", ad_route_usage, NULL},
+    {"/bench", "GET, HEAD, OPTIONS", ad_route_bench, NULL},
 #endif
     {"/ingest", "POST, PUT, OPTIONS", NULL, ad_route_ingest},
     {"/command", "POST, OPTIONS", NULL, ad_route_command},

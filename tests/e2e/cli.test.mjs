@@ -40,8 +40,9 @@ test('--help lists every option and leaves with 0', async () => {
     }
 });
 
-test('--help names the doctor', async () => {
+test('--help names the doctor and the benchmark', async () => {
     assert.match((await run(['--help'])).stdout, /^ +aidash doctor \[options\] /m);
+    assert.match((await run(['--help'])).stdout, /^ +aidash bench \[options\] \[HOST:PORT\]$/m);
     const { code, stderr } = await run(['doctr']);
     assert.equal(code, 2);
     assert.match(stderr, /doctr.*doctor/);
