@@ -185,7 +185,7 @@ async function fuzzEngine(t) {
         sockets.add(socket);
         socket.once('close', () => sockets.delete(socket));
         if (r.maybe(0.95)) {
-            await new Promise((done) => { socket.once('data', done); socket.once('close', done); });
+            await new Promise((done) => { for (const event of ['data', 'end', 'close']) socket.once(event, done); });
         }
         socket.resume();
         await writeCut(r, socket, r.maybe(0.3) ? r.one(ANSWERS) : mutate(r, r.one(ANSWERS), ANSWERS));
