@@ -50,6 +50,7 @@ AD_POLL := -DAIDASH_USE_POLL=1
 AD_TINY := -DAIDASH_CONFIG='"examples/sizes/tiny.h"' -DAIDASH_METER=0
 AD_BARE := -DAIDASH_METER=0 -DAIDASH_DASHBOARD=0
 AD_ONE_WORKER := -DAIDASH_WORKERS=1
+AD_HASTY := -DAD_HASTE=10
 AD_GATEWAY := -DAIDASH_CONFIG='"examples/sizes/gateway.h"'
 
 # ---- dependencies ---------------------------------------------------------------
@@ -179,6 +180,7 @@ $(eval $(call program,build/tsan/aidash,$(CIVETWEB_DIR),AD_TSAN))
 $(eval $(call program,build/poll/aidash,$(CIVETWEB_DIR),AD_POLL))
 $(eval $(call program,build/tiny/aidash,$(CIVETWEB_DIR),AD_TINY))
 $(eval $(call program,build/bare/aidash,$(CIVETWEB_DIR),AD_BARE))
+$(eval $(call program,build/hasty/aidash,$(CIVETWEB_DIR),AD_HASTY))
 $(eval $(call program,build/gateway/aidash,$(CIVETWEB_DIR),AD_GATEWAY))
 $(eval $(call program,build/one-worker/aidash,$(CIVETWEB_DIR),AD_ONE_WORKER))
 $(eval $(call program,build/civetweb-1.15/aidash,build/deps/civetweb-1.15))
