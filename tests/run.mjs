@@ -141,7 +141,7 @@ const suites = {
     ...(file.includes('library') ? ['build/lib/aidash.o'] : []), ...(file.includes('standstill') ? ['build/hasty/aidash'] : [])] })),
   firmware: () => list('tests/embed', /^firmware\.test\.mjs$/).flatMap(firmware),
   sizes: () => list('tests/embed', /^sizes\.test\.mjs$/)
-    .map((file) => node(file, { build: ['all', ...['tiny/aidash', 'gateway/aidash', 'bare/aidash', 'bench/load'].map((target) => `build/${target}`)] })),
+    .map((file) => node(file, { build: ['all', ...['tiny/aidash', 'tiny-meter/aidash', 'gateway/aidash', 'bare/aidash', 'bench/load'].map((target) => `build/${target}`)] })),
   browser: () => {
     const files = list('tests/browser', /\.test\.mjs$/);
     const reason = files.length && noBrowser();
