@@ -48,8 +48,10 @@ AD_FUZZ := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined,float
 AD_TSAN := -O1 -fno-omit-frame-pointer -fsanitize=thread
 AD_POLL := -DAIDASH_USE_POLL=1
 AD_TINY := -DAIDASH_CONFIG='"examples/sizes/tiny.h"' -DAIDASH_METER=0
+AD_TINY_METER := -DAIDASH_CONFIG='"examples/sizes/tiny.h"'
 AD_BARE := -DAIDASH_METER=0 -DAIDASH_DASHBOARD=0
 AD_ONE_WORKER := -DAIDASH_WORKERS=1
+AD_HASTY := -DAD_HASTE=10
 AD_GATEWAY := -DAIDASH_CONFIG='"examples/sizes/gateway.h"'
 
 # ---- dependencies ---------------------------------------------------------------
@@ -178,7 +180,9 @@ $(eval $(call program,build/asan/aidash,$(CIVETWEB_DIR),AD_ASAN))
 $(eval $(call program,build/tsan/aidash,$(CIVETWEB_DIR),AD_TSAN))
 $(eval $(call program,build/poll/aidash,$(CIVETWEB_DIR),AD_POLL))
 $(eval $(call program,build/tiny/aidash,$(CIVETWEB_DIR),AD_TINY))
+$(eval $(call program,build/tiny-meter/aidash,$(CIVETWEB_DIR),AD_TINY_METER))
 $(eval $(call program,build/bare/aidash,$(CIVETWEB_DIR),AD_BARE))
+$(eval $(call program,build/hasty/aidash,$(CIVETWEB_DIR),AD_HASTY))
 $(eval $(call program,build/gateway/aidash,$(CIVETWEB_DIR),AD_GATEWAY))
 $(eval $(call program,build/one-worker/aidash,$(CIVETWEB_DIR),AD_ONE_WORKER))
 $(eval $(call program,build/civetweb-1.15/aidash,build/deps/civetweb-1.15))

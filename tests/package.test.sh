@@ -200,6 +200,29 @@ old_systemd() {
 }
 check 'the system calls that it denies are groups that systemd 237 knows' old_systemd
 
+# The version of systemd that brought each key (systemd's NEWS), for the keys that 237 does not know: it says "Unknown lvalue" of
+# them and goes on, so they may only restrict. All other keys must be of those that it knows.
+old_keys() {
+    sed -n 's/^\([A-Z][A-Za-z]*\)=.*/\1/p' package/aidash.service | sort -u | while read -r key; do
+        case $key in
+        ProtectHostname | RestrictSUIDSGID) ;; # 242
+        ProtectKernelLogs) ;; # 244
+        ProtectClock) ;; # 245
+        ProtectProc) ;; # 247
+        After | Description | Documentation | ExecReload | ExecStart | LimitNOFILE | PrivateTmp | Restart | RestartPreventExitStatus | RestartSec | \
+            UMask | WantedBy | Wants) ;; # before 210
+        CapabilityBoundingSet | DevicePolicy | NoNewPrivileges | PrivateDevices | SystemCallArchitectures | SystemCallErrorNumber | SystemCallFilter) ;; # 209
+        ProtectHome | ProtectSystem | RestrictAddressFamilies) ;; # 214; strict: 232
+        MemoryDenyWriteExecute | RestrictRealtime) ;; # 231
+        DynamicUser | ProtectControlGroups | ProtectKernelModules | ProtectKernelTunables | RemoveIPC) ;; # 232
+        RestrictNamespaces) ;; # 233
+        LockPersonality) ;; # 235
+        *) echo "which systemd brought $key, and what is it without?" && exit 1 ;;
+        esac
+    done
+}
+check 'its keys are known to systemd 237, or only restrict' old_keys
+
 if need systemd-analyze; then
     sed "s|/usr/local/bin/aidash|$bin|" package/aidash.service >"$tmp/aidash.service"
     unit_right() { ! systemd-analyze verify --man=no "$tmp/aidash.service" 2>&1 | grep aidash; }

@@ -137,10 +137,11 @@ const suites = {
     .map((file) => ({ ...node(file, { variant: 'asan', build: ['build/asan/aidash'], bin: 'build/asan/aidash', ...sanitized }),
       seconds: Number(process.env.FUZZ_SOCKETS_SECONDS || 20) + 180 })),
   web: () => list('tests/web', /\.test\.mjs$/).map((file) => node(file, { build: ['types', 'build/aidash_www.h'] })),
-  e2e: () => list('tests/e2e', /\.test\.mjs$/).map((file) => node(file, { build: ['all', ...(file.includes('library') ? ['build/lib/aidash.o'] : [])] })),
+  e2e: () => list('tests/e2e', /\.test\.mjs$/).map((file) => node(file, { build: ['all',
+    ...(file.includes('library') ? ['build/lib/aidash.o'] : []), ...(file.includes('standstill') ? ['build/hasty/aidash'] : [])] })),
   firmware: () => list('tests/embed', /^firmware\.test\.mjs$/).flatMap(firmware),
   sizes: () => list('tests/embed', /^sizes\.test\.mjs$/)
-    .map((file) => node(file, { build: ['all', ...['tiny/aidash', 'gateway/aidash', 'bare/aidash', 'bench/load'].map((target) => `build/${target}`)] })),
+    .map((file) => node(file, { build: ['all', ...['tiny/aidash', 'tiny-meter/aidash', 'gateway/aidash', 'bare/aidash', 'bench/load'].map((target) => `build/${target}`)] })),
   browser: () => {
     const files = list('tests/browser', /\.test\.mjs$/);
     const reason = files.length && noBrowser();

@@ -4,6 +4,7 @@
 import { byId, make, setAttr, setName, setText } from "./dom.js";
 import { NONE } from "./format.js";
 
+const LONG = 20; // characters of a name that are set smaller
 const SEARCH_FROM = 8; // models before there is a search field
 
 /** @param {import("./app.js").Context} context */
@@ -85,6 +86,7 @@ export function mountControl({ store, frame, colours, lines, session }) {
     const model = store.state.model || lane?.model || "";
     setName(name, model || NONE);
     setAttr(name, "title", model || null);
+    setAttr(name, "data-long", model.length - model.lastIndexOf("/") > LONG ? "" : null);
     const own = feed.lanes.find((known) => known.model === model);
     byId("model-lane", HTMLElement).style.background = own ? colours.lane(lines.lineOf[own.index]) : "";
     return Infinity;

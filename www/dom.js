@@ -27,7 +27,8 @@ export function setText(node, text) {
 
 /**
  * The name of a model, whose end tells more than its beginning: where there is no
- * room for hf.co/owner/model, the beginning is cut.
+ * room for hf.co/owner/model, the beginning is cut: first of the owner, then of
+ * the model.
  *
  * @param {Element} node
  * @param {string} text
@@ -35,7 +36,7 @@ export function setText(node, text) {
 export function setName(node, text) {
   if (node.textContent !== text) {
     const at = text.lastIndexOf("/") + 1;
-    node.replaceChildren(...(at ? [make("span", { class: "front" }, text.slice(0, at))] : []), make("span", { class: "end" }, text.slice(at)));
+    node.replaceChildren(...(at ? [make("span", { class: "front" }, text.slice(0, at))] : []), make("span", { class: "end" }, make("bdi", {}, text.slice(at))));
   }
 }
 

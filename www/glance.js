@@ -13,6 +13,7 @@ const EVERY_S = 0.2; // nobody can read digits that change faster
 const STATISTICS_EVERY_S = 1;
 const MEDIAN_S = 2; // the latency shown is the median of this time
 const QUIET_S = 60; // between two notifications about the same limit
+const LOOK_BACK = 100; // ticks in which the last rate that is not 0 is searched
 const FILL_S = 1; // without history after this time, the page counts as empty
 
 /** @typedef {keyof typeof STATES} EngineState */
@@ -186,9 +187,10 @@ export function mountGlance({ settings, store, frame, colours, lines, view, sess
     const { ring, lastTime } = feed;
     const silent = requests.silent(now);
     const ago = `${age(now - lastTime)} ago`;
-    const last = (ring.end - 1) & ring.mask;
+    let last = ring.end - 1; // an engine that broke off ends with a rate of 0
+    for (const least = Math.max(ring.first, ring.end - LOOK_BACK); last > least && !ring.total[last & ring.mask]; last--);
     setText(node["rate-note"], store.state.connection.phase === "live" && silent.entries.length && !fresh ? `no token yet, ${age(silent.seconds)}`
-      : fresh || !ring.end ? "" : `last ${rate(ring.total[last])}, ${ago}`);
+      : fresh || !ring.end ? "" : `last ${rate(ring.total[last & ring.mask])}, ${age(now - ring.time[last & ring.mask])} ago`);
     const latest = feed.now(now).latency;
     setText(node["latency-note"], slowest && slowest.of > 1 ? `slowest of ${slowest.of}: ${laneName(slowest.lane)}`
       : fresh || Number.isNaN(latest) ? "" : `last ${duration(latest)}, ${ago}`);
@@ -211,7 +213,9 @@ export function mountGlance({ settings, store, frame, colours, lines, view, sess
     setText(node["latency-over"], over);
 
     if (hello) {
-      setText(node.about, `aidash ${hello.version} · ${sourceText(hello)}`);
+      const { status } = store.state;
+      setText(node.about, `aidash ${hello.version} · ${sourceText(hello, status?.upstreams)}`);
+      setAttr(node.state, "title", status?.upstreams?.map(engineText).join(", ") ?? null);
     }
     const { skew, error } = feed.clock;
     setText(node.skew, error !== Infinity && Math.abs(skew) > Math.max(1, error)
@@ -230,14 +234,22 @@ export function mountGlance({ settings, store, frame, colours, lines, view, sess
   }
 }
 
+/** @typedef {NonNullable<import("./contract").StatusAnswer["upstreams"]>} Upstreams */
+
+/** @param {Upstreams[number]} upstream */
+function engineText({ url, name, engine }) {
+  return `${name ? `${name} at ` : ""}${url}${engine === "down" ? " (down)" : ""}`;
+}
+
 /**
  * @param {import("./contract").Hello} hello
+ * @param {Upstreams} [upstreams]
  */
-function sourceText(hello) {
+function sourceText(hello, upstreams) {
   switch (hello.source) {
     case "sim": return `simulated engine, ${hello.rate_hz} Hz`;
     case "stdin": return "standard input";
-    case "meter": return "proxy in front of the engine";
+    case "meter": return `proxy in front of ${upstreams ? upstreams.map(engineText).join(", ") : "the engine"}`;
     case "scrape": return "the engine's page of metrics";
     default: return "data sent by other programs";
   }

@@ -134,7 +134,7 @@ static void ad_hub_turn(void)
         ad_stdin_event();
         ad_fan_out_if_due();
     }
-    ad_datagram_take();
+    (void)ad_datagram_take(AD_LINES_MAX);
     ad_fan_out_if_due();
     ad_hub_calls();
     ad_routes_run();

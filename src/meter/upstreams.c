@@ -29,6 +29,9 @@ struct ad_upstream {
     struct ad_address addresses[AD_ADDRESSES_MAX];
 };
 
+/* Bytes that ad_put_upstreams() writes of one, at most: a name may need escapes. */
+enum { AD_UPSTREAM_SHOWN = 288 + 128 + 6 * AIDASH_NODE_MAX + 64 };
+
 /* What is known of it. [h] */
 struct ad_upstream_state {
     bool known, up, ollama;
@@ -146,6 +149,32 @@ static uint8_t ad_upstream_of(const char *model)
         }
     }
     return 0;
+}
+
+/* The engines, for GET /status: where they are, and whether they answer. */
+static void ad_put_upstreams(struct ad_text *t)
+{
+    unsigned i;
+
+    ad_puts(t, "[");
+    for (i = 0; i < ad_upstreams.n; i++) {
+        const struct ad_upstream *u = &ad_upstreams.list[i];
+        const struct ad_upstream_state *e = &ad_upstreams.state[i];
+        char url[sizeof(u->authority) + sizeof(u->prefix) + 8];
+
+        (void)snprintf(url, sizeof(url), "http://%s%s", u->authority, u->prefix);
+        ad_puts(t, i > 0 ? ",{\"url\":" : "{\"url\":");
+        ad_put_string(t, url);
+        if (u->name[0] != '\0') {
+            ad_puts(t, ",\"name\":");
+            ad_put_string(t, u->name);
+        }
+        if (e->known) {
+            ad_puts(t, e->up ? ",\"engine\":\"up\"" : ",\"engine\":\"down\"");
+        }
+        ad_puts(t, "}");
+    }
+    ad_puts(t, "]");
 }
 
 /* Before each run. */

@@ -76,7 +76,7 @@ static int ad_page_healthz(struct mg_connection *conn)
 
 static int ad_page_status(struct mg_connection *conn)
 {
-    char json[AD_EVENT_MAX + 4096];
+    char json[AD_STATUS_MAX];
     struct ad_status_call status;
 
     status.call.run = ad_status_run;

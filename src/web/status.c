@@ -32,6 +32,15 @@ static uint64_t ad_records_count(void)
 #endif
 }
 
+/* Bytes of the answer. */
+enum {
+#if AIDASH_METER
+    AD_STATUS_MAX = AD_EVENT_MAX + 4096 + AIDASH_UPSTREAMS * AD_UPSTREAM_SHOWN
+#else
+    AD_STATUS_MAX = AD_EVENT_MAX + 4096
+#endif
+};
+
 struct ad_status_call {
     struct ad_call call;
     struct ad_text text;
@@ -104,7 +113,14 @@ static void ad_status_run(struct ad_call *call)
                 i > 0 ? "," : "", ad_memory[i]->name, ad_memory[i]->count,
                 ad_memory[i]->bytes);
     }
-    ad_puts(t, "]}}");
+    ad_puts(t, "]}");
+#if AIDASH_METER
+    if (ad_upstreams.n > 0) {
+        ad_puts(t, ",\"upstreams\":");
+        ad_put_upstreams(t);
+    }
+#endif
+    ad_puts(t, "}");
 }
 
 #endif

@@ -7,7 +7,8 @@
  *     publish MODEL TOKENS LATENCY -> aidash_publish()'s code
  *     threads N TICKS       -> N threads publish so many ticks each, 1 token a tick
  *     stats                 -> ticks dropped inbox_dropped viewers paused model
- *     storm ROUNDS N        -> starts and stops so often while N threads call all
+ *     storm ROUNDS N [LISTEN UPSTREAM MS]
+ *                           -> starts and stops so often while N threads call all
  *                              other functions; how many of their calls worked,
  *                              and how many gave a code that they may not give
  *     port                  -> of the first listener
@@ -88,14 +89,16 @@ static void *storm_caller(void *unused)
 }
 
 /* Every second start fails: its address is in use. */
-static void storm(int rounds, int n)
+static void storm(int rounds, int n, const char *listen, const char *upstream,
+                  int ms)
 {
     struct aidash_config config = {0}, failing = {0};
     pthread_t threads[16];
     char taken[64];
     int i;
 
-    config.listen = "127.0.0.1:0";
+    config.listen = listen;
+    config.upstream = upstream;
     config.log_level = AIDASH_LOG_ERROR;
     failing.listen = taken;
     failing.log_level = AIDASH_LOG_ERROR;
@@ -107,7 +110,7 @@ static void storm(int rounds, int n)
         if (aidash_start(&config) != 0) {
             abort();
         }
-        usleep(2000);
+        usleep((useconds_t)ms * 1000);
         aidash_stop();
         snprintf(taken, sizeof(taken), "127.0.0.1:0,192.0.2.1:9");
         if (aidash_start(&failing) != AIDASH_EBIND) {
@@ -147,7 +150,7 @@ int main(void)
     static char line[8192], a[4096], b[4096];
     pthread_t threads[16];
     double latency;
-    int n, ticks;
+    int n, ticks, ms;
 
     setvbuf(stdout, NULL, _IOLBF, 0);
     while (fgets(line, sizeof(line), stdin) != NULL) {
@@ -205,8 +208,11 @@ int main(void)
                    (unsigned long long)stats.dropped,
                    (unsigned long long)stats.inbox_dropped, stats.viewers,
                    stats.paused, n == 0 ? stats.model : "");
+        } else if (sscanf(line, "storm %d %d %4095s %4095s %d", &n, &ticks, a, b,
+                          &ms) == 5) {
+            storm(n, ticks, a, b, ms);
         } else if (sscanf(line, "storm %d %d", &n, &ticks) == 2) {
-            storm(n, ticks);
+            storm(n, ticks, "127.0.0.1:0", NULL, 2);
         } else if (strncmp(line, "port", 4) == 0) {
             printf("= %u\n", aidash_port(0));
         } else if (strncmp(line, "fork", 4) == 0) {

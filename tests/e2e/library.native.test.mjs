@@ -9,7 +9,7 @@ import path from 'node:path';
 import readline from 'node:readline';
 import { after, before, test } from 'node:test';
 import {
-    Inbox, ROOT, Raw, connect, handshakeText, isStatus, isTick, openFiles, post, request, serve, statusWhen, validate, within,
+    Inbox, ROOT, Raw, SLOW, connect, handshakeText, isStatus, isTick, openFiles, post, request, serve, statusWhen, validate, within,
 } from './aidash.mjs';
 
 const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-'));
@@ -48,9 +48,9 @@ function firmware(t) {
         pid: proc.pid,
         events,
         said,
-        async ask(line) {
+        async ask(line, ms) {
             proc.stdin.write(`${line}\n`);
-            return (await said.next((each) => each.startsWith('= '), `answer to ${line}`)).slice(2);
+            return (await said.next((each) => each.startsWith('= '), `answer to ${line}`, ms)).slice(2);
         },
         async start(models = 'yolo,locked', listen = '127.0.0.1:0') {
             const [code, port] = (await unit.ask(`start ${listen} ${models}`)).split(' ');
@@ -152,6 +152,62 @@ test('other threads may call everything while it starts and stops', async (t) =>
     const [worked, wrong] = (await unit.ask('storm 40 3')).split(' ').map(Number);
     assert.ok(worked > 0);
     assert.equal(wrong, 0);
+});
+
+test('and viewers and requests to the engine may come at any moment of it', { timeout: 120_000 * SLOW }, async (t) => {
+    const engine = http.createServer((req, res) => { // every answer takes some tokens, and some time
+        res.writeHead(200, { 'Content-Type': 'text/event-stream' });
+        let n = 0;
+        const timer = setInterval(() => {
+            res.write(`data: ${JSON.stringify({ object: 'chat.completion.chunk', model: 'm', choices: [{ index: 0, delta: { content: 'x' } }] })}\n\n`);
+            if (++n === 20) {
+                clearInterval(timer);
+                res.end('data: [DONE]\n\n');
+            }
+        }, 2);
+        req.on('error', () => {}).resume();
+        res.on('close', () => clearInterval(timer));
+    }).listen(0, '127.0.0.1');
+    await once(engine, 'listening');
+    t.after(() => { engine.closeAllConnections(); engine.close(); });
+    const unit = firmware(t);
+    const { port } = await unit.start(); // a port that is free afterwards
+    await unit.ask('stop');
+    const at = { host: '127.0.0.1', port };
+    const seen = { upgraded: 0, ticks: 0, answers: 0 };
+    let over = false;
+    const again = async (act) => {
+        while (!over) {
+            await act().catch(() => new Promise((done) => { setTimeout(done, 2); })); // refused: it is between two runs
+        }
+    };
+    const whole = (method, path, body) => new Promise((done, fail) => {
+        const asked = http.request({ ...at, method, path, agent: false, timeout: 2000 * SLOW }, (res) => {
+            res.on('data', (text) => { seen.ticks += text.includes('inference_tick') ? 1 : 0; }).on('error', fail).on('end', done);
+            seen.answers++;
+        });
+        asked.on('error', fail).on('timeout', () => asked.destroy(new Error('time is up'))).end(body);
+    });
+    const upgraded = async () => {
+        const raw = await Raw.connect(at);
+        raw.socket.on('error', () => {});
+        raw.write(handshakeText(at, '/ws/storm?batch=1'));
+        await Promise.race([raw.closed, new Promise((done) => { setTimeout(done, 15); })]);
+        seen.upgraded += raw.bytes.includes(' 101 ') ? 1 : 0;
+        seen.ticks += raw.bytes.includes('inference_tick') ? 1 : 0;
+        raw.socket.destroy();
+    };
+    const chat = JSON.stringify({ model: 'm', stream: true, messages: [] });
+    const all = [upgraded, upgraded, () => whole('GET', '/events'), () => whole('GET', '/status'), () => whole('GET', '/'),
+        () => whole('POST', '/ingest', '{"tokens":1}'), () => whole('POST', '/command', '{"action":"resume"}'),
+        () => whole('POST', '/v1/chat/completions', chat), () => whole('POST', '/v1/chat/completions', chat)].map(again);
+    const [worked, wrong] = (await unit.ask(`storm 40 2 127.0.0.1:${port} http://127.0.0.1:${engine.address().port} ${50 * SLOW}`, 60_000 * SLOW)).split(' ').map(Number);
+    over = true;
+    await Promise.all(all);
+    t.diagnostic(JSON.stringify({ worked, ...seen }));
+    assert.ok(worked > 0);
+    assert.equal(wrong, 0);
+    assert.ok(seen.upgraded > 10 && seen.ticks > 0 && seen.answers > 50, JSON.stringify(seen));
 });
 
 test('the child of a fork has no server', async (t) => {

@@ -7,7 +7,7 @@ import http from 'node:http';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import { Raw, SLOW, connect, exchange, isStatus, isTick, poll, request, run, sleep, start, status, statusWhen, validate, within }
+import { Raw, SLOW, connect, exchange, isStatus, isTick, poll, request, run, serve, sleep, start, status, statusWhen, validate, within }
     from './aidash.mjs';
 import { DONE_EVENT, LAST_CHUNK, STREAM_HEAD, TRANSCRIPTS, abreast, answer, chatEvent, chunk, get, isRequest, isStart, metered, post, replay,
     takeApart } from './engine.mjs';
@@ -712,6 +712,16 @@ async function holdPort() {
     await once(server, 'listening');
     return { port: server.address().port, close: () => new Promise((done) => { server.close(done); }) };
 }
+
+test('GET /status names the engines, and which of them answer', async (t) => {
+    const engine = await replay(t, { models: ['alpha'] });
+    const away = `http://127.0.0.1:${await freePort()}/${'p'.repeat(100)}`;
+    const server = await start(['--upstream', `"main"=${engine.url}`, '--upstream', away]);
+    t.after(() => server.stop());
+    const { upstreams } = await statusWhen(server, (now) => now.upstreams.every(({ engine: state }) => state));
+    assert.deepEqual(upstreams, [{ url: engine.url, name: '"main"', engine: 'up' }, { url: away, engine: 'down' }]);
+    assert.equal((await status(await serve(t, []))).upstreams, undefined);
+});
 
 test('doctor: finds the engine, and what it says to type next works', async (t) => {
     const engine = await replay(t, { lists: { '/v1/models': list('llamacpp', 'alpha', 'beta') } });

@@ -1,13 +1,16 @@
 /* examples/sizes: aidash for eight viewers, and for ten thousand; and without its parts. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
 import { execFile, execSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { BIN, ROOT, assertRefused, connect, ingest, poll, request, run, serve, sleep, status } from '../e2e/aidash.mjs';
+import { BIN, ROOT, assertRefused, connect, exchange, ingest, poll, request, run, serve, sleep, status } from '../e2e/aidash.mjs';
 
 const tiny = path.join(ROOT, 'build/tiny/aidash');
+const tinyMeter = path.join(ROOT, 'build/tiny-meter/aidash');
 const gateway = path.join(ROOT, 'build/gateway/aidash');
 const bare = path.join(ROOT, 'build/bare/aidash');
 const load = path.join(ROOT, 'build/bench/load');
@@ -18,6 +21,9 @@ test('docs/embed.md states what each size needs', async () => {
     const [, ...stated] = readFileSync(path.join(ROOT, 'docs/embed.md'), 'utf8')
         .match(/^\| \*\*total\*\* \| \*\*(\d+) kB\*\* \| \*\*([\d.]+) MB\*\* \| \*\*(\d+) MB\*\* \|$/m).map(Number);
     const real = [await staticBytes(tiny) / 1e3, await staticBytes(BIN) / 1e6, await staticBytes(gateway) / 1e6];
+    const [, withMeter] = readFileSync(path.join(ROOT, 'docs/embed.md'), 'utf8').match(/with the meter, `tiny\.h` makes ([\d.]+) MB/i).map(Number);
+    stated.push(withMeter);
+    real.push(await staticBytes(tinyMeter) / 1e6);
     real.forEach((bytes, i) => assert.ok(Math.abs(bytes / stated[i] - 1) < 0.05, `${bytes}, and not ${stated[i]}`));
 });
 
@@ -39,6 +45,35 @@ test('tiny serves eight viewers, and the page and a feeder beside them', async (
     assert.ok(memory.arena_high_water_bytes < memory.arena_bytes);
     viewers[7].send(' '.repeat(600));
     assert.equal((await viewers[7].closed).code, 1009);
+});
+
+test('tiny with the meter: eight viewers watch two requests at once, and no byte of a long body is lost', async (t) => {
+    const bodies = [];
+    const engine = http.createServer(async (req, res) => {
+        const parts = [];
+        for await (const part of req) parts.push(part);
+        if (req.method === 'POST') bodies.push(Buffer.concat(parts).toString());
+        const list = { object: 'list', data: [{ id: 'm', object: 'model' }] };
+        const text = { object: 'text_completion', model: 'm', choices: [{ text: 'x' }], usage: { prompt_tokens: 3, completion_tokens: 7 } };
+        res.setHeader('Content-Type', 'application/json').end(JSON.stringify(req.method === 'POST' ? text : list));
+    }).listen(0, '127.0.0.1');
+    await once(engine, 'listening');
+    t.after(() => { engine.closeAllConnections(); engine.close(); });
+    const server = await serve(t, ['--upstream', `http://127.0.0.1:${engine.address().port}`], { bin: tinyMeter });
+    const viewers = await Promise.all([1, 2, 3, 4, 5, 6, 7, 8].map((n) => connect(server, `/ws/v${n}`)));
+    const ask = (length) => {
+        const body = JSON.stringify({ model: 'm', prompt: 'p'.repeat(length) });
+        const head = `POST /v1/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX: ${'y'.repeat(1500)}\r\nContent-Length: ${body.length}\r\n\r\n`;
+        return exchange(server, head + body).then((answer) => [answer.slice(0, 12), bodies.includes(body)]);
+    };
+    for (const length of [1, 400, 2048, 16_384, 30_000, 100_000]) {
+        assert.deepEqual(await Promise.all([ask(length), ask(length + 1)]), [['HTTP/1.1 200', true], ['HTTP/1.1 200', true]], `${length} bytes`);
+    }
+    for (const viewer of viewers) {
+        await viewer.next((event) => event.event === 'request' && event.status === 'finished' && event.completion_tokens === 7);
+    }
+    const { requests, clients } = await status(server);
+    assert.deepEqual([requests.max_inflight, clients.websocket], [2, 8]);
 });
 
 test('tiny refuses what is longer than its limits', async (t) => {
