@@ -32,6 +32,7 @@ const columns = [
 ];
 const STATUS = 1;
 const MODEL = 2;
+const CLIENT = 3;
 const ROUTE = 4;
 const IN = 5;
 const OUT = 6;
@@ -69,7 +70,7 @@ const REASONS = {
 /** @type {[label: string, text: (last: any, entry: Entry) => string | undefined][]} those that are known are shown */
 const details = [
   ["Request", ({ id }) => String(Math.abs(id))],
-  ["Status", (_, entry) => stateOf(entry).join(": ")],
+  ["Status", ({ status, ended_by: by }) => meaningOf(status, by).join(": ")],
   ["Error", ({ error }) => error],
   ["Cached prompt tokens", ({ cached_tokens: n }) => known(n, whole)],
   ["Written to the cache", ({ cache_write_tokens: n }) => known(n, whole)],
@@ -202,7 +203,7 @@ export function mountRequests({ frame, session }) {
     cells[STATUS].append(status, cancel);
     cells[STATUS].className = "status";
     rest[0].className = "name";
-    cells[MODEL].className = "wide"; // on a small screen, where a row is a card
+    cells[MODEL].className = cells[CLIENT].className = "wide"; // on a small screen, where a row is a card
     cells[ROUTE].className = "route";
     const row = make("tr", {}, ...cells);
     /** @type {Line} */
@@ -309,8 +310,21 @@ function percent(share) {
 }
 
 /**
- * What became of a request, in words. If the engine or aidash said what went wrong,
- * its own sentence stands for the word.
+ * What became of a request, in words.
+ *
+ * @param {string} status
+ * @param {string} [by]  who ended it
+ */
+function meaningOf(status, by) {
+  if (status === "cut" && by !== "engine" && by !== undefined) {
+    return by === "viewer" ? STATES.viewer : STATES.limit;
+  }
+  return status === "refused" && by === "aidash" ? STATES.full : STATES[status];
+}
+
+/**
+ * The same. If the engine or aidash said what went wrong, its own sentence stands
+ * for the word.
  *
  * @param {Entry} entry
  * @returns {[word: string, meaning: string]}
@@ -318,10 +332,7 @@ function percent(share) {
 function stateOf({ last }) {
   const { status } = last;
   const [by, code, error] = ["ended_by", "http_status", "error"].map((name) => field(last, name));
-  if (status === "cut" && by !== "engine" && by !== undefined) {
-    return by === "viewer" ? STATES.viewer : STATES.limit;
-  }
-  const [word, meaning] = status === "refused" && by === "aidash" ? STATES.full : STATES[status];
+  const [word, meaning] = meaningOf(status, by);
   if ((status !== "refused" && status !== "failed") || (!error && !code)) {
     return [word, meaning];
   }
