@@ -1286,6 +1286,12 @@ static void test_ended_by(void)
         {"HTTP/1.1 400 Bad Request\r\n\r\n{\"error\":\"no such model\"}", "refused",
          ",\"http_status\":400,\"ended_by\":\"engine\",\"error\":\"no such model\","
          "\"counts\":\"none\""},
+        {"HTTP/1.1 404 Not Found\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
+         "\ndata is not there\n{}", "refused", ",\"error\":\"data is not there\",\"counts\""},
+        {"HTTP/1.1 500 No\r\nContent-Type: text/plain\r\n\r\nno model", "failed",
+         ",\"error\":\"no model\",\"counts\":\"none\""},
+        {"HTTP/1.1 500 No\r\nContent-Type: text/html\r\n\r\n<p>no model", "failed",
+         "\"ended_by\":\"engine\",\"counts\":\"none\""},
         {"HTTP/1.1 503 Busy\r\n\r\n{\"error\":{\"message\":\"Loading model\"}}",
          "failed", ",\"error\":\"Loading model\","},
         {"", "failed", ",\"http_status\":502,\"ended_by\":\"engine\",\"error\":\"the "

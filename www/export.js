@@ -5,10 +5,12 @@ import { laneName } from "./chart-lines.js";
 import { notice } from "./dom.js";
 import { csv } from "./format.js";
 
-const TICK_FIELDS = ["timestamp", "model", "node", "latency_ms", "tokens_generated", "tokens_per_second", "estimated"];
+const TICK_FIELDS = ["timestamp", "model", "node", "latency_ms", "tokens_generated", "tokens_per_second", "estimated", "request", "first"];
 const REQUEST_FIELDS = [
   "time", "id", "model", "client", "route", "status", "prompt_tokens", "cached_tokens", "completion_tokens", "ttft_ms", "queue_ms",
   "prefill_tokens_per_second", "decode_tokens_per_second", "itl_p50_ms", "itl_p95_ms", "itl_max_ms", "duration_ms", "finish_reason", "estimated",
+  "tokens_per_second", "operation", "dialect", "http_status", "ended_by", "error", "counts", "counts_reason", "cache_write_tokens", "reasoning_tokens",
+  "thinking_share", "draft_tokens", "draft_accepted_tokens", "load_ms", "prefill_ms", "think_ms", "decode_ms", "audio_s", "real_time_factor",
 ];
 
 /**

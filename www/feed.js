@@ -100,12 +100,11 @@ export class Feed {
    * @param {Tick[]} ticks
    * @param {number} seq  the first one's number
    * @param {number} now  browser's clock, Unix seconds
-   * @param {Set<Tick>} [firsts]  those that are a request's first token
    */
-  add(ticks, seq, now, firsts) {
+  add(ticks, seq, now) {
     for (let i = Math.max(0, this.#filledTo + 1 - seq); i < ticks.length; i++) {
       this.#followClock(ticks[i], now);
-      this.#append(ticks[i], seq + i, this.#liveTime(ticks[i], now), firsts?.has(ticks[i]));
+      this.#append(ticks[i], seq + i, this.#liveTime(ticks[i], now));
     }
   }
 
@@ -215,9 +214,9 @@ export class Feed {
     if (more) {
       this.breakLines();
     }
-    for (const { tick, seq, time, first } of live) {
+    for (const { tick, seq, time } of live) {
       if (seq > answer.last_seq) {
-        this.#append(tick, seq, this.#liveTime(tick, time), first); // the clocks may have been compared meanwhile
+        this.#append(tick, seq, this.#liveTime(tick, time)); // the clocks may have been compared meanwhile
       }
     }
     return more ? this.#query() : "";
@@ -246,25 +245,6 @@ export class Feed {
     }
     this.#model = model;
     this.#chosen = chosen;
-  }
-
-  /**
-   * The first token of a request is known: the latency of its tick is the time to it.
-   *
-   * @param {string} model
-   * @param {number} from  when the request arrived, browser's clock, Unix seconds
-   * @param {number} ttft  ms
-   */
-  markFirst(model, from, ttft) {
-    const { ring } = this;
-    const { index = -1 } = this.lanes.find((lane) => lane.model === model && lane.node === "") ?? {};
-    for (let i = ring.find(from); i < ring.end; i++) {
-      const k = i & ring.mask;
-      if (ring.lane[k] === index && Math.abs(ring.latency[k] - ttft) <= 0.01 + ttft / 10_000) {
-        ring.flags[k] |= FIRST;
-        return;
-      }
-    }
   }
 
   /**
@@ -360,10 +340,10 @@ export class Feed {
    * @param {Tick} tick
    * @param {number} seq
    * @param {number} time  browser's clock
-   * @param {boolean} [first]  it is a request's first token
    */
-  #append(tick, seq, time, first = false) {
+  #append(tick, seq, time) {
     const { ring } = this;
+    const first = tick.first === true;
     const lane = this.#lane(tick.model, tick.node ?? "");
     time = Math.max(time, this.lastTime); // the axis never goes back
     const step = time - lane.time;
@@ -399,7 +379,7 @@ export class Feed {
       this.#retired = -1;
     }
     ring.push(time, tick.timestamp, tick.latency_ms, lane.rate, this.now(time).rate, tick.tokens_generated, more, seq,
-      lane.index, (broken ? BREAK : 0) | (silent ? SILENT : 0) | (lane.estimated ? ESTIMATED : 0) | (first ? FIRST : 0));
+      lane.index, (broken ? BREAK : 0) | (silent ? SILENT : 0) | (lane.estimated ? ESTIMATED : 0) | (first ? FIRST : 0), tick.request);
   }
 
   /**
@@ -459,12 +439,10 @@ export class Feed {
    */
   #take(index) {
     const { ring } = this;
-    /** @type {{tick: Tick, seq: number, time: number, first: boolean}[]} */
+    /** @type {{tick: Tick, seq: number, time: number}[]} */
     const taken = [];
     for (let i = index; i < ring.end; i++) {
-      taken.push({
-        tick: this.tickAt(i), seq: ring.seq[i & ring.mask], time: ring.time[i & ring.mask], first: (ring.flags[i & ring.mask] & FIRST) !== 0,
-      });
+      taken.push({ tick: this.tickAt(i), seq: ring.seq[i & ring.mask], time: ring.time[i & ring.mask] });
     }
     ring.rewind(index);
     this.lastTime = index > ring.first ? ring.time[(index - 1) & ring.mask] : 0;
@@ -490,6 +468,8 @@ export class Feed {
       timestamp: ring.stamp[k],
       ...(lane.node ? { node: lane.node } : {}),
       ...(ring.flags[k] & ESTIMATED ? { estimated: true } : {}),
+      ...(ring.request[k] ? { request: ring.request[k] } : {}),
+      ...(ring.flags[k] & FIRST ? { first: true } : {}),
     };
   }
 

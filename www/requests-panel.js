@@ -32,35 +32,64 @@ const columns = [
 ];
 const STATUS = 1;
 const MODEL = 2;
+const CLIENT = 3;
 const ROUTE = 4;
 const IN = 5;
 const OUT = 6;
 const DECODE = 9;
 const FIND_FROM = 8; // requests before there is a search field
 
-/** What became of a request: in a word, and what that means. */
+/**
+ * What became of a request: in a few words, and what that means.
+ *
+ * @type {Record<string, [word: string, meaning: string]>}
+ */
 const STATES = {
   running: ["running", "The engine is working on it."],
   queued: ["queued", "It waits until the engine is free."],
   finished: ["finished", "The answer is complete."],
   left: ["client left", "The client closed the connection before the answer was complete."],
-  cut: ["broken off", "The engine's answer ended too early, or a viewer cancelled the request."],
-  cancelled: ["cancelled", "A viewer cancelled the request from this page."],
-  refused: ["refused", "The queue was full, or the engine refused the request."],
+  cut: ["engine broke off", "The engine's answer ended without its end."],
+  viewer: ["cancelled by viewer", "Somebody cancelled the request on this page."],
+  limit: ["stopped: too slow", "aidash ended it, as a peer was silent or too slow for too long."],
+  refused: ["refused", "The engine refused the request."],
+  full: ["refused", "aidash refused the request."],
+  failed: ["engine failed", "The engine could not be reached, or it reported an error."],
   stuck: ["no answer", "The engine does not answer now. The request goes on when it does, or ends after --upstream-timeout."],
-  failed: ["engine failed", "The engine could not be reached, or answered with an error."],
 };
 
-/** @type {[label: string, name: string, text: (value: any) => string][]} */
+/** Why the counts are not the engine's own. */
+const REASONS = {
+  not_told: "the engine tells none",
+  one_choice: "the engine tells those of one choice",
+  compressed: "the answer is compressed",
+  invalid_http: "the answer broke HTTP",
+  invalid_json: "the answer has broken JSON",
+  nested_too_deep: "the answer's JSON is nested too deep",
+};
+
+/** @type {[label: string, text: (last: any, entry: Entry) => string | undefined][]} those that are known are shown */
 const details = [
-  ["Request", "id", String],
-  ["Status", "status", String],
-  ["Cached prompt tokens", "cached_tokens", whole],
-  ["Waited", "queue_ms", duration],
-  ["Between tokens, p50", "itl_p50_ms", duration],
-  ["p95", "itl_p95_ms", duration],
-  ["longest", "itl_max_ms", duration],
-  ["Finish reason", "finish_reason", String],
+  ["Request", ({ id }) => String(Math.abs(id))],
+  ["Status", ({ status, ended_by: by }) => meaningOf(status, by).join(": ")],
+  ["Error", ({ error }) => error],
+  ["Cached prompt tokens", ({ cached_tokens: n }) => known(n, whole)],
+  ["Written to the cache", ({ cache_write_tokens: n }) => known(n, whole)],
+  ["Waited", ({ queue_ms: ms }) => known(ms, duration)],
+  ["Loading", ({ load_ms: ms }) => known(ms, duration)],
+  ["Prefill", ({ prefill_ms: ms }) => known(ms, duration)],
+  ["Thinking", (last) => joined(known(last.thinking_share, percent), known(last.reasoning_tokens, (n) => `${whole(n)} tokens`), known(last.think_ms, duration))],
+  ["Decode", ({ decode_ms: ms }) => known(ms, duration)],
+  ["Draft accepted", ({ draft_tokens: n, draft_accepted_tokens: of }) => known(n, () => `${percent(of / n)}, ${whole(of)} of ${whole(n)}`)],
+  ["Between tokens, p50", ({ itl_p50_ms: ms }) => known(ms, duration)],
+  ["p95", ({ itl_p95_ms: ms }) => known(ms, duration)],
+  ["longest", ({ itl_max_ms: ms }) => known(ms, duration)],
+  ["Tokens /s in all", (last, { running }) => (running ? undefined : known(last.tokens_per_second, short))],
+  ["Audio", (last) => joined(known(last.audio_s, (s) => duration(s * 1000)), known(last.real_time_factor, (f) => `${short(1 / f)} × real time`))],
+  ["Finish reason", ({ finish_reason: reason }) => reason],
+  ["Read as", ({ dialect }) => dialect],
+  ["Counts", ({ counts, counts_reason: why }) => known(counts, (word) => (why ? `${word}: ${Reflect.get(REASONS, why) ?? why}` : word))],
+  ["HTTP status", ({ http_status: code }) => known(code, String)],
 ];
 
 /**
@@ -179,7 +208,7 @@ export function mountRequests({ store, frame, session }) {
     cells[STATUS].append(status, cancel);
     cells[STATUS].className = "status";
     rest[0].className = "name";
-    cells[MODEL].className = "wide"; // on a small screen, where a row is a card
+    cells[MODEL].className = cells[CLIENT].className = "wide"; // on a small screen, where a row is a card
     cells[ROUTE].className = "route";
     const row = make("tr", {}, ...cells);
     /** @type {Line} */
@@ -190,10 +219,6 @@ export function mountRequests({ store, frame, session }) {
       cancel.disabled = true;
       const problem = await session.send({ action: "cancel", request: id });
       cancel.disabled = false;
-      const entry = requests.entries.get(id);
-      if (entry && !problem) {
-        entry.cancelled = true;
-      }
       if (problem) {
         notice(`Request ${id} was not cancelled: ${problem}`);
       }
@@ -226,7 +251,7 @@ export function mountRequests({ store, frame, session }) {
     if (stuck) {
       setText(line.texts[STATUS], STATES.stuck[0]);
     }
-    setAttr(line.texts[STATUS], "title", (stuck ? STATES.stuck : stateOf(entry))[1]);
+    setAttr(line.texts[STATUS], "title", (stuck ? STATES.stuck : stateOf(entry)).join(": "));
     line.cancel.hidden = !entry.running;
     if (line.more) {
       fillDetails(line.more, entry);
@@ -243,7 +268,7 @@ export function mountRequests({ store, frame, session }) {
       line.more?.remove();
       line.more = null;
     } else {
-      const list = make("dl", {}, ...details.map(([label]) => make("div", {}, make("dt", {}, label), make("dd", { class: "number" }))));
+      const list = make("dl", {}, ...details.map(([label]) => make("div", {}, make("dt", {}, label), make("dd", label === "Error" ? {} : { class: "number" }))));
       line.more = make("tr", { class: "more" }, make("td", { colspan: String(columns.length) }, list));
       fillDetails(line.more, entry);
       line.row.after(line.more);
@@ -268,15 +293,60 @@ function amount(index) {
  */
 function fillDetails(more, entry) {
   const values = more.querySelectorAll("dd");
-  details.forEach(([, name, text], i) => {
-    const value = name === "status" ? stateOf(entry).join(": ") : field(entry.last, name);
-    setText(values[i], value === undefined ? NONE : text(value));
+  details.forEach(([, text], i) => {
+    const shown = text(entry.last, entry);
+    setText(values[i], shown ?? "");
+    setAttr(values[i].parentElement ?? values[i], "hidden", shown ? null : "");
   });
 }
 
-/** @param {Entry} entry */
-function stateOf({ cancelled, last }) {
-  return STATES[cancelled && (last.status === "cut" || last.status === "left") ? "cancelled" : last.status];
+/**
+ * @template T
+ * @param {T | undefined} value
+ * @param {(value: T) => string} text
+ */
+function known(value, text) {
+  return value === undefined ? undefined : text(value);
+}
+
+/** @param {...(string | undefined)} parts */
+function joined(...parts) {
+  return parts.filter(Boolean).join(", ");
+}
+
+/** @param {number} share */
+function percent(share) {
+  return `${(100 * share).toFixed(0)} %`;
+}
+
+/**
+ * What became of a request, in words.
+ *
+ * @param {string} status
+ * @param {string} [by]  who ended it
+ */
+function meaningOf(status, by) {
+  if (status === "cut" && by !== "engine" && by !== undefined) {
+    return by === "viewer" ? STATES.viewer : STATES.limit;
+  }
+  return status === "refused" && by === "aidash" ? STATES.full : STATES[status];
+}
+
+/**
+ * The same. If the engine or aidash said what went wrong, its own sentence stands
+ * for the word.
+ *
+ * @param {Entry} entry
+ * @returns {[word: string, meaning: string]}
+ */
+function stateOf({ last }) {
+  const { status } = last;
+  const [by, code, error] = ["ended_by", "http_status", "error"].map((name) => field(last, name));
+  const [word, meaning] = meaningOf(status, by);
+  if ((status !== "refused" && status !== "failed") || (!error && !code)) {
+    return [word, meaning];
+  }
+  return [code >= 400 ? `${code}: ${error || word}` : error || word, meaning];
 }
 
 /**
@@ -289,13 +359,14 @@ function stateText(entry, requests) {
 }
 
 /**
- * Tokens per second of a running request since its first token.
+ * Tokens per second of a running request since its first token: as told once a
+ * second, before that by what has come.
  *
  * @param {Entry} entry
  * @param {number} now
  */
-function liveRate({ running, firstAt, live }, now) {
-  return running && live > 1 && now > firstAt ? (live - 1) / (now - firstAt) : undefined;
+function liveRate({ running, firstAt, live, last }, now) {
+  return running ? field(last, "tokens_per_second") ?? (live > 1 && now > firstAt ? (live - 1) / (now - firstAt) : undefined) : undefined;
 }
 
 /**

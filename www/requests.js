@@ -16,7 +16,6 @@
  * @property {number} began     when it was passed on, if that is known, else as `at`
  * @property {number} firstAt   when its first token came; NaN: not yet, or not known
  * @property {number} live      tokens counted while it runs
- * @property {boolean} cancelled  by this page
  * @property {boolean} running  it has not ended
  * @property {RequestStart | Request} last  the latest event about it
  */
@@ -25,7 +24,6 @@ const ENDED_MAX = 50;
 const RUNNING_MAX = 256;
 const TTFT_MAX = 4096;
 const MODELS_MAX = 64;
-const CLOSE_MS = 30; // a tick's latency and a wait that the page measures may differ by so much
 const OLD = 2 ** 40; // a server that restarts numbers its requests from 1 again
 
 export class RequestLog {
@@ -38,16 +36,14 @@ export class RequestLog {
   /** @type {Map<string, number>} each model's latest token count */
   #tokens = new Map();
   #count = { running: 0, queued: 0 };
-  /** @type {Map<string, Set<Entry>>} those in the state "running", by model */
-  #runningOn = new Map();
+  /** @type {Set<Entry>} those in the state "running" */
+  #running = new Set();
   /** @type {Entry[] | null} what list() returns; null after a change */
   #list = null;
   /** @type {Map<number, number> | null} what place() returns; null after a change */
   #places = null;
   /** @type {WeakSet<Entry>} whose time to the first token is in `ttft` */
   #timed = new WeakSet();
-  /** @type {Tick | null} the latest tick that was a request's first token */
-  #first = null;
 
   /** False until the first request. */
   get any() {
@@ -71,7 +67,7 @@ export class RequestLog {
     }
     const running = event.status === "running" || event.status === "queued";
     /** @type {Entry} */
-    const entry = known ?? { id: event.id, at, began: at, firstAt: NaN, live: 0, cancelled: false, running, last: event };
+    const entry = known ?? { id: event.id, at, began: at, firstAt: NaN, live: 0, running, last: event };
     if (known) {
       this.#remove(known);
       if (known.last.status === "queued" && event.status === "running") {
@@ -90,26 +86,11 @@ export class RequestLog {
     }
   }
 
-  /**
-   * How far a running request is, as fetched. Its state stays as the events told it.
-   *
-   * @param {Request} fetched
-   */
-  progress(fetched) {
-    const entry = this.entries.get(fetched.id);
-    if (entry?.running) {
-      const { completion_tokens, ttft_ms } = fetched;
-      entry.last = { ...entry.last, ...(completion_tokens && { completion_tokens }), ...(ttft_ms !== undefined && { ttft_ms }) };
-      this.#readCounts(entry);
-      this.#changed();
-    }
-  }
-
   /** @param {Entry} entry */
   #readCounts(entry) {
     const { last } = entry;
     if ("completion_tokens" in last && last.completion_tokens !== undefined) {
-      entry.live = Math.max(entry.live, last.completion_tokens);
+      entry.live = last.completion_tokens; // of all ticks before this event, and also of those that were lost
     }
     if ("ttft_ms" in last && last.ttft_ms !== undefined && !this.#timed.has(entry)) {
       this.#timed.add(entry);
@@ -124,46 +105,23 @@ export class RequestLog {
   }
 
   /**
-   * Count new tokens of a model for the request that runs on it, if there is only
-   * one, and find those that are a request's first.
+   * Count the tokens of running requests, whose ticks name them.
    *
    * @param {Tick[]} ticks
    * @param {number} [now]  browser's clock
-   * @returns {Set<Tick>}
    */
   count(ticks, now = 0) {
-    /** @type {Set<Tick>} */
-    const firsts = new Set();
-    for (const tick of ticks) {
-      const { model, tokens_generated: tokens } = tick;
+    for (const { model, tokens_generated: tokens, request } of ticks) {
       const more = tokens - (this.#tokens.get(model) ?? tokens - 1); // a model's first tick counts as one token
       if (this.#tokens.size < MODELS_MAX || this.#tokens.has(model)) {
         this.#tokens.set(model, tokens);
       }
-      const own = this.#runningOn.get(model);
-      if (!own) {
-        continue;
-      }
-      if (own.size === 1) {
-        for (const entry of own) {
-          entry.live += Math.max(0, more);
-        }
-      }
-      const first = this.#first;
-      if (first && first.model === model && first.timestamp === tick.timestamp && first.latency_ms === tick.latency_ms) {
-        firsts.add(tick); // came together with the first one, and shares its time
-        continue;
-      }
-      for (const entry of own) {
-        if (isFirst(entry, tick, own.size, now)) {
-          entry.firstAt = now;
-          firsts.add(tick);
-          this.#first = tick;
-          break;
-        }
+      const entry = request === undefined ? undefined : this.entries.get(request);
+      if (entry?.running) {
+        entry.live += Math.max(0, more);
+        entry.firstAt ||= now;
       }
     }
-    return firsts;
   }
 
   /**
@@ -172,7 +130,7 @@ export class RequestLog {
    * @param {number} now  browser's clock
    */
   silent(now) {
-    const entries = [...this.#runningOn.values()].flatMap((own) => [...own]).filter(({ firstAt, live }) => Number.isNaN(firstAt) && live === 0);
+    const entries = [...this.#running].filter(({ firstAt }) => Number.isNaN(firstAt));
     return { entries, seconds: now - Math.min(...entries.map(({ began }) => began)) };
   }
 
@@ -230,29 +188,25 @@ export class RequestLog {
 
   /** @param {Entry} entry */
   #insert(entry) {
-    const { status, model } = entry.last;
+    const { status } = entry.last;
     this.entries.set(entry.id, entry);
     if (status === "running" || status === "queued") {
       this.#count[status]++;
     }
     if (status === "running") {
-      const own = this.#runningOn.get(model) ?? new Set();
-      this.#runningOn.set(model, own.add(entry));
+      this.#running.add(entry);
     }
     this.#changed();
   }
 
   /** @param {Entry} entry */
   #remove(entry) {
-    const { status, model } = entry.last;
+    const { status } = entry.last;
     this.entries.delete(entry.id);
     if (status === "running" || status === "queued") {
       this.#count[status]--;
     }
-    const own = this.#runningOn.get(model);
-    if (own?.delete(entry) && own.size === 0) {
-      this.#runningOn.delete(model);
-    }
+    this.#running.delete(entry);
     this.#changed();
   }
 
@@ -268,22 +222,4 @@ export class RequestLog {
       this.#remove(oldest);
     }
   }
-}
-
-/**
- * Whether a tick is the first token of a running request. Of the only request on
- * a model it is the first one that comes; of several, the one whose latency
- * reaches back to the request's beginning.
- *
- * @param {Entry} entry
- * @param {Tick} tick
- * @param {number} running  requests on the model
- * @param {number} now      browser's clock
- */
-function isFirst(entry, tick, running, now) {
-  if (!Number.isNaN(entry.firstAt)) {
-    return false;
-  }
-  const waited = (now - entry.began) * 1000;
-  return (running === 1 && entry.live <= 1) || (Math.abs(tick.latency_ms - waited) <= CLOSE_MS + waited / 10 && tick.latency_ms > CLOSE_MS);
 }

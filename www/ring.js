@@ -9,7 +9,7 @@
 export const BREAK = 1;
 /** The token count is an estimate. */
 export const ESTIMATED = 2;
-/** Its latency is the time to a request's first token, which is no time between tokens. */
+/** Its latency is no time between tokens: the tick says `first`. */
 export const FIRST = 4;
 /** With BREAK: nothing ran in the missing time, so the rate was 0. */
 export const SILENT = 8;
@@ -30,6 +30,7 @@ export class Ring {
     this.seq = new Float64Array(capacity); // the event's number; 0: unknown
     this.lane = new Uint8Array(capacity); // which model on which node
     this.flags = new Uint8Array(capacity);
+    this.request = new Uint32Array(capacity); // the id of the request that it is of; 0: none
   }
 
   get first() {
@@ -57,8 +58,9 @@ export class Ring {
    * @param {number} seq
    * @param {number} lane
    * @param {number} flags
+   * @param {number} [request]
    */
-  push(time, stamp, latency, rate, total, tokens, more, seq, lane, flags) {
+  push(time, stamp, latency, rate, total, tokens, more, seq, lane, flags, request = 0) {
     const k = this.end & this.mask;
     this.time[k] = time;
     this.stamp[k] = stamp;
@@ -70,6 +72,7 @@ export class Ring {
     this.seq[k] = seq;
     this.lane[k] = lane;
     this.flags[k] = flags;
+    this.request[k] = request;
     this.end++;
   }
 

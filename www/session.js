@@ -14,7 +14,6 @@ import { RequestLog } from "./requests.js";
 
 const STATUS_EVERY_MS = 10_000;
 const FETCH_MS = 8_000;
-const PROGRESS_EVERY_MS = 1000; // how often running requests are asked for
 
 export class Session {
   feed = new Feed();
@@ -33,8 +32,6 @@ export class Session {
   #clockAsked = 0; // when, after the server's clock was set, Unix seconds
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #statusTimer;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #progressTimer;
 
   /**
    * Connect to the server that the page came from.
@@ -56,7 +53,6 @@ export class Session {
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden && store.state.connection.phase === "live") {
         this.#pollStatus();
-        this.#watchProgress();
       }
     });
   }
@@ -106,7 +102,8 @@ export class Session {
   /** @param {import("./contract").Tick[]} ticks @param {number} seq */
   #onTicks(ticks, seq) {
     const now = seconds();
-    this.feed.add(ticks, seq, now, this.requests.count(ticks, now));
+    this.feed.add(ticks, seq, now);
+    this.requests.count(ticks, now);
     if (this.feed.clock.wanted && now - this.#clockAsked >= 1) {
       this.#clockAsked = now;
       this.#pollStatus();
@@ -162,47 +159,8 @@ export class Session {
     if (event.event === "request_start" || event.event === "request") {
       const at = event.timestamp === undefined ? seconds() : this.feed.clock.toBrowser(event.timestamp);
       this.requests.add(event, at, seconds());
-      this.#markFirst(this.requests.entries.get(event.id));
-      this.#watchProgress();
       this.#frame.request();
     }
-  }
-
-  /**
-   * The time to a request's first token is no time between tokens.
-   *
-   * @param {import("./requests.js").Entry} [entry]
-   */
-  #markFirst(entry) {
-    if (entry && "ttft_ms" in entry.last && entry.last.ttft_ms !== undefined) {
-      this.feed.markFirst(entry.last.model, entry.at, entry.last.ttft_ms);
-    }
-  }
-
-  /** While requests run, the server is asked once a second how far they are: no event tells it. */
-  #watchProgress() {
-    const { state } = this.#store;
-    if (this.#progressTimer || !this.requests.inState("running") || state.hello?.source !== "meter") {
-      return;
-    }
-    this.#progressTimer = setTimeout(async () => {
-      try {
-        if (!document.hidden && state.connection.phase === "live") {
-          const { running } = /** @type {import("./contract").RequestsAnswer} */ (await request("requests?last=0"));
-          for (const event of running) {
-            this.requests.progress(event);
-            this.#markFirst(this.requests.entries.get(event.id));
-          }
-          this.#frame.request();
-        }
-      } catch {
-        // the next time, or with the event of its end
-      }
-      this.#progressTimer = undefined;
-      if (!document.hidden) {
-        this.#watchProgress();
-      }
-    }, PROGRESS_EVERY_MS);
   }
 
   /** @param {import("./aidash-client.js").State} connection */
@@ -247,7 +205,6 @@ export class Session {
           feed.mark("dropped", seconds(), `${answer.missed} not kept`);
         }
         query = feed.fill(answer, seconds());
-        this.requests.list().forEach((entry) => this.#markFirst(entry));
         this.#frame.request();
       }
     } catch {
@@ -274,7 +231,6 @@ export class Session {
       if (connection === this.#connections) {
         const all = [...answer.requests, ...answer.running];
         all.forEach((event) => this.#onEvent(event));
-        answer.running.forEach((event) => this.requests.progress(event)); // the same event as live, but with counts
         this.requests.only(new Set(all.map(({ id }) => id)), hello.next_seq);
       }
     } catch {

@@ -117,6 +117,7 @@ struct ad_scan {
     bool cached_told;       /* zero, perhaps */
     bool error_event;       /* this event is named so */
     bool error_kept;        /* `error` stays */
+    bool plain;             /* the body is an error's sentence, and no JSON */
     uint8_t last;           /* the byte before, of JSON texts */
     char name[AD_SCAN_NAME_MAX]; /* of the field, the comment, the event */
     uint32_t texts;         /* JSON texts begun */

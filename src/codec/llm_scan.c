@@ -48,8 +48,8 @@ static uint32_t ad_scan_json(struct ad_scan *s, const uint8_t *in, size_t len)
     return n;
 }
 
-/* Bytes of an error's sentence, in a data line that is no JSON. The JSON reader
- * has nothing else to keep then. */
+/* Bytes of an error's sentence that is no JSON: a data line, or the first line of
+ * a text. The JSON reader has nothing else to keep then. */
 static void ad_scan_words(struct ad_scan *s, const uint8_t *in, size_t len)
 {
     size_t room = AD_STREAM_TEXT_MAX - (size_t)s->js.len;
@@ -341,6 +341,19 @@ static uint32_t ad_scan_texts(struct ad_scan *s, const uint8_t *in, size_t len)
 
 /* ---- the body ---- */
 
+/* Bytes of an error that is plain text: its first line counts. */
+static void ad_scan_plain(struct ad_scan *s, const uint8_t *in, size_t len)
+{
+    size_t end = ad_scan_find(in, 0, len, '\n');
+
+    end = ad_scan_find(in, 0, end, '\r');
+    ad_scan_words(s, in, end);
+    if (end < len && s->js.len > 0) {
+        s->plain = false;
+        ad_scan_sentence(s, s->js.text, s->js.len);
+    }
+}
+
 /* Bytes of the body, whose form is known. */
 static uint32_t ad_scan_known(struct ad_scan *s, const uint8_t *in, size_t len)
 {
@@ -351,6 +364,9 @@ static uint32_t ad_scan_known(struct ad_scan *s, const uint8_t *in, size_t len)
     case AD_FORM_JSON:
         return ad_scan_texts(s, in, len);
     default:
+        if (s->plain) {
+            ad_scan_plain(s, in, len);
+        }
         return 0;
     }
 }
@@ -396,6 +412,7 @@ static size_t ad_scan_first(struct ad_scan *s, const uint8_t *in, size_t len,
         (s->incomplete & AD_INCOMPLETE_COMPRESSED) != 0) {
         s->known = true;
         s->form = AD_FORM_NONE;
+        s->plain = false;
         return 0;
     }
     for (i = 0; i < len && !s->known; i++) {
@@ -457,6 +474,12 @@ static void ad_scan_body_end(struct ad_scan *s)
         }
         s->reading = false;
     }
+    if (s->form == AD_FORM_NONE && s->status >= 400) {
+        if (s->plain) {
+            ad_scan_sentence(s, s->js.text, s->js.len);
+        }
+        ad_scan_error_end(s);
+    }
     if (s->form == AD_FORM_JSON) {
         s->ended = s->whole;
     } else if (s->finish[0] != '\0') {
@@ -517,6 +540,8 @@ static void ad_scan_head(struct ad_scan *s, const struct ad_http_head *head)
     s->status = head->status;
     if (ad_http_field_get(&head->fields, "Content-Type", &value)) {
         s->form = ad_scan_form(value);
+        s->plain = s->status >= 400 && value.len >= 10 &&
+                   strncasecmp(value.at, "text/plain", 10) == 0;
     }
     while (ad_http_list_next(&codings, &value)) {
         if (!ad_slice_is_nocase(value, "identity")) {

@@ -25,7 +25,7 @@ async function withRequests(t, options = {}, args = []) {
       if (command.action === 'cancel') socket.send(JSON.stringify({ event: 'error', code: 'refused', message: 'It has just ended.', id: command.id }));
       else upstream.send(message);
     });
-    opened.say = (event) => socket.send(JSON.stringify(validate({ seq, ...event })));
+    opened.say = (event) => socket.send(JSON.stringify(validate(event.event === 'inference_tick' ? event : { seq, ...event })));
   }) });
   await until(page, () => app.store.state.connection.phase === 'live' && app.feed.ring.end > 0);
   return page;
@@ -36,6 +36,7 @@ const end = (id, more = {}) => ({
   ...start(id), event: 'request', status: 'finished', prompt_tokens: 812, completion_tokens: 96, cached_tokens: 128, ttft_ms: 412.5, queue_ms: 3.1,
   prefill_tokens_per_second: 1651.2, decode_tokens_per_second: 24.31, itl_p50_ms: 40.2, itl_p95_ms: 66.9, itl_max_ms: 190.4, duration_ms: 4361.7,
   finish_reason: 'stop', ...more });
+const tick = (tokens, more = {}) => ({ event: 'inference_tick', model: 'llama3', tokens_generated: tokens, latency_ms: 40, tokens_per_second: 12, timestamp: Date.now() / 1000, ...more });
 const rows = (page) => page.locator('#requests-body tr:not(.more)');
 const column = (page, n) => rows(page).locator(`td:nth-child(${n})`).allTextContents();
 
@@ -51,19 +52,27 @@ test('there is no requests panel until there was a request', async (t) => {
 });
 
 test('a running request counts its tokens and its time; at the end its true numbers stand', async (t) => {
-  const page = await withRequests(t, {}, ['--rate', '20']);
-  page.say(start(1, { timestamp: Date.now() / 1000 }));
-  await until(page, () => /^~[1-9]/.test(document.querySelector('#requests-body td:nth-child(7)')?.textContent ?? ''));
+  const page = await withRequests(t);
+  const m = { model: 'other' };
+  page.say(start(1, { ...m, timestamp: Date.now() / 1000 }));
+  await until(page, () => document.querySelector('#requests-body td:nth-child(8)')?.textContent === '–');
+  page.say(tick(40, { ...m, request: 1, first: true }));
+  page.say(tick(41, { ...m, request: 2 })); // of another one
+  page.say(tick(42, { ...m, request: 1 }));
+  await until(page, () => document.querySelector('#requests-body td:nth-child(7)')?.textContent === '~2');
+  page.say({ ...start(1, m), event: 'request', seq: 1e6, completion_tokens: 25, estimated: true, ttft_ms: 1204.5, tokens_per_second: 12.5 });
+  await until(page, () => document.querySelector('#requests-body td:nth-child(7)')?.textContent === '~25');
+  assert.deepEqual((await rows(page).first().locator('td').allTextContents()).slice(7, 10), ['1.20 s', '–', '~12.5']);
   const before = (await column(page, 11))[0];
   await until(page, (old) => document.querySelector('#requests-body td:nth-child(11)').textContent !== old, before);
-  page.say(end(1));
+  page.say(end(1, { seq: 1e6 + 1, ttft_ms: 1204.5 }));
   await until(page, () => document.querySelector('#requests-body tr').dataset.status === 'finished');
   const cells = await rows(page).first().locator('td').allTextContents();
-  assert.deepEqual(cells.slice(2), ['llama3', '192.168.1.20', '/v1/chat/completions', '812', '96', '413 ms', '1,651', '24.3', '4.36 s']);
+  assert.deepEqual(cells.slice(2), ['llama3', '192.168.1.20', '/v1/chat/completions', '812', '96', '1.20 s', '1,651', '24.3', '4.36 s']);
   assert.equal(await rows(page).first().locator('.status span').textContent(), 'finished');
-  await until(page, () => document.querySelector('#ttft').textContent === '413 ms');
+  await until(page, () => document.querySelector('#ttft').textContent === '1.20 s');
   await page.locator('#plot-ttft canvas').waitFor();
-  page.say(end(2, { estimated: true, completion_tokens: 7, cached_tokens: undefined, ttft_ms: undefined }));
+  page.say(end(2, { seq: 2e6, estimated: true, completion_tokens: 7, cached_tokens: undefined, ttft_ms: undefined }));
   await until(page, () => document.querySelector('#requests-body td:nth-child(7)').textContent === '~7');
 });
 
@@ -96,8 +105,16 @@ test('a row opens its details, and stays open and focused while others come', as
   await page.keyboard.press('Enter');
   await page.locator('tr.more').waitFor();
   assert.equal(await open1.getAttribute('aria-expanded'), 'true');
-  const details = await page.locator('tr.more div').allTextContents();
+  const details = await page.locator('tr.more div:visible').allTextContents();
   assert.deepEqual(details, ['Request1', 'Statusfinished: The answer is complete.', 'Cached prompt tokens128', 'Waited3.10 ms', 'Between tokens, p5040.2 ms', 'p9566.9 ms', 'longest190 ms', 'Finish reasonstop']);
+  page.say(end(1, {
+    seq: 1e6, cache_write_tokens: 64, load_ms: 1800, prefill_ms: 490, think_ms: 2100.4, decode_ms: 3800, reasoning_tokens: 41, thinking_share: 0.427, draft_tokens: 40,
+    draft_accepted_tokens: 31, dialect: 'openai', counts: 'estimated', counts_reason: 'invalid_json', http_status: 200, audio_s: 30, real_time_factor: 0.25, operation: 'chat' }));
+  await page.locator('tr.more div:visible', { hasText: 'Read as' }).waitFor();
+  assert.deepEqual(await page.locator('tr.more div:visible').allTextContents(), ['Request1', 'Statusfinished: The answer is complete.', 'Cached prompt tokens128',
+    'Written to the cache64', 'Waited3.10 ms', 'Loading1.80 s', 'Prefill490 ms', 'Thinking43 %, 41 tokens, 2.10 s', 'Decode3.80 s', 'Draft accepted78 %, 31 of 40',
+    'Between tokens, p5040.2 ms', 'p9566.9 ms', 'longest190 ms', 'Audio30.0 s, 4.00 × real time', 'Finish reasonstop', 'Read asopenai',
+    'Countsestimated: the answer has broken JSON', 'HTTP status200']);
   page.say(end(2));
   await until(page, () => document.querySelectorAll('#requests-body tr').length === 3);
   assert.equal(await page.evaluate(() => document.activeElement.getAttribute('aria-expanded')), 'true');
@@ -119,17 +136,31 @@ test('cancel is sent for the one request, and a refusal is shown', async (t) => 
   assert.deepEqual(page.heard.map(({ action, request }) => [action, request]), [['cancel', 42]]);
 });
 
-test('what became of a request is told in words, and a cancel by this page is one', async (t) => {
+test('what became of a request is told in words: who ended it, and what the engine said', async (t) => {
   const page = await withRequests(t);
-  for (const [i, status] of ['finished', 'left', 'cut', 'refused', 'failed'].entries()) page.say(end(i + 1, { status }));
-  await until(page, () => document.querySelectorAll('#requests-body tr').length === 5);
-  assert.deepEqual((await page.locator('#requests-body .status span').allTextContents()).reverse(), ['finished', 'client left', 'broken off', 'refused', 'engine failed']);
-  assert.match(await page.locator('#requests-body .status span').first().getAttribute('title'), /^The engine could not be reached/);
+  const long = `out of memory: ${'<b>the cache of the model</b> '.repeat(6)}`.trim();
+  for (const [i, more] of [
+    { status: 'finished', http_status: 200 }, { status: 'left', ended_by: 'client' }, { status: 'cut', ended_by: 'engine', http_status: 200 },
+    { status: 'cut', ended_by: 'viewer', http_status: 200 }, { status: 'cut', ended_by: 'aidash', http_status: 200 },
+    { status: 'refused', ended_by: 'engine', http_status: 400, error: long }, { status: 'refused', ended_by: 'engine', http_status: 404 },
+    { status: 'refused', ended_by: 'aidash', http_status: 503, error: 'the queue is full (64 waiting)' },
+    { status: 'failed', ended_by: 'engine', http_status: 200, error: 'CUDA error' }, { status: 'failed' }].entries()) page.say(end(i + 1, more));
+  await until(page, () => document.querySelectorAll('#requests-body tr').length === 10);
+  assert.deepEqual((await page.locator('#requests-body .status span').allTextContents()).reverse(), ['finished', 'client left', 'engine broke off', 'cancelled by viewer',
+    'stopped: too slow', `400: ${long}`, '404: refused', '503: the queue is full (64 waiting)', 'CUDA error', 'engine failed']);
+  assert.match(await page.locator('#requests-body .status span').first().getAttribute('title'), /^engine failed: The engine could not be reached/);
+  await rows(page).nth(4).locator('.open').click();
+  const error = page.locator('tr.more div', { hasText: 'Error' });
+  assert.equal(await error.textContent(), `Error${long}`);
+  for (const width of [1280, 360]) { // it is read whole
+    await page.setViewportSize({ width, height: 740 });
+    const box = await error.locator('dd').boundingBox();
+    assert.ok(box.x >= 0 && box.x + box.width <= width && box.height > 30, JSON.stringify(box));
+  }
   page.say(start(17));
   await page.getByRole('button', { name: 'Cancel request 17' }).waitFor();
-  await page.evaluate(() => { app.requests.entries.get(17).cancelled = true; });
-  page.say(end(17, { status: 'cut', seq: 1e6 })); // after its start, whatever ticks came between
-  await until(page, () => document.querySelector('#requests-body .status span').textContent === 'cancelled');
+  page.say(end(17, { status: 'cut', ended_by: 'viewer', seq: 1e6 })); // after its start, whatever ticks came between
+  await until(page, () => document.querySelector('#requests-body .status span').textContent === 'cancelled by viewer');
   await page.getByRole('button', { name: /^\d\d:\d\d:\d\d, details of request 17$/ }).waitFor();
 });
 
@@ -183,13 +214,15 @@ test('screenshots: a busy proxy, with nothing for axe to find', async (t) => {
   for (let id = 1; id <= 14; id++) {
     page.say(end(id, {
       timestamp: now - 60 + id * 4, client: `192.168.1.${20 + (id % 4)}`, route: ['/v1/chat/completions', '/api/chat', '/completion'][id % 3],
-      status: ['finished', 'finished', 'left', 'finished', 'failed'][id % 5], ttft_ms: 200 + ((id * 97) % 400), decode_tokens_per_second: 22 + (id % 5),
+      ...[{}, {}, { status: 'left', ended_by: 'client' },
+        { dialect: 'openai', counts: 'exact', draft_tokens: 40, draft_accepted_tokens: 31, thinking_share: 0.427, think_ms: 2100.4, decode_ms: 3800, prefill_ms: 490 },
+        { status: 'refused', ended_by: 'engine', http_status: 400, error: 'out of memory: the context of 32,768 tokens does not fit beside the model' }][id % 5], ttft_ms: 200 + ((id * 97) % 400), decode_tokens_per_second: 22 + (id % 5),
       prompt_tokens: 200 + ((id * 331) % 3000), completion_tokens: 40 + ((id * 53) % 300), duration_ms: 900 + ((id * 777) % 9000) }));
   }
   page.say(start(15, { timestamp: now - 2 }));
   page.say(start(16, { status: 'queued', client: 'nightly', route: '/api/generate', timestamp: now - 1 }));
   await until(page, () => document.querySelectorAll('#requests-body tr').length === 16 && app.feed.ring.end > 30);
-  await page.locator('#requests-body .open').nth(3).click();
+  for (const i of [3, 2]) await page.locator('#requests-body .open').nth(i).click();
   await screenshots(page, 'requests');
   await page.click('#requests summary');
   for (const theme of ['light', 'dark']) {

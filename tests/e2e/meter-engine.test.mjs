@@ -150,8 +150,17 @@ for (const usage of [true, false]) {
         const { timings } = got.chunks.findLast((part) => part.timings);
         assert.ok(Math.abs(record.decode_tokens_per_second - timings.predicted_per_second) < 0.01 * timings.predicted_per_second);
 
+        assert.deepEqual([record.counts, record.dialect, record.operation, record.http_status, record.ended_by, record.error],
+            ['exact', 'openai', 'chat', 200, undefined, undefined]);
+        assert.ok(Math.abs(record.prefill_ms - timings.prompt_ms) < 0.01 && Math.abs(record.decode_ms - timings.predicted_ms) < 0.01);
+        const running = viewer.events.filter(isProgress);
+        assert.deepEqual([running[0].id, running[0].ttft_ms], [record.id, record.ttft_ms]);
+
         const ticks = ticksOf(viewer.events);
         assert.equal(ticks.length, 61);
+        assert.ok(ticks.every((tick) => tick.request === record.id));
+        /* A busy machine reads several at once. */
+        assert.ok(ticks.every((tick, i) => Boolean(tick.first) === i < running[0].completion_tokens), JSON.stringify(ticks));
         assert.ok(ticks.slice(0, -1).every((tick, i) => tick.estimated && tick.tokens_generated === i + 1));
         assert.deepEqual([ticks.at(-1).estimated, ticks.at(-1).tokens_generated], [undefined, 60]);
         assert.equal(await engine.counter('tokens_predicted_total') - counted, 60);
@@ -171,7 +180,7 @@ test('openai, not streamed: one step of all tokens', async (t) => {
     assert.deepEqual([record.completion_tokens, record.prompt_tokens, record.finish_reason, record.ttft_ms],
         [30, got.usage.prompt_tokens, 'length', undefined]);
     const ticks = ticksOf(viewer.events);
-    assert.deepEqual(ticks.map((tick) => [tick.tokens_generated, tick.estimated]), [[30, undefined]]);
+    assert.deepEqual(ticks.map((tick) => [tick.tokens_generated, tick.estimated, tick.first]), [[30, undefined, true]]);
 });
 
 test('openai, aborted: the engine\'s slot is free at once', async (t) => {

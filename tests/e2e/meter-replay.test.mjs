@@ -95,6 +95,10 @@ for (const [way, sizes] of Object.entries(ways)) {
             assert.equal(Boolean(record.estimated), want.tokens === '-' && tokens > 0, what);
             assert.equal(String(record.prompt_tokens ?? '-'), want.prompt, what);
             assert.equal(String(record.cached_tokens ?? '-'), want.cached, what);
+            assert.equal(record.counts, tokens === 0 && want.prompt === '-' ? 'none' : want.tokens === '-' && tokens > 0 ? 'estimated' : 'exact', what);
+            assert.equal(record.ended_by, want.end === 'cut' ? 'engine' : undefined, what);
+            assert.equal(record.draft_tokens > 0, /speculative/.test(want.name), what);
+            assert.ok(ticks.every((tick) => tick.request === record.id), what);
             if (want.finish !== '-') {
                 assert.equal(record.finish_reason, want.finish.split(',').at(-1), what);
             }

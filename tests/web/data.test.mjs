@@ -442,15 +442,15 @@ test('steps a second do not ramp up after a silence', () => {
 test('a first token is no time between tokens', () => {
   const feed = ready(new Feed(64));
   feed.connected(hello(), null, 0);
-  const [first, second, third] = [tick(1, { latency_ms: 900.5 }), tick(1.1, { latency_ms: 50 }), tick(1.2, { latency_ms: 52 })];
-  feed.add([first, second, third], 1, 1.2, new Set([first]));
+  const [first, second, third] = [tick(1, { latency_ms: 900.5, request: 7, first: true }), tick(1.1, { latency_ms: 50 }), tick(1.2, { latency_ms: 52 })];
+  feed.add([first, second, third], 1, 1.2);
   assert.equal(feed.now(1.2).latency, 52);
   assert.deepEqual(quantiles(feed.ring, 0, 3, [1]), [52]);
-  feed.markFirst('a', 1, 50); // of the past, once its request is known
-  assert.deepEqual([...feed.ring.flags.subarray(0, 3)].map((flags) => flags & FIRST), [FIRST, FIRST, 0]);
-  assert.equal(feed.tickAt(0).latency_ms, 900.5, 'exported as it came');
-  feed.fill(answer([], 0), 1.3);
-  assert.equal(feed.ring.flags[0] & FIRST, FIRST, 'also after the history came');
+  assert.deepEqual([...feed.ring.flags.subarray(0, 3)].map((flags) => flags & FIRST), [FIRST, 0, 0]);
+  assert.deepEqual(feed.tickAt(0), first, 'exported as it came');
+  feed.fill(answer([tick(0.5, { latency_ms: 700, first: true })], 0), 1.3);
+  assert.deepEqual([...feed.ring.flags.subarray(0, 4)].map((flags) => flags & FIRST), [FIRST, FIRST, 0, 0], 'also of the history, and after it came');
+  assert.deepEqual(quantiles(feed.ring, 0, 4, [1]), [52]);
 });
 
 test('what nothing ran in is a silence, what is not known is none', () => {
@@ -505,17 +505,21 @@ test('a span opens once and closes', () => {
 const start = (id, more = {}) => ({ event: 'request_start', seq: id, id, model: 'a', route: '/v1', client: 'c', status: 'running', ...more });
 const end = (id, more = {}) => ({ ...start(id), event: 'request', status: 'finished', ttft_ms: 250, ...more });
 
-test('a running request counts its model\'s tokens when it is the only one', () => {
+test('a running request counts the tokens of its own ticks', () => {
   const log = new RequestLog();
-  log.count([tick(1, { tokens_generated: 100 })]);
+  log.count([tick(1, { tokens_generated: 100, request: 9 })]);
   log.add(start(1), 1);
-  log.add(start(2, { model: 'b', status: 'queued' }), 1);
-  log.count([tick(2, { tokens_generated: 103 }), tick(2, { tokens_generated: 104 }), tick(2, { model: 'b', tokens_generated: 9 })]);
-  assert.deepEqual(log.list().map(({ live }) => live), [4, 0]);
-  assert.deepEqual([log.inState('running'), log.inState('queued')], [1, 1]);
-  log.add(start(3), 2);
-  log.count([tick(3, { tokens_generated: 110 })]);
-  assert.deepEqual(log.list().map(({ live }) => live), [4, 0, 0]);
+  log.add(start(2), 1);
+  log.add(start(3, { model: 'b', status: 'queued' }), 1);
+  log.count([tick(2, { tokens_generated: 103, request: 1 }), tick(2, { tokens_generated: 104, request: 2 }), tick(2, { model: 'b', tokens_generated: 9 }),
+    tick(2, { tokens_generated: 105, request: 1 })]);
+  assert.deepEqual(log.list().map(({ live }) => live), [4, 1, 0]);
+  assert.deepEqual([log.inState('running'), log.inState('queued')], [2, 1]);
+  log.add(end(1, { seq: 20, status: 'running', completion_tokens: 7 }), 1, 3); // ticks were lost meanwhile
+  assert.deepEqual(log.list().map(({ live }) => live), [7, 1, 0]);
+  log.add(end(1, { seq: 30 }), 1, 3);
+  log.count([tick(3, { tokens_generated: 110, request: 1 })]);
+  assert.equal(log.list()[0].live, 7);
 });
 
 test('the last fifty that ended are kept, and all that run', () => {
@@ -528,31 +532,28 @@ test('the last fifty that ended are kept, and all that run', () => {
   assert.equal(log.ttft.time[0], 1.25);
 });
 
-test('the first token of a running request is found among the ticks', () => {
+test('a running request is silent until its first token', () => {
   const log = new RequestLog();
   log.add(start(1, { seq: 1 }), 10, 10);
-  const late = tick(10.9, { latency_ms: 450, tokens_generated: 1 }); // two tokens came at once and share the time
-  const firsts = [late, { ...late, tokens_generated: 2 }, tick(11, { tokens_generated: 3 })];
-  assert.deepEqual([...log.count(firsts, 10.9)], firsts.slice(0, 2));
-  // Another one on the same model: only its own first token reaches back to its beginning.
   log.add(start(2, { seq: 2 }), 12, 12);
-  assert.equal(log.silent(14).entries.length, 1);
-  assert.equal(log.silent(14).seconds, 2);
-  const [other, own] = [tick(13.5, { latency_ms: 100 }), tick(14, { latency_ms: 2010 })];
-  assert.deepEqual([...log.count([other, own], 14)], [own]);
+  assert.deepEqual([log.silent(14).entries.length, log.silent(14).seconds], [2, 4]);
+  log.count([tick(13.5, { tokens_generated: 1, request: 1, first: true })], 13.5);
+  assert.deepEqual([log.silent(14).entries.length, log.silent(14).seconds], [1, 2]);
+  assert.equal(log.list()[0].firstAt, 13.5);
+  log.add(end(2, { seq: 9, status: 'running', completion_tokens: 30, ttft_ms: 1900 }), 12, 14);
   assert.equal(log.silent(14).entries.length, 0);
+  assert.equal(log.list()[1].firstAt, 13.9, 'it began before the page was there');
 });
 
-test('what is fetched of a running request is told at once, and once', () => {
+test('what is told of a running request counts once', () => {
   const log = new RequestLog();
   log.add(start(1, { seq: 5 }), 10, 10);
-  log.add(start(2, { seq: 6 }), 10, 10);
-  log.progress(end(1, { seq: 5, status: 'running', completion_tokens: 30, ttft_ms: 200, estimated: true }));
-  const [one, two] = log.list();
-  assert.deepEqual([one.live, one.firstAt, one.running, two.live], [30, 10.2, true, 0]);
+  log.add(end(1, { seq: 6, status: 'running', completion_tokens: 30, ttft_ms: 200, estimated: true }), 10, 10.2);
+  const [one] = log.list();
+  assert.deepEqual([one.live, one.firstAt, one.running], [30, 10.2, true]);
   assert.equal(log.latestTtft, 200);
   log.add(end(1, { seq: 9, ttft_ms: 200 }), 10, 12);
-  log.progress(end(1, { seq: 5, status: 'running', completion_tokens: 31 })); // an answer that comes late
+  log.add(end(1, { seq: 8, status: 'running', completion_tokens: 31 }), 10, 12); // an answer that comes late
   assert.deepEqual([log.ttft.count, log.list()[0].running], [1, false]);
 });
 
@@ -604,10 +605,11 @@ test('the counts that are kept equal a recount, in any order of events', () => {
     if (seq % 50 === 0) {
       const before = new Map(entries.map((entry) => [entry, entry.live]));
       last += 5;
-      log.count([tick(1, { model: 'a', tokens_generated: last })]);
-      const running = of('running').filter((entry) => entry.last.model === 'a');
+      const own = 1 + random(300);
+      log.count([tick(1, { model: 'a', tokens_generated: last, request: own })]);
       const more = seq === 50 ? 1 : 5;
-      entries.forEach((entry) => assert.equal(entry.live - before.get(entry), running.length === 1 && entry === running[0] ? more : 0));
+      entries.forEach((entry) => assert.equal(entry.live - before.get(entry), entry.id === own && entry.running ? more : 0));
+      assert.deepEqual(new Set(log.silent(seq).entries), new Set(of('running').filter((entry) => Number.isNaN(entry.firstAt))));
     }
   }
   assert.equal(most, 256);
