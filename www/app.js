@@ -27,6 +27,7 @@
  *   glance, spark     panel: the cards at the top, with a small line each
  *   control           panel: the engine
  *   requests-panel    panel: the table of requests
+ *   usage-panel       panel: what clients have used
  *   settings-panel    panel: the settings dialog
  *   charts            panel: the charts; when and what to draw
  *   chart-options     how uPlot draws
@@ -66,12 +67,14 @@ const session = new Session(store, frame); // it connects while the panels load
 /** @type {Context} */
 export const context = { settings, store, frame, colours: new Colours(), lines: new Lines(), session, view: new View({ settings, store, session }) };
 
-const [{ mountConnection }, { mountGlance }, { mountControl }, { mountRequests }, { mountSettings }] = await Promise.all([
-  import("./connection.js"), import("./glance.js"), import("./control.js"), import("./requests-panel.js"), import("./settings-panel.js")]);
+const [{ mountConnection }, { mountGlance }, { mountControl }, { mountRequests }, { mountUsage }, { mountSettings }] = await Promise.all([
+  import("./connection.js"), import("./glance.js"), import("./control.js"), import("./requests-panel.js"), import("./usage-panel.js"),
+  import("./settings-panel.js")]);
 mountConnection(context);
 mountGlance(context);
 mountControl(context);
 mountRequests(context);
+mountUsage(context);
 mountSettings(context);
 
 // uPlot takes its time to start: the first numbers do not wait for it.
