@@ -137,11 +137,15 @@ static void ad_queue_refuse(struct ad_proxy *p)
 /* Has the client used up its quota? Then it is answered: 429. */
 static bool ad_quota_refuse(struct ad_proxy *p)
 {
-    struct ad_totals_time now = ad_totals_now();
     char why[AD_QUOTA_WHY_MAX];
     struct ad_refusal over = {429, "rate_limit_error", "refused", why, 0};
+    struct ad_totals_time now;
     struct ad_model_field found;
 
+    if (ad_quotas.n == 0) {
+        return false;
+    }
+    now = ad_totals_now();
     over.retry_s = ad_quota_over(&now, &p->request.who, why);
     if (over.retry_s == 0) {
         return false;
@@ -150,6 +154,7 @@ static bool ad_quota_refuse(struct ad_proxy *p)
         ad_rewrite_find(p, ad_proxy_buffers_of(p)->upload.body, &found);
     }
     (void)snprintf(p->scan.error, sizeof(p->scan.error), "%s", why);
+    p->scan.error_kept = true;
     ad_proxy_refuse(p, &over);
     return true;
 }

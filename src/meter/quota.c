@@ -277,10 +277,10 @@ static uint32_t ad_quota_over(const struct ad_totals_time *now,
     uint64_t left_us;
     unsigned i;
 
+    ad_totals_turn(now);
     if (ad_quotas.n == 0) {
         return 0;
     }
-    ad_totals_turn(now);
     address = ad_quota_address_of(who->ip);
     i = ad_quota_used_up(who, address);
     if (i == AD_QUOTAS) {
