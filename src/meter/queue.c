@@ -94,46 +94,6 @@ static void ad_proxy_run(struct ad_proxy *p)
     }
 }
 
-/* The first in the queue that may run. One that waits for memory to read its body
- * whole holds up none that needs no such memory: it keeps its place, and the next
- * memory that is free is its own. NULL if there is none. */
-static struct ad_proxy *ad_queue_ready(void)
-{
-    struct ad_proxy *p = ad_proxying.first;
-
-    if (ad_engine.paused || ad_proxying.n_running >= ad_proxying.max_inflight) {
-        return NULL;
-    }
-    while (p != NULL && !ad_proxy_may_run(p)) {
-        p = p->next;
-    }
-    return p;
-}
-
-/* Let the requests in the queue run, first come first served, while there is
- * room. */
-static void ad_queue_run(void)
-{
-    struct ad_proxy *p;
-
-    while ((p = ad_queue_ready()) != NULL) {
-        ad_queue_remove(p);
-        ad_proxy_run(p);
-    }
-}
-
-/* The queue is full: answer 503. */
-static void ad_queue_refuse(struct ad_proxy *p)
-{
-    char why[96];
-    const struct ad_refusal full = {503, "overloaded_error", "refused", why, 0};
-
-    (void)snprintf(why, sizeof(why), "%sthe queue is full (%u waiting)",
-                   ad_engine.paused ? "requests are paused and " : "",
-                   ad_proxying.n_queued);
-    ad_proxy_refuse(p, &full);
-}
-
 /* Has the client used up its quota? Then it is answered: 429. */
 static bool ad_quota_refuse(struct ad_proxy *p)
 {
@@ -157,6 +117,48 @@ static bool ad_quota_refuse(struct ad_proxy *p)
     p->scan.error_kept = true;
     ad_proxy_refuse(p, &over);
     return true;
+}
+
+/* The first in the queue that may run. One that waits for memory to read its body
+ * whole holds up none that needs no such memory: it keeps its place, and the next
+ * memory that is free is its own. NULL if there is none. */
+static struct ad_proxy *ad_queue_ready(void)
+{
+    struct ad_proxy *p = ad_proxying.first;
+
+    if (ad_engine.paused || ad_proxying.n_running >= ad_proxying.max_inflight) {
+        return NULL;
+    }
+    while (p != NULL && !ad_proxy_may_run(p)) {
+        p = p->next;
+    }
+    return p;
+}
+
+/* Let the requests in the queue run, first come first served, while there is
+ * room. Those before one may have used up its quota. */
+static void ad_queue_run(void)
+{
+    struct ad_proxy *p;
+
+    while ((p = ad_queue_ready()) != NULL) {
+        if (!ad_quota_refuse(p)) {
+            ad_queue_remove(p);
+            ad_proxy_run(p);
+        }
+    }
+}
+
+/* The queue is full: answer 503. */
+static void ad_queue_refuse(struct ad_proxy *p)
+{
+    char why[96];
+    const struct ad_refusal full = {503, "overloaded_error", "refused", why, 0};
+
+    (void)snprintf(why, sizeof(why), "%sthe queue is full (%u waiting)",
+                   ad_engine.paused ? "requests are paused and " : "",
+                   ad_proxying.n_queued);
+    ad_proxy_refuse(p, &full);
 }
 
 /* ---- the beginning ---- */
