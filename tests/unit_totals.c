@@ -329,6 +329,50 @@ static void test_steps(void)
     CHECK_EQ(ad_totals_from_us(AD_SPAN_ALL), 0);
 }
 
+/* Whatever the clock does: nothing that was counted is lost, no span has more than
+ * all, and what was used in the last hour is of the last 24. */
+static void test_random_clocks(void)
+{
+    static const uint64_t jumps[] = {0, 3, 59, 61, 3599, 3601, 86399, 86401,
+                                     NOON_UTC, 2 * NOON_UTC};
+    uint32_t x = 20261126;
+    uint64_t all = 0, recent = 0;
+    unsigned i;
+
+    begin("CET-1CEST,M3.5.0,M10.5.0/3", NOON_UTC, 1234);
+    for (i = 0; i < 20000; i++) {
+        uint64_t jump, n;
+        char address[32];
+
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        jump = jumps[x % AD_COUNT(jumps)];
+        n = x >> 20;
+        if ((x >> 8) % 16 == 0) { /* the clock is set */
+            now.unix_us = (x >> 9) % 2 == 0 || now.unix_us < jump * 1000000
+                              ? (now.unix_us + jump * 1000000) % (1ull << 52)
+                              : now.unix_us - jump * 1000000;
+        } else if ((x >> 8) % 16 == 1) {
+            advance(jump % 100000);
+            recent = 0;
+        }
+        (void)snprintf(address, sizeof(address), "10.0.0.%u", (x >> 12) % 9);
+        add(address, "", "m", n, 0);
+        all += n;
+        recent += n;
+        if (tokens(AD_SPAN_ALL) != all || tokens(AD_SPAN_24H) < recent ||
+            tokens(AD_SPAN_24H) > all || tokens(AD_SPAN_TODAY) > all ||
+            ad_totals.from_ns < ad_totals.start_ns ||
+            ad_totals.from_ns > now.elapsed_ns ||
+            ad_totals.day_end_us + AD_TOTALS_STEP_US < now.unix_us) {
+            CHECK_EQ(i, -1);
+            return;
+        }
+    }
+    CHECK_EQ(ad_totals_sum(AD_SPAN_ALL).n[AD_USAGE_REQUESTS], 20000);
+}
+
 /* ---- who asks ---- */
 
 static struct ad_http_head head;
@@ -718,6 +762,7 @@ int main(void)
     test_long_days();
     test_from_1970();
     test_steps();
+    test_random_clocks();
     test_identity();
     test_forwarded();
     test_quota_list();

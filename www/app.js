@@ -28,6 +28,7 @@
  *   glance, spark     panel: the cards at the top, with a small line each
  *   control           panel: the engine
  *   requests-panel    panel: the table of requests
+ *   usage-panel       panel: what clients have used
  *   settings-panel    panel: the settings dialog
  *   keys              keys for the whole page
  *   kiosk             the page on a wall
@@ -69,13 +70,14 @@ const session = new Session(store, frame); // it connects while the panels load
 /** @type {Context} */
 export const context = { settings, store, frame, colours: new Colours(), lines: new Lines(), session, view: new View({ settings, store, session }) };
 
-const [{ mountConnection }, { mountGlance }, { mountControl }, { mountRequests }, { mountSettings }, { mountKeys }, { mountKiosk }] = await Promise.all([
-  import("./connection.js"), import("./glance.js"), import("./control.js"), import("./requests-panel.js"), import("./settings-panel.js"),
-  import("./keys.js"), import("./kiosk.js")]);
+const [{ mountConnection }, { mountGlance }, { mountControl }, { mountRequests }, { mountUsage }, { mountSettings }, { mountKeys }, { mountKiosk }] = await Promise.all([
+  import("./connection.js"), import("./glance.js"), import("./control.js"), import("./requests-panel.js"), import("./usage-panel.js"),
+  import("./settings-panel.js"), import("./keys.js"), import("./kiosk.js")]);
 mountConnection(context);
 mountGlance(context);
 mountControl(context);
 mountRequests(context);
+mountUsage(context);
 mountSettings(context);
 mountKeys(context);
 mountKiosk();

@@ -95,6 +95,31 @@ static void ad_proxy_run(struct ad_proxy *p)
     }
 }
 
+/* Has the client used up its quota? Then it is answered: 429. */
+static bool ad_quota_refuse(struct ad_proxy *p)
+{
+    char why[AD_QUOTA_WHY_MAX];
+    struct ad_refusal over = {429, "rate_limit_error", "refused", why, 0};
+    struct ad_totals_time now;
+    struct ad_model_field found;
+
+    if (ad_quotas.n == 0) {
+        return false;
+    }
+    now = ad_totals_now();
+    over.retry_s = ad_quota_over(&now, &p->request.who, why);
+    if (over.retry_s == 0) {
+        return false;
+    }
+    if (p->request.body.state == AD_BODY_DONE) { /* for its record */
+        ad_rewrite_find(p, ad_proxy_buffers_of(p)->upload.body, &found);
+    }
+    (void)snprintf(p->scan.error, sizeof(p->scan.error), "%s", why);
+    p->scan.error_kept = true;
+    ad_proxy_refuse(p, &over);
+    return true;
+}
+
 /* The first in the queue that may run. One that waits for memory to read its body
  * whole holds up none that needs no such memory: it keeps its place, and the next
  * memory that is free is its own. NULL if there is none. */
@@ -112,14 +137,16 @@ static struct ad_proxy *ad_queue_ready(void)
 }
 
 /* Let the requests in the queue run, first come first served, while there is
- * room. */
+ * room. Those before one may have used up its quota. */
 static void ad_queue_run(void)
 {
     struct ad_proxy *p;
 
     while ((p = ad_queue_ready()) != NULL) {
-        ad_queue_remove(p);
-        ad_proxy_run(p);
+        if (!ad_quota_refuse(p)) {
+            ad_queue_remove(p);
+            ad_proxy_run(p);
+        }
     }
 }
 
@@ -133,26 +160,6 @@ static void ad_queue_refuse(struct ad_proxy *p)
                    ad_engine.paused ? "requests are paused and " : "",
                    ad_proxying.n_queued);
     ad_proxy_refuse(p, &full);
-}
-
-/* Has the client used up its quota? Then it is answered: 429. */
-static bool ad_quota_refuse(struct ad_proxy *p)
-{
-    struct ad_totals_time now = ad_totals_now();
-    char why[AD_QUOTA_WHY_MAX];
-    struct ad_refusal over = {429, "rate_limit_error", "refused", why, 0};
-    struct ad_model_field found;
-
-    over.retry_s = ad_quota_over(&now, &p->request.who, why);
-    if (over.retry_s == 0) {
-        return false;
-    }
-    if (p->request.body.state == AD_BODY_DONE) { /* for its record */
-        ad_rewrite_find(p, ad_proxy_buffers_of(p)->upload.body, &found);
-    }
-    (void)snprintf(p->scan.error, sizeof(p->scan.error), "%s", why);
-    ad_proxy_refuse(p, &over);
-    return true;
 }
 
 /* ---- the beginning ---- */

@@ -1,12 +1,13 @@
 /* quota.c - how many tokens clients may use a day, and whether one has.
  * Owns ad_quotas: the list is set at start, the rest is the hub's. Hub thread only.
- * Called when a request is admitted (queue.c) and when it ends (reports.c).
+ * Called when a request comes, when it leaves the queue (queue.c), and when it ends
+ * (reports.c).
  *
  * A quota by address (ADDR, ADDR/BITS, *) is for each address on its own: of those
  * that match, the one with the most bits counts. One for a key or for a program is
  * for all requests with it together; it counts beside the others. What is counted is
- * what totals.c calls tokens, from midnight to midnight. A request is admitted while
- * anything is left, so the last one may take more than that.
+ * what totals.c calls tokens, from midnight to midnight. A request may run
+ * while anything is left, so those that run at once may take more than that.
  */
 #ifndef AD_METER_QUOTA_C
 #define AD_METER_QUOTA_C
@@ -277,10 +278,10 @@ static uint32_t ad_quota_over(const struct ad_totals_time *now,
     uint64_t left_us;
     unsigned i;
 
+    ad_totals_turn(now);
     if (ad_quotas.n == 0) {
         return 0;
     }
-    ad_totals_turn(now);
     address = ad_quota_address_of(who->ip);
     i = ad_quota_used_up(who, address);
     if (i == AD_QUOTAS) {

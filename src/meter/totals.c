@@ -465,7 +465,7 @@ static void ad_totals_init(const struct ad_totals_time *now)
     ad_totals_turn(now);
 }
 
-AD_MEMORY(totals, AIDASH_TOTALS, sizeof(ad_totals));
+AD_MEMORY(usage, AIDASH_TOTALS, sizeof(ad_totals));
 
 #endif /* AIDASH_METER */
 

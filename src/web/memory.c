@@ -31,7 +31,7 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_pending_buffers,
     &ad_memory_acceptor,
 #if AIDASH_METER
-    &ad_memory_totals,
+    &ad_memory_usage,
     &ad_memory_quotas,
     &ad_memory_upstreams,
     &ad_memory_resolver,

@@ -207,6 +207,16 @@ test('a quota at its edge: the request that reaches it passes, the next gets 429
     assert.equal(server.stderr().match(/quota/g).length, 1);
 });
 
+test('a request that waits in the queue is refused when those before it used up the quota', async (t) => {
+    const { server, served } = await stage(t, ['--quota', '*=20', '--max-inflight', '1'], { prompt: 9, completion: 5, cached: 0 });
+    const client = openai(server, 'sk-q');
+    const ends = await Promise.allSettled(Array.from({ length: 8 }, () => client.chat.completions.create(say('alpha'))));
+    assert.equal(served.length, 2, '14, then 30');
+    assert.deepEqual(ends.map(({ reason }) => reason?.status ?? 200).sort(), [200, 200, ...Array(6).fill(429)]);
+    const { total } = await usage(server);
+    assert.deepEqual([total.requests, total.refused], [8, 6]);
+});
+
 test('429 in the shape of each API', async (t) => {
     const { server } = await stage(t, ['--quota', '127.0.0.0/8=0/day']);
     const openaiShape = await post(server, CHAT, '{"model":"m"}');

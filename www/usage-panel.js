@@ -1,0 +1,130 @@
+// @ts-check
+/** What clients have used of the models, as a table. It is asked for while the panel is open. */
+
+import { byId, make, setAttr, setName, setText } from "./dom.js";
+import { age, clockTime, duration, NONE, whole } from "./format.js";
+
+/** @typedef {import("./contract").Usage} Usage */
+/** @typedef {import("./contract").UsageAnswer} UsageAnswer */
+
+/**
+ * @typedef {object} Column
+ * @property {string} title
+ * @property {(row: Usage) => string} text  "": there is nothing
+ * @property {string} [kind]  class of its cells
+ */
+
+const EVERY_MS = 10_000;
+const FETCH_MS = 8_000;
+
+/** @type {Column[]} */
+const counts = [
+  { title: "Requests", kind: "amount", text: ({ requests }) => whole(requests) },
+  { title: "In", kind: "amount", text: ({ prompt_tokens: n }) => whole(n) },
+  { title: "Cached", kind: "amount", text: ({ cached_tokens: n }) => whole(n) },
+  { title: "Out", kind: "amount", text: (row) => `${row.estimated_tokens ? "~" : ""}${whole(row.completion_tokens + row.estimated_tokens)}` },
+  { title: "Time", kind: "amount", text: ({ seconds }) => (seconds < 60 ? duration(seconds * 1000) : age(seconds)) },
+  { title: "Failed", kind: "amount", text: ({ errors }) => whole(errors) },
+  { title: "Refused", kind: "amount", text: ({ refused }) => whole(refused) },
+];
+/** @type {Record<string, Column[]>} */
+const columnsBy = {
+  client: [{ title: "Client", text: ({ client }) => client || NONE }, { title: "Key", text: ({ key }) => key ?? "" },
+    { title: "Program", kind: "wide", text: ({ agent }) => agent ?? "" }, ...counts],
+  model: [{ title: "Model", text: ({ model }) => model || NONE }, ...counts],
+};
+
+/** @param {import("./app.js").Context} context */
+export function mountUsage({ store }) {
+  const panel = byId("usage", HTMLElement);
+  const details = byId("usage-details", HTMLDetailsElement);
+  const note = byId("usage-note", HTMLElement);
+  const link = byId("usage-csv", HTMLAnchorElement);
+  const head = byId("usage-head", HTMLTableRowElement);
+  const body = byId("usage-body", HTMLTableSectionElement);
+  let by = "client";
+  let span = "today";
+  let asked = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+
+  store.on(["override"], ({ override }) => {
+    panel.hidden = override === null; // there is no meter
+  });
+  details.addEventListener("toggle", () => void load());
+  document.addEventListener("visibilitychange", () => void load());
+  for (const [name, choose] of /** @type {const} */ ([["by", (/** @type {string} */ value) => { by = value; }], ["span", (/** @type {string} */ value) => { span = value; }]])) {
+    const buttons = [...panel.querySelectorAll(`[data-usage-${name}]`)];
+    for (const button of buttons) {
+      button.addEventListener("click", () => {
+        choose(button.getAttribute(`data-usage-${name}`) ?? "");
+        buttons.forEach((other) => setAttr(other, "aria-pressed", String(other === button)));
+        void load();
+      });
+    }
+  }
+
+  /** Ask now, and again in a while: as long as somebody looks. */
+  async function load() {
+    clearTimeout(timer);
+    if (!details.open || document.hidden) {
+      return;
+    }
+    const mine = ++asked;
+    const query = `./usage?by=${by}&span=${span}`;
+    setAttr(link, "href", `${query}&format=csv`);
+    try {
+      const response = await fetch(`${query}&format=json`, { cache: "no-store", signal: AbortSignal.timeout(FETCH_MS) });
+      if (!response.ok) {
+        throw new Error(`status ${response.status}`);
+      }
+      /** @type {UsageAnswer} */
+      const answer = await response.json();
+      if (mine === asked) {
+        draw(answer);
+      }
+    } catch (error) {
+      if (mine === asked) {
+        setText(note, `The usage could not be loaded: ${error instanceof Error ? error.message : error}`);
+      }
+    }
+    if (mine === asked) {
+      clearTimeout(timer);
+      timer = setTimeout(() => void load(), EVERY_MS);
+    }
+  }
+
+  /** @param {UsageAnswer} answer */
+  function draw({ by: what, rows, others, total, since, time }) {
+    const columns = columnsBy[what];
+    const tokens = (/** @type {Usage} */ row) => row.prompt_tokens + row.completion_tokens + row.estimated_tokens;
+    const sorted = [...rows].sort((a, b) => tokens(b) - tokens(a) || b.requests - a.requests);
+    const older = time - since >= 86_400;
+    setText(note, total.requests ? `since ${older ? `${age(time - since)} ago` : clockTime(Date.now() / 1000 - (time - since))}; ~ is an estimate`
+      : "No request with a body has ended in this time.");
+    head.replaceChildren(...columns.map(({ title, kind }) => make("th", { scope: "col", ...(kind === "amount" && { class: kind }) }, title)));
+    body.replaceChildren(...sorted.map((row) => line(columns, row)),
+      ...(others.requests ? [line(columns, others, "others")] : []), ...(sorted.length + (others.requests ? 1 : 0) > 1 ? [line(columns, total, "all")] : []));
+  }
+
+  /**
+   * @param {Column[]} columns
+   * @param {Usage} row
+   * @param {string} [name]  of a sum
+   */
+  function line(columns, row, name) {
+    return make("tr", name ? { class: "sum" } : {}, ...columns.map(({ title, text, kind }, i) => {
+      const shown = i === 0 && name ? name : text(row);
+      const cell = make(i === 0 ? "th" : "td", { "data-title": title, ...(i === 0 && { scope: "row" }), ...(kind && { class: kind }),
+        ...((shown === "" || shown === "0") && { "data-none": "" }) });
+      if (i === 0 && !name) {
+        const label = make("span", { class: "cell" });
+        setName(label, shown);
+        cell.append(label);
+      } else {
+        setText(cell, shown || NONE);
+      }
+      return cell;
+    }));
+  }
+}
