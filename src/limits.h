@@ -193,6 +193,15 @@
 #error "AIDASH_FLOWS must be 1..1000"
 #endif
 
+/* How many of the proxied requests may be WebSockets to the engine: they last.
+ * 1..AIDASH_FLOWS. */
+#ifndef AIDASH_TUNNELS
+#define AIDASH_TUNNELS ((AIDASH_FLOWS + 3) / 4)
+#endif
+#if AIDASH_TUNNELS < 1 || AIDASH_TUNNELS > AIDASH_FLOWS
+#error "AIDASH_TUNNELS must be 1..AIDASH_FLOWS"
+#endif
+
 /* Request bodies held in memory at once, to choose the engine by their model or
  * to replace the model. 1..32, 1.15 MB each. */
 #ifndef AIDASH_EDITS

@@ -62,6 +62,7 @@ struct ad_proxy_request {
     bool http10;     /* of HTTP/1.0: neither chunks nor interim answers for it */
     bool head;       /* the method is HEAD */
     bool expects;    /* Expect: 100-continue */
+    bool upgrade;    /* it is a WebSocket handshake (RFC 6455 4.2.1) */
     bool has_auth;   /* it brings its own Authorization */
     bool keep_alive; /* the client's connection may outlive this answer */
     char route[64];  /* its path as viewers see it: ASCII */
@@ -76,6 +77,7 @@ enum ad_proxy_state {
     AD_PROXY_BUFFER_BODY, /* a longer body is read whole, to get another model */
     AD_PROXY_CONNECT,     /* to the engine */
     AD_PROXY_RUN,         /* bytes pass */
+    AD_PROXY_TUNNEL,      /* of a WebSocket, both ways, until one side ends */
     AD_PROXY_ENDING       /* the engine is closed; the client takes the rest */
 };
 enum { AD_NO_REWRITE = 255 };
@@ -109,6 +111,7 @@ struct ad_proxy {
     uint32_t upload_s;  /* seconds in which the client could send of its body */
     uint32_t blocked_s; /* seconds since it last took all that there was */
     uint64_t uploaded, taken; /* bytes that it sent, or took, meanwhile */
+    uint64_t passed;          /* bytes of a WebSocket that the engine sent */
     uint32_t body_len;  /* bytes of the request's body that are held */
     struct ad_answer answer;  /* how far the engine's answer has come */
     uint32_t to_upstream_len, to_client_at, to_client_len;
@@ -151,6 +154,7 @@ static struct {
     unsigned max_inflight, queue;                  /* [I] */
     double queue_timeout_ms, upstream_timeout_ms;  /* [I] 0: none */
     unsigned n, n_running, n_queued;
+    unsigned n_tunnels;           /* of the n: WebSockets and their handshakes */
     unsigned n_slots;             /* of ad_proxies that were ever used */
     struct ad_proxy *free;        /* those of them that are free */
     struct ad_proxy *first, *last; /* in the queue */

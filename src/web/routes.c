@@ -566,6 +566,30 @@ static void ad_route_copy_ascii(char *out, size_t cap, struct ad_slice s)
     out[i] = '\0';
 }
 
+/* A WebSocket handshake for the engine; its model is in the query, as OpenAI's
+ * realtime API has it. False: it was answered. */
+static bool ad_route_tunnel(const struct ad_route_request *r,
+                            struct ad_proxy_request *p)
+{
+    struct ad_slice model;
+
+    if (r->prefix_len > 0) { /* RFC 6455 4.1: the client waits for the answer */
+        ad_route_api_error(r, 400, "invalid_request_error",
+                           "bytes came behind the handshake, before its answer");
+        return false;
+    }
+    if (!ad_tunnel_make_room()) {
+        ad_route_api_error(r, 503, "overloaded_error",
+                           "there are too many WebSockets at once");
+        return false;
+    }
+    if (ad_route_query_text(r, "model", &model) &&
+        ad_name_ok(model.at, model.len, AIDASH_MODEL_MAX)) {
+        memcpy(p->model, model.at, model.len);
+    }
+    return true;
+}
+
 /* Whatever is not ours goes to the engine. */
 static void ad_route_forward(const struct ad_route_request *r)
 {
@@ -580,6 +604,10 @@ static void ad_route_forward(const struct ad_route_request *r)
         return;
     }
     memset(&p, 0, sizeof(p));
+    p.upgrade = ad_http_judge_handshake(&r->head) == AD_HTTP_OK;
+    if (p.upgrade && !ad_route_tunnel(r, &p)) {
+        return;
+    }
     ad_route_put_fields(r, &t);
     ad_put(&t, "", 1);
     (void)snprintf(method, sizeof(method), "%.*s", (int)r->head.method.len,
@@ -706,13 +734,26 @@ static void ad_route_join_slashes(struct ad_slice *path,
     }
 }
 
+/* Is it, whatever it asks for, for the engine? */
+static bool ad_route_is_engines(const struct ad_route_request *r)
+{
+#if AIDASH_METER
+    return ad_upstreams.n > 0 && r->head.path.at[0] == '/' &&
+           !ad_route_is_own(r->head.path);
+#else
+    (void)r;
+    return false;
+#endif
+}
+
 static void ad_route(const struct ad_route_request *r)
 {
     struct ad_slice path = r->head.path, key;
     size_t i;
 
     if (ad_slice_begins(path, "/ws/") ||
-        ad_http_field_get(&r->head.fields, "Sec-WebSocket-Key", &key)) {
+        (ad_http_field_get(&r->head.fields, "Sec-WebSocket-Key", &key) &&
+         !ad_route_is_engines(r))) {
         ad_route_websocket(r);
         return;
     }
