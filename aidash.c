@@ -60,6 +60,7 @@
  *   meter/requests.c         proxied requests: state, memory, the queue
  *   meter/reports.c          their events, ticks and records
  *   meter/proxy.c            relaying a request and its answer
+ *   meter/lists.c            the lists of several engines' models as one
  *   meter/tunnel.c           a WebSocket of a client and the engine
  *   meter/upload.c           a request's body: passed on, or given another model
  *   meter/queue.c            admission, beginning, time limits
@@ -175,6 +176,7 @@
 #include "src/meter/requests.c"
 #include "src/meter/reports.c"
 #include "src/meter/proxy.c"
+#include "src/meter/lists.c"
 #include "src/meter/tunnel.c"
 #include "src/meter/upload.c"
 #include "src/meter/queue.c"

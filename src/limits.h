@@ -184,7 +184,7 @@
 #endif
 
 #if AIDASH_METER
-/* Proxied requests at once, running and in the queue. 1..1000, 205 kB each;
+/* Proxied requests at once, running and in the queue. 1..1000, 208 kB each;
  * their pages are unused until the first request needs them. */
 #ifndef AIDASH_FLOWS
 #define AIDASH_FLOWS 96

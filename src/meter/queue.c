@@ -6,6 +6,7 @@
 #define AD_METER_QUEUE_C
 
 #include "../core/commands.c"
+#include "lists.c"
 #include "tunnel.c"
 #include "upload.c"
 
@@ -76,6 +77,10 @@ static void ad_proxy_run(struct ad_proxy *p)
     bool whole = p->request.metered && p->request.body.state == AD_BODY_DONE;
     struct ad_model_field found;
 
+    if (p->request.list != AD_LIST_NONE) {
+        ad_lists_begin(p);
+        return;
+    }
     p->state = AD_PROXY_CONNECT;
     if (whole) {
         ad_rewrite_find(p, u->body, &found);
@@ -360,7 +365,7 @@ static void ad_proxy_client_hangup(struct ad_proxy *p)
         p->client_shut = true;
         p->request.keep_alive = false;
         if (p->state != AD_PROXY_ENDING && p->state != AD_PROXY_ARRIVE &&
-            p->state != AD_PROXY_TUNNEL) {
+            p->state != AD_PROXY_TUNNEL && p->state != AD_PROXY_LIST) {
             ad_proxy_probe_client(p);
         }
         if (p->state != AD_PROXY_FREE) {
@@ -389,6 +394,10 @@ static void ad_proxy_upstream_event(struct ad_proxy *p)
     }
     if (p->state == AD_PROXY_CONNECT) {
         ad_proxy_connected(p);
+        return;
+    }
+    if (p->state == AD_PROXY_LIST) {
+        ad_lists_event(p);
         return;
     }
     if (p->to_upstream_len > 0) {
@@ -502,6 +511,9 @@ static void ad_proxy_housekeeping(struct ad_proxy *p)
         } else if (p->answer.len > 0) { /* it began a head */
             ad_proxy_refuse(p, &ad_refuse_stopped);
         }
+        break;
+    case AD_PROXY_LIST:
+        ad_lists_housekeeping(p);
         break;
     case AD_PROXY_TUNNEL:
         ad_tunnel_housekeeping(p);

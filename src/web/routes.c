@@ -479,6 +479,23 @@ static bool ad_route_tells_client(struct ad_slice name)
            (name.len >= begin.len && ad_slice_is_nocase(begin, prefix));
 }
 
+/* Does this field ask for an answer in another form? A list that is put together of
+ * several answers needs each as it is. */
+static bool ad_route_changes_form(struct ad_slice name)
+{
+    static const char *const names[] = {
+        "Accept-Encoding", "Range", "If-Range", "If-Match", "If-None-Match",
+        "If-Modified-Since", "If-Unmodified-Since"};
+    size_t i;
+
+    for (i = 0; i < AD_COUNT(names); i++) {
+        if (ad_slice_is_nocase(name, names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Does the engine get this field of the client as it is? Not those that end here
  * (RFC 9110 7.6.1), nor those that the proxy writes itself. */
 static bool ad_route_passes(const struct ad_route_request *r,
@@ -539,7 +556,7 @@ static void ad_route_put_forwarded(const struct ad_route_request *r,
 }
 
 /* The header lines for the engine. */
-static void ad_route_put_fields(const struct ad_route_request *r,
+static void ad_route_put_fields(const struct ad_route_request *r, bool list,
                                 struct ad_text *t)
 {
     const struct ad_http_head *head = &r->head;
@@ -547,7 +564,8 @@ static void ad_route_put_fields(const struct ad_route_request *r,
     size_t i;
 
     for (i = 0; i < head->fields.n; i++) {
-        if (ad_route_passes(r, head->fields.at[i].name, trusted)) {
+        if (ad_route_passes(r, head->fields.at[i].name, trusted) &&
+            !(list && ad_route_changes_form(head->fields.at[i].name))) {
             (void)ad_http_put_field(t, head->fields.at[i].name,
                                     head->fields.at[i].value);
         }
@@ -608,7 +626,10 @@ static void ad_route_forward(const struct ad_route_request *r)
     if (p.upgrade && !ad_route_tunnel(r, &p)) {
         return;
     }
-    ad_route_put_fields(r, &t);
+    if (ad_route_is(r, "GET") && r->head.framing == AD_HTTP_NO_BODY) {
+        p.list = ad_list_of(r->head.path);
+    }
+    ad_route_put_fields(r, p.list != AD_LIST_NONE, &t);
     ad_put(&t, "", 1);
     (void)snprintf(method, sizeof(method), "%.*s", (int)r->head.method.len,
                    r->head.method.at);
