@@ -69,6 +69,8 @@
  *   meter/facts.c            their context, prompt cache, loading, prefill
  *   meter/reports.c          their events, ticks and records
  *   meter/proxy.c            relaying a request and its answer
+ *   meter/lists.c            the lists of several engines' models as one
+ *   meter/tunnel.c           a WebSocket of a client and the engine
  *   meter/upload.c           a request's body: passed on, or given another model
  *   meter/queue.c            admission, beginning, time limits
  *   meter/bench.c            a benchmark: requests of aidash's own
@@ -196,6 +198,8 @@
 #include "src/meter/facts.c"
 #include "src/meter/reports.c"
 #include "src/meter/proxy.c"
+#include "src/meter/lists.c"
+#include "src/meter/tunnel.c"
 #include "src/meter/upload.c"
 #include "src/meter/queue.c"
 #include "src/meter/bench.c"

@@ -185,13 +185,22 @@
 #endif
 
 #if AIDASH_METER
-/* Proxied requests at once, running and in the queue. 1..1000, 205 kB each;
+/* Proxied requests at once, running and in the queue. 1..1000, 208 kB each;
  * their pages are unused until the first request needs them. */
 #ifndef AIDASH_FLOWS
 #define AIDASH_FLOWS 96
 #endif
 #if AIDASH_FLOWS < 1 || AIDASH_FLOWS > 1000
 #error "AIDASH_FLOWS must be 1..1000"
+#endif
+
+/* How many of the proxied requests may be WebSockets to the engine: they last.
+ * 1..AIDASH_FLOWS. */
+#ifndef AIDASH_TUNNELS
+#define AIDASH_TUNNELS ((AIDASH_FLOWS + 3) / 4)
+#endif
+#if AIDASH_TUNNELS < 1 || AIDASH_TUNNELS > AIDASH_FLOWS
+#error "AIDASH_TUNNELS must be 1..AIDASH_FLOWS"
 #endif
 
 /* Request bodies held in memory at once, to choose the engine by their model or

@@ -60,6 +60,7 @@ struct ad_answer {
     uint32_t len;             /* bytes of the current head */
     uint16_t status;          /* of the final head; 0: it has not come */
     bool to_head;             /* the request was HEAD */
+    bool may_switch;          /* it asked for another protocol: 101 is final */
 };
 
 /* Where heads are put together, and the fields of one. */
@@ -81,7 +82,8 @@ static void ad_answer_begin(struct ad_answer *a, uint32_t cap, bool to_head)
  * when one is whole: an interim one, or the final one, and then the status is
  * set; *used bytes belong to it, and it is valid until the next call. Returns
  * AD_HTTP_MORE when all bytes were used; or the first fault. A protocol other
- * than HTTP (101) and codings that were not asked for are faults. */
+ * than HTTP (101) and codings that were not asked for are faults. Behind the head
+ * of a 101 that was asked for, nothing is of HTTP. */
 static enum ad_http_fault ad_answer_head(struct ad_answer *a,
                                          const struct ad_answer_buffer *buffer,
                                          const uint8_t *in, size_t len,
@@ -105,7 +107,7 @@ static enum ad_http_fault ad_answer_head(struct ad_answer *a,
     if (fault == AD_HTTP_OK && head->coded) {
         fault = AD_HTTP_UNKNOWN_CODING;
     }
-    if (fault == AD_HTTP_OK && head->status == 101) {
+    if (fault == AD_HTTP_OK && head->status == 101 && !a->may_switch) {
         fault = AD_HTTP_SWITCHES;
     }
     if (fault != AD_HTTP_OK) {
@@ -113,7 +115,7 @@ static enum ad_http_fault ad_answer_head(struct ad_answer *a,
     }
     *used = a->find.end - had;
     a->len = 0;
-    if (head->status >= 200) {
+    if (head->status >= 200 || head->status == 101) {
         a->status = head->status;
         ad_body_begin(&a->body, head);
     } else {

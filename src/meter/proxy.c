@@ -83,6 +83,9 @@ static void ad_proxy_free(struct ad_proxy *p)
     if (p->state == AD_PROXY_QUEUED) {
         ad_queue_remove(p);
     }
+    if (p->request.upgrade) {
+        ad_proxying.n_tunnels--;
+    }
     ad_proxy_slot_free(p);
     ad_proxying.n--;
 }
@@ -137,6 +140,8 @@ static void ad_proxy_end(struct ad_proxy *p, const char *status)
         ad_proxy_reconcile(p);
         ad_proxy_name_model(p);
         ad_facts_end(p);
+        ad_proxy_report_end(p, status);
+    } else if (p->state == AD_PROXY_TUNNEL) {
         ad_proxy_report_end(p, status);
     }
     ad_proxy_uncount(p);
@@ -391,6 +396,9 @@ static void ad_answer_put_location(struct ad_text *t, const struct ad_proxy *p,
     ad_puts(t, "\r\n");
 }
 
+/* What both heads of a handshake say (RFC 6455 4.1, 4.2.2). */
+#define AD_PROXY_UPGRADE "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+
 /* Write the head that the client gets: the engine's fields in their order, but
  * for those about its own connection. Those about the length are ours. With
  * `Connection: close`, clients such as node's fetch take an answer that was cut
@@ -422,7 +430,9 @@ static void ad_answer_put_head(struct ad_text *t, const struct ad_proxy *p,
             (void)ad_http_put_field(t, field->name, field->value);
         }
     }
-    if (final && !p->request.keep_alive) {
+    if (head->status == 101) {
+        ad_puts(t, AD_PROXY_UPGRADE);
+    } else if (final && !p->request.keep_alive) {
         (void)ad_http_put_field_text(t, "Connection", "close");
     }
     ad_http_put_end(t);
@@ -438,6 +448,37 @@ static void ad_answer_refuse(struct ad_proxy *p, enum ad_http_fault fault)
                    ad_http_fault_text(fault));
     ad_log(AIDASH_LOG_WARN, "request %llu: %s", (unsigned long long)p->id, why);
     ad_proxy_refuse(p, &bad);
+}
+
+/* The engine has taken the handshake: from here on, bytes pass. */
+static void ad_tunnel_begin(struct ad_proxy *p)
+{
+    p->head_passed = true;
+    p->request.keep_alive = false;
+    p->state = AD_PROXY_TUNNEL;
+    p->reads_client = p->to_upstream_len == 0;
+    p->uploaded = 0;
+    ad_proxy_report_start(p);
+}
+
+/* Bytes of a WebSocket, for the client. */
+static void ad_tunnel_pass_client(struct ad_proxy *p, const uint8_t *bytes, size_t len)
+{
+    p->passed += len;
+    ad_proxy_pass_client(p, bytes, len);
+    if (p->state == AD_PROXY_TUNNEL) {
+        ad_proxy_send_client(p);
+    }
+    if (p->state == AD_PROXY_TUNNEL) {
+        ad_proxy_watch(p);
+    }
+}
+
+/* Does a 101 switch to what was asked for? RFC 9110 15.2.2 */
+static bool ad_answer_is_websocket(const struct ad_http_head *head)
+{
+    return ad_http_connection_has(head, "Upgrade") &&
+           ad_http_list_has(&head->fields, "Upgrade", ad_slice_of("websocket"));
 }
 
 /* A head of the answer is there, and is well-formed: keep it for the client, and
@@ -457,6 +498,8 @@ static void ad_answer_take_head(struct ad_proxy *p, const struct ad_http_head *h
                                 p->client_framing != AD_HTTP_UNTIL_CLOSE &&
                                 p->request.body.state == AD_BODY_DONE &&
                                 p->to_upstream_len == 0;
+    } else if (head->status == 101) {
+        ad_tunnel_begin(p);
     } else if (p->request.http10) { /* RFC 9110 15.2 */
         return;
     }
@@ -477,6 +520,10 @@ static size_t ad_answer_heads(struct ad_proxy *p, const uint8_t *bytes, size_t l
         enum ad_http_fault fault = ad_answer_head(&p->answer, &buffer, bytes + used,
                                                   len - used, &n, &head);
 
+        if (fault == AD_HTTP_OK && head.status == 101 &&
+            !ad_answer_is_websocket(&head)) {
+            fault = AD_HTTP_SWITCHES;
+        }
         if (fault == AD_HTTP_OK) {
             ad_answer_take_head(p, &head);
             used += n;
@@ -534,6 +581,10 @@ static void ad_answer_read(struct ad_proxy *p, uint8_t *bytes, size_t len,
     size_t used = p->head_passed ? 0 : ad_answer_heads(p, bytes, len);
     uint32_t events = 0;
 
+    if (p->state == AD_PROXY_TUNNEL) {
+        ad_tunnel_pass_client(p, bytes + used, len - used);
+        return;
+    }
     if (p->state != AD_PROXY_RUN) {
         return; /* it was refused */
     }
@@ -623,7 +674,9 @@ static void ad_proxy_send_upstream(struct ad_proxy *p)
             p->sent_ns = ad_clock_ns(CLOCK_MONOTONIC);
         }
     }
-    p->reads_client = p->to_upstream_len == 0;
+    /* What comes behind a handshake waits until the engine has taken it. */
+    p->reads_client = p->to_upstream_len == 0 &&
+                      (!p->request.upgrade || p->state == AD_PROXY_TUNNEL);
 }
 
 /* Write the request's head so that it ends at head + cap, and return where it
@@ -638,8 +691,9 @@ static uint8_t *ad_proxy_write_head(const struct ad_proxy *p, uint8_t *head,
     struct ad_text t = ad_text_in(head, AD_PROXY_HEAD_MAX);
     uint8_t *at;
 
-    ad_putf(&t, "%s %s%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n",
-            r->method, u->url.prefix, r->target, u->url.authority);
+    ad_putf(&t, "%s %s%s HTTP/1.1\r\nHost: %s\r\n%s", r->method, u->url.prefix,
+            r->target, u->url.authority,
+            r->upgrade ? AD_PROXY_UPGRADE : "Connection: close\r\n");
     if (ad_upstreams.key[0] != '\0' && !r->has_auth) {
         ad_putf(&t, "Authorization: Bearer %s\r\n", ad_upstreams.key);
     }

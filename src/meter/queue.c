@@ -6,6 +6,8 @@
 #define AD_METER_QUEUE_C
 
 #include "../core/commands.c"
+#include "lists.c"
+#include "tunnel.c"
 #include "upload.c"
 
 #if AIDASH_METER
@@ -63,7 +65,8 @@ static bool ad_proxy_may_run(const struct ad_proxy *p)
 /* Is it one of those that GET /requests lists as under way? */
 static bool ad_proxy_runs(const struct ad_proxy *p)
 {
-    return p->request.metered && p->state != AD_PROXY_FREE &&
+    return (p->request.metered || p->state == AD_PROXY_TUNNEL) &&
+           p->state != AD_PROXY_FREE &&
            p->state != AD_PROXY_ARRIVE && p->state != AD_PROXY_ENDING;
 }
 
@@ -74,6 +77,10 @@ static void ad_proxy_run(struct ad_proxy *p)
     bool whole = p->request.metered && p->request.body.state == AD_BODY_DONE;
     struct ad_model_field found;
 
+    if (p->request.list != AD_LIST_NONE) {
+        ad_lists_begin(p);
+        return;
+    }
     p->state = AD_PROXY_CONNECT;
     p->begun_ns = ad_hub.now_ns;
     if (whole) {
@@ -310,6 +317,11 @@ static void ad_proxy_begin(const struct ad_proxy_request *r, int fd)
     }
     ad_scan_begin(&p->scan);
     ad_answer_begin(&p->answer, AD_PROXY_ANSWER_HEAD_MAX, r->head);
+    if (r->upgrade) {
+        ad_proxying.n_tunnels++;
+        p->answer.may_switch = true;
+        p->upstream = ad_upstream_of(r->model);
+    }
     ad_proxying.n++;
     p->state = AD_PROXY_ARRIVE;
     p->reads_client = true;
@@ -329,6 +341,10 @@ static void ad_proxy_read_client(struct ad_proxy *p)
     size_t cap = AD_PROXY_PIECE_MAX;
     ssize_t got;
 
+    if (p->state == AD_PROXY_TUNNEL) {
+        ad_tunnel_read_client(p);
+        return;
+    }
     if (p->state == AD_PROXY_ARRIVE) {
         cap -= p->body_len;
     }
@@ -382,7 +398,8 @@ static void ad_proxy_client_hangup(struct ad_proxy *p)
     if (!p->client_shut) {
         p->client_shut = true;
         p->request.keep_alive = false;
-        if (p->state != AD_PROXY_ENDING && p->state != AD_PROXY_ARRIVE) {
+        if (p->state != AD_PROXY_ENDING && p->state != AD_PROXY_ARRIVE &&
+            p->state != AD_PROXY_TUNNEL && p->state != AD_PROXY_LIST) {
             ad_proxy_probe_client(p);
         }
         if (p->state != AD_PROXY_FREE) {
@@ -413,12 +430,18 @@ static void ad_proxy_upstream_event(struct ad_proxy *p)
         ad_proxy_connected(p);
         return;
     }
+    if (p->state == AD_PROXY_LIST) {
+        ad_lists_event(p);
+        return;
+    }
     if (p->to_upstream_len > 0) {
         ad_proxy_send_upstream(p);
         ad_proxy_watch(p);
     }
     if (p->state == AD_PROXY_RUN && p->to_client_len == 0) {
         ad_proxy_read_upstream(p);
+    } else if (p->state == AD_PROXY_TUNNEL && p->to_client_len == 0) {
+        ad_tunnel_read_upstream(p);
     }
 }
 
@@ -525,6 +548,12 @@ static void ad_proxy_housekeeping(struct ad_proxy *p)
         } else if (p->answer.len > 0) { /* it began a head */
             ad_proxy_refuse(p, &ad_refuse_stopped);
         }
+        break;
+    case AD_PROXY_LIST:
+        ad_lists_housekeeping(p);
+        break;
+    case AD_PROXY_TUNNEL:
+        ad_tunnel_housekeeping(p);
         break;
     default:
         break;

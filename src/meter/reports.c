@@ -407,6 +407,10 @@ static void ad_put_record(struct ad_text *t, const struct ad_proxy *p,
     if (f.estimated || s->incomplete != 0) {
         ad_puts(t, ",\"estimated\":true");
     }
+    if (p->answer.status == 101) {
+        ad_put_count(t, "bytes_received", p->uploaded);
+        ad_put_count(t, "bytes_sent", p->passed);
+    }
     ad_put_proxy_time(t, p);
     if (operation != NULL) {
         ad_put_text(t, "operation", operation);

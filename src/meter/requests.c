@@ -47,6 +47,10 @@ enum {
     AD_PROXY_ANSWER_GRACE_S = AD_STALL_MS / 1000
 };
 
+/* A list of models that is put together of several engines' (lists.c). */
+enum { AD_LIST_NONE, AD_LIST_OPENAI, AD_LIST_TAGS, AD_LIST_PS };
+enum { AD_LIST_NAMES = 256 }; /* models that are told apart */
+
 /* A request as its head describes it. The strings are the caller's until
  * ad_proxy_begin() returns; in struct ad_proxy they lie in its buffers. */
 struct ad_proxy_request {
@@ -65,6 +69,8 @@ struct ad_proxy_request {
     bool http10;     /* of HTTP/1.0: neither chunks nor interim answers for it */
     bool head;       /* the method is HEAD */
     bool expects;    /* Expect: 100-continue */
+    uint8_t list;    /* AD_LIST_* */
+    bool upgrade;    /* it is a WebSocket handshake (RFC 6455 4.2.1) */
     bool has_auth;   /* it brings its own Authorization */
     bool keep_alive; /* the client's connection may outlive this answer */
     bool bench;      /* of a benchmark (bench.c): in no baseline, in no total */
@@ -79,8 +85,10 @@ enum ad_proxy_state {
     AD_PROXY_ARRIVE,      /* its body is read, as far as the slot's memory takes it */
     AD_PROXY_QUEUED,      /* the client's other bytes wait in the kernel */
     AD_PROXY_BUFFER_BODY, /* a longer body is read whole, to get another model */
+    AD_PROXY_LIST,        /* one engine after the other is asked for its list */
     AD_PROXY_CONNECT,     /* to the engine */
     AD_PROXY_RUN,         /* bytes pass */
+    AD_PROXY_TUNNEL,      /* of a WebSocket, both ways, until one side ends */
     AD_PROXY_ENDING       /* the engine is closed; the client takes the rest */
 };
 enum { AD_NO_REWRITE = 255 };
@@ -124,6 +132,7 @@ struct ad_proxy {
     uint32_t upload_s;  /* seconds in which the client could send of its body */
     uint32_t blocked_s; /* seconds since it last took all that there was */
     uint64_t uploaded, taken; /* bytes that it sent, or took, meanwhile */
+    uint64_t passed;          /* bytes of a WebSocket that the engine sent */
     uint32_t body_len;  /* bytes of the request's body that are held */
     struct ad_answer answer;  /* how far the engine's answer has come */
     uint32_t to_upstream_len, to_client_at, to_client_len;
@@ -145,7 +154,27 @@ struct ad_proxy_upload {
     uint8_t body[AD_PROXY_PREFIX_MAX + AD_MODEL_JSON_MAX + AD_PROXY_CHUNK_MAX];
 };
 
+/* How far a list of several engines is. Its elements are in to_client. */
+struct ad_list {
+    struct ad_json_stream js; /* the current engine's text */
+    uint32_t len, kept;       /* bytes of elements; of the engines before */
+    uint32_t element;         /* where the current one begins */
+    uint32_t received;        /* bytes of the current engine's answer */
+    uint16_t status;          /* of the first engine that refused, or 0 */
+    uint8_t depth, key_len;   /* of arrays and objects; bytes in `key` */
+    char key[8];              /* the last string of the outermost object, and its " */
+    bool some;                /* an engine gave its list */
+    bool full;                /* an element did not fit */
+    bool connected;
+    bool string, escaped;     /* inside a string; behind its \\ */
+    bool inside;              /* the array of the elements */
+    bool named, dropped;      /* the current element: its name came; it goes */
+    unsigned n_names, n_names_before; /* in `names`; of the engines before */
+    uint64_t names[AD_LIST_NAMES];    /* hashes */
+};
+
 struct ad_proxy_buffers {
+    struct ad_list list;
     char text[AD_PROXY_TEXT_MAX]; /* method, target, headers of the request */
     struct ad_proxy_upload upload;
     char answer_head[AD_PROXY_ANSWER_HEAD_MAX];
@@ -171,6 +200,7 @@ static struct {
     unsigned max_inflight, queue;                  /* [I] */
     double queue_timeout_ms, upstream_timeout_ms;  /* [I] 0: none */
     unsigned n, n_running, n_queued;
+    unsigned n_tunnels;           /* of the n: WebSockets and their handshakes */
     unsigned n_slots;             /* of ad_proxies that were ever used */
     struct ad_proxy *free;        /* those of them that are free */
     struct ad_proxy *first, *last; /* in the queue */

@@ -160,9 +160,9 @@ static void ad_put_upstreams(struct ad_text *t)
     for (i = 0; i < ad_upstreams.n; i++) {
         const struct ad_upstream *u = &ad_upstreams.list[i];
         const struct ad_upstream_state *e = &ad_upstreams.state[i];
-        char url[sizeof(u->authority) + sizeof(u->prefix) + 8];
+        char url[sizeof(u->url.authority) + sizeof(u->url.prefix) + 8];
 
-        (void)snprintf(url, sizeof(url), "http://%s%s", u->authority, u->prefix);
+        (void)snprintf(url, sizeof(url), "http://%s%s", u->url.authority, u->url.prefix);
         ad_puts(t, i > 0 ? ",{\"url\":" : "{\"url\":");
         ad_put_string(t, url);
         if (u->name[0] != '\0') {

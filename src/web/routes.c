@@ -589,6 +589,23 @@ static bool ad_route_tells_client(struct ad_slice name)
            (name.len >= begin.len && ad_slice_is_nocase(begin, prefix));
 }
 
+/* Does this field ask for an answer in another form? A list that is put together of
+ * several answers needs each as it is. */
+static bool ad_route_changes_form(struct ad_slice name)
+{
+    static const char *const names[] = {
+        "Accept-Encoding", "Range", "If-Range", "If-Match", "If-None-Match",
+        "If-Modified-Since", "If-Unmodified-Since"};
+    size_t i;
+
+    for (i = 0; i < AD_COUNT(names); i++) {
+        if (ad_slice_is_nocase(name, names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Does the engine get this field of the client as it is? Not those that end here
  * (RFC 9110 7.6.1), nor those that the proxy writes itself. */
 static bool ad_route_passes(const struct ad_route_request *r,
@@ -649,9 +666,10 @@ static void ad_route_put_forwarded(const struct ad_route_request *r,
 }
 
 /* The header lines for the engine. An answer that is to be counted has no coding
- * (RFC 9110 12.5.3), unless the client takes none without. */
+ * (RFC 9110 12.5.3), unless the client takes none without; a list that is to be
+ * joined comes whole, in no coding. */
 static void ad_route_put_fields(const struct ad_route_request *r, bool metered,
-                                struct ad_text *t)
+                                bool list, struct ad_text *t)
 {
     const struct ad_http_head *head = &r->head;
     bool plain = metered && ad_http_coding_weight(head, "identity") != 0;
@@ -664,7 +682,8 @@ static void ad_route_put_fields(const struct ad_route_request *r, bool metered,
 
         if (plain && ad_slice_is_nocase(name, "Accept-Encoding")) {
             codings = true;
-        } else if (ad_route_passes(r, name, trusted)) {
+        } else if (ad_route_passes(r, name, trusted) &&
+                   !(list && ad_route_changes_form(name))) {
             (void)ad_http_put_field(t, name, head->fields.at[i].value);
         }
     }
@@ -685,6 +704,30 @@ static void ad_route_copy_ascii(char *out, size_t cap, struct ad_slice s)
     out[i] = '\0';
 }
 
+/* A WebSocket handshake for the engine; its model is in the query, as OpenAI's
+ * realtime API has it. False: it was answered. */
+static bool ad_route_tunnel(const struct ad_route_request *r,
+                            struct ad_proxy_request *p)
+{
+    struct ad_slice model;
+
+    if (r->prefix_len > 0) { /* RFC 6455 4.1: the client waits for the answer */
+        ad_route_api_error(r, 400, "invalid_request_error",
+                           "bytes came behind the handshake, before its answer");
+        return false;
+    }
+    if (!ad_tunnel_make_room()) {
+        ad_route_api_error(r, 503, "overloaded_error",
+                           "there are too many WebSockets at once");
+        return false;
+    }
+    if (ad_route_query_text(r, "model", &model) &&
+        ad_name_ok(model.at, model.len, AIDASH_MODEL_MAX)) {
+        memcpy(p->model, model.at, model.len);
+    }
+    return true;
+}
+
 /* Whatever is not ours goes to the engine. */
 static void ad_route_forward(const struct ad_route_request *r)
 {
@@ -701,7 +744,14 @@ static void ad_route_forward(const struct ad_route_request *r)
     memset(&p, 0, sizeof(p));
     ad_body_begin(&p.body, &r->head);
     p.metered = p.body.state != AD_BODY_DONE;
-    ad_route_put_fields(r, p.metered, &t);
+    p.upgrade = ad_http_judge_handshake(&r->head) == AD_HTTP_OK;
+    if (p.upgrade && !ad_route_tunnel(r, &p)) {
+        return;
+    }
+    if (ad_route_is(r, "GET") && r->head.framing == AD_HTTP_NO_BODY) {
+        p.list = ad_list_of(r->head.path);
+    }
+    ad_route_put_fields(r, p.metered, p.list != AD_LIST_NONE, &t);
     ad_put(&t, "", 1);
     (void)snprintf(method, sizeof(method), "%.*s", (int)r->head.method.len,
                    r->head.method.at);
@@ -828,13 +878,26 @@ static void ad_route_join_slashes(struct ad_slice *path,
     }
 }
 
+/* Is it, whatever it asks for, for the engine? */
+static bool ad_route_is_engines(const struct ad_route_request *r)
+{
+#if AIDASH_METER
+    return ad_upstreams.n > 0 && r->head.path.at[0] == '/' &&
+           !ad_route_is_own(r->head.path);
+#else
+    (void)r;
+    return false;
+#endif
+}
+
 static void ad_route(const struct ad_route_request *r)
 {
     struct ad_slice path = r->head.path, key;
     size_t i;
 
     if (ad_slice_begins(path, "/ws/") ||
-        ad_http_field_get(&r->head.fields, "Sec-WebSocket-Key", &key)) {
+        (ad_http_field_get(&r->head.fields, "Sec-WebSocket-Key", &key) &&
+         !ad_route_is_engines(r))) {
         ad_route_websocket(r);
         return;
     }
