@@ -26,6 +26,7 @@
  *   connection        panel: the connection's state
  *   glance, spark     panel: the cards at the top, with a small line each
  *   control           panel: the engine
+ *   model-facts       panel: what is known of the models, below the active one's name
  *   requests-panel    panel: the table of requests
  *   settings-panel    panel: the settings dialog
  *   charts            panel: the charts; when and what to draw
@@ -66,11 +67,12 @@ const session = new Session(store, frame); // it connects while the panels load
 /** @type {Context} */
 export const context = { settings, store, frame, colours: new Colours(), lines: new Lines(), session, view: new View({ settings, store, session }) };
 
-const [{ mountConnection }, { mountGlance }, { mountControl }, { mountRequests }, { mountSettings }] = await Promise.all([
-  import("./connection.js"), import("./glance.js"), import("./control.js"), import("./requests-panel.js"), import("./settings-panel.js")]);
+const [{ mountConnection }, { mountGlance }, { mountControl }, { mountModelFacts }, { mountRequests }, { mountSettings }] = await Promise.all([
+  import("./connection.js"), import("./glance.js"), import("./control.js"), import("./model-facts.js"), import("./requests-panel.js"), import("./settings-panel.js")]);
 mountConnection(context);
 mountGlance(context);
 mountControl(context);
+mountModelFacts(context);
 mountRequests(context);
 mountSettings(context);
 

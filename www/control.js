@@ -3,6 +3,7 @@
 
 import { byId, make, setAttr, setName, setText } from "./dom.js";
 import { NONE } from "./format.js";
+import { cpuText } from "./model-facts.js";
 
 const SEARCH_FROM = 8; // models before there is a search field
 
@@ -62,15 +63,18 @@ export function mountControl({ store, frame, colours, lines, session }) {
     filter();
   });
 
-  store.on(["model", "models", "override", "loaded", "pending", "paused", "connection", "hello"], (state) => {
+  store.on(["model", "models", "override", "loaded", "facts", "pending", "paused", "connection", "hello"], (state) => {
     const live = state.connection.phase === "live";
     setAttr(card, "aria-busy", state.pending ? "true" : null);
     for (const button of list.querySelectorAll("button")) {
       const { model = "" } = button.dataset;
       const loaded = state.loaded.includes(model);
       setAttr(button, "aria-pressed", String(model === (state.override === false ? "" : state.model)));
-      setAttr(button, "data-loaded", loaded ? "" : null);
-      setAttr(button, "title", loaded ? `${model}: in the engine's memory` : model || null);
+      const facts = state.facts.find((known) => known.model === model);
+      const share = cpuText(facts);
+      const note = facts?.loading ? "loading" : [loaded ? "loaded" : "", share].filter(Boolean).join(", ");
+      setAttr(button, "data-note", note ? ` ${note}` : null);
+      setAttr(button, "title", loaded ? `${model}: in the engine's memory${share ? `, ${share}` : ""}` : model || null);
       button.disabled = !live;
     }
     pause.disabled = drain.disabled = !live;

@@ -9,6 +9,7 @@ const TICK_FIELDS = ["timestamp", "model", "node", "latency_ms", "tokens_generat
 const REQUEST_FIELDS = [
   "time", "id", "model", "client", "route", "status", "prompt_tokens", "cached_tokens", "completion_tokens", "ttft_ms", "queue_ms",
   "prefill_tokens_per_second", "decode_tokens_per_second", "itl_p50_ms", "itl_p95_ms", "itl_max_ms", "duration_ms", "finish_reason", "estimated",
+  "context_tokens", "context_length", "prompt_cut", "cache_broke", "load_ms",
 ];
 
 /**

@@ -3,6 +3,7 @@
 
 import { byId, make, notice, setAttr, setName, setText } from "./dom.js";
 import { clockTime, duration, NONE, short, whole } from "./format.js";
+import { loadingText, percent } from "./model-facts.js";
 
 /** @typedef {import("./requests.js").Entry} Entry */
 /** @typedef {import("./requests.js").RequestLog} RequestLog */
@@ -29,6 +30,7 @@ const columns = [
   { title: "Prefill /s", value: ({ last }) => field(last, "prefill_tokens_per_second"), text: short },
   { title: "Decode /s", value: (entry, now) => field(entry.last, "decode_tokens_per_second") ?? liveRate(entry, now), text: short },
   { title: "Duration", value: (entry, now) => field(entry.last, "duration_ms") ?? (entry.running ? Math.max(0, now - entry.at) * 1000 : undefined), text: duration },
+  { title: "Context", value: ({ last }) => fillOf(last), text: percent },
 ];
 const STATUS = 1;
 const MODEL = 2;
@@ -36,6 +38,7 @@ const ROUTE = 4;
 const IN = 5;
 const OUT = 6;
 const DECODE = 9;
+const CONTEXT = 11;
 const FIND_FROM = 8; // requests before there is a search field
 
 /** What became of a request: in a word, and what that means. */
@@ -48,6 +51,12 @@ const STATES = {
   cancelled: ["cancelled", "A viewer cancelled the request from this page."],
   refused: ["refused", "The queue was full, or the engine refused the request."],
   failed: ["engine failed", "The engine could not be reached, or answered with an error."],
+};
+
+/** What was found of a request, by its field: in two words, and what that means. */
+const SIGNS = {
+  prompt_cut: ["prompt cut", "The engine read only a part of the prompt: the context is too short for all of it. Give the model a longer one (num_ctx), or send less."],
+  cache_broke: ["cache broke", "The engine had most of this client's latest prompt in its cache, and little of this one: its beginning changed, or something else took the cache."],
 };
 
 /** @type {[label: string, name: string, text: (value: any) => string][]} */
@@ -63,6 +72,18 @@ const details = [
 ];
 
 /**
+ * Details that are there only where they are known.
+ *
+ * @type {[label: string, name: string, text: (value: any, event: object) => string][]}
+ */
+const facts = [
+  ["Context used", "context_tokens", (_, event) => fillText(event)],
+  ["Loading the model", "load_ms", duration],
+  ["Prompt", "prompt_cut", () => SIGNS.prompt_cut.join(": ")],
+  ["Prompt cache", "cache_broke", () => SIGNS.cache_broke.join(": ")],
+];
+
+/**
  * @typedef {object} Line
  * @property {HTMLTableRowElement} row
  * @property {HTMLTableCellElement[]} cells
@@ -74,7 +95,7 @@ const details = [
 
 /** @param {import("./app.js").Context} context */
 export function mountRequests({ frame, session }) {
-  const { requests } = session;
+  const { requests, feed } = session;
   const panel = byId("requests", HTMLElement);
   const body = byId("requests-body", HTMLTableSectionElement);
   const search = byId("requests-search", HTMLInputElement);
@@ -172,6 +193,7 @@ export function mountRequests({ frame, session }) {
     rest.forEach((text, i) => cells[i + 2].append(text));
     cells[0].append(open);
     cells[STATUS].append(status, cancel);
+    cells[CONTEXT].classList.add("fill");
     cells[STATUS].className = "status";
     rest[0].className = "name";
     cells[MODEL].className = "wide"; // on a small screen, where a row is a card
@@ -213,14 +235,40 @@ export function mountRequests({ frame, session }) {
       if (i === IN && entry.running && field(entry.last, "prompt_processed") !== undefined) {
         shown = `${whole(field(entry.last, "prompt_processed"))} of ${shown}`;
       }
+      if (i === STATUS) {
+        shown = waitText(entry, now) || shown;
+      }
       (i === MODEL ? setName : setText)(line.texts[i], shown);
     });
     setAttr(line.open, "aria-label", `${line.open.textContent}, details of request ${Math.abs(entry.last.id)}`);
     setAttr(line.texts[STATUS], "title", stateOf(entry)[1]);
     line.cancel.hidden = !entry.running;
+    for (const [name, [words, meaning]] of Object.entries(SIGNS)) {
+      if (field(entry.last, name) && !line.cells[STATUS].querySelector(`[data-sign=${name}]`)) {
+        line.cells[STATUS].append(make("b", { class: "mark", "data-sign": name, title: meaning }, words));
+      }
+    }
+    line.texts[CONTEXT].style.setProperty("--fill", `${Math.min(100, (fillOf(entry.last) ?? 0) * 100)}%`);
+    setAttr(line.texts[CONTEXT], "title", fillOf(entry.last) === undefined ? null : `${fillText(entry.last)} tokens`);
     if (line.more) {
       fillDetails(line.more, entry);
     }
+  }
+
+  /**
+   * What a running request waits for before its first token, if that is known.
+   *
+   * @param {Entry} entry
+   * @param {number} now
+   */
+  function waitText({ last, running, firstAt, live }, now) {
+    if (!running || live > 0 || !Number.isNaN(firstAt)) {
+      return "";
+    }
+    const loading = field(last, "loading");
+    const prefill = field(last, "prefill");
+    return loading ? `loading, ${loadingText(loading, feed.clock.toBrowser(loading.since), now)}`
+      : prefill ? `reading the prompt: ${percent(prefill.fraction)}` : "";
   }
 
   /**
@@ -262,6 +310,32 @@ function fillDetails(more, entry) {
     const value = name === "status" ? stateOf(entry).join(": ") : field(entry.last, name);
     setText(values[i], value === undefined ? NONE : text(value));
   });
+  for (const [label, name, text] of facts) {
+    const value = field(entry.last, name);
+    if (value !== undefined && !more.querySelector(`[data-fact=${name}]`)) {
+      more.querySelector("dl")?.append(make("div", {}, make("dt", {}, label), make("dd", { class: "number", "data-fact": name })));
+    }
+    const place = more.querySelector(`[data-fact=${name}]`);
+    if (place) {
+      setText(place, value === undefined ? NONE : text(value, entry.last));
+    }
+  }
+}
+
+/**
+ * How full the context is.
+ *
+ * @param {object} event
+ * @returns {number | undefined}
+ */
+function fillOf(event) {
+  const length = field(event, "context_length");
+  return length && field(event, "context_tokens") / length;
+}
+
+/** @param {object} event */
+function fillText(event) {
+  return `${whole(field(event, "context_tokens"))} of ${whole(field(event, "context_length"))}`;
 }
 
 /** @param {Entry} entry */

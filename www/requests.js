@@ -98,8 +98,9 @@ export class RequestLog {
   progress(fetched) {
     const entry = this.entries.get(fetched.id);
     if (entry?.running) {
-      const { completion_tokens, ttft_ms } = fetched;
-      entry.last = { ...entry.last, ...(completion_tokens && { completion_tokens }), ...(ttft_ms !== undefined && { ttft_ms }) };
+      const { completion_tokens, ttft_ms, context_tokens, context_length, loading, prefill } = fetched;
+      const facts = { context_tokens, context_length, loading, prefill };
+      entry.last = { ...entry.last, ...facts, ...(completion_tokens && { completion_tokens }), ...(ttft_ms !== undefined && { ttft_ms }) };
       this.#readCounts(entry);
       this.#changed();
     }
