@@ -91,15 +91,23 @@ static void ad_facts_loaded(struct ad_proxy *p)
     }
 }
 
-/* Does the request make Ollama load its model? */
+/* Does the request make Ollama load its model? Models that Ollama's own hosts run,
+ * "NAME:cloud" and "NAME:SIZE-cloud", are never in its memory. */
 static bool ad_facts_needs_model(const struct ad_proxy *p)
 {
+    static const char cloud[] = "cloud";
     static const char *const routes[] = {"/api/chat", "/api/generate", "/api/embed",
                                          "/v1/chat/completions", "/v1/completions",
                                          "/v1/embeddings", "/v1/responses",
                                          "/v1/messages"};
+    const char *name = p->request.model;
+    size_t len = strlen(name);
     unsigned i = 0;
 
+    if (len >= sizeof(cloud) &&
+        strcmp(name + len - (sizeof(cloud) - 1), cloud) == 0) {
+        return false;
+    }
     while (i < AD_COUNT(routes) && strcmp(p->request.route, routes[i]) != 0) {
         i++;
     }

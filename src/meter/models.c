@@ -168,6 +168,24 @@ static bool ad_models_engine_loads(unsigned upstream)
                          AD_LOADING_ENGINE, -1);
 }
 
+/* The engine can't be reached: nothing of it loads. True if that is news. */
+static bool ad_models_engine_gone(unsigned upstream)
+{
+    bool news = false;
+    unsigned i;
+
+    for (i = 0; i < AIDASH_MODELS; i++) {
+        struct ad_model *m = &ad_models.list[i];
+
+        if (m->told != 0 && m->upstream == upstream &&
+            m->loading == AD_LOADING_ENGINE) {
+            m->loading = AD_LOADED;
+            news = true;
+        }
+    }
+    return news;
+}
+
 /* ---- what the lists tell ---- */
 
 /* An engine told of a model. True if that is news. */

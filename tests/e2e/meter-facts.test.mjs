@@ -15,7 +15,7 @@ const line = (object) => chunk(`${JSON.stringify(object)}\n`);
 /* An Ollama with llama3 in memory, 4,096 tokens of context. */
 async function ollama(t, more = {}) {
     const engine = await replay(t, { lists: { '/v1/models': null,
-        '/api/tags': JSON.stringify({ models: [item('llama3:latest'), item('qwen3:4b')] }),
+        '/api/tags': JSON.stringify({ models: [item('llama3:latest'), item('qwen3:4b'), item('qwen3:480b-cloud')] }),
         '/api/ps': inMemory('llama3:latest', { context_length: 4096, ...more }) } });
     const server = await metered(t, engine);
     await statusWhen(server, (now) => now.loaded.length === 1);
@@ -122,6 +122,15 @@ test('a model that is partly on the CPU', async (t) => {
 
 test('Ollama loads a model that is not in memory', async (t) => {
     const { engine, server, viewer } = await ollama(t);
+    // One that is in memory, and what only looks at a model, loads nothing.
+    for (const [route, model] of [['/api/chat', 'llama3'], ['/api/show', 'qwen3:4b'], ['/api/chat', 'qwen3:480b-cloud']]) {
+        const other = exchange(server, post(route, JSON.stringify({ model })));
+        const call = await engine.next();
+        assert.ok((await status(server)).model_facts.every((one) => !one.loading), `${route} ${model}`);
+        call.socket.end(answer('{}'));
+        await other;
+    }
+    viewer.events.length = 0;
     const answered = exchange(server, post('/api/chat', JSON.stringify({ model: 'qwen3:4b', messages: [] })));
     const call = await engine.next();
     const told = await poll(() => viewer.events.find((e) => isStatus(e) && e.model_facts[0]?.loading), 'loading');
