@@ -3,7 +3,7 @@
 
 import { byId, make, setAttr, setName, setText } from "./dom.js";
 import { NONE } from "./format.js";
-import { cpuText } from "./model-facts.js";
+import { cpuText, factsText } from "./model-facts.js";
 
 const SEARCH_FROM = 8; // models before there is a search field
 
@@ -70,11 +70,11 @@ export function mountControl({ store, frame, colours, lines, session }) {
       const { model = "" } = button.dataset;
       const loaded = state.loaded.includes(model);
       setAttr(button, "aria-pressed", String(model === (state.override === false ? "" : state.model)));
-      const facts = state.facts.find((known) => known.model === model);
-      const share = cpuText(facts);
-      const note = facts?.loading ? "loading" : [loaded ? "loaded" : "", share].filter(Boolean).join(", ");
+      const facts = state.facts.find((one) => one.model === model);
+      const note = facts?.loading ? "loading" : [loaded ? "loaded" : "", cpuText(facts)].filter(Boolean).join(", ");
+      const known = [loaded ? "in the engine's memory" : "", factsText(facts)].filter(Boolean).join(" · ");
       setAttr(button, "data-note", note ? ` ${note}` : null);
-      setAttr(button, "title", loaded ? `${model}: in the engine's memory${share ? `, ${share}` : ""}` : model || null);
+      setAttr(button, "title", known ? `${model}: ${known}` : model || null);
       button.disabled = !live;
     }
     pause.disabled = drain.disabled = !live;

@@ -55,7 +55,7 @@ export function mountModelFacts({ store, frame, session: { feed } }) {
 }
 
 /** @param {Facts | undefined} facts */
-function factsText(facts) {
+export function factsText(facts) {
   const { context_length: context, prompt_tokens: prompt, cached_tokens: cached = 0 } = facts ?? {};
   return [context ? `context ${whole(context)}` : "", cpuText(facts), prompt ? `${percent(cached / prompt)} of prompts cached` : ""]
     .filter(Boolean).join(" · ");

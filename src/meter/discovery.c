@@ -140,6 +140,7 @@ static void ad_discovery_item_end(struct ad_discovery *d)
     }
     facts->context = (uint64_t)item->context;
     facts->loading = item->loading;
+    ad_models.states[d->upstream] = item->has_state;
     facts->memory = facts->memory || (item->has_state && !item->loaded);
     if (d->list == AD_DISCOVERY_LOADED && item->vram_told && item->size > 0 &&
         item->vram <= item->size) {

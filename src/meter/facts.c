@@ -115,7 +115,8 @@ static bool ad_facts_needs_model(const struct ad_proxy *p)
 }
 
 /* The engine gets the request. Ollama says nothing while it loads a model; that it
- * has to is known from its list of those in memory. */
+ * has to is known from its list of those in memory. llama-server's router tells it
+ * in its list. */
 static void ad_facts_sent(struct ad_proxy *p)
 {
     const struct ad_upstream_state *e = &ad_upstreams.state[p->upstream];
@@ -123,7 +124,7 @@ static void ad_facts_sent(struct ad_proxy *p)
     size_t len = strlen(name);
     unsigned i;
 
-    if (!p->request.metered || len == 0 || !e->ollama || !ad_facts_needs_model(p)) {
+    if (!p->request.metered || len == 0 || !ad_facts_needs_model(p)) {
         return;
     }
     for (i = 0; i < e->n_models; i++) {
@@ -131,8 +132,10 @@ static void ad_facts_sent(struct ad_proxy *p)
 
         if (strncmp(known, name, len) == 0 &&
             (known[len] == '\0' || strcmp(known + len, ":latest") == 0)) {
-            if (!e->loaded[i]) {
+            if (!e->loaded[i] && e->ollama) {
                 ad_facts_loads(p, -1);
+            } else if (!e->loaded[i] && ad_models.states[p->upstream]) {
+                ad_models.ask[p->upstream] = true;
             }
             return;
         }

@@ -56,6 +56,7 @@ struct ad_prefix {
 static struct {
     uint64_t turn;
     bool ask[AIDASH_UPSTREAMS]; /* discovery is to ask this engine soon */
+    bool states[AIDASH_UPSTREAMS]; /* its list has a state for each model */
     struct ad_model list[AIDASH_MODELS];
     struct ad_prefix prefixes[AD_PREFIXES];
 } ad_models;
