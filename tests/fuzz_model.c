@@ -1,8 +1,10 @@
 /* A request's body: its model is found, replaced by another and found again,
- * and nothing else about the body changes. */
+ * and nothing else about the body changes. The measure of its text is the same in
+ * whatever pieces it comes, and is no more than the body has. */
 #include "../src/base/text.c"
 #include "../src/codec/json.c"
 #include "../src/codec/llm_model.c"
+#include "../src/codec/llm_prompt.c"
 
 #define REQUIRE(condition) \
     do { \
@@ -16,6 +18,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static char edited[65536 + 64];
 
+static void measure(const uint8_t *data, size_t size)
+{
+    struct ad_prompt whole, pieces;
+    size_t i;
+
+    memset(&whole, 0, sizeof(whole));
+    memset(&pieces, 0, sizeof(pieces));
+    ad_prompt_read(&whole, data, size);
+    for (i = 0; i < size; i++) {
+        ad_prompt_read(&pieces, data + i, 1);
+        REQUIRE(pieces.text <= i);
+    }
+    REQUIRE(memcmp(&whole, &pieces, sizeof(whole)) == 0);
+    REQUIRE(whole.num_ctx < 1000000000 && whole.choices < 1000000000);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char other[] = "b\xC3\xA9 \"x\" \\y";
@@ -26,6 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size > 65536) {
         return 0;
     }
+    measure(data, size);
     ad_model_field_find(&before, data, size);
     REQUIRE(before.name[0] == '\0' ||
             ad_name_ok(before.name, strlen(before.name), AIDASH_MODEL_MAX));

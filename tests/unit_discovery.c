@@ -415,6 +415,13 @@ static void test_loading(void)
     put_page(listeners[0], "/api/ps", "{\"models\":[]}");
     seconds(1);
     CHECK_EQ(accept_request(listeners[0], path), -1);
+
+    /* One that goes away while it loads does not load any more. */
+    CHECK(ad_models_engine_loads(0));
+    (void)close(listeners[0]);
+    seconds(1);
+    CHECK(!ad_upstreams.state[0].up);
+    CHECK_STR(facts(), NO_FACTS);
     end_test();
 }
 

@@ -27,6 +27,7 @@
  *   connection        panel: the connection's state
  *   glance, spark     panel: the cards at the top, with a small line each
  *   control           panel: the engine
+ *   model-facts       panel: what is known of the models, below the active one's name
  *   requests-panel    panel: the table of requests
  *   usage-panel       panel: what clients have used
  *   settings-panel    panel: the settings dialog
@@ -70,12 +71,13 @@ const session = new Session(store, frame); // it connects while the panels load
 /** @type {Context} */
 export const context = { settings, store, frame, colours: new Colours(), lines: new Lines(), session, view: new View({ settings, store, session }) };
 
-const [{ mountConnection }, { mountGlance }, { mountControl }, { mountRequests }, { mountUsage }, { mountSettings }, { mountKeys }, { mountKiosk }] = await Promise.all([
-  import("./connection.js"), import("./glance.js"), import("./control.js"), import("./requests-panel.js"), import("./usage-panel.js"),
+const [{ mountConnection }, { mountGlance }, { mountControl }, { mountModelFacts }, { mountRequests }, { mountUsage }, { mountSettings }, { mountKeys }, { mountKiosk }] = await Promise.all([
+  import("./connection.js"), import("./glance.js"), import("./control.js"), import("./model-facts.js"), import("./requests-panel.js"), import("./usage-panel.js"),
   import("./settings-panel.js"), import("./keys.js"), import("./kiosk.js")]);
 mountConnection(context);
 mountGlance(context);
 mountControl(context);
+mountModelFacts(context);
 mountRequests(context);
 mountUsage(context);
 mountSettings(context);

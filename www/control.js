@@ -3,6 +3,7 @@
 
 import { byId, make, setAttr, setName, setText } from "./dom.js";
 import { NONE } from "./format.js";
+import { cpuText, factsText } from "./model-facts.js";
 
 const LONG = 20; // characters of a name that are set smaller
 const SEARCH_FROM = 8; // models before there is a search field
@@ -61,15 +62,18 @@ export function mountControl({ store, frame, colours, lines, session }) {
     filter();
   });
 
-  store.on(["model", "models", "override", "loaded", "pending", "paused", "connection", "hello"], (state) => {
+  store.on(["model", "models", "override", "loaded", "facts", "pending", "paused", "connection", "hello"], (state) => {
     const live = state.connection.phase === "live";
     setAttr(card, "aria-busy", state.pending ? "true" : null);
     for (const button of list.querySelectorAll("button")) {
       const { model = "" } = button.dataset;
       const loaded = state.loaded.includes(model);
       setAttr(button, "aria-pressed", String(model === (state.override === false ? "" : state.model)));
-      setAttr(button, "data-loaded", loaded ? "" : null);
-      setAttr(button, "title", loaded ? `${model}: in the engine's memory` : model || null);
+      const facts = state.facts.find((one) => one.model === model);
+      const note = facts?.loading ? "loading" : [loaded ? "loaded" : "", cpuText(facts)].filter(Boolean).join(", ");
+      const known = [loaded ? "in the engine's memory" : "", factsText(facts)].filter(Boolean).join(" · ");
+      setAttr(button, "data-note", note ? ` ${note}` : null);
+      setAttr(button, "title", known ? `${model}: ${known}` : model || null);
       button.disabled = !live;
     }
     pause.disabled = !live;

@@ -6,6 +6,7 @@ import { announce, byId, setAttr, setText } from "./dom.js";
 import { LANES_MAX } from "./feed.js";
 import { age, duration, milliseconds, NONE, rate, short, span, whole } from "./format.js";
 import { Limit } from "./limits.js";
+import { loadingText, percent } from "./model-facts.js";
 import { drawSpark } from "./spark.js";
 import { quantiles, rates } from "./statistics.js";
 
@@ -189,11 +190,29 @@ export function mountGlance({ settings, store, frame, colours, lines, view, sess
     const ago = `${age(now - lastTime)} ago`;
     let last = ring.end - 1; // an engine that broke off ends with a rate of 0
     for (const least = Math.max(ring.first, ring.end - LOOK_BACK); last > least && !ring.total[last & ring.mask]; last--);
-    setText(node["rate-note"], store.state.connection.phase === "live" && silent.entries.length && !fresh ? `no token yet, ${age(silent.seconds)}`
+    setText(node["rate-note"], store.state.connection.phase === "live" && silent.entries.length && !fresh ? waitText(silent, now)
       : fresh || !ring.end ? "" : `last ${rate(ring.total[last & ring.mask])}, ${age(now - ring.time[last & ring.mask])} ago`);
     const latest = feed.now(now).latency;
     setText(node["latency-note"], slowest && slowest.of > 1 ? `slowest of ${slowest.of}: ${laneName(slowest.lane)}`
       : fresh || Number.isNaN(latest) ? "" : `last ${duration(latest)}, ${ago}`);
+  }
+
+  /**
+   * What the requests without a token wait for, if it is known of one.
+   *
+   * @param {ReturnType<typeof requests.silent>} silent
+   * @param {number} now
+   */
+  function waitText({ entries, seconds }, now) {
+    for (const { last } of entries) {
+      if ("loading" in last && last.loading) {
+        return `loading, ${loadingText(last.loading, feed.clock.toBrowser(last.loading.since), now)}`;
+      }
+      if ("prefill" in last && last.prefill) {
+        return `reading the prompt: ${percent(last.prefill.fraction)}`;
+      }
+    }
+    return `no token yet, ${age(seconds)}`;
   }
 
   /** @param {number} now */

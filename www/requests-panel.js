@@ -3,6 +3,7 @@
 
 import { byId, make, notice, setAttr, setName, setText } from "./dom.js";
 import { clockTime, duration, NONE, short, whole } from "./format.js";
+import { loadingText, percent } from "./model-facts.js";
 
 /** @typedef {import("./requests.js").Entry} Entry */
 /** @typedef {import("./requests.js").RequestLog} RequestLog */
@@ -29,6 +30,7 @@ const columns = [
   { title: "Prefill /s", value: ({ last }) => field(last, "prefill_tokens_per_second"), text: short },
   { title: "Decode /s", value: (entry, now) => field(entry.last, "decode_tokens_per_second") ?? liveRate(entry, now), text: short },
   { title: "Duration", value: (entry, now) => field(entry.last, "duration_ms") ?? (entry.running ? Math.max(0, now - entry.at) * 1000 : undefined), text: duration },
+  { title: "Context", value: ({ last }) => fillOf(last), text: percent },
 ];
 const STATUS = 1;
 const MODEL = 2;
@@ -37,6 +39,7 @@ const ROUTE = 4;
 const IN = 5;
 const OUT = 6;
 const DECODE = 9;
+const CONTEXT = 11;
 const FIND_FROM = 8; // requests before there is a search field
 
 /**
@@ -68,6 +71,12 @@ const REASONS = {
   nested_too_deep: "the answer's JSON is nested too deep",
 };
 
+/** What was found of a request, by its field: in two words, and what that means. */
+const SIGNS = {
+  prompt_cut: ["prompt cut", "The engine read only a part of the prompt: the context is too short for all of it. Give the model a longer one (num_ctx), or send less."],
+  cache_broke: ["cache broke", "The engine had most of this client's latest prompt in its cache, and little of this one: its beginning changed, or something else took the cache."],
+};
+
 /** @type {[label: string, text: (last: any, entry: Entry) => string | undefined][]} those that are known are shown */
 const details = [
   ["Request", ({ id }) => String(Math.abs(id))],
@@ -86,6 +95,9 @@ const details = [
   ["longest", ({ itl_max_ms: ms }) => known(ms, duration)],
   ["Tokens /s in all", (last, { running }) => (running ? undefined : known(last.tokens_per_second, short))],
   ["Audio", (last) => joined(known(last.audio_s, (s) => duration(s * 1000)), known(last.real_time_factor, (f) => `${short(1 / f)} × real time`))],
+  ["Context used", (last) => known(last.context_tokens, () => fillText(last))],
+  ["Prompt", ({ prompt_cut: cut }) => (cut ? SIGNS.prompt_cut.join(": ") : undefined)],
+  ["Prompt cache", ({ cache_broke: broke }) => (broke ? SIGNS.cache_broke.join(": ") : undefined)],
   ["Finish reason", ({ finish_reason: reason }) => reason],
   ["Read as", ({ dialect }) => dialect],
   ["Counts", ({ counts, counts_reason: why }) => known(counts, (word) => (why ? `${word}: ${Reflect.get(REASONS, why) ?? why}` : word))],
@@ -104,7 +116,7 @@ const details = [
 
 /** @param {import("./app.js").Context} context */
 export function mountRequests({ store, frame, session }) {
-  const { requests } = session;
+  const { requests, feed } = session;
   const panel = byId("requests", HTMLElement);
   const body = byId("requests-body", HTMLTableSectionElement);
   const search = byId("requests-search", HTMLInputElement);
@@ -206,6 +218,7 @@ export function mountRequests({ store, frame, session }) {
     rest.forEach((text, i) => cells[i + 2].append(text));
     cells[0].append(open);
     cells[STATUS].append(status, cancel);
+    cells[CONTEXT].classList.add("fill");
     cells[STATUS].className = "status";
     rest[0].className = "name";
     cells[MODEL].className = cells[CLIENT].className = "wide"; // on a small screen, where a row is a card
@@ -243,6 +256,9 @@ export function mountRequests({ store, frame, session }) {
       if (i === IN && entry.running && field(entry.last, "prompt_processed") !== undefined) {
         shown = `${whole(field(entry.last, "prompt_processed"))} of ${shown}`;
       }
+      if (i === STATUS) {
+        shown = waitText(entry, now) || shown;
+      }
       (i === MODEL ? setName : setText)(line.texts[i], shown);
     });
     setAttr(line.open, "aria-label", `${line.open.textContent}, details of request ${Math.abs(entry.last.id)}`);
@@ -253,9 +269,32 @@ export function mountRequests({ store, frame, session }) {
     }
     setAttr(line.texts[STATUS], "title", (stuck ? STATES.stuck : stateOf(entry)).join(": "));
     line.cancel.hidden = !entry.running;
+    for (const [name, [words, meaning]] of Object.entries(SIGNS)) {
+      if (field(entry.last, name) && !line.cells[STATUS].querySelector(`[data-sign=${name}]`)) {
+        line.cells[STATUS].append(make("b", { class: "mark", "data-sign": name, title: meaning }, words));
+      }
+    }
+    line.texts[CONTEXT].style.setProperty("--fill", `${Math.min(100, (fillOf(entry.last) ?? 0) * 100)}%`);
+    setAttr(line.texts[CONTEXT], "title", fillOf(entry.last) === undefined ? null : `${fillText(entry.last)} tokens`);
     if (line.more) {
       fillDetails(line.more, entry);
     }
+  }
+
+  /**
+   * What a running request waits for before its first token, if that is known.
+   *
+   * @param {Entry} entry
+   * @param {number} now
+   */
+  function waitText({ last, running, firstAt, live }, now) {
+    if (!running || live > 0 || !Number.isNaN(firstAt)) {
+      return "";
+    }
+    const loading = field(last, "loading");
+    const prefill = field(last, "prefill");
+    return loading ? `loading, ${loadingText(loading, feed.clock.toBrowser(loading.since), now)}`
+      : prefill ? `reading the prompt: ${percent(prefill.fraction)}` : "";
   }
 
   /**
@@ -301,6 +340,22 @@ function fillDetails(more, entry) {
 }
 
 /**
+ * How full the context is.
+ *
+ * @param {object} event
+ * @returns {number | undefined}
+ */
+function fillOf(event) {
+  const length = field(event, "context_length");
+  return length && field(event, "context_tokens") / length;
+}
+
+/** @param {object} event */
+function fillText(event) {
+  return `${whole(field(event, "context_tokens"))} of ${whole(field(event, "context_length"))}`;
+}
+
+/**
  * @template T
  * @param {T | undefined} value
  * @param {(value: T) => string} text
@@ -312,11 +367,6 @@ function known(value, text) {
 /** @param {...(string | undefined)} parts */
 function joined(...parts) {
   return parts.filter(Boolean).join(", ");
-}
-
-/** @param {number} share */
-function percent(share) {
-  return `${(100 * share).toFixed(0)} %`;
 }
 
 /**

@@ -135,14 +135,14 @@ export class Session {
 
   /** @param {Hello | Status} said @param {number} now */
   #setTruth(said, now) {
-    const { model, models, loaded = [], paused, source_state: sourceState, override = null } = said;
+    const { model, models, loaded = [], model_facts: facts = [], paused, source_state: sourceState, override = null } = said;
     if (paused) {
       this.feed.open("paused", now, "paused");
     } else {
       this.feed.close("paused", now);
     }
     this.#truth = { model, paused, override };
-    this.#store.set({ ...this.#truth, models, loaded, sourceState, down: said.engine === "down" });
+    this.#store.set({ ...this.#truth, models, loaded, facts, sourceState, down: said.engine === "down" });
     this.#frame.request();
   }
 
@@ -257,7 +257,7 @@ export class Session {
     const sent = seconds();
     const status = /** @type {import("./contract").StatusAnswer} */ (await request("status"));
     this.feed.clock.sample(status.time, sent, seconds());
-    this.#store.set({ status });
+    this.#store.set({ status, facts: status.model_facts ?? [] });
     this.#frame.request();
     return status;
   }

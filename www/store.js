@@ -13,6 +13,7 @@
  * @property {string} model        the active model, or the one just asked for
  * @property {string[]} models
  * @property {string[]} loaded     the models in memory, if the engine reports them
+ * @property {import("./contract").ModelFacts} facts  what the engines told of their models
  * @property {boolean} paused      as reported, or as just asked for
  * @property {import("./contract").SourceState} sourceState
  * @property {boolean} down        the meter can't reach the engine
@@ -37,6 +38,7 @@ export class Store {
     model: "",
     models: [],
     loaded: [],
+    facts: [],
     paused: false,
     sourceState: "none",
     down: false,

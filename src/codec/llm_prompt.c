@@ -55,40 +55,74 @@ static bool ad_prompt_is_space(uint8_t c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-/* Is it a character of base64 (RFC 4648 4, 5)? */
+/* Is it a character of base64 (RFC 4648 4, 5)? A bit for each: + - / 0-9 =, A-Z _,
+ * a-z. */
 static bool ad_prompt_is_base64(uint8_t c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           (c >= '0' && c <= '9') || c == '+' || c == '/' || c == '=' ||
-           c == '-' || c == '_';
+    static const uint32_t bits[8] = {0, 0x23FFA800, 0x87FFFFFE, 0x07FFFFFE};
+
+    return (bits[c >> 5] >> (c & 31) & 1) != 0;
 }
 
-/* A character of a string, as its UTF-8 has n bytes; c: the first of them. */
-static void ad_prompt_char(struct ad_prompt *p, uint8_t c, unsigned n)
+/* The first bytes of a string may be a key. */
+static void ad_prompt_name(struct ad_prompt *p, const uint8_t *in, size_t len)
 {
-    if (p->name_len < sizeof(p->name)) {
-        p->name[p->name_len++] = (char)c;
-    }
-    if (ad_prompt_is_space(c)) {
-        if ((c == '\n' || c == '\r') && p->run >= AD_PROMPT_LINE) {
-            return; /* base64 in lines */
+    size_t room = sizeof(p->name) - p->name_len;
+
+    len = len < room ? len : room;
+    memcpy(p->name + p->name_len, in, len);
+    p->name_len = (uint8_t)(p->name_len + len);
+}
+
+/* Characters of a string, `weight` bytes of text each: up to its end, or to an
+ * escape if `plain`. Returns how many were used. */
+static size_t ad_prompt_chars(struct ad_prompt *p, const uint8_t *in, size_t len,
+                              bool plain, unsigned weight)
+{
+    uint64_t text = p->text; /* in registers: `in` might be part of *p */
+    uint32_t run = p->run, run_text = p->run_text;
+    const bool skip = p->skip;
+    uint8_t last = p->last;
+    size_t i;
+
+    for (i = 0; i < len; i++) {
+        uint8_t c = in[i];
+
+        if (plain && (c == '"' || c == '\\')) {
+            break;
         }
-        c = ' ';
+        if (ad_prompt_is_base64(c)) {
+            run++;
+            if (run >= AD_PROMPT_BLOB) {
+                text -= run_text;
+                run = AD_PROMPT_BLOB; /* it may be gigabytes long */
+                run_text = 0;
+                last = c;
+                continue;
+            }
+        } else if (ad_prompt_is_space(c)) {
+            if (run >= AD_PROMPT_LINE && (c == '\n' || c == '\r')) {
+                continue; /* base64 in lines */
+            }
+            c = ' ';
+            run = 0;
+            run_text = 0;
+        } else {
+            run = 0;
+            run_text = 0;
+        }
+        if (c != last && !skip) {
+            text += weight;
+            run_text += run > 0 ? weight : 0;
+        }
+        last = c;
     }
-    if (ad_prompt_is_base64(c)) {
-        p->run++;
-    } else {
-        p->run = 0;
-        p->run_text = 0;
-    }
-    if (p->run == AD_PROMPT_BLOB) {
-        p->text -= p->run_text;
-    }
-    if (c != p->last && p->run < AD_PROMPT_BLOB && !p->skip) {
-        p->text += n;
-        p->run_text += p->run > 0 ? n : 0;
-    }
-    p->last = c;
+    ad_prompt_name(p, in, i);
+    p->text = text;
+    p->run = run;
+    p->run_text = run_text;
+    p->last = last;
+    return i;
 }
 
 /* A \uXXXX is complete: as many bytes as it has in UTF-8, two for each half of a
@@ -96,13 +130,13 @@ static void ad_prompt_char(struct ad_prompt *p, uint8_t c, unsigned n)
 static void ad_prompt_unit(struct ad_prompt *p)
 {
     bool half = p->unit >= 0xD800 && p->unit <= 0xDFFF;
+    uint8_t c = p->unit < 0x80 ? (uint8_t)p->unit : 0xFF;
+    unsigned n = p->unit < 0x80 ? 1 : p->unit >= 0x800 && !half ? 3 : 2;
 
-    if (p->unit < 0x80) {
-        ad_prompt_char(p, (uint8_t)p->unit, 1);
-    } else {
-        p->last = 0; /* the next may be the same byte of another character */
-        ad_prompt_char(p, 0xFF, p->unit >= 0x800 && !half ? 3 : 2);
+    if (n > 1) {
+        p->last = 0; /* the one before may be another character */
     }
+    (void)ad_prompt_chars(p, &c, 1, false, n);
 }
 
 static void ad_prompt_string_begin(struct ad_prompt *p)
@@ -168,7 +202,8 @@ static void ad_prompt_read(struct ad_prompt *p, const uint8_t *in, size_t len)
             escape = memchr(from, c, sizeof(from) - 1);
             p->state = AD_PROMPT_STRING;
             if (escape != NULL) {
-                ad_prompt_char(p, (uint8_t)to[escape - from], 1);
+                c = (uint8_t)to[escape - from];
+                (void)ad_prompt_chars(p, &c, 1, false, 1);
             } else if (c == 'u') {
                 p->state = AD_PROMPT_HEX;
                 p->digits = 4;
@@ -191,8 +226,8 @@ static void ad_prompt_read(struct ad_prompt *p, const uint8_t *in, size_t len)
                 p->state = AD_PROMPT_OUT;
             } else if (c == '\\') {
                 p->state = AD_PROMPT_ESCAPE;
-            } else {
-                ad_prompt_char(p, c, 1);
+            } else { /* the loop goes on behind them */
+                i += ad_prompt_chars(p, in + i, len - i, true, 1) - 1;
             }
             break;
         }

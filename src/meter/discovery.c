@@ -61,6 +61,15 @@ static struct {
     struct ad_discovery of[AIDASH_UPSTREAMS];
 } ad_discoveries;
 
+/* Note whether the engine can be reached. */
+static void ad_discovery_reached(unsigned upstream, bool up)
+{
+    if (!up && ad_models_engine_gone(upstream)) {
+        ad_status_append();
+    }
+    ad_upstream_set_state(upstream, up);
+}
+
 static void ad_discovery_watch(struct ad_discovery *d)
 {
     ad_fetch_watch(&d->fetch, AD_TAG_DISCOVERY, d->upstream);
@@ -82,7 +91,7 @@ static void ad_discovery_begin(unsigned upstream, enum ad_discovery_list list)
     ad_fetch_begin(&d->fetch, &ad_upstreams.list[upstream],
                    ad_discovery_paths[list], ad_upstreams.key, ad_hub.now_ms);
     if (d->fetch.state == AD_FETCH_FAILED) {
-        ad_upstream_set_state(upstream, false);
+        ad_discovery_reached(upstream, false);
     }
     ad_discovery_watch(d);
 }
@@ -133,6 +142,7 @@ static void ad_discovery_item_end(struct ad_discovery *d)
     }
     facts->context = (uint64_t)item->context;
     facts->loading = item->loading;
+    ad_models.states[d->upstream] = item->has_state;
     facts->memory = facts->memory || (item->has_state && !item->loaded);
     if (d->list == AD_DISCOVERY_LOADED && item->vram_told && item->size > 0 &&
         item->vram <= item->size) {
@@ -298,7 +308,7 @@ static void ad_discovery_event(unsigned upstream)
 
     ad_fetch_event(&d->fetch, ad_discovery_sink, d);
     if (connecting && d->fetch.state != AD_FETCH_CONNECT) {
-        ad_upstream_set_state(upstream, d->fetch.state == AD_FETCH_ANSWER);
+        ad_discovery_reached(upstream, d->fetch.state == AD_FETCH_ANSWER);
     }
     if (!ad_upstreams.state[upstream].up || d->fetch.answer.status != 0) {
         ad_upstreams.state[upstream].doubts = 0;
@@ -354,7 +364,7 @@ static void ad_discovery_housekeeping(void)
             }
         } else if (ad_fetch_late(q, ad_hub.now_ms)) {
             if (q->state == AD_FETCH_CONNECT) {
-                ad_upstream_set_state(i, false);
+                ad_discovery_reached(i, false);
             }
             ad_fetch_end(q, AD_FETCH_FAILED);
         }

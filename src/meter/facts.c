@@ -90,15 +90,23 @@ static void ad_facts_loaded(struct ad_proxy *p)
     }
 }
 
-/* Does the request make Ollama load its model? */
+/* Does the request make Ollama load its model? Models that Ollama's own hosts run,
+ * "NAME:cloud" and "NAME:SIZE-cloud", are never in its memory. */
 static bool ad_facts_needs_model(const struct ad_proxy *p)
 {
+    static const char cloud[] = "cloud";
     static const char *const routes[] = {"/api/chat", "/api/generate", "/api/embed",
                                          "/v1/chat/completions", "/v1/completions",
                                          "/v1/embeddings", "/v1/responses",
                                          "/v1/messages"};
+    const char *name = p->request.model;
+    size_t len = strlen(name);
     unsigned i = 0;
 
+    if (len >= sizeof(cloud) &&
+        strcmp(name + len - (sizeof(cloud) - 1), cloud) == 0) {
+        return false;
+    }
     while (i < AD_COUNT(routes) && strcmp(p->request.route, routes[i]) != 0) {
         i++;
     }
@@ -106,7 +114,8 @@ static bool ad_facts_needs_model(const struct ad_proxy *p)
 }
 
 /* The engine gets the request. Ollama says nothing while it loads a model; that it
- * has to is known from its list of those in memory. */
+ * has to is known from its list of those in memory. llama-server's router tells it
+ * in its list. */
 static void ad_facts_sent(struct ad_proxy *p)
 {
     const struct ad_upstream_state *e = &ad_upstreams.state[p->upstream];
@@ -114,7 +123,7 @@ static void ad_facts_sent(struct ad_proxy *p)
     size_t len = strlen(name);
     unsigned i;
 
-    if (!p->request.metered || len == 0 || !e->ollama || !ad_facts_needs_model(p)) {
+    if (!p->request.metered || len == 0 || !ad_facts_needs_model(p)) {
         return;
     }
     for (i = 0; i < e->n_models; i++) {
@@ -122,8 +131,10 @@ static void ad_facts_sent(struct ad_proxy *p)
 
         if (strncmp(known, name, len) == 0 &&
             (known[len] == '\0' || strcmp(known + len, ":latest") == 0)) {
-            if (!e->loaded[i]) {
+            if (!e->loaded[i] && e->ollama) {
                 ad_facts_loads(p, -1);
+            } else if (!e->loaded[i] && ad_models.states[p->upstream]) {
+                ad_models.ask[p->upstream] = true;
             }
             return;
         }

@@ -56,6 +56,7 @@ struct ad_prefix {
 static struct {
     uint64_t turn;
     bool ask[AIDASH_UPSTREAMS]; /* discovery is to ask this engine soon */
+    bool states[AIDASH_UPSTREAMS]; /* its list has a state for each model */
     struct ad_model list[AIDASH_MODELS];
     struct ad_prefix prefixes[AD_PREFIXES];
 } ad_models;
@@ -166,6 +167,24 @@ static bool ad_models_engine_loads(unsigned upstream)
 
     return ad_models_load(upstream, e->n_models == 1 ? e->models[0] : "",
                          AD_LOADING_ENGINE, -1);
+}
+
+/* The engine can't be reached: nothing of it loads. True if that is news. */
+static bool ad_models_engine_gone(unsigned upstream)
+{
+    bool news = false;
+    unsigned i;
+
+    for (i = 0; i < AIDASH_MODELS; i++) {
+        struct ad_model *m = &ad_models.list[i];
+
+        if (m->told != 0 && m->upstream == upstream &&
+            m->loading == AD_LOADING_ENGINE) {
+            m->loading = AD_LOADED;
+            news = true;
+        }
+    }
+    return news;
 }
 
 /* ---- what the lists tell ---- */

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { exchange, request, statusWhen, within } from '../e2e/aidash.mjs';
 import { chatEvent, chunk, DONE_EVENT, LAST_CHUNK, metered, post, replay, STREAM_HEAD } from '../e2e/engine.mjs';
-import { bind, open, says, until } from './browser.mjs';
+import { assertAccessible, bind, open, says, screenshots, system, until } from './browser.mjs';
 
 const USAGE = `data: ${JSON.stringify({ object: 'chat.completion.chunk', model: 'replayed', choices: [], usage: { prompt_tokens: 31, completion_tokens: 9 } })}\n\n`;
 const ask = (server, model = 'replayed') => exchange(server, post('/v1/chat/completions', JSON.stringify({ model, stream: true, messages: [] }), 'Connection: close\r\n'));
@@ -27,6 +27,30 @@ async function serveNext(engine, words = ['one', 'two', 'three']) {
   };
   return call;
 }
+
+test('the engine card tells the context, the share on the CPU, and what loads', async (t) => {
+  const lists = { '/v1/models': null, '/api/tags': JSON.stringify({ models: [{ name: 'llama3:8b' }, { name: 'qwen3:4b' }] }),
+    '/api/ps': JSON.stringify({ models: [{ name: 'llama3:8b', size: 1000, size_vram: 630, context_length: 8192 }] }) };
+  const engine = await replay(t, { lists });
+  const server = await metered(t, engine);
+  const page = await open(t, server);
+  await says(page, 'model-facts', 'context 8,192 · 37 % on the CPU');
+  const notes = () => page.locator('#models button').evaluateAll((all) => all.map((one) => one.dataset.note ?? ''));
+  assert.deepEqual(await notes(), ['', ' loaded, 37 % on the CPU', '']);
+  const asked = fetch(`${server.url}/api/chat`, { method: 'POST', body: '{"model":"qwen3:4b","messages":[]}' }); // as long as the pictures take
+  const call = await engine.next();
+  await says(page, 'model-facts', /^Loading qwen3:4b, \d s$/);
+  assert.deepEqual(await notes(), ['', ' loaded, 37 % on the CPU', ' loading']);
+  await until(page, () => /^loading, \d s$/.test(document.querySelector('#requests-body .status span')?.textContent));
+  for (const theme of ['light', 'dark']) {
+    await system(page, theme);
+    await assertAccessible(page);
+  }
+  await screenshots(page, 'loading');
+  call.socket.end('HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}');
+  await asked;
+  await says(page, 'model-facts', 'context 8,192 · 37 % on the CPU');
+});
 
 test('a request from its start to its end, and after a reload', async (t) => {
   const { engine, server, page } = await stage(t);

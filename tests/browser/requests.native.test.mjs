@@ -68,7 +68,7 @@ test('a running request counts its tokens and its time; at the end its true numb
   page.say(end(1, { seq: 1e6 + 1, ttft_ms: 1204.5 }));
   await until(page, () => document.querySelector('#requests-body tr').dataset.status === 'finished');
   const cells = await rows(page).first().locator('td').allTextContents();
-  assert.deepEqual(cells.slice(2), ['llama3', '192.168.1.20', '/v1/chat/completions', '812', '96', '1.20 s', '1,651', '24.3', '4.36 s']);
+  assert.deepEqual(cells.slice(2), ['llama3', '192.168.1.20', '/v1/chat/completions', '812', '96', '1.20 s', '1,651', '24.3', '4.36 s', '–']);
   assert.equal(await rows(page).first().locator('.status span').textContent(), 'finished');
   await until(page, () => document.querySelector('#ttft').textContent === '1.20 s');
   await page.locator('#plot-ttft canvas').waitFor();
@@ -121,6 +121,33 @@ test('a row opens its details, and stays open and focused while others come', as
   assert.equal(await page.locator('tr.more').evaluate((node) => node.previousElementSibling.querySelector('.open').getAttribute('aria-expanded')), 'true');
   await page.keyboard.press('Enter');
   await page.locator('tr.more').waitFor({ state: 'detached' });
+});
+
+test('how full the context is, a cut prompt, a lost cache: in the row, and in words', async (t) => {
+  const page = await withRequests(t);
+  page.say(end(1, { context_tokens: 2055, context_length: 4096, prompt_cut: true, cache_broke: true, load_ms: 4200 }));
+  page.say(end(2, { context_tokens: 4097, context_length: 4096 }));
+  page.say(end(3));
+  await until(page, () => document.querySelectorAll('#requests-body tr').length === 3);
+  assert.deepEqual(await column(page, 12), ['–', '100 %', '50 %']);
+  assert.deepEqual(await page.locator('#requests-body .mark').allTextContents(), ['prompt cut', 'cache broke']);
+  assert.match(await page.locator('#requests-body .mark').first().getAttribute('title'), /^The engine read only a part of the prompt/);
+  assert.equal(await rows(page).last().locator('td:nth-child(12) span').getAttribute('title'), '2,055 of 4,096 tokens');
+  await rows(page).last().locator('.open').click();
+  const details = await page.locator('tr.more div').allTextContents();
+  assert.deepEqual(details.slice(8, 10), ['Context used2,055 of 4,096', 'Loading the model4.20 s']);
+  assert.match(details[10], /^Promptprompt cut: The engine read/);
+  // While it runs: what it waits for, until its first token.
+  const big = start(4, { model: 'big' }); // no tick is of it
+  page.say(big);
+  page.say({ ...big, event: 'request', seq: 1e6, loading: { since: Date.now() / 1000 - 12.5, fraction: 0.25 } });
+  await until(page, () => /^loading, 1[234] s, 25 %$/.test(document.querySelector('#requests-body .status span').textContent));
+  await until(page, () => /^loading, 1[234] s, 25 %$|^$/.test(document.querySelector('#rate-note').textContent));
+  page.say({ ...big, event: 'request', seq: 1e6 + 1, prefill: { processed: 1800, total: 4000, fraction: 0.45 } });
+  await until(page, () => document.querySelector('#requests-body .status span').textContent === 'reading the prompt: 45 %');
+  page.say({ ...big, event: 'request', seq: 1e6 + 2, completion_tokens: 3, context_tokens: 903, context_length: 4096 });
+  await until(page, () => document.querySelector('#requests-body .status span').textContent === 'running');
+  assert.equal((await column(page, 12))[0], '22 %');
 });
 
 test('cancel is sent for the one request, and a refusal is shown', async (t) => {
@@ -217,7 +244,8 @@ test('screenshots: a busy proxy, with nothing for axe to find', async (t) => {
       ...[{}, {}, { status: 'left', ended_by: 'client' },
         { dialect: 'openai', counts: 'exact', draft_tokens: 40, draft_accepted_tokens: 31, thinking_share: 0.427, think_ms: 2100.4, decode_ms: 3800, prefill_ms: 490 },
         { status: 'refused', ended_by: 'engine', http_status: 400, error: 'out of memory: the context of 32,768 tokens does not fit beside the model' }][id % 5], ttft_ms: 200 + ((id * 97) % 400), decode_tokens_per_second: 22 + (id % 5),
-      prompt_tokens: 200 + ((id * 331) % 3000), completion_tokens: 40 + ((id * 53) % 300), duration_ms: 900 + ((id * 777) % 9000) }));
+      prompt_tokens: 200 + ((id * 331) % 3000), completion_tokens: 40 + ((id * 53) % 300), duration_ms: 900 + ((id * 777) % 9000),
+      context_tokens: id === 9 ? 2055 : 240 + ((id * 384) % 3300), context_length: 4096, ...(id === 9 && { prompt_cut: true }), ...(id === 12 && { cache_broke: true }) }));
   }
   page.say(start(15, { timestamp: now - 2 }));
   page.say(start(16, { status: 'queued', client: 'nightly', route: '/api/generate', timestamp: now - 1 }));

@@ -322,6 +322,34 @@ test('--scrape: its counters become ticks', async (t) => {
     assert.ok(tick.latency_ms > 0 && tick.latency_ms < 1000);
 });
 
+test('the context of a slot, how full it is, and which of prompt and answer was cut', async (t) => {
+    const { server, viewer } = await stage(t);
+    const facts = (now) => now.model_facts.find((model) => model.model === 'tiny-a');
+    await poll(async () => facts(await status(server))?.context_length === 8192, 'context of a slot');
+    const record = async (where, body) => {
+        const from = viewer.events.length;
+        await exchange(server, post(where, JSON.stringify(body)));
+        return poll(() => viewer.events.slice(from).find(isRequest), 'record');
+    };
+    const chat = await record(CHAT, say('river stone', { stream: true }));
+    assert.deepEqual([chat.context_tokens, chat.context_length, chat.prompt_cut],
+        [chat.prompt_tokens + chat.completion_tokens, 8192, undefined]);
+    // It goes to the end of the context: "truncated" is said of the answer.
+    const full = await record('/completion', { prompt: 'river '.repeat(8000), n_predict: 400, temperature: 0 });
+    assert.deepEqual([full.context_tokens, full.context_length, full.prompt_cut], [8192, 8192, undefined]);
+    // A prompt that is too long is refused, and so is not cut.
+    const long = await record('/completion', { prompt: 'river '.repeat(9000), n_predict: 4 });
+    assert.deepEqual([long.status, long.context_tokens, long.prompt_cut], ['refused', undefined, undefined]);
+    // Its cache: the same conversation again, and one whose beginning is another.
+    const asked = (first) => record('/completion', { prompt: `${first} ${'river '.repeat(600)}`, n_predict: 4, id_slot: 0, cache_prompt: true });
+    await asked('stone');
+    assert.ok((await asked('stone')).cached_tokens > 500);
+    const broke = await asked('house');
+    assert.ok(broke.cached_tokens < 60, String(broke.cached_tokens));
+    assert.equal(broke.cache_broke, true);
+    assert.ok(facts(await status(server)).cached_tokens > 500);
+});
+
 test('router mode: the model that a viewer chose is loaded and answers', async (t) => {
     const engine = await router();
     t.after(() => engine.stop());

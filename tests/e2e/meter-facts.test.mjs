@@ -15,7 +15,7 @@ const line = (object) => chunk(`${JSON.stringify(object)}\n`);
 /* An Ollama with llama3 in memory, 4,096 tokens of context. */
 async function ollama(t, more = {}) {
     const engine = await replay(t, { lists: { '/v1/models': null,
-        '/api/tags': JSON.stringify({ models: [item('llama3:latest'), item('qwen3:4b')] }),
+        '/api/tags': JSON.stringify({ models: [item('llama3:latest'), item('qwen3:4b'), item('qwen3:480b-cloud')] }),
         '/api/ps': inMemory('llama3:latest', { context_length: 4096, ...more }) } });
     const server = await metered(t, engine);
     await statusWhen(server, (now) => now.loaded.length === 1);
@@ -104,14 +104,21 @@ test('an older llama-server is asked for /props; a router never is', async (t) =
     const server = await metered(t, old);
     await statusWhen(server, (now) => now.model_facts[0]?.context_length === 1024);
     const router = await replay(t, { lists: { ...props, '/v1/models': JSON.stringify({ data: [
-        { id: 'm', owned_by: 'llamacpp', status: { value: 'loading' } }] }) } });
+        { id: 'm', owned_by: 'llamacpp', status: { value: 'unloaded' } }] }) } });
     const other = await metered(t, router);
+    await statusWhen(other, (now) => now.models.length === 1);
+    assert.deepEqual((await status(other)).model_facts, []);
+    // A request makes it load: its list is asked for each second until it has.
+    const answered = exchange(other, post('/v1/chat/completions', '{"model":"m"}'));
+    router.pages['/v1/models'] = JSON.stringify({ data: [{ id: 'm', owned_by: 'llamacpp', status: { value: 'loading' } }] });
+    (await router.next()).socket.end(answer('{}'));
+    await answered;
     const loads = await statusWhen(other, (now) => now.model_facts.length === 1);
     assert.equal(loads.model_facts[0].model, 'm');
     assert.ok(Math.abs(loads.model_facts[0].loading.since - Date.now() / 1000) < 20);
     router.pages['/v1/models'] = JSON.stringify({ data: [{ id: 'm', owned_by: 'llamacpp', status: { value: 'loaded' }, meta: { n_ctx: 4096 } }] });
     await statusWhen(other, (now) => now.model_facts[0]?.context_length === 4096 && !now.model_facts[0].loading);
-    assert.ok(router.asked.every((line) => /^GET \/(v1\/models|api\/ps)$/.test(line)), router.asked.join());
+    assert.ok(router.asked.every((line) => /^(GET \/(v1\/models|api\/ps)|POST .*)$/.test(line)), router.asked.join());
 });
 
 test('a model that is partly on the CPU', async (t) => {
@@ -122,6 +129,14 @@ test('a model that is partly on the CPU', async (t) => {
 
 test('Ollama loads a model that is not in memory', async (t) => {
     const { engine, server, viewer } = await ollama(t);
+    // One that is in memory, and what only looks at a model, loads nothing.
+    for (const [route, model] of [['/api/chat', 'llama3'], ['/api/show', 'qwen3:4b'], ['/api/chat', 'qwen3:480b-cloud']]) {
+        const other = exchange(server, post(route, JSON.stringify({ model })));
+        const call = await engine.next();
+        assert.ok((await status(server)).model_facts.every((one) => !one.loading), `${route} ${model}`);
+        call.socket.end(answer('{}'));
+        await other;
+    }
     const answered = exchange(server, post('/api/chat', JSON.stringify({ model: 'qwen3:4b', messages: [] })));
     const call = await engine.next();
     const told = await poll(() => viewer.events.find((e) => isStatus(e) && e.model_facts[0]?.loading), 'loading');
@@ -135,7 +150,7 @@ test('Ollama loads a model that is not in memory', async (t) => {
     await statusWhen(server, (now) => now.model_facts.some((m) => m.model === 'qwen3:4b' && m.cpu_share === 0.5));
     call.socket.end(line({ model: 'qwen3:4b', done: true, load_duration: 4.2e9, prompt_eval_count: 10, eval_count: 2 }) + LAST_CHUNK);
     await answered;
-    const record = await poll(() => viewer.events.find(isRequest), 'record');
+    const record = await poll(() => viewer.events.find((e) => isRequest(e) && e.load_ms), 'record');
     assert.deepEqual([record.load_ms, record.context_tokens, record.context_length], [4200, 12, 8192]);
 });
 

@@ -1,0 +1,62 @@
+// @ts-check
+/** What is known of the models beside their ticks: context, share on the CPU, loading, prompt cache. */
+
+import { byId, setText } from "./dom.js";
+import { age, whole } from "./format.js";
+
+/** @typedef {import("./contract").ModelFacts[number]} Facts */
+
+/**
+ * A part of a whole: 37 %; what is not nothing is not shown as 0 %, nor what is not all as 100 %.
+ *
+ * @param {number} fraction
+ */
+export function percent(fraction) {
+  const rounded = Math.round(fraction * 100);
+  return `${fraction > 0 && fraction < 1 ? Math.min(99, Math.max(1, rounded)) : rounded} %`;
+}
+
+/**
+ * How much of a model is on the CPU; "" if nothing is, or nobody knows.
+ *
+ * @param {Facts | undefined} facts
+ */
+export function cpuText(facts) {
+  return facts?.cpu_share ? `${percent(facts.cpu_share)} on the CPU` : "";
+}
+
+/**
+ * How long a model has been loading: "12 s", "12 s, 45 %".
+ *
+ * @param {import("./contract").Loading} loading
+ * @param {number} since  the same in the browser's clock
+ * @param {number} now
+ */
+export function loadingText({ fraction }, since, now) {
+  return [age(now - since), fraction === undefined ? "" : percent(fraction)].filter(Boolean).join(", ");
+}
+
+/**
+ * The line below the active model's name: what loads, else what is known of it.
+ *
+ * @param {import("./app.js").Context} context
+ */
+export function mountModelFacts({ store, frame, session: { feed } }) {
+  const line = byId("model-facts", HTMLElement);
+  frame.add((now) => {
+    const { facts, model, hello, connection } = store.state;
+    const loading = connection.phase === "live" ? facts.filter((one) => one.loading) : [];
+    line.hidden = hello?.source !== "meter";
+    setText(line, loading.length ? loading.map((one) => `Loading ${one.model || "its model"}, ${
+      loadingText(/** @type {import("./contract").Loading} */ (one.loading), feed.clock.toBrowser(one.loading?.since ?? now), now)}`).join(" · ")
+      : factsText(facts.find((one) => one.model === model)));
+    return loading.length ? 1000 : Infinity;
+  });
+}
+
+/** @param {Facts | undefined} facts */
+export function factsText(facts) {
+  const { context_length: context, prompt_tokens: prompt, cached_tokens: cached = 0 } = facts ?? {};
+  return [context ? `context ${whole(context)}` : "", cpuText(facts), prompt ? `${percent(cached / prompt)} of prompts cached` : ""]
+    .filter(Boolean).join(" · ");
+}
