@@ -96,7 +96,7 @@ static bool ad_worker_start(struct ad_pending *p)
     ad_pending_watch_worker(p, AD_IN);
     atomic_fetch_add(&ad_workers.inside, 1);
     ad_civetweb_queue(pair[1], &p->peer);
-    ad_spares_regain(NULL);
+    (void)ad_spares_regain(NULL);
     return true;
 }
 
