@@ -1078,6 +1078,45 @@ static void test_worker_answer(void)
     end();
 }
 
+/* Workers take the first request of an address in turns with what others have
+ * sent behind theirs. */
+static void test_turns(void)
+{
+    static const struct {
+        uint64_t address;
+        unsigned turn; /* in which it gets its worker */
+    } cases[] = {{1, 0}, {1, 1}, {1, 3}, {1, 5}, {2, 2}, {1, 6}, {3, 4}};
+    struct ad_text head = {(char *)(uintptr_t)request, sizeof(request) - 1,
+                           sizeof(request) - 1, false};
+    struct ad_pending *p[AD_COUNT(cases)];
+    int peers[AD_COUNT(cases)];
+    unsigned i, k;
+
+    begin();
+    for (i = 0; i < AD_COUNT(cases); i++) {
+        address = cases[i].address;
+        p[i] = open_pair(&peers[i], false);
+        say(peers[i], request);
+        (void)turn();
+        ad_worker_ask(p[i], &head, "", 0);
+    }
+    for (k = 0; k < AD_COUNT(cases); k++) {
+        atomic_store(&ad_workers.inside, AD_WORKERS_INSIDE - 1);
+        ad_workers_run();
+        (void)close(worker);
+        worker = -1;
+        for (i = 0; i < AD_COUNT(cases); i++) {
+            CHECK_EQ(p[i]->phase == AD_PENDING_ANSWER, cases[i].turn <= k);
+        }
+    }
+    for (i = 0; i < AD_COUNT(cases); i++) {
+        CHECK_EQ(ad_peers[ad_peer_slot(cases[i].address)].asking, 0);
+        (void)close(peers[i]);
+    }
+    address = 7;
+    end();
+}
+
 int main(void)
 {
     test_head_in_bytes();
@@ -1100,5 +1139,6 @@ int main(void)
     test_upgrade();
     test_slot_given_back();
     test_worker_answer();
+    test_turns();
     return check_report();
 }

@@ -86,12 +86,16 @@ static bool ad_spares_use(unsigned n)
     return true;
 }
 
-/* The reserve was used: fill it again, if others can give way, but for
- * `newcomer`. */
-static void ad_spares_regain(const struct ad_pending *newcomer)
+/* If the reserve was used, fill it again: others give way for that, but not
+ * `newcomer`. True if it is full. */
+static bool ad_spares_regain(const struct ad_pending *newcomer)
 {
-    while (!ad_spares_fill() && ad_pending_evict(newcomer)) {
+    while (!ad_spares_fill()) {
+        if (!ad_pending_evict(newcomer)) {
+            return false;
+        }
     }
+    return true;
 }
 
 /* Accept again, when there is what lacked. Each turn. */
@@ -160,7 +164,7 @@ static void ad_acceptor_take(struct ad_pending *p, int fd,
     if (ad_pendings.n == AIDASH_PENDING) {
         (void)ad_pending_evict(p);
     }
-    ad_spares_regain(p);
+    (void)ad_spares_regain(p);
 }
 
 /* No descriptor is left. Said once a minute. */

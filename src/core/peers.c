@@ -25,7 +25,8 @@ enum {
 static struct {
     uint64_t address;
     uint32_t n;
-    uint16_t share; /* of its pending places, or 0, see shares.c */
+    uint16_t share;  /* of its pending places, or 0, see shares.c */
+    uint16_t asking; /* its requests that wait for a worker */
 } ad_peers[AD_PEERS_SLOTS];
 
 /* Fibonacci hashing (Knuth, The Art of Computer Programming 3, 6.4). */
@@ -52,7 +53,7 @@ static unsigned ad_peer_open(uint64_t address)
 
     if (ad_peers[i].n == 0) {
         ad_peers[i].address = address;
-        ad_peers[i].share = 0;
+        ad_peers[i].share = ad_peers[i].asking = 0;
     }
     ad_peers[i].n++;
     return ad_peers[i].n;

@@ -33,6 +33,7 @@ enum ad_pending_phase {
     AD_PENDING_HEAD,    /* some of a head has come */
     AD_PENDING_READY,   /* a whole head, to be judged */
     AD_PENDING_WAITING, /* judged: a worker is to answer it */
+    AD_PENDING_BEHIND,  /* the same, behind another request of its address */
     AD_PENDING_ANSWER,  /* an answer is on its way */
     AD_PENDING_LINGER,  /* all is sent: the peer's FIN is awaited */
     AD_PENDING_PHASES
@@ -129,6 +130,12 @@ static void ad_pending_count(const struct ad_pending *p)
     }
 }
 
+/* Does it wait for a worker? */
+static bool ad_pending_asks(enum ad_pending_phase phase)
+{
+    return phase == AD_PENDING_WAITING || phase == AD_PENDING_BEHIND;
+}
+
 /* Leave the list of the phase, and enter that of another at its end. */
 static void ad_pending_move(struct ad_pending *p, enum ad_pending_phase phase)
 {
@@ -145,6 +152,12 @@ static void ad_pending_move(struct ad_pending *p, enum ad_pending_phase phase)
         ad_pending[p->after].before = p->before;
     }
     ad_pendings.list[p->phase].n--;
+    if (ad_pending_asks((enum ad_pending_phase)p->phase)) {
+        ad_peers[ad_peer_slot(p->address)].asking--;
+    }
+    if (ad_pending_asks(phase)) {
+        ad_peers[ad_peer_slot(p->address)].asking++;
+    }
     p->phase = (uint8_t)phase;
     p->before = ad_pendings.list[phase].last;
     p->after = AD_NO_PLACE;
@@ -187,6 +200,14 @@ static void ad_pending_watch_worker(struct ad_pending *p, unsigned want)
                           ad_pending_index(p));
         p->worker_events = (uint8_t)want;
     }
+}
+
+/* Its request waits for a worker from now on. */
+static void ad_pending_ask(struct ad_pending *p)
+{
+    bool first = ad_peers[ad_peer_slot(p->address)].asking == 0;
+
+    ad_pending_enter(p, first ? AD_PENDING_WAITING : AD_PENDING_BEHIND);
 }
 
 static void ad_pending_close_worker(struct ad_pending *p)
@@ -476,6 +497,7 @@ static bool ad_pending_is_late(const struct ad_pending *p)
     case AD_PENDING_HEAD:
         return ms >= AD_HEAD_MS;
     case AD_PENDING_WAITING:
+    case AD_PENDING_BEHIND:
         return ms >= AD_WORKER_MS;
     case AD_PENDING_ANSWER:
         return ad_hub.now_ms - p->moved_ms >= AD_STALL_MS ||
@@ -497,7 +519,7 @@ static void ad_pending_expire(struct ad_pending *p)
         (p->phase == AD_PENDING_SILENT && !p->kept)) {
         ad_pending_refuse(p, 408, "",
                           "the request head did not arrive in time", false);
-    } else if (p->phase == AD_PENDING_WAITING) {
+    } else if (ad_pending_asks((enum ad_pending_phase)p->phase)) {
         ad_pending_refuse(p, 503, "Retry-After: 5\r\n",
                           "no worker was free in time", false);
     } else {

@@ -175,12 +175,18 @@ static void ad_route_to_worker(const struct ad_route_request *r)
     ad_worker_ask(r->pending, &t, "", 0);
 }
 
-/* A slot for a connection that lasts, or an answer that there is none. */
+/* A slot for a connection that lasts, or an answer that there is none. The last
+ * descriptors stay for those that do not last. */
 static bool ad_route_reserve(const struct ad_route_request *r,
                              enum ad_kind kind)
 {
     unsigned class = ad_kind_class(kind);
 
+    if (!ad_spares_regain(NULL)) {
+        ad_route_refuse(r, 503, "Retry-After: 5\r\n",
+                        "no descriptor is left for this connection (ulimit -n)");
+        return false;
+    }
     if (ad_slot_reserve(class) ||
         (class == 1 && ad_exchange_evict() && ad_slot_reserve(class))) {
         return true;

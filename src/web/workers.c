@@ -26,6 +26,7 @@ enum {
 static struct {
     _Atomic int inside; /* [a] requests inside civetweb */
     uint64_t again_ns;  /* out of descriptors: none is started before */
+    bool behind; /* the next one is of those behind others of their address */
 } ad_workers;
 
 /* Let a worker answer this pending request. `prefix` is what came behind the
@@ -45,7 +46,7 @@ static void ad_worker_ask(struct ad_pending *p, const struct ad_text *head,
     }
     memcpy(buffer, head->at, head->len);
     p->len = (uint32_t)head->len;
-    ad_pending_enter(p, AD_PENDING_WAITING);
+    ad_pending_ask(p);
 }
 
 /* Two connected sockets, non-blocking. False with errno set. */
@@ -96,14 +97,26 @@ static bool ad_worker_start(struct ad_pending *p)
     ad_pending_watch_worker(p, AD_IN);
     atomic_fetch_add(&ad_workers.inside, 1);
     ad_civetweb_queue(pair[1], &p->peer);
-    ad_spares_regain(NULL);
+    (void)ad_spares_regain(NULL);
     return true;
+}
+
+/* The next request for a worker, or NULL. The first of an address takes turns with
+ * those that others have sent behind their first: so it does not wait for hundreds
+ * of another address, nor they for ever. */
+static struct ad_pending *ad_workers_next(void)
+{
+    struct ad_pending *first = ad_pending_first(AD_PENDING_WAITING);
+    struct ad_pending *behind = ad_pending_first(AD_PENDING_BEHIND);
+
+    return first == NULL || (behind != NULL && ad_workers.behind) ? behind
+                                                                  : first;
 }
 
 /* Is there a request for a worker, and room for it? */
 static bool ad_workers_ready(void)
 {
-    return ad_pending_first(AD_PENDING_WAITING) != NULL &&
+    return ad_workers_next() != NULL &&
            atomic_load(&ad_workers.inside) < AD_WORKERS_INSIDE;
 }
 
@@ -111,9 +124,10 @@ static bool ad_workers_ready(void)
 static void ad_workers_run(void)
 {
     while (ad_hub.now_ns >= ad_workers.again_ns && ad_workers_ready()) {
-        if (!ad_worker_start(ad_pending_first(AD_PENDING_WAITING))) {
+        if (!ad_worker_start(ad_workers_next())) {
             ad_workers.again_ns = ad_hub.now_ns + AD_REST_MS * AD_NS_PER_MS;
         }
+        ad_workers.behind = !ad_workers.behind;
     }
 }
 

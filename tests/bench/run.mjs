@@ -13,6 +13,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { at, attacks, starve } from './starve.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const root = path.resolve(here, '../..');
@@ -254,6 +255,23 @@ const parts = {
     row(`… the fastest of ${times}`, { ours: ours.fastest_us / 1000, raw: raw.fastest_us / 1000, unit: ' ms' });
     row('exec to the first WebSocket handshake answered', { ours: ours.answered_us / 1000,
       raw: raw.answered_us / 1000, unit: ' ms' });
+  },
+
+  async starve() {
+    // Here the two columns are the attack from another address than the viewer's, and from the same.
+    rows.push('| _a viewer connects while …, 95th percentile and longest wait; the hub\'s CPU_ | _from another address_ | _from its own_ | | | | |');
+    for (const attack of attacks) {
+      const results = [];
+      for (const from of attack[1] === 'none' ? ['127.0.0.1'] : ['another', '127.0.0.1']) {
+        process.stderr.write('.');
+        results.push(await starve(aidash, attack, from, quick ? 1 : 3));
+      }
+      const cell = (r) => (r === undefined ? '' : `${digits(at(r.waits, 0.95))} ms, ${digits(at(r.waits, 1))} ms; ${Math.round(r.hub * 100)} %`);
+      rows.push(`| … ${attack[0]} | ${cell(results[0])} | ${cell(results[1])} | | | ≤ 100 ms | `
+        + `${results.every(({ waits }) => at(waits, 1) <= 100) ? 'yes' : '**no**'} |`);
+      const failed = results.reduce((sum, r) => sum + r.failed, 0);
+      if (failed > 0) faults.push(`while ${attack[0]}: ${failed} viewers were turned away`);
+    }
   },
 
   async publish() {

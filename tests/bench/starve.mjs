@@ -1,5 +1,5 @@
 // Measures how long a good viewer waits for its first event while other peers take what they can, and what that costs the
-// hub. Prints a table for each binary given; `make bench PART=starve` has the same figures.
+// hub, which is the server's busiest thread. Prints a row for each binary given; `make bench PART=starve` has the same figures.
 //
 //   node tests/bench/starve.mjs [BINARY...]    build/aidash by default; environment: SECONDS (4 a row), ONLY (a pattern)
 import { spawn } from 'node:child_process';
