@@ -28,6 +28,7 @@
  *   control           panel: the engine
  *   requests-panel    panel: the table of requests
  *   settings-panel    panel: the settings dialog
+ *   bench-panel       panel: the benchmark's dialog
  *   charts            panel: the charts; when and what to draw
  *   chart-options     how uPlot draws
  *   chart-lines       which models are drawn
@@ -66,13 +67,15 @@ const session = new Session(store, frame); // it connects while the panels load
 /** @type {Context} */
 export const context = { settings, store, frame, colours: new Colours(), lines: new Lines(), session, view: new View({ settings, store, session }) };
 
-const [{ mountConnection }, { mountGlance }, { mountControl }, { mountRequests }, { mountSettings }] = await Promise.all([
-  import("./connection.js"), import("./glance.js"), import("./control.js"), import("./requests-panel.js"), import("./settings-panel.js")]);
+const [{ mountConnection }, { mountGlance }, { mountControl }, { mountRequests }, { mountSettings }, { mountBench }] = await Promise.all([
+  import("./connection.js"), import("./glance.js"), import("./control.js"), import("./requests-panel.js"), import("./settings-panel.js"),
+  import("./bench-panel.js")]);
 mountConnection(context);
 mountGlance(context);
 mountControl(context);
 mountRequests(context);
 mountSettings(context);
+mountBench(context);
 
 // uPlot takes its time to start: the first numbers do not wait for it.
 await new Promise((go) => {

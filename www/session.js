@@ -139,7 +139,7 @@ export class Session {
       this.feed.close("paused", now);
     }
     this.#truth = { model, paused, override };
-    this.#store.set({ ...this.#truth, models, loaded, sourceState, down: said.engine === "down" });
+    this.#store.set({ ...this.#truth, models, loaded, sourceState, down: said.engine === "down", benchRuns: said.bench ?? 0 });
     this.#frame.request();
   }
 
@@ -159,7 +159,14 @@ export class Session {
       this.#markFirst(this.requests.entries.get(event.id));
       this.#watchProgress();
       this.#frame.request();
+    } else if (event.event === "bench") {
+      this.#store.set({ bench: event });
     }
+  }
+
+  /** The results of benchmarks that the server keeps. */
+  async benchmarks() {
+    return /** @type {import("./contract").BenchAnswer} */ (await request("bench"));
   }
 
   /**
