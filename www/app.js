@@ -31,6 +31,7 @@
  *   requests-panel    panel: the table of requests
  *   usage-panel       panel: what clients have used
  *   settings-panel    panel: the settings dialog
+ *   bench-panel       panel: the benchmark's dialog
  *   keys              keys for the whole page
  *   kiosk             the page on a wall
  *   charts            panel: the charts; when and what to draw
@@ -71,9 +72,9 @@ const session = new Session(store, frame); // it connects while the panels load
 /** @type {Context} */
 export const context = { settings, store, frame, colours: new Colours(), lines: new Lines(), session, view: new View({ settings, store, session }) };
 
-const [{ mountConnection }, { mountGlance }, { mountControl }, { mountModelFacts }, { mountRequests }, { mountUsage }, { mountSettings }, { mountKeys }, { mountKiosk }] = await Promise.all([
+const [{ mountConnection }, { mountGlance }, { mountControl }, { mountModelFacts }, { mountRequests }, { mountUsage }, { mountSettings }, { mountBench }, { mountKeys }, { mountKiosk }] = await Promise.all([
   import("./connection.js"), import("./glance.js"), import("./control.js"), import("./model-facts.js"), import("./requests-panel.js"), import("./usage-panel.js"),
-  import("./settings-panel.js"), import("./keys.js"), import("./kiosk.js")]);
+  import("./settings-panel.js"), import("./bench-panel.js"), import("./keys.js"), import("./kiosk.js")]);
 mountConnection(context);
 mountGlance(context);
 mountControl(context);
@@ -81,6 +82,7 @@ mountModelFacts(context);
 mountRequests(context);
 mountUsage(context);
 mountSettings(context);
+mountBench(context);
 mountKeys(context);
 mountKiosk();
 

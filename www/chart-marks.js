@@ -1,5 +1,5 @@
 // @ts-check
-/** What happened, on the time axis: pauses and lost connections are shaded, moments and limits get a dashed line. */
+/** What happened, on the time axis: pauses, benchmarks and lost connections are shaded, moments and limits get a dashed line. */
 
 /** @import uPlot from "./uPlot.esm.js" */
 
@@ -29,7 +29,7 @@ export function drawMarks(plot, marks, limit, { rem, colours }, texts) {
     if (mark.to < min || mark.from > max) {
       continue;
     }
-    const colour = mark.kind === "model" || mark.kind === "paused" ? colours.muted : colours.bad;
+    const colour = ["model", "paused", "bench"].includes(mark.kind) ? colours.muted : colours.bad;
     const left = plot.valToPos(Math.max(mark.from, min), "x", true);
     if (mark.to > mark.from) {
       const right = plot.valToPos(Math.min(mark.to, max), "x", true);

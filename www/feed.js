@@ -37,7 +37,7 @@ import { BREAK, ESTIMATED, FIRST, Ring, SILENT } from "./ring.js";
  * Infinity while it lasts). For a moment, `to` equals `from`.
  *
  * @typedef {object} Mark
- * @property {"model" | "dropped" | "restart" | "paused" | "offline"} kind
+ * @property {"model" | "dropped" | "restart" | "paused" | "offline" | "bench"} kind
  * @property {number} from
  * @property {number} to
  * @property {string} text
@@ -259,7 +259,7 @@ export class Feed {
   }
 
   /**
-   * Mark the start of a time without ticks.
+   * Mark the start of a time without ticks, or of a benchmark.
    *
    * @param {Mark["kind"]} kind
    * @param {number} time

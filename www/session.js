@@ -142,7 +142,7 @@ export class Session {
       this.feed.close("paused", now);
     }
     this.#truth = { model, paused, override };
-    this.#store.set({ ...this.#truth, models, loaded, facts, sourceState, down: said.engine === "down" });
+    this.#store.set({ ...this.#truth, models, loaded, facts, sourceState, down: said.engine === "down", benchRuns: said.bench ?? 0 });
     this.#frame.request();
   }
 
@@ -160,7 +160,14 @@ export class Session {
       const at = event.timestamp === undefined ? seconds() : this.feed.clock.toBrowser(event.timestamp);
       this.requests.add(event, at, seconds());
       this.#frame.request();
+    } else if (event.event === "bench") {
+      this.#store.set({ bench: event });
     }
+  }
+
+  /** The results of benchmarks that the server keeps. */
+  async benchmarks() {
+    return /** @type {import("./contract").BenchAnswer} */ (await request("bench"));
   }
 
   /** @param {import("./aidash-client.js").State} connection */

@@ -18,6 +18,8 @@
  * @property {import("./contract").SourceState} sourceState
  * @property {boolean} down        the meter can't reach the engine
  * @property {boolean | null} override  the meter sends every request to `model`; null: there is no meter
+ * @property {number} benchRuns    the number of the benchmark that runs, or 0
+ * @property {import("./contract").Bench | null} bench  the latest event of a benchmark
  * @property {boolean} pending     a command waits for its answer
  * @property {import("./contract").StatusAnswer | null} status  the latest GET /status
  * @property {boolean} filled      the server's history is here, or could not be fetched
@@ -43,6 +45,8 @@ export class Store {
     sourceState: "none",
     down: false,
     override: null,
+    benchRuns: 0,
+    bench: null,
     pending: false,
     status: null,
     filled: false,
