@@ -60,6 +60,7 @@
  *   meter/reports.c          their events, ticks and records
  *   meter/proxy.c            relaying a request and its answer
  *   meter/upload.c           a request's body: passed on, or given another model
+ *   meter/room.c             who gives way when all is taken
  *   meter/queue.c            admission, beginning, time limits
  *   meter/fetch.c            one GET of aidash's own to an engine
  *   meter/discovery.c        engines' models and metrics
@@ -173,6 +174,7 @@
 #include "src/meter/reports.c"
 #include "src/meter/proxy.c"
 #include "src/meter/upload.c"
+#include "src/meter/room.c"
 #include "src/meter/queue.c"
 #include "src/meter/fetch.c"
 #include "src/meter/discovery.c"

@@ -89,8 +89,73 @@ static void test_model_edit(void)
     free(large);
 }
 
+/* Beginnings of longer bodies. settled: is there nothing more to look for? */
+static const struct {
+    const char *body, *string, *name;
+    bool settled;
+} beginnings[] = {
+    {"{\"model\":\"llama3\",\"messages\":[", "\"llama3\"", "llama3", true},
+    {"{\"messages\":[{\"model\":\"no\"}],\"model\" : \"y\\u0065s\"", "\"y\\u0065s\"",
+     "yes", true},
+    {"{\"model\":\"a\",\"model\":\"b\"}", "\"a\"", "a", true}, /* the first one */
+    {"{\"model\":\"a\",\"x\":\"\xC3\x28\"", "\"a\"", "a", true},
+    {"{\"model\":\"a\", no json", "\"a\"", "a", true},
+    {"{\"model\":null,\"model\":\"b\"", NULL, "", true},
+    {"{\"model\":{\"model\":\"b\"", NULL, "", true},
+    {"{\"model\":\"llam", NULL, "", false},
+    {"{\"messages\":[{\"content\":\"\\\"model\\\":\\\"no", NULL, "", false},
+    {"{\"mod", NULL, "", false},
+    {" \r\n\t{", NULL, "", false},
+    {"  ", NULL, "", false},
+    {"", NULL, "", false},
+    {"{}", NULL, "", true},
+    {"[{\"model\":\"a\"", NULL, "", true},
+    {"\"model", NULL, "", true},
+    {"12", NULL, "", true},
+    {"--boundary\r\n", NULL, "", true},
+    {"{\"a\":01,\"model\":\"b\"", NULL, "", true},
+    {"\xEF\xBB\xBF{\"model\":\"b\"", NULL, "", true},
+    {"\x1F\x8B\x08", NULL, "", true},
+};
+
+/* In one piece, in two at every place, byte by byte. */
+static void test_model_search(void)
+{
+    size_t i, cut, at;
+
+    for (i = 0; i < AD_COUNT(beginnings); i++) {
+        const char *body = beginnings[i].body;
+        size_t len = strlen(body);
+
+        printf("beginning %s\n", body);
+        for (cut = 0; cut <= len + 1; cut++) {
+            struct ad_json_stream js;
+            struct ad_model_field m = {0};
+            bool settled = false;
+
+            ad_model_search_begin(&js);
+            for (at = cut > len ? 1 : cut; at <= len && !settled;
+                 at = cut > len ? at + 1 : at < len ? len : len + 1) {
+                uint8_t *copy = malloc(at > 0 ? at : 1); /* for the sanitizer */
+
+                memcpy(copy, body, at);
+                settled = ad_model_search_next(&js, copy, at, &m);
+                free(copy);
+            }
+            CHECK_EQ(settled, beginnings[i].settled);
+            CHECK_EQ(m.found, beginnings[i].string != NULL);
+            CHECK_STR(m.name, beginnings[i].name);
+            if (m.found && beginnings[i].string != NULL) {
+                CHECK_EQ(m.len, strlen(beginnings[i].string));
+                CHECK(memcmp(body + m.from, beginnings[i].string, m.len) == 0);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     test_model_edit();
+    test_model_search();
     return check_report();
 }

@@ -68,7 +68,7 @@ static void ad_put_proxy_time(struct ad_text *t, const struct ad_proxy *p)
 
 static void ad_proxy_report_start(struct ad_proxy *p)
 {
-    bool queued = p->state == AD_PROXY_QUEUED;
+    bool queued = p->turn == AD_TURN_QUEUED;
     char json[AD_EVENT_MAX];
     struct ad_text t = ad_text_in(json, sizeof(json));
 
@@ -76,7 +76,7 @@ static void ad_proxy_report_start(struct ad_proxy *p)
     ad_put_proxy(&t, p, "request_start", p->start_seq,
                  queued ? "queued" : "running");
     if (queued) {
-        ad_put_count(&t, "place", ad_proxying.n_queued);
+        ad_put_count(&t, "place", ad_queue_place(p));
     }
     ad_put_proxy_time(&t, p);
     ad_event_append(AD_EV_REQUEST_START, &t);
@@ -85,7 +85,7 @@ static void ad_proxy_report_start(struct ad_proxy *p)
 /* A request that is not over, as GET /requests shows it. */
 static void ad_put_running(struct ad_text *t, const struct ad_proxy *p)
 {
-    bool queued = p->state == AD_PROXY_QUEUED;
+    bool queued = p->turn == AD_TURN_QUEUED || p->turn == AD_TURN_UPLOAD;
 
     ad_put_proxy(t, p, "request", p->start_seq, queued ? "queued" : "running");
     if (p->counted > 0) {
