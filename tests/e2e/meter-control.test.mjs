@@ -337,17 +337,21 @@ test('a broken chunk behind 1 MiB while a model is chosen: 400', async (t) => {
     }
 });
 
-test('Expect: 100-continue with a chosen model', async (t) => {
-    const { engine, server, viewer } = await stage(t);
-    await viewer.command({ action: 'switch_model', model: 'beta' });
-    const client = await begin(server, `POST ${CHAT} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 17\r\n\r\n`);
-    await client.until((bytes) => bytes.includes('100 Continue\r\n\r\n'));
-    await client.write('{"model":"alpha"}');
-    const call = await engine.next();
-    assert.equal(call.request.body.toString(), '{"model":"beta"}');
-    finish(call);
-    assert.equal((await client.rest()).match(/100 Continue/g).length, 1);
-});
+for (const [name, pad, chunked] of [['a short body', 0, false], ['a long one', 100_000, false], ['a long one in chunks', 100_000, true]]) {
+    test(`Expect: 100-continue with a chosen model, ${name}`, async (t) => {
+        const { engine, server, viewer } = await stage(t);
+        await viewer.command({ action: 'switch_model', model: 'beta' });
+        const body = `{${pad ? `"pad":"${'p'.repeat(pad)}",` : ''}"model":"alpha"}`;
+        const client = await begin(server, `POST ${CHAT} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\n${
+            chunked ? 'Transfer-Encoding: chunked' : `Content-Length: ${body.length}`}\r\n\r\n`);
+        await client.until((bytes) => bytes.includes('100 Continue\r\n\r\n'));
+        await client.write(chunked ? chunk(body) + LAST_CHUNK : body);
+        const call = await engine.next();
+        assert.equal(call.request.body.toString(), body.replace('alpha', 'beta'));
+        finish(call);
+        assert.equal((await client.rest()).match(/100 Continue/g).length, 1);
+    });
+}
 
 /* ---- pause and the line -------------------------------------------------------------- */
 
