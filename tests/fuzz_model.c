@@ -20,7 +20,7 @@ static char edited[65536 + 64];
  * where there is just one, it is that of the whole body. */
 static void require_search(const uint8_t *data, size_t size)
 {
-    struct ad_json_stream whole, pieces;
+    struct ad_model_search whole, pieces;
     struct ad_model_field one, found, all;
     size_t step = size > 0 ? 1 + data[0] % 7 : 1, at = 0;
     bool settled = false, at_once;

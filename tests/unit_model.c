@@ -89,6 +89,9 @@ static void test_model_edit(void)
     free(large);
 }
 
+#define FORM_HEAD(name) \
+    "--b\r\nContent-Disposition: form-data; name=\"" name "\"\r\n\r\n"
+
 /* Beginnings of longer bodies. settled: is there nothing more to look for? */
 static const struct {
     const char *body, *string, *name;
@@ -112,7 +115,26 @@ static const struct {
     {"[{\"model\":\"a\"", NULL, "", true},
     {"\"model", NULL, "", true},
     {"12", NULL, "", true},
-    {"--boundary\r\n", NULL, "", true},
+    /* Forms. */
+    {FORM_HEAD("model") "whisper-1\r\n--b", NULL, "whisper-1", true},
+    {FORM_HEAD("file\"; filename=\"a;name=\\\"model\\\"") "x\r\n--c\r\n\r\n--b\r\n"
+     "content-disposition:form-data ;name=model \r\nX-Y: z\r\n\r\nm\xC3\xA9\r\n--b\r\n",
+     NULL, "m\xC3\xA9", true},
+    {FORM_HEAD("model") "\r\n--b", NULL, "", true},
+    {FORM_HEAD("model") "a\nb\r\n--b", NULL, "", true},
+    {FORM_HEAD("model") "123456789 123456789 123456789 123456789 123456789 123456789 "
+     "12345678901", NULL, "", true},
+    {FORM_HEAD("a") "b\r\n--b--\r\n", NULL, "", true},
+    {FORM_HEAD("a") "b\r\n--bcd", NULL, "", true},
+    {FORM_HEAD("filename=\"model\"; modelname") "b\r\n--", NULL, "", false},
+    {FORM_HEAD("model") "whisper-1\r\n--", NULL, "", false},
+    {"--b\r\nContent-Disposition: form-data; name=\"model\"\r\n", NULL, "", false},
+    {"--", NULL, "", false},
+    {"--\r\n", NULL, "", true},
+    {"-1234567 101234567 201234567 301234567 401234567 501234567 601234567 7012", NULL,
+     "", false},
+    {"-1234567 101234567 201234567 301234567 401234567 501234567 601234567 701234", NULL,
+     "", true},
     {"{\"a\":01,\"model\":\"b\"", NULL, "", true},
     {"\xEF\xBB\xBF{\"model\":\"b\"", NULL, "", true},
     {"\x1F\x8B\x08", NULL, "", true},
@@ -129,7 +151,7 @@ static void test_model_search(void)
 
         printf("beginning %s\n", body);
         for (cut = 0; cut <= len + 1; cut++) {
-            struct ad_json_stream js;
+            struct ad_model_search js;
             struct ad_model_field m = {0};
             bool settled = false;
 

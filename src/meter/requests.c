@@ -157,7 +157,7 @@ struct ad_proxy_buffers {
 struct ad_rewrite {
     bool used;
     uint64_t address; /* of the client */
-    struct ad_json_stream search; /* for the model */
+    struct ad_model_search search;
     uint8_t head[AD_PROXY_HEAD_MAX];
     uint8_t body[AD_REWRITE_MAX + AD_PROXY_PIECE_MAX + AD_MODEL_JSON_MAX +
                  AD_PROXY_CHUNK_MAX];

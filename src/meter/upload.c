@@ -168,7 +168,7 @@ static void ad_rewrite_settle(struct ad_proxy *p, const struct ad_model_field *f
 static void ad_rewrite_look(struct ad_proxy *p)
 {
     const uint8_t *body = ad_proxy_buffers_of(p)->upload.body;
-    struct ad_json_stream search;
+    struct ad_model_search search;
     struct ad_model_field found;
 
     if (p->request.body.state == AD_BODY_DONE) {

@@ -205,12 +205,14 @@ test('several engines: the model decides, then the name, else the first', async 
     assert.equal(await from(`{"messages":["${'x'.repeat(200_000)}"],"model":"beta"}`), 2, 'the model at the end of a long body');
     const chunked = `POST ${CHAT} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n${chunk('{"mod')}${chunk('el":"beta"}')}${LAST_CHUNK}`;
     assert.equal(JSON.parse(takeApart(Buffer.from(await exchange(server, chunked), 'latin1')).body).from, 2);
-    // Bodies of any length, framed in either way.
+    // Bodies of any length, framed in either way. In a form the field is last or first.
+    const part = (name, value) => `--bound\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`;
+    const form = (model, file) => `${file.length > 2e6 ? part('model', model) + part('file', file) : part('file', file) + part('model', model)}--bound--\r\n`;
     const long = 'x'.repeat(3_000_000);
     const inChunks = (body) => `POST ${CHAT} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n${
         body.match(/[^]{1,50000}/g).map(chunk).join('')}${LAST_CHUNK}`;
     for (const [body, engine] of [[`{"model":"beta","messages":["${long}"]}`, two], [`{"messages":["${long.slice(0, 1_000_000)}"],"model":"beta","x":"${long}"}`, two],
-        [`{"model":"alpha","messages":["${long}"]}`, one], [`{"other":"${long.slice(0, 1_000_000)}"}`, one], [`--form data\r\n${long}`, one], [`[${JSON.stringify(long)}]`, one]]) {
+        [`{"model":"alpha","messages":["${long}"]}`, one], [`{"other":"${long.slice(0, 1_000_000)}"}`, one], [`--form data\r\n${long}`, one], [form('beta', ''), two], [form('beta', long.slice(0, 1_000_000)), two], [form('alpha', long), one], [`[${JSON.stringify(long)}]`, one]]) {
         for (const bytes of [post(CHAT, body), inChunks(body)]) {
             assert.match(await exchange(server, bytes), /^HTTP\/1\.1 200 OK/, body.slice(0, 30));
             assert.ok(engine.all.at(-1).request.body.toString() === body, body.slice(0, 30));
