@@ -865,6 +865,15 @@ static void test_slots_of_addresses(void)
     asks_from = ADDRESS;
     CHECK_EQ(ask(0, ""), -1); /* it has the most itself */
     asks_from = OTHER;
+    for (i = 0; i < AIDASH_FLOWS; i++) { /* many clients behind a trusted proxy */
+        struct sockaddr_in *peer = (void *)&ad_proxies[i].request.peer;
+
+        peer->sin_family = AF_INET;
+        peer->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    }
+    CHECK(ad_access_add_proxy("127.0.0.1", 9));
+    CHECK_EQ(ask(0, ""), -1);
+    ad_access_init();
     client = ask(0, "");
     CHECK(client >= 0);
     CHECK_HAS(get(clients[2]), "HTTP/1.1 503 "); /* the one that waits the longest */
