@@ -72,6 +72,7 @@
  *   meter/lists.c            the lists of several engines' models as one
  *   meter/tunnel.c           a WebSocket of a client and the engine
  *   meter/upload.c           a request's body: passed on, or given another model
+ *   meter/room.c             who gives way when all is taken
  *   meter/queue.c            admission, beginning, time limits
  *   meter/bench.c            a benchmark: requests of aidash's own
  *   meter/fetch.c            one GET of aidash's own to an engine
@@ -201,6 +202,7 @@
 #include "src/meter/lists.c"
 #include "src/meter/tunnel.c"
 #include "src/meter/upload.c"
+#include "src/meter/room.c"
 #include "src/meter/queue.c"
 #include "src/meter/bench.c"
 #include "src/meter/fetch.c"

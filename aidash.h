@@ -157,10 +157,10 @@ struct aidash_config {
     /* Instead of the proxy: the URL of a Prometheus page of llama-server or vLLM,
      * which is read once per second. NULL: none. */
     const char *scrape;
-    /* Longest silence within an answer, and longest wait in the queue, in
-     * seconds. 0: 600. */
+    /* Longest silence within an answer (12 times that before it), and longest wait
+     * in the queue, in seconds. 0: 600. */
     double upstream_timeout_s, queue_timeout_s;
-    /* Most requests at the engine at once, 1 to AIDASH_FLOWS. 0: 16. */
+    /* Most requests that run at the engine at once, 1 to AIDASH_FLOWS. 0: 16. */
     unsigned max_inflight;
     /* Most requests in the queue, up to AIDASH_FLOWS; -1: no queue. 0: 64. */
     int queue;

@@ -203,8 +203,19 @@
 #error "AIDASH_TUNNELS must be 1..AIDASH_FLOWS"
 #endif
 
-/* Request bodies held in memory at once, to choose the engine by their model or
- * to replace the model. 1..32, 1.15 MB each. */
+/* Request bodies above 16 KiB that come slowly, beside the requests that run: so
+ * many connections has an engine at most in addition to --max-inflight. One more
+ * ends the slowest. 1..1000; they cost nothing. */
+#ifndef AIDASH_UPLOADS
+#define AIDASH_UPLOADS 8
+#endif
+#if AIDASH_UPLOADS < 1 || AIDASH_UPLOADS > 1000
+#error "AIDASH_UPLOADS must be 1..1000"
+#endif
+
+/* Request bodies above 16 KiB held in memory at once, to find their model in the
+ * first 1 MiB. When all are taken and another one waits, the slowest gives way.
+ * 1..32, 1.1 MB each. */
 #ifndef AIDASH_EDITS
 #define AIDASH_EDITS 4
 #endif

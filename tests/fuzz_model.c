@@ -34,6 +34,31 @@ static void measure(const uint8_t *data, size_t size)
     REQUIRE(whole.num_ctx < 1000000000 && whole.choices < 1000000000);
 }
 
+/* In pieces, the first model of a longer body is found where it is found in one, and
+ * where there is just one, it is that of the whole body. */
+static void require_search(const uint8_t *data, size_t size)
+{
+    struct ad_model_search whole, pieces;
+    struct ad_model_field one, found, all;
+    size_t step = size > 0 ? 1 + data[0] % 7 : 1, at = 0;
+    bool settled = false, at_once;
+
+    ad_model_search_begin(&whole);
+    ad_model_search_begin(&pieces);
+    memset(&found, 0, sizeof(found));
+    at_once = ad_model_search_next(&whole, data, size, &one);
+    while (at < size && !settled) {
+        at = size - at < step ? size : at + step;
+        settled = ad_model_search_next(&pieces, data, at, &found);
+    }
+    REQUIRE(settled == at_once);
+    REQUIRE(found.found == one.found && found.from == one.from && found.len == one.len &&
+            strcmp(found.name, one.name) == 0);
+    REQUIRE(!one.found || (one.from <= size && one.len <= size - one.from));
+    ad_model_field_find(&all, data, size);
+    REQUIRE(!all.found || (at_once && (!one.found || one.from <= all.from)));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char other[] = "b\xC3\xA9 \"x\" \\y";
@@ -45,6 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     measure(data, size);
+    require_search(data, size);
     ad_model_field_find(&before, data, size);
     REQUIRE(before.name[0] == '\0' ||
             ad_name_ok(before.name, strlen(before.name), AIDASH_MODEL_MAX));

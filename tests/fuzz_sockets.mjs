@@ -57,7 +57,7 @@ function mutate(r, bytes, samples) {
         };
         out = Buffer.concat(parts[r.one(['flip', 'flip', 'token', 'token', 'token', 'cut', 'twice', 'splice', 'end'])]());
     }
-    return out.subarray(0, 200_000);
+    return out.subarray(0, 2_000_000);
 }
 
 /* Writes bytes in pieces, now and then with a turn or a moment between them. */
@@ -93,7 +93,9 @@ const LINES = ['{"model":"m","tokens_generated":3,"latency_ms":1.5,"tokens_per_s
 
 function bodies(r) {
     const path = r.one(['/ingest', '/command', '/v1/chat/completions', '/api/chat', '/v1/embeddings']);
-    const data = path === '/ingest' ? Array.from({ length: 1 + r.below(5) }, () => r.one(LINES)).join('') : path === '/command' ? '{"action":"resume","id":1}' : CHAT;
+    const pad = r.maybe(0.15) ? `"pad":"${'p'.repeat(16_000 + r.below(r.maybe(0.1) ? 1_500_000 : 40_000))}"` : '';
+    const data = pad && path !== '/command' ? r.one([`{"model":"fuzzed",${pad}}`, `{${pad},"model":"fuzzed"}`, `{${pad}}`, pad,
+        `--b\r\nContent-Disposition: form-data; name="file"\r\n\r\n${pad}\r\n--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nfuzzed\r\n--b--\r\n`]) : path === '/ingest' ? Array.from({ length: 1 + r.below(5) }, () => r.one(LINES)).join('') : path === '/command' ? '{"action":"resume","id":1}' : CHAT;
     const type = r.one(['application/json', 'text/plain', 'application/json; charset=utf-8']);
     const head = `POST ${path} HTTP/1.1\r\n${H}Content-Type: ${type}\r\n${r.maybe(0.2) ? 'Expect: 100-continue\r\n' : ''}${r.maybe(0.3) ? 'Connection: close\r\n' : ''}`;
     if (r.maybe(0.4)) {
@@ -101,7 +103,7 @@ function bodies(r) {
     }
     let chunks = '';
     for (let at = 0; at < data.length;) {
-        const n = 1 + r.below(40);
+        const n = 1 + r.below(pad ? 9000 : 40);
         const piece = data.slice(at, at + n);
         chunks += `${piece.length.toString(16)}${r.maybe(0.1) ? ';a="b"' : ''}\r\n${piece}\r\n`;
         at += n;

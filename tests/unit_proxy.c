@@ -4,7 +4,8 @@
 #include "../src/meter/meter.c"
 #include "check.h"
 
-enum { ADDRESS = 7 }; /* of all clients */
+enum { ADDRESS = 7, OTHER = 8 };
+static uint64_t asks_from = ADDRESS; /* the address of the next client */
 
 static int engine_listener = -1; /* it takes connections, the test accepts them */
 
@@ -40,13 +41,7 @@ static void settle(void)
 /* Once a second, for all requests. */
 static void housekeeping(void)
 {
-    unsigned i;
-
-    for (i = 0; i < ad_proxying.n_slots; i++) {
-        if (ad_proxies[i].state != AD_PROXY_FREE) {
-            ad_proxy_housekeeping(&ad_proxies[i]);
-        }
-    }
+    ad_queue_housekeeping();
     settle();
 }
 
@@ -96,6 +91,7 @@ static void end_test(void)
     CHECK_EQ(ad_proxying.n, 0);
     CHECK_EQ(ad_proxying.n_running, 0);
     CHECK_EQ(ad_proxying.n_queued, 0);
+    CHECK_EQ(ad_proxying.n_uploads, 0);
     CHECK(ad_proxying.first == NULL && ad_proxying.last == NULL);
     for (i = 0; i < AIDASH_EDITS; i++) {
         CHECK(!ad_rewrites[i].used);
@@ -106,6 +102,8 @@ static void end_test(void)
         }
     }
     CHECK_EQ(ad_peers[ad_peer_slot(ADDRESS)].n, 0); /* each socket was closed */
+    CHECK_EQ(ad_peers[ad_peer_slot(OTHER)].n, 0);
+    asks_from = ADDRESS;
     ad_poll_close();
     (void)close(engine_listener);
 }
@@ -117,7 +115,7 @@ static int ask(size_t length, const char *prefix)
     struct ad_proxy_request r;
     int fds[2];
 
-    if (!ad_proxy_make_room()) {
+    if (!ad_proxy_make_room(asks_from)) {
         return -1;
     }
     memset(&r, 0, sizeof(r));
@@ -141,8 +139,8 @@ static int ask(size_t length, const char *prefix)
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
     (void)fcntl(fds[0], F_SETFL, O_NONBLOCK);
     (void)fcntl(fds[1], F_SETFL, O_NONBLOCK);
-    r.address = ADDRESS;
-    (void)ad_peer_open(ADDRESS);
+    r.address = asks_from;
+    (void)ad_peer_open(asks_from);
     ad_proxy_begin(&r, fds[0]);
     return fds[1];
 }
@@ -461,36 +459,97 @@ static void test_rewrite(void)
     (void)close(client);
     (void)close(engine);
 
-    /* A longer one is read whole, in a buffer that is free again once sent. */
+    /* A longer one whose model is in its first piece goes on in pieces. */
     (void)snprintf(body, sizeof(body), "{\"model\":\"alpha\",\"x\":\"");
     len = strlen(body) + 20000 + 2;
     client = ask(len, body);
-    put(client, filled(20000 - 1, ""));
-    CHECK_EQ(newest()->state, AD_PROXY_BUFFER_BODY);
-    CHECK(ad_rewrites[newest()->rewrite].used);
-    CHECK_EQ(accept_engine(), -1);
-    put(client, "x\"}");
+    put(client, filled(AD_PROXY_PIECE_MAX - strlen(body), ""));
     engine = accept_engine();
+    CHECK_EQ(newest()->state, AD_PROXY_RUN);
+    CHECK_EQ(newest()->rewrite, AD_NO_REWRITE);
     got = get(engine);
     (void)snprintf(body, sizeof(body), "Content-Length: %zu\r\n\r\n{\"model\":\"beta\",",
                    len - 1);
     CHECK_HAS(got, body);
-    CHECK_EQ(strlen(strstr(got, "\r\n\r\n") + 4), len - 1);
+    CHECK_EQ(strlen(strstr(got, "\r\n\r\n") + 4), AD_PROXY_PIECE_MAX - 1);
+    CHECK_STR(newest()->request.model, "beta");
+    put(client, filled(len - AD_PROXY_PIECE_MAX - 2, "\"}"));
+    CHECK_EQ(strlen(get(engine)), len - AD_PROXY_PIECE_MAX);
+    put(engine, HEAD "Content-Length: 0\r\n\r\n");
+    CHECK_HAS(get(client), "HTTP/1.1 200 ");
+    (void)close(client);
+    (void)close(engine);
+    end_test();
+}
+
+/* A client whose body is JSON of `len` bytes in all, that has sent `sent` of them:
+ * {"x":"xxx... */
+static int ask_json(size_t len, size_t sent)
+{
+    int client = ask(len, "{\"x\":\"");
+    size_t n;
+
+    for (sent -= 6; sent > 0; sent -= n) {
+        n = sent < 60000 ? sent : 60000;
+        put(client, filled(n, ""));
+    }
+    return client;
+}
+
+/* A model that is not in the first piece is looked for in a buffer; once it is
+ * found, the body goes on, and the buffer is free when that is sent. */
+static void test_rewrite_late(void)
+{
+    const char model[] = "\",\"model\":\"alpha\",\"y\":\"";
+    const char *got;
+    int client, engine, i;
+    size_t len;
+
+    begin_test();
+    CHECK(ad_engine_add_model("alpha", false) && ad_engine_add_model("beta", false));
+    ad_engine_select(1, true);
+    client = ask_json(40000, 20000);
+    CHECK_EQ(newest()->state, AD_PROXY_BUFFER_BODY);
+    CHECK(ad_rewrites[newest()->rewrite].used);
+    CHECK_EQ(accept_engine(), -1);
+    put(client, "\",\"model\":\"alp");
+    CHECK_EQ(accept_engine(), -1);
+    put(client, "ha\",\"y\":\"");
+    engine = accept_engine();
+    got = get(engine);
+    CHECK_HAS(got, "Content-Length: 39999\r\n\r\n{\"x\":\"xxx");
+    CHECK_HAS(got, "xxx\",\"model\":\"beta\"");
     CHECK_EQ(newest()->rewrite, AD_NO_REWRITE);
+    len = 40000 - 20000 - (sizeof(model) - 1);
+    put(client, filled(len - 2, "\"}"));
+    CHECK_EQ(strlen(get(engine)), len);
     (void)close(client);
     settle();
     CHECK_STR(get(engine), "EOF");
     CHECK_EQ(records("left"), 1);
     (void)close(engine);
 
-    /* Chunks of more than 1 MiB go on with their own model; what is malformed
-     * there is an error as before. */
-    client = ask(SIZE_MAX, "100001\r\n{\"model\":\"alpha\"}");
-    for (len = 17; len < 0x100001; len += 60000) {
-        put(client, filled(len + 60000 <= 0x100001 ? 60000 : 0x100001 - len, ""));
-    }
+    /* It ends the body: read whole. */
+    client = ask_json(20000 + 18, 20000);
+    put(client, "\",\"model\":\"alpha\"}");
     engine = accept_engine();
-    CHECK_HAS(get(engine), "Transfer-Encoding: chunked\r\n\r\n10");
+    CHECK_HAS(get(engine), "xxx\",\"model\":\"beta\"}");
+    (void)close(client);
+    (void)close(engine);
+    settle();
+
+    /* Nor in the first 1 MiB: it goes on unchanged, what is malformed there is an
+     * error as before. */
+    client = ask(SIZE_MAX, "100001\r\n{\"x\":\"");
+    for (len = 6; len < AD_REWRITE_MAX; len += 60000) {
+        CHECK_EQ(accept_engine(), -1);
+        put(client, filled(len + 60000 < AD_REWRITE_MAX ? 60000
+                                                        : AD_REWRITE_MAX - len, ""));
+    }
+    CHECK_EQ(accept_engine(), -1);
+    put(client, "x");
+    engine = accept_engine();
+    CHECK_HAS(get(engine), "Transfer-Encoding: chunked\r\n\r\n100001\r\n{\"x\"");
     while (get(engine)[0] != '\0') {
     }
     put(client, "\r\n5\nabc");
@@ -498,10 +557,53 @@ static void test_rewrite(void)
     CHECK_HAS(get(engine), "EOF");
     (void)close(client);
     (void)close(engine);
+
+    /* With several engines nobody knows whose it is. */
+    ad_upstreams.n = 2;
+    for (i = 0; i < 2; i++) { /* the last byte of 1 MiB, the first behind it */
+        client = ask_json(2000000, AD_REWRITE_MAX - 15 + (size_t)i);
+        CHECK_EQ(newest()->state, AD_PROXY_BUFFER_BODY);
+        put(client, "\",\"model\":\"nam\"");
+        if (i == 0) {
+            engine = accept_engine();
+            CHECK(engine >= 0);
+            (void)close(engine);
+        } else {
+            CHECK_HAS(get(client), "HTTP/1.1 413 ");
+        }
+        (void)close(client);
+        settle();
+    }
+    CHECK_EQ(accept_engine(), -1);
+    ad_upstreams.n = 1;
     end_test();
 }
 
-/* Each body that is read whole needs a buffer; the others wait for one. */
+/* What is no JSON object names no model: it does not wait for a buffer. */
+static void test_rewrite_no_object(void)
+{
+    static const char *const begins[] = {"[{\"model\":\"beta\"}", "--boundary", "{]",
+                                         "\"", "{} ", "\xEF\xBB\xBF{"};
+    int client, engine;
+    unsigned i;
+
+    begin_test();
+    ad_upstreams.n = 2;
+    for (i = 0; i < AD_COUNT(begins); i++) {
+        client = ask(40000, begins[i]);
+        put(client, filled(20000 - strlen(begins[i]), ""));
+        engine = accept_engine();
+        CHECK(engine >= 0);
+        CHECK_EQ(newest()->rewrite, AD_NO_REWRITE);
+        (void)close(client);
+        (void)close(engine);
+        settle();
+    }
+    ad_upstreams.n = 1;
+    end_test();
+}
+
+/* Each model that is looked for needs a buffer; the others wait for one. */
 static void test_rewrite_buffers(void)
 {
     int clients[AIDASH_EDITS + 1], small, engine;
@@ -512,8 +614,8 @@ static void test_rewrite_buffers(void)
     CHECK(ad_engine_add_model("alpha", false) && ad_engine_add_model("beta", false));
     ad_engine_select(1, true);
     for (i = 0; i <= AIDASH_EDITS; i++) {
-        clients[i] = ask(20000, "");
-        put(clients[i], filled(19999, ""));
+        asks_from = i % 2 == 0 ? ADDRESS : OTHER;
+        clients[i] = ask_json(20000, 19999);
         CHECK_EQ(newest()->state,
                  i < AIDASH_EDITS ? AD_PROXY_BUFFER_BODY : AD_PROXY_QUEUED);
     }
@@ -545,6 +647,89 @@ static void test_rewrite_buffers(void)
     for (i = 0; i <= AIDASH_EDITS; i++) {
         (void)close(clients[i]);
     }
+    end_test();
+}
+
+static void seconds(unsigned n)
+{
+    while (n-- > 0) {
+        advance(1000);
+        housekeeping();
+    }
+}
+
+/* An address has three quarters of the buffers at most. */
+static void test_rewrite_buffers_of_address(void)
+{
+    enum { N = 3 * AIDASH_EDITS / 4 };
+    int clients[N + 2], engine;
+    unsigned i;
+
+    begin_test();
+    ad_proxying.max_inflight = N + 2;
+    ad_upstreams.n = 2;
+    for (i = 0; i <= N; i++) {
+        clients[i] = ask_json(20000, 19999);
+        CHECK_EQ(newest()->state, i < N ? AD_PROXY_BUFFER_BODY : AD_PROXY_QUEUED);
+    }
+    asks_from = OTHER;
+    clients[i] = ask_json(20000, 19999);
+    CHECK_EQ(newest()->state, AD_PROXY_BUFFER_BODY);
+    CHECK_EQ(ad_proxying.n_queued, 1);
+    put(clients[0], "x");
+    CHECK_EQ(ad_proxying.n_queued, 0);
+    engine = accept_engine();
+    CHECK(engine >= 0);
+    (void)close(engine);
+    for (i = 0; i < N + 2; i++) {
+        (void)close(clients[i]);
+    }
+    ad_upstreams.n = 1;
+    end_test();
+}
+
+/* While one waits for a buffer, the slowest of those that have one gives it up, if
+ * it is slower than 128 KiB/s. */
+static void test_rewrite_buffer_lent(void)
+{
+    int clients[AIDASH_EDITS + 2];
+    unsigned i, n;
+
+    begin_test();
+    ad_proxying.max_inflight = AIDASH_EDITS + 2;
+    ad_upstreams.n = 2;
+    for (i = 0; i < AIDASH_EDITS; i++) {
+        asks_from = i % 2 == 0 ? ADDRESS : OTHER;
+        clients[i] = ask_json(900000, 20000);
+    }
+    seconds(2);
+    CHECK_EQ(ad_proxying.n, AIDASH_EDITS); /* nobody waits */
+    for (i = 0; i < AIDASH_EDITS; i++) { /* the second one: less than 4 x 128 KiB */
+        for (n = 0; n < (i == 1 ? 8 : 11); n++) {
+            put(clients[i], filled(60000, ""));
+        }
+    }
+    clients[i] = ask_json(900000, 20000);
+    CHECK_EQ(newest()->state, AD_PROXY_QUEUED);
+    ad_engine.paused = true;
+    housekeeping();
+    CHECK_EQ(newest()->state, AD_PROXY_QUEUED);
+    ad_engine.paused = false;
+    housekeeping();
+    CHECK_EQ(newest()->state, AD_PROXY_BUFFER_BODY);
+    CHECK_HAS(get(clients[1]), "HTTP/1.1 408 ");
+    CHECK_EQ(records("refused"), 1);
+    (void)close(clients[1]);
+    settle();
+    /* The others keep up. */
+    clients[1] = ask_json(900000, 20000);
+    CHECK_EQ(newest()->state, AD_PROXY_QUEUED);
+    housekeeping();
+    CHECK_EQ(newest()->state, AD_PROXY_QUEUED);
+    for (i = 0; i <= AIDASH_EDITS; i++) {
+        (void)close(clients[i]);
+    }
+    ad_upstreams.n = 1;
     end_test();
 }
 
@@ -649,6 +834,123 @@ static void test_slots(void)
     CHECK_STR(get(client), "EOF");
     (void)close(client);
     for (i = 0; i < AIDASH_FLOWS; i++) {
+        (void)close(clients[i]);
+    }
+    end_test();
+}
+
+/* When all slots are taken, the address that has the most gives way to others, but
+ * never one that runs. */
+static void test_slots_of_addresses(void)
+{
+    int clients[AIDASH_FLOWS], client, engine;
+    unsigned i;
+
+    begin_test();
+    ad_proxying.max_inflight = 1;
+    clients[0] = ask(1, "x");
+    engine = accept_engine();
+    clients[1] = ask(1, "x");
+    CHECK_EQ(newest()->state, AD_PROXY_QUEUED);
+    for (i = 2; i < AIDASH_FLOWS; i++) {
+        asks_from = i == 5 ? OTHER : ADDRESS;
+        clients[i] = ask(0, "");
+        settle();
+    }
+    asks_from = ADDRESS;
+    advance(AD_FLOW_GRACE_MS - 1);
+    asks_from = OTHER;
+    CHECK_EQ(ask(0, ""), -1); /* the others are too young */
+    advance(1);
+    asks_from = ADDRESS;
+    CHECK_EQ(ask(0, ""), -1); /* it has the most itself */
+    asks_from = OTHER;
+    for (i = 0; i < AIDASH_FLOWS; i++) { /* many clients behind a trusted proxy */
+        struct sockaddr_in *peer = (void *)&ad_proxies[i].request.peer;
+
+        peer->sin_family = AF_INET;
+        peer->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    }
+    CHECK(ad_access_add_proxy("127.0.0.1", 9));
+    CHECK_EQ(ask(0, ""), -1);
+    ad_access_init();
+    client = ask(0, "");
+    CHECK(client >= 0);
+    CHECK_HAS(get(clients[2]), "HTTP/1.1 503 "); /* the one that waits the longest */
+    (void)close(client);
+    (void)close(clients[2]);
+    settle();
+
+    /* Half of them are the other address's: no more of them. The queued one goes
+     * last. */
+    for (i = 2; i < AIDASH_FLOWS; i++) {
+        advance(AD_FLOW_GRACE_MS);
+        if (i == 5) {
+            continue;
+        }
+        client = ask(0, "");
+        settle();
+        if (client < 0) {
+            break;
+        }
+        if (i > 2) {
+            CHECK_HAS(get(clients[i]), "HTTP/1.1 503 ");
+            (void)close(clients[i]);
+        }
+        clients[i] = client;
+    }
+    CHECK_EQ(ad_flows_of(OTHER), AIDASH_FLOWS / 2);
+    CHECK_EQ(ad_flows_of(ADDRESS), AIDASH_FLOWS / 2);
+    CHECK_EQ(ad_proxying.n_running, 1);
+    CHECK_EQ(ad_proxying.n_queued, 1);
+    put(engine, HEAD "Content-Length: 1\r\n\r\n");
+    CHECK_HAS(get(clients[0]), "HTTP/1.1 200 ");
+    for (i = 0; i < AIDASH_FLOWS; i++) {
+        (void)close(clients[i]);
+    }
+    (void)close(engine);
+    end_test();
+}
+
+/* When the queue is full, the last of the address that has the most makes room. */
+static void test_queue_of_addresses(void)
+{
+    int clients[5], engine, other;
+    unsigned i;
+
+    begin_test();
+    ad_proxying.max_inflight = 1;
+    clients[0] = ask(1, "x");
+    engine = accept_engine();
+    for (i = 1; i < 4; i++) {
+        clients[i] = ask(1, "x");
+    }
+    asks_from = OTHER;
+    clients[4] = ask(1, "y");
+    CHECK_HAS(get(clients[4]), "HTTP/1.1 503 "); /* the others are too young */
+    (void)close(clients[4]);
+    advance(AD_FLOW_GRACE_MS);
+    settle();
+    for (i = 3; i >= 2; i--) { /* 4 to 0, then 3 to 1, then no more */
+        clients[4] = ask(1, "y");
+        CHECK_EQ(ad_proxying.n_queued, 3);
+        if (i == 3) {
+            CHECK_HAS(get(clients[i]), "HTTP/1.1 503 ");
+            (void)close(clients[i]);
+            clients[3] = clients[4];
+        } else {
+            CHECK_HAS(get(clients[4]), "HTTP/1.1 503 ");
+            (void)close(clients[4]);
+        }
+        advance(AD_FLOW_GRACE_MS);
+        settle();
+    }
+    put(engine, HEAD "Content-Length: 0\r\n\r\n");
+    other = accept_engine();
+    CHECK_HAS(get(other), "\r\n\r\nx");
+    (void)close(other);
+    (void)close(engine);
+    for (i = 0; i < 4; i++) {
         (void)close(clients[i]);
     }
     end_test();
@@ -801,8 +1103,7 @@ static void test_cancel(void)
     (void)close(engine);
 
     ad_upstreams.n = 2; /* its body is read whole: which engine has its model? */
-    client = ask(20000, "");
-    put(client, filled(18000, ""));
+    client = ask_json(20000, 18000);
     CHECK_EQ(newest()->state, AD_PROXY_BUFFER_BODY);
     CHECK(ad_proxy_cancel(id_of_newest()));
     CHECK_HAS(get(client), "HTTP/1.1 503 ");
@@ -859,6 +1160,295 @@ static void test_drain(void)
     CHECK(!ad_proxying.draining); /* nothing runs */
     (void)close(client);
     (void)close(engine);
+
+    /* An upload that takes long does not hold it up, and waits when it is whole. */
+    client = ask(30000, "");
+    put(client, filled(20000, ""));
+    engine = accept_engine();
+    (void)get(engine);
+    ad_engine.paused = true;
+    ad_proxy_drain();
+    seconds(1);
+    CHECK(ad_proxying.draining);
+    seconds(1);
+    CHECK(!ad_proxying.draining);
+    put(client, filled(10000, ""));
+    CHECK_EQ(newest()->turn, AD_TURN_QUEUED);
+    CHECK_STR(get(engine), "");
+    ad_engine.paused = false;
+    CHECK_EQ(strlen(get(engine)), 10000);
+    (void)close(client);
+    (void)close(engine);
+    end_test();
+}
+
+/* ---- uploads and the place at the engine ------------------------------------------ */
+
+/* Both places are taken by uploads of which half has come. */
+static void two_uploads(int clients[2], int engines[2])
+{
+    unsigned i;
+
+    for (i = 0; i < 2; i++) {
+        clients[i] = ask(100000, "");
+        put(clients[i], filled(AD_PROXY_PIECE_MAX + 100 * (i + 1), ""));
+        engines[i] = accept_engine();
+        CHECK_EQ(newest()->state, AD_PROXY_RUN);
+        (void)get(engines[i]);
+    }
+}
+
+/* The rest of the body but for `left` bytes. */
+static void put_rest(int client, int engine, unsigned i, size_t left)
+{
+    put(client, filled(50000, ""));
+    (void)get(engine);
+    put(client, filled(100000 - 50000 - AD_PROXY_PIECE_MAX - 100 * (i + 1) - left, ""));
+    (void)get(engine);
+}
+
+/* The slowest upload lends its place to who waits; when it is whole it asks again,
+ * and the engine has all of it but the last piece. */
+static void test_upload_lends_place(void)
+{
+    int clients[2], engines[2], shorter[2], engine, other;
+
+    begin_test();
+    two_uploads(clients, engines);
+    seconds(5);
+    CHECK_EQ(ad_proxying.n_running, 2); /* nobody waits */
+    /* One that comes now does not wait at all. */
+    shorter[0] = ask(1, "x");
+    engine = accept_engine();
+    CHECK_EQ(ad_proxies[0].turn, AD_TURN_UPLOAD); /* the slower one */
+    CHECK_EQ(ad_proxying.n_running, 2);
+    CHECK_EQ(ad_proxying.n_uploads, 1);
+    CHECK_HAS(get(engine), "\r\n\r\nx");
+    /* All but the last byte passes meanwhile, and then waits. */
+    put_rest(clients[0], engines[0], 0, 1);
+    CHECK_EQ(ad_proxies[0].turn, AD_TURN_UPLOAD);
+    ad_proxying.max_inflight = 1;
+    shorter[1] = ask(1, "y");
+    CHECK_EQ(ad_proxying.n_uploads, 2); /* the other one lent its place, too */
+    CHECK_EQ(ad_proxying.n_queued, 1);
+    put(clients[0], "x"); /* it asked before */
+    CHECK_EQ(ad_proxies[0].turn, AD_TURN_QUEUED);
+    CHECK(ad_proxying.first == &ad_proxies[0] && ad_proxying.n_queued == 2);
+    CHECK_EQ(ad_queue_place(&ad_proxies[0]), 1);
+    CHECK_STR(get(engines[0]), "");
+    CHECK_EQ(ad_proxies[0].sent_ns, 0);
+    seconds(100);
+    put(engine, HEAD "Content-Length: 0\r\n\r\n");
+    CHECK_HAS(get(shorter[0]), "HTTP/1.1 200 ");
+    CHECK_STR(get(engines[0]), "x");
+    CHECK_EQ(ad_proxies[0].turn, AD_TURN_RUN);
+    CHECK(ad_proxies[0].sent_ns != 0);
+    CHECK_EQ(ad_proxying.n_queued, 1);
+    put(engines[0], HEAD "Content-Length: 0\r\n\r\n");
+    CHECK_HAS(get(clients[0]), "HTTP/1.1 200 ");
+    other = accept_engine();
+    CHECK_HAS(get(other), "\r\n\r\ny");
+    (void)close(engine);
+    (void)close(other);
+    (void)close(shorter[0]);
+    (void)close(shorter[1]);
+    (void)close(clients[0]);
+    (void)close(clients[1]);
+    (void)close(engines[0]);
+    (void)close(engines[1]);
+    end_test();
+}
+
+/* A fast upload keeps its place, and needs not ask again: not even in a pause. */
+static void test_upload_keeps_place(void)
+{
+    int clients[2], engines[2], waiting;
+
+    begin_test();
+    two_uploads(clients, engines);
+    seconds(1);
+    waiting = ask(1, "x");
+    CHECK_EQ(ad_proxying.n_running, 2);
+    CHECK_EQ(ad_proxying.n_queued, 1);
+    ad_engine.paused = true;
+    put_rest(clients[0], engines[0], 0, 1);
+    put(clients[0], "x");
+    CHECK_STR(get(engines[0]), "x");
+    (void)close(waiting);
+    (void)close(clients[0]);
+    (void)close(clients[1]);
+    (void)close(engines[0]);
+    (void)close(engines[1]);
+    end_test();
+}
+
+/* An upload in chunks whose last piece waits, paused. */
+static int held(int *engine)
+{
+    int client = ask(SIZE_MAX, "4000\r\n");
+
+    put(client, filled(0x4000, "\r\n"));
+    *engine = accept_engine();
+    CHECK_HAS(get(*engine), "\r\n\r\n4000\r\nxxx");
+    ad_proxy_set_turn(newest(), AD_TURN_UPLOAD); /* as if another had waited */
+    ad_engine.paused = true;
+    put(client, "3\r\nabc\r\n");
+    CHECK_STR(get(*engine), "3\r\nabc\r\n");
+    put(client, "0\r\n\r\n");
+    CHECK_EQ(newest()->turn, AD_TURN_QUEUED);
+    CHECK_STR(get(*engine), "");
+    return client;
+}
+
+static void test_upload_held(void)
+{
+    struct ad_proxy *p;
+    int client, engine;
+
+    begin_test();
+    ad_proxying.queue_timeout_ms = 5000;
+    ad_proxying.upstream_timeout_ms = 1000;
+
+    client = held(&engine); /* the queue is full: it had its turn already */
+    ad_engine.paused = false;
+    CHECK_STR(get(engine), "0\r\n\r\n");
+    put(engine, HEAD "Content-Length: 0\r\n\r\n");
+    CHECK_HAS(get(client), "HTTP/1.1 200 ");
+    (void)close(client);
+    (void)close(engine);
+
+    ad_proxying.queue = 0;
+    client = held(&engine); /* it waits too long */
+    ad_proxying.queue = 3;
+    seconds(4);
+    CHECK_EQ(newest()->turn, AD_TURN_QUEUED);
+    seconds(1);
+    CHECK_HAS(get(client), "HTTP/1.1 503 ");
+    CHECK_HAS(get(engine), "EOF");
+    (void)close(client);
+    (void)close(engine);
+
+    ad_engine.paused = false;
+    client = held(&engine); /* cancelled */
+    CHECK(ad_proxy_cancel(newest()->id));
+    CHECK_HAS(get(client), "HTTP/1.1 503 ");
+    CHECK_HAS(get(engine), "EOF");
+    (void)close(client);
+    (void)close(engine);
+
+    ad_engine.paused = false;
+    client = held(&engine); /* the client leaves */
+    (void)close(client);
+    CHECK_HAS(get(engine), "EOF");
+    CHECK_EQ(records("left"), 1);
+    (void)close(engine);
+
+    ad_engine.paused = false;
+    client = held(&engine); /* the client shuts its sending side */
+    CHECK(shutdown(client, SHUT_WR) == 0);
+    CHECK_STR(get(client), "HTTP/1.1 100 Continue\r\n\r\n");
+    ad_engine.paused = false;
+    CHECK_STR(get(engine), "0\r\n\r\n");
+    put(engine, HEAD "Content-Length: 0\r\n\r\n");
+    CHECK_HAS(get(client), "HTTP/1.1 200 ");
+    (void)close(client);
+    (void)close(engine);
+
+    client = held(&engine); /* the engine closes */
+    (void)close(engine);
+    CHECK_HAS(get(client), "HTTP/1.1 502 ");
+    CHECK_EQ(records("failed"), 1);
+    (void)close(client);
+
+    ad_engine.paused = false;
+    client = held(&engine); /* the engine refuses without the end */
+    put(engine, "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n");
+    CHECK_HAS(get(client), "HTTP/1.1 413 ");
+    CHECK_EQ(records("refused"), 2);
+    CHECK_EQ(ad_proxying.n_queued, 0);
+    (void)close(client);
+    (void)close(engine);
+
+    ad_engine.paused = false;
+    client = held(&engine); /* the engine begins without the end: it runs */
+    p = newest();
+    put(engine, HEAD "Content-Length: 2\r\n\r\na");
+    CHECK_HAS(get(client), "HTTP/1.1 200 ");
+    CHECK_EQ(p->turn, AD_TURN_RUN);
+    CHECK_EQ(ad_proxying.n_queued, 0);
+    CHECK_STR(get(engine), "0\r\n\r\n");
+    put(engine, "b");
+    CHECK_STR(get(client), "b");
+    (void)close(client);
+    (void)close(engine);
+    end_test();
+}
+
+/* What waits in a rewrite buffer, whole, gets its turn there. */
+static void test_upload_held_in_buffer(void)
+{
+    int client, engine;
+
+    begin_test();
+    ad_upstreams.n = 2;
+    client = ask_json(20000, 19999);
+    CHECK_EQ(newest()->state, AD_PROXY_BUFFER_BODY);
+    ad_proxy_set_turn(newest(), AD_TURN_UPLOAD);
+    ad_engine.paused = true;
+    put(client, "x");
+    CHECK_EQ(newest()->state, AD_PROXY_QUEUED);
+    CHECK_EQ(newest()->turn, AD_TURN_QUEUED);
+    CHECK_EQ(accept_engine(), -1);
+    ad_engine.paused = false;
+    engine = accept_engine();
+    CHECK_HAS(get(engine), "Content-Length: 20000\r\n\r\n{\"x\":\"xxx");
+    (void)close(client);
+    (void)close(engine);
+    settle();
+
+    client = ask_json(20000, 19999); /* cancelled: the buffer is free at once */
+    CHECK(ad_proxy_cancel(newest()->id));
+    CHECK_EQ(ad_rewrite_free(ADDRESS), AIDASH_EDITS - 1);
+    CHECK_HAS(get(client), "HTTP/1.1 503 ");
+    (void)close(client);
+    ad_upstreams.n = 1;
+    end_test();
+}
+
+/* The engine has AIDASH_UPLOADS slow uploads at most, besides those that have a
+ * place; then the slowest ends. */
+static void test_upload_limit(void)
+{
+    enum { N = AIDASH_UPLOADS + 1 };
+    int clients[N], engines[N], shorter[N], others[N];
+    unsigned i;
+
+    begin_test();
+    ad_proxying.max_inflight = N;
+    for (i = 0; i < N; i++) { /* the third is the slowest */
+        clients[i] = ask(1000000, "");
+        put(clients[i], filled(AD_PROXY_PIECE_MAX + (i == 2 ? 1 : 100), ""));
+        engines[i] = accept_engine();
+        CHECK_EQ(newest()->turn, AD_TURN_RUN);
+    }
+    seconds(2);
+    for (i = 0; i < N; i++) {
+        CHECK_EQ(ad_proxying.n_uploads, i);
+        shorter[i] = ask(1, "x");
+        others[i] = accept_engine();
+        CHECK_HAS(get(others[i]), "\r\n\r\nx");
+        CHECK_EQ(ad_proxying.n_running, N);
+    }
+    CHECK_EQ(ad_proxying.n_uploads, AIDASH_UPLOADS);
+    CHECK_EQ(records("refused"), 1);
+    CHECK_HAS(get(clients[2]), "HTTP/1.1 408 ");
+    CHECK_HAS(get(engines[2]), "EOF");
+    for (i = 0; i < N; i++) {
+        (void)close(clients[i]);
+        (void)close(engines[i]);
+        (void)close(shorter[i]);
+        (void)close(others[i]);
+    }
     end_test();
 }
 
@@ -867,7 +1457,7 @@ static void test_drain(void)
 static void test_time_limits(void)
 {
     int client, engine, waiting, half, slow;
-    unsigned before;
+    unsigned before, i;
 
     begin_test();
     ad_proxying.max_inflight = 1;
@@ -898,15 +1488,14 @@ static void test_time_limits(void)
     CHECK_HAS(get(waiting), "HTTP/1.1 503 ");
     (void)close(waiting);
 
-    /* The engine may think as long as it likes before the first byte ... */
-    advance(1000000);
-    housekeeping();
-    CHECK_EQ(ad_proxying.n_running, 1);
+    /* The engine may think twelve times as long before its answer, whatever it
+     * says in between ... */
     put(engine, "HTTP/1.1 103 Early Hints\r\n\r\n");
     CHECK_HAS(get(client), "HTTP/1.1 103 ");
-    advance(1000000);
+    advance(AD_PROXY_FIRST_TIMES * 3000 - 1);
     housekeeping();
     CHECK_EQ(ad_proxying.n_running, 1);
+    put(engine, "HTTP/1.1 102 Processing\r\n\r\n");
     /* ... but not stop behind it: in the head ... */
     half = ask(1, "x");
     CHECK_EQ(newest()->state, AD_PROXY_QUEUED);
@@ -933,7 +1522,7 @@ static void test_time_limits(void)
     advance(1);
     housekeeping();
     CHECK_EQ(ad_proxying.n_running, 0);
-    CHECK_HAS(get(client), "abcEOF");
+    CHECK_HAS(get(client), "102 Processing\r\n\r\n" HEAD);
     /* The client has a second for its FIN. */
     before = ad_proxying.n;
     advance(AD_LINGER_MS - 1);
@@ -942,6 +1531,43 @@ static void test_time_limits(void)
     advance(1);
     housekeeping();
     CHECK_EQ(ad_proxying.n, before - 1);
+    (void)close(client);
+    (void)close(engine);
+
+    /* It never begins its answer: after nothing, after an interim one; and sooner
+     * where there is no prompt. */
+    for (i = 0; i < 3; i++) {
+        uint32_t limit_ms = i == 2 ? 3000 : AD_PROXY_FIRST_TIMES * 3000;
+
+        client = ask(i == 2 ? 0 : 1, i == 2 ? "" : "x");
+        engine = accept_engine();
+        (void)get(engine);
+        if (i == 1) {
+            put(engine, "HTTP/1.1 102 Processing\r\n\r\n");
+        }
+        advance(limit_ms - 1);
+        housekeeping();
+        CHECK_EQ(newest()->state, AD_PROXY_RUN);
+        advance(1);
+        housekeeping();
+        CHECK_HAS(get(client), "HTTP/1.1 504 ");
+        CHECK_HAS(get(engine), "EOF");
+        (void)close(client);
+        (void)close(engine);
+    }
+    /* Or takes nothing of the body. */
+    client = ask(100000000, "");
+    put(client, filled(AD_PROXY_PIECE_MAX, ""));
+    engine = accept_engine();
+    for (i = 0; i < 10000 && newest()->reads_client; i++) {
+        put(client, filled(60000, ""));
+    }
+    advance(AD_PROXY_FIRST_TIMES * 3000 - 1);
+    housekeeping();
+    CHECK_EQ(newest()->state, AD_PROXY_RUN);
+    advance(1);
+    housekeeping();
+    CHECK_HAS(get(client), "HTTP/1.1 504 ");
     (void)close(client);
     (void)close(engine);
 
@@ -954,45 +1580,6 @@ static void test_time_limits(void)
     (void)close(client);
     settle();
     (void)close(accept_engine());
-    end_test();
-}
-
-static void seconds(unsigned n)
-{
-    while (n-- > 0) {
-        advance(1000);
-        housekeeping();
-    }
-}
-
-/* While others wait in the queue, a client that has a place and sends slowly loses
- * it soon; not while the pause is what they wait for. */
-static void test_slow_upload_in_the_way(void)
-{
-    int slow, waiting, engine;
-
-    begin_test();
-    ad_proxying.max_inflight = 1;
-    slow = ask(1000000, "");
-    put(slow, filled(AD_PROXY_RATE, ""));
-    engine = accept_engine();
-    seconds(5);
-    CHECK_EQ(ad_proxying.n_running, 1);
-    waiting = ask(1, "x");
-    CHECK_EQ(newest()->state, AD_PROXY_QUEUED);
-    ad_engine.paused = true;
-    seconds(1);
-    CHECK_EQ(ad_proxying.n_running, 1);
-    ad_engine.paused = false;
-    seconds(1);
-    CHECK_HAS(get(slow), "HTTP/1.1 408 ");
-    CHECK_HAS(get(engine), "EOF");
-    (void)close(engine);
-    engine = accept_engine();
-    CHECK_EQ(newest()->state, AD_PROXY_RUN);
-    (void)close(slow);
-    (void)close(waiting);
-    (void)close(engine);
     end_test();
 }
 
@@ -1421,19 +2008,29 @@ int main(void)
     test_chunks();
     test_unreachable();
     test_rewrite();
+    test_rewrite_late();
+    test_rewrite_no_object();
     test_rewrite_buffers();
+    test_rewrite_buffers_of_address();
+    test_rewrite_buffer_lent();
     test_admission_order();
     test_pause();
     test_slots();
+    test_slots_of_addresses();
+    test_queue_of_addresses();
     test_stale_events();
     test_silent_clients();
     test_surplus();
     test_long_head();
     test_cancel();
     test_drain();
+    test_upload_lends_place();
+    test_upload_keeps_place();
+    test_upload_held();
+    test_upload_held_in_buffer();
+    test_upload_limit();
     test_time_limits();
     test_slow_upload();
-    test_slow_upload_in_the_way();
     test_stall();
     test_half_close();
     test_interim_blocked();

@@ -54,7 +54,7 @@ static const struct ad_option {
     {"upstream-key-file", "FILE", "file with the engine's bearer token, for "
      "clients that send none", AD_OPT_TEXT},
     {"upstream-timeout", "S", "longest silence within an answer, in seconds "
-     "(default 600)", AD_OPT_NUMBER},
+     "(default 600); 12 times that before it", AD_OPT_NUMBER},
     {"max-inflight", "N", "most requests at the engine at once (default 16)",
      AD_OPT_NUMBER},
     {"queue", "N", "most requests in the queue (default 64)", AD_OPT_NUMBER},

@@ -404,7 +404,7 @@ static bool ad_bench_ask(struct ad_bench_stream *s)
 
     memset(s, 0, sizeof(*s));
     s->fd = -1;
-    if (!ad_proxy_make_room() || !ad_bench_pair(pair)) {
+    if (!ad_proxy_make_room(0) || !ad_bench_pair(pair)) {
         return false;
     }
     s->fd = pair[0];
@@ -425,6 +425,8 @@ static bool ad_bench_ask(struct ad_bench_stream *s)
     r.bench = true;
     (void)snprintf(r.route, sizeof(r.route), "%s", route);
     (void)snprintf(r.client, sizeof(r.client), "benchmark");
+    (void)snprintf(r.who.address, sizeof(r.who.address), "benchmark");
+    (void)snprintf(r.who.agent, sizeof(r.who.agent), "aidash-bench");
     s->request = ad_proxying.last_id + 1;
     (void)ad_peer_open(r.address); /* 0: of nobody's, for no --per-address */
     ad_proxy_begin(&r, pair[1]);

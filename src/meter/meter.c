@@ -86,13 +86,7 @@ static void ad_meter_run(void)
 /* Once a second. */
 static void ad_meter_housekeeping(void)
 {
-    unsigned i;
-
-    for (i = 0; i < ad_proxying.n_slots; i++) {
-        if (ad_proxies[i].state != AD_PROXY_FREE) {
-            ad_proxy_housekeeping(&ad_proxies[i]);
-        }
-    }
+    ad_queue_housekeeping();
     ad_bench_housekeeping();
     ad_resolver_housekeeping();
     ad_discovery_housekeeping();

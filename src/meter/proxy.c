@@ -80,26 +80,17 @@ static void ad_proxy_free(struct ad_proxy *p)
         p->client_fd = -1;
     }
     ad_rewrite_release(p);
-    if (p->state == AD_PROXY_QUEUED) {
-        ad_queue_remove(p);
-    }
     if (p->request.upgrade) {
         ad_proxying.n_tunnels--;
     }
+    ad_proxy_set_turn(p, AD_TURN_NONE);
     ad_proxy_slot_free(p);
     ad_proxying.n--;
 }
 
-/* The request neither waits nor runs any more. */
-static void ad_proxy_uncount(struct ad_proxy *p)
+/* A request runs no more: was it the last one of a drain? */
+static void ad_proxy_drained(void)
 {
-    if (p->state == AD_PROXY_QUEUED) {
-        ad_queue_remove(p);
-    } else if (p->state != AD_PROXY_ARRIVE && p->state != AD_PROXY_ENDING &&
-               p->request.metered) {
-        ad_proxying.n_running--;
-    }
-    p->state = AD_PROXY_ENDING;
     if (ad_proxying.draining && ad_proxying.n_running == 0) {
         ad_proxying.draining = false;
         ad_status_append();
@@ -136,6 +127,8 @@ static void ad_proxy_end(struct ad_proxy *p, const char *status)
     p->request.keep_alive = p->request.keep_alive &&
                             ad_answer_complete(&p->answer);
     ad_proxy_close_upstream(p);
+    ad_rewrite_release(p);
+    p->to_upstream_len = p->held_len = 0;
     if (p->request.metered) {
         ad_proxy_reconcile(p);
         ad_proxy_name_model(p);
@@ -144,7 +137,9 @@ static void ad_proxy_end(struct ad_proxy *p, const char *status)
     } else if (p->state == AD_PROXY_TUNNEL) {
         ad_proxy_report_end(p, status);
     }
-    ad_proxy_uncount(p);
+    ad_proxy_set_turn(p, AD_TURN_NONE);
+    p->state = AD_PROXY_ENDING;
+    ad_proxy_drained();
     p->reads_client = true; /* until its FIN */
     p->ending_ms = ad_hub.now_ms;
     if (p->client_fd < 0) {
@@ -285,12 +280,23 @@ static const struct ad_refusal
     ad_refuse_cancelled = {503, "cancelled", "cut", "cancelled at the dashboard", 0},
     ad_refuse_slow_body = {408, "invalid_request_error", "refused",
                            "the body did not arrive", 0},
+    ad_refuse_slowest_body = {408, "invalid_request_error", "refused",
+                              "the body came slowly, and another request needs "
+                              "its place", 0},
+    ad_refuse_heaviest = {503, "overloaded_error", "refused",
+                          "this address has the most requests under way, and "
+                          "another one needs a place", 0},
+    ad_refuse_late_model = {413, "invalid_request_error", "refused",
+                            "\"model\" is not in the first 1 MiB of the body: "
+                            "with several engines it must be", 0},
     ad_refuse_chunks = {400, "invalid_request_error", "refused",
                         "the request's chunks are malformed", 0},
     ad_refuse_unreachable = {502, "upstream_error", "failed",
                              "the engine can't be reached", 0},
     ad_refuse_no_answer = {502, "upstream_error", "failed",
                            "the engine closed the connection without an answer", 0},
+    ad_refuse_silent = {504, "upstream_error", "failed",
+                        "the engine did not begin its answer in time", 0},
     ad_refuse_stopped = {504, "upstream_error", "failed",
                          "the engine stopped in the middle of its answer's head", 0};
 
@@ -664,6 +670,7 @@ static void ad_proxy_send_upstream(struct ad_proxy *p)
             p->request.keep_alive = false; /* the rest of the body comes */
         }
         if (n > 0) {
+            p->heard_ms = ad_hub.now_ms;
             p->to_upstream += n;
             p->to_upstream_len -= (uint32_t)n;
         }
@@ -720,6 +727,7 @@ static void ad_proxy_connect(struct ad_proxy *p)
         ad_proxy_refuse(p, &ad_refuse_unreachable);
         return;
     }
+    ad_socket_tune(p->upstream_fd); /* a host that vanished is noticed */
     p->heard_ms = ad_hub.now_ms;
     ad_proxy_watch(p);
 }

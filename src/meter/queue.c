@@ -7,8 +7,8 @@
 
 #include "../core/commands.c"
 #include "lists.c"
+#include "room.c"
 #include "tunnel.c"
-#include "upload.c"
 
 #if AIDASH_METER
 
@@ -40,26 +40,13 @@ static void ad_put_meter(struct ad_text *t)
 
 /* ---- admission ---- */
 
-/* Has the body to be read whole, in memory that the slot has not? */
-static bool ad_proxy_wants_rewrite(const struct ad_proxy *p)
-{
-    const struct ad_body *body = &p->request.body;
-
-    return body->state < AD_BODY_DONE &&
-           (ad_engine.overrides || ad_upstreams.n > 1) &&
-           (body->state != AD_BODY_LENGTH ||
-            p->body_len + body->left <= AD_REWRITE_MAX);
-}
-
 static bool ad_proxy_may_run(const struct ad_proxy *p)
 {
-    if (!p->request.metered) {
-        return true;
-    }
     if (ad_engine.paused || ad_proxying.n_running >= ad_proxying.max_inflight) {
         return false;
     }
-    return !ad_proxy_wants_rewrite(p) || ad_rewrite_free() != AD_NO_REWRITE;
+    return !ad_rewrite_wanted(p) ||
+           ad_rewrite_free(p->request.address) != AD_NO_REWRITE;
 }
 
 /* Is it one of those that GET /requests lists as under way? */
@@ -70,35 +57,21 @@ static bool ad_proxy_runs(const struct ad_proxy *p)
            p->state != AD_PROXY_ARRIVE && p->state != AD_PROXY_ENDING;
 }
 
-/* It is the request's turn. */
-static void ad_proxy_run(struct ad_proxy *p)
+/* Go on with a body that is whole, or with the first piece of a longer one. */
+static void ad_proxy_go_on(struct ad_proxy *p)
 {
     struct ad_proxy_upload *u = &ad_proxy_buffers_of(p)->upload;
-    bool whole = p->request.metered && p->request.body.state == AD_BODY_DONE;
-    struct ad_model_field found;
 
-    if (p->request.list != AD_LIST_NONE) {
-        ad_lists_begin(p);
-        return;
-    }
-    p->state = AD_PROXY_CONNECT;
-    p->begun_ns = ad_hub.now_ns;
-    if (whole) {
-        ad_rewrite_find(p, u->body, &found);
-    }
-    if (p->request.metered) {
-        ad_proxying.n_running++;
-        ad_proxy_report_start(p);
-    }
-    if (ad_proxy_wants_rewrite(p)) {
-        ad_rewrite_begin(p, ad_rewrite_free());
-    } else if (whole) {
-        ad_rewrite_finish(p, u->head, u->body, &found);
+    if (p->held_len > 0) {
+        ad_upload_release(p);
+    } else if (p->rewrite != AD_NO_REWRITE) {
+        struct ad_rewrite *e = &ad_rewrites[p->rewrite];
+
+        ad_rewrite_go(p, e->head, e->body);
+    } else if (ad_rewrite_wanted(p)) {
+        ad_rewrite_begin(p, ad_rewrite_free(p->request.address));
     } else {
-        if (ad_engine.overrides && p->request.metered) {
-            ad_rewrite_warn(p);
-        }
-        ad_upload_begin(p, u->head, u->body);
+        ad_rewrite_go(p, u->head, u->body);
     }
 }
 
@@ -108,7 +81,6 @@ static bool ad_quota_refuse(struct ad_proxy *p)
     char why[AD_QUOTA_WHY_MAX];
     struct ad_refusal over = {429, "rate_limit_error", "refused", why, 0};
     struct ad_totals_time now;
-    struct ad_model_field found;
 
     if (ad_quotas.n == 0) {
         return false;
@@ -118,17 +90,27 @@ static bool ad_quota_refuse(struct ad_proxy *p)
     if (over.retry_s == 0) {
         return false;
     }
-    if (p->request.body.state == AD_BODY_DONE) { /* for its record */
-        ad_rewrite_find(p, ad_proxy_buffers_of(p)->upload.body, &found);
-    }
     (void)snprintf(p->scan.error, sizeof(p->scan.error), "%s", why);
     p->scan.error_kept = true;
     ad_proxy_refuse(p, &over);
     return true;
 }
 
-/* The first in the queue that may run. One that waits for memory to read its body
- * whole holds up none that needs no such memory: it keeps its place, and the next
+/* It is the request's turn. */
+static void ad_proxy_run(struct ad_proxy *p)
+{
+    bool told = p->turn == AD_TURN_UPLOAD; /* and not queued since */
+
+    p->begun_ns = ad_hub.now_ns;
+    ad_proxy_set_turn(p, AD_TURN_RUN);
+    if (!told) {
+        ad_proxy_report_start(p);
+    }
+    ad_proxy_go_on(p);
+}
+
+/* The first in the queue that may run. One that waits for memory to look for its
+ * model holds up none that needs no such memory: it keeps its place, and the next
  * memory that is free is its own. NULL if there is none. */
 static struct ad_proxy *ad_queue_ready(void)
 {
@@ -151,7 +133,6 @@ static void ad_queue_run(void)
 
     while ((p = ad_queue_ready()) != NULL) {
         if (!ad_quota_refuse(p)) {
-            ad_queue_remove(p);
             ad_proxy_run(p);
         }
     }
@@ -190,32 +171,62 @@ static bool ad_proxy_copy_text(struct ad_proxy *p, const struct ad_proxy_request
     return !t.full && r->prefix_len <= AD_PROXY_PREFIX_MAX;
 }
 
-/* Enough of the body is there: run, wait in the queue, or be refused. */
-static void ad_proxy_admit(struct ad_proxy *p)
+/* Run, or wait in the queue. One that asks for the first time is refused when the
+ * queue is full. */
+static void ad_proxy_ask(struct ad_proxy *p)
 {
-    struct ad_model_field found;
+    bool first = p->order == 0;
 
-    p->reads_client = false;
     p->arrived_ns = ad_hub.now_ns;
-    if (p->request.metered && ad_quota_refuse(p)) {
-        return;
+    if (!ad_engine.paused && ad_proxying.n_running >= ad_proxying.max_inflight) {
+        (void)ad_queue_make_way();
     }
-    if (ad_proxy_may_run(p) && (!p->request.metered || ad_queue_ready() == NULL)) {
+    if (first) {
+        p->order = ++ad_proxying.last_order;
+    }
+    if (ad_proxy_may_run(p) && ad_queue_ready() == NULL) {
         ad_proxy_run(p);
-        return;
-    }
-    if (p->request.body.state == AD_BODY_DONE) { /* for what viewers are told */
-        ad_rewrite_find(p, ad_proxy_buffers_of(p)->upload.body, &found);
-    }
-    if (ad_proxying.n_queued < ad_proxying.queue) {
-        p->heard_ms = ad_hub.now_ms; /* its wait begins */
-        p->waited = true;
-        ad_queue_append(p);
-        ad_proxy_report_start(p);
-        ad_proxy_watch(p);
-    } else {
+    } else if (first && ad_proxying.n_queued >= ad_proxying.queue &&
+               !ad_queue_evict(p)) {
         ad_proxying.refused++;
         ad_queue_refuse(p);
+    } else {
+        if (p->held_len == 0) {
+            p->state = AD_PROXY_QUEUED;
+        }
+        p->queued_ms = ad_hub.now_ms;
+        p->waited = true;
+        ad_proxy_set_turn(p, AD_TURN_QUEUED);
+        ad_proxy_report_start(p);
+        ad_proxy_watch(p);
+    }
+}
+
+/* Enough of the body is there to ask. */
+static void ad_proxy_admit(struct ad_proxy *p)
+{
+    struct ad_proxy_upload *u = &ad_proxy_buffers_of(p)->upload;
+
+    p->reads_client = false;
+    if (p->request.metered) {
+        ad_rewrite_look(p);
+        if (!ad_quota_refuse(p)) {
+            ad_proxy_ask(p);
+        }
+    } else if (p->request.list != AD_LIST_NONE) {
+        ad_lists_begin(p);
+    } else {
+        ad_upload_begin(p, u->head, u->body);
+    }
+}
+
+/* The rest of the body has come, after the request had its turn. */
+static void ad_proxy_whole(struct ad_proxy *p)
+{
+    if (p->turn == AD_TURN_RUN) {
+        ad_proxy_go_on(p);
+    } else {
+        ad_proxy_ask(p);
     }
 }
 
@@ -244,48 +255,6 @@ static void ad_proxy_arrive(struct ad_proxy *p, const uint8_t *bytes, size_t len
     } else {
         ad_proxy_watch(p);
     }
-}
-
-/* All slots are taken: free one whose client has got its whole answer, or the one
- * whose client has let us wait for its body the longest, after AD_GRACE_MS. False
- * if there is none. */
-static bool ad_proxy_evict(void)
-{
-    struct ad_proxy *slowest = NULL;
-    unsigned i;
-
-    for (i = 0; i < ad_proxying.n_slots; i++) {
-        struct ad_proxy *p = &ad_proxies[i];
-
-        if (p->state == AD_PROXY_ENDING && p->to_client_len == 0) {
-            ad_proxy_free(p);
-            return true;
-        }
-        if (p->state == AD_PROXY_ARRIVE &&
-            (slowest == NULL || p->id < slowest->id)) {
-            slowest = p;
-        }
-    }
-    if (slowest == NULL || ad_ms(slowest->start_ns, ad_hub.now_ns) < AD_GRACE_MS) {
-        return false;
-    }
-    ad_proxy_refuse(slowest, &ad_refuse_slow_body);
-    if (slowest->state != AD_PROXY_FREE) {
-        ad_proxy_free(slowest);
-    }
-    return true;
-}
-
-/* Is there room for one more proxied request, if need be in the place of one that
- * does nothing? If not, it is counted as refused. */
-static bool ad_proxy_make_room(void)
-{
-    if (!ad_hub.stopping &&
-        (ad_proxying.n < AIDASH_FLOWS || ad_proxy_evict())) {
-        return true;
-    }
-    ad_proxying.refused++;
-    return false;
 }
 
 /* Take a client's connection and the request that was read from it, when
@@ -371,8 +340,15 @@ static void ad_proxy_read_client(struct ad_proxy *p)
         ad_proxy_arrive(p, ad_proxy_input, (size_t)got);
     } else if (body && p->state == AD_PROXY_BUFFER_BODY) {
         ad_rewrite_read(p, ad_proxy_input, (size_t)got);
+        if (p->state == AD_PROXY_BUFFER_BODY &&
+            p->request.body.state == AD_BODY_DONE) {
+            ad_proxy_whole(p);
+        }
     } else if (body && p->state == AD_PROXY_RUN) {
         ad_upload_pass(p, ad_proxy_input, (size_t)got);
+        if (p->held_len > 0) {
+            ad_proxy_whole(p);
+        }
     } else if (p->state != AD_PROXY_ENDING) {
         /* Another request before the answer: it is not served, nor read. */
         p->request.keep_alive = false;
@@ -443,6 +419,14 @@ static void ad_proxy_upstream_event(struct ad_proxy *p)
     } else if (p->state == AD_PROXY_TUNNEL && p->to_client_len == 0) {
         ad_tunnel_read_upstream(p);
     }
+    if (p->state == AD_PROXY_RUN && p->head_passed && p->turn != AD_TURN_RUN &&
+        p->request.metered) {
+        p->begun_ns = ad_hub.now_ns;
+        ad_proxy_set_turn(p, AD_TURN_RUN); /* it answers before the body's end */
+        if (p->held_len > 0) {
+            ad_upload_release(p);
+        }
+    }
 }
 
 static void ad_proxy_event(unsigned index, enum ad_tag tag, bool hangup)
@@ -459,26 +443,17 @@ static void ad_proxy_event(unsigned index, enum ad_tag tag, bool hangup)
     }
 }
 
-/* Does a request wait in the queue for a place that this one holds? */
-static bool ad_proxy_in_the_way(const struct ad_proxy *p)
-{
-    return p->request.metered && p->state != AD_PROXY_ARRIVE &&
-           ad_proxying.n_queued > 0 && !ad_engine.paused;
-}
-
 /* Once a second: does the client send its body fast enough? The time in which
  * the engine takes nothing, or the request waits in the queue, does not count. */
 static bool ad_proxy_upload_slow(struct ad_proxy *p)
 {
-    uint32_t grace_s = ad_proxy_in_the_way(p) ? AD_GRACE_MS / 1000
-                                              : AD_PROXY_UPLOAD_GRACE_S;
-
     if (!p->reads_client || p->request.body.state >= AD_BODY_DONE) {
         return false;
     }
     p->upload_s++;
-    return p->upload_s > grace_s &&
-           p->uploaded < (uint64_t)AD_PROXY_RATE * (p->upload_s - grace_s);
+    return p->upload_s > AD_PROXY_UPLOAD_GRACE_S &&
+           p->uploaded < (uint64_t)AD_PROXY_RATE *
+                             (p->upload_s - AD_PROXY_UPLOAD_GRACE_S);
 }
 
 /* Once a second: does the client take its answer fast enough? */
@@ -498,10 +473,26 @@ static bool ad_proxy_answer_slow(struct ad_proxy *p)
                           (p->blocked_s - AD_PROXY_ANSWER_GRACE_S);
 }
 
+/* Once a second, while bytes may pass: does the engine leave the request alone?
+ * Not while the client is to send, or to take, or while the request waits. */
+static bool ad_proxy_engine_silent(const struct ad_proxy *p)
+{
+    double limit_ms = ad_proxying.upstream_timeout_ms;
+
+    if (limit_ms <= 0 || p->to_client_len > 0 || p->turn == AD_TURN_QUEUED ||
+        (!p->head_passed && p->to_upstream_len == 0 &&
+         p->request.body.state < AD_BODY_DONE)) {
+        return false;
+    }
+    if (!p->head_passed && p->answer.len == 0 && p->request.metered) {
+        limit_ms *= AD_PROXY_FIRST_TIMES;
+    }
+    return ad_hub.now_ms - p->heard_ms >= limit_ms;
+}
+
 /* Once a second: the time limits. */
 static void ad_proxy_housekeeping(struct ad_proxy *p)
 {
-    uint32_t heard_ms = ad_hub.now_ms - p->heard_ms;
     uint32_t limit_ms;
 
     if (p->state == AD_PROXY_ENDING) {
@@ -509,55 +500,42 @@ static void ad_proxy_housekeeping(struct ad_proxy *p)
         if (ad_hub.now_ms - p->ending_ms >= limit_ms) {
             ad_proxy_free(p);
         }
-        return;
-    }
-    if (ad_proxy_upload_slow(p)) {
-        p->ended_by = AD_ENDED_BY_AIDASH;
-        if (p->head_passed) {
-            ad_proxy_end(p, "cut");
-        } else {
-            ad_proxy_refuse(p, &ad_refuse_slow_body);
-        }
-        return;
-    }
-    if (ad_proxy_answer_slow(p)) {
+    } else if (ad_proxy_upload_slow(p)) {
+        ad_proxy_give_up(p, &ad_refuse_slow_body);
+    } else if (ad_proxy_answer_slow(p)) {
         ad_proxy_client_left(p);
-        return;
-    }
-    switch (p->state) {
-    case AD_PROXY_QUEUED:
+    } else if (p->turn == AD_TURN_QUEUED) {
         if (ad_proxying.queue_timeout_ms > 0 &&
-            heard_ms >= ad_proxying.queue_timeout_ms) {
+            ad_hub.now_ms - p->queued_ms >= ad_proxying.queue_timeout_ms) {
             ad_proxy_refuse(p, &ad_refuse_waited);
         }
-        break;
-    case AD_PROXY_CONNECT:
-        if (heard_ms >= AD_CONNECT_MS) {
+    } else if (p->state == AD_PROXY_CONNECT) {
+        if (ad_hub.now_ms - p->heard_ms >= AD_CONNECT_MS) {
             ad_proxy_connect(p);
         }
-        break;
-    case AD_PROXY_RUN:
-        ad_proxy_report_due(p);
-        if (ad_proxying.upstream_timeout_ms <= 0 || p->to_client_len > 0 ||
-            heard_ms < ad_proxying.upstream_timeout_ms) {
-            break;
-        }
-        if (p->head_passed) {
-            p->ended_by = AD_ENDED_BY_AIDASH;
-            ad_proxy_end(p, "cut");
-        } else if (p->answer.len > 0) { /* it began a head */
-            ad_proxy_refuse(p, &ad_refuse_stopped);
-        }
-        break;
-    case AD_PROXY_LIST:
+    } else if (p->state == AD_PROXY_LIST) {
         ad_lists_housekeeping(p);
-        break;
-    case AD_PROXY_TUNNEL:
+    } else if (p->state == AD_PROXY_TUNNEL) {
         ad_tunnel_housekeeping(p);
-        break;
-    default:
-        break;
+    } else if (p->state == AD_PROXY_RUN && ad_proxy_engine_silent(p)) {
+        ad_proxy_give_up(p, p->answer.len > 0 ? &ad_refuse_stopped
+                                              : &ad_refuse_silent);
+    } else {
+        ad_proxy_report_due(p);
     }
+}
+
+/* Once a second, for all requests. */
+static void ad_queue_housekeeping(void)
+{
+    unsigned i;
+
+    for (i = 0; i < ad_proxying.n_slots; i++) {
+        if (ad_proxies[i].state != AD_PROXY_FREE) {
+            ad_proxy_housekeeping(&ad_proxies[i]);
+        }
+    }
+    ad_queue_press();
 }
 
 /* ---- commands ---- */

@@ -114,7 +114,7 @@ static void ad_put_text(struct ad_text *t, const char *name, const char *text)
 
 static void ad_proxy_report_start(struct ad_proxy *p)
 {
-    bool queued = p->state == AD_PROXY_QUEUED;
+    bool queued = p->turn == AD_TURN_QUEUED;
     char json[AD_EVENT_MAX];
     struct ad_text t = ad_text_in(json, sizeof(json));
 
@@ -122,7 +122,7 @@ static void ad_proxy_report_start(struct ad_proxy *p)
     ad_put_proxy(&t, p, "request_start", p->told_seq,
                  queued ? "queued" : "running");
     if (queued) {
-        ad_put_count(&t, "place", ad_proxying.n_queued);
+        ad_put_count(&t, "place", ad_queue_place(p));
     }
     ad_put_proxy_time(&t, p);
     ad_puts(&t, "}");
@@ -151,7 +151,7 @@ static double ad_proxy_rate(const struct ad_proxy *p, uint64_t until_ns)
 static void ad_put_running(struct ad_text *t, const struct ad_proxy *p)
 {
     const struct ad_scan *s = &p->scan;
-    bool queued = p->state == AD_PROXY_QUEUED;
+    bool queued = p->turn == AD_TURN_QUEUED || p->turn == AD_TURN_UPLOAD;
     uint64_t until_ns = ad_hub.now_ns > p->last_ns ? ad_hub.now_ns : p->last_ns;
 
     ad_put_proxy(t, p, "request", p->told_seq, queued ? "queued" : "running");

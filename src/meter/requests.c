@@ -2,7 +2,8 @@
  * Owns ad_proxies, ad_proxy_buffers, ad_rewrites, ad_proxying, ad_proxy_lines. Hub
  * thread only.
  * Always: a slot is in the free list, or free behind n_slots, or in use; the
- * queue holds the requests in the state AD_PROXY_QUEUED, in order of arrival.
+ * queue holds the requests whose turn is AD_TURN_QUEUED, in the order in which they
+ * asked first; n_running and n_uploads count those of the other turns.
  */
 #ifndef AD_METER_REQUESTS_C
 #define AD_METER_REQUESTS_C
@@ -44,7 +45,14 @@ enum {
 enum {
     AD_PROXY_RATE = 16384,
     AD_PROXY_UPLOAD_GRACE_S = 10,
-    AD_PROXY_ANSWER_GRACE_S = AD_STALL_MS / 1000
+    AD_PROXY_PLACE_S = 1, /* an upload that takes longer lends its place at the
+                           * engine to who waits for one */
+    AD_PROXY_EDIT_RATE = 8 * AD_PROXY_RATE, /* and its buffer, if it is slower */
+    AD_PROXY_ANSWER_GRACE_S = AD_STALL_MS / 1000,
+    AD_PROXY_FIRST_TIMES = 12, /* an engine may be silent so many times longer
+                                * before its answer than within it: for the prompt,
+                                * and for all of an answer that is not streamed */
+    AD_FLOW_GRACE_MS = 100 /* a request so young gives way to none */
 };
 
 /* A list of models that is put together of several engines' (lists.c). */
@@ -84,7 +92,7 @@ enum ad_proxy_state {
     AD_PROXY_FREE,
     AD_PROXY_ARRIVE,      /* its body is read, as far as the slot's memory takes it */
     AD_PROXY_QUEUED,      /* the client's other bytes wait in the kernel */
-    AD_PROXY_BUFFER_BODY, /* a longer body is read whole, to get another model */
+    AD_PROXY_BUFFER_BODY, /* more of a longer body is read, to find its model */
     AD_PROXY_LIST,        /* one engine after the other is asked for its list */
     AD_PROXY_CONNECT,     /* to the engine */
     AD_PROXY_RUN,         /* bytes pass */
@@ -94,11 +102,22 @@ enum ad_proxy_state {
 enum { AD_NO_REWRITE = 255 };
 enum ad_proxy_by { AD_ENDED_BY_ENGINE, AD_ENDED_BY_CLIENT, AD_ENDED_BY_VIEWER, AD_ENDED_BY_AIDASH };
 
+/* What a metered request has of the engine's time. Only one whose body is whole, or
+ * has come for less than AD_PROXY_PLACE_S, holds a place of --max-inflight. */
+enum ad_proxy_turn {
+    AD_TURN_NONE,   /* it has not asked yet, or is over, or is not metered */
+    AD_TURN_QUEUED, /* it waits for a place; the engine may have all of its body but
+                     * for the last piece, `held_len` */
+    AD_TURN_UPLOAD, /* it lent its place; it asks again when its body is whole */
+    AD_TURN_RUN     /* it has a place */
+};
+
 /* A proxied request. [h] */
 struct ad_proxy {
     struct ad_proxy_request request;
     struct ad_proxy *next, *prev; /* in the queue; next: in the free list, too */
     uint8_t state; /* enum ad_proxy_state */
+    uint8_t turn;  /* enum ad_proxy_turn */
     uint8_t client_events, upstream_events; /* what the poller watches for */
     uint8_t upstream, address; /* which engine, its next address to try */
     uint8_t rewrite;  /* its place in ad_rewrites, or AD_NO_REWRITE */
@@ -111,8 +130,11 @@ struct ad_proxy {
     bool waited;      /* in aidash's queue */
     bool answers;     /* text that is no thinking has come */
     uint8_t ended_by; /* enum ad_proxy_by: who ended it, if it did not finish */
+    bool model_settled; /* its "model" is at model_from, or is not looked for */
+    bool model_found;
     int client_fd, upstream_fd; /* -1: closed */
     uint64_t id;
+    uint64_t order; /* in which it asked for a place; 0: not yet */
     uint64_t start_ns, start_us; /* it came in */
     uint64_t arrived_ns;         /* enough of it was there to ask for a place at
                                   * the engine; 0: not yet */
@@ -126,14 +148,16 @@ struct ad_proxy {
     uint64_t counted;            /* tokens in ticks */
     uint64_t first_counted;      /* of them, those of the first read */
     uint64_t progress;           /* of the prompt, as reported to the viewers */
-    uint32_t heard_ms;  /* the engine sent something, or was connected to; QUEUED:
-                         * it came into the queue */
+    uint32_t heard_ms;  /* the engine sent or took something, or was connected to */
+    uint32_t queued_ms; /* it came into the queue */
     uint32_t ending_ms; /* the answer ended, or later: the client had all of it */
     uint32_t upload_s;  /* seconds in which the client could send of its body */
     uint32_t blocked_s; /* seconds since it last took all that there was */
     uint64_t uploaded, taken; /* bytes that it sent, or took, meanwhile */
     uint64_t passed;          /* bytes of a WebSocket that the engine sent */
-    uint32_t body_len;  /* bytes of the request's body that are held */
+    uint32_t body_len;  /* bytes of the request's body that are here */
+    uint32_t model_from, model_len; /* of these: the string, with its quotes */
+    uint32_t held_len;  /* bytes at to_upstream that wait for the request's turn */
     struct ad_answer answer;  /* how far the engine's answer has come */
     uint32_t to_upstream_len, to_client_at, to_client_len;
     const uint8_t *to_upstream; /* what the engine is to take next */
@@ -182,11 +206,14 @@ struct ad_proxy_buffers {
                       AD_SCRATCH + AD_PROXY_CHUNK_MAX];
 };
 
-/* The same for a body that is read whole, to get another model. */
+/* The same for a body whose model is not in its first piece. */
 struct ad_rewrite {
     bool used;
+    uint64_t address; /* of the client */
+    struct ad_model_search search;
     uint8_t head[AD_PROXY_HEAD_MAX];
-    uint8_t body[AD_REWRITE_MAX + AD_SCRATCH + AD_PROXY_CHUNK_MAX];
+    uint8_t body[AD_REWRITE_MAX + AD_PROXY_PIECE_MAX + AD_MODEL_JSON_MAX +
+                 AD_PROXY_CHUNK_MAX];
 };
 
 /* For the caller of ad_proxy_begin(): the header lines of its request. */
@@ -199,13 +226,13 @@ static struct ad_rewrite ad_rewrites[AIDASH_EDITS];
 static struct {
     unsigned max_inflight, queue;                  /* [I] */
     double queue_timeout_ms, upstream_timeout_ms;  /* [I] 0: none */
-    unsigned n, n_running, n_queued;
+    unsigned n, n_running, n_queued, n_uploads;
     unsigned n_tunnels;           /* of the n: WebSockets and their handshakes */
     unsigned n_slots;             /* of ad_proxies that were ever used */
     struct ad_proxy *free;        /* those of them that are free */
     struct ad_proxy *first, *last; /* in the queue */
     bool draining; /* the end of the running ones is to be reported */
-    uint64_t last_id, refused;
+    uint64_t last_id, last_order, refused;
 } ad_proxying;
 
 /* Milliseconds from one time to another; -1 if `from_ns` is 0 (not yet) or
@@ -256,24 +283,32 @@ static void ad_proxy_slot_free(struct ad_proxy *p)
     ad_proxying.free = p;
 }
 
-/* ---- the queue ---- */
+/* ---- turns ---- */
 
-static void ad_queue_append(struct ad_proxy *p)
+/* Put a request into the queue, behind those that asked before it. */
+static void ad_queue_insert(struct ad_proxy *p)
 {
-    p->prev = ad_proxying.last;
-    p->next = NULL;
+    struct ad_proxy *before = ad_proxying.last;
+
+    while (before != NULL && before->order > p->order) {
+        before = before->prev;
+    }
+    p->prev = before;
+    p->next = before != NULL ? before->next : ad_proxying.first;
     if (p->prev != NULL) {
         p->prev->next = p;
     } else {
         ad_proxying.first = p;
     }
-    ad_proxying.last = p;
+    if (p->next != NULL) {
+        p->next->prev = p;
+    } else {
+        ad_proxying.last = p;
+    }
     ad_proxying.n_queued++;
-    p->state = AD_PROXY_QUEUED;
 }
 
-/* Take a request out of the queue, wherever it stands. The caller gives it
- * another state. */
+/* Take a request out of the queue, wherever it stands. */
 static void ad_queue_remove(struct ad_proxy *p)
 {
     if (p->prev != NULL) {
@@ -289,18 +324,60 @@ static void ad_queue_remove(struct ad_proxy *p)
     ad_proxying.n_queued--;
 }
 
+/* Where it stands in the queue, from 1 on. */
+static unsigned ad_queue_place(const struct ad_proxy *p)
+{
+    unsigned n = 1;
+
+    for (p = p->prev; p != NULL; p = p->prev) {
+        n++;
+    }
+    return n;
+}
+
+static void ad_proxy_set_turn(struct ad_proxy *p, enum ad_proxy_turn turn)
+{
+    if (p->turn == AD_TURN_QUEUED) {
+        ad_queue_remove(p);
+    } else if (p->turn == AD_TURN_UPLOAD) {
+        ad_proxying.n_uploads--;
+    } else if (p->turn == AD_TURN_RUN) {
+        ad_proxying.n_running--;
+    }
+    p->turn = (uint8_t)turn;
+    if (turn == AD_TURN_QUEUED) {
+        ad_queue_insert(p);
+    } else if (turn == AD_TURN_UPLOAD) {
+        ad_proxying.n_uploads++;
+    } else if (turn == AD_TURN_RUN) {
+        ad_proxying.n_running++;
+    }
+}
+
+/* Does some of its body have yet to come, although it was its turn? */
+static bool ad_proxy_uploads(const struct ad_proxy *p)
+{
+    return p->turn >= AD_TURN_UPLOAD && !p->head_passed &&
+           p->request.body.state < AD_BODY_DONE;
+}
+
 /* ---- rewrite buffers ---- */
 
-static uint8_t ad_rewrite_free(void)
+/* The number of a free buffer for a client of this address, or AD_NO_REWRITE. No
+ * address gets the last quarter of them on top of the rest. */
+static uint8_t ad_rewrite_free(uint64_t address)
 {
-    uint8_t i;
+    unsigned n = 0;
+    uint8_t i, found = AD_NO_REWRITE;
 
     for (i = 0; i < AIDASH_EDITS; i++) {
         if (!ad_rewrites[i].used) {
-            return i;
+            found = i;
+        } else if (ad_rewrites[i].address == address) {
+            n++;
         }
     }
-    return AD_NO_REWRITE;
+    return AIDASH_EDITS > 1 && n >= (AIDASH_EDITS * 3 + 3) / 4 ? AD_NO_REWRITE : found;
 }
 
 static void ad_rewrite_release(struct ad_proxy *p)

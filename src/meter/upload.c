@@ -1,6 +1,8 @@
-/* upload.c - the body of a proxied request on its way to the engine: passed on
- * in pieces, or read whole to get the model that a viewer chose.
+/* upload.c - the body of a proxied request on its way to the engine: its first
+ * piece, the search for its model, and the rest in pieces.
  * Owns nothing. Hub thread only.
+ * Always: the engine gets the last piece of a body when it is the request's turn to
+ * run, and does not begin before.
  */
 #ifndef AD_METER_UPLOAD_C
 #define AD_METER_UPLOAD_C
@@ -89,7 +91,17 @@ static void ad_upload_begin(struct ad_proxy *p, uint8_t *head, uint8_t *body)
     ad_proxy_connect(p);
 }
 
-/* The next piece, as it was read: AD_PROXY_PIECE_MAX bytes at most. */
+/* It is the request's turn: the engine gets the piece that was held back. */
+static void ad_upload_release(struct ad_proxy *p)
+{
+    p->to_upstream_len = p->held_len;
+    p->held_len = 0;
+    ad_proxy_send_upstream(p);
+    ad_proxy_watch(p);
+}
+
+/* The next piece, as it was read: AD_PROXY_PIECE_MAX bytes at most. The last one
+ * becomes p->held_len bytes, for ad_upload_release(). */
 static void ad_upload_pass(struct ad_proxy *p, const uint8_t *bytes, size_t len)
 {
     uint8_t *data = ad_proxy_buffers_of(p)->upload.body + AD_HTTP_CHUNK_HEADER_MAX;
@@ -113,87 +125,149 @@ static void ad_upload_pass(struct ad_proxy *p, const uint8_t *bytes, size_t len)
         memcpy(data, "0\r\n\r\n", 5);
         p->to_upstream_len = 5;
     }
-    ad_proxy_send_upstream(p);
+    if (p->request.body.state == AD_BODY_DONE) {
+        p->held_len = p->to_upstream_len;
+        p->to_upstream_len = 0;
+        p->reads_client = false;
+    } else {
+        ad_proxy_send_upstream(p);
+    }
     ad_proxy_watch(p);
 }
 
-/* ---- read whole ---- */
+/* ---- the model ---- */
 
 /* Put the model that a viewer chose in the place of the request's own. The body
  * has room for AD_MODEL_JSON_MAX bytes more. */
-static void ad_rewrite_model(struct ad_proxy *p, uint8_t *body,
-                             const struct ad_model_field *found)
+static void ad_rewrite_model(struct ad_proxy *p, uint8_t *body)
 {
     char model[AD_MODEL_JSON_MAX + 2];
     struct ad_text m = ad_text_in(model, sizeof(model));
-    uint8_t *at = body + found->from;
+    uint8_t *at = body + p->model_from;
 
     ad_put_string(&m, ad_model_name());
-    memmove(at + m.len, at + found->len, p->body_len - found->from - found->len);
+    memmove(at + m.len, at + p->model_len,
+            p->body_len - p->model_from - p->model_len);
     memcpy(at, m.at, m.len);
     p->body_len += (uint32_t)m.len;
-    p->body_len -= (uint32_t)found->len;
+    p->body_len -= p->model_len;
     memcpy(p->request.model, ad_model_name(), sizeof(p->request.model));
 }
 
-/* The body lies whole at `body`: find the model that it asks for. */
-static void ad_rewrite_find(struct ad_proxy *p, const uint8_t *body,
-                            struct ad_model_field *found)
+/* The model of the body is where `found` says, or there is none. */
+static void ad_rewrite_settle(struct ad_proxy *p, const struct ad_model_field *found)
 {
-    ad_model_field_find(found, body, p->body_len);
+    p->model_settled = true;
+    p->model_found = found->found;
+    p->model_from = (uint32_t)found->from;
+    p->model_len = (uint32_t)found->len;
     if (found->name[0] != '\0') {
         memcpy(p->request.model, found->name, sizeof(p->request.model));
     }
 }
 
-/* Replace the model that was found if a viewer chose another, and go on to the
- * engine that has it. */
-static void ad_rewrite_finish(struct ad_proxy *p, uint8_t *head, uint8_t *body,
-                              const struct ad_model_field *found)
+/* Look for the model in the body's first piece, or in all of it, in the slot's own
+ * memory. */
+static void ad_rewrite_look(struct ad_proxy *p)
 {
-    if (found->found && ad_engine.overrides) {
-        ad_rewrite_model(p, body, found);
+    const uint8_t *body = ad_proxy_buffers_of(p)->upload.body;
+    struct ad_model_search search;
+    struct ad_model_field found;
+
+    if (p->request.body.state == AD_BODY_DONE) {
+        ad_model_field_find(&found, body, p->body_len);
+        ad_rewrite_settle(p, &found);
+        return;
+    }
+    ad_model_search_begin(&search);
+    if (ad_model_search_next(&search, body, p->body_len, &found)) {
+        ad_rewrite_settle(p, &found);
+    }
+}
+
+/* Has more of the body to be read to find its model, in memory that the slot has
+ * not? */
+static bool ad_rewrite_wanted(const struct ad_proxy *p)
+{
+    return p->request.metered && !p->model_settled &&
+           p->request.body.state < AD_BODY_DONE &&
+           (ad_engine.overrides || ad_upstreams.n > 1);
+}
+
+/* Go on with the body_len bytes at `body`: to the engine that has the request's
+ * model, which is replaced if a viewer chose another. */
+static void ad_rewrite_go(struct ad_proxy *p, uint8_t *head, uint8_t *body)
+{
+    if (p->model_found && ad_engine.overrides) {
+        ad_rewrite_model(p, body);
     }
     p->upstream = ad_upstream_of(p->request.model);
     ad_upload_begin(p, head, body);
 }
 
-static void ad_rewrite_warn(const struct ad_proxy *p)
+/* The model is not in the first AD_REWRITE_MAX bytes of the body, which is longer.
+ * The only engine gets the request as it is. False if it was refused. */
+static bool ad_rewrite_give_up(struct ad_proxy *p)
 {
-    ad_log(AIDASH_LOG_WARN, "request %llu: its body is longer than 1 MiB, so its "
-                            "model is not changed",
+    if (ad_upstreams.n > 1) {
+        ad_proxy_refuse(p, &ad_refuse_late_model);
+        return false;
+    }
+    ad_log(AIDASH_LOG_WARN, "request %llu: \"model\" is not in the first 1 MiB of "
+                            "its body, so it is not changed",
            (unsigned long long)p->id);
+    p->model_settled = true;
+    return true;
 }
 
-/* Bytes of a body that is read whole. A chunked one may turn out too long: it goes
- * on with its own model, and what was read is its first chunk. */
-static void ad_rewrite_read(struct ad_proxy *p, const uint8_t *bytes, size_t len)
+/* Look on in the rewrite buffer. When the body is whole, its turn is the caller's
+ * to decide; else it goes on as soon as its model is found. */
+static void ad_rewrite_look_on(struct ad_proxy *p)
 {
     struct ad_rewrite *e = &ad_rewrites[p->rewrite];
-    const struct ad_body *body = &p->request.body;
+    bool longer = p->body_len > AD_REWRITE_MAX;
+    struct ad_model_field found;
 
-    p->body_len += (uint32_t)ad_upload_unframe(p, e->body + p->body_len, bytes, len);
-    if (body->state == AD_BODY_BAD) {
-        ad_upload_malformed(p);
-    } else if (p->body_len > AD_REWRITE_MAX) {
-        ad_rewrite_warn(p);
-        ad_upload_begin(p, e->head, e->body);
-    } else if (body->state == AD_BODY_DONE) {
-        struct ad_model_field found;
-
-        ad_rewrite_find(p, e->body, &found);
-        ad_rewrite_finish(p, e->head, e->body, &found);
+    if (!p->model_settled &&
+        ad_model_search_next(&e->search, e->body,
+                             longer ? AD_REWRITE_MAX : p->body_len, &found)) {
+        ad_rewrite_settle(p, &found);
+    }
+    if (!p->model_settled && longer && !ad_rewrite_give_up(p)) {
+        return;
+    }
+    if (p->request.body.state == AD_BODY_DONE) {
+        p->reads_client = false;
+        ad_proxy_watch(p);
+    } else if (p->model_settled) {
+        ad_rewrite_go(p, e->head, e->body);
     }
 }
 
-/* Begin to read the body whole, into the free rewrite buffer `rewrite`. */
+/* More bytes of a body whose model is looked for. */
+static void ad_rewrite_read(struct ad_proxy *p, const uint8_t *bytes, size_t len)
+{
+    struct ad_rewrite *e = &ad_rewrites[p->rewrite];
+
+    p->body_len += (uint32_t)ad_upload_unframe(p, e->body + p->body_len, bytes, len);
+    if (p->request.body.state == AD_BODY_BAD) {
+        ad_upload_malformed(p);
+    } else {
+        ad_rewrite_look_on(p);
+    }
+}
+
+/* Begin to read on, into the free rewrite buffer `rewrite`. */
 static void ad_rewrite_begin(struct ad_proxy *p, uint8_t rewrite)
 {
+    struct ad_rewrite *e = &ad_rewrites[rewrite];
+
     p->state = AD_PROXY_BUFFER_BODY;
     p->rewrite = rewrite;
-    ad_rewrites[rewrite].used = true;
-    memcpy(ad_rewrites[rewrite].body, ad_proxy_buffers_of(p)->upload.body,
-           p->body_len);
+    e->used = true;
+    e->address = p->request.address;
+    memcpy(e->body, ad_proxy_buffers_of(p)->upload.body, p->body_len);
+    ad_model_search_begin(&e->search);
     p->reads_client = true;
     ad_proxy_watch(p);
 }

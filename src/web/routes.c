@@ -742,7 +742,7 @@ static void ad_route_forward(const struct ad_route_request *r)
     struct ad_proxy_request p;
     struct ad_slice value;
 
-    if (!ad_proxy_make_room()) {
+    if (!ad_proxy_make_room(r->pending->address)) {
         ad_route_api_error(r, 503, "overloaded_error",
                            "there are too many requests at once");
         return;

@@ -97,10 +97,10 @@ static void ad_status_run(struct ad_call *call)
 #if AIDASH_METER
     ad_putf(t,
             "},\"requests\":{\"running\":%u,\"queued\":%u,\"refused\":%llu,"
-            "\"max_inflight\":%u,\"queue\":%u",
+            "\"max_inflight\":%u,\"queue\":%u,\"uploading\":%u",
             ad_proxying.n_running, ad_proxying.n_queued,
             (unsigned long long)ad_proxying.refused, ad_proxying.max_inflight,
-            ad_proxying.queue);
+            ad_proxying.queue, ad_proxying.n_uploads);
 #endif
     ad_arena_usage(&used, &high);
     ad_putf(t,

@@ -271,6 +271,26 @@ test('several engines: the model decides, then the name, else the first', async 
     assert.equal(await from(`{"messages":["${'x'.repeat(200_000)}"],"model":"beta"}`), 2, 'the model at the end of a long body');
     const chunked = `POST ${CHAT} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n${chunk('{"mod')}${chunk('el":"beta"}')}${LAST_CHUNK}`;
     assert.equal(JSON.parse(takeApart(Buffer.from(await exchange(server, chunked), 'latin1')).body).from, 2);
+    // Bodies of any length, framed in either way. In a form the field is last or first.
+    const part = (name, value) => `--bound\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`;
+    const form = (model, file) => `${file.length > 2e6 ? part('model', model) + part('file', file) : part('file', file) + part('model', model)}--bound--\r\n`;
+    const long = 'x'.repeat(3_000_000);
+    const inChunks = (body) => `POST ${CHAT} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n${
+        body.match(/[^]{1,50000}/g).map(chunk).join('')}${LAST_CHUNK}`;
+    for (const [body, engine] of [[`{"model":"beta","messages":["${long}"]}`, two], [`{"messages":["${long.slice(0, 1_000_000)}"],"model":"beta","x":"${long}"}`, two],
+        [`{"model":"alpha","messages":["${long}"]}`, one], [`{"other":"${long.slice(0, 1_000_000)}"}`, one], [`--form data\r\n${long}`, one], [form('beta', ''), two], [form('beta', long.slice(0, 1_000_000)), two], [form('alpha', long), one], [`[${JSON.stringify(long)}]`, one]]) {
+        for (const bytes of [post(CHAT, body), inChunks(body)]) {
+            assert.match(await exchange(server, bytes), /^HTTP\/1\.1 200 OK/, body.slice(0, 30));
+            assert.ok(engine.all.at(-1).request.body.toString() === body, body.slice(0, 30));
+        }
+    }
+    const before = one.all.length + two.all.length;
+    for (const [where, shape] of [[CHAT, (e) => e.error.message], ['/api/chat', (e) => e.error]]) {
+        const { lines, body } = takeApart(Buffer.from(await exchange(server, post(where, `{"messages":["${long}"],"model":"beta"}`)), 'latin1'));
+        assert.match(lines[0], /^HTTP\/1\.1 413 /);
+        assert.match(shape(JSON.parse(body)), /"model" is not in the first 1 MiB/);
+    }
+    assert.equal(one.all.length + two.all.length, before, 'no engine was asked');
     // One of them down: the other goes on.
     await one.down();
     assert.equal(await from('{"model":"beta"}'), 2);
@@ -346,15 +366,21 @@ test('switch_model: the top-level model alone is replaced, all else is the same 
             assert.ok(got === wanted, `${body.slice(0, 60)}: ${got.slice(0, 100)}`);
         }
     }
-    // A GET has nothing to replace; a body of more than 1 MiB passes as it is.
+    // A GET has nothing to replace.
     await exchange(server, get('/props?model=alpha'));
     assert.equal(engine.all.at(-1).request.target, '/props?model=alpha');
-    const long = `{"model":"alpha","pad":"${'p'.repeat(1_100_000)}"}`;
-    assert.ok(await passed(long) === long);
-    await server.logged(/longer than 1 MiB/);
-    const exact = `{"model":"alpha","pad":"${'p'.repeat(1024 * 1024 - 26)}"}`;
-    assert.equal(exact.length, 1024 * 1024);
-    assert.ok(await passed(exact) === exact.replace('alpha', 'beta'));
+    // Of a body of any length, if it is in the first 1 MiB; else all passes as it is.
+    const pad = (n) => `"pad":"${'p'.repeat(n)}"`;
+    for (const [body, replaced] of [[`{"model":"alpha",${pad(3_000_000)}}`, true], [`{${pad(200_000)},"model":"alpha",${pad(3_000_000)}}`, true],
+        [`{${pad(2 ** 20 - 9 - 16)},"model":"alpha"${' '.repeat(100)}}`, true], [`{${pad(2 ** 20 - 9 - 15)},"model":"alpha"${' '.repeat(100)}}`, false],
+        [`{${pad(2_000_000)},"model":"alpha"}`, false]]) {
+        assert.ok(body.indexOf('"alpha"') + 7 <= 2 ** 20 === replaced);
+        for (const chunked of [false, true]) {
+            const got = await passed(body, chunked);
+            assert.ok(got === (replaced ? body.replace('alpha', 'beta') : body), `${body.slice(0, 20)} ${body.length} ${chunked}`);
+        }
+    }
+    await server.logged(/not in the first 1 MiB/);
     // The record has the model that was asked for in the end.
     assert.equal((await viewer.next((e) => isRequest(e) && e.model === 'beta')).status, 'finished');
 
@@ -364,29 +390,36 @@ test('switch_model: the top-level model alone is replaced, all else is the same 
     assert.equal(await passed('{"model":"alpha"}'), '{"model":"alpha"}');
 });
 
-test('switch_model: a chunked body of more than 1 MiB passes unchanged', async (t) => {
-    const { engine, server, viewer } = await stage(t);
-    await viewer.command({ action: 'switch_model', model: 'beta' });
-    const body = `{"model":"alpha","pad":"${'p'.repeat(1_500_000)}"}`;
-    const parts = body.match(/[^]{1,10000}/g).map(chunk).join('');
-    const answered = exchange(server, `POST ${CHAT} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n${parts}${LAST_CHUNK}`);
-    const call = await engine.next();
-    assert.ok(call.request.body.toString() === body);
-    finish(call);
-    assert.match(await answered, /^HTTP\/1\.1 200 /);
+test('a broken chunk behind 1 MiB while a model is chosen: 400', async (t) => {
+    for (const begin of ['{"model":"alpha","pad":"', '{"pad":"']) {
+        const { engine, server, viewer } = await stage(t, [], { models: ['alpha', 'beta'], early: true });
+        await viewer.command({ action: 'switch_model', model: 'beta' });
+        const client = await Raw.connect(server);
+        client.write(`POST ${CHAT} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n${chunk(begin)}${
+            chunk('p'.repeat(100_000)).repeat(15)}`);
+        const call = await engine.next();
+        client.write('3\nabc\r\n0\r\n\r\n');
+        assert.match(await client.rest(), /^HTTP\/1\.1 400 /);
+        await within(call.closed, 'end of the engine\'s connection');
+        assert.ok(!call.bytes.toString('latin1').endsWith(LAST_CHUNK));
+    }
 });
 
-test('Expect: 100-continue with a chosen model', async (t) => {
-    const { engine, server, viewer } = await stage(t);
-    await viewer.command({ action: 'switch_model', model: 'beta' });
-    const client = await begin(server, `POST ${CHAT} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 17\r\n\r\n`);
-    await client.until((bytes) => bytes.includes('100 Continue\r\n\r\n'));
-    await client.write('{"model":"alpha"}');
-    const call = await engine.next();
-    assert.equal(call.request.body.toString(), '{"model":"beta"}');
-    finish(call);
-    assert.equal((await client.rest()).match(/100 Continue/g).length, 1);
-});
+for (const [name, pad, chunked] of [['a short body', 0, false], ['a long one', 100_000, false], ['a long one in chunks', 100_000, true]]) {
+    test(`Expect: 100-continue with a chosen model, ${name}`, async (t) => {
+        const { engine, server, viewer } = await stage(t);
+        await viewer.command({ action: 'switch_model', model: 'beta' });
+        const body = `{${pad ? `"pad":"${'p'.repeat(pad)}",` : ''}"model":"alpha"}`;
+        const client = await begin(server, `POST ${CHAT} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\n${
+            chunked ? 'Transfer-Encoding: chunked' : `Content-Length: ${body.length}`}\r\n\r\n`);
+        await client.until((bytes) => bytes.includes('100 Continue\r\n\r\n'));
+        await client.write(chunked ? chunk(body) + LAST_CHUNK : body);
+        const call = await engine.next();
+        assert.equal(call.request.body.toString(), body.replace('alpha', 'beta'));
+        finish(call);
+        assert.equal((await client.rest()).match(/100 Continue/g).length, 1);
+    });
+}
 
 /* ---- pause and the line -------------------------------------------------------------- */
 
@@ -442,6 +475,71 @@ test('--max-inflight: the rest waits in the queue, without pause', async (t) => 
         finish(call);
         await clients[i].rest();
     }
+});
+
+/* A request whose body of `length` bytes has come but for the end: client.finish() sends that. */
+async function beginLong(server, length = 200_000) {
+    const body = `{"model":"alpha","pad":"${'p'.repeat(length)}"}`;
+    const bytes = post(CHAT, body);
+    const client = await begin(server, bytes.subarray(0, -100));
+    client.body = body;
+    client.finish = () => client.write(bytes.subarray(-100));
+    return client;
+}
+
+test('a long body that comes slowly takes no place at the engine from others', async (t) => {
+    const { engine, server, viewer } = await stage(t, ['--max-inflight', '2'], { models: ['alpha', 'beta'] });
+    const slow = [await beginLong(server), await beginLong(server)];
+    await statusWhen(server, (now) => now.requests.running === 2);
+    assert.deepEqual([(await viewer.next(isStart)).status, (await viewer.next(isStart)).status], ['running', 'running']);
+    const quick = [await begin(server), await begin(server)];
+    const calls = [await engine.next(), await engine.next()];
+    const { requests } = await status(server);
+    assert.deepEqual([requests.running, requests.queued, requests.uploading], [2, 0, 2]);
+    assert.deepEqual((await request(server, '/requests')).json.running.map((r) => r.status).sort(), ['queued', 'queued', 'running', 'running']);
+    // Whole, the first of them waits for a place, and so does one that comes later.
+    slow[0].finish();
+    const first = await viewer.next((e) => isStart(e) && e.status === 'queued' && e.id === 1);
+    assert.equal(first.place, 1);
+    const later = await begin(server);
+    await queued(server, 2);
+    finish(calls[0]);
+    const call = await engine.next();
+    assert.equal(call.request.body.toString(), slow[0].body);
+    finish(call);
+    finish(calls[1]);
+    finish(await engine.next());
+    slow[1].finish();
+    finish(await engine.next());
+    for (const client of [...slow, ...quick, later]) {
+        assert.match(await client.rest(), /^HTTP\/1\.1 200 /);
+    }
+    await statusWhen(server, (now) => now.requests.running === 0 && now.requests.uploading === 0);
+});
+
+test('pause and cancel of a request whose body comes slowly', async (t) => {
+    const { engine, server, viewer } = await stage(t, ['--max-inflight', '1'], { models: ['alpha', 'beta'] });
+    const slow = [await beginLong(server)];
+    const { id } = await viewer.next(isStart);
+    const quick = await begin(server);
+    await within(engine.next(), 'the quick one').then(finish);
+    await quick.rest();
+    slow.push(await beginLong(server));
+    const other = await viewer.next((e) => isStart(e) && e.id === 3);
+    assert.equal(other.status, 'running');
+    await viewer.command({ action: 'pause' });
+    slow[0].finish(); // it gave its place away: it waits like a new one
+    await viewer.next((e) => isStart(e) && e.id === id && e.status === 'queued');
+    await queued(server, 1);
+    assert.equal((await viewer.command({ action: 'cancel', request: other.id })).event, 'ack');
+    assert.match(await slow[1].rest(), /^HTTP\/1\.1 503 [^]*cancelled/);
+    await viewer.command({ action: 'drain' });
+    assert.equal(engine.all.filter((call) => call.request.method === 'POST').length, 1, 'nothing new reached the engine');
+    await viewer.command({ action: 'resume' });
+    const call = await engine.next();
+    assert.equal(call.request.body.toString(), slow[0].body);
+    finish(call);
+    assert.match(await slow[0].rest(), /^HTTP\/1\.1 200 /);
 });
 
 test('a full queue: 503 with Retry-After in the shape of the API, and the dashboard is served', async (t) => {

@@ -125,6 +125,27 @@ describe('limits of time', { concurrency: true, timeout: 120000 * SLOW }, () => 
         assertBetween(since, 9, 13 * SLOW, '408');
     });
 
+    test('the body of a request to the engine that drips is answered with 408, short or long', async (t) => {
+        const engine = await replay(t, { early: true });
+        const server = await metered(t, engine);
+        const since = performance.now();
+        const clients = [];
+        for (const begun of [0, 20_000]) {
+            const raw = await Raw.connect(server);
+            raw.write(`POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: ${begun + 1_000_000 * (begun > 0) + 16_000}\r\n\r\n${'x'.repeat(begun)}`);
+            clients.push(raw);
+        }
+        const call = await engine.next();
+        const timer = setInterval(() => clients.forEach((raw) => raw.over || raw.write('x'.repeat(1000))), 1000);
+        t.after(() => clearInterval(timer));
+        for (const raw of clients) {
+            await within(raw.closed, 'end of a slow request', 20000 * SLOW);
+            assert.match(raw.bytes.toString(), /^HTTP\/1\.1 408 [^]*did not arrive/);
+        }
+        assertBetween(since, 9, 14 * SLOW, '408');
+        await within(call.closed, 'end of the engine\'s connection');
+    });
+
     test('a viewer that does not answer pings is closed after 60 s, one that does stays', async (t) => {
         const server = await serve(t, ['--source', 'none']);
         const gone = await RawViewer.open(server);

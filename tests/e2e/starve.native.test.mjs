@@ -10,6 +10,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import http from 'node:http';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -59,10 +60,10 @@ const connected = (sockets) => within(Promise.all(sockets.map((socket) => new Pr
 const many = (n, make) => Array.from({ length: n }, (_, i) => make(i));
 const destroyAll = (sockets) => sockets.forEach((socket) => socket.destroy());
 
-/* Writes one more byte a second to each, for as long as it lasts. */
-function drip(sockets, byte) {
+/* Writes one more byte a second to each, for as long as it lasts; `all` end with it. */
+function drip(sockets, byte, all = sockets) {
     const timer = setInterval(() => sockets.forEach((socket) => socket.destroyed || socket.write(byte)), 1000);
-    return () => { clearInterval(timer); destroyAll(sockets); };
+    return () => { clearInterval(timer); destroyAll(all); };
 }
 
 /* An attack of tests/bench/attack.mjs, from this address. */
@@ -232,5 +233,88 @@ test('16 dripping POSTs to the engine, and 16 silent ones', async (t) => {
         return () => { stop(); destroyAll(sockets); };
     }, { meanwhile: async () => {
         assert.equal((await post(server, '/v1/chat/completions', '{}')).status, 200, 'another request is answered');
+    } });
+});
+
+const LONG = Buffer.concat([Buffer.from('HTTP/1.1 200 OK\r\nContent-Length: 20000000\r\n\r\n'), Buffer.alloc(20_000_000)]);
+
+/* aidash in front of engines that answer each POST at once, each GET of /long with 20 MB, and no GET of /silent. */
+async function beforeEngines(t, engines, args = []) {
+    const urls = [];
+    for (let i = 0; i < engines; i++) {
+        const engine = await replay(t, { models: [`model-${i}`] });
+        engine.answerAll(({ request: { target }, socket }) => {
+            if (target !== '/silent') {
+                socket.end(target === '/long' ? LONG : answer('{}'));
+            }
+        });
+        urls.push('--upstream', engine.url);
+    }
+    const server = await serve(t, [...urls, ...args]);
+    const feed = setInterval(() => post(server, '/ingest', '{"latency_ms":1}').catch(() => {}), 50);
+    t.after(() => clearInterval(feed));
+    return server;
+}
+
+/* What POST or GET answers to a client of another address than all others. */
+const fromElsewhere = (server, method, where, body = '') => within(new Promise((done, fail) => {
+    const asked = http.request({ host: server.host, port: server.port, localAddress: '127.0.0.2', agent: false, method, path: where,
+        headers: { 'Content-Length': Buffer.byteLength(body) } }, (res) => { res.resume(); res.once('end', () => done(res.statusCode)); });
+    asked.once('error', fail);
+    asked.end(body);
+}), `answer to ${method} ${where}`, 5000 * SLOW);
+
+const chat = (body, length = body.length) => `POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: ${length}\r\n\r\n${body}`;
+const late = (n) => `{"messages":["${'x'.repeat(n)}"],"model":"model-1"}`;
+
+for (const [engines, silent] of [[1, false], [1, true], [2, false], [2, true]]) {
+    test(`24 ${silent ? 'silent' : 'dripping'} POSTs of long bodies, ${engines === 1 ? 'one engine' : 'two engines'}`, async (t) => {
+        const server = await beforeEngines(t, engines);
+        await survives(t, server, async () => {
+            const sockets = many(24, () => peer(server, chat(`{"messages":["${'x'.repeat(30_000)}`, 5_000_000)));
+            await connected(sockets);
+            await poll(async () => (await request(server, '/status')).json.requests.running >= 3, 'the uploads');
+            return drip(silent ? [] : sockets, ' '.repeat(1000), sockets);
+        }, { grownKb: 16384, meanwhile: async () => {
+            for (const body of ['{}', late(100), late(300_000), `{"model":"model-0","x":"${'x'.repeat(2_000_000)}"}`]) {
+                const began = performance.now();
+                assert.equal(await fromElsewhere(server, 'POST', '/v1/chat/completions', body), 200, body.slice(0, 40));
+                assert.ok(performance.now() - began < 4000 * SLOW, `${body.length} bytes: ${performance.now() - began} ms`);
+            }
+        } });
+    });
+}
+
+test('100 GETs that the engine never answers: who comes from elsewhere is served', async (t) => {
+    const server = await beforeEngines(t, 1);
+    await survives(t, server, async () => {
+        const sockets = many(100, () => peer(server, 'GET /silent HTTP/1.1\r\nHost: a\r\n\r\n'));
+        await connected(sockets);
+        return () => destroyAll(sockets);
+    }, { grownKb: 16384, meanwhile: async () => {
+        const refused = await request(server, '/v1/models');
+        assert.equal(refused.status, 503);
+        assert.ok(refused.headers['retry-after']);
+        for (let i = 0; i < 10; i++) {
+            assert.equal(await fromElsewhere(server, 'GET', '/v1/models'), 200);
+            assert.equal(await fromElsewhere(server, 'POST', '/v1/chat/completions', '{}'), 200);
+        }
+    } });
+});
+
+test('100 deaf ones that ask the engine for a long answer: who comes from elsewhere is served', async (t) => {
+    const server = await beforeEngines(t, 1);
+    await survives(t, server, async () => {
+        const deaf = spawn(deafBin, [String(server.port), 'GET /long HTTP/1.1\r\nHost: a\r\n\r\n', '100'], { stdio: ['pipe', 'pipe', 'inherit'] });
+        await within(new Promise((done) => { deaf.stdout.once('data', done); }), 'connections of the deaf');
+        return async () => {
+            deaf.stdin.end();
+            await within(new Promise((done) => { deaf.once('close', done); }), 'end of the deaf');
+        };
+    }, { grownKb: 24576, meanwhile: async () => {
+        for (let i = 0; i < 10; i++) {
+            assert.equal(await fromElsewhere(server, 'GET', '/v1/models'), 200);
+            assert.equal(await fromElsewhere(server, 'POST', '/v1/chat/completions', '{}'), 200);
+        }
     } });
 });
