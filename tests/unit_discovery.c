@@ -508,8 +508,22 @@ static void test_scrape_line(void)
     CHECK(page.has[AD_METRIC_TOKENS] && page.metric[AD_METRIC_TOKENS] > 12.4);
     CHECK_STR(page.model, "m");
     scrape_line(&page, "vllm:generation_tokens_total{model_name=\" 7");
-    CHECK(page.has[AD_METRIC_TOKENS]);
-    CHECK_STR(page.model, "");
+    CHECK(!page.has[AD_METRIC_TOKENS]); /* its labels have no end */
+    scrape_line(&page, "vllm:generation_tokens_total{model_name=\"m\"} 12 1395066363000");
+    CHECK(page.metric[AD_METRIC_TOKENS] == 12); /* a time behind it */
+    scrape_line(&page, "vllm:generation_tokens_total 3\t1395066363000\r");
+    CHECK(page.metric[AD_METRIC_TOKENS] == 3);
+    scrape_line(&page, "vllm:generation_tokens_total{a=\"} 9\\\" {\",model_name=\"m 7\"} 4");
+    CHECK(page.metric[AD_METRIC_TOKENS] == 4);
+    CHECK_STR(page.model, "m 7");
+    scrape_line(&page, "vllm:generation_tokens_total NaN 7");
+    CHECK(!page.has[AD_METRIC_TOKENS]);
+    scrape_line(&page, "vllm:generation_tokens_total +Inf");
+    CHECK(!page.has[AD_METRIC_TOKENS]);
+    scrape_line(&page, "vllm:generation_tokens_total{a=\"\\");
+    CHECK(!page.has[AD_METRIC_TOKENS]);
+    scrape_line(&page, "vllm:generation_tokens_total ");
+    CHECK(!page.has[AD_METRIC_TOKENS]);
     scrape_line(&page, "vllm:generation_tokens_total{model_name=\"m\"");
     CHECK(!page.has[AD_METRIC_TOKENS]);
     scrape_line(&page, "vllm:generation_tokens_total{} x");

@@ -150,6 +150,20 @@ static const char *ad_nearest(const char *text, const char *const *words,
     return best;
 }
 
+/* "; the nearest is WORD" into out[AD_HINT_CAP], or "" if `word` differs from `text`
+ * in more than half of its letters: that would be no help. `before` goes in front
+ * of the word. */
+enum { AD_HINT_CAP = 96 };
+static const char *ad_hint(const char *text, const char *before,
+                           const char *word, char out[AD_HINT_CAP])
+{
+    out[0] = '\0';
+    if (ad_distance(text, word) * 2 <= strlen(text)) {
+        (void)snprintf(out, AD_HINT_CAP, "; the nearest is %s%s", before, word);
+    }
+    return out;
+}
+
 static const char *ad_option_nearest(const char *name)
 {
     const char *names[AD_OPTIONS + 1];
@@ -186,14 +200,13 @@ static bool ad_option_set(struct ad_options *o, struct ad_place *place,
                           const char *value)
 {
     int i = ad_option_find(name);
-    char *given;
+    char hint[AD_HINT_CAP], *given;
     size_t used;
 
     if (i < 0) {
         (void)fprintf(stderr,
-                      "aidash: unknown option %s; the nearest is --%s (--help "
-                      "lists all)\n",
-                      written, ad_option_nearest(name));
+                      "aidash: unknown option %s%s (--help lists all)\n", written,
+                      ad_hint(name, "--", ad_option_nearest(name), hint));
         return false;
     }
     given = o->given[i].value;
@@ -599,6 +612,7 @@ static bool ad_option_level(const struct ad_options *o,
                             enum aidash_log_level *level)
 {
     const char *text = ad_option_value(o, "log-level");
+    char hint[AD_HINT_CAP];
     unsigned i;
 
     if (text == NULL) {
@@ -611,11 +625,11 @@ static bool ad_option_level(const struct ad_options *o,
         }
     }
     (void)fprintf(stderr,
-                  "aidash: %s: '%s' must be error, warn, info or debug; the "
-                  "nearest is %s\n",
+                  "aidash: %s: '%s' must be error, warn, info or debug%s\n",
                   ad_option_written(o, "log-level"), text,
-                  ad_nearest(text, ad_log_names + AIDASH_LOG_ERROR,
-                             AIDASH_LOG_DEBUG));
+                  ad_hint(text, "", ad_nearest(text,
+                                               ad_log_names + AIDASH_LOG_ERROR,
+                                               AIDASH_LOG_DEBUG), hint));
     return false;
 }
 
@@ -624,6 +638,7 @@ static bool ad_option_source(const struct ad_options *o, const char **source)
 {
     static const char *const known[] = {"sim", "stdin", "none"};
     const char *text = ad_option_value(o, "source");
+    char hint[AD_HINT_CAP];
     size_t i;
 
     if (ad_option_flag(o, "stdin")) {
@@ -651,10 +666,10 @@ static bool ad_option_source(const struct ad_options *o, const char **source)
         }
     }
     (void)fprintf(stderr,
-                  "aidash: %s: '%s' must be sim, stdin or none; the nearest is "
-                  "%s\n",
+                  "aidash: %s: '%s' must be sim, stdin or none%s\n",
                   ad_option_written(o, "source"), text,
-                  ad_nearest(text, known, AD_COUNT(known)));
+                  ad_hint(text, "", ad_nearest(text, known, AD_COUNT(known)),
+                          hint));
     return false;
 }
 

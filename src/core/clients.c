@@ -128,6 +128,8 @@ static struct {
     unsigned n_used;           /* ever */
     unsigned n_kind[AD_KINDS]; /* open or closing */
     unsigned n_open;           /* in any phase but free */
+    unsigned n_exchanges;      /* of these, exchanges */
+    uint16_t exchanges[AIDASH_EXCHANGES]; /* their slots, in no order */
 } ad_slots;
 
 static struct {
@@ -198,6 +200,22 @@ static bool ad_client_is_ws(const struct ad_client *c)
     return c->kind == AD_WS || c->kind == AD_WS_BATCH;
 }
 
+/* An exchange has got its slot, or leaves it: exchanges are found without going
+ * through the viewers' slots. */
+static void ad_exchange_list(unsigned slot, bool enters)
+{
+    unsigned i = 0;
+
+    if (enters) {
+        ad_slots.exchanges[ad_slots.n_exchanges++] = (uint16_t)slot;
+        return;
+    }
+    while (ad_slots.exchanges[i] != slot) {
+        i++;
+    }
+    ad_slots.exchanges[i] = ad_slots.exchanges[--ad_slots.n_exchanges];
+}
+
 static void ad_client_enter(struct ad_client *c, enum ad_phase phase)
 {
     bool counted = c->phase == AD_OPEN || c->phase == AD_CLOSING;
@@ -212,6 +230,10 @@ static void ad_client_enter(struct ad_client *c, enum ad_phase phase)
         ad_slots.n_open++;
     } else if (phase == AD_FREE) {
         ad_slots.n_open--;
+    }
+    if (ad_kind_class(c->kind) == 1 &&
+        (c->phase == AD_FREE) != (phase == AD_FREE)) {
+        ad_exchange_list(ad_client_index(c), phase != AD_FREE);
     }
     c->phase = (uint8_t)phase;
     c->since_ms = ad_hub.now_ms;

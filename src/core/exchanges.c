@@ -340,10 +340,10 @@ static bool ad_exchange_evict(void)
     struct ad_client *slowest = NULL;
     unsigned i;
 
-    for (i = 0; i < ad_slots.n_used; i++) {
-        struct ad_client *c = &ad_clients[i];
+    for (i = 0; i < ad_slots.n_exchanges; i++) {
+        struct ad_client *c = &ad_clients[ad_slots.exchanges[i]];
 
-        if (c->phase == AD_LINGERING && ad_kind_class(c->kind) == 1) {
+        if (c->phase == AD_LINGERING) {
             ad_client_drop(c);
             return true;
         }

@@ -61,13 +61,14 @@ static struct {
     struct ad_discovery of[AIDASH_UPSTREAMS];
 } ad_discoveries;
 
-/* Note whether the engine can be reached. */
-static void ad_discovery_reached(unsigned upstream, bool up)
+/* Note whether the engine can be reached. `why`: the end of the sentence that it
+ * can't, or "". */
+static void ad_discovery_reached(unsigned upstream, bool up, const char *why)
 {
     if (!up && ad_models_engine_gone(upstream)) {
         ad_status_append();
     }
-    ad_upstream_set_state(upstream, up);
+    ad_upstream_set_state_why(upstream, up, why);
 }
 
 static void ad_discovery_watch(struct ad_discovery *d)
@@ -91,7 +92,7 @@ static void ad_discovery_begin(unsigned upstream, enum ad_discovery_list list)
     ad_fetch_begin(&d->fetch, &ad_upstreams.list[upstream],
                    ad_discovery_paths[list], ad_upstreams.key, ad_hub.now_ms);
     if (d->fetch.state == AD_FETCH_FAILED) {
-        ad_discovery_reached(upstream, false);
+        ad_discovery_reached(upstream, false, "");
     }
     ad_discovery_watch(d);
 }
@@ -308,7 +309,7 @@ static void ad_discovery_event(unsigned upstream)
 
     ad_fetch_event(&d->fetch, ad_discovery_sink, d);
     if (connecting && d->fetch.state != AD_FETCH_CONNECT) {
-        ad_discovery_reached(upstream, d->fetch.state == AD_FETCH_ANSWER);
+        ad_discovery_reached(upstream, d->fetch.state == AD_FETCH_ANSWER, "");
     }
     if (!ad_upstreams.state[upstream].up || d->fetch.answer.status != 0) {
         ad_upstreams.state[upstream].doubts = 0;
@@ -341,7 +342,7 @@ static void ad_discovery_run(void)
 static void ad_discovery_resolved(unsigned upstream, const char *why)
 {
     if (ad_upstreams.list[upstream].n_addresses == 0) {
-        ad_upstream_set_state_why(upstream, false, why);
+        ad_discovery_reached(upstream, false, why);
     } else if (!ad_upstreams.state[upstream].up &&
                ad_fetch_wants(&ad_discoveries.of[upstream].fetch) == 0) {
         ad_discovery_begin(upstream, AD_DISCOVERY_OPENAI);
@@ -364,7 +365,7 @@ static void ad_discovery_housekeeping(void)
             }
         } else if (ad_fetch_late(q, ad_hub.now_ms)) {
             if (q->state == AD_FETCH_CONNECT) {
-                ad_discovery_reached(i, false);
+                ad_discovery_reached(i, false, "");
             }
             ad_fetch_end(q, AD_FETCH_FAILED);
         }

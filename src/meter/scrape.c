@@ -53,13 +53,52 @@ static const struct {
     {"vllm:time_per_output_token_seconds_count", AD_METRIC_STEPS, 1, false},
 };
 
-/* One line of samples, `name{labels} value`: Prometheus' text format 0.0.4. */
+/* How long the labels at s[0..len) are, with their braces; 0: there are none, len:
+ * they have no end. A label's value may hold braces, blanks and escaped quotes. */
+static size_t ad_scrape_labels(const char *s, size_t len)
+{
+    bool quoted = false;
+    size_t i;
+
+    if (len == 0 || s[0] != '{') {
+        return 0;
+    }
+    for (i = 1; i < len; i++) {
+        if (quoted && s[i] == '\\') {
+            i++;
+        } else if (s[i] == '"') {
+            quoted = !quoted;
+        } else if (!quoted && s[i] == '}') {
+            return i + 1;
+        }
+    }
+    return len;
+}
+
+/* The next word of a line, behind blanks: its length, and *at is its beginning. */
+static size_t ad_scrape_word(const char *s, size_t len, size_t *at)
+{
+    size_t n = 0;
+
+    while (*at < len && (s[*at] == ' ' || s[*at] == '\t')) {
+        ++*at;
+    }
+    while (*at + n < len && s[*at + n] != ' ' && s[*at + n] != '\t' &&
+           s[*at + n] != '\r') {
+        n++;
+    }
+    return n;
+}
+
+/* One line of samples, `name{labels} value [time]`: Prometheus' text format 0.0.4.
+ * What is malformed, and NaN and Inf, are left out. */
 static void ad_scrape_line(struct ad_scrape_page *page, const char *s, size_t len)
 {
-    const char *value = memrchr(s, ' ', len), *label;
-    size_t name_len = 0, value_len, i = 0;
+    const char *label;
+    size_t name_len = 0, labels_len, value_len, at, i = 0;
 
-    while (name_len < len && s[name_len] != '{' && s[name_len] != ' ') {
+    while (name_len < len && s[name_len] != '{' && s[name_len] != ' ' &&
+           s[name_len] != '\t') {
         name_len++;
     }
     while (i < AD_COUNT(ad_metrics) &&
@@ -67,21 +106,23 @@ static void ad_scrape_line(struct ad_scrape_page *page, const char *s, size_t le
             memcmp(ad_metrics[i].name, s, name_len) != 0)) {
         i++;
     }
-    if (i == AD_COUNT(ad_metrics) || value == NULL) {
+    if (i == AD_COUNT(ad_metrics)) {
         return;
     }
-    value++;
-    value_len = (size_t)(s + len - value);
-    if (ad_json_number(value, value_len) != value_len) {
+    labels_len = ad_scrape_labels(s + name_len, len - name_len);
+    at = name_len + labels_len;
+    value_len = ad_scrape_word(s, len, &at);
+    if (value_len == 0 || ad_json_number(s + at, value_len) != value_len) {
         return;
     }
     page->metric[ad_metrics[i].what] +=
-        ad_json_double(value, value_len) * ad_metrics[i].scale;
+        ad_json_double(s + at, value_len) * ad_metrics[i].scale;
     page->has[ad_metrics[i].what] = true;
     page->at_end = page->at_end || ad_metrics[i].at_end;
-    label = memmem(s, len, "model_name=\"", 12);
+    label = memmem(s + name_len, labels_len, "model_name=\"", 12);
     if (label != NULL) {
-        const char *end = memchr(label + 12, '"', (size_t)(s + len - label - 12));
+        size_t left = (size_t)(s + name_len + labels_len - label - 12);
+        const char *end = memchr(label + 12, '"', left);
         size_t n = end != NULL ? (size_t)(end - label - 12) : 0;
 
         if (ad_name_ok(label + 12, n, AIDASH_MODEL_MAX)) {
@@ -177,7 +218,8 @@ static void ad_scrape_done(void)
         sample.rate = ad_scrape_rate(tokens, time_ms);
         sample.has = AD_HAS_TOKENS | AD_HAS_RATE | AD_IS_METERED;
         if (time_ms > 0 && steps > 0) {
-            sample.latency_ms = time_ms / steps;
+            sample.latency_ms = time_ms / steps < AD_LATENCY_LIMIT
+                                    ? time_ms / steps : AD_LATENCY_LIMIT;
             sample.has |= AD_HAS_LATENCY;
         }
         ad_tick_apply(&sample, ad_hub.now_ns);
@@ -195,6 +237,8 @@ static void ad_scrape_ended(void)
 
     if (q->state == AD_FETCH_DONE && q->answer.status == 200) {
         ad_scrape_set_down(false, "");
+        /* The last line may have no end of its own. */
+        ad_scrape_sink(&ad_scrape.page, (const uint8_t *)"\n", 1);
         ad_scrape_done();
     } else if (q->state == AD_FETCH_DONE) {
         (void)snprintf(why, sizeof(why), ": it answers with status %u",

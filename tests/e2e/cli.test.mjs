@@ -132,6 +132,17 @@ test('a wrong option names itself, the reason and the nearest valid one', async 
     }
 });
 
+test('what is written like nothing gets no hint', async () => {
+    for (const [args, said] of [[['--source', 'foo'], '--source: \'foo\' must be sim, stdin or none'],
+        [['--log-level', 'loud'], '--log-level: \'loud\' must be error, warn, info or debug'],
+        [['--frobnicate'], 'unknown option --frobnicate (--help lists all)']]) {
+        assert.equal((await run(args)).stderr, `aidash: ${said}\n`);
+    }
+    for (const [args, hint] of [[['--source', 'non'], 'none'], [['--log-level', 'wran'], 'warn'], [['--prot', '1'], '--port']]) {
+        assert.match((await run(args)).stderr, new RegExp(`; the nearest is ${hint}\\b`));
+    }
+});
+
 test('the rate may be as slow as 0.001 and as fast as 10,000', async (t) => {
     for (const rate of [0.001, 10000]) {
         const server = await serve(t, ['--rate', String(rate)]);
