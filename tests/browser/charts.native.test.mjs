@@ -299,7 +299,7 @@ test('what is shown can be taken along: CSV, NDJSON, PNG', async (t) => {
   const csv = await saved(page, 'csv');
   assert.equal(csv.name, 'ticks.csv');
   const lines = csv.bytes.toString().trim().split('\r\n');
-  assert.equal(lines[0], 'timestamp,model,node,latency_ms,tokens_generated,tokens_per_second,estimated');
+  assert.equal(lines[0], 'timestamp,model,node,latency_ms,tokens_generated,tokens_per_second,estimated,request,first');
   assert.ok(count > 100);
   assert.equal(lines.length, count + 1);
   assert.equal(await page.getAttribute('#export-menu', 'open'), null, 'the menu closes');

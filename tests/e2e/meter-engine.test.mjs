@@ -376,6 +376,32 @@ test('router mode: the model that a viewer chose is loaded and answers', async (
     assert.equal((await viewer.next(isRequest)).model, 'tiny-a');
 });
 
+test('drafts and embeddings: the record has what the engine tells', async (t) => {
+    const draws = await llama('tiny-a', ['--model-draft', 'tiny-a.gguf', '--spec-type', 'draft-simple']);
+    const embeds = await llama('tiny-a', ['--embeddings', '--pooling', 'mean']);
+    t.after(() => Promise.all([draws.stop(), embeds.stop()]));
+    for (const [engine, check] of [
+        [draws, async (server, viewer) => {
+            const { chunks } = await streamed(openai(server), say('draw', { max_tokens: 40 }));
+            const record = await viewer.next(isRequest);
+            const { timings } = chunks.findLast((part) => part.timings);
+            assert.ok(timings.draft_n > 0, JSON.stringify(timings));
+            assert.deepEqual([record.draft_tokens, record.draft_accepted_tokens, record.completion_tokens],
+                [timings.draft_n, timings.draft_n_accepted, 40]);
+        }],
+        [embeds, async (server, viewer) => {
+            const got = await openai(server).embeddings.create({ model: 'tiny-a', input: 'the river and the stone', encoding_format: 'float' });
+            const record = await viewer.next(isRequest);
+            assert.ok(got.usage.prompt_tokens > 3 && got.data[0].embedding.length > 10);
+            assert.deepEqual([record.operation, record.prompt_tokens, record.counts, record.completion_tokens, record.status, record.model],
+                ['embeddings', got.usage.prompt_tokens, 'exact', undefined, 'finished', 'tiny-a']);
+        }],
+    ]) {
+        const server = await metered(t, engine);
+        await check(server, await connect(server));
+    }
+});
+
 test('an engine that is killed in mid-stream', async (t) => {
     const engine = await llama('tiny-a');
     t.after(() => engine.stop());

@@ -18,12 +18,18 @@ async function stage(t, args = [], options = {}) {
 
 /* Send bytes as the answer to a request: the client gets the same; returns what
  * was told. */
-async function told({ engine, server, viewer }, bytes, { route = CHAT, body = '{"model":"replayed"}', extra = '', wait = 0 } = {}) {
+async function told({ engine, server, viewer }, bytes, { route = CHAT, body = '{"model":"replayed"}', extra = '', wait = 0, piece = 0 } = {}) {
     const answered = exchange(server, post(route, body, extra));
     const call = await engine.next();
     const from = viewer.events.length;
     await sleep(wait);
-    call.socket.end(bytes);
+    const all = Buffer.from(bytes);
+    const size = piece || all.length;
+    for (let at = 0; at < all.length; at += size) {
+        await call.write(all.subarray(at, at + size));
+        await new Promise(setImmediate);
+    }
+    call.socket.end();
     const got = Buffer.from(await answered, 'latin1');
     const record = await viewer.next(isRequest);
     assert.ok(takeApart(got).body.equals(takeApart(Buffer.from(bytes)).body), 'the same bytes');
@@ -242,8 +248,11 @@ for (const [name, bytes, want, route] of [
 ]) {
     test(`the record has ${name}`, async (t) => {
         const set = await stage(t);
-        const { record } = await told(set, bytes, { route });
-        assert.deepEqual(Object.fromEntries(Object.keys(want).map((key) => [key, record[key]])), want, JSON.stringify(record));
+        let record;
+        for (const piece of [7, 0]) { // in pieces, and whole
+            ({ record } = await told(set, bytes, { route, piece }));
+            assert.deepEqual(Object.fromEntries(Object.keys(want).map((key) => [key, record[key]])), want, JSON.stringify(record));
+        }
         if (record.audio_s) {
             assert.ok(Math.abs(record.real_time_factor * 120_000 - record.duration_ms) < 500, JSON.stringify(record));
         }
