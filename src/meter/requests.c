@@ -105,6 +105,7 @@ struct ad_proxy {
                          * it came into the queue */
     uint32_t ending_ms; /* the answer ended, or later: the client had all of it */
     uint32_t upload_s;  /* seconds in which the client could send of its body */
+    uint32_t retry_s;   /* of its refusal: Retry-After, if it is not 503; 0: none */
     uint32_t blocked_s; /* seconds since it last took all that there was */
     uint64_t uploaded, taken; /* bytes that it sent, or took, meanwhile */
     uint32_t body_len;  /* bytes of the request's body that are held */
