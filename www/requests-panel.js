@@ -46,7 +46,7 @@ const STATES = {
   left: ["client left", "The client closed the connection before the answer was complete."],
   cut: ["broken off", "The engine's answer ended too early, or a viewer cancelled the request."],
   cancelled: ["cancelled", "A viewer cancelled the request from this page."],
-  refused: ["refused", "The queue was full, a quota was used up, or the engine refused the request."],
+  refused: ["refused", "The queue was full, or the engine refused the request."],
   failed: ["engine failed", "The engine could not be reached, or answered with an error."],
 };
 
