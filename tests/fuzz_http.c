@@ -107,6 +107,34 @@ static void ask_all(const struct ad_http_head *head)
     }
 }
 
+/* Who asks, by what the head and its proxies say. */
+static void ask_who(const struct ad_http_head *head)
+{
+    static const char *const named[] = {"X-Forwarded-For", "Forwarded"};
+    struct ad_slice agent = ad_http_product(head), key = ad_http_api_key(head);
+    unsigned i;
+
+    must(agent.len == 0 || ad_http_is_token(agent));
+    must(key.len == 0 || (key.at[0] != ' ' && key.at[key.len - 1] != ' '));
+    if (ad_http_wants_csv(head)) {
+        must(ad_http_type_weight(head, "application/json") < 1000);
+    }
+    for (i = 0; i < 2; i++) {
+        struct ad_http_list list = ad_http_list_of(&head->fields, named[i]);
+        struct ad_slice item;
+        char text[INET6_ADDRSTRLEN];
+        uint8_t ip[16], again[16];
+
+        while (ad_http_list_next(&list, &item)) {
+            if (ad_http_forwarded_for(named[i], item, ip)) {
+                must(inet_ntop(AF_INET6, ip, text, sizeof(text)) != NULL);
+                must(ad_http_node_address(ad_slice_of(text), again) &&
+                     memcmp(ip, again, sizeof(ip)) == 0);
+            }
+        }
+    }
+}
+
 /* Write it anew, parse that, and find the same request. */
 static void again(const struct ad_http_head *a)
 {
@@ -203,6 +231,7 @@ static void try_head(int kind, size_t step, const char *buf, size_t len)
     must(head.has_host || head.minor == 0);
     check_fields(&head, buf, len);
     ask_all(&head);
+    ask_who(&head);
     again(&head);
 }
 

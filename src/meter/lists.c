@@ -212,7 +212,7 @@ static void ad_lists_answer(struct ad_proxy *p)
     const struct ad_list *l = &buffers->list;
     const char *begin = ad_lists[p->request.list].begin;
     struct ad_refusal none = {l->status, "upstream_error", "failed",
-                              "no engine gave a list of its models", 0};
+                              "no engine gave a list of its models"};
     char text[AD_LISTS_BEGIN];
     struct ad_text t = ad_text_in(text, sizeof(text));
 

@@ -271,34 +271,33 @@ struct ad_refusal {
     const char *type;   /* of the error, in OpenAI's terms */
     const char *record; /* the status in the request's record */
     const char *why;    /* for the client, in English */
-    uint32_t retry_s;   /* Retry-After in seconds; 0: none, but 5 with 503 */
 };
 
 static const struct ad_refusal
     ad_refuse_waited = {503, "overloaded_error", "refused",
-                        "waited too long in the queue", 0},
-    ad_refuse_cancelled = {503, "cancelled", "cut", "cancelled at the dashboard", 0},
+                        "waited too long in the queue"},
+    ad_refuse_cancelled = {503, "cancelled", "cut", "cancelled at the dashboard"},
     ad_refuse_slow_body = {408, "invalid_request_error", "refused",
-                           "the body did not arrive", 0},
+                           "the body did not arrive"},
     ad_refuse_slowest_body = {408, "invalid_request_error", "refused",
                               "the body came slowly, and another request needs "
-                              "its place", 0},
+                              "its place"},
     ad_refuse_heaviest = {503, "overloaded_error", "refused",
                           "this address has the most requests under way, and "
-                          "another one needs a place", 0},
+                          "another one needs a place"},
     ad_refuse_late_model = {413, "invalid_request_error", "refused",
                             "\"model\" is not in the first 1 MiB of the body: "
-                            "with several engines it must be", 0},
+                            "with several engines it must be"},
     ad_refuse_chunks = {400, "invalid_request_error", "refused",
-                        "the request's chunks are malformed", 0},
+                        "the request's chunks are malformed"},
     ad_refuse_unreachable = {502, "upstream_error", "failed",
-                             "the engine can't be reached", 0},
+                             "the engine can't be reached"},
     ad_refuse_no_answer = {502, "upstream_error", "failed",
-                           "the engine closed the connection without an answer", 0},
+                           "the engine closed the connection without an answer"},
     ad_refuse_silent = {504, "upstream_error", "failed",
-                        "the engine did not begin its answer in time", 0},
+                        "the engine did not begin its answer in time"},
     ad_refuse_stopped = {504, "upstream_error", "failed",
-                         "the engine stopped in the middle of its answer's head", 0};
+                         "the engine stopped in the middle of its answer's head"};
 
 /* Answer in the engine's place, and end. */
 static void ad_proxy_refuse(struct ad_proxy *p, const struct ad_refusal *r)
@@ -306,7 +305,7 @@ static void ad_proxy_refuse(struct ad_proxy *p, const struct ad_refusal *r)
     char json[AD_REPLY_MAX], answer[2 * AD_REPLY_MAX];
     struct ad_text j = ad_text_in(json, sizeof(json));
     struct ad_text t = ad_text_in(answer, sizeof(answer));
-    unsigned retry_s = r->status == 503 ? 5 : r->retry_s;
+    unsigned retry_s = r->status == 503 ? 5 : p->retry_s;
     char retry[32] = "";
 
     if (retry_s > 0) {
@@ -448,7 +447,7 @@ static void ad_answer_put_head(struct ad_text *t, const struct ad_proxy *p,
 static void ad_answer_refuse(struct ad_proxy *p, enum ad_http_fault fault)
 {
     char why[AD_REPLY_MAX / 2];
-    const struct ad_refusal bad = {502, "upstream_error", "failed", why, 0};
+    const struct ad_refusal bad = {502, "upstream_error", "failed", why};
 
     (void)snprintf(why, sizeof(why), "the engine's answer is not valid HTTP: %s",
                    ad_http_fault_text(fault));

@@ -79,15 +79,15 @@ static void ad_proxy_go_on(struct ad_proxy *p)
 static bool ad_quota_refuse(struct ad_proxy *p)
 {
     char why[AD_QUOTA_WHY_MAX];
-    struct ad_refusal over = {429, "rate_limit_error", "refused", why, 0};
+    const struct ad_refusal over = {429, "rate_limit_error", "refused", why};
     struct ad_totals_time now;
 
     if (ad_quotas.n == 0) {
         return false;
     }
     now = ad_totals_now();
-    over.retry_s = ad_quota_over(&now, &p->request.who, why);
-    if (over.retry_s == 0) {
+    p->retry_s = ad_quota_over(&now, &p->request.who, why);
+    if (p->retry_s == 0) {
         return false;
     }
     (void)snprintf(p->scan.error, sizeof(p->scan.error), "%s", why);
@@ -142,7 +142,7 @@ static void ad_queue_run(void)
 static void ad_queue_refuse(struct ad_proxy *p)
 {
     char why[96];
-    const struct ad_refusal full = {503, "overloaded_error", "refused", why, 0};
+    const struct ad_refusal full = {503, "overloaded_error", "refused", why};
 
     (void)snprintf(why, sizeof(why), "%sthe queue is full (%u waiting)",
                    ad_engine.paused ? "requests are paused and " : "",
@@ -265,8 +265,7 @@ static void ad_proxy_begin(const struct ad_proxy_request *r, int fd)
 {
     static const struct ad_refusal too_long = {431, "invalid_request_error",
                                                "refused",
-                                               "the request head is too long",
-                                               0};
+                                               "the request head is too long"};
     struct ad_proxy *p = ad_proxy_slot();
     bool fits;
 

@@ -152,6 +152,7 @@ struct ad_proxy {
     uint32_t queued_ms; /* it came into the queue */
     uint32_t ending_ms; /* the answer ended, or later: the client had all of it */
     uint32_t upload_s;  /* seconds in which the client could send of its body */
+    uint32_t retry_s;   /* of its refusal: Retry-After, if it is not 503; 0: none */
     uint32_t blocked_s; /* seconds since it last took all that there was */
     uint64_t uploaded, taken; /* bytes that it sent, or took, meanwhile */
     uint64_t passed;          /* bytes of a WebSocket that the engine sent */

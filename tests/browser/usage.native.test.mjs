@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { answer, metered, replay } from '../e2e/engine.mjs';
+import { request } from '../e2e/aidash.mjs';
+import { nginx, noNginx } from './nginx.mjs';
 import { assertAccessible, open, screenshots, serve, until } from './browser.mjs';
 
 const CLIENTS = [['sk-workstation-1', 'OpenAI/Python 1.50', 9], ['sk-notebook-2', 'OpenAI/JS 4.2', 5], ['', 'ollama-python/0.4', 3],
@@ -87,6 +89,19 @@ test('without a meter there is no panel; an answer that does not come is told', 
   const page = await open(t, server, { before: (opened) => opened.route('**/usage?*', (route) => route.fulfill({ status: 503, body: '{}' })) });
   await page.click('#usage summary');
   await until(page, () => document.querySelector('#usage-note').textContent === 'The usage could not be loaded: status 503');
+});
+
+const skip = noNginx();
+test('behind nginx, as docs/deploy.md has it, clients are told apart, whatever they claim', { skip }, async (t) => {
+  const { server } = await used(t, ['--trust-proxy', '127.0.0.1']);
+  const port = await nginx(t, server);
+  const ask = (localAddress, headers) => request({ host: '127.0.0.1', port }, '/v1/chat/completions', { method: 'POST', localAddress,
+    body: '{"model":"m"}', headers: { 'Content-Length': 13, 'User-Agent': 'behind', ...headers } });
+  await ask('127.0.0.2', {});
+  await ask('127.0.0.3', { 'X-Forwarded-For': '203.0.113.1' });
+  await ask('127.0.0.4', { Forwarded: 'for=203.0.113.2' }); // nginx passes it on: neither is believed
+  const { rows: found } = await (await fetch(`${server.url}/usage?by=client`)).json();
+  assert.deepEqual(found.filter(({ agent }) => agent === 'behind').map(({ client }) => client), ['127.0.0.2', '127.0.0.3', '127.0.0.1']);
 });
 
 test('screenshots: usage, with nothing for axe to find', async (t) => {
