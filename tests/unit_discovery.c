@@ -532,8 +532,55 @@ static void test_scrape_line(void)
     CHECK(!page.has[AD_METRIC_TOKENS]);
 }
 
+/* A page without an end is not asked for each second. */
+static void test_scrape_endless(void)
+{
+    struct ad_upstream u;
+    char path[64];
+    int listener, fd;
+    unsigned i;
+
+    begin_test(0);
+    add_listener(&u, &listener);
+    ad_scrape_set(&u);
+    seconds(1);
+    fd = accept_request(listener, path);
+    put(fd, OK "Content-Length: 40\r\n\r\nvllm:generation_tokens_total{a=\"b\"} 123\n");
+    (void)close(fd);
+    CHECK(!ad_scrape.down && ad_scrape.last_ns != 0);
+    seconds(1);
+    fd = accept_request(listener, path);
+    CHECK(fd >= 0);
+    put(fd, OK "\r\n");
+    for (i = 0; i < AD_FETCH_MS / 1000; i++) { /* a line a second */
+        CHECK_EQ(ad_scrape.fetch.state, AD_FETCH_ANSWER);
+        seconds(1);
+        put(fd, "vllm:generation_tokens_total{a=\"b\"} 999\n");
+    }
+    CHECK_EQ(ad_scrape.fetch.state, AD_FETCH_FAILED);
+    CHECK(ad_scrape.down);
+    CHECK(ad_scrape.last[AD_METRIC_TOKENS] < 124); /* nothing of it counts */
+    (void)close(fd);
+    for (i = 0; i < AD_SCRAPE_WAIT; i++) {
+        seconds(1);
+        CHECK_EQ(accept_request(listener, path), -1);
+    }
+    seconds(1);
+    fd = accept_request(listener, path);
+    put(fd, "HTTP/1.1 404 None\r\nContent-Length: 0\r\n\r\n"); /* a short no: */
+    (void)close(fd);
+    CHECK(ad_scrape.down);
+    seconds(1); /* it is asked again at once */
+    fd = accept_request(listener, path);
+    CHECK(fd >= 0);
+    (void)close(fd);
+    (void)close(listener);
+    end_test();
+}
+
 int main(void)
 {
+    test_scrape_endless();
     test_all_engines();
     test_endless();
     test_malformed();

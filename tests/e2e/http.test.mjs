@@ -570,11 +570,11 @@ test('each route answers HEAD and OPTIONS: a head, and no byte of a body', async
     const read = 'GET, HEAD, OPTIONS';
     for (const [where, allow] of [['/', read], ['/style.css', read], ['/contract.json', read], ['/healthz', read], ['/status', read],
         ['/ticks', read], ['/events', read], ['/requests', read], ['/ingest', 'POST, PUT, OPTIONS'], ['/command', 'POST, OPTIONS']]) {
-        const head = await exchange(metered, `HEAD ${where} HTTP/1.1\r\nHost: x\r\n\r\n`);
+        const head = await exchange(metered, `HEAD ${where} HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n`);
         assert.match(head, new RegExp(`^HTTP/1\\.1 ${allow === read ? 200 : 405} [^]*\r\nContent-Type: `), where);
         assert.equal(head.indexOf('\r\n\r\n'), head.length - 4, where);
         assert.equal(/\r\nAllow: (.*)\r\n/.exec(head)?.[1], allow === read ? undefined : allow, where);
-        const options = await exchange(metered, `OPTIONS ${where} HTTP/1.1\r\nHost: x\r\n\r\n`);
+        const options = await exchange(metered, `OPTIONS ${where} HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n`);
         assert.match(options, /^HTTP\/1\.1 204 /, where);
         assert.equal(options.indexOf('\r\n\r\n'), options.length - 4, where);
         assert.equal(/\r\nAllow: (.*)\r\n/.exec(options)?.[1], allow, where);
