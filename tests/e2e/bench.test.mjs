@@ -177,6 +177,8 @@ test('a viewer stops it; the engine is left at once, and another one can begin',
 for (const [what, sentence, spoil] of [
     ['the engine dies', /^(the engine broke off an answer|a request was answered with 502: .*)$/, ({ engine }) => engine.down()],
     ['the engine closes a stream', 'the engine broke off an answer', ({ calls }) => calls.at(-1).socket.destroy()],
+    ['a viewer chooses another model', 'a viewer chose another model for all requests',
+        ({ viewer }) => viewer.command({ action: 'switch_model', model: 'beta' })],
     ['a viewer pauses', 'requests were paused', ({ viewer }) => viewer.command({ action: 'pause' })],
     ['a viewer cancels one of its requests', 'a viewer cancelled one of its requests',
         async ({ server, viewer }) => viewer.command({ action: 'cancel', request: (await request(server, '/requests')).json.running[0].id })],
