@@ -216,6 +216,16 @@ static void test_limits(void)
     ad_bench.running = ad_engine.paused = true;
     ad_bench_housekeeping();
     CHECK_STR(ad_bench_result(0)->reason, "requests were paused");
+    begin_test();
+    (void)ad_engine_add_model("a", false);
+    ad_bench.running = ad_engine.overrides = true;
+    (void)snprintf(ad_bench_result(0)->plan.model, AIDASH_MODEL_MAX + 1, "a");
+    ad_bench_housekeeping();
+    CHECK(ad_bench.running);
+    (void)snprintf(ad_bench_result(0)->plan.model, AIDASH_MODEL_MAX + 1, "b");
+    ad_bench_housekeeping();
+    CHECK_STR(ad_bench_result(0)->reason,
+              "a viewer chose another model for all requests");
 }
 
 /* The largest events and results fit. */

@@ -30,13 +30,21 @@ static void ad_hub_begin_stop(void)
     ad_clients_stop();
 }
 
+/* Must the hub wake to fan out events that wait for the pace? Without a viewer of
+ * the meter's events it need not: they come with sockets that wake it anyway. */
+static bool ad_fan_out_waits(void)
+{
+    return ad_events.fanned_out != ad_feed.next &&
+           (ad_fanout.n_subscribed > 0 || ad_sources.source != AD_SOURCE_METER);
+}
+
 /* When the hub must wake although nothing arrives. */
 static uint64_t ad_hub_deadline(void)
 {
     uint64_t at = ad_hub.housekeeping_ns, accept_ns = ad_acceptor_deadline();
 
     at = accept_ns < at ? accept_ns : at;
-    if (ad_events.fanned_out != ad_feed.next && ad_fanout.pace_ns < at) {
+    if (ad_fan_out_waits() && ad_fanout.pace_ns < at) {
         at = ad_fanout.pace_ns;
     }
     if (ad_fanout.batch_waits && ad_fanout.batch_ns < at) {

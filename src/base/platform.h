@@ -46,6 +46,7 @@
 #if !AIDASH_USE_POLL
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #endif
 

@@ -29,7 +29,8 @@ enum { AD_READY_MAX = 128 };
 
 static struct {
     int epoll, timer;
-    uint64_t armed_ns;
+    uint64_t armed_ns; /* what the timer waits for; 0: nothing */
+    bool no_pwait2;    /* the kernel has no epoll_pwait2(): older than 5.11 */
 } ad_poll;
 
 static bool ad_poll_open(void)
@@ -38,6 +39,7 @@ static bool ad_poll_open(void)
 
     event.data.u64 = AD_TAG_TIMER;
     ad_poll.armed_ns = 0;
+    ad_poll.no_pwait2 = false;
     ad_poll.epoll = epoll_create1(EPOLL_CLOEXEC);
     ad_poll.timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     return ad_poll.epoll >= 0 && ad_poll.timer >= 0 &&
@@ -81,6 +83,47 @@ static unsigned ad_poll_events(uint32_t got)
     return events;
 }
 
+/* epoll_wait() with the timer: where there is no epoll_pwait2(). */
+static int ad_poll_timed(uint64_t deadline_ns, struct epoll_event *events)
+{
+    if (deadline_ns != ad_poll.armed_ns) {
+        struct itimerspec at = {{0, 0}, {0, 0}};
+
+        at.it_value.tv_sec = (time_t)(deadline_ns / AD_NS_PER_S);
+        at.it_value.tv_nsec = (long)(deadline_ns % AD_NS_PER_S);
+        (void)timerfd_settime(ad_poll.timer, TFD_TIMER_ABSTIME, &at, NULL);
+        ad_poll.armed_ns = deadline_ns;
+    }
+    return epoll_wait(ad_poll.epoll, events, AD_READY_MAX, -1);
+}
+
+/* epoll_wait() until deadline_ns, not 0: in one call where that is possible, as the
+ * deadline is another one in most turns. */
+static int ad_poll_until(uint64_t deadline_ns, struct epoll_event *events)
+{
+#ifdef SYS_epoll_pwait2
+    struct {
+        int64_t s, ns; /* the kernel's own timespec: 64 bits each everywhere */
+    } wait = {0, 0};
+    uint64_t now_ns = ad_clock_ns(CLOCK_MONOTONIC);
+    long n;
+
+    if (!ad_poll.no_pwait2) {
+        if (deadline_ns > now_ns) {
+            wait.s = (int64_t)((deadline_ns - now_ns) / AD_NS_PER_S);
+            wait.ns = (int64_t)((deadline_ns - now_ns) % AD_NS_PER_S);
+        }
+        n = syscall(SYS_epoll_pwait2, ad_poll.epoll, events, AD_READY_MAX, &wait,
+                    NULL, 0);
+        if (n >= 0 || errno == EINTR) {
+            return (int)n;
+        }
+        ad_poll.no_pwait2 = true; /* ENOSYS; EPERM in some containers */
+    }
+#endif
+    return ad_poll_timed(deadline_ns, events);
+}
+
 /* Wait until deadline_ns (monotonic; 0: just look) or for a descriptor. */
 static unsigned ad_poll_wait(uint64_t deadline_ns,
                              struct ad_ready out[AD_READY_MAX])
@@ -89,16 +132,8 @@ static unsigned ad_poll_wait(uint64_t deadline_ns,
     unsigned used = 0;
     int i, n;
 
-    if (deadline_ns != 0 && deadline_ns != ad_poll.armed_ns) {
-        struct itimerspec at = {{0, 0}, {0, 0}};
-
-        at.it_value.tv_sec = (time_t)(deadline_ns / AD_NS_PER_S);
-        at.it_value.tv_nsec = (long)(deadline_ns % AD_NS_PER_S);
-        (void)timerfd_settime(ad_poll.timer, TFD_TIMER_ABSTIME, &at, NULL);
-        ad_poll.armed_ns = deadline_ns;
-    }
-    n = epoll_wait(ad_poll.epoll, events, AD_READY_MAX,
-                   deadline_ns == 0 ? 0 : -1);
+    n = deadline_ns == 0 ? epoll_wait(ad_poll.epoll, events, AD_READY_MAX, 0)
+                         : ad_poll_until(deadline_ns, events);
     for (i = 0; i < n; i++) {
         out[used].tag = (enum ad_tag)(events[i].data.u64 & 0xFF);
         out[used].index = (unsigned)(events[i].data.u64 >> 8);
@@ -115,12 +150,14 @@ static unsigned ad_poll_wait(uint64_t deadline_ns,
 #else
 
 #if AIDASH_METER
-enum { AD_POLL_FLOWS = 2 * AIDASH_FLOWS + AIDASH_UPSTREAMS + 1 };
+enum {
+    AD_POLL_FLOWS = 2 * AIDASH_FLOWS + AIDASH_UPSTREAMS + 1 + AIDASH_BENCH_STREAMS
+};
 #else
 enum { AD_POLL_FLOWS = 0 };
 #endif
-/* Clients, pending connections with their workers, proxied requests, and 16 for
- * listeners, UDP, the wake pipe and stdin. */
+/* Clients, pending connections with their workers, proxied requests and those of a
+ * benchmark, and 16 for listeners, UDP, the wake pipe and stdin. */
 enum { AD_POLL_MAX = AIDASH_CLIENTS + AIDASH_EXCHANGES +
                      2 * AIDASH_PENDING + AD_POLL_FLOWS + 16 };
 

@@ -586,12 +586,29 @@ static void ad_bench_next_step(void)
     }
 }
 
+/* Did a viewer do what makes its requests other ones? Then it has ended. */
+static bool ad_bench_disturbed(void)
+{
+    if (ad_engine.paused) {
+        ad_bench_finish(AD_BENCH_FAILED, "requests were paused");
+    } else if (ad_engine.overrides &&
+               strcmp(ad_bench_result(ad_bench.count)->plan.model,
+                      ad_model_name()) != 0) {
+        ad_bench_finish(AD_BENCH_FAILED,
+                        "a viewer chose another model for all requests");
+    }
+    return !ad_bench.running;
+}
+
 /* A stream's request has ended well. */
 static void ad_bench_stream_over(struct ad_bench_stream *s)
 {
     struct ad_bench_result *r = ad_bench_result(ad_bench.count);
     struct ad_bench_tally *y = &ad_bench.tally;
 
+    if (ad_bench_disturbed()) {
+        return;
+    }
     if (ad_bench.step == 0) { /* the model is there */
         (void)ad_bench_peek(s, "\"system_fingerprint\":", r->engine,
                             sizeof(r->engine));
@@ -668,12 +685,10 @@ static void ad_bench_housekeeping(void)
     uint32_t limit_ms = ad_bench.step == 0 ? AD_BENCH_WARM_MS : AD_BENCH_STEP_MS;
     char reason[AD_BENCH_REASON];
 
-    if (!ad_bench.running) {
+    if (!ad_bench.running || ad_bench_disturbed()) {
         return;
     }
-    if (ad_engine.paused) {
-        ad_bench_finish(AD_BENCH_FAILED, "requests were paused");
-    } else if (ad_hub.now_ms - ad_bench.begun_ms >= AIDASH_BENCH_S * 1000u) {
+    if (ad_hub.now_ms - ad_bench.begun_ms >= AIDASH_BENCH_S * 1000u) {
         (void)snprintf(reason, sizeof(reason), "it took longer than %d s",
                        AIDASH_BENCH_S);
         ad_bench_finish(AD_BENCH_FAILED, reason);

@@ -1,6 +1,7 @@
 // Measures aidash beside a raw limit (raw.c: one send() of a finished frame a
 // client and tick, and nothing else), in turns, in one run. Prints a table in
-// Markdown and keeps it as report.md. Asserts no time: only a torn or disordered
+// Markdown and keeps it as report.md; and the meter beside nginx and HAProxy
+// (proxies.mjs). Asserts no time: only a torn or disordered
 // stream makes it fail.
 //
 // usage: node tests/bench/run.mjs [--quick] [PART...]     the parts: see `parts`
@@ -13,6 +14,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { proxies } from './proxies.mjs';
 import { at, attacks, starve } from './starve.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
@@ -170,6 +172,7 @@ const began = Date.now();
 const loadBefore = os.loadavg()[0];
 
 const peer = [];
+const relays = [];
 const parts = {
   async viewers() {
     for (const clients of [1, 100, 1000]) {
@@ -286,6 +289,12 @@ const parts = {
     }
   },
 
+  async proxies() {
+    build('relay');
+    relays.push(...await proxies({ json, out, aidash, root }, { quick, median }));
+    faults.push(...relays.filter((line) => line.startsWith('FAULT: ')).map((line) => line.slice(7)));
+  },
+
   async peer() {
     if (existsSync(path.join(root, 'tests/node_modules/ws'))) {
       const calm = await sample('ws', { rate: 5, clients: 1000 });
@@ -325,6 +334,7 @@ const report = [
   'Medians over rounds that take turns, and the ratio of them; on a busy machine the ratio of each side\'s calmest round says',
   'more about the programs. raw: one send() of a finished frame a client and tick, and nothing else.',
   '',
+  ...relays.filter((line) => !line.startsWith('FAULT: ')),
   ...peer,
   ...faults.map((f) => `FAULT: ${f}`),
   '',

@@ -8,6 +8,7 @@ import { LAST_CHUNK, STREAM_HEAD, abreast, answer, chatEvent, chunk, isRequest, 
 
 const test = abreast('benchmark');
 const PROMPT_TOKENS = 40;
+const LONG = 40_000 * SLOW; // milliseconds, for a whole benchmark
 const bodyOf = (call) => JSON.parse(call.request.body);
 const isOver = (event) => event.event === 'bench' && ['ended', 'stopped', 'failed'].includes(event.state);
 const bench = async (server, query = '') => validate((await request(server, `/bench${query}`)).json, 'BenchAnswer').results;
@@ -18,9 +19,11 @@ function speaks({ rate = 50, ttft = 60, usage = true }) {
         const { max_tokens: n, model } = bodyOf(call);
         const began = performance.now() + ttft;
         let i = 0;
+        call.times = []; // when it wrote its tokens: a loaded machine makes it late
         call.write(STREAM_HEAD);
         const speak = () => {
             for (; i < n && began + i * 1000 / rate <= performance.now(); i++) {
+                call.times.push(performance.now());
                 call.write(chunk(chatEvent('x ', { model, system_fingerprint: 'b1-test' })));
             }
             if (call.ended) {
@@ -62,23 +65,29 @@ function command(args) {
 
 /* ---- figures ----------------------------------------------------------------------- */
 
-test('an engine of 50 tokens/s reads 50, with each number of streams', async (t) => {
+// Alone, before the others: a machine that does nothing else keeps the engine's pace.
+nodeTest('an engine of 50 tokens/s reads 50, with each number of streams', async (t) => {
     const { engine, server, viewer } = await stage(t, { speed: { rate: 50, ttft: 60 } });
     const ack = await viewer.command({ action: 'bench', model: 'beta', streams: [1, 4, 8], prompt_tokens: 40, max_tokens: 40 });
     assert.deepEqual([ack.event, ack.bench], ['ack', 1]);
     await viewer.next((event) => event.event === 'status' && event.bench === 1);
     assert.equal((await connect(server)).hello.bench, 1);
-    const end = await viewer.next(isOver, 'the end', 40_000 * SLOW);
+    const end = await viewer.next(isOver, 'the end', LONG);
     assert.deepEqual([end.state, end.reason, end.engine], ['ended', undefined, 'b1-test']);
     const events = viewer.events.filter(({ event }) => event === 'bench');
     assert.deepEqual(events.map(({ state }) => state), ['started', 'step', 'step', 'step', 'ended']);
 
-    // 40 tokens take 60 + 39 x 20 = 840 ms; a loaded machine may add to that.
+    // What it reads is what the engine did, within 4 %; and that is near what it was to do: 40 tokens in 60 + 39 x 20 = 840 ms.
+    const calls = engine.all.filter(({ times }) => times?.length === 40);
+    assert.equal(calls.length, 15);
     for (const { step } of events.slice(1, -1)) {
-        near(step.decode_tokens_per_second, 50, 0.04, 'decode');
-        near(step.itl_p50_ms, 20, 0.1, 'between tokens');
-        assert.ok(step.ttft_p50_ms >= 59 && step.ttft_p50_ms < 60 + 40 * SLOW && step.ttft_p95_ms >= step.ttft_p50_ms, JSON.stringify(step));
-        near(step.tokens_per_second, step.streams * 40 / 0.84, 0.1, 'throughput');
+        const own = calls.splice(0, step.requests).map(({ times }) => 39_000 / (times[39] - times[0]));
+        near(step.decode_tokens_per_second, own.reduce((sum, rate) => sum + rate) / own.length, 0.04, 'decode');
+        near(step.decode_tokens_per_second, 50, 0.2, 'decode');
+        near(step.itl_p50_ms, 20, 0.2, 'between tokens');
+        assert.ok(step.ttft_p50_ms >= 59 && step.ttft_p50_ms < 60 + 200 * SLOW && step.ttft_p95_ms >= step.ttft_p50_ms, JSON.stringify(step));
+        near(step.tokens_per_second, step.streams * 40 / 0.84, 0.25, 'throughput');
+        t.diagnostic(`${step.streams} streams: decode ${step.decode_tokens_per_second}, total ${step.tokens_per_second}`);
         assert.equal(step.completion_tokens, step.requests * 40);
         assert.equal(step.prompt_tokens, step.requests * PROMPT_TOKENS);
         assert.ok(step.prefill_by_ttft && step.prefill_tokens_per_second > 0);
@@ -104,7 +113,7 @@ test('an engine of 50 tokens/s reads 50, with each number of streams', async (t)
 test('prompts are as long as was asked, beyond the pieces in which bodies are read', async (t) => {
     const { engine, viewer } = await stage(t, { speed: { rate: 2000, ttft: 0 } });
     await viewer.command({ action: 'bench', streams: [2], prompt_tokens: 32768, max_tokens: 2 });
-    assert.equal((await viewer.next(isOver)).state, 'ended');
+    assert.equal((await viewer.next(isOver, 'the end', LONG)).state, 'ended');
     const words = engine.all.filter(({ request: { method } }) => method === 'POST').map(bodyOf)
         .map(({ messages: [{ content }] }) => content.split(' ').length);
     assert.deepEqual(words.slice(1).map((n) => Math.abs(n - 32768) < 40), [true, true, true, true]);
@@ -117,7 +126,7 @@ test('the requests of others go on, and the step tells of them', async (t) => {
     await viewer.next((event) => event.event === 'request_start' && event.bench);
     const other = await post(server, '/v1/chat/completions', JSON.stringify({ model: 'alpha', max_tokens: 5, stream: true }));
     assert.equal(other.status, 200);
-    const end = await viewer.next(isOver);
+    const end = await viewer.next(isOver, 'the end', LONG);
     assert.equal(end.state, 'ended');
     assert.equal(viewer.events.find(({ state }) => state === 'step').step.others, 1);
     assert.equal(viewer.events.filter((e) => isRequest(e) && !e.bench).length, 1);
@@ -126,7 +135,7 @@ test('the requests of others go on, and the step tells of them', async (t) => {
 test('an engine without counts of its own: estimates, said to be', async (t) => {
     const { viewer } = await stage(t, { speed: { rate: 500, ttft: 10, usage: false } });
     await viewer.command({ action: 'bench', streams: [2], max_tokens: 10 });
-    await viewer.next(isOver);
+    await viewer.next(isOver, 'the end', LONG);
     const { step } = viewer.events.find(({ state }) => state === 'step');
     assert.deepEqual([step.estimated, step.completion_tokens, step.prompt_tokens], [true, 40, 0]);
     assert.equal(step.prefill_tokens_per_second, undefined);
@@ -136,7 +145,7 @@ test('the last results are kept, the oldest gives way', async (t) => {
     const { server, viewer } = await stage(t, { speed: { rate: 5000, ttft: 0 } });
     for (let i = 1; i <= 9; i++) {
         assert.equal((await viewer.command({ action: 'bench', streams: [1], prompt_tokens: i, max_tokens: 2 })).bench, i);
-        await viewer.next(isOver);
+        await viewer.next(isOver, 'the end', LONG);
     }
     assert.deepEqual((await bench(server)).map(({ id, prompt_tokens: n }) => [id, n]), [2, 3, 4, 5, 6, 7, 8, 9].map((n) => [n, n]));
     assert.deepEqual((await bench(server, '?id=9')).map(({ id }) => id), [9]);
@@ -168,6 +177,8 @@ test('a viewer stops it; the engine is left at once, and another one can begin',
 for (const [what, sentence, spoil] of [
     ['the engine dies', /^(the engine broke off an answer|a request was answered with 502: .*)$/, ({ engine }) => engine.down()],
     ['the engine closes a stream', 'the engine broke off an answer', ({ calls }) => calls.at(-1).socket.destroy()],
+    ['a viewer chooses another model', 'a viewer chose another model for all requests',
+        ({ viewer }) => viewer.command({ action: 'switch_model', model: 'beta' })],
     ['a viewer pauses', 'requests were paused', ({ viewer }) => viewer.command({ action: 'pause' })],
     ['a viewer cancels one of its requests', 'a viewer cancelled one of its requests',
         async ({ server, viewer }) => viewer.command({ action: 'cancel', request: (await request(server, '/requests')).json.running[0].id })],
@@ -180,7 +191,7 @@ for (const [what, sentence, spoil] of [
         await viewer.command({ action: 'bench', streams: [4], max_tokens: 4000 });
         await statusWhen(server, (now) => now.requests.running === 4);
         await spoil({ ...stand, calls });
-        const end = await viewer.next(isOver);
+        const end = await viewer.next(isOver, 'the end', LONG);
         assert.equal(end.state, 'failed');
         assert.match(end.reason, sentence instanceof RegExp ? sentence : new RegExp(`^${sentence}$`));
         await statusWhen(server, (now) => now.requests.running === 0 && now.requests.queued === 0);
@@ -198,7 +209,7 @@ for (const [what, sentence, reply] of [
     test(`${what} at the first request: it fails with the engine's sentence`, async (t) => {
         const { viewer } = await stage(t, { reply });
         await viewer.command({ action: 'bench' });
-        const end = await viewer.next(isOver);
+        const end = await viewer.next(isOver, 'the end', LONG);
         assert.equal(end.state, 'failed');
         assert.match(end.reason, sentence instanceof RegExp ? sentence : new RegExp(`^${sentence}$`));
     });
@@ -209,7 +220,7 @@ test('a full queue ends it', async (t) => {
     const other = post(server, '/v1/chat/completions', JSON.stringify({ model: 'alpha', max_tokens: 60, stream: true }));
     await statusWhen(server, (now) => now.requests.running === 1);
     await viewer.command({ action: 'bench', streams: [2], max_tokens: 40 });
-    const end = await viewer.next(isOver);
+    const end = await viewer.next(isOver, 'the end', LONG);
     assert.deepEqual([end.state, end.reason], ['failed', 'a request was answered with 503: the queue is full (0 waiting)']);
     await other;
 });
@@ -272,7 +283,7 @@ test('aidash bench prints a table, or the JSON of GET /bench', async (t) => {
     const [head, ...rows] = table.stdout.trim().split('\n');
     assert.match(head, /^streams +prefill\/s +decode\/s +total\/s +TTFT p50 +p95 +token p50 +p95 +others$/);
     assert.equal(rows.filter((row) => /^ +[12] .* 0$/.test(row)).length, 2, table.stdout);
-    near(Number(rows[0].trim().split(/ +/)[2]), 100, 0.05, 'decode');
+    near(Number(rows[0].trim().split(/ +/)[2]), 100, 0.25, 'decode');
 
     const json = await command(['--streams', '1', '--tokens', '4', '--prompt', '50', '--json', `http://${place}`]).over;
     assert.equal(json.code, 0);
@@ -288,7 +299,7 @@ test('aidash bench: Ctrl-C stops the server\'s, and its exit code tells', async 
     const { code, stderr } = await told.over;
     assert.equal(code, 1);
     assert.match(stderr, /interrupted/);
-    assert.equal((await viewer.next(isOver)).state, 'stopped');
+    assert.equal((await viewer.next(isOver, 'the end', LONG)).state, 'stopped');
 });
 
 test('aidash bench says what is wrong', async (t) => {
