@@ -258,7 +258,7 @@ struct aidash_stats {
     uint64_t ticks;         /* ticks made into events */
     uint64_t inbox_dropped; /* ticks lost to a full inbox */
     uint64_t dropped;       /* events lost by viewers that did not keep up */
-    uint64_t bytes_sent;    /* to viewers */
+    uint64_t bytes_sent;    /* to all clients, those of the proxy included */
     unsigned viewers;       /* WebSocket and SSE connections now */
     int paused;             /* 1 while paused */
     char model[AIDASH_MODEL_MAX + 1]; /* the active model, "" if none */
