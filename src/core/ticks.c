@@ -187,7 +187,7 @@ static void ad_tick_apply_of(const struct ad_sample *in, uint64_t request,
     const char *model = in->model[0] != '\0' ? in->model : ad_model_name();
     struct ad_series *s;
     struct ad_tick tick;
-    double latency_ms = in->latency_ms;
+    double latency_ms = in->latency_ms, step_ms;
     uint64_t added = in->tokens, time_us = in->time_us;
 
     if (model[0] == '\0') {
@@ -215,8 +215,12 @@ static void ad_tick_apply_of(const struct ad_sample *in, uint64_t request,
         latency_ms = (double)(at_ns - s->last_ns) / (double)AD_NS_PER_MS;
     }
     s->last_ns = at_ns;
+    step_ms = latency_ms;
+    if ((in->has & AD_HAS_LATENCY) == 0 && step_ms > AD_RATE_WINDOW_MS) {
+        step_ms = AD_RATE_WINDOW_MS; /* nothing says that all of it was work */
+    }
     ad_rate_add(&s->rate, added, at_ns,
-                (uint64_t)(latency_ms * (double)AD_NS_PER_MS));
+                (uint64_t)(step_ms * (double)AD_NS_PER_MS));
     if (ad_engine.paused && (in->has & AD_IS_METERED) == 0) {
         ad_ticks.paused_dropped++;
         return;
