@@ -86,7 +86,7 @@ static struct {
     unsigned n;          /* of rows */
     bool day_known;
     uint64_t start_ns;   /* of the run, elapsed */
-    uint64_t from_ns;    /* since then `today` counts, elapsed; not before start_ns */
+    uint64_t from_ns;    /* since then `today` counts, elapsed: start_ns or later */
     uint64_t day_end_us; /* the next midnight, Unix time */
     int64_t offset_us;   /* real-time clock minus elapsed time */
     uint64_t hour;       /* the present one, elapsed */
