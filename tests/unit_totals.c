@@ -84,19 +84,19 @@ static void test_rows(void)
     CHECK_EQ(ad_totals.rows[0].all.n[AD_USAGE_PROMPT], 20);
     CHECK_EQ(tokens(AD_SPAN_ALL), 43);
 
-    CHECK(ad_totals_group(AD_BY_CLIENT, AD_SPAN_ALL, 0, &sum));
+    CHECK(ad_totals_group(AD_PER_CLIENT, AD_SPAN_ALL, 0, &sum));
     CHECK_EQ(sum.n[AD_USAGE_PROMPT], 25);
     CHECK_EQ(sum.n[AD_USAGE_REQUESTS], 3);
-    CHECK(!ad_totals_group(AD_BY_CLIENT, AD_SPAN_ALL, 1, &sum));
-    CHECK(ad_totals_group(AD_BY_ADDRESS, AD_SPAN_ALL, 0, &sum));
+    CHECK(!ad_totals_group(AD_PER_CLIENT, AD_SPAN_ALL, 1, &sum));
+    CHECK(ad_totals_group(AD_PER_ADDRESS, AD_SPAN_ALL, 0, &sum));
     CHECK_EQ(sum.n[AD_USAGE_PROMPT], 32);
-    CHECK(ad_totals_group(AD_BY_MODEL, AD_SPAN_ALL, 0, &sum));
+    CHECK(ad_totals_group(AD_PER_MODEL, AD_SPAN_ALL, 0, &sum));
     CHECK_EQ(sum.n[AD_USAGE_PROMPT], 30);
-    CHECK(ad_totals_group(AD_BY_MODEL, AD_SPAN_ALL, 1, &sum));
+    CHECK(ad_totals_group(AD_PER_MODEL, AD_SPAN_ALL, 1, &sum));
     CHECK_EQ(sum.n[AD_USAGE_PROMPT], 5);
-    CHECK(ad_totals_group(AD_BY_AGENT, AD_SPAN_ALL, 0, &sum));
+    CHECK(ad_totals_group(AD_PER_AGENT, AD_SPAN_ALL, 0, &sum));
     CHECK_EQ(sum.n[AD_USAGE_PROMPT], 28);
-    CHECK(ad_totals_group(AD_BY_KEY, AD_SPAN_ALL, 0, &sum));
+    CHECK(ad_totals_group(AD_PER_KEY, AD_SPAN_ALL, 0, &sum));
     CHECK_EQ(sum.n[AD_USAGE_REQUESTS], 5);
 }
 
@@ -699,11 +699,11 @@ static void test_answer(void)
     begin("UTC0", NOON_UTC, 100);
     now = ad_totals_now(); /* the answer reads the real clocks */
     ad_totals_init(&now);
-    got = answer(AD_BY_ROW, AD_SPAN_ALL, false);
+    got = answer(AD_PER_ROW, AD_SPAN_ALL, false);
     CHECK_HAS(got, "\"rows\":[],\"others\":{\"requests\":0,");
     add("10.0.0.1", "curl", "a \"model\"", 10, 3);
     add("10.0.0.1", "-x", "=1+1", 2, 1);
-    got = answer(AD_BY_ROW, AD_SPAN_TODAY, false);
+    got = answer(AD_PER_ROW, AD_SPAN_TODAY, false);
     CHECK_HAS(got, "{\"by\":\"row\",\"span\":\"today\",\"since\":");
     CHECK_HAS(got, "\"rows_max\":4,\"rows\":[{\"client\":\"10.0.0.1\",\"key\":\"\","
                    "\"agent\":\"curl\",\"model\":\"a \\\"model\\\"\",\"requests\":1,"
@@ -713,10 +713,10 @@ static void test_answer(void)
     CHECK_HAS(got, "\"total\":{\"requests\":2,\"errors\":0,\"refused\":0,"
                    "\"prompt_tokens\":12,\"cached_tokens\":0,"
                    "\"completion_tokens\":4,\"estimated_tokens\":0,\"seconds\":3}}");
-    got = answer(AD_BY_ADDRESS, AD_SPAN_24H, false);
+    got = answer(AD_PER_ADDRESS, AD_SPAN_24H, false);
     CHECK_HAS(got, "\"rows\":[{\"client\":\"10.0.0.1\",\"requests\":2,");
 
-    got = answer(AD_BY_ROW, AD_SPAN_ALL, true);
+    got = answer(AD_PER_ROW, AD_SPAN_ALL, true);
     CHECK_STR(got, "kind,client,key,agent,model,requests,errors,refused,"
                    "prompt_tokens,cached_tokens,completion_tokens,"
                    "estimated_tokens,seconds\r\n"
@@ -726,7 +726,7 @@ static void test_answer(void)
     add("10.0.0.2", "", "m", 100, 0);
     add("10.0.0.3", "", "m", 100, 0);
     add("10.0.0.4", "", "m", 100, 0);
-    CHECK_HAS(answer(AD_BY_MODEL, AD_SPAN_ALL, true),
+    CHECK_HAS(answer(AD_PER_MODEL, AD_SPAN_ALL, true),
               "\r\nothers,\"\",\"\",\"\",\"\",1,0,0,2,0,1,0,1.5\r\n");
 }
 

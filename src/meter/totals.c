@@ -61,13 +61,13 @@ enum ad_usage_span { AD_SPAN_TODAY, AD_SPAN_24H, AD_SPAN_ALL };
 
 /* By what rows are told apart. */
 enum ad_usage_by {
-    AD_BY_ROW, /* client and model */
-    AD_BY_CLIENT,
-    AD_BY_ADDRESS,
-    AD_BY_KEY,
-    AD_BY_AGENT,
-    AD_BY_MODEL,
-    AD_BY_COUNT
+    AD_PER_ROW, /* client and model */
+    AD_PER_CLIENT,
+    AD_PER_ADDRESS,
+    AD_PER_KEY,
+    AD_PER_AGENT,
+    AD_PER_MODEL,
+    AD_PER_COUNT
 };
 
 /* The time, from two clocks. */
@@ -86,11 +86,11 @@ static struct {
     unsigned n;          /* of rows */
     bool day_known;
     uint64_t start_ns;   /* of the run, elapsed */
-    uint64_t from_ns;    /* since then `today` counts, elapsed; not before start_ns */
+    uint64_t from_ns;    /* since then `today` counts, elapsed: start_ns or later */
     uint64_t day_end_us; /* the next midnight, Unix time */
     int64_t offset_us;   /* real-time clock minus elapsed time */
     uint64_t hour;       /* the present one, elapsed */
-    uint32_t hashes[AD_BY_COUNT][AIDASH_TOTALS]; /* of the rows */
+    uint32_t hashes[AD_PER_COUNT][AIDASH_TOTALS]; /* of the rows */
     struct ad_totals_row rows[AIDASH_TOTALS];
     struct ad_totals_row others; /* the sum of those that gave way */
 } ad_totals;
@@ -288,16 +288,16 @@ static uint32_t ad_totals_hash(enum ad_usage_by by,
 {
     uint32_t hash = 2166136261u;
 
-    if (by == AD_BY_ROW || by == AD_BY_CLIENT || by == AD_BY_ADDRESS) {
+    if (by == AD_PER_ROW || by == AD_PER_CLIENT || by == AD_PER_ADDRESS) {
         hash = ad_totals_mix(hash, who->address);
     }
-    if (by == AD_BY_ROW || by == AD_BY_CLIENT || by == AD_BY_KEY) {
+    if (by == AD_PER_ROW || by == AD_PER_CLIENT || by == AD_PER_KEY) {
         hash = ad_totals_mix(hash, who->key);
     }
-    if (by == AD_BY_ROW || by == AD_BY_CLIENT || by == AD_BY_AGENT) {
+    if (by == AD_PER_ROW || by == AD_PER_CLIENT || by == AD_PER_AGENT) {
         hash = ad_totals_mix(hash, who->agent);
     }
-    if (by == AD_BY_ROW || by == AD_BY_MODEL) {
+    if (by == AD_PER_ROW || by == AD_PER_MODEL) {
         hash = ad_totals_mix(hash, model);
     }
     return hash;
@@ -307,14 +307,14 @@ static uint32_t ad_totals_hash(enum ad_usage_by by,
 static bool ad_totals_same(enum ad_usage_by by, const struct ad_totals_row *row,
                            const struct ad_totals_client *who, const char *model)
 {
-    bool whole = by == AD_BY_ROW || by == AD_BY_CLIENT;
+    bool whole = by == AD_PER_ROW || by == AD_PER_CLIENT;
 
-    return ((!whole && by != AD_BY_ADDRESS) ||
+    return ((!whole && by != AD_PER_ADDRESS) ||
             strcmp(row->who.address, who->address) == 0) &&
-           ((!whole && by != AD_BY_KEY) || strcmp(row->who.key, who->key) == 0) &&
-           ((!whole && by != AD_BY_AGENT) ||
+           ((!whole && by != AD_PER_KEY) || strcmp(row->who.key, who->key) == 0) &&
+           ((!whole && by != AD_PER_AGENT) ||
             strcmp(row->who.agent, who->agent) == 0) &&
-           ((by != AD_BY_ROW && by != AD_BY_MODEL) ||
+           ((by != AD_PER_ROW && by != AD_PER_MODEL) ||
             strcmp(row->model, model) == 0);
 }
 
@@ -367,7 +367,7 @@ static unsigned ad_totals_new(const struct ad_totals_client *who,
     memset(row, 0, sizeof(*row));
     row->who = *who;
     (void)snprintf(row->model, sizeof(row->model), "%s", model);
-    for (by = 0; by < AD_BY_COUNT; by++) {
+    for (by = 0; by < AD_PER_COUNT; by++) {
         ad_totals.hashes[by][i] = ad_totals_hash((enum ad_usage_by)by, who, model);
     }
     return i;
@@ -383,7 +383,7 @@ static void ad_totals_add(const struct ad_totals_time *now,
     unsigned i;
 
     ad_totals_turn(now);
-    i = ad_totals_find(AD_BY_ROW, 0, ad_totals_hash(AD_BY_ROW, who, model), who,
+    i = ad_totals_find(AD_PER_ROW, 0, ad_totals_hash(AD_PER_ROW, who, model), who,
                        model);
     if (i == ad_totals.n) {
         i = ad_totals_new(who, model);

@@ -26,17 +26,17 @@ struct ad_usage_ask {
     bool csv;
 };
 
-static const char *const ad_usage_by_names[AD_BY_COUNT] = {
+static const char *const ad_usage_by_names[AD_PER_COUNT] = {
     "row", "client", "address", "key", "agent", "model"};
 static const char *const ad_usage_span_names[] = {"today", "24h", "all"};
 
 /* By what members a row is told apart. */
 static bool ad_usage_has(enum ad_usage_by by, enum ad_usage_by part)
 {
-    bool client = part == AD_BY_ADDRESS || part == AD_BY_KEY ||
-                  part == AD_BY_AGENT;
+    bool client = part == AD_PER_ADDRESS || part == AD_PER_KEY ||
+                  part == AD_PER_AGENT;
 
-    return by == part || by == AD_BY_ROW || (by == AD_BY_CLIENT && client);
+    return by == part || by == AD_PER_ROW || (by == AD_PER_CLIENT && client);
 }
 
 static uint64_t ad_usage_packed(const struct ad_usage_ask *ask)
@@ -83,16 +83,16 @@ static void ad_usage_put_json(struct ad_text *t, enum ad_usage_by by,
                               const struct ad_usage *u)
 {
     ad_puts(t, "{");
-    if (ad_usage_has(by, AD_BY_ADDRESS)) {
+    if (ad_usage_has(by, AD_PER_ADDRESS)) {
         ad_usage_put_member(t, "client", row->who.address);
     }
-    if (ad_usage_has(by, AD_BY_KEY)) {
+    if (ad_usage_has(by, AD_PER_KEY)) {
         ad_usage_put_member(t, "key", row->who.key);
     }
-    if (ad_usage_has(by, AD_BY_AGENT)) {
+    if (ad_usage_has(by, AD_PER_AGENT)) {
         ad_usage_put_member(t, "agent", row->who.agent);
     }
-    if (ad_usage_has(by, AD_BY_MODEL)) {
+    if (ad_usage_has(by, AD_PER_MODEL)) {
         ad_usage_put_member(t, "model", row->model);
     }
     ad_usage_put_numbers(t, u);
@@ -124,13 +124,13 @@ static void ad_usage_put_csv(struct ad_text *t, const char *kind,
     unsigned i;
 
     ad_putf(t, "%s,", kind);
-    ad_usage_put_csv_text(t, is_row && ad_usage_has(by, AD_BY_ADDRESS)
+    ad_usage_put_csv_text(t, is_row && ad_usage_has(by, AD_PER_ADDRESS)
                                  ? row->who.address : "");
-    ad_usage_put_csv_text(t, is_row && ad_usage_has(by, AD_BY_KEY)
+    ad_usage_put_csv_text(t, is_row && ad_usage_has(by, AD_PER_KEY)
                                  ? row->who.key : "");
-    ad_usage_put_csv_text(t, is_row && ad_usage_has(by, AD_BY_AGENT)
+    ad_usage_put_csv_text(t, is_row && ad_usage_has(by, AD_PER_AGENT)
                                  ? row->who.agent : "");
-    ad_usage_put_csv_text(t, is_row && ad_usage_has(by, AD_BY_MODEL)
+    ad_usage_put_csv_text(t, is_row && ad_usage_has(by, AD_PER_MODEL)
                                  ? row->model : "");
     for (i = 0; i < AD_USAGE_US; i++) {
         ad_putf(t, "%llu,", (unsigned long long)u->n[i]);

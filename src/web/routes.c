@@ -465,12 +465,12 @@ static void ad_route_usage(const struct ad_route_request *r)
     static const char *const formats[] = {"json", "csv"};
     struct ad_pending *p = r->pending;
     char fields[AD_CORS_MAX + sizeof("Vary: Accept\r\n" AD_FIELDS_FRESH)];
-    unsigned by = AD_BY_ROW, span = AD_SPAN_ALL;
+    unsigned by = AD_PER_ROW, span = AD_SPAN_ALL;
     unsigned csv = ad_http_wants_csv(&r->head) ? 1 : 0;
     struct ad_usage_ask ask;
     struct ad_text t;
 
-    if (!ad_route_choice(r, "by", ad_usage_by_names, AD_BY_COUNT, &by) ||
+    if (!ad_route_choice(r, "by", ad_usage_by_names, AD_PER_COUNT, &by) ||
         !ad_route_choice(r, "span", ad_usage_span_names,
                          AD_COUNT(ad_usage_span_names), &span) ||
         !ad_route_choice(r, "format", formats, AD_COUNT(formats), &csv)) {
