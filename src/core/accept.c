@@ -17,6 +17,9 @@ enum {
     /* Connections accepted in a turn: when all places are taken, not so many that
      * one of them loses its place before the next turn, which reads its head. */
     AD_ACCEPTS = AIDASH_PENDING < 128 ? AIDASH_PENDING / 2 : 64,
+    /* Connections in the kernel's queue: beyond them it drops a SYN, which comes
+     * again after a second. Linux takes net.core.somaxconn if that is less. */
+    AD_BACKLOG = 4096,
     AD_SPARES = 5,     /* descriptors kept for when there are no others: for one
                         * connection, and for the socketpairs of two workers */
     AD_WARN_MS = 60000 /* a warning is repeated so often at most */
@@ -286,6 +289,7 @@ static const char *ad_acceptor_open(void)
             errno = -fd;
             return ad_acceptor.listen[i];
         }
+        (void)listen(fd, AD_BACKLOG); /* again: for the longer queue */
         ad_socket_tune(fd);
         ad_acceptor.listeners[ad_acceptor.n_listeners++] = fd;
     }
