@@ -352,6 +352,7 @@ static void test_eviction(void)
     (void)turn();
     ad_pending_refuse(p[6], 404, "", "no", false);
     ad_pending_refuse(p[7], 404, "", "no", false);
+    pass_ms(AD_PENDING_GRACE_MS);
     for (i = 0; i < 6; i++) {
         CHECK(ad_pending_evict(NULL));
         CHECK_EQ(p[order[i]]->phase, AD_PENDING_FREE);
@@ -369,6 +370,7 @@ static void test_eviction(void)
     for (i = 0; i < AIDASH_PENDING; i++) {
         p[i] = open_pair(&peers[i], false);
     }
+    pass_ms(AD_PENDING_GRACE_MS);
     q = open_pair(&peers[AIDASH_PENDING], false); /* one more: the first goes */
     CHECK(q == p[0]);
     CHECK(is_over(peers[0]));
@@ -400,6 +402,7 @@ static void test_eviction_reads_first(void)
     say(peers[3], "GET / HTTP/1.1\n");
     p[0] = open_pair(&peers[0], false); /* 0 is ready; this one is the last */
     say(peers[0], request);
+    pass_ms(AD_PENDING_GRACE_MS);
     CHECK(ad_pending_evict(NULL));
     CHECK_EQ(p[1]->phase, AD_PENDING_READY);
     CHECK_EQ(p[2]->phase, AD_PENDING_FREE);
@@ -439,6 +442,7 @@ static void test_eviction_by_address(void)
         int peer;
 
         address = i % 2 == 0 ? 2 : 3;
+        pass_ms(AD_PENDING_GRACE_MS);
         late = open_pair(&peer, false);
         CHECK(late == p[i]);
         CHECK(is_over(peers[i]));
@@ -451,6 +455,55 @@ static void test_eviction_by_address(void)
         (void)close(peers[i]);
     }
     address = 7;
+    end();
+}
+
+/* Another one of the address waits for AD_PENDING_GRACE_MS; once that was needed,
+ * for AD_PENDING_SLOW_GRACE_MS, as long as the address has any place. One of an
+ * address that has half as many, or less, does not wait. */
+static void test_eviction_grace(void)
+{
+    struct ad_pending *p[6], *other;
+    int peers[6], peer, i;
+
+    begin();
+    for (i = 0; i < 4; i++) {
+        p[i] = open_pair(&peers[i], false);
+    }
+    pass_ms(AD_PENDING_GRACE_MS - 1);
+    CHECK(!ad_pending_evict(NULL));
+    CHECK(!ad_pending_evict(p[3]));
+    address = 8;
+    other = open_pair(&peer, false);
+    address = 7;
+    for (i = 0; i < 3; i++) {
+        CHECK(ad_pending_evict(other));
+        CHECK_EQ(p[i]->phase, AD_PENDING_FREE);
+    }
+    CHECK(!ad_pending_evict(other)); /* one against one */
+    ad_pending_drop(other);
+    p[4] = open_pair(&peers[4], false);
+    p[5] = open_pair(&peers[5], false);
+    pass_ms(1);
+    CHECK(ad_pending_evict(NULL));
+    CHECK_EQ(p[3]->phase, AD_PENDING_FREE);
+    CHECK(!ad_pending_evict(NULL));
+    pass_ms(AD_PENDING_SLOW_GRACE_MS - 2);
+    CHECK(!ad_pending_evict(NULL));
+    pass_ms(1);
+    CHECK(ad_pending_evict(NULL));
+    CHECK(ad_pending_evict(NULL));
+    CHECK_EQ(ad_pendings.n, 0);
+    (void)close(peers[0]);
+    p[0] = open_pair(&peers[0], false); /* anew: nothing is remembered */
+    pass_ms(AD_PENDING_GRACE_MS - 1);
+    CHECK(!ad_pending_evict(NULL));
+    pass_ms(1);
+    CHECK(ad_pending_evict(NULL));
+    for (i = 0; i < 6; i++) {
+        (void)close(peers[i]);
+    }
+    (void)close(peer);
     end();
 }
 
@@ -484,25 +537,33 @@ static void test_full_table(void)
 {
     enum { MORE = 3 };
     int peers[AIDASH_PENDING + MORE];
-    unsigned i, n = 0;
+    unsigned i, n;
 
     begin();
     listen_on_any_port();
     for (i = 0; i < AIDASH_PENDING + MORE; i++) {
         peers[i] = connect_to(ad_acceptor.ports[0]);
     }
-    while (n < AIDASH_PENDING + MORE) {
-        unsigned most = n + AIDASH_PENDING / 2;
-
-        ad_listener_event(0);
-        n = most < AIDASH_PENDING + MORE ? most : AIDASH_PENDING + MORE;
-        CHECK_EQ(ad_acceptor.accepted, n);
-        CHECK_EQ(ad_pendings.n, n < AIDASH_PENDING ? n : AIDASH_PENDING - 1);
-        CHECK_EQ(ad_pendings.refused,
-                 n < AIDASH_PENDING ? 0 : n - AIDASH_PENDING + 1);
-        for (i = 0; i < n; i++) {
-            CHECK_EQ(is_over(peers[i]), i < ad_pendings.refused);
-        }
+    ad_listener_event(0);
+    CHECK_EQ(ad_acceptor.accepted, AIDASH_PENDING / 2);
+    ad_listener_event(0);
+    CHECK_EQ(ad_acceptor.accepted, AIDASH_PENDING);
+    ad_listener_event(0); /* all have their grace */
+    CHECK_EQ(ad_acceptor.accepted, AIDASH_PENDING);
+    CHECK(!ad_acceptor.accepting);
+    pass_ms(AD_FULL_REST_MS - 1);
+    ad_acceptor_run();
+    CHECK(!ad_acceptor.accepting);
+    pass_ms(AD_PENDING_GRACE_MS);
+    ad_acceptor_run();
+    CHECK(ad_acceptor.accepting);
+    ad_listener_event(0);
+    CHECK_EQ(ad_acceptor.accepted, AIDASH_PENDING + MORE);
+    CHECK_EQ(ad_pendings.n, AIDASH_PENDING - 1);
+    CHECK_EQ(ad_pendings.refused, MORE + 1);
+    for (i = n = 0; i < AIDASH_PENDING + MORE; i++) {
+        n += is_over(peers[i]);
+        CHECK_EQ(n, i < MORE + 1 ? i + 1 : MORE + 1);
     }
     CHECK(ad_acceptor.accepting);
     for (i = 0; i < AIDASH_PENDING + MORE; i++) {
@@ -574,8 +635,10 @@ static void test_no_descriptor(void)
     CHECK(getrlimit(RLIMIT_NOFILE, &files) == 0);
     next = dup(0); /* the lowest that is free */
     (void)close(next);
+    pass_ms(AD_PENDING_GRACE_MS);
     allow_files((rlim_t)next);
     ad_listener_event(0);
+    pass_ms(AD_PENDING_GRACE_MS);
     ad_listener_event(0);
     ad_acceptor_run(); /* the last accept() took a spare, and found nobody */
     allow_files(files.rlim_cur);
@@ -996,6 +1059,7 @@ static void test_slot_given_back(void)
     say(worker, "HTTP/1.1 400 Bad Request\r\n\r\n");
     (void)turn();
     CHECK_EQ(p->events, AD_OUT);
+    pass_ms(AD_PENDING_GRACE_MS);
     CHECK(ad_pending_evict(NULL));
     CHECK_EQ(p->phase, AD_PENDING_FREE);
     CHECK_EQ(slots(), 0);
@@ -1127,6 +1191,7 @@ int main(void)
     test_eviction();
     test_eviction_reads_first();
     test_eviction_by_address();
+    test_eviction_grace();
     test_full_table();
     test_full_of_requests();
     test_no_descriptor();

@@ -1,9 +1,9 @@
 /* accept.c - the acceptor: from the listening sockets to a pending connection.
  * Owns ad_acceptor. Hub thread only, but for what is set at start.
  *
- * As long as somebody can give way, a place is free and AD_SPARES descriptors are
- * in reserve: so a newcomer is taken in at once, its head is read, and only then
- * it is decided who goes.
+ * As long as somebody gives way, a place is free and AD_SPARES descriptors are in
+ * reserve: so a newcomer is taken in at once, its head is read, and only then it is
+ * decided who goes.
  */
 #ifndef AD_CORE_ACCEPT_C
 #define AD_CORE_ACCEPT_C
@@ -13,9 +13,13 @@
 enum {
     AD_LISTENERS = 8,  /* --listen may be given so often */
     AD_REST_MS = 50,   /* nothing can be accepted: tried again after that */
+    AD_FULL_REST_MS = 5, /* likewise where others may give way by then */
     /* Connections accepted in a turn: when all places are taken, not so many that
      * one of them loses its place before the next turn, which reads its head. */
     AD_ACCEPTS = AIDASH_PENDING < 128 ? AIDASH_PENDING / 2 : 64,
+    /* Connections in the kernel's queue: beyond them it drops a SYN, which comes
+     * again after a second. Linux takes net.core.somaxconn if that is less. */
+    AD_BACKLOG = 4096,
     AD_SPARES = 5,     /* descriptors kept for when there are no others: for one
                         * connection, and for the socketpairs of two workers */
     AD_WARN_MS = 60000 /* a warning is repeated so often at most */
@@ -28,9 +32,8 @@ static struct {
     unsigned n_listeners;           /* [I] of the sockets */
     int listeners[AD_LISTENERS];    /* [I] */
     unsigned ports[AD_LISTENERS];   /* [I] */
-    bool accepting; /* false: no place until one is free; or no descriptor or
-                     * memory until again_ns */
-    bool full;      /* it is a place that lacked */
+    bool accepting; /* false: no place, descriptor or memory, until again_ns */
+    bool full;      /* it is a place that lacked: until one is free */
     uint64_t again_ns;
     unsigned n_spares;
     int spares[AD_SPARES]; /* of /dev/null */
@@ -58,6 +61,9 @@ static void ad_acceptor_rest(bool full)
 {
     ad_acceptor.full = full;
     ad_listeners_watch(false);
+    if (ad_share_victim() != AD_NO_PLACE) {
+        ad_acceptor.again_ns = ad_hub.now_ns + AD_FULL_REST_MS * AD_NS_PER_MS;
+    }
 }
 
 /* Fill the reserve of descriptors, as far as there are any. True if it is full. */
@@ -86,12 +92,12 @@ static bool ad_spares_use(unsigned n)
     return true;
 }
 
-/* If the reserve was used, fill it again: others give way for that, but not
- * `newcomer`. True if it is full. */
-static bool ad_spares_regain(const struct ad_pending *newcomer)
+/* If the reserve was used for `who`, fill it again: others give way for that. True
+ * if it is full. */
+static bool ad_spares_regain(const struct ad_pending *who)
 {
     while (!ad_spares_fill()) {
-        if (!ad_pending_evict(newcomer)) {
+        if (!ad_pending_evict(who)) {
             return false;
         }
     }
@@ -283,6 +289,7 @@ static const char *ad_acceptor_open(void)
             errno = -fd;
             return ad_acceptor.listen[i];
         }
+        (void)listen(fd, AD_BACKLOG); /* again: for the longer queue */
         ad_socket_tune(fd);
         ad_acceptor.listeners[ad_acceptor.n_listeners++] = fd;
     }

@@ -4,10 +4,9 @@
  *
  * Every phase has a time, and one buffer of AD_PENDING_BYTES serves all: it has
  * the head, and when that was judged, the answer. When all places are taken,
- * the address that has the most of them gives way (shares.c): so one with few is
- * not kept out by one with many, and on one address whoever sends a whole head at
- * once is served before those who do not. Nobody has a time in which to be slow
- * that others must wait for: while there are free places, slow is no matter.
+ * the address that has the most of them gives way (shares.c): at once to one that
+ * has not half as many, so that it is not kept out; to another one of its own when
+ * it has had its grace, so that many who come at once are all served.
  */
 #ifndef AD_CORE_PENDING_C
 #define AD_CORE_PENDING_C
@@ -22,6 +21,11 @@ enum {
     AD_HEAD_MS = 10000,   /* a head not complete by then: 408; after an answer,
                            * a connection without another request: closed */
     AD_WORKER_MS = 30000, /* no worker was free by then: 503 */
+    /* So long another one of its address waits for the place of one that keeps us
+     * waiting: clients that open many connections may send their heads when all
+     * are open. And so long when its address has used that up once. */
+    AD_PENDING_GRACE_MS = 50,
+    AD_PENDING_SLOW_GRACE_MS = 5,
     /* A connection's buffer; a request's record fits with what stands around it. */
     AD_PENDING_BYTES = AIDASH_HEAD_MAX > AD_RECORD_MAX + 64 ? AIDASH_HEAD_MAX
                                                             : AD_RECORD_MAX + 64
@@ -404,10 +408,28 @@ static void ad_pending_read(struct ad_pending *p)
     }
 }
 
-/* Make a place and a descriptor free, but not those of `newcomer`, if it is not
- * NULL: who has its answer goes first, then whom shares.c names, unless the rest
- * of its head has come meanwhile. False if nobody keeps us waiting. */
-static bool ad_pending_evict(const struct ad_pending *newcomer)
+/* Does it give way now, for `who` or, if that is NULL, for anybody? */
+static bool ad_pending_gives_way(const struct ad_pending *p,
+                                 const struct ad_pending *who)
+{
+    uint32_t ms = ad_hub.now_ms - p->since_ms;
+
+    if (who != NULL && 2 * ad_share_places(who->address) <=
+                           ad_share_places(p->address)) {
+        return true;
+    }
+    if (ms >= AD_PENDING_GRACE_MS) {
+        ad_share_mark_slow(p->address);
+        return true;
+    }
+    return ms >= AD_PENDING_SLOW_GRACE_MS && ad_share_is_slow(p->address);
+}
+
+/* Make a place and a descriptor free, for `who` or, if that is NULL, for anybody:
+ * first one that has its answer, then whom shares.c names, unless the rest of its
+ * head has come meanwhile. Never those of `who`. False if there is nobody, or the
+ * one named has its grace. */
+static bool ad_pending_evict(const struct ad_pending *who)
 {
     struct ad_pending *p = ad_pending_first(AD_PENDING_LINGER);
     uint16_t place;
@@ -417,7 +439,7 @@ static bool ad_pending_evict(const struct ad_pending *newcomer)
         return true;
     }
     while ((place = ad_share_victim()) != AD_NO_PLACE &&
-           &ad_pending[place] != newcomer) {
+           &ad_pending[place] != who) {
         p = &ad_pending[place];
         if (p->phase != AD_PENDING_ANSWER) {
             ad_pending_read(p);
@@ -425,10 +447,15 @@ static bool ad_pending_evict(const struct ad_pending *newcomer)
         if (p->phase == AD_PENDING_FREE) {
             return true;
         }
+        if (p->phase == AD_PENDING_LINGER) {
+            ad_pending_drop(p);
+            return true;
+        }
         if (p->phase != AD_PENDING_READY) {
-            if (p->phase != AD_PENDING_LINGER) {
-                ad_pendings.refused++;
+            if (!ad_pending_gives_way(p, who)) {
+                return false;
             }
+            ad_pendings.refused++;
             ad_pending_drop(p);
             return true;
         }

@@ -28,6 +28,7 @@ static struct {
     struct {
         uint64_t address;
         uint16_t n; /* 0: the share is free, and equal.after is another one */
+        bool slow;  /* one of them was, see ad_share_mark_slow() */
         struct ad_share_list places;
         struct ad_share_links equal; /* among the shares with as many */
     } share[AIDASH_PENDING + 1];
@@ -132,6 +133,7 @@ static void ad_share_add(unsigned place, uint64_t address)
     if (s == 0) {
         s = ad_share_take();
         ad_shares.share[s].address = address;
+        ad_shares.share[s].slow = false;
         ad_peers[slot].share = s;
     } else {
         ad_share_unrank(s);
@@ -147,6 +149,24 @@ static void ad_share_add(unsigned place, uint64_t address)
 static bool ad_share_has(unsigned place)
 {
     return ad_shares.place[place + 1].share != 0;
+}
+
+/* How many of these places has the address? */
+static unsigned ad_share_places(uint64_t address)
+{
+    return ad_shares.share[ad_peers[ad_peer_slot(address)].share].n;
+}
+
+/* A peer of this address was slow, and others wait for its places: remembered as
+ * long as it has any. */
+static void ad_share_mark_slow(uint64_t address)
+{
+    ad_shares.share[ad_peers[ad_peer_slot(address)].share].slow = true;
+}
+
+static bool ad_share_is_slow(uint64_t address)
+{
+    return ad_shares.share[ad_peers[ad_peer_slot(address)].share].slow;
 }
 
 /* It does no longer, and its socket is still open. */

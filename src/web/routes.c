@@ -182,7 +182,7 @@ static bool ad_route_reserve(const struct ad_route_request *r,
 {
     unsigned class = ad_kind_class(kind);
 
-    if (!ad_spares_regain(NULL)) {
+    if (!ad_spares_regain(r->pending) && ad_share_victim() == AD_NO_PLACE) {
         ad_route_refuse(r, 503, "Retry-After: 5\r\n",
                         "no descriptor is left for this connection (ulimit -n)");
         return false;

@@ -77,7 +77,7 @@ static bool ad_worker_start(struct ad_pending *p)
 
     while (!ad_worker_pair(pair)) {
         if ((errno == EMFILE || errno == ENFILE) &&
-            (ad_spares_use(2) || ad_pending_evict(NULL))) {
+            (ad_spares_use(2) || ad_pending_evict(p))) {
             continue;
         }
         if (ad_hub.now_ms - p->since_ms < AD_WORKERS_PATIENCE_MS) {
@@ -97,7 +97,7 @@ static bool ad_worker_start(struct ad_pending *p)
     ad_pending_watch_worker(p, AD_IN);
     atomic_fetch_add(&ad_workers.inside, 1);
     ad_civetweb_queue(pair[1], &p->peer);
-    (void)ad_spares_regain(NULL);
+    (void)ad_spares_regain(p);
     return true;
 }
 
