@@ -190,9 +190,9 @@ for (const [name, bytes, want, route] of [
     named('message_stop', {})), { prompt_tokens: 100, cached_tokens: 25, cache_write_tokens: 70, dialect: 'anthropic', thinking_share: 0.5,
         operation: 'chat', counts: 'exact', finish_reason: 'end_turn' }, '/v1/messages'],
     ['all that Ollama tells', typed('application/x-ndjson', ['{"model":"replayed","message":{"content":"a"},"done":false}',
-        '{"model":"replayed","message":{"content":""},"done":true,"done_reason":"stop","total_duration":900000000,"load_duration":20000000,'
+        '{"model":"replayed","message":{"content":""},"done":true,"done_reason":"stop","total_duration":900000000,"load_duration":300000000,'
         + '"prompt_eval_count":26,"prompt_eval_duration":130000000,"eval_count":7,"eval_duration":350000000}', ''].join('\n')),
-    { dialect: 'ollama', load_ms: 20, prefill_ms: 130, decode_ms: 350, prompt_tokens: 26, completion_tokens: 7, prefill_tokens_per_second: 200,
+    { dialect: 'ollama', load_ms: 300, prefill_ms: 130, decode_ms: 350, prompt_tokens: 26, completion_tokens: 7, prefill_tokens_per_second: 200,
         decode_tokens_per_second: 20, counts: 'exact', thinking_share: undefined, draft_tokens: undefined }, '/api/chat'],
     ['nothing that hailo-ollama does not tell', typed('application/x-ndjson', ['{"model":"replayed","message":{"content":"a"},"done":false}',
         '{"model":"replayed","done":true,"done_reason":"stop","total_duration":900000000,"eval_count":7}', ''].join('\r\n')),
