@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { test as nodeTest } from 'node:test';
-import { BIN, SLOW, connect, environment, assertRefused, post, request, run, serve, statusWhen, validate, within } from './aidash.mjs';
+import { BIN, SLOW, connect, environment, assertRefused, poll, post, request, run, serve, statusWhen, validate, within } from './aidash.mjs';
 import { LAST_CHUNK, STREAM_HEAD, abreast, answer, chatEvent, chunk, isRequest, llama, metered, missing, replay } from './engine.mjs';
 
 const test = abreast('benchmark');
@@ -190,6 +190,7 @@ for (const [what, sentence, spoil] of [
         const { server, viewer } = stand;
         await viewer.command({ action: 'bench', streams: [4], max_tokens: 4000 });
         await statusWhen(server, (now) => now.requests.running === 4);
+        await poll(() => calls.length === 5, 'requests at the engine'); // the first one has ended
         await spoil({ ...stand, calls });
         const end = await viewer.next(isOver, 'the end', LONG);
         assert.equal(end.state, 'failed');
