@@ -2,8 +2,8 @@
 /** The requests as a table: the running ones on top; a row opens its details. */
 
 import { byId, make, notice, setAttr, setName, setText } from "./dom.js";
-import { clockTime, duration, NONE, short, whole } from "./format.js";
-import { loadingText, percent } from "./model-facts.js";
+import { clockTime, duration, NONE, percent, short, whole } from "./format.js";
+import { loadingText } from "./model-facts.js";
 
 /** @typedef {import("./requests.js").Entry} Entry */
 /** @typedef {import("./requests.js").RequestLog} RequestLog */
