@@ -254,7 +254,7 @@ test('on a wall there is nothing to press, larger type, and the screen stays on'
   const size = (page) => page.evaluate(() => Number.parseFloat(getComputedStyle(document.documentElement).fontSize));
   assert.ok(await size(wall) > 1.15 * await size(desk));
   assert.equal((await status(server)).paused, false, 'keys are controls, too');
-});
+  const engine = await replay(t, { models: ['alpha', 'beta'] });
   engine.answerAll();
   const meter = await metered(t, engine);
   await request(meter, '/v1/chat/completions', { method: 'POST', body: '{}', headers: { 'Content-Length': 2 } });
