@@ -245,7 +245,7 @@ test('screenshots: a busy proxy, with nothing for axe to find', async (t) => {
   const now = Date.now() / 1000;
   for (let id = 1; id <= 14; id++) {
     page.say(end(id, {
-      timestamp: now - 60 + id * 4, client: `192.168.1.${20 + (id % 4)}`, route: ['/v1/chat/completions', '/api/chat', '/completion'][id % 3],
+      timestamp: now - 60 + id * 4, ...(id % 4 === 1 && { model: 'hf.co/some-owner/A-Very-Long-Model-Name-Q4_K_M' }), client: `192.168.1.${20 + (id % 4)}`, route: ['/v1/chat/completions', '/api/chat', '/completion'][id % 3],
       ...[{}, {}, { status: 'left', ended_by: 'client' },
         { dialect: 'openai', counts: 'exact', draft_tokens: 40, draft_accepted_tokens: 31, thinking_share: 0.427, think_ms: 2100.4, decode_ms: 3800, prefill_ms: 490 },
         { status: 'refused', ended_by: 'engine', http_status: 400, error: 'out of memory: the context of 32,768 tokens does not fit beside the model' }][id % 5], ttft_ms: 200 + ((id * 97) % 400), decode_tokens_per_second: 22 + (id % 5),
