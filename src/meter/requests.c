@@ -122,7 +122,7 @@ struct ad_proxy {
     uint8_t upstream, address; /* which engine, its next address to try */
     uint8_t rewrite;  /* its place in ad_rewrites, or AD_NO_REWRITE */
     uint8_t client_framing; /* enum ad_http_framing, of the answer to the client */
-    bool resolved; /* the engine's name was asked for anew, as it can't be reached */
+    bool resolved; /* the engine's name was asked for anew while it connected */
     bool reads_client;
     bool client_shut;     /* the client shut its sending side, or closed */
     bool client_finished; /* and all that it sent was read */
