@@ -154,7 +154,7 @@ static void ad_bench_tally(const struct ad_proxy *p)
     now->prompt_tokens += s->prompt_tokens;
     now->cached_tokens += s->cached_tokens;
     now->completion_tokens += f.tokens;
-    now->estimated = now->estimated || f.estimated || s->incomplete != 0;
+    now->estimated = now->estimated || f.estimated;
     if (prefill < 0 && f.ttft_ms > 0 && s->prompt_tokens > s->cached_tokens) {
         prefill = (double)(s->prompt_tokens - s->cached_tokens) * 1000 / f.ttft_ms;
         now->prefill_by_ttft = true;

@@ -19,6 +19,8 @@ enum {
 
 /* ---- the request's model ---- */
 
+/* Its name: the one that it has in its ticks already; else that of the answer, or
+ * else of the request. */
 static const char *ad_facts_name(const struct ad_proxy *p)
 {
     const char *named = p->scan.model;
