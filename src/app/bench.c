@@ -466,7 +466,7 @@ static int ad_bench_main(int argc, char **argv)
     struct sigaction act;
     char url[256];
     uint64_t id;
-    int code = ad_bench_arguments(&a, argc, argv);
+    int code = ad_bench_arguments(&a, argc, argv), error;
 
     if (code >= 0) {
         return code;
@@ -480,6 +480,12 @@ static int ad_bench_main(int argc, char **argv)
     if (ad_upstream_at("HOST:PORT", url, strlen(url), &at) != 0) {
         (void)fprintf(stderr, "aidash bench: %s\n", ad_error_text);
         return AD_EXIT_USAGE;
+    }
+    error = ad_upstream_resolve(&at);
+    if (error != 0) {
+        (void)fprintf(stderr, "aidash bench: '%s' can't be resolved (%s)\n",
+                      at.url.host, gai_strerror(error));
+        return AD_EXIT_FAILED;
     }
     memset(&act, 0, sizeof(act));
     act.sa_handler = ad_bench_on_signal;

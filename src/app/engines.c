@@ -75,6 +75,19 @@ static void ad_fetch_run(struct ad_fetch *q, int step_ms, ad_fetch_sink *sink,
     }
 }
 
+/* The addresses of an engine that is given by a name, as nothing else runs that the
+ * lookup could hold up. Returns 0, or why there are none, for gai_strerror(). */
+static int ad_upstream_resolve(struct ad_upstream *u)
+{
+    int error = 0;
+
+    if (u->n_addresses == 0) {
+        u->n_addresses = ad_address_resolve(u->url.host, u->url.port, u->addresses,
+                                            AD_COUNT(u->addresses), &error);
+    }
+    return error;
+}
+
 /* Ask for a path, and read the answer as a list of models. Each step may take a
  * second. */
 static void ad_doctor_ask(const struct ad_upstream *u, const char *path,
@@ -208,13 +221,8 @@ static void ad_doctor_given(struct ad_choice *choice)
 
     for (i = 0; i < ad_upstreams.n; i++) {
         struct ad_upstream *u = &ad_upstreams.list[i];
-        int error = 0;
+        int error = ad_upstream_resolve(u);
 
-        if (u->n_addresses == 0) { /* nothing else runs: the lookup may take its time */
-            u->n_addresses = ad_address_resolve(u->url.host, u->url.port,
-                                                u->addresses,
-                                                AD_COUNT(u->addresses), &error);
-        }
         if (error != 0) {
             printf("  none at http://%s%s: its name can't be resolved (%s)\n",
                    u->url.authority, u->url.prefix, gai_strerror(error));
