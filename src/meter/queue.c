@@ -90,8 +90,6 @@ static bool ad_quota_refuse(struct ad_proxy *p)
     if (p->retry_s == 0) {
         return false;
     }
-    (void)snprintf(p->scan.error, sizeof(p->scan.error), "%s", why);
-    p->scan.error_kept = true;
     ad_proxy_refuse(p, &over);
     return true;
 }
