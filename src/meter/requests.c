@@ -83,7 +83,7 @@ struct ad_proxy_request {
     bool keep_alive; /* the client's connection may outlive this answer */
     bool bench;      /* of a benchmark (bench.c): in no baseline, under no quota */
     char route[64];  /* its path as viewers see it: ASCII */
-    char client[48]; /* its address, likewise */
+    char client[AD_ADDRESS_TEXT_MAX]; /* its address, likewise */
     struct ad_totals_client who; /* for GET /usage and quotas */
     char model[AIDASH_MODEL_MAX + 1]; /* as asked for, "": not known */
 };

@@ -225,9 +225,7 @@ static void ad_route_forward(const struct ad_route_request *r)
     p.prefix = (const uint8_t *)r->prefix;
     p.prefix_len = r->prefix_len;
     ad_route_copy_ascii(p.route, sizeof(p.route), r->head.path);
-    (void)getnameinfo((const struct sockaddr *)&r->pending->peer,
-                      sizeof(r->pending->peer), p.client, sizeof(p.client),
-                      NULL, 0, NI_NUMERICHOST);
+    ad_address_text(&r->pending->peer, p.client);
     ad_proxy_begin(&p, ad_pending_detach(r->pending));
 }
 
