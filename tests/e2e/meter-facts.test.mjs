@@ -156,6 +156,23 @@ test('Ollama loads a model that is not in memory', async (t) => {
     assert.deepEqual([record.load_ms, record.context_tokens, record.context_length], [4200, 12, 8192]);
 });
 
+test('two wait for a model to load, and one of them is cancelled: it still loads', async (t) => {
+    const { engine, server, viewer } = await ollama(t);
+    const asked = [];
+    for (let i = 0; i < 2; i++) {
+        asked.push(exchange(server, post('/api/chat', JSON.stringify({ model: 'qwen3:4b', messages: [] }))));
+        await engine.next();
+    }
+    await statusWhen(server, (now) => now.requests.running === 2 && now.model_facts[0]?.loading);
+    const ids = (await request(server, '/requests')).json.running.map(({ id }) => id).sort();
+    await viewer.command({ action: 'cancel', request: ids[0] });
+    await asked[0];
+    assert.ok((await status(server)).model_facts.some((one) => one.model === 'qwen3:4b' && one.loading));
+    await viewer.command({ action: 'cancel', request: ids[1] });
+    await asked[1];
+    await statusWhen(server, (now) => !now.model_facts.some((one) => one.loading));
+});
+
 test('llama-server loads its model: 503 on every route, to discovery and to requests', async (t) => {
     const engine = await replay(t, { lists: { '/v1/models': null, '/api/tags': null } });
     const loading = answer('{"error":{"message":"Loading model","type":"unavailable_error","code":503}}', { status: '503 Service Unavailable' });

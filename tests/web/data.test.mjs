@@ -282,6 +282,18 @@ test('a pause is a gap however short, and whether it came live or with what the 
   assert.deepEqual(broken(feed), [9.8, 10.6, 11.2]);
 });
 
+test('a pause is no gap while the engine still answers', () => {
+  const feed = ready(new Feed(64));
+  feed.connected(hello({ next_seq: 50 }), null, 10);
+  feed.add([tick(10), tick(10.2)], 50, 10.2);
+  feed.open('paused', 10.3, 'paused');
+  feed.add([tick(10.4), tick(10.6)], 52, 10.6);
+  feed.close('paused', 12);
+  assert.deepEqual(broken(feed), [10]);
+  feed.fill(answer([tick(9.8), tick(10), tick(10.2)], 51), 12.1);
+  assert.deepEqual(broken(feed), [9.8]);
+});
+
 test('what is no longer kept, or can\'t be fetched, is a gap', () => {
   const feed = ready(new Feed(64));
   feed.connected(hello(), null, 0);
