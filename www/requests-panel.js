@@ -261,6 +261,9 @@ export function mountRequests({ store, frame, session }) {
         shown = waitText(entry, now) || shown;
       }
       (i === MODEL ? setName : setText)(line.texts[i], shown);
+      if (i === MODEL || i === CLIENT) {
+        setAttr(line.cells[i], "title", shown); // it may be cut
+      }
     });
     setAttr(line.open, "aria-label", `${line.open.textContent}, details of request ${Math.abs(entry.last.id)}`);
     const stuck = entry.last.status === "running" && store.state.down;

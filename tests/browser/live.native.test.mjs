@@ -278,14 +278,18 @@ test('keys: freeze, the span, pause and the list of keys; and they can be switch
   assert.equal(await pressed('#freeze'), 'true');
   await page.keyboard.press(' ');
   assert.equal(await pressed('#freeze'), 'false');
+  const answered = () => until(page, () => !app.store.state.pending); // until then the next command is not sent
   await page.keyboard.press('Control+p');
   await page.keyboard.press('p');
   await says(page, 'state', 'Paused');
+  await answered();
   await page.keyboard.press('p');
   await says(page, 'state', 'Running');
+  await answered();
   await page.focus('#pause');
   await page.keyboard.press(' '); // it presses the button that has the focus
   await says(page, 'state', 'Paused');
+  await answered();
   assert.equal(await pressed('#freeze'), 'false');
   await page.keyboard.press('?');
   assert.equal(await page.isVisible('#settings'), true);
