@@ -106,12 +106,12 @@ test('a row opens its details, and stays open and focused while others come', as
   await page.locator('tr.more').waitFor();
   assert.equal(await open1.getAttribute('aria-expanded'), 'true');
   const details = await page.locator('tr.more div:visible').allTextContents();
-  assert.deepEqual(details, ['Request1', 'Statusfinished: The answer is complete.', 'Cached prompt tokens128', 'Waited3.10 ms', 'Between tokens, p5040.2 ms', 'p9566.9 ms', 'longest190 ms', 'Finish reasonstop']);
+  assert.deepEqual(details, ['Request1', 'Statusfinished: The answer is complete.', 'Route/v1/chat/completions', 'Cached prompt tokens128', 'Waited3.10 ms', 'Between tokens, p5040.2 ms', 'p9566.9 ms', 'longest190 ms', 'Finish reasonstop']);
   page.say(end(1, {
     seq: 1e6, cache_write_tokens: 64, load_ms: 1800, prefill_ms: 490, think_ms: 2100.4, decode_ms: 3800, reasoning_tokens: 41, thinking_share: 0.427, draft_tokens: 40,
     draft_accepted_tokens: 31, dialect: 'openai', counts: 'estimated', counts_reason: 'invalid_json', http_status: 200, audio_s: 30, real_time_factor: 0.25, operation: 'chat' }));
   await page.locator('tr.more div:visible', { hasText: 'Read as' }).waitFor();
-  assert.deepEqual(await page.locator('tr.more div:visible').allTextContents(), ['Request1', 'Statusfinished: The answer is complete.', 'Cached prompt tokens128',
+  assert.deepEqual(await page.locator('tr.more div:visible').allTextContents(), ['Request1', 'Statusfinished: The answer is complete.', 'Route/v1/chat/completions', 'Cached prompt tokens128',
     'Written to the cache64', 'Waited3.10 ms', 'Loading1.80 s', 'Prefill490 ms', 'Thinking43 %, 41 tokens, 2.10 s', 'Decode3.80 s', 'Draft accepted78 %, 31 of 40',
     'Between tokens, p5040.2 ms', 'p9566.9 ms', 'longest190 ms', 'Audio30.0 s, 4.00 × real time', 'Finish reasonstop', 'Read asopenai',
     'Countsestimated: the answer has broken JSON', 'HTTP status200']);
@@ -134,9 +134,9 @@ test('how full the context is, a cut prompt, a lost cache: in the row, and in wo
   assert.match(await page.locator('#requests-body .mark').first().getAttribute('title'), /^The engine read only a part of the prompt/);
   assert.equal(await rows(page).last().locator('td:nth-child(12) span').getAttribute('title'), '2,055 of 4,096 tokens');
   await rows(page).last().locator('.open').click();
-  const details = await page.locator('tr.more div').allTextContents();
-  assert.deepEqual(details.slice(8, 10), ['Context used2,055 of 4,096', 'Loading the model4.20 s']);
-  assert.match(details[10], /^Promptprompt cut: The engine read/);
+  const details = await page.locator('tr.more div:visible').allTextContents();
+  assert.ok(details.includes('Context used2,055 of 4,096') && details.includes('Loading4.20 s'), details.join());
+  assert.ok(details.some((text) => /^Promptprompt cut: The engine read/.test(text)), details.join());
   // While it runs: what it waits for, until its first token.
   const big = start(4, { model: 'big' }); // no tick is of it
   page.say(big);
