@@ -437,6 +437,50 @@ static void test_unreachable(void)
 
 /* ---- another model ------------------------------------------------------------ */
 
+/* An engine whose addresses take no connection, and whose name is asked for every
+ * few seconds: a request goes through them all, and once more. */
+static void test_never_connects(void)
+{
+    struct sockaddr_in address;
+    socklen_t len = sizeof(address);
+    struct ad_upstream *u = &ad_upstreams.list[0];
+    int deaf = socket(AF_INET, SOCK_STREAM, 0), fill[4], client;
+    unsigned i, s;
+
+    memset(&address, 0, sizeof(address));
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    CHECK(bind(deaf, (struct sockaddr *)&address, len) == 0 && listen(deaf, 0) == 0 &&
+          getsockname(deaf, (struct sockaddr *)&address, &len) == 0);
+    for (i = 0; i < 4; i++) { /* its queue is full: it takes no SYN any more */
+        fill[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        (void)connect(fill[i], (struct sockaddr *)&address, len);
+    }
+    begin_test();
+    u->n_addresses = 2;
+    for (i = 0; i < 2; i++) {
+        u->addresses[i].len = len;
+        memcpy(&u->addresses[i].storage, &address, len);
+    }
+    client = ask(0, "");
+    for (s = 1; s <= 60 && newest() != NULL && newest()->state == AD_PROXY_CONNECT;
+         s++) {
+        advance(1000);
+        housekeeping();
+        if (s % 10 == 3) { /* the resolver's answer is fresh for so long */
+            ad_proxy_resolved(u);
+        }
+    }
+    CHECK(s < 4 * AD_CONNECT_MS / 1000);
+    CHECK_HAS(get(client), "HTTP/1.1 502 ");
+    for (i = 0; i < 4; i++) {
+        (void)close(fill[i]);
+    }
+    (void)close(deaf);
+    (void)close(client);
+    end_test();
+}
+
 static void test_rewrite(void)
 {
     char body[64];
@@ -1831,8 +1875,17 @@ static void test_longest_record(void)
     s->prompt_per_s = s->predicted_per_s = 9999999.999;
     memset(s->finish, '"', AD_SCAN_FINISH_MAX);
     memset(s->error, '"', AD_SCAN_ERROR_MAX);
+    p.request.bench = p.prompt_cut = p.cache_broke = true;
+    p.context = UINT64_MAX;
+    p.answer.status = 101; /* no WebSocket has all of this, but none has more */
+    p.uploaded = p.passed = UINT64_MAX;
     ad_put_record(&t, &p, "finished");
     CHECK(!t.full);
+    json[t.len < sizeof(json) ? t.len : sizeof(json) - 1] = '\0';
+    CHECK_HAS(json, "\"bench\":true");
+    CHECK_HAS(json, "\"context_length\":");
+    CHECK_HAS(json, "\"bytes_sent\":18446744073709551615");
+    CHECK_HAS(json, "\"cache_broke\":true");
     t = ad_text_in(json, sizeof(json));
     ad_put_record(&t, &p, "refused");
     CHECK(!t.full);
@@ -2007,6 +2060,7 @@ int main(void)
     test_long_body();
     test_chunks();
     test_unreachable();
+    test_never_connects();
     test_rewrite();
     test_rewrite_late();
     test_rewrite_no_object();

@@ -11,9 +11,9 @@ import { clockTime, duration, rate, whole } from "./format.js";
 const COLUMNS = [
   ["Streams", "Requests at the engine at once", (s) => whole(s.streams)],
   ["Prefill /s", "Tokens of the prompt per second",
-    (s) => perSecond(s.prefill_tokens_per_second) + (s.prefill_by_ttft ? "*" : "")],
-  ["Decode /s", "Tokens of one answer per second", (s) => perSecond(s.decode_tokens_per_second)],
-  ["Total /s", "Tokens of all answers per second", (s) => perSecond(s.tokens_per_second)],
+    (s) => rate(s.prefill_tokens_per_second) + (s.prefill_by_ttft ? "*" : "")],
+  ["Decode /s", "Tokens of one answer per second", (s) => rate(s.decode_tokens_per_second)],
+  ["Total /s", "Tokens of all answers per second", (s) => rate(s.tokens_per_second)],
   ["First token, p50, p95", "Time to the first token: median, 95th percentile", (s) => `${duration(s.ttft_p50_ms)}, ${duration(s.ttft_p95_ms)}`],
   ["Per token, p50, p95", "Time between tokens: median, 95th percentile", (s) => `${duration(s.itl_p50_ms)}, ${duration(s.itl_p95_ms)}`],
   ["Others", "Requests of others at the same time: with any, the engine was slower", (s) => whole(s.others)],
@@ -127,9 +127,4 @@ export function mountBench({ store, frame, session }) {
     setText(start, benchRuns ? "Stop" : "Start");
   });
   store.on(["bench", "benchRuns", "hello"], refresh);
-}
-
-/** @param {number | undefined} value */
-function perSecond(value) {
-  return value === undefined ? "–" : rate(value);
 }

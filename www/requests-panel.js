@@ -2,8 +2,8 @@
 /** The requests as a table: the running ones on top; a row opens its details. */
 
 import { byId, make, notice, setAttr, setName, setText } from "./dom.js";
-import { clockTime, duration, NONE, short, whole } from "./format.js";
-import { loadingText, percent } from "./model-facts.js";
+import { clockTime, duration, NONE, percent, short, whole } from "./format.js";
+import { loadingText } from "./model-facts.js";
 
 /** @typedef {import("./requests.js").Entry} Entry */
 /** @typedef {import("./requests.js").RequestLog} RequestLog */
@@ -96,6 +96,7 @@ const details = [
   ["longest", ({ itl_max_ms: ms }) => known(ms, duration)],
   ["Tokens /s in all", (last, { running }) => (running ? undefined : known(last.tokens_per_second, short))],
   ["Audio", (last) => joined(known(last.audio_s, (s) => duration(s * 1000)), known(last.real_time_factor, (f) => `${short(1 / f)} × real time`))],
+  ["WebSocket", (last) => known(last.bytes_received, (n) => `${whole(n)} bytes received, ${whole(last.bytes_sent)} sent`)],
   ["Context used", (last) => known(last.context_tokens, () => fillText(last))],
   ["Prompt", ({ prompt_cut: cut }) => (cut ? SIGNS.prompt_cut.join(": ") : undefined)],
   ["Prompt cache", ({ cache_broke: broke }) => (broke ? SIGNS.cache_broke.join(": ") : undefined)],

@@ -5,6 +5,7 @@
 #define AD_APP_BENCH_C
 
 #include "config.c"
+#include "engines.c"
 #include "options.c"
 
 #if !defined(AIDASH_NO_MAIN) && AIDASH_METER
@@ -174,34 +175,17 @@ static void ad_bench_sink(void *to, const uint8_t *data, size_t len)
     a->text[a->len] = '\0';
 }
 
-/* GET a path, or POST to it. Each step may take five seconds, an answer has a
- * thousand steps at most. */
+/* GET a path, or POST to it. Each step may take five seconds. */
 static void ad_bench_http(const struct ad_upstream *at, const char *path,
                           const char *post, struct ad_bench_answer *answer)
 {
     struct ad_fetch q;
-    int steps;
 
     answer->len = 0;
     answer->text[0] = '\0';
     ad_fetch_begin(&q, at, path, "", 0);
     q.post = post;
-    for (steps = 0; steps < 1000 && ad_fetch_wants(&q) != 0; steps++) {
-        struct pollfd ready = {q.fd, POLLIN, 0};
-        int n;
-
-        if (ad_fetch_wants(&q) == AD_OUT) {
-            ready.events = POLLOUT;
-        }
-        n = poll(&ready, 1, AD_FETCH_MS);
-        if (n > 0) {
-            ad_fetch_event(&q, ad_bench_sink, answer);
-        } else if (n == 0 && q.state == AD_FETCH_CONNECT) {
-            ad_fetch_connect(&q); /* to its next address */
-        } else if (n == 0) {
-            break;
-        }
-    }
+    ad_fetch_run(&q, AD_FETCH_MS, ad_bench_sink, answer);
     answer->status = q.state == AD_FETCH_DONE ? q.answer.status : 0;
     ad_fetch_end(&q, AD_FETCH_IDLE);
 }
@@ -484,7 +468,7 @@ static int ad_bench_main(int argc, char **argv)
     struct sigaction act;
     char url[256];
     uint64_t id;
-    int code = ad_bench_arguments(&a, argc, argv);
+    int code = ad_bench_arguments(&a, argc, argv), error;
 
     if (code >= 0) {
         return code;
@@ -498,6 +482,12 @@ static int ad_bench_main(int argc, char **argv)
     if (ad_upstream_at("HOST:PORT", url, strlen(url), &at) != 0) {
         (void)fprintf(stderr, "aidash bench: %s\n", ad_error_text);
         return AD_EXIT_USAGE;
+    }
+    error = ad_upstream_resolve(&at);
+    if (error != 0) {
+        (void)fprintf(stderr, "aidash bench: '%s' can't be resolved (%s)\n",
+                      at.url.host, gai_strerror(error));
+        return AD_EXIT_FAILED;
     }
     memset(&act, 0, sizeof(act));
     act.sa_handler = ad_bench_on_signal;

@@ -49,31 +49,56 @@ static void ad_doctor_sink(void *to, const uint8_t *data, size_t len)
     }
 }
 
+/* Carry out a request that has begun, with nothing else to do: each step may take
+ * step_ms, an answer has a thousand steps at most. Its state tells how it went, until
+ * the caller ends it. */
+static void ad_fetch_run(struct ad_fetch *q, int step_ms, ad_fetch_sink *sink,
+                         void *to)
+{
+    int steps;
+
+    for (steps = 0; steps < 1000 && ad_fetch_wants(q) != 0; steps++) {
+        struct pollfd ready = {q->fd, POLLIN, 0};
+        int n;
+
+        if (ad_fetch_wants(q) == AD_OUT) {
+            ready.events = POLLOUT;
+        }
+        n = poll(&ready, 1, step_ms);
+        if (n > 0) {
+            ad_fetch_event(q, sink, to);
+        } else if (n == 0 && q->state == AD_FETCH_CONNECT) {
+            ad_fetch_connect(q); /* to its next address */
+        } else if (n == 0) {
+            return;
+        }
+    }
+}
+
+/* The addresses of an engine that is given by a name, as nothing else runs that the
+ * lookup could hold up. Returns 0, or why there are none, for gai_strerror(). */
+static int ad_upstream_resolve(struct ad_upstream *u)
+{
+    int error = 0;
+
+    if (u->n_addresses == 0) {
+        u->n_addresses = ad_address_resolve(u->url.host, u->url.port, u->addresses,
+                                            AD_COUNT(u->addresses), &error);
+    }
+    return error;
+}
+
 /* Ask for a path, and read the answer as a list of models. Each step may take a
- * second, an answer has a thousand steps at most. */
+ * second. */
 static void ad_doctor_ask(const struct ad_upstream *u, const char *path,
                           struct ad_found *found)
 {
     struct ad_fetch q;
-    int steps;
 
     memset(found, 0, sizeof(*found));
     ad_path_begin(&found->js, AD_PATH_OPENAI_LIST);
     ad_fetch_begin(&q, u, path, ad_upstreams.key, 0);
-    for (steps = 0; steps < 1000 && ad_fetch_wants(&q) != 0; steps++) {
-        struct pollfd ready = {q.fd, POLLIN, 0};
-
-        if (ad_fetch_wants(&q) == AD_OUT) {
-            ready.events = POLLOUT;
-        }
-        if (poll(&ready, 1, 1000) > 0) {
-            ad_fetch_event(&q, ad_doctor_sink, found);
-        } else if (q.state == AD_FETCH_CONNECT) {
-            ad_fetch_connect(&q); /* to its next address */
-        } else {
-            break;
-        }
-    }
+    ad_fetch_run(&q, 1000, ad_doctor_sink, found);
     found->status = q.answer.status;
     found->list = ad_json_stream_end(&found->js);
     ad_fetch_end(&q, AD_FETCH_IDLE);
@@ -196,13 +221,8 @@ static void ad_doctor_given(struct ad_choice *choice)
 
     for (i = 0; i < ad_upstreams.n; i++) {
         struct ad_upstream *u = &ad_upstreams.list[i];
-        int error = 0;
+        int error = ad_upstream_resolve(u);
 
-        if (u->n_addresses == 0) { /* nothing else runs: the lookup may take its time */
-            u->n_addresses = ad_address_resolve(u->url.host, u->url.port,
-                                                u->addresses,
-                                                AD_COUNT(u->addresses), &error);
-        }
         if (error != 0) {
             printf("  none at http://%s%s: its name can't be resolved (%s)\n",
                    u->url.authority, u->url.prefix, gai_strerror(error));

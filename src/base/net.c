@@ -265,4 +265,24 @@ static int ad_socket_accept(int listener, struct sockaddr_storage *peer)
 #endif
 }
 
+/* Two connected sockets, non-blocking. False with errno set. */
+static bool ad_socket_pair(int pair[2])
+{
+#ifdef __linux__
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+                      pair) == 0;
+#else
+    int i;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0) {
+        return false;
+    }
+    for (i = 0; i < 2; i++) {
+        (void)fcntl(pair[i], F_SETFD, FD_CLOEXEC);
+        (void)fcntl(pair[i], F_SETFL, O_NONBLOCK);
+    }
+    return true;
+#endif
+}
+
 #endif

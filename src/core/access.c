@@ -143,35 +143,57 @@ static bool ad_access_allow_host(const char *text, size_t len)
            ad_access_add_host(text, len);
 }
 
+/* ADDR or ADDR/BITS: the address, IPv4 mapped into IPv6, and how many of its 128
+ * bits count. False if it is neither. */
+static bool ad_access_network(struct ad_slice text, uint8_t ip[16], unsigned *bits)
+{
+    const char *slash = text.len > 0 ? memchr(text.at, '/', text.len) : NULL;
+    struct ad_slice address = slash != NULL ? ad_slice_between(text.at, slash)
+                                            : text;
+    unsigned most = 128;
+    uint64_t given;
+    uint8_t v4[16];
+
+    if (ad_http_address(AF_INET, address, v4)) {
+        memset(ip, 0, 10);
+        memset(ip + 10, 0xFF, 2);
+        memcpy(ip + 12, v4, 4);
+        most = 32;
+    } else if (!ad_http_address(AF_INET6, address, ip)) {
+        return false;
+    }
+    given = most;
+    if (slash != NULL &&
+        !ad_decimal_u64(slash + 1, (size_t)(text.at + text.len - slash - 1), most,
+                        &given)) {
+        return false;
+    }
+    *bits = (unsigned)given + 128 - most;
+    return true;
+}
+
+/* Are the first bits of two addresses the same? */
+static bool ad_access_in(const uint8_t ip[16], const uint8_t network[16],
+                         unsigned bits)
+{
+    unsigned whole = bits / 8, rest = bits % 8;
+
+    return memcmp(ip, network, whole) == 0 &&
+           (rest == 0 || ((ip[whole] ^ network[whole]) >> (8 - rest)) == 0);
+}
+
 /* Believe what a proxy at ADDR[/BITS] says of its clients. False if that is no
  * address, or there are AD_PROXIES already. */
 static bool ad_access_add_proxy(const char *text, size_t len)
 {
-    struct ad_slice address = {text, len};
-    const char *slash = len > 0 ? memchr(text, '/', len) : NULL;
-    uint8_t bytes[16] = {0}, v4[16];
-    uint64_t bits;
-    unsigned n = ad_access.n_proxies, family_bits = 128;
+    unsigned n = ad_access.n_proxies;
 
-    if (slash != NULL) {
-        address = ad_slice_between(text, slash);
-    }
-    if (ad_http_address(AF_INET, address, v4)) {
-        family_bits = 32;
-        memset(bytes + 10, 0xFF, 2);
-        memcpy(bytes + 12, v4, 4);
-    } else if (!ad_http_address(AF_INET6, address, bytes)) {
-        return false;
-    }
-    bits = family_bits;
     if (n == AD_PROXIES ||
-        (slash != NULL && !ad_decimal_u64(slash + 1,
-                                          (size_t)(text + len - slash - 1),
-                                          family_bits, &bits))) {
+        !ad_access_network((struct ad_slice){text, len},
+                           ad_access.proxies[n].address,
+                           &ad_access.proxies[n].bits)) {
         return false;
     }
-    memcpy(ad_access.proxies[n].address, bytes, sizeof(bytes));
-    ad_access.proxies[n].bits = (unsigned)bits + 128 - family_bits;
     ad_access.n_proxies++;
     return true;
 }
@@ -315,18 +337,11 @@ static bool ad_access_address(const struct sockaddr_storage *peer,
 /* Is it the address of one of the proxies that are trusted? */
 static bool ad_access_is_proxy(const uint8_t address[16])
 {
-    unsigned i, k;
+    unsigned i;
 
     for (i = 0; i < ad_access.n_proxies; i++) {
-        const uint8_t *network = ad_access.proxies[i].address;
-        unsigned bits = ad_access.proxies[i].bits;
-
-        for (k = 0; k < bits; k++) {
-            if (((network[k / 8] ^ address[k / 8]) & (0x80 >> (k & 7))) != 0) {
-                break;
-            }
-        }
-        if (k == bits) {
+        if (ad_access_in(address, ad_access.proxies[i].address,
+                         ad_access.proxies[i].bits)) {
             return true;
         }
     }
@@ -501,6 +516,14 @@ static int ad_access_named(const struct ad_http_head *head, const char *field,
         }
     }
     return found;
+}
+
+/* Is it an IPv4 address, mapped into IPv6 (RFC 4291 2.5.5.2)? */
+static bool ad_access_is_ip4(const uint8_t ip[16])
+{
+    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
+
+    return memcmp(ip, mapped, sizeof(mapped)) == 0;
 }
 
 /* The address of who asks: the peer's, or behind a trusted proxy the one that it

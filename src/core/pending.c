@@ -61,7 +61,7 @@ struct ad_pending {
     uint64_t sent;       /* bytes taken in this phase */
     uint32_t at, len;    /* bytes of the head; ANSWER: unsent bytes at `at` */
     uint32_t prefix_len; /* `upgrades`: bytes that came behind the head; they
-                          * are at the buffer's end */
+                          * end AIDASH_HEAD_MAX bytes into the buffer */
     /* A long answer: puts its next piece into the buffer, and sets `len`; NULL
      * when there is none. The cursors are its own. */
     void (*more)(struct ad_pending *p);

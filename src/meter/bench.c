@@ -12,6 +12,7 @@
 #ifndef AD_METER_BENCH_C
 #define AD_METER_BENCH_C
 
+#include "../base/net.c"
 #include "queue.c"
 
 #if AIDASH_METER
@@ -153,7 +154,7 @@ static void ad_bench_tally(const struct ad_proxy *p)
     now->prompt_tokens += s->prompt_tokens;
     now->cached_tokens += s->cached_tokens;
     now->completion_tokens += f.tokens;
-    now->estimated = now->estimated || f.estimated || s->incomplete != 0;
+    now->estimated = now->estimated || f.estimated;
     if (prefill < 0 && f.ttft_ms > 0 && s->prompt_tokens > s->cached_tokens) {
         prefill = (double)(s->prompt_tokens - s->cached_tokens) * 1000 / f.ttft_ms;
         now->prefill_by_ttft = true;
@@ -376,21 +377,6 @@ static void ad_bench_close(struct ad_bench_stream *s)
     s->request = 0;
 }
 
-/* A pair of sockets that wait for nothing. False if the system has none. */
-static bool ad_bench_pair(int pair[2])
-{
-    int i;
-
-    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0) {
-        return false;
-    }
-    for (i = 0; i < 2; i++) {
-        (void)fcntl(pair[i], F_SETFD, FD_CLOEXEC);
-        (void)fcntl(pair[i], F_SETFL, O_NONBLOCK);
-    }
-    return true;
-}
-
 /* Give the meter one more request. False if there is no place for it. */
 static bool ad_bench_ask(struct ad_bench_stream *s)
 {
@@ -404,7 +390,7 @@ static bool ad_bench_ask(struct ad_bench_stream *s)
 
     memset(s, 0, sizeof(*s));
     s->fd = -1;
-    if (!ad_proxy_make_room(0) || !ad_bench_pair(pair)) {
+    if (!ad_proxy_make_room(0) || !ad_socket_pair(pair)) {
         return false;
     }
     s->fd = pair[0];

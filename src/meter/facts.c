@@ -19,6 +19,8 @@ enum {
 
 /* ---- the request's model ---- */
 
+/* Its name: the one that it has in its ticks already; else that of the answer, or
+ * else of the request. */
 static const char *ad_facts_name(const struct ad_proxy *p)
 {
     const char *named = p->scan.model;
@@ -73,6 +75,23 @@ static void ad_facts_loads(struct ad_proxy *p, double fraction)
                        fraction)) {
         ad_status_append();
     }
+}
+
+/* Does another request wait for the same model to load? */
+static bool ad_facts_others_load(const struct ad_proxy *p)
+{
+    unsigned i;
+
+    for (i = 0; i < ad_proxying.n_slots; i++) {
+        const struct ad_proxy *q = &ad_proxies[i];
+
+        if (q != p && q->state != AD_PROXY_FREE && q->loading_us != 0 &&
+            q->upstream == p->upstream &&
+            strcmp(ad_facts_name(q), ad_facts_name(p)) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Its model is not loading, or not any more. */
@@ -194,6 +213,9 @@ static void ad_facts_end(struct ad_proxy *p)
     const struct ad_scan *s = &p->scan;
     bool news = false;
 
+    if (!p->head_passed && ad_facts_others_load(p)) {
+        p->loading_us = 0; /* it is over without a word of the engine's */
+    }
     ad_facts_loaded(p);
     if (p->answer.status == 503 && ad_models_is_loading(s->error)) {
         news = e->n_models > 1 && p->request.model[0] != '\0'

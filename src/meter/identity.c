@@ -36,13 +36,12 @@ static void ad_identify(const struct ad_http_head *head,
                         const struct sockaddr_storage *peer,
                         struct ad_totals_client *who)
 {
-    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
     struct ad_slice agent = ad_http_product(head);
     size_t len = agent.len < AD_CLIENT_AGENT_MAX ? agent.len : AD_CLIENT_AGENT_MAX;
 
     memset(who, 0, sizeof(*who));
     if (ad_access_client(head, peer, who->ip)) {
-        bool v4 = memcmp(who->ip, mapped, sizeof(mapped)) == 0;
+        bool v4 = ad_access_is_ip4(who->ip);
 
         (void)inet_ntop(v4 ? AF_INET : AF_INET6, who->ip + (v4 ? 12 : 0),
                         who->address, sizeof(who->address));

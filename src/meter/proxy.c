@@ -719,19 +719,22 @@ static void ad_proxy_connect(struct ad_proxy *p)
     ad_proxy_close_upstream(p);
     p->state = AD_PROXY_CONNECT;
     p->upstream_fd = ad_upstream_connect(u, &p->address);
-    if (p->upstream_fd < 0 && !p->resolved && ad_resolver_ask(u)) {
+    if (p->upstream_fd >= 0) {
+        ad_socket_tune(p->upstream_fd); /* a host that vanished is noticed */
+    } else if (!p->resolved && ad_resolver_ask(u)) {
         p->resolved = true; /* ad_proxy_resolved() goes on */
-    } else if (p->upstream_fd < 0) {
+    } else {
         ad_upstream_set_state(p->upstream, false);
         ad_proxy_refuse(p, &ad_refuse_unreachable);
         return;
     }
-    ad_socket_tune(p->upstream_fd); /* a host that vanished is noticed */
     p->heard_ms = ad_hub.now_ms;
     ad_proxy_watch(p);
 }
 
-/* The resolver has answered for an engine: connect to what it says. */
+/* The resolver has answered for an engine, which it does every few seconds: connect
+ * to what it says. A request begins anew with the first address once, so that it
+ * comes to the last one. */
 static void ad_proxy_resolved(const struct ad_upstream *u)
 {
     unsigned i;
@@ -739,7 +742,9 @@ static void ad_proxy_resolved(const struct ad_upstream *u)
     for (i = 0; i < ad_proxying.n_slots; i++) {
         struct ad_proxy *p = &ad_proxies[i];
 
-        if (p->state == AD_PROXY_CONNECT && &ad_upstreams.list[p->upstream] == u) {
+        if (p->state == AD_PROXY_CONNECT && &ad_upstreams.list[p->upstream] == u &&
+            (p->upstream_fd < 0 || !p->resolved)) {
+            p->resolved = true;
             p->address = 0;
             if (p->upstream_fd < 0) {
                 ad_proxy_connect(p);
@@ -757,6 +762,9 @@ static void ad_proxy_connected(struct ad_proxy *p)
     ad_upstream_set_state(p->upstream, true);
     p->state = AD_PROXY_RUN;
     ad_facts_sent(p);
+    if (ad_facts_step(p) != 0) {
+        ad_proxy_report_progress(p);
+    }
     ad_proxy_send_upstream(p);
     ad_proxy_watch(p);
 }

@@ -13,6 +13,7 @@
 #define AD_METER_QUOTA_C
 
 #include "../codec/http_field.c"
+#include "../core/access.c"
 #include "../core/hub.c"
 #include "totals.c"
 
@@ -54,40 +55,14 @@ static struct {
 
 /* ---- the list ---- */
 
-static bool ad_is_mapped(const uint8_t ip[16])
-{
-    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
-
-    return memcmp(ip, mapped, sizeof(mapped)) == 0;
-}
-
 /* ADDR or ADDR/BITS into ip and bits. An IPv6 address means its network of 64
  * bits, which is one subscriber. */
 static bool ad_quota_network(struct ad_slice text, uint8_t ip[16], unsigned *bits)
 {
-    const char *slash = text.len > 0 ? memchr(text.at, '/', text.len) : NULL;
-    struct ad_slice address = slash != NULL ? ad_slice_between(text.at, slash)
-                                            : text;
-    unsigned most = 128;
-    uint8_t v4[16];
-    uint64_t given;
-
-    if (ad_http_address(AF_INET, address, v4)) {
-        memset(ip, 0, 10);
-        memset(ip + 10, 0xFF, 2);
-        memcpy(ip + 12, v4, 4);
-        most = 32;
-    } else if (!ad_http_address(AF_INET6, address, ip)) {
+    if (!ad_access_network(text, ip, bits)) {
         return false;
     }
-    given = most;
-    if (slash != NULL &&
-        !ad_decimal_u64(slash + 1, (size_t)(text.at + text.len - slash - 1), most,
-                        &given)) {
-        return false;
-    }
-    *bits = (unsigned)given + 128 - most;
-    if (*bits > 64 && !ad_is_mapped(ip)) {
+    if (*bits > 64 && !ad_access_is_ip4(ip)) {
         *bits = 64;
     }
     return true;
@@ -180,7 +155,7 @@ static struct ad_quota_address *ad_quota_address_of(const uint8_t ip[16])
     unsigned i, least = 0;
 
     memcpy(key, ip, sizeof(key));
-    if (!ad_is_mapped(key)) {
+    if (!ad_access_is_ip4(key)) {
         memset(key + 8, 0, 8);
     }
     for (i = 0; i < ad_quotas.n_addresses; i++) {
@@ -199,21 +174,11 @@ static struct ad_quota_address *ad_quota_address_of(const uint8_t ip[16])
     return &a[least];
 }
 
-/* Are the first bits of two addresses the same? */
-static bool ad_quota_in(const uint8_t ip[16], const uint8_t network[16],
-                        unsigned bits)
-{
-    unsigned whole = bits / 8, rest = bits % 8;
-
-    return memcmp(ip, network, whole) == 0 &&
-           (rest == 0 || ((ip[whole] ^ network[whole]) >> (8 - rest)) == 0);
-}
-
 /* Does a quota count for a client? */
 static bool ad_quota_matches(unsigned i, const struct ad_totals_client *who)
 {
     if (ad_quotas.list[i].kind == AD_QUOTA_ADDRESS) {
-        return ad_quota_in(who->ip, ad_quotas.list[i].ip, ad_quotas.list[i].bits);
+        return ad_access_in(who->ip, ad_quotas.list[i].ip, ad_quotas.list[i].bits);
     }
     return strcmp(ad_quotas.list[i].kind == AD_QUOTA_KEY ? who->key : who->agent,
                   ad_quotas.list[i].name) == 0;

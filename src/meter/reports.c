@@ -257,6 +257,16 @@ static double ad_proxy_thinking(const struct ad_scan *s, uint64_t tokens)
                                          (double)s->token_events;
 }
 
+/* The tokens of the answer, as far as they are known. *estimated: the engine did not
+ * tell the number, or not all of its answer was understood. */
+static uint64_t ad_proxy_tokens(const struct ad_proxy *p, bool *estimated)
+{
+    uint64_t tokens = ad_scan_tokens(&p->scan, estimated);
+
+    *estimated = *estimated || p->scan.incomplete != 0;
+    return tokens;
+}
+
 /* Rates and times are the engine's where it tells them, else by our own clock. Of
  * `counted` token events, those of the first read have no time: so their share of
  * the tokens has none. */
@@ -268,7 +278,7 @@ static struct ad_proxy_figures ad_proxy_figures_of(const struct ad_proxy *p)
     uint64_t now_ns = ad_clock_ns(CLOCK_MONOTONIC);
     double rate = ad_proxy_rate(p, p->last_ns);
 
-    f.tokens = ad_scan_tokens(s, &f.estimated);
+    f.tokens = ad_proxy_tokens(p, &f.estimated);
     f.duration_ms = ad_ms(p->start_ns, now_ns);
     f.engine_ms = ad_ms(p->sent_ns, now_ns);
     f.ttft_ms = ad_proxy_ttft_ms(p);
@@ -330,7 +340,7 @@ static void ad_put_counts(struct ad_text *t, const struct ad_scan *s,
 
     if (f->tokens == 0 && !s->has_prompt) {
         counts = "none";
-    } else if (f->estimated || s->incomplete != 0) {
+    } else if (f->estimated) {
         counts = "estimated";
     }
     if ((s->incomplete & AD_INCOMPLETE_COMPRESSED) != 0) {
@@ -404,7 +414,7 @@ static void ad_put_record(struct ad_text *t, const struct ad_proxy *p,
         ad_utf8_ok((const uint8_t *)s->finish, strlen(s->finish))) {
         ad_put_text(t, "finish_reason", s->finish);
     }
-    if (f.estimated || s->incomplete != 0) {
+    if (f.estimated) {
         ad_puts(t, ",\"estimated\":true");
     }
     if (p->answer.status == 101) {
@@ -431,9 +441,8 @@ static void ad_proxy_add_usage(const struct ad_proxy *p, const char *status)
     struct ad_totals_time now = ad_totals_now();
     struct ad_usage u = {{0}};
     bool estimated;
-    uint64_t tokens = ad_scan_tokens(&p->scan, &estimated);
+    uint64_t tokens = ad_proxy_tokens(p, &estimated);
 
-    estimated = estimated || p->scan.incomplete != 0;
     u.n[AD_USAGE_REQUESTS] = 1;
     u.n[AD_USAGE_ERRORS] = strcmp(status, "failed") == 0 ||
                            strcmp(status, "cut") == 0;
@@ -443,7 +452,9 @@ static void ad_proxy_add_usage(const struct ad_proxy *p, const char *status)
     u.n[estimated ? AD_USAGE_ESTIMATED : AD_USAGE_COMPLETION] = tokens;
     u.n[AD_USAGE_US] = (ad_clock_ns(CLOCK_MONOTONIC) - p->start_ns) / 1000;
     ad_totals_add(&now, &p->request.who, p->name, &u);
-    ad_quota_charge(&now, &p->request.who, ad_usage_tokens(&u));
+    if (!p->request.bench) {
+        ad_quota_charge(&now, &p->request.who, ad_usage_tokens(&u));
+    }
 }
 
 /* Report that a request is over, and keep its record for GET /requests. */
@@ -469,13 +480,8 @@ static void ad_proxy_report_end(const struct ad_proxy *p, const char *status)
  * else the one that was asked for. */
 static void ad_proxy_name_model(struct ad_proxy *p)
 {
-    const char *name = p->scan.model;
-
     if (p->name[0] == '\0') {
-        if (!ad_name_ok(name, strlen(name), AIDASH_MODEL_MAX)) {
-            name = p->request.model;
-        }
-        (void)snprintf(p->name, sizeof(p->name), "%s", name);
+        (void)snprintf(p->name, sizeof(p->name), "%s", ad_facts_name(p));
     }
 }
 
@@ -597,7 +603,7 @@ static void ad_reports_init(void)
     ad_records.ended = NULL;
 }
 
-AD_MEMORY(records, AIDASH_RECORDS, sizeof(ad_records) + sizeof(ad_proxying));
+AD_MEMORY(records, AIDASH_RECORDS, sizeof(ad_records));
 
 #endif /* AIDASH_METER */
 

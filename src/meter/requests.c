@@ -81,7 +81,7 @@ struct ad_proxy_request {
     bool upgrade;    /* it is a WebSocket handshake (RFC 6455 4.2.1) */
     bool has_auth;   /* it brings its own Authorization */
     bool keep_alive; /* the client's connection may outlive this answer */
-    bool bench;      /* of a benchmark (bench.c): in no baseline */
+    bool bench;      /* of a benchmark (bench.c): in no baseline, under no quota */
     char route[64];  /* its path as viewers see it: ASCII */
     char client[AD_ADDRESS_TEXT_MAX]; /* its address, likewise */
     struct ad_totals_client who; /* for GET /usage and quotas */
@@ -122,7 +122,7 @@ struct ad_proxy {
     uint8_t upstream, address; /* which engine, its next address to try */
     uint8_t rewrite;  /* its place in ad_rewrites, or AD_NO_REWRITE */
     uint8_t client_framing; /* enum ad_http_framing, of the answer to the client */
-    bool resolved; /* the engine's name was asked for anew, as it can't be reached */
+    bool resolved; /* the engine's name was asked for anew while it connected */
     bool reads_client;
     bool client_shut;     /* the client shut its sending side, or closed */
     bool client_finished; /* and all that it sent was read */
@@ -144,10 +144,10 @@ struct ad_proxy {
     uint64_t thought_ns;         /* and the last one so far of its thinking, or
                                   * the first one behind that; 0: none */
     uint64_t told_seq;           /* of the latest event about it */
-    uint32_t told_ms;            /* when */
+    uint32_t told_ms;            /* when a "request" event told of it */
     uint64_t counted;            /* tokens in ticks */
     uint64_t first_counted;      /* of them, those of the first read */
-    uint64_t progress;           /* of the prompt, as reported to the viewers */
+    uint64_t progress;           /* ad_facts_step() as the viewers know it */
     uint32_t heard_ms;  /* the engine sent or took something, or was connected to */
     uint32_t queued_ms; /* it came into the queue */
     uint32_t ending_ms; /* the answer ended, or later: the client had all of it */
@@ -395,7 +395,7 @@ static void ad_requests_init(void)
     memset(&ad_proxying, 0, sizeof(ad_proxying));
 }
 
-AD_MEMORY(proxies, AIDASH_FLOWS, sizeof(ad_proxies));
+AD_MEMORY(proxies, AIDASH_FLOWS, sizeof(ad_proxies) + sizeof(ad_proxying));
 AD_MEMORY(proxy_lines, 1, sizeof(ad_proxy_lines));
 AD_MEMORY(proxy_buffers, AIDASH_FLOWS, sizeof(ad_proxy_buffers));
 AD_MEMORY(rewrites, AIDASH_EDITS, sizeof(ad_rewrites));

@@ -44,7 +44,7 @@ struct ad_upstream_state {
 
 static struct {
     unsigned n; /* [I] */
-    struct ad_upstream list[AIDASH_UPSTREAMS]; /* [I] */
+    struct ad_upstream list[AIDASH_UPSTREAMS];
     char key[AD_KEY_MAX + 1]; /* [I] the bearer token for engines, or "" */
     struct ad_upstream_state state[AIDASH_UPSTREAMS];
 } ad_upstreams;

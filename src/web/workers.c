@@ -9,6 +9,7 @@
 #ifndef AD_WEB_WORKERS_C
 #define AD_WEB_WORKERS_C
 
+#include "../base/net.c"
 #include "../core/accept.c"
 #include "../core/attach.c"
 #include "seam.h"
@@ -49,33 +50,13 @@ static void ad_worker_ask(struct ad_pending *p, const struct ad_text *head,
     ad_pending_ask(p);
 }
 
-/* Two connected sockets, non-blocking. False with errno set. */
-static bool ad_worker_pair(int pair[2])
-{
-#ifdef __linux__
-    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
-                      pair) == 0;
-#else
-    int i;
-
-    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0) {
-        return false;
-    }
-    for (i = 0; i < 2; i++) {
-        (void)fcntl(pair[i], F_SETFD, FD_CLOEXEC);
-        (void)fcntl(pair[i], F_SETFL, O_NONBLOCK);
-    }
-    return true;
-#endif
-}
-
 /* Out of descriptors, the reserve is used, and others give way to fill it again.
  * False if nobody is to give way now. */
 static bool ad_worker_start(struct ad_pending *p)
 {
     int pair[2], bytes = AD_WORKERS_SEND_BUFFER;
 
-    while (!ad_worker_pair(pair)) {
+    while (!ad_socket_pair(pair)) {
         if ((errno == EMFILE || errno == ENFILE) &&
             (ad_spares_use(2) || ad_pending_evict(p))) {
             continue;

@@ -115,6 +115,8 @@ test('a row opens its details, and stays open and focused while others come', as
     'Written to the cache64', 'Waited3.10 ms', 'Loading1.80 s', 'Prefill490 ms', 'Thinking43 %, 41 tokens, 2.10 s', 'Decode3.80 s', 'Draft accepted78 %, 31 of 40',
     'Between tokens, p5040.2 ms', 'p9566.9 ms', 'longest190 ms', 'Audio30.0 s, 4.00 × real time', 'Finish reasonstop', 'Read asopenai',
     'Countsestimated: the answer has broken JSON', 'HTTP status200']);
+  page.say(end(1, { seq: 1e6 + 1, itl_p50_ms: undefined, bytes_received: 3_070_000, bytes_sent: 125 }));
+  await page.locator('tr.more div:visible', { hasText: 'WebSocket3,070,000 bytes received, 125 sent' }).waitFor();
   page.say(end(2));
   await until(page, () => document.querySelectorAll('#requests-body tr').length === 3);
   assert.equal(await page.evaluate(() => document.activeElement.getAttribute('aria-expanded')), 'true');
@@ -135,8 +137,9 @@ test('how full the context is, a cut prompt, a lost cache: in the row, and in wo
   assert.equal(await rows(page).last().locator('td:nth-child(12) span').getAttribute('title'), '2,055 of 4,096 tokens');
   await rows(page).last().locator('.open').click();
   const details = await page.locator('tr.more div:visible').allTextContents();
-  assert.ok(details.includes('Context used2,055 of 4,096') && details.includes('Loading4.20 s'), details.join());
-  assert.ok(details.some((text) => /^Promptprompt cut: The engine read/.test(text)), details.join());
+  assert.deepEqual(details.slice(5, 10), ['Loading4.20 s', 'Between tokens, p5040.2 ms', 'p9566.9 ms', 'longest190 ms', 'Context used2,055 of 4,096']);
+  assert.match(details[10], /^Promptprompt cut: The engine read/);
+  assert.match(details[11], /^Prompt cachecache broke: The engine had/);
   // While it runs: what it waits for, until its first token.
   const big = start(4, { model: 'big' }); // no tick is of it
   page.say(big);
@@ -220,6 +223,9 @@ test('requests are exported with all that is known', async (t) => {
   };
   const [head, line] = (await get('requests-csv')).split('\r\n');
   assert.equal(head.split(',').length, line.split(',').length);
+  const { $defs } = JSON.parse(readFileSync(new URL('../../www/contract.schema.json', import.meta.url)));
+  const soFar = ['event', 'seq', 'prompt_processed', 'loading', 'prefill']; // what only running ones have
+  assert.deepEqual(head.replace('time', 'timestamp').split(',').sort(), Object.keys($defs.Request.properties).filter((name) => !soFar.includes(name)).sort());
   assert.match(line, /^\d{4}-\d\d-\d\dT[^,]+,1,llama3,'=cmd\|x,\/v1\/chat\/completions,finished,812,128,96,412\.5,/);
   const record = JSON.parse(await get('requests-ndjson'));
   assert.deepEqual([record.id, record.itl_max_ms, record.client], [1, 190.4, '=cmd|x']);

@@ -141,8 +141,10 @@ test('Ollama loads a model that is not in memory', async (t) => {
     const call = await engine.next();
     const told = await poll(() => viewer.events.find((e) => isStatus(e) && e.model_facts[0]?.loading), 'loading');
     assert.deepEqual([told.model_facts[0].model, told.model_facts[0].loading.fraction], ['qwen3:4b', undefined]);
+    const waiting = await poll(() => viewer.events.find((e) => isProgress(e) && e.loading), 'loading of the request');
     const { running } = validate((await request(server, '/requests')).json, 'RequestsAnswer');
     assert.ok(running[0].loading.since > 0);
+    assert.deepEqual([waiting.id, waiting.loading], [running[0].id, running[0].loading]);
     engine.pages['/api/ps'] = inMemory('qwen3:4b', { context_length: 8192, size_vram: 5 * GIB });
     await call.write(NDJSON + line({ model: 'qwen3:4b', message: { content: 'yes' }, done: false }));
     await poll(() => viewer.events.find((e) => isStatus(e) && e.seq > told.seq && !e.model_facts.some((m) => m.loading)), 'end of the loading');
@@ -152,6 +154,23 @@ test('Ollama loads a model that is not in memory', async (t) => {
     await answered;
     const record = await poll(() => viewer.events.find((e) => isRequest(e) && e.load_ms), 'record');
     assert.deepEqual([record.load_ms, record.context_tokens, record.context_length], [4200, 12, 8192]);
+});
+
+test('two wait for a model to load, and one of them is cancelled: it still loads', async (t) => {
+    const { engine, server, viewer } = await ollama(t);
+    const asked = [];
+    for (let i = 0; i < 2; i++) {
+        asked.push(exchange(server, post('/api/chat', JSON.stringify({ model: 'qwen3:4b', messages: [] }))));
+        await engine.next();
+    }
+    await statusWhen(server, (now) => now.requests.running === 2 && now.model_facts[0]?.loading);
+    const ids = (await request(server, '/requests')).json.running.map(({ id }) => id).sort();
+    await viewer.command({ action: 'cancel', request: ids[0] });
+    await asked[0];
+    assert.ok((await status(server)).model_facts.some((one) => one.model === 'qwen3:4b' && one.loading));
+    await viewer.command({ action: 'cancel', request: ids[1] });
+    await asked[1];
+    await statusWhen(server, (now) => !now.model_facts.some((one) => one.loading));
 });
 
 test('llama-server loads its model: 503 on every route, to discovery and to requests', async (t) => {

@@ -129,3 +129,18 @@ test('a host that is neither an address nor a name is a wrong option', async () 
         assert.equal(code, 2, `${url}: ${stderr}`);
     }
 });
+
+test('aidash bench: the place may be a name', { skip }, async (t) => {
+    const file = path.join(dir, 'bench');
+    const env = { LD_PRELOAD: shim, NAMES_FILE: file };
+    const engine = await replay(t);
+    engine.answerAll((call) => call.socket.end(answer('no', { status: '404 Not Found', type: 'text/plain' })));
+    const place = `board.engine.test:${engine.port}`;
+    const unknown = await run(['bench', place], { env });
+    assert.equal(unknown.code, 1);
+    assert.match(unknown.stderr, /'board\.engine\.test' can't be resolved \(.+\)/);
+    writeFileSync(file, '0 127.0.0.1');
+    const known = await run(['bench', place], { env });
+    assert.equal(known.code, 1);
+    assert.match(known.stderr, /what answers at board\.engine\.test:\d+ is no aidash \(404\)/);
+});
