@@ -125,6 +125,27 @@ test('a row opens its details, and stays open and focused while others come', as
   await page.locator('tr.more').waitFor({ state: 'detached' });
 });
 
+test('all numbers of the requests are to be seen at 1280 px, and Cancel; on a phone a card has no cut line', async (t) => {
+  const page = await withRequests(t);
+  const model = 'hf.co/some-owner/A-Very-Long-Model-Name-Q4_K_M';
+  page.say(end(1, { model, context_tokens: 2055, context_length: 4096 }));
+  page.say(end(2, { model, status: 'failed', http_status: 500, error: 'model requires more system memory (5.6 GiB) than is available (3.1 GiB)' }));
+  page.say(start(3, { model, status: 'queued', place: 12 }));
+  const cancel = page.locator('td.status button:visible');
+  await cancel.waitFor();
+  const within = (node) => {
+    const [inner, outer] = [node, node.parentElement].map((one) => one.getBoundingClientRect());
+    return inner.left >= outer.left && inner.right <= outer.right;
+  };
+  const fits = () => page.locator('#requests .scroll').evaluate((node) => node.scrollWidth <= node.clientWidth);
+  assert.ok(await fits());
+  assert.ok(await cancel.evaluate(within));
+  await page.setViewportSize({ width: 360, height: 740 });
+  assert.ok(await fits());
+  assert.ok(await cancel.evaluate(within));
+  assert.equal(await page.locator('td.route:visible, #requests-body .front:visible').count(), 0);
+});
+
 test('how full the context is, a cut prompt, a lost cache: in the row, and in words', async (t) => {
   const page = await withRequests(t);
   page.say(end(1, { context_tokens: 2055, context_length: 4096, prompt_cut: true, cache_broke: true, load_ms: 4200 }));
