@@ -82,6 +82,7 @@ const details = [
   ["Request", ({ id }) => String(Math.abs(id))],
   ["Status", ({ status, ended_by: by }) => meaningOf(status, by).join(": ")],
   ["Error", ({ error }) => error],
+  ["Route", ({ route }) => route],
   ["Cached prompt tokens", ({ cached_tokens: n }) => known(n, whole)],
   ["Written to the cache", ({ cache_write_tokens: n }) => known(n, whole)],
   ["Waited", ({ queue_ms: ms }) => known(ms, duration)],

@@ -106,12 +106,12 @@ test('a row opens its details, and stays open and focused while others come', as
   await page.locator('tr.more').waitFor();
   assert.equal(await open1.getAttribute('aria-expanded'), 'true');
   const details = await page.locator('tr.more div:visible').allTextContents();
-  assert.deepEqual(details, ['Request1', 'Statusfinished: The answer is complete.', 'Cached prompt tokens128', 'Waited3.10 ms', 'Between tokens, p5040.2 ms', 'p9566.9 ms', 'longest190 ms', 'Finish reasonstop']);
+  assert.deepEqual(details, ['Request1', 'Statusfinished: The answer is complete.', 'Route/v1/chat/completions', 'Cached prompt tokens128', 'Waited3.10 ms', 'Between tokens, p5040.2 ms', 'p9566.9 ms', 'longest190 ms', 'Finish reasonstop']);
   page.say(end(1, {
     seq: 1e6, cache_write_tokens: 64, load_ms: 1800, prefill_ms: 490, think_ms: 2100.4, decode_ms: 3800, reasoning_tokens: 41, thinking_share: 0.427, draft_tokens: 40,
     draft_accepted_tokens: 31, dialect: 'openai', counts: 'estimated', counts_reason: 'invalid_json', http_status: 200, audio_s: 30, real_time_factor: 0.25, operation: 'chat' }));
   await page.locator('tr.more div:visible', { hasText: 'Read as' }).waitFor();
-  assert.deepEqual(await page.locator('tr.more div:visible').allTextContents(), ['Request1', 'Statusfinished: The answer is complete.', 'Cached prompt tokens128',
+  assert.deepEqual(await page.locator('tr.more div:visible').allTextContents(), ['Request1', 'Statusfinished: The answer is complete.', 'Route/v1/chat/completions', 'Cached prompt tokens128',
     'Written to the cache64', 'Waited3.10 ms', 'Loading1.80 s', 'Prefill490 ms', 'Thinking43 %, 41 tokens, 2.10 s', 'Decode3.80 s', 'Draft accepted78 %, 31 of 40',
     'Between tokens, p5040.2 ms', 'p9566.9 ms', 'longest190 ms', 'Audio30.0 s, 4.00 × real time', 'Finish reasonstop', 'Read asopenai',
     'Countsestimated: the answer has broken JSON', 'HTTP status200']);
@@ -123,6 +123,27 @@ test('a row opens its details, and stays open and focused while others come', as
   assert.equal(await page.locator('tr.more').evaluate((node) => node.previousElementSibling.querySelector('.open').getAttribute('aria-expanded')), 'true');
   await page.keyboard.press('Enter');
   await page.locator('tr.more').waitFor({ state: 'detached' });
+});
+
+test('all numbers of the requests are to be seen at 1280 px, and Cancel; on a phone a card has no cut line', async (t) => {
+  const page = await withRequests(t);
+  const model = 'hf.co/some-owner/A-Very-Long-Model-Name-Q4_K_M';
+  page.say(end(1, { model, context_tokens: 2055, context_length: 4096 }));
+  page.say(end(2, { model, status: 'failed', http_status: 500, error: 'model requires more system memory (5.6 GiB) than is available (3.1 GiB)' }));
+  page.say(start(3, { model, status: 'queued', place: 12 }));
+  const cancel = page.locator('td.status button:visible');
+  await cancel.waitFor();
+  const within = (node) => {
+    const [inner, outer] = [node, node.parentElement].map((one) => one.getBoundingClientRect());
+    return inner.left >= outer.left && inner.right <= outer.right;
+  };
+  const fits = () => page.locator('#requests .scroll').evaluate((node) => node.scrollWidth <= node.clientWidth);
+  assert.ok(await fits());
+  assert.ok(await cancel.evaluate(within));
+  await page.setViewportSize({ width: 360, height: 740 });
+  assert.ok(await fits());
+  assert.ok(await cancel.evaluate(within));
+  assert.equal(await page.locator('td.route:visible, #requests-body .front:visible').count(), 0);
 });
 
 test('how full the context is, a cut prompt, a lost cache: in the row, and in words', async (t) => {
@@ -137,9 +158,9 @@ test('how full the context is, a cut prompt, a lost cache: in the row, and in wo
   assert.equal(await rows(page).last().locator('td:nth-child(12) span').getAttribute('title'), '2,055 of 4,096 tokens');
   await rows(page).last().locator('.open').click();
   const details = await page.locator('tr.more div:visible').allTextContents();
-  assert.deepEqual(details.slice(4, 9), ['Loading4.20 s', 'Between tokens, p5040.2 ms', 'p9566.9 ms', 'longest190 ms', 'Context used2,055 of 4,096']);
-  assert.match(details[9], /^Promptprompt cut: The engine read/);
-  assert.match(details[10], /^Prompt cachecache broke: The engine had/);
+  assert.deepEqual(details.slice(5, 10), ['Loading4.20 s', 'Between tokens, p5040.2 ms', 'p9566.9 ms', 'longest190 ms', 'Context used2,055 of 4,096']);
+  assert.match(details[10], /^Promptprompt cut: The engine read/);
+  assert.match(details[11], /^Prompt cachecache broke: The engine had/);
   // While it runs: what it waits for, until its first token.
   const big = start(4, { model: 'big' }); // no tick is of it
   page.say(big);
