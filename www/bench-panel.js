@@ -122,6 +122,7 @@ export function mountBench({ store, frame, session }) {
   });
   store.on(["connection", "hello", "benchRuns", "pending"], ({ connection, hello, benchRuns, pending }) => {
     open.hidden = hello?.source !== "meter" || hello.engine === undefined;
+    open.disabled = connection.phase !== "live";
     open.setAttribute("aria-pressed", String(benchRuns > 0));
     start.disabled = connection.phase !== "live" || pending;
     setText(start, benchRuns ? "Stop" : "Start");

@@ -24,7 +24,7 @@ const STATES = {
   waiting: "No connection",
   closed: "Closed",
   down: "Engine down",
-  draining: "Draining",
+  draining: "Pausing",
   paused: "Paused",
   running: "Running",
   ended: "Input ended",

@@ -208,7 +208,7 @@ test('pause lets the running ones end, and tells when they have', async (t) => {
   const call = await serveNext(engine);
   await says(page, 'inflight', '1 / 0');
   await page.click('#pause');
-  await says(page, 'state', 'Draining');
+  await says(page, 'state', 'Pausing');
   await call.finish();
   await asked;
   await says(page, 'state', 'Paused');
@@ -224,7 +224,7 @@ test('the key p asks before it pauses an engine that works; requests of an engin
   await page.keyboard.press('p');
   assert.equal((await (await request(server, '/status')).json).paused, false);
   await page.keyboard.press('p');
-  await says(page, 'state', 'Draining');
+  await says(page, 'state', 'Pausing');
   assert.match(questions[0], /^1 request runs, and will finish\./);
   await until(page, () => !app.store.state.pending); // the server has answered
   await page.keyboard.press('p'); // resume needs no question
