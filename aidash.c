@@ -83,6 +83,9 @@
  *   web/arena.c              civetweb's static memory
  *   web/assets.c             the dashboard's files
  *   web/workers.c            requests that a worker answers
+ *   web/route.c              a judged request
+ *   web/meter_routes.c       GET /requests, /usage, /bench
+ *   web/forward.c            what goes to the engine
  *   web/routes.c             where a judged request goes
  *   web/memory.c             the map of static memory
  *   web/status.c             GET /status
@@ -213,6 +216,9 @@
 #include "src/web/arena.c"
 #include "src/web/assets.c"
 #include "src/web/workers.c"
+#include "src/web/route.c"
+#include "src/web/meter_routes.c"
+#include "src/web/forward.c"
 #include "src/web/routes.c"
 #include "src/web/memory.c"
 #include "src/web/status.c"

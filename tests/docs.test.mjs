@@ -501,6 +501,15 @@ test('events and fields are those of the contract', () => {
   for (const name of figures) assert.ok(name in $defs.Request.properties || name in $defs.Tick.properties, name);
 });
 
+test('each member of a record and each command of the contract is explained', () => {
+  const { $defs } = JSON.parse(read('www/contract.schema.json'));
+  const explained = ['member of the record', 'member while it runs'].flatMap((head) => table('docs/api.md', head))
+    .flatMap(([names]) => [...names.matchAll(/`(\w+)`/g)].map((m) => m[1]));
+  assert.deepEqual(explained.slice().sort(), Object.keys($defs.Request.properties).filter((name) => !['event', 'seq'].includes(name)).sort());
+  const actions = [...read('docs/api.md').split('\n## Commands')[1].split('\n## ')[0].matchAll(/\{"action":"(\w+)"/g)].map((m) => m[1]);
+  assert.deepEqual([...new Set(actions)].sort(), $defs.Command.oneOf.map(({ $ref }) => $defs[$ref.split('/').at(-1)].properties.action.const).sort());
+});
+
 test('the folders in docs/architecture.md are those of src', () => {
   const folders = readdirSync(path.join(ROOT, 'src'), { withFileTypes: true }).filter((entry) => entry.isDirectory()).map(({ name }) => `src/${name}`);
   assert.deepEqual(codes(table('docs/architecture.md', 'folder')).sort(), folders.sort());

@@ -287,9 +287,9 @@ for (const file of readdirSync(logs)) rmSync(path.join(logs, file));
 const plan = (wanted.length ? wanted : Object.keys(suites)).flatMap((suite) => suites[suite]().map((job) => ({ suite, ...job })));
 
 const targets = [...new Set(plan.flatMap(({ build = [] }) => build))];
-if (targets.length > 1) {
+if (targets.length > 0) {
   // All at once, on all cores. What fails here is made again by its job, which tells why.
-  console.log(`building ${targets.length} targets`);
+  console.log(`building ${targets.length} target${targets.length > 1 ? 's' : ''}`);
   const built = await run([make, '--no-print-directory', '-k', `-j${cores}`, ...targets], { seconds: 1200, log: path.join(logs, 'builds.log') });
   total.cpu += built.cpu;
   console.log(`built${' '.repeat(78)}${column((performance.now() - started) / 1000, 's')} ${column(built.cpu, 's of CPU')}`);

@@ -1875,8 +1875,17 @@ static void test_longest_record(void)
     s->prompt_per_s = s->predicted_per_s = 9999999.999;
     memset(s->finish, '"', AD_SCAN_FINISH_MAX);
     memset(s->error, '"', AD_SCAN_ERROR_MAX);
+    p.request.bench = p.prompt_cut = p.cache_broke = true;
+    p.context = UINT64_MAX;
+    p.answer.status = 101; /* no WebSocket has all of this, but none has more */
+    p.uploaded = p.passed = UINT64_MAX;
     ad_put_record(&t, &p, "finished");
     CHECK(!t.full);
+    json[t.len < sizeof(json) ? t.len : sizeof(json) - 1] = '\0';
+    CHECK_HAS(json, "\"bench\":true");
+    CHECK_HAS(json, "\"context_length\":");
+    CHECK_HAS(json, "\"bytes_sent\":18446744073709551615");
+    CHECK_HAS(json, "\"cache_broke\":true");
     t = ad_text_in(json, sizeof(json));
     ad_put_record(&t, &p, "refused");
     CHECK(!t.full);

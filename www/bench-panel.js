@@ -10,12 +10,12 @@ import { clockTime, duration, rate, whole } from "./format.js";
 /** @type {[title: string, hint: string, text: (step: Step) => string][]} */
 const COLUMNS = [
   ["Streams", "Requests at the engine at once", (s) => whole(s.streams)],
-  ["Prefill", "Tokens of the prompt per second. With *: the engine tells no time of its own, so it is less than the truth",
-    (s) => perSecond(s.prefill_tokens_per_second) + (s.prefill_by_ttft ? "*" : "")],
-  ["Decode", "Tokens of one answer per second", (s) => perSecond(s.decode_tokens_per_second)],
-  ["Total", "Tokens of all answers per second", (s) => perSecond(s.tokens_per_second)],
-  ["First token", "Time to the first token: median, 95th percentile", (s) => `${duration(s.ttft_p50_ms)}, ${duration(s.ttft_p95_ms)}`],
-  ["Between tokens", "Time between tokens: median, 95th percentile", (s) => `${duration(s.itl_p50_ms)}, ${duration(s.itl_p95_ms)}`],
+  ["Prefill /s", "Tokens of the prompt per second",
+    (s) => rate(s.prefill_tokens_per_second) + (s.prefill_by_ttft ? "*" : "")],
+  ["Decode /s", "Tokens of one answer per second", (s) => rate(s.decode_tokens_per_second)],
+  ["Total /s", "Tokens of all answers per second", (s) => rate(s.tokens_per_second)],
+  ["First token, p50, p95", "Time to the first token: median, 95th percentile", (s) => `${duration(s.ttft_p50_ms)}, ${duration(s.ttft_p95_ms)}`],
+  ["Per token, p50, p95", "Time between tokens: median, 95th percentile", (s) => `${duration(s.itl_p50_ms)}, ${duration(s.itl_p95_ms)}`],
   ["Others", "Requests of others at the same time: with any, the engine was slower", (s) => whole(s.others)],
 ];
 
@@ -29,6 +29,7 @@ export function mountBench({ store, frame, session }) {
   const problem = byId("bench-problem", HTMLElement);
   const model = byId("bench-model", HTMLSelectElement);
   const table = byId("bench-results", HTMLTableElement);
+  const byTtft = byId("bench-by-ttft", HTMLElement);
   /** @type {Set<string>} benchmarks whose end is on the charts, as RUN-ID */
   const marked = new Set();
   let asked = 0;
@@ -91,6 +92,7 @@ export function mountBench({ store, frame, session }) {
   /** @param {Result[]} results */
   function show(results) {
     table.hidden = results.length === 0;
+    byTtft.hidden = !results.some(({ steps }) => steps.some((step) => step.prefill_by_ttft));
     table.replaceChildren(
       make("thead", {}, make("tr", {}, ...COLUMNS.map(([title, hint]) => make("th", { class: "amount", scope: "col", title: hint }, title)))),
       ...results.slice().reverse().map((result) => make("tbody", { "data-state": result.state },
@@ -120,14 +122,10 @@ export function mountBench({ store, frame, session }) {
   });
   store.on(["connection", "hello", "benchRuns", "pending"], ({ connection, hello, benchRuns, pending }) => {
     open.hidden = hello?.source !== "meter" || hello.engine === undefined;
+    open.disabled = connection.phase !== "live";
     open.setAttribute("aria-pressed", String(benchRuns > 0));
     start.disabled = connection.phase !== "live" || pending;
     setText(start, benchRuns ? "Stop" : "Start");
   });
   store.on(["bench", "benchRuns", "hello"], refresh);
-}
-
-/** @param {number | undefined} value */
-function perSecond(value) {
-  return value === undefined ? "–" : rate(value);
 }

@@ -9,8 +9,11 @@ export const CAUSES = {
   socket: "No WebSocket. ", offline: "Browser offline. ",
 };
 
-/** What a status means that comes without a sentence of the server's. */
-/** @type {Record<number, {cause: Cause, sentence: string}>} */
+/**
+ * What a status means that comes without a sentence of the server's.
+ *
+ * @type {Record<number, {cause: Cause, sentence: string}>}
+ */
 const STATUSES = {
   401: { cause: "proxy", sentence: "A proxy in between asks for a sign-in: reload the page." },
   407: { cause: "proxy", sentence: "A proxy in between asks for a sign-in: reload the page." },

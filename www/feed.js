@@ -59,7 +59,7 @@ import { BREAK, ESTIMATED, FIRST, Ring, SILENT } from "./ring.js";
 export const LANES_MAX = 64;
 const MARKS_MAX = 200;
 const RATE_WINDOW_S = 2; // the same as the server's
-const GRACE_S = 0.5; // ticks may be so late before the rate falls
+const GRACE_S = 0.5; // ticks may be so late before the rate falls, and marks so late behind ticks
 const LATE_S = 1; // ticks that are later than this, and than three of their intervals, leave old numbers
 const LATE_PACES = 3;
 const IDLE_S = 3; // a lane is idle after this time, or five intervals, without ticks
@@ -383,15 +383,16 @@ export class Feed {
   }
 
   /**
-   * Whether a pause began between two ticks, however short it was. The ticks may
-   * be live, or come from fill().
+   * Whether a pause lay between two ticks, however short it was: what the engine
+   * still does while it drains is no gap. The ticks may be live, or come from fill().
    *
    * @param {number} from
    * @param {number} to
    */
   #paused(from, to) {
     for (let i = this.marks.length - 1; i >= 0 && this.marks[i].to > from; i--) {
-      if (this.marks[i].kind === "paused" && this.marks[i].from >= from && this.marks[i].from < to) {
+      const mark = this.marks[i];
+      if (mark.kind === "paused" && mark.from >= from && mark.from < to && mark.to <= to + GRACE_S) {
         return true;
       }
     }

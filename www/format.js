@@ -56,10 +56,20 @@ export function duration(value) {
 /**
  * A rate: like short(), but nothing is 0, without decimals.
  *
- * @param {number} value
+ * @param {number | undefined} value
  */
 export function rate(value) {
-  return value < 0.005 ? "0" : short(value);
+  return value === undefined ? NONE : value < 0.005 ? "0" : short(value);
+}
+
+/**
+ * A part of a whole: 37 %; what is not nothing is not shown as 0 %, nor what is not all as 100 %.
+ *
+ * @param {number} fraction
+ */
+export function percent(fraction) {
+  const rounded = Math.round(fraction * 100);
+  return `${fraction > 0 && fraction < 1 ? Math.min(99, Math.max(1, rounded)) : rounded} %`;
 }
 
 /**

@@ -4,9 +4,9 @@
 import { laneName } from "./chart-lines.js";
 import { announce, byId, setAttr, setText } from "./dom.js";
 import { LANES_MAX } from "./feed.js";
-import { age, duration, milliseconds, NONE, rate, short, span, whole } from "./format.js";
+import { age, duration, milliseconds, NONE, percent, rate, short, span, whole } from "./format.js";
 import { Limit } from "./limits.js";
-import { loadingText, percent } from "./model-facts.js";
+import { loadingText } from "./model-facts.js";
 import { drawSpark } from "./spark.js";
 import { quantiles, rates } from "./statistics.js";
 
@@ -24,7 +24,7 @@ const STATES = {
   waiting: "No connection",
   closed: "Closed",
   down: "Engine down",
-  draining: "Draining",
+  draining: "Pausing",
   paused: "Paused",
   running: "Running",
   ended: "Input ended",

@@ -2,19 +2,9 @@
 /** What is known of the models beside their ticks: context, share on the CPU, loading, prompt cache. */
 
 import { byId, setText } from "./dom.js";
-import { age, whole } from "./format.js";
+import { age, percent, whole } from "./format.js";
 
 /** @typedef {import("./contract").ModelFacts[number]} Facts */
-
-/**
- * A part of a whole: 37 %; what is not nothing is not shown as 0 %, nor what is not all as 100 %.
- *
- * @param {number} fraction
- */
-export function percent(fraction) {
-  const rounded = Math.round(fraction * 100);
-  return `${fraction > 0 && fraction < 1 ? Math.min(99, Math.max(1, rounded)) : rounded} %`;
-}
 
 /**
  * How much of a model is on the CPU; "" if nothing is, or nobody knows.

@@ -2,8 +2,8 @@
 /** The requests as a table: the running ones on top; a row opens its details. */
 
 import { byId, make, notice, setAttr, setName, setText } from "./dom.js";
-import { clockTime, duration, NONE, short, whole } from "./format.js";
-import { loadingText, percent } from "./model-facts.js";
+import { clockTime, duration, NONE, percent, short, whole } from "./format.js";
+import { loadingText } from "./model-facts.js";
 
 /** @typedef {import("./requests.js").Entry} Entry */
 /** @typedef {import("./requests.js").RequestLog} RequestLog */
@@ -82,6 +82,7 @@ const details = [
   ["Request", ({ id }) => String(Math.abs(id))],
   ["Status", ({ status, ended_by: by }) => meaningOf(status, by).join(": ")],
   ["Error", ({ error }) => error],
+  ["Route", ({ route }) => route],
   ["Cached prompt tokens", ({ cached_tokens: n }) => known(n, whole)],
   ["Written to the cache", ({ cache_write_tokens: n }) => known(n, whole)],
   ["Waited", ({ queue_ms: ms }) => known(ms, duration)],
@@ -95,6 +96,7 @@ const details = [
   ["longest", ({ itl_max_ms: ms }) => known(ms, duration)],
   ["Tokens /s in all", (last, { running }) => (running ? undefined : known(last.tokens_per_second, short))],
   ["Audio", (last) => joined(known(last.audio_s, (s) => duration(s * 1000)), known(last.real_time_factor, (f) => `${short(1 / f)} × real time`))],
+  ["WebSocket", (last) => known(last.bytes_received, (n) => `${whole(n)} bytes received, ${whole(last.bytes_sent)} sent`)],
   ["Context used", (last) => known(last.context_tokens, () => fillText(last))],
   ["Prompt", ({ prompt_cut: cut }) => (cut ? SIGNS.prompt_cut.join(": ") : undefined)],
   ["Prompt cache", ({ cache_broke: broke }) => (broke ? SIGNS.cache_broke.join(": ") : undefined)],
@@ -260,6 +262,9 @@ export function mountRequests({ store, frame, session }) {
         shown = waitText(entry, now) || shown;
       }
       (i === MODEL ? setName : setText)(line.texts[i], shown);
+      if (i === MODEL || i === CLIENT) {
+        setAttr(line.cells[i], "title", shown); // it may be cut
+      }
     });
     setAttr(line.open, "aria-label", `${line.open.textContent}, details of request ${Math.abs(entry.last.id)}`);
     const stuck = entry.last.status === "running" && store.state.down;

@@ -170,6 +170,15 @@ export class Session {
     return /** @type {import("./contract").BenchAnswer} */ (await request("bench"));
   }
 
+  /**
+   * What clients have used.
+   *
+   * @param {string} query  "by" and "span" of GET /usage
+   */
+  async usage(query) {
+    return /** @type {import("./contract").UsageAnswer} */ (await request(`usage?${query}&format=json`));
+  }
+
   /** @param {import("./aidash-client.js").State} connection */
   #onState(connection) {
     const before = this.#store.state.connection.phase;

@@ -15,7 +15,6 @@ import { age, clockTime, duration, NONE, whole } from "./format.js";
  */
 
 const EVERY_MS = 10_000;
-const FETCH_MS = 8_000;
 
 /** @type {Column[]} */
 const counts = [
@@ -35,7 +34,7 @@ const columnsBy = {
 };
 
 /** @param {import("./app.js").Context} context */
-export function mountUsage({ store }) {
+export function mountUsage({ store, session }) {
   const panel = byId("usage", HTMLElement);
   const details = byId("usage-details", HTMLDetailsElement);
   const note = byId("usage-note", HTMLElement);
@@ -71,21 +70,16 @@ export function mountUsage({ store }) {
       return;
     }
     const mine = ++asked;
-    const query = `./usage?by=${by}&span=${span}`;
-    setAttr(link, "href", `${query}&format=csv`);
+    const query = `by=${by}&span=${span}`;
+    setAttr(link, "href", `./usage?${query}&format=csv`);
     try {
-      const response = await fetch(`${query}&format=json`, { cache: "no-store", signal: AbortSignal.timeout(FETCH_MS) });
-      if (!response.ok) {
-        throw new Error(`status ${response.status}`);
-      }
-      /** @type {UsageAnswer} */
-      const answer = await response.json();
+      const answer = await session.usage(query);
       if (mine === asked) {
         draw(answer);
       }
     } catch (error) {
       if (mine === asked) {
-        setText(note, `The usage could not be loaded: ${error instanceof Error ? error.message : error}`);
+        setText(note, `The usage could not be loaded: ${error instanceof Response ? `status ${error.status}` : "no answer"}`);
       }
     }
     if (mine === asked) {

@@ -39,8 +39,10 @@ static void ad_bench_help(void)
 {
     printf("usage: aidash bench [options] [HOST:PORT]\n\n"
            "Let the aidash at HOST:PORT (default 127.0.0.1:8080) measure the engine "
-           "behind it,\nwith fixed prompts, at several requests at once; Ctrl-C "
-           "stops it.\n\n"
+           "behind it,\nwith prompts of its own, at several requests at once; Ctrl-C "
+           "stops it. In the table,\nrates are tokens per second, TTFT (time to the "
+           "first token) and token (time between\ntwo of them) milliseconds, others "
+           "requests of others.\n\n"
            "  --model M        the model to measure (default: the one that aidash "
            "shows)\n"
            "  --streams 1,4,8  requests at once, one step each, up to %d (default "

@@ -762,6 +762,9 @@ static void ad_proxy_connected(struct ad_proxy *p)
     ad_upstream_set_state(p->upstream, true);
     p->state = AD_PROXY_RUN;
     ad_facts_sent(p);
+    if (ad_facts_step(p) != 0) {
+        ad_proxy_report_progress(p);
+    }
     ad_proxy_send_upstream(p);
     ad_proxy_watch(p);
 }

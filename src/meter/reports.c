@@ -452,7 +452,9 @@ static void ad_proxy_add_usage(const struct ad_proxy *p, const char *status)
     u.n[estimated ? AD_USAGE_ESTIMATED : AD_USAGE_COMPLETION] = tokens;
     u.n[AD_USAGE_US] = (ad_clock_ns(CLOCK_MONOTONIC) - p->start_ns) / 1000;
     ad_totals_add(&now, &p->request.who, p->name, &u);
-    ad_quota_charge(&now, &p->request.who, ad_usage_tokens(&u));
+    if (!p->request.bench) {
+        ad_quota_charge(&now, &p->request.who, ad_usage_tokens(&u));
+    }
 }
 
 /* Report that a request is over, and keep its record for GET /requests. */

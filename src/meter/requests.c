@@ -81,9 +81,9 @@ struct ad_proxy_request {
     bool upgrade;    /* it is a WebSocket handshake (RFC 6455 4.2.1) */
     bool has_auth;   /* it brings its own Authorization */
     bool keep_alive; /* the client's connection may outlive this answer */
-    bool bench;      /* of a benchmark (bench.c): in no baseline, in no total */
+    bool bench;      /* of a benchmark (bench.c): in no baseline, under no quota */
     char route[64];  /* its path as viewers see it: ASCII */
-    char client[48]; /* its address, likewise */
+    char client[AD_ADDRESS_TEXT_MAX]; /* its address, likewise */
     struct ad_totals_client who; /* for GET /usage and quotas */
     char model[AIDASH_MODEL_MAX + 1]; /* as asked for, "": not known */
 };

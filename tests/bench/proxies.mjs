@@ -1,43 +1,13 @@
 // The meter beside nginx and HAProxy: what each costs a token event in CPU, and what
 // it adds to an event's way. relay.c is the engine and the clients. Part `proxies` of
 // run.mjs; a proxy that can't be had is left out, with a word.
-import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import net from 'node:net';
+import { spawn } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { accepts, debian, freePort } from '../programs.mjs';
 
-const LIBRARIES = { x64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu', arm: 'arm-linux-gnueabihf', riscv64: 'riscv64-linux-gnu' };
 const STREAMS = [8, 32, 90];
 const RATE = 50; // tokens a second of each stream
-
-const freePort = () => new Promise((done, fail) => {
-  const probe = net.createServer();
-  probe.on('error', fail);
-  probe.listen(0, '127.0.0.1', () => {
-    const { port } = probe.address();
-    probe.close(() => done(port));
-  });
-});
-
-const accepts = (port) => new Promise((done) => {
-  const socket = net.connect(port, '127.0.0.1');
-  socket.on('connect', () => { socket.destroy(); done(true); });
-  socket.on('error', () => done(false));
-});
-
-/** Where Debian's program is: installed, or unpacked beside the build. { why } if it can't be had. */
-function found(root, name) {
-  const installed = [`/usr/sbin/${name}`, `/usr/local/sbin/${name}`].find((file) => existsSync(file));
-  if (installed) return { file: installed, env: process.env };
-  const dir = path.join(root, 'build/deps', name);
-  const file = path.join(dir, 'usr/sbin', name);
-  if (!existsSync(file)) {
-    const { status, stderr } = spawnSync('sh', ['toolchains/fetch.sh', 'unpack', dir, name], { cwd: root, encoding: 'utf8' });
-    if (status !== 0) return { why: `there is no ${name}: ${stderr.trim().split('\n').at(-1)}` };
-  }
-  const libraries = ['usr/lib', 'lib'].map((lib) => path.join(dir, lib, LIBRARIES[process.arch])).join(':');
-  return { file, env: { ...process.env, LD_LIBRARY_PATH: libraries } };
-}
 
 /** Their configurations: one thread, each event passed on at once. */
 const configurations = {
@@ -114,7 +84,7 @@ export async function proxies(tools, { quick, median }) {
   const notes = [];
   const programs = {};
   for (const name of ['nginx', 'haproxy']) {
-    programs[name] = found(tools.root, name);
+    programs[name] = debian(name);
     if (programs[name].why) notes.push(`${programs[name].why}: left out.`);
     else kinds.push(name);
   }

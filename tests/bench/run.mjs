@@ -291,7 +291,7 @@ const parts = {
 
   async proxies() {
     build('relay');
-    relays.push(...await proxies({ json, out, aidash, root }, { quick, median }));
+    relays.push(...await proxies({ json, out, aidash }, { quick, median }));
     faults.push(...relays.filter((line) => line.startsWith('FAULT: ')).map((line) => line.slice(7)));
   },
 

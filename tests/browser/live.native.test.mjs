@@ -1,6 +1,7 @@
 /* What moves: numbers, the model switch, pause and resume, the state in the title. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
+import { metered, replay } from '../e2e/engine.mjs';
 import { ingest, inside, live, open, request, says, serve, status, statusWhen, text, until, visit } from './browser.mjs';
 
 test('the numbers move, and the first one is there at once', async (t) => {
@@ -212,22 +213,32 @@ const NEWER = ['structuredClone', 'AbortSignal.timeout', 'AbortSignal.any', 'Arr
   'Document.prototype.startViewTransition', 'navigator.userAgentData', 'String.prototype.isWellFormed', 'ReadableStream.from'];
 
 test('the page works without what its oldest browsers lack', async (t) => {
+  const before = (opened) => opened.addInitScript((names) => {
+    for (const name of names) {
+      const parts = name.split('.');
+      const last = parts.pop();
+      const owner = parts.reduce((at, part) => at?.[part], window);
+      if (owner) Object.defineProperty(owner, last, { value: undefined, configurable: true });
+    }
+  }, NEWER);
   const server = await serve(t, ['--rate', '50']);
   for (const where of ['', '?kiosk=1']) {
-    const page = await open(t, server, { where, before: (opened) => opened.addInitScript((names) => {
-      for (const name of names) {
-        const parts = name.split('.');
-        const last = parts.pop();
-        const owner = parts.reduce((at, part) => at?.[part], window);
-        if (owner) Object.defineProperty(owner, last, { value: undefined, configurable: true });
-      }
-    }, NEWER) });
+    const page = await open(t, server, { where, before });
     await live(page);
     await until(page, () => app.store.state.filled && document.querySelector('#plot-rate canvas') && app.feed.ring.end > 50);
     await says(page, 'rate', /^[1-9]/);
     await says(page, 'uptime', /^\d+ s$/);
   }
+  const meter = await open(t, await metered(t, await replay(t)), { before });
+  await meter.click('#usage summary');
+  await says(meter, 'usage-note', 'No request with a body has ended in this time.');
+  await meter.click('#bench-open');
+  assert.equal(await meter.isVisible('#bench-form'), true);
 });
+
+/* What can be clicked on. */
+const pressable = (page) => page.evaluate(() => [...document.querySelectorAll('button, input, select, a, summary')]
+  .filter((one) => one.offsetParent && getComputedStyle(one).pointerEvents !== 'none').map((one) => one.outerHTML));
 
 test('on a wall there is nothing to press, larger type, and the screen stays on', async (t) => {
   const server = await serve(t, ['--rate', '20']);
@@ -236,14 +247,20 @@ test('on a wall there is nothing to press, larger type, and the screen stays on'
     Object.defineProperty(navigator, 'wakeLock', { value: { request: async (kind) => { window.asked.push(kind); } }, configurable: true });
   }) });
   await live(wall);
-  assert.deepEqual(await wall.evaluate(() => [...document.querySelectorAll('button, input, a, summary')].filter((one) => one.offsetParent
-    && getComputedStyle(one.closest('.legend') ?? one).pointerEvents !== 'none').map((one) => one.outerHTML)), []);
+  assert.deepEqual(await pressable(wall), []);
   assert.deepEqual(await wall.evaluate(() => window.asked), ['screen']);
   await wall.keyboard.press('p');
   const desk = await open(t, server);
   const size = (page) => page.evaluate(() => Number.parseFloat(getComputedStyle(document.documentElement).fontSize));
   assert.ok(await size(wall) > 1.15 * await size(desk));
   assert.equal((await status(server)).paused, false, 'keys are controls, too');
+  const engine = await replay(t, { models: ['alpha', 'beta'] });
+  engine.answerAll();
+  const meter = await metered(t, engine);
+  await request(meter, '/v1/chat/completions', { method: 'POST', body: '{}', headers: { 'Content-Length': 2 } });
+  const other = await open(t, meter, { where: '?kiosk=1' });
+  await other.locator('#requests-body [data-status=finished]').waitFor();
+  assert.deepEqual(await pressable(other), [], 'nor where there is a meter');
 });
 
 test('keys: freeze, the span, pause and the list of keys; and they can be switched off', async (t) => {
@@ -261,14 +278,18 @@ test('keys: freeze, the span, pause and the list of keys; and they can be switch
   assert.equal(await pressed('#freeze'), 'true');
   await page.keyboard.press(' ');
   assert.equal(await pressed('#freeze'), 'false');
+  const answered = () => until(page, () => !app.store.state.pending); // until then the next command is not sent
   await page.keyboard.press('Control+p');
   await page.keyboard.press('p');
   await says(page, 'state', 'Paused');
+  await answered();
   await page.keyboard.press('p');
   await says(page, 'state', 'Running');
+  await answered();
   await page.focus('#pause');
   await page.keyboard.press(' '); // it presses the button that has the focus
   await says(page, 'state', 'Paused');
+  await answered();
   assert.equal(await pressed('#freeze'), 'false');
   await page.keyboard.press('?');
   assert.equal(await page.isVisible('#settings'), true);

@@ -1,12 +1,18 @@
 /* The page in front of the meter: a request from its start to its end, the line, drain, the model for all, an engine that is down. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { exchange, request, statusWhen, within } from '../e2e/aidash.mjs';
+import { Raw, request, SLOW, statusWhen, within } from '../e2e/aidash.mjs';
 import { chatEvent, chunk, DONE_EVENT, LAST_CHUNK, metered, post, replay, STREAM_HEAD } from '../e2e/engine.mjs';
 import { assertAccessible, bind, open, says, screenshots, system, until } from './browser.mjs';
 
 const USAGE = `data: ${JSON.stringify({ object: 'chat.completion.chunk', model: 'replayed', choices: [], usage: { prompt_tokens: 31, completion_tokens: 9 } })}\n\n`;
-const ask = (server, model = 'replayed') => exchange(server, post('/v1/chat/completions', JSON.stringify({ model, stream: true, messages: [] }), 'Connection: close\r\n'));
+/* The answer to a request. It lasts as long as the page is looked at meanwhile. */
+const ask = async (server, model = 'replayed') => {
+  const client = await Raw.connect(server);
+  client.write(post('/v1/chat/completions', JSON.stringify({ model, stream: true, messages: [] }), 'Connection: close\r\n'));
+  await within(client.closed, 'end of the answer', 60_000 * SLOW);
+  return client.bytes.toString('latin1');
+};
 
 async function stage(t, { models = ['replayed', 'other'], args = [] } = {}) {
   const engine = await replay(t, { models });
@@ -39,9 +45,10 @@ test('the engine card tells the context, the share on the CPU, and what loads', 
   assert.deepEqual(await notes(), ['', ' loaded, 37 % on the CPU', '']);
   const asked = fetch(`${server.url}/api/chat`, { method: 'POST', body: '{"model":"qwen3:4b","messages":[]}' }); // as long as the pictures take
   const call = await engine.next();
-  await says(page, 'model-facts', /^Loading qwen3:4b, \d s$/);
+  await says(page, 'model-facts', /^Loading qwen3:4b, \d+ s$/);
   assert.deepEqual(await notes(), ['', ' loaded, 37 % on the CPU', ' loading']);
-  await until(page, () => /^loading, \d s$/.test(document.querySelector('#requests-body .status span')?.textContent));
+  await until(page, () => /^loading, \d+ s$/.test(document.querySelector('#requests-body .status span')?.textContent));
+  await says(page, 'rate-note', /^loading, \d+ s$/);
   for (const theme of ['light', 'dark']) {
     await system(page, theme);
     await assertAccessible(page);
@@ -95,8 +102,8 @@ test('while the first token is awaited the page says so, and a request that has 
   const { engine, server, page } = await stage(t);
   const asked = ask(server);
   const call = await engine.next();
-  await says(page, 'empty-lead', /^1 request is waiting for its first token, [1-9] s$/);
-  await says(page, 'rate-note', /^no token yet, \d s$/);
+  await says(page, 'empty-lead', /^1 request is waiting for its first token, [1-9]\d* s$/);
+  await says(page, 'rate-note', /^no token yet, \d+ s$/);
   await call.write(STREAM_HEAD);
   for (const word of ['one', 'two', 'three']) await call.write(chunk(chatEvent(word)));
   await page.locator('#empty').waitFor({ state: 'hidden' });
@@ -201,7 +208,7 @@ test('pause lets the running ones end, and tells when they have', async (t) => {
   const call = await serveNext(engine);
   await says(page, 'inflight', '1 / 0');
   await page.click('#pause');
-  await says(page, 'state', 'Draining');
+  await says(page, 'state', 'Pausing');
   await call.finish();
   await asked;
   await says(page, 'state', 'Paused');
@@ -217,13 +224,16 @@ test('the key p asks before it pauses an engine that works; requests of an engin
   await page.keyboard.press('p');
   assert.equal((await (await request(server, '/status')).json).paused, false);
   await page.keyboard.press('p');
-  await says(page, 'state', 'Draining');
+  await says(page, 'state', 'Pausing');
   assert.match(questions[0], /^1 request runs, and will finish\./);
+  await until(page, () => !app.store.state.pending); // the server has answered
   await page.keyboard.press('p'); // resume needs no question
   await says(page, 'state', 'Running');
   assert.equal(questions.length, 2);
-  await page.evaluate(() => app.store.set({ down: true }));
-  await until(page, () => document.querySelector('#requests-body .status span').textContent === 'no answer');
+  await until(page, () => {
+    app.store.set({ down: true }); // again, if a status came after it
+    return document.querySelector('#requests-body .status span').textContent === 'no answer';
+  });
   await page.evaluate(() => app.store.set({ down: false }));
   await until(page, () => document.querySelector('#requests-body .status span').textContent === 'running');
   await call.finish();

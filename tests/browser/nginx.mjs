@@ -1,36 +1,13 @@
 /* A real nginx in front of a server, in a directory of its own and on a free port. */
-import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import net from 'node:net';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { poll, ROOT, within } from '../e2e/aidash.mjs';
+import { accepts, debian, freePort } from '../programs.mjs';
 
-const installed = ['/usr/sbin/nginx', '/usr/local/sbin/nginx'].find((file) => existsSync(file));
-const unpacked = path.join(ROOT, 'build/deps/nginx');
-const libraries = { x64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu', arm: 'arm-linux-gnueabihf', riscv64: 'riscv64-linux-gnu' };
-
-/* Why there is no nginx, or undefined. Where it is not installed its package is unpacked: that starts no service. */
-export function noNginx() {
-  if (installed || existsSync(`${unpacked}/usr/sbin/nginx`)) return undefined;
-  const { status, stderr } = spawnSync('sh', ['toolchains/fetch.sh', 'unpack', unpacked, 'nginx'], { cwd: ROOT, encoding: 'utf8' });
-  return status === 0 ? undefined : `there is no nginx: ${stderr.trim().split('\n').at(-1)}`;
-}
-
-const freePort = () => new Promise((done, fail) => {
-  const probe = net.createServer();
-  probe.on('error', fail);
-  probe.listen(0, '127.0.0.1', () => {
-    const { port } = probe.address();
-    probe.close(() => done(port));
-  });
-});
-
-const answers = (port) => new Promise((done) => {
-  const socket = net.connect(port, '127.0.0.1');
-  socket.on('connect', () => { socket.destroy(); done(true); });
-  socket.on('error', () => done(false));
-});
+/* Why there is no nginx, or undefined. */
+export const noNginx = () => debian('nginx').why;
 
 /* The configuration in docs/deploy.md in front of the server; `change` may edit it. Returns nginx's port. */
 export async function nginx(t, server, change = (text) => text) {
@@ -52,10 +29,8 @@ http {
   include ${dir}/aidash.conf;
 }
 `);
-  const proc = spawn(installed ?? `${unpacked}/usr/sbin/nginx`, ['-e', 'stderr', '-p', dir, '-c', `${dir}/nginx.conf`], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-    env: { ...process.env, ...(installed ? {} : { LD_LIBRARY_PATH: `${unpacked}/usr/lib/${libraries[process.arch]}:${unpacked}/lib/${libraries[process.arch]}` }) },
-  });
+  const { file, env } = debian('nginx');
+  const proc = spawn(file, ['-e', 'stderr', '-p', dir, '-c', `${dir}/nginx.conf`], { stdio: ['ignore', 'ignore', 'pipe'], env });
   let log = '';
   proc.stderr.on('data', (text) => { log += text; });
   const ended = new Promise((done) => { proc.on('close', done); });
@@ -69,7 +44,7 @@ http {
   });
   await poll(async () => {
     if (proc.exitCode !== null) throw new Error(`nginx left: ${log}`);
-    return answers(port);
+    return accepts(port);
   }, 'nginx');
   return port;
 }

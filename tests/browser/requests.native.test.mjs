@@ -106,21 +106,44 @@ test('a row opens its details, and stays open and focused while others come', as
   await page.locator('tr.more').waitFor();
   assert.equal(await open1.getAttribute('aria-expanded'), 'true');
   const details = await page.locator('tr.more div:visible').allTextContents();
-  assert.deepEqual(details, ['Request1', 'Statusfinished: The answer is complete.', 'Cached prompt tokens128', 'Waited3.10 ms', 'Between tokens, p5040.2 ms', 'p9566.9 ms', 'longest190 ms', 'Finish reasonstop']);
+  assert.deepEqual(details, ['Request1', 'Statusfinished: The answer is complete.', 'Route/v1/chat/completions', 'Cached prompt tokens128', 'Waited3.10 ms', 'Between tokens, p5040.2 ms', 'p9566.9 ms', 'longest190 ms', 'Finish reasonstop']);
   page.say(end(1, {
     seq: 1e6, cache_write_tokens: 64, load_ms: 1800, prefill_ms: 490, think_ms: 2100.4, decode_ms: 3800, reasoning_tokens: 41, thinking_share: 0.427, draft_tokens: 40,
     draft_accepted_tokens: 31, dialect: 'openai', counts: 'estimated', counts_reason: 'invalid_json', http_status: 200, audio_s: 30, real_time_factor: 0.25, operation: 'chat' }));
   await page.locator('tr.more div:visible', { hasText: 'Read as' }).waitFor();
-  assert.deepEqual(await page.locator('tr.more div:visible').allTextContents(), ['Request1', 'Statusfinished: The answer is complete.', 'Cached prompt tokens128',
+  assert.deepEqual(await page.locator('tr.more div:visible').allTextContents(), ['Request1', 'Statusfinished: The answer is complete.', 'Route/v1/chat/completions', 'Cached prompt tokens128',
     'Written to the cache64', 'Waited3.10 ms', 'Loading1.80 s', 'Prefill490 ms', 'Thinking43 %, 41 tokens, 2.10 s', 'Decode3.80 s', 'Draft accepted78 %, 31 of 40',
     'Between tokens, p5040.2 ms', 'p9566.9 ms', 'longest190 ms', 'Audio30.0 s, 4.00 × real time', 'Finish reasonstop', 'Read asopenai',
     'Countsestimated: the answer has broken JSON', 'HTTP status200']);
+  page.say(end(1, { seq: 1e6 + 1, itl_p50_ms: undefined, bytes_received: 3_070_000, bytes_sent: 125 }));
+  await page.locator('tr.more div:visible', { hasText: 'WebSocket3,070,000 bytes received, 125 sent' }).waitFor();
   page.say(end(2));
   await until(page, () => document.querySelectorAll('#requests-body tr').length === 3);
   assert.equal(await page.evaluate(() => document.activeElement.getAttribute('aria-expanded')), 'true');
   assert.equal(await page.locator('tr.more').evaluate((node) => node.previousElementSibling.querySelector('.open').getAttribute('aria-expanded')), 'true');
   await page.keyboard.press('Enter');
   await page.locator('tr.more').waitFor({ state: 'detached' });
+});
+
+test('all numbers of the requests are to be seen at 1280 px, and Cancel; on a phone a card has no cut line', async (t) => {
+  const page = await withRequests(t);
+  const model = 'hf.co/some-owner/A-Very-Long-Model-Name-Q4_K_M';
+  page.say(end(1, { model, context_tokens: 2055, context_length: 4096 }));
+  page.say(end(2, { model, status: 'failed', http_status: 500, error: 'model requires more system memory (5.6 GiB) than is available (3.1 GiB)' }));
+  page.say(start(3, { model, status: 'queued', place: 12 }));
+  const cancel = page.locator('td.status button:visible');
+  await cancel.waitFor();
+  const within = (node) => {
+    const [inner, outer] = [node, node.parentElement].map((one) => one.getBoundingClientRect());
+    return inner.left >= outer.left && inner.right <= outer.right;
+  };
+  const fits = () => page.locator('#requests .scroll').evaluate((node) => node.scrollWidth <= node.clientWidth);
+  assert.ok(await fits());
+  assert.ok(await cancel.evaluate(within));
+  await page.setViewportSize({ width: 360, height: 740 });
+  assert.ok(await fits());
+  assert.ok(await cancel.evaluate(within));
+  assert.equal(await page.locator('td.route:visible, #requests-body .front:visible').count(), 0);
 });
 
 test('how full the context is, a cut prompt, a lost cache: in the row, and in words', async (t) => {
@@ -134,15 +157,15 @@ test('how full the context is, a cut prompt, a lost cache: in the row, and in wo
   assert.match(await page.locator('#requests-body .mark').first().getAttribute('title'), /^The engine read only a part of the prompt/);
   assert.equal(await rows(page).last().locator('td:nth-child(12) span').getAttribute('title'), '2,055 of 4,096 tokens');
   await rows(page).last().locator('.open').click();
-  const details = await page.locator('tr.more div').allTextContents();
-  assert.deepEqual(details.slice(8, 10), ['Context used2,055 of 4,096', 'Loading the model4.20 s']);
+  const details = await page.locator('tr.more div:visible').allTextContents();
+  assert.deepEqual(details.slice(5, 10), ['Loading4.20 s', 'Between tokens, p5040.2 ms', 'p9566.9 ms', 'longest190 ms', 'Context used2,055 of 4,096']);
   assert.match(details[10], /^Promptprompt cut: The engine read/);
+  assert.match(details[11], /^Prompt cachecache broke: The engine had/);
   // While it runs: what it waits for, until its first token.
   const big = start(4, { model: 'big' }); // no tick is of it
   page.say(big);
   page.say({ ...big, event: 'request', seq: 1e6, loading: { since: Date.now() / 1000 - 12.5, fraction: 0.25 } });
-  await until(page, () => /^loading, 1[234] s, 25 %$/.test(document.querySelector('#requests-body .status span').textContent));
-  await until(page, () => /^loading, 1[234] s, 25 %$|^$/.test(document.querySelector('#rate-note').textContent));
+  await until(page, () => /^loading, [1-9]\d s, 25 %$/.test(document.querySelector('#requests-body .status span').textContent));
   page.say({ ...big, event: 'request', seq: 1e6 + 1, prefill: { processed: 1800, total: 4000, fraction: 0.45 } });
   await until(page, () => document.querySelector('#requests-body .status span').textContent === 'reading the prompt: 45 %');
   page.say({ ...big, event: 'request', seq: 1e6 + 2, completion_tokens: 3, context_tokens: 903, context_length: 4096 });
@@ -220,6 +243,9 @@ test('requests are exported with all that is known', async (t) => {
   };
   const [head, line] = (await get('requests-csv')).split('\r\n');
   assert.equal(head.split(',').length, line.split(',').length);
+  const { $defs } = JSON.parse(readFileSync(new URL('../../www/contract.schema.json', import.meta.url)));
+  const soFar = ['event', 'seq', 'prompt_processed', 'loading', 'prefill']; // what only running ones have
+  assert.deepEqual(head.replace('time', 'timestamp').split(',').sort(), Object.keys($defs.Request.properties).filter((name) => !soFar.includes(name)).sort());
   assert.match(line, /^\d{4}-\d\d-\d\dT[^,]+,1,llama3,'=cmd\|x,\/v1\/chat\/completions,finished,812,128,96,412\.5,/);
   const record = JSON.parse(await get('requests-ndjson'));
   assert.deepEqual([record.id, record.itl_max_ms, record.client], [1, 190.4, '=cmd|x']);
@@ -240,7 +266,7 @@ test('screenshots: a busy proxy, with nothing for axe to find', async (t) => {
   const now = Date.now() / 1000;
   for (let id = 1; id <= 14; id++) {
     page.say(end(id, {
-      timestamp: now - 60 + id * 4, client: `192.168.1.${20 + (id % 4)}`, route: ['/v1/chat/completions', '/api/chat', '/completion'][id % 3],
+      timestamp: now - 60 + id * 4, ...(id % 4 === 1 && { model: 'hf.co/some-owner/A-Very-Long-Model-Name-Q4_K_M' }), client: `192.168.1.${20 + (id % 4)}`, route: ['/v1/chat/completions', '/api/chat', '/completion'][id % 3],
       ...[{}, {}, { status: 'left', ended_by: 'client' },
         { dialect: 'openai', counts: 'exact', draft_tokens: 40, draft_accepted_tokens: 31, thinking_share: 0.427, think_ms: 2100.4, decode_ms: 3800, prefill_ms: 490 },
         { status: 'refused', ended_by: 'engine', http_status: 400, error: 'out of memory: the context of 32,768 tokens does not fit beside the model' }][id % 5], ttft_ms: 200 + ((id * 97) % 400), decode_tokens_per_second: 22 + (id % 5),
@@ -251,6 +277,12 @@ test('screenshots: a busy proxy, with nothing for axe to find', async (t) => {
   page.say(start(16, { status: 'queued', client: 'nightly', route: '/api/generate', timestamp: now - 1 }));
   await until(page, () => document.querySelectorAll('#requests-body tr').length === 16 && app.feed.ring.end > 30);
   for (const i of [3, 2]) await page.locator('#requests-body .open').nth(i).click();
+  const fits = () => page.locator('#requests .scroll').evaluate((box) => [box.scrollWidth, ...[...box.querySelectorAll('dl div')].map((one) => Math.ceil(one.getBoundingClientRect().right - box.getBoundingClientRect().left))]
+    .every((width) => width <= box.clientWidth));
+  for (const width of [360, 1280]) {
+    await page.setViewportSize({ width, height: 860 });
+    assert.ok(await fits(), `all columns and details are seen at ${width}`);
+  }
   await screenshots(page, 'requests');
   await page.click('#requests summary');
   for (const theme of ['light', 'dark']) {

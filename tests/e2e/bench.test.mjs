@@ -226,6 +226,18 @@ test('a full queue ends it', async (t) => {
     await other;
 });
 
+test('quotas are of clients: a benchmark needs none, and uses none up', async (t) => {
+    const { server, viewer } = await stage(t, { args: ['--quota', '*=0', '--quota', 'agent:aidash-bench=1'] });
+    for (let i = 0; i < 2; i++) {
+        await viewer.command({ action: 'bench', streams: [1], max_tokens: 4 });
+        const end = await viewer.next(isOver, 'the end', LONG);
+        assert.deepEqual([end.state, end.reason], ['ended', undefined]);
+    }
+    const refused = await post(server, '/v1/chat/completions', JSON.stringify({ model: 'alpha' }), { 'User-Agent': 'aidash-bench/1' });
+    assert.equal(refused.status, 429);
+    assert.match(refused.json.error.message, /the quota of this address/, 'that of the program is untouched');
+});
+
 test('the server ends while it runs', async (t) => {
     const { server, viewer } = await stage(t, { speed: { rate: 20, ttft: 10 } });
     await viewer.command({ action: 'bench', streams: [8], max_tokens: 4000 });

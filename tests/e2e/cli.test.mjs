@@ -4,10 +4,10 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
-import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
+import { freePort } from '../programs.mjs';
 import {
     BIN, OP, Raw, RawViewer, SLOW, connect, environment, ingest, isStatus, poll, post, request, run, serve, start, status, udpPort, within,
 } from './aidash.mjs';
@@ -21,16 +21,6 @@ const file = (t, name, text) => {
     writeFileSync(path.join(dir, name), text);
     return path.join(dir, name);
 };
-
-/* A port that was free just now: for a server whose log can't be read. */
-async function freePort() {
-    const server = net.createServer().listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const { port } = server.address();
-    server.close();
-    await once(server, 'close');
-    return port;
-}
 
 test('--help lists every option and leaves with 0', async () => {
     const { code, stdout } = await run(['--help']);

@@ -10,6 +10,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, symlinkSy
 import net from 'node:net';
 import path from 'node:path';
 import { describe, it } from 'node:test';
+import { freePort } from '../programs.mjs';
 import { Inbox, ROOT, SLOW, isTick, poll, request, start, within } from './aidash.mjs';
 
 const HERE = path.join(ROOT, 'tests/engine');
@@ -43,14 +44,6 @@ function gguf(alias, file = path.join(DIR, `${alias}.gguf`)) {
         renameSync(`${file}.${process.pid}`, file);
     }
     return file;
-}
-
-async function freePort() {
-    const server = net.createServer();
-    await new Promise((ready) => { server.listen(0, '127.0.0.1', ready); });
-    const { port } = server.address();
-    await new Promise((closed) => { server.close(closed); });
-    return port;
 }
 
 /* Start it and wait until it is healthy. */

@@ -7,6 +7,7 @@ import http from 'node:http';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import { freePort } from '../programs.mjs';
 import { Raw, SLOW, connect, exchange, isStatus, isTick, poll, request, run, serve, sleep, start, status, statusWhen, validate, within }
     from './aidash.mjs';
 import { DONE_EVENT, LAST_CHUNK, STREAM_HEAD, TRANSCRIPTS, abreast, answer, chatEvent, chunk, get, isRequest, isStart, metered, post, replay,
@@ -798,12 +799,6 @@ test('GET /requests: those under way, and the newest fifty that ended, as their 
 /* ---- aidash doctor ------------------------------------------------------------------ */
 
 const list = (owner, ...ids) => JSON.stringify({ object: 'list', data: ids.map((id) => ({ id, object: 'model', owned_by: owner })) });
-
-async function freePort() {
-    const { port, close } = await holdPort();
-    await close();
-    return port;
-}
 
 async function holdPort() {
     const server = net.createServer().listen(0, '127.0.0.1');

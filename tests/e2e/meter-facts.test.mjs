@@ -141,8 +141,10 @@ test('Ollama loads a model that is not in memory', async (t) => {
     const call = await engine.next();
     const told = await poll(() => viewer.events.find((e) => isStatus(e) && e.model_facts[0]?.loading), 'loading');
     assert.deepEqual([told.model_facts[0].model, told.model_facts[0].loading.fraction], ['qwen3:4b', undefined]);
+    const waiting = await poll(() => viewer.events.find((e) => isProgress(e) && e.loading), 'loading of the request');
     const { running } = validate((await request(server, '/requests')).json, 'RequestsAnswer');
     assert.ok(running[0].loading.since > 0);
+    assert.deepEqual([waiting.id, waiting.loading], [running[0].id, running[0].loading]);
     engine.pages['/api/ps'] = inMemory('qwen3:4b', { context_length: 8192, size_vram: 5 * GIB });
     await call.write(NDJSON + line({ model: 'qwen3:4b', message: { content: 'yes' }, done: false }));
     await poll(() => viewer.events.find((e) => isStatus(e) && e.seq > told.seq && !e.model_facts.some((m) => m.loading)), 'end of the loading');

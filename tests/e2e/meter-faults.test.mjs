@@ -72,6 +72,7 @@ test('an engine that goes in the middle of an answer is down at once; one that o
     await engine.down();
     await viewer.next((e) => isStatus(e) && e.engine === 'down');
     assert.ok(Date.now() - began < 1500 * SLOW, `down after ${Date.now() - began} ms`);
+    await server.logged(/is down/);
     assert.equal(server.stderr().match(/is down/g).length, 1);
 });
 

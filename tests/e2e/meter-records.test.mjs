@@ -2,7 +2,7 @@
  * is, its record. An engine of raw bytes answers; the client gets the same bytes. */
 import assert from 'node:assert/strict';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
-import { Raw, SLOW, connect, exchange, isTick, request, sleep } from './aidash.mjs';
+import { Raw, SLOW, connect, exchange, isTick, request, serve, sleep } from './aidash.mjs';
 import { DONE_EVENT, LAST_CHUNK, STREAM_HEAD, abreast, answer, chatEvent, chunk, isProgress, isRequest, isStart, metered, post, replay,
     takeApart, ticksOf } from './engine.mjs';
 
@@ -361,6 +361,15 @@ test('the record says who ended a request that did not finish', async (t) => {
     await engine.down();
     assert.match(await exchange(server, post(CHAT, '{}')), /^HTTP\/1\.1 502 /);
     assert.deepEqual(await tells(), ['failed', 'engine', 502, 'the engine can\'t be reached']);
+});
+
+test('a client with an IPv4 address has it in its record, however the server listens', async (t) => {
+    const engine = await replay(t);
+    engine.answerAll((call) => call.socket.end(answer('{}')));
+    const server = await serve(t, ['--upstream', engine.url], { listen: ['--listen', '0'] }); // one IPv6 socket for both
+    await (await fetch(`http://127.0.0.1:${server.port}${CHAT}`, { method: 'POST', body: '{"model":"replayed"}' })).text();
+    const told = await (await fetch(`http://127.0.0.1:${server.port}/requests`)).json();
+    assert.deepEqual(told.requests.map(({ client }) => client), ['127.0.0.1']);
 });
 
 test.run();

@@ -5,7 +5,7 @@ import { Lines } from '../../www/chart-lines.js';
 import { Clock } from '../../www/clock.js';
 import { decimate, LINES, Rows } from '../../www/decimate.js';
 import { Feed, LANES_MAX } from '../../www/feed.js';
-import { age, csv, duration, milliseconds, niceCeiling, rate, short, span, whole } from '../../www/format.js';
+import { age, csv, duration, milliseconds, niceCeiling, percent, rate, short, span, whole } from '../../www/format.js';
 import { RequestLog } from '../../www/requests.js';
 import { BREAK, FIRST, Ring, SILENT } from '../../www/ring.js';
 import { Limit } from '../../www/limits.js';
@@ -280,6 +280,18 @@ test('a pause is a gap however short, and whether it came live or with what the 
   feed.fill(answer([tick(11.2)], 54), 11.3);
   feed.add([tick(11.4)], 55, 11.4);
   assert.deepEqual(broken(feed), [9.8, 10.6, 11.2]);
+});
+
+test('a pause is no gap while the engine still answers', () => {
+  const feed = ready(new Feed(64));
+  feed.connected(hello({ next_seq: 50 }), null, 10);
+  feed.add([tick(10), tick(10.2)], 50, 10.2);
+  feed.open('paused', 10.3, 'paused');
+  feed.add([tick(10.4), tick(10.6)], 52, 10.6);
+  feed.close('paused', 12);
+  assert.deepEqual(broken(feed), [10]);
+  feed.fill(answer([tick(9.8), tick(10), tick(10.2)], 51), 12.1);
+  assert.deepEqual(broken(feed), [9.8]);
 });
 
 test('what is no longer kept, or can\'t be fetched, is a gap', () => {
@@ -630,7 +642,8 @@ test('numbers are short and of a steady width', () => {
   assert.deepEqual([0, 3.816, 9.994, 9.996, 23.44, 99.96, 118.3, 1180, 99_999, 118_400, 999_960, 1_184_000, NaN].map(short),
     ['0.00', '3.82', '9.99', '10.0', '23.4', '100', '118', '1,180', '99,999', '118k', '1.00M', '1.18M', '–']);
   assert.deepEqual([999.4, 999.6, 8157, 12_340].map(milliseconds), [['999', 'ms'], ['1.00', 's'], ['8.16', 's'], ['12.3', 's']]);
-  assert.deepEqual([0, 0.004, 0.01, 3.816].map(rate), ['0', '0', '0.01', '3.82']);
+  assert.deepEqual([0, 0.004, 0.01, 3.816, NaN, undefined].map(rate), ['0', '0', '0.01', '3.82', '–', '–']);
+  assert.deepEqual([0, 0.001, 0.37, 0.995, 0.9999, 1].map(percent), ['0 %', '1 %', '37 %', '99 %', '99 %', '100 %']);
   assert.deepEqual([0.354, 5, 15.2, 60, 90, 300, 900].map(span), ['0.35 s', '5 s', '15 s', '1 min', '90 s', '5 min', '15 min']);
   assert.deepEqual([duration(undefined), duration(8.314), whole(1234567), whole(NaN)], ['–', '8.31 ms', '1,234,567', '–']);
   assert.deepEqual([-1, 42.9, 187, 18_720, 273_600, NaN].map(age), ['0 s', '42 s', '3 min 07 s', '5 h 12 min', '3 d 4 h', '–']);

@@ -1,0 +1,40 @@
+/* Other programs that tests and benchmarks start: a port for them, and where Debian's are. Needs node alone. */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('../', import.meta.url));
+const LIBRARIES = { x64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu', arm: 'arm-linux-gnueabihf', riscv64: 'riscv64-linux-gnu' };
+
+/* A port of 127.0.0.1 that was free just now: for a program whose log does not tell which one it took. */
+export async function freePort() {
+  const server = net.createServer();
+  await new Promise((done, fail) => { server.once('error', fail).listen(0, '127.0.0.1', done); });
+  const { port } = server.address();
+  await new Promise((done) => { server.close(done); });
+  return port;
+}
+
+/* Does anybody listen on that port? */
+export const accepts = (port) => new Promise((done) => {
+  const socket = net.connect(port, '127.0.0.1');
+  socket.on('connect', () => { socket.destroy(); done(true); });
+  socket.on('error', () => done(false));
+});
+
+/* A server program of Debian's: { file, env } to start it with, or { why } it can't be had. Where it is not installed its package is
+ * unpacked beside the build: that starts no service. */
+export function debian(name) {
+  const installed = [`/usr/sbin/${name}`, `/usr/local/sbin/${name}`].find((file) => existsSync(file));
+  if (installed) return { file: installed, env: process.env };
+  const dir = path.join(ROOT, 'build/deps', name);
+  const file = path.join(dir, 'usr/sbin', name);
+  if (!existsSync(file)) {
+    const { status, stderr } = spawnSync('sh', ['toolchains/fetch.sh', 'unpack', dir, name], { cwd: ROOT, encoding: 'utf8' });
+    if (status !== 0) return { why: `there is no ${name}: ${stderr.trim().split('\n').at(-1)}` };
+  }
+  const libraries = ['usr/lib', 'lib'].map((lib) => path.join(dir, lib, LIBRARIES[process.arch])).join(':');
+  return { file, env: { ...process.env, LD_LIBRARY_PATH: libraries } };
+}
