@@ -578,8 +578,33 @@ static void test_scrape_endless(void)
     end_test();
 }
 
+/* Which engine gets a request: by its list, by its name, by Ollama's tag. */
+static void test_engine_of(void)
+{
+    begin_test(4);
+    memcpy(ad_upstreams.state[1].models[0], "a", 2);
+    memcpy(ad_upstreams.state[1].models[1], "llama3:latest", 14);
+    memcpy(ad_upstreams.state[1].models[2], "named:latest", 13);
+    ad_upstreams.state[1].n_models = 3;
+    memcpy(ad_upstreams.state[2].models[0], "llama3:latest", 14);
+    memcpy(ad_upstreams.state[2].models[1], "b", 2);
+    ad_upstreams.state[2].n_models = 2;
+    memcpy(ad_upstreams.list[0].name, "first", 6);
+    memcpy(ad_upstreams.list[3].name, "named", 6);
+    CHECK_EQ(ad_upstream_of("a"), 1);
+    CHECK_EQ(ad_upstream_of("b"), 2);
+    CHECK_EQ(ad_upstream_of("llama3:latest"), 1);
+    CHECK_EQ(ad_upstream_of("llama3"), 1);
+    CHECK_EQ(ad_upstream_of("named"), 3);
+    CHECK_EQ(ad_upstream_of("llama"), 0);
+    CHECK_EQ(ad_upstream_of("llama3:"), 0);
+    CHECK_EQ(ad_upstream_of(""), 0);
+    end_test();
+}
+
 int main(void)
 {
+    test_engine_of();
     test_scrape_endless();
     test_all_engines();
     test_endless();

@@ -138,24 +138,20 @@ static bool ad_facts_needs_model(const struct ad_proxy *p)
 static void ad_facts_sent(struct ad_proxy *p)
 {
     const struct ad_upstream_state *e = &ad_upstreams.state[p->upstream];
-    const char *name = p->request.model;
-    size_t len = strlen(name);
     unsigned i;
 
-    if (!p->request.metered || len == 0 || !ad_facts_needs_model(p)) {
+    if (!p->request.metered || !ad_facts_needs_model(p)) {
         return;
     }
-    for (i = 0; i < e->n_models; i++) {
-        const char *known = e->models[i];
-
-        if (strncmp(known, name, len) == 0 &&
-            (known[len] == '\0' || strcmp(known + len, ":latest") == 0)) {
-            if (!e->loaded[i] && e->ollama) {
-                ad_facts_loads(p, -1);
-            } else if (!e->loaded[i] && ad_models.states[p->upstream]) {
-                ad_models.ask[p->upstream] = true;
-            }
-            return;
+    i = ad_upstream_find(e, p->request.model, false);
+    if (i == e->n_models) {
+        i = ad_upstream_find(e, p->request.model, true);
+    }
+    if (i < e->n_models && !e->loaded[i]) {
+        if (e->ollama) {
+            ad_facts_loads(p, -1);
+        } else if (ad_models.states[p->upstream]) {
+            ad_models.ask[p->upstream] = true;
         }
     }
 }

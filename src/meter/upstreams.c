@@ -130,25 +130,55 @@ static bool ad_upstream_same_place(const struct ad_upstream *a,
            strcmp(a->url.port, b->url.port) == 0;
 }
 
-/* The engine for a model: the first that lists it, else the one that is named
- * like it, else the first of all. */
+/* The place of a model in an engine's list, or its n_models. `tagged`: the list has
+ * it with the tag ":latest", as Ollama's has, whose requests may leave that out. */
+static unsigned ad_upstream_find(const struct ad_upstream_state *e, const char *model,
+                                 bool tagged)
+{
+    size_t len = strlen(model);
+    unsigned i = 0;
+
+    while (i < e->n_models &&
+           (strncmp(e->models[i], model, len) != 0 ||
+            strcmp(e->models[i] + len, tagged ? ":latest" : "") != 0)) {
+        i++;
+    }
+    return i;
+}
+
+/* The first engine that lists a model; ad_upstreams.n if there is none. */
+static unsigned ad_upstream_listing(const char *model, bool tagged)
+{
+    unsigned i = 0;
+
+    while (i < ad_upstreams.n &&
+           ad_upstream_find(&ad_upstreams.state[i], model, tagged) ==
+               ad_upstreams.state[i].n_models) {
+        i++;
+    }
+    return i;
+}
+
+/* The engine for a model: the first that lists it, else the one that is named like
+ * it, else the first that lists it with Ollama's tag, else the first of all. */
 static uint8_t ad_upstream_of(const char *model)
 {
-    unsigned i, k;
+    unsigned i;
 
-    for (i = 0; i < ad_upstreams.n && model[0] != '\0'; i++) {
-        for (k = 0; k < ad_upstreams.state[i].n_models; k++) {
-            if (strcmp(ad_upstreams.state[i].models[k], model) == 0) {
-                return (uint8_t)i;
-            }
+    if (model[0] == '\0') {
+        return 0;
+    }
+    i = ad_upstream_listing(model, false);
+    if (i == ad_upstreams.n) {
+        i = 0;
+        while (i < ad_upstreams.n && strcmp(ad_upstreams.list[i].name, model) != 0) {
+            i++;
         }
     }
-    for (i = 0; i < ad_upstreams.n; i++) {
-        if (strcmp(ad_upstreams.list[i].name, model) == 0) {
-            return (uint8_t)i;
-        }
+    if (i == ad_upstreams.n) {
+        i = ad_upstream_listing(model, true);
     }
-    return 0;
+    return (uint8_t)(i < ad_upstreams.n ? i : 0);
 }
 
 /* The engines, for GET /status: where they are, and whether they answer. */
