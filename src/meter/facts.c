@@ -90,6 +90,23 @@ static void ad_facts_loaded(struct ad_proxy *p)
     }
 }
 
+/* Does another request wait for the same model to load? */
+static bool ad_facts_loads_for_others(const struct ad_proxy *p)
+{
+    unsigned i;
+
+    for (i = 0; i < ad_proxying.n_slots; i++) {
+        const struct ad_proxy *other = &ad_proxies[i];
+
+        if (other != p && other->state != AD_PROXY_FREE && other->loading_us != 0 &&
+            other->upstream == p->upstream &&
+            strcmp(ad_facts_name(other), ad_facts_name(p)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Does the request make Ollama load its model? Models that Ollama's own hosts run,
  * "NAME:cloud" and "NAME:SIZE-cloud", are never in its memory. */
 static bool ad_facts_needs_model(const struct ad_proxy *p)
@@ -194,7 +211,10 @@ static void ad_facts_end(struct ad_proxy *p)
     const struct ad_scan *s = &p->scan;
     bool news = false;
 
-    ad_facts_loaded(p);
+    if (p->answer.status != 0 || !ad_facts_loads_for_others(p)) {
+        ad_facts_loaded(p);
+    }
+    p->loading_us = 0;
     if (p->answer.status == 503 && ad_models_is_loading(s->error)) {
         news = e->n_models > 1 && p->request.model[0] != '\0'
                    ? ad_models_load(p->upstream, p->request.model,
