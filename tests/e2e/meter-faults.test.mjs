@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test as alone } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { BIN, Raw, SLOW, assertGrownAtMost, connect, exchange, isStatus, isTick, poll, request, residentKb, serve, sleep, start, status, statusWhen,
-    within } from './aidash.mjs';
+import { BIN, Raw, SLOW, assertGrownAtMost, connect, exchange, isStatus, isTick, openFiles, poll, request, residentKb, serve, sleep, start, status,
+    statusWhen, within } from './aidash.mjs';
 import { DONE_EVENT, LAST_CHUNK, STREAM_HEAD, abreast, answer, chatEvent, chunk, collect, dechunk, get, isRequest, isStart, metered, post, replay,
     takeApart } from './engine.mjs';
 
@@ -77,9 +77,10 @@ test('no descriptor for a connection to the engine: 503, which says nothing of t
     assert.match(await exchange(server, get('/api/tags')), /^HTTP\/1\.1 503 /);
     assert.match(await exchange(server, post(CHAT, '{"model":"beta"}')), /^HTTP\/1\.1 503 /);
     await sleep(10_500); /* their lists are asked for every ten seconds */
-    assert.deepEqual((await status(server)).upstreams.map((each) => each.engine), ['up', 'up']);
-    assert.doesNotMatch(server.stderr(), /is down/);
     held.forEach((client) => client.reset());
+    await poll(() => openFiles(server) < 30, 'descriptors again');
+    assert.doesNotMatch(server.stderr(), /is down/);
+    assert.deepEqual((await status(server)).upstreams.map((each) => each.engine), ['up', 'up']);
     const answered = exchange(server, post(CHAT, '{"model":"beta"}'));
     (await engines[1].next()).socket.end(answer('{}'));
     assert.match(await answered, /^HTTP\/1\.1 200 /);
