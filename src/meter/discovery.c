@@ -91,7 +91,7 @@ static void ad_discovery_begin(unsigned upstream, enum ad_discovery_list list)
     ad_path_begin(&d->js, (enum ad_path)ad_discovery_places[list]);
     ad_fetch_begin(&d->fetch, &ad_upstreams.list[upstream],
                    ad_discovery_paths[list], ad_upstreams.key, ad_hub.now_ms);
-    if (d->fetch.state == AD_FETCH_FAILED) {
+    if (d->fetch.state == AD_FETCH_FAILED && !d->fetch.lacks) {
         ad_discovery_reached(upstream, false, "");
     }
     ad_discovery_watch(d);
@@ -308,7 +308,7 @@ static void ad_discovery_event(unsigned upstream)
     bool connecting = d->fetch.state == AD_FETCH_CONNECT;
 
     ad_fetch_event(&d->fetch, ad_discovery_sink, d);
-    if (connecting && d->fetch.state != AD_FETCH_CONNECT) {
+    if (connecting && d->fetch.state != AD_FETCH_CONNECT && !d->fetch.lacks) {
         ad_discovery_reached(upstream, d->fetch.state == AD_FETCH_ANSWER, "");
     }
     if (!ad_upstreams.state[upstream].up || d->fetch.answer.status != 0) {

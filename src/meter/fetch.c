@@ -34,6 +34,7 @@ struct ad_fetch {
     uint8_t state;    /* enum ad_fetch_state */
     uint8_t address;  /* of the engine's addresses, the next to try */
     uint8_t events;   /* what the hub's poller watches for */
+    bool lacks;       /* FAILED: we had no descriptor or memory to connect */
     int fd;           /* open in the states CONNECT and ANSWER */
     uint32_t begun_ms; /* in the caller's clock */
     uint32_t received; /* bytes of the answer */
@@ -72,6 +73,7 @@ static void ad_fetch_connect(struct ad_fetch *q)
 {
     ad_fetch_end(q, AD_FETCH_FAILED);
     q->fd = ad_upstream_connect(q->upstream, &q->address);
+    q->lacks = q->fd == AD_CONNECT_LACKS;
     if (q->fd >= 0) {
         q->state = AD_FETCH_CONNECT;
     }

@@ -263,6 +263,12 @@ static bool ad_lists_connect(struct ad_proxy *p)
     ad_proxy_close_upstream(p);
     p->upstream_fd = ad_upstream_connect(&ad_upstreams.list[p->upstream],
                                          &p->address);
+    if (p->upstream_fd == AD_CONNECT_LACKS) {
+        p->upstream_fd = -1;
+        ad_acceptor_warn();
+        ad_list_in(p)->status = 503;
+        return false;
+    }
     if (p->upstream_fd < 0) {
         ad_upstream_set_state(p->upstream, false);
         return false;

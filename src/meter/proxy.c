@@ -290,6 +290,8 @@ static const struct ad_refusal
                             "with several engines it must be"},
     ad_refuse_chunks = {400, "invalid_request_error", "refused",
                         "the request's chunks are malformed"},
+    ad_refuse_lacks = {503, "overloaded_error", "refused",
+                       "no descriptor is left for a connection to the engine"},
     ad_refuse_unreachable = {502, "upstream_error", "failed",
                              "the engine can't be reached"},
     ad_refuse_no_answer = {502, "upstream_error", "failed",
@@ -719,6 +721,12 @@ static void ad_proxy_connect(struct ad_proxy *p)
     ad_proxy_close_upstream(p);
     p->state = AD_PROXY_CONNECT;
     p->upstream_fd = ad_upstream_connect(u, &p->address);
+    if (p->upstream_fd == AD_CONNECT_LACKS) {
+        p->upstream_fd = -1;
+        ad_acceptor_warn();
+        ad_proxy_refuse(p, &ad_refuse_lacks);
+        return;
+    }
     if (p->upstream_fd >= 0) {
         ad_socket_tune(p->upstream_fd); /* a host that vanished is noticed */
     } else if (!p->resolved && ad_resolver_ask(u)) {

@@ -185,7 +185,8 @@ struct ad_list {
     uint32_t len, kept;       /* bytes of elements; of the engines before */
     uint32_t element;         /* where the current one begins */
     uint32_t received;        /* bytes of the current engine's answer */
-    uint16_t status;          /* of the first engine that refused, or 0 */
+    uint16_t status;          /* of the first engine that refused, 503 if we had no
+                               * descriptor for one, or 0 */
     uint8_t depth, key_len;   /* of arrays and objects; bytes in `key` */
     char key[8];              /* the last string of the outermost object, and its " */
     bool some;                /* an engine gave its list */

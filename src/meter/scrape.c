@@ -244,7 +244,7 @@ static void ad_scrape_ended(void)
         (void)snprintf(why, sizeof(why), ": it answers with status %u",
                        q->answer.status);
         ad_scrape_set_down(true, why);
-    } else {
+    } else if (!q->lacks) {
         ad_scrape.wait = q->received > 0 ? AD_SCRAPE_WAIT : 0;
         ad_scrape_set_down(true, q->received > 0 ? ": its page does not end" : "");
     }

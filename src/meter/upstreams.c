@@ -49,10 +49,18 @@ static struct {
     struct ad_upstream_state state[AIDASH_UPSTREAMS];
 } ad_upstreams;
 
+/* What ad_upstream_connect() returns instead of a socket. */
+enum {
+    AD_CONNECT_NONE = -1, /* no address is left */
+    AD_CONNECT_LACKS = -2 /* we have no descriptor or memory for a socket, which says
+                           * nothing of the engine */
+};
+
 /* Begin to connect to the first address of an engine, from number *next on, to
  * which that is possible at all; *next is then the number of the one behind it.
  * Returns a non-blocking socket that becomes writable when it is connected or
- * has failed (see ad_upstream_connected()), or -1: no address is left. */
+ * has failed (see ad_upstream_connected()), or AD_CONNECT_NONE or
+ * AD_CONNECT_LACKS. */
 static int ad_upstream_connect(const struct ad_upstream *u, uint8_t *next)
 {
     while (*next < u->n_addresses) {
@@ -61,6 +69,10 @@ static int ad_upstream_connect(const struct ad_upstream *u, uint8_t *next)
         int fd = socket(a->storage.ss_family,
                         SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
+        if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+                       errno == ENOMEM)) {
+            return AD_CONNECT_LACKS;
+        }
         if (fd < 0) {
             continue;
         }
@@ -71,7 +83,7 @@ static int ad_upstream_connect(const struct ad_upstream *u, uint8_t *next)
         }
         (void)close(fd);
     }
-    return -1;
+    return AD_CONNECT_NONE;
 }
 
 /* A socket of ad_upstream_connect() became writable: is it connected? */

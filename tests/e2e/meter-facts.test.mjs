@@ -2,7 +2,7 @@
  * CPU, loading, the reading of the prompt, the prompt cache. Replayed engines. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { connect, exchange, isStatus, poll, request, status, statusWhen, validate } from './aidash.mjs';
+import { Raw, connect, exchange, isStatus, poll, request, status, statusWhen, validate } from './aidash.mjs';
 import { LAST_CHUNK, answer, chatEvent, chunk, isProgress, isRequest, metered, post, replay } from './engine.mjs';
 
 const GIB = 2 ** 30;
@@ -171,6 +171,24 @@ test('two wait for a model to load, and one of them is cancelled: it still loads
     await viewer.command({ action: 'cancel', request: ids[1] });
     await asked[1];
     await statusWhen(server, (now) => !now.model_facts.some((one) => one.loading));
+});
+
+test('a model loads as long as one of those that wait for it does', async (t) => {
+    const { engine, server, viewer } = await ollama(t);
+    const loads = (now) => now.model_facts.some((m) => m.model === 'qwen3:4b' && m.loading);
+    const clients = [];
+    const calls = [];
+    for (let i = 0; i < 2; i++) {
+        clients.push(await Raw.connect(server));
+        clients[i].write(post('/api/chat', JSON.stringify({ model: 'qwen3:4b', messages: [] })));
+        calls.push(await engine.next());
+    }
+    assert.ok(loads(await status(server)));
+    clients[0].reset();
+    await poll(() => viewer.events.find((e) => isRequest(e) && e.status === 'left'), 'record of the one that left');
+    assert.ok(loads(await status(server)), 'for the other one it still does');
+    clients[1].reset();
+    await poll(async () => !loads(await status(server)), 'nobody waits');
 });
 
 test('llama-server loads its model: 503 on every route, to discovery and to requests', async (t) => {

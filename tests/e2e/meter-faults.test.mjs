@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test as alone } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { Raw, SLOW, assertGrownAtMost, connect, exchange, isStatus, isTick, poll, request, residentKb, sleep, start, status, statusWhen, within } from './aidash.mjs';
+import { BIN, Raw, SLOW, assertGrownAtMost, connect, exchange, isStatus, isTick, openFiles, poll, request, residentKb, serve, sleep, start, status,
+    statusWhen, within } from './aidash.mjs';
 import { DONE_EVENT, LAST_CHUNK, STREAM_HEAD, abreast, answer, chatEvent, chunk, collect, dechunk, get, isRequest, isStart, metered, post, replay,
     takeApart } from './engine.mjs';
 
@@ -52,6 +53,35 @@ test('an engine that is down: 502 in the shape of the API asked, status, and up 
     (await engine.next()).socket.end(answer('{}'));
     assert.match(await answered, /^HTTP\/1\.1 200 /);
     await poll(() => viewer.events.filter(isStatus).at(-1).engine === 'up', 'status that it is up');
+});
+
+test('no descriptor for a connection to the engine: 503, which says nothing of the engine', async (t) => {
+    const engines = [await replay(t, { models: ['alpha'] }), await replay(t, { models: ['beta'] })];
+    const server = await serve(t, ['-c', 'ulimit -n 64; exec "$0" "$@"', BIN, '--listen', '127.0.0.1:0', '--max-inflight', '90',
+        ...engines.flatMap(({ url }) => ['--upstream', url])], { bin: '/bin/sh', listen: [] });
+    await statusWhen(server, (now) => now.models.length === 2);
+    const calls = [];
+    const held = [];
+    engines[0].answerAll((call) => calls.push(call));
+    let refused = '';
+    while (refused === '') {
+        const client = await Raw.connect(server);
+        client.write(post(CHAT, '{"model":"alpha"}'));
+        await poll(() => calls.length > held.length || client.bytes.length > 0, 'the engine has it, or it is refused');
+        held.push(client);
+        refused = client.bytes.toString();
+        assert.ok(held.length < 40);
+    }
+    assert.match(refused, /^HTTP\/1\.1 503 [^]*no descriptor is left for a connection to the engine/);
+    await Raw.connect(server); /* takes the last one that it left */
+    await sleep(10_500); /* their lists are asked for every ten seconds */
+    held.forEach((client) => client.reset());
+    await poll(() => openFiles(server) < 30, 'descriptors again');
+    assert.doesNotMatch(server.stderr(), /is down/);
+    assert.deepEqual((await status(server)).upstreams.map((each) => each.engine), ['up', 'up']);
+    const answered = exchange(server, post(CHAT, '{"model":"beta"}'));
+    (await engines[1].next()).socket.end(answer('{}'));
+    assert.match(await answered, /^HTTP\/1\.1 200 /);
 });
 
 test('an engine that goes in the middle of an answer is down at once; one that only breaks off an answer is not', async (t) => {
