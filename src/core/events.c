@@ -28,12 +28,17 @@ static struct {
     void *user;                                                 /* [I] */
 } ad_events;
 
-/* Append an event to the feed and hand it to the tap. */
+/* Append an event to the feed and hand it to the tap. One that was longer than its
+ * buffer is left out: clients could not read it. */
 static void ad_event_append(enum ad_event kind, const struct ad_text *t)
 {
     const unsigned n = (unsigned)AD_COUNT(ad_events.burst_ns);
     uint64_t *slot = &ad_events.burst_ns[ad_feed.next % n];
 
+    if (t->full) {
+        ad_log(AIDASH_LOG_ERROR, "an event is too long, and left out");
+        return;
+    }
     /* Ten events in a tenth of a second make batches worth while. */
     ad_events.batching = ad_hub.now_ns - *slot < AD_NS_PER_S * n / AD_BATCH_RATE;
     *slot = ad_hub.now_ns;

@@ -101,6 +101,7 @@ static struct {
     uint64_t step_ns;
     uint64_t nonces;     /* the last one's seed */
     char head[96 + AD_MODEL_JSON_MAX], tail[256]; /* of a request's body */
+    size_t head_len, tail_len;
     unsigned words;      /* of its prompt, between the nonce and the tail */
     struct ad_bench_step now;
     struct ad_bench_tally tally;
@@ -306,33 +307,33 @@ _Static_assert(sizeof(ad_bench_words) - 1 == AD_BENCH_WORDS * AD_BENCH_WORD,
 /* Write the parts of the body that all requests of a step have in common. */
 static void ad_bench_write_body(unsigned prompt_tokens, unsigned max_tokens)
 {
-    struct ad_text head = ad_text_in(ad_bench.head, sizeof(ad_bench.head) - 1);
-    struct ad_text tail = ad_text_in(ad_bench.tail, sizeof(ad_bench.tail) - 1);
+    struct ad_text head = ad_text_in(ad_bench.head, sizeof(ad_bench.head));
+    struct ad_text tail = ad_text_in(ad_bench.tail, sizeof(ad_bench.tail));
 
     ad_puts(&head, "{\"model\":");
     ad_put_string(&head, ad_bench_result(ad_bench.count)->plan.model);
     ad_puts(&head, ",\"messages\":[{\"role\":\"user\",\"content\":\"");
-    head.at[head.len] = '\0';
+    ad_bench.head_len = head.len;
     ad_putf(&tail,
             ".\\nTell a long story with these words.\"}],\"max_tokens\":%u,"
             "\"temperature\":0,\"ignore_eos\":true,\"stream\":true,"
             "\"stream_options\":{\"include_usage\":true}}", max_tokens);
-    tail.at[tail.len] = '\0';
+    ad_bench.tail_len = tail.len;
     ad_bench.words = prompt_tokens > AD_BENCH_FRAME ? prompt_tokens - AD_BENCH_FRAME
                                                     : 1;
 }
 
 static size_t ad_bench_body_len(void)
 {
-    return strlen(ad_bench.head) + AD_BENCH_NONCE +
-           (size_t)ad_bench.words * AD_BENCH_WORD + strlen(ad_bench.tail);
+    return ad_bench.head_len + AD_BENCH_NONCE +
+           (size_t)ad_bench.words * AD_BENCH_WORD + ad_bench.tail_len;
 }
 
 /* A byte of the request's body: the head, the nonce, words in an order that the
  * nonce gives, the tail. `at` is less than ad_bench_body_len(). */
 static char ad_bench_body_byte(uint64_t nonce, size_t at)
 {
-    size_t n = strlen(ad_bench.head), word;
+    size_t n = ad_bench.head_len, word;
 
     if (at < n) {
         return ad_bench.head[at];

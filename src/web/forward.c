@@ -187,18 +187,24 @@ static void ad_route_forward(const struct ad_route_request *r)
     struct ad_proxy_request p;
     struct ad_slice value;
 
+    if (ad_route_is(r, "TRACE")) { /* RFC 9110 9.3.8 */
+        ad_route_api_error(r, 501, "invalid_request_error",
+                           "TRACE is not passed on: the answer may hold the "
+                           "engine's key");
+        return;
+    }
+    memset(&p, 0, sizeof(p));
+    p.upgrade = ad_http_judge_handshake(&r->head) == AD_HTTP_OK;
+    if (p.upgrade && !ad_route_tunnel(r, &p)) {
+        return;
+    }
     if (!ad_proxy_make_room(r->pending->address)) {
         ad_route_api_error(r, 503, "overloaded_error",
                            "there are too many requests at once");
         return;
     }
-    memset(&p, 0, sizeof(p));
     ad_body_begin(&p.body, &r->head);
     p.metered = p.body.state != AD_BODY_DONE;
-    p.upgrade = ad_http_judge_handshake(&r->head) == AD_HTTP_OK;
-    if (p.upgrade && !ad_route_tunnel(r, &p)) {
-        return;
-    }
     if (ad_route_is(r, "GET") && r->head.framing == AD_HTTP_NO_BODY) {
         p.list = ad_list_of(r->head.path);
     }
