@@ -160,7 +160,7 @@ static void ad_acceptor_take(struct ad_pending *p, int fd,
     while (n > most && ad_pending_end_lingering(address)) {
         n--;
     }
-    if (n > most) {
+    if (n > most && n - most > ad_pending_ending(address)) {
         ad_pending_refuse(p, 503, "Retry-After: 5\r\n",
                           "there are too many connections from this address "
                           "(--per-address)", false);

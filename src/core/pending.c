@@ -265,6 +265,24 @@ static bool ad_pending_end_lingering(uint64_t address)
     return false;
 }
 
+/* How many connections of this address have got all that their worker has written:
+ * it is about to end, and they are. */
+static unsigned ad_pending_ending(uint64_t address)
+{
+    uint16_t i = ad_pendings.list[AD_PENDING_ANSWER].first;
+    unsigned n = 0;
+
+    for (; i != AD_NO_PLACE; i = ad_pending[i].after) {
+        const struct ad_pending *p = &ad_pending[i];
+
+        if (p->address == address && p->worker_fd >= 0 && p->answered &&
+            p->at == p->len) {
+            n++;
+        }
+    }
+    return n;
+}
+
 /* Put a connection into a free place: its request's head is awaited. It is not
  * watched yet: ad_pending_read(). */
 static void ad_pending_begin(struct ad_pending *p, int fd, uint64_t address,

@@ -4,6 +4,7 @@
 #ifndef AD_WEB_FORWARD_C
 #define AD_WEB_FORWARD_C
 
+#include "../core/accept.c"
 #include "../meter/identity.c"
 #include "../meter/meter.c"
 #include "route.c"
@@ -196,6 +197,10 @@ static void ad_route_forward(const struct ad_route_request *r)
     memset(&p, 0, sizeof(p));
     p.upgrade = ad_http_judge_handshake(&r->head) == AD_HTTP_OK;
     if (p.upgrade && !ad_route_tunnel(r, &p)) {
+        return;
+    }
+    if (!ad_spares_regain(r->pending)) { /* it would last in a short one's place */
+        ad_route_api_error(r, 503, "overloaded_error", ad_refuse_lacks.why);
         return;
     }
     if (!ad_proxy_make_room(r->pending->address)) {
