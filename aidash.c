@@ -16,6 +16,9 @@
  *   base/url.c               URLs of engines
  *   base/histogram.c         times between tokens in fixed memory
  *   base/sha256.c            SHA-256
+ *   base/date.c              times as people read them
+ *   base/random.c            random bytes
+ *   base/state.c             the state directory
  *   codec/utf8.c             UTF-8, names
  *   codec/faults.c           what can be wrong with a message
  *   codec/json_stream.c      the grammar of JSON, in pieces
@@ -38,6 +41,8 @@
  *   codec/llm_scan.c         its body: event streams, JSON texts
  *   codec/llm_model.c        the model that a request names
  *   codec/llm_prompt.c       how much text a request has; was its prompt cut?
+ *   guard/grant.c            what somebody may do
+ *   guard/keys.c             the key file
  *   core/poller.c            epoll or poll()
  *   core/hub.c               the hub's clock, sleep, calls to it
  *   core/inbox.c             samples from any thread to the hub
@@ -99,6 +104,7 @@
  *   app/machine.c            what it asks of this machine
  *   app/doctor.c             aidash doctor
  *   app/bench.c              aidash bench
+ *   app/keys.c               aidash keys, aidash token
  *   app/main.c               the command line
  *   web/civetweb_api.h       how civetweb is built
  *   web/pages.c              what the workers answer
@@ -149,6 +155,9 @@
 #include "src/base/url.c"
 #include "src/base/histogram.c"
 #include "src/base/sha256.c"
+#include "src/base/date.c"
+#include "src/base/random.c"
+#include "src/base/state.c"
 #include "src/codec/utf8.c"
 #include "src/codec/faults.c"
 #include "src/codec/json_stream.c"
@@ -171,6 +180,8 @@
 #include "src/codec/llm_scan.c"
 #include "src/codec/llm_model.c"
 #include "src/codec/llm_prompt.c"
+#include "src/guard/grant.c"
+#include "src/guard/keys.c"
 #include "src/core/poller.c"
 #include "src/core/hub.c"
 #include "src/core/inbox.c"
@@ -232,6 +243,7 @@
 #include "src/app/machine.c"
 #include "src/app/doctor.c"
 #include "src/app/bench.c"
+#include "src/app/keys.c"
 #include "src/app/main.c"
 #include "src/web/civetweb_api.h"
 #include "src/web/pages.c"

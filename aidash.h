@@ -136,6 +136,10 @@ struct aidash_config {
      * they say of the client's address, scheme and host (Forwarded, RFC 7239, or
      * X-Forwarded-For, -Proto and -Host) is believed. NULL: nobody is. */
     const char *trust_proxy;
+    /* The directory on this machine's own disk for what outlives a run: the keys
+     * that aidash has given to devices and programs. It is made when something is
+     * written. NULL: none, and so no keys. */
+    const char *state_dir;
     /* Ticks per second of the simulator, 0.001 to 10,000. 0: 5. */
     double rate_hz;
     /* Seed of the simulator. 0: 1. */

@@ -274,6 +274,15 @@
 #endif
 #endif
 
+/* Keys that the key file may have: signed-in devices and programs. 1..1024,
+ * 453 bytes each. */
+#ifndef AIDASH_KEYS
+#define AIDASH_KEYS 64
+#endif
+#if AIDASH_KEYS < 1 || AIDASH_KEYS > 1024
+#error "AIDASH_KEYS must be 1..1024"
+#endif
+
 /* Kernel send buffer of a viewer, in bytes. A viewer that does not read holds
  * this and its backlog, no more. */
 #ifndef AIDASH_SEND_BUFFER

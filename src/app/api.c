@@ -74,6 +74,7 @@ const char *aidash_last_error(void)
 /* Each part as it is before a run. */
 static void ad_reset(void)
 {
+    ad_keys_init();
     ad_hub_init();
     ad_inbox_init();
     ad_feed_init();

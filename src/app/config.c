@@ -6,6 +6,7 @@
 
 #include "../base/url.c"
 #include "../core/access.c"
+#include "../guard/keys.c"
 #include "../meter/meter.c"
 
 static char ad_error_text[256]; /* what aidash_last_error() returns */
@@ -430,11 +431,23 @@ static int ad_configure_again(const struct aidash_config *config,
         (void)ad_configure_access(before, names);
         return rc;
     }
+    (void)ad_keys_poll(true);
     ad_log_set_level(ad_level_of(config));
     return 0;
 }
 
 #endif
+
+/* The state directory, and the keys that are there. */
+static int ad_configure_state(const struct aidash_config *config)
+{
+    if (!ad_state_set(config->state_dir)) {
+        return ad_fail(AIDASH_EINVAL, "state-dir: its path is longer than %d bytes",
+                       AD_STATE_DIR_MAX);
+    }
+    (void)ad_keys_poll(true); /* a broken file is logged: it keeps nobody away */
+    return 0;
+}
 
 /* Check all that can be checked without opening anything, and hand it to the
  * parts. */
@@ -475,6 +488,9 @@ static int ad_configure(const struct aidash_config *config)
         rc = ad_configure_list(config->allow_frame, "allow-frame",
                                "an origin, such as http://host:port, or *",
                                AD_FRAMES, ad_access_add_frame);
+    }
+    if (rc == 0) {
+        rc = ad_configure_state(config);
     }
     if (rc == 0) {
         rc = ad_configure_listen(listen);

@@ -5,8 +5,11 @@
 #include "api.c"
 #include "bench.c"
 #include "doctor.c"
+#include "keys.c"
 
 #ifndef AIDASH_NO_MAIN
+
+static char ad_state_dir[AD_STATE_DIR_MAX + 2]; /* the one that nobody named */
 
 /* The options into *config; config's texts are those of *o. False when one is
  * wrong, which was printed. */
@@ -33,6 +36,7 @@ static bool ad_options_config(const struct ad_options *o,
     config->trust_proxy = ad_option_value(o, "trust-proxy");
     config->backlog = (unsigned)backlog;
     config->per_address = (unsigned)per_address;
+    config->state_dir = ad_option_state_dir(o, ad_state_dir);
     return true;
 }
 
@@ -85,34 +89,6 @@ static void ad_raise_file_limit(void)
         files.rlim_cur = files.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &files);
     }
-}
-
-/* The config file that the arguments or the environment name, NULL if none. It is
- * needed before the other options can be read in their order. */
-static const char *ad_config_file(int argc, char **argv)
-{
-    const char *file = getenv("AIDASH_CONFIG");
-    int i;
-
-    for (i = 1; i < argc; i++) {
-        if (strncmp(argv[i], "--config=", 9) == 0) {
-            file = argv[i] + 9;
-        } else if (strcmp(argv[i], "--config") == 0 && i + 1 < argc) {
-            file = argv[i + 1];
-        }
-    }
-    return file != NULL && file[0] != '\0' ? file : NULL;
-}
-
-/* All options of all places, later ones over earlier ones. */
-static bool ad_options_read(struct ad_options *o, int argc, char **argv)
-{
-    const char *file = ad_config_file(argc, argv);
-
-    if (file != NULL && !ad_options_file(o, file)) {
-        return false;
-    }
-    return ad_options_env(o) && ad_options_args(o, argc, argv);
 }
 
 /* All options into *config; config's texts are those of *o. */
@@ -202,6 +178,12 @@ int main(int argc, char **argv)
     struct ad_options options = {0};
     bool doctor = false;
 
+    if (argc > 1 && strcmp(argv[1], "keys") == 0) {
+        return ad_keys_main(argc - 1, argv + 1);
+    }
+    if (argc > 1 && strcmp(argv[1], "token") == 0) {
+        return ad_token_main(argc - 1, argv + 1);
+    }
 #if AIDASH_METER
     if (argc > 1 && strcmp(argv[1], "bench") == 0) {
         return ad_bench_main(argc - 1, argv + 1);

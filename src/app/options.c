@@ -66,6 +66,8 @@ static const struct ad_option {
     {"scrape", "URL", "instead, read an engine's Prometheus page once per second",
      AD_OPT_TEXT},
 #endif
+    {"state-dir", "DIR", "directory for what outlives a run, as keys (default "
+     "~/.local/state/aidash, or what systemd gives)", AD_OPT_TEXT},
     {"log-level", "LEVEL", "error, warn, info or debug (default info)",
      AD_OPT_TEXT},
     {"config", "FILE", "read options from this file, lines of `key = value`",
@@ -473,6 +475,24 @@ static bool ad_options_env(struct ad_options *o)
     return true;
 }
 
+/* "; the command that is nearest is WORD" into out, or "" if none is near. */
+static const char *ad_options_command(const char *text, char out[AD_HINT_CAP])
+{
+    static const char *const commands[] = {"keys", "pair", "token",
+#if AIDASH_METER
+                                           "bench", "doctor"
+#endif
+    };
+    const char *nearest = ad_nearest(text, commands, AD_COUNT(commands));
+
+    out[0] = '\0';
+    if (ad_distance(text, nearest) <= 2) {
+        (void)snprintf(out, AD_HINT_CAP, "; the command that is nearest is %s",
+                       nearest);
+    }
+    return out;
+}
+
 /* The option argv[i], --NAME=VALUE or --NAME VALUE. Returns how many arguments it
  * takes, 0 if it is wrong. */
 static int ad_options_arg(struct ad_options *o, struct ad_place *place, int i,
@@ -481,6 +501,7 @@ static int ad_options_arg(struct ad_options *o, struct ad_place *place, int i,
     char written[64];
     const char *name = written + 2, *value = strchr(argv[i], '=');
     size_t len = value != NULL ? (size_t)(value - argv[i]) : strlen(argv[i]);
+    char hint[AD_HINT_CAP];
     int k, taken = 1;
     bool flag;
 
@@ -495,10 +516,7 @@ static int ad_options_arg(struct ad_options *o, struct ad_place *place, int i,
                       "aidash: '%s' is not an option; options begin with --%s "
                       "(--help lists all)\n",
                       argv[i],
-                      ad_distance(argv[i], "doctor") <= 2
-                          ? "; the command that is nearest is doctor"
-                      : ad_distance(argv[i], "bench") <= 2
-                          ? "; the command that is nearest is bench" : "");
+                      ad_options_command(argv[i], hint));
         return 0;
     }
     k = ad_option_find(name);
@@ -539,6 +557,34 @@ static bool ad_options_args(struct ad_options *o, int argc, char **argv)
         i += taken;
     }
     return true;
+}
+
+/* The config file that the arguments or the environment name, NULL if none. It is
+ * needed before the other options can be read in their order. */
+static const char *ad_config_file(int argc, char **argv)
+{
+    const char *file = getenv("AIDASH_CONFIG");
+    int i;
+
+    for (i = 1; i < argc; i++) {
+        if (strncmp(argv[i], "--config=", 9) == 0) {
+            file = argv[i] + 9;
+        } else if (strcmp(argv[i], "--config") == 0 && i + 1 < argc) {
+            file = argv[i + 1];
+        }
+    }
+    return file != NULL && file[0] != '\0' ? file : NULL;
+}
+
+/* All options of all places, later ones over earlier ones. */
+static bool ad_options_read(struct ad_options *o, int argc, char **argv)
+{
+    const char *file = ad_config_file(argc, argv);
+
+    if (file != NULL && !ad_options_file(o, file)) {
+        return false;
+    }
+    return ad_options_env(o) && ad_options_args(o, argc, argv);
 }
 
 /* The option's value, NULL if it was not given. */
@@ -680,6 +726,9 @@ static void ad_print_help(void)
     printf("aidash " AIDASH_VERSION
            " - a live dashboard on the LAN for an AI engine\n\n"
            "usage: aidash [options]\n"
+           "       aidash pair [options]      let a phone or another browser sign in\n"
+           "       aidash keys [options]      list, add, rename and revoke keys\n"
+           "       aidash token [options]     make a key that is valid for a while\n"
 #if AIDASH_METER
            "       aidash doctor [options]    find engines, free ports and "
            "addresses, and say\n"
