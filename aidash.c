@@ -43,6 +43,7 @@
  *   codec/llm_prompt.c       how much text a request has; was its prompt cut?
  *   guard/grant.c            what somebody may do
  *   guard/keys.c             the key file
+ *   guard/pairing.c          how a device gets a key
  *   core/poller.c            epoll or poll()
  *   core/hub.c               the hub's clock, sleep, calls to it
  *   core/inbox.c             samples from any thread to the hub
@@ -182,6 +183,7 @@
 #include "src/codec/llm_prompt.c"
 #include "src/guard/grant.c"
 #include "src/guard/keys.c"
+#include "src/guard/pairing.c"
 #include "src/core/poller.c"
 #include "src/core/hub.c"
 #include "src/core/inbox.c"
