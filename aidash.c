@@ -106,6 +106,8 @@
  *   app/doctor.c             aidash doctor
  *   app/bench.c              aidash bench
  *   app/keys.c               aidash keys, aidash token
+ *   app/qr.c                 QR codes on a terminal
+ *   app/pair.c               aidash pair
  *   app/main.c               the command line
  *   web/civetweb_api.h       how civetweb is built
  *   web/pages.c              what the workers answer
@@ -246,6 +248,8 @@
 #include "src/app/doctor.c"
 #include "src/app/bench.c"
 #include "src/app/keys.c"
+#include "src/app/qr.c"
+#include "src/app/pair.c"
 #include "src/app/main.c"
 #include "src/web/civetweb_api.h"
 #include "src/web/pages.c"
