@@ -42,8 +42,10 @@
  *   codec/llm_model.c        the model that a request names
  *   codec/llm_prompt.c       how much text a request has; was its prompt cut?
  *   guard/grant.c            what somebody may do
+ *   guard/rights.c           who may do what: the policy
  *   guard/keys.c             the key file
  *   guard/pairing.c          how a device gets a key
+ *   guard/credentials.c      what a request brings to show who asks
  *   core/poller.c            epoll or poll()
  *   core/hub.c               the hub's clock, sleep, calls to it
  *   core/inbox.c             samples from any thread to the hub
@@ -184,8 +186,10 @@
 #include "src/codec/llm_model.c"
 #include "src/codec/llm_prompt.c"
 #include "src/guard/grant.c"
+#include "src/guard/rights.c"
 #include "src/guard/keys.c"
 #include "src/guard/pairing.c"
+#include "src/guard/credentials.c"
 #include "src/core/poller.c"
 #include "src/core/hub.c"
 #include "src/core/inbox.c"

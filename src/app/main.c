@@ -95,7 +95,8 @@ static bool ad_options_all(const struct ad_options *o,
                            struct aidash_config *config)
 {
     memset(config, 0, sizeof(*config));
-    return ad_options_meter(o, config) && ad_options_config(o, config);
+    return ad_options_meter(o, config) && ad_options_config(o, config) &&
+           ad_options_rights(o, config);
 }
 
 /* SIGHUP: read the options again, and use those that can change while it runs.

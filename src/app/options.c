@@ -7,6 +7,7 @@
 
 #include "../base/log.c"
 #include "../base/decimal.c"
+#include "../guard/rights.c"
 
 #ifndef AIDASH_NO_MAIN
 
@@ -48,7 +49,16 @@ static const struct ad_option {
      "may be repeated", AD_OPT_LIST},
     {"trust-proxy", "ADDR[/BITS]", "believe what this proxy says of its clients; "
      "may be repeated", AD_OPT_LIST},
+    {"view", "open|remote-key|key|local", "who may watch: everybody; "
+     "programs of this machine, others with a key; only with a key; this machine "
+     "alone (default open)", AD_OPT_TEXT},
+    {"control", "open|remote-key|key|local", "who may send commands, likewise (default remote-key; open "
+     "with the simulator)", AD_OPT_TEXT},
+    {"ingest", "open|remote-key|key|local", "who may send ticks, likewise (default remote-key; open with "
+     "the simulator)", AD_OPT_TEXT},
 #if AIDASH_METER
+    {"infer", "open|remote-key|key|local", "who may send requests to the engine, likewise (default open; "
+     "remote-key with --upstream-key-file)", AD_OPT_TEXT},
     {"upstream", "[NAME=]URL", "forward requests to this engine and measure them; "
      "may be repeated: the request's model chooses", AD_OPT_LIST},
     {"upstream-key-file", "FILE", "file with the engine's bearer token, for "
@@ -61,7 +71,7 @@ static const struct ad_option {
     {"queue-timeout", "S", "longest wait in the queue, in seconds (default 600)",
      AD_OPT_NUMBER},
     {"quota", "CLIENT=TOKENS", "most tokens a day of an ADDR, ADDR/BITS, * "
-     "(each address), key:FINGERPRINT or agent:NAME; may be repeated",
+     "(each address), key:NAME, key:FINGERPRINT or agent:NAME; may be repeated",
      AD_OPT_LIST},
     {"scrape", "URL", "instead, read an engine's Prometheus page once per second",
      AD_OPT_TEXT},
@@ -760,6 +770,46 @@ static bool ad_option_source(const struct ad_options *o, const char **source)
                   ad_hint(text, "", ad_nearest(text, known, AD_COUNT(known)),
                           hint));
     return false;
+}
+
+/* Who has a right into *mode: as given, or as it is `without` the option. */
+static bool ad_option_mode(const struct ad_options *o, const char *name,
+                           const char *without, const char **mode)
+{
+    const char *text = ad_option_value(o, name);
+    char hint[AD_HINT_CAP];
+    unsigned i;
+
+    *mode = text != NULL ? text : without;
+    for (i = 0; i < AD_MODES; i++) {
+        if (strcmp(ad_mode_names[i], *mode) == 0) {
+            return true;
+        }
+    }
+    (void)fprintf(stderr,
+                  "aidash: %s: '%s' must be open, remote-key, key or local%s\n",
+                  ad_option_written(o, name), text,
+                  ad_hint(text, "", ad_nearest(text, ad_mode_names, AD_MODES),
+                          hint));
+    return false;
+}
+
+/* With the simulator there is nothing to protect. Without it, ticks and commands of
+ * other machines need a key, and requests do if they would be sent with the
+ * operator's. */
+static bool ad_options_rights(const struct ad_options *o,
+                              struct aidash_config *config)
+{
+    const char *guarded = strcmp(config->source, "sim") == 0 ? "open" : "remote-key";
+
+    return ad_option_mode(o, "view", "open", &config->view) &&
+#if AIDASH_METER
+           ad_option_mode(o, "infer",
+                          config->upstream_key_file != NULL ? "remote-key" : "open",
+                          &config->infer) &&
+#endif
+           ad_option_mode(o, "control", guarded, &config->control) &&
+           ad_option_mode(o, "ingest", guarded, &config->ingest);
 }
 
 static void ad_print_help(void)
