@@ -16,6 +16,9 @@
  *   base/url.c               URLs of engines
  *   base/histogram.c         times between tokens in fixed memory
  *   base/sha256.c            SHA-256
+ *   base/date.c              times as people read them
+ *   base/random.c            random bytes
+ *   base/state.c             the state directory
  *   codec/utf8.c             UTF-8, names
  *   codec/faults.c           what can be wrong with a message
  *   codec/json_stream.c      the grammar of JSON, in pieces
@@ -38,6 +41,11 @@
  *   codec/llm_scan.c         its body: event streams, JSON texts
  *   codec/llm_model.c        the model that a request names
  *   codec/llm_prompt.c       how much text a request has; was its prompt cut?
+ *   guard/grant.c            what somebody may do
+ *   guard/rights.c           who may do what: the policy
+ *   guard/keys.c             the key file
+ *   guard/pairing.c          how a device gets a key
+ *   guard/credentials.c      what a request brings to show who asks
  *   core/poller.c            epoll or poll()
  *   core/hub.c               the hub's clock, sleep, calls to it
  *   core/inbox.c             samples from any thread to the hub
@@ -84,6 +92,7 @@
  *   web/assets.c             the dashboard's files
  *   web/workers.c            requests that a worker answers
  *   web/route.c              a judged request
+ *   web/auth_routes.c        signing in and out
  *   web/meter_routes.c       GET /requests, /usage, /bench
  *   web/forward.c            what goes to the engine
  *   web/routes.c             where a judged request goes
@@ -99,6 +108,9 @@
  *   app/machine.c            what it asks of this machine
  *   app/doctor.c             aidash doctor
  *   app/bench.c              aidash bench
+ *   app/keys.c               aidash keys, aidash token
+ *   app/qr.c                 QR codes on a terminal
+ *   app/pair.c               aidash pair
  *   app/main.c               the command line
  *   web/civetweb_api.h       how civetweb is built
  *   web/pages.c              what the workers answer
@@ -149,6 +161,9 @@
 #include "src/base/url.c"
 #include "src/base/histogram.c"
 #include "src/base/sha256.c"
+#include "src/base/date.c"
+#include "src/base/random.c"
+#include "src/base/state.c"
 #include "src/codec/utf8.c"
 #include "src/codec/faults.c"
 #include "src/codec/json_stream.c"
@@ -171,6 +186,11 @@
 #include "src/codec/llm_scan.c"
 #include "src/codec/llm_model.c"
 #include "src/codec/llm_prompt.c"
+#include "src/guard/grant.c"
+#include "src/guard/rights.c"
+#include "src/guard/keys.c"
+#include "src/guard/pairing.c"
+#include "src/guard/credentials.c"
 #include "src/core/poller.c"
 #include "src/core/hub.c"
 #include "src/core/inbox.c"
@@ -217,6 +237,7 @@
 #include "src/web/assets.c"
 #include "src/web/workers.c"
 #include "src/web/route.c"
+#include "src/web/auth_routes.c"
 #include "src/web/meter_routes.c"
 #include "src/web/forward.c"
 #include "src/web/routes.c"
@@ -232,6 +253,9 @@
 #include "src/app/machine.c"
 #include "src/app/doctor.c"
 #include "src/app/bench.c"
+#include "src/app/keys.c"
+#include "src/app/qr.c"
+#include "src/app/pair.c"
 #include "src/app/main.c"
 #include "src/web/civetweb_api.h"
 #include "src/web/pages.c"

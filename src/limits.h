@@ -29,6 +29,12 @@
 #define AIDASH_METER 1
 #endif
 
+/* 1: with TLS and JSON Web Tokens, by mbedTLS 3.6: its headers have to be there,
+ * and its three libraries, or one that has all of them, to be linked. */
+#ifndef AIDASH_TLS
+#define AIDASH_TLS 0
+#endif
+
 /* Viewers (WebSocket and SSE) at once. 1..60000, 17.7 kB each. An ordinary
  * viewer touches less than 300 bytes of that; the rest stays unused pages. */
 #ifndef AIDASH_CLIENTS
@@ -272,6 +278,15 @@
 #if AIDASH_BENCH_S < 10 || AIDASH_BENCH_S > 86400
 #error "AIDASH_BENCH_S must be 10..86400"
 #endif
+#endif
+
+/* Keys that the key file may have: signed-in devices and programs. 1..1024,
+ * 453 bytes each. */
+#ifndef AIDASH_KEYS
+#define AIDASH_KEYS 64
+#endif
+#if AIDASH_KEYS < 1 || AIDASH_KEYS > 1024
+#error "AIDASH_KEYS must be 1..1024"
 #endif
 
 /* Kernel send buffer of a viewer, in bytes. A viewer that does not read holds

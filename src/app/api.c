@@ -74,6 +74,8 @@ const char *aidash_last_error(void)
 /* Each part as it is before a run. */
 static void ad_reset(void)
 {
+    ad_keys_init();
+    ad_pairing_init();
     ad_hub_init();
     ad_inbox_init();
     ad_feed_init();
@@ -82,6 +84,7 @@ static void ad_reset(void)
     ad_engine_init();
     ad_ticks_init();
     ad_sources_init();
+    ad_rights_init();
     ad_framing_init();
     ad_access_init();
     ad_clients_init();
@@ -126,6 +129,15 @@ static int ad_reconfigure(const struct aidash_config *config,
 }
 
 #endif
+
+/* Log who may do what. */
+static void ad_log_posture(void)
+{
+    char posture[AD_POSTURE_MAX];
+
+    ad_posture(posture);
+    ad_log(AIDASH_LOG_INFO, "%s", posture);
+}
 
 /* Log where a listener can be reached. */
 static void ad_log_listener(const char *spec, unsigned port)
@@ -200,6 +212,7 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
     for (i = 0; i < ad_acceptor.n_listeners; i++) {
         ad_log_listener(ad_acceptor.listen[i], ad_acceptor.ports[i]);
     }
+    ad_log_posture();
     return 0;
 
 stop_resolver:

@@ -6,6 +6,8 @@
 
 #include "../base/url.c"
 #include "../core/access.c"
+#include "../guard/keys.c"
+#include "../guard/rights.c"
 #include "../meter/meter.c"
 
 static char ad_error_text[256]; /* what aidash_last_error() returns */
@@ -136,6 +138,32 @@ static int ad_configure_listen(const char *list)
                            "listen: '%.*s' is not [ADDR:]PORT, such as 8080, "
                            "127.0.0.1:8080 or [::1]:8080",
                            ad_shown(len), item);
+        }
+    }
+    return 0;
+}
+
+/* Who may do what. */
+static int ad_configure_rights(const struct aidash_config *config)
+{
+    const char *const modes[AD_RIGHTS] = {config->view, config->control,
+                                          config->ingest, config->infer};
+    unsigned i;
+
+    for (i = 0; i < AD_RIGHTS; i++) {
+        if (modes[i] != NULL && !ad_rights_set(1u << i, modes[i])) {
+            return ad_fail(AIDASH_EINVAL,
+                           "%s: '%.80s' must be open, remote-key, key or local",
+                           ad_right_names[i], modes[i]);
+        }
+    }
+    if (config->udp != NULL) {
+        if (ad_right_needs(AD_MAY_INGEST, true) != AD_MODE_OPEN) {
+            return ad_fail(AIDASH_EINVAL, "udp: datagrams have no keys; --ingest "
+                                          "key does not allow them");
+        }
+        if (ad_right_needs(AD_MAY_INGEST, false) == AD_MODE_LOCAL) {
+            ad_sources_keep_udp_local();
         }
     }
     return 0;
@@ -333,8 +361,8 @@ static int ad_configure_meter(const struct aidash_config *config)
     }
     if (rc == 0) {
         rc = ad_configure_list(config->quota, "quota",
-                               "ADDR, ADDR/BITS, *, key:FINGERPRINT or agent:NAME "
-                               "with =TOKENS", AD_QUOTAS, ad_quota_add);
+                               "ADDR, ADDR/BITS, *, key:NAME, key:FINGERPRINT or "
+                               "agent:NAME with =TOKENS", AD_QUOTAS, ad_quota_add);
     }
     return rc;
 }
@@ -430,11 +458,23 @@ static int ad_configure_again(const struct aidash_config *config,
         (void)ad_configure_access(before, names);
         return rc;
     }
+    (void)ad_keys_poll(true);
     ad_log_set_level(ad_level_of(config));
     return 0;
 }
 
 #endif
+
+/* The state directory, and the keys that are there. */
+static int ad_configure_state(const struct aidash_config *config)
+{
+    if (!ad_state_set(config->state_dir)) {
+        return ad_fail(AIDASH_EINVAL, "state-dir: its path is longer than %d bytes",
+                       AD_STATE_DIR_MAX);
+    }
+    (void)ad_keys_poll(true); /* a broken file is logged: it keeps nobody away */
+    return 0;
+}
 
 /* Check all that can be checked without opening anything, and hand it to the
  * parts. */
@@ -475,6 +515,12 @@ static int ad_configure(const struct aidash_config *config)
         rc = ad_configure_list(config->allow_frame, "allow-frame",
                                "an origin, such as http://host:port, or *",
                                AD_FRAMES, ad_access_add_frame);
+    }
+    if (rc == 0) {
+        rc = ad_configure_state(config);
+    }
+    if (rc == 0) {
+        rc = ad_configure_rights(config);
     }
     if (rc == 0) {
         rc = ad_configure_listen(listen);
