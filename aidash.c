@@ -26,6 +26,8 @@
  *   codec/lines.c            lines out of a stream
  *   codec/http_fault.c       what can be wrong with an HTTP message
  *   codec/http_field.c       fields, lists, hosts, origins
+ *   codec/base64url.c        bytes as base64url
+ *   codec/json_members.c     the members of a JSON object, as text
  *   codec/http_head.c        the one strict parser of HTTP heads
  *   codec/http_body.c        lengths and chunks
  *   codec/http_answer.c      an answer as it comes over a connection
@@ -166,6 +168,8 @@
 #include "src/codec/lines.c"
 #include "src/codec/http_fault.c"
 #include "src/codec/http_field.c"
+#include "src/codec/base64url.c"
+#include "src/codec/json_members.c"
 #include "src/codec/http_head.c"
 #include "src/codec/http_body.c"
 #include "src/codec/http_answer.c"
