@@ -12,6 +12,7 @@
  *   base/log.c               lines to stderr or the embedder, without waiting
  *   base/decimal.c           the one reader of decimal numbers
  *   base/text.c              text in buffers of fixed size
+ *   base/file.c              small files that change
  *   base/net.c               addresses and sockets
  *   base/url.c               URLs of engines
  *   base/histogram.c         times between tokens in fixed memory
@@ -46,6 +47,11 @@
  *   guard/grant.c            what somebody may do
  *   guard/keys.c             the key file
  *   guard/pairing.c          how a device gets a key
+ *   guard/heap.c             the memory that mbedTLS allocates from
+ *   guard/crypto.c           mbedTLS: its memory, its random numbers
+ *   guard/jwks.c             the public keys that sign tokens
+ *   guard/jwt.c              JSON Web Tokens
+ *   guard/jwt_files.c        the files with their keys
  *   core/poller.c            epoll or poll()
  *   core/hub.c               the hub's clock, sleep, calls to it
  *   core/inbox.c             samples from any thread to the hub
@@ -154,6 +160,7 @@
 #include "src/base/log.c"
 #include "src/base/decimal.c"
 #include "src/base/text.c"
+#include "src/base/file.c"
 #include "src/base/net.c"
 #include "src/base/url.c"
 #include "src/base/histogram.c"
@@ -188,6 +195,11 @@
 #include "src/guard/grant.c"
 #include "src/guard/keys.c"
 #include "src/guard/pairing.c"
+#include "src/guard/heap.c"
+#include "src/guard/crypto.c"
+#include "src/guard/jwks.c"
+#include "src/guard/jwt.c"
+#include "src/guard/jwt_files.c"
 #include "src/core/poller.c"
 #include "src/core/hub.c"
 #include "src/core/inbox.c"
