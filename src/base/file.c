@@ -6,6 +6,8 @@
 
 #include "platform.h"
 
+#if AIDASH_TLS
+
 /* What of a file changes when its content does. All zeros: there is no file. */
 struct ad_file_stamp {
     uint64_t device, inode, size;
@@ -88,5 +90,7 @@ static const char *ad_file_read(const char *path, char *out, size_t cap, size_t 
     (void)close(fd);
     return fault;
 }
+
+#endif /* AIDASH_TLS */
 
 #endif

@@ -7,6 +7,8 @@
 #include "../base/text.c"
 #include "http_field.c"
 
+#if AIDASH_TLS
+
 /* Bytes that so many characters give, at most. */
 #define AD_BASE64URL_BYTES(chars) ((chars) / 4 * 3 + (chars) % 4 * 3 / 4)
 
@@ -85,5 +87,7 @@ static void ad_put_base64url(struct ad_text *t, const uint8_t *bytes, size_t len
         ad_put(t, four, n + 1);
     }
 }
+
+#endif /* AIDASH_TLS */
 
 #endif

@@ -7,6 +7,8 @@
 #include "http_field.c"
 #include "json.c"
 
+#if AIDASH_TLS
+
 enum {
     AD_MEMBERS_MAX = 64,      /* of one object */
     AD_MEMBER_TEXT_MAX = 255  /* bytes of a name that has escapes */
@@ -203,5 +205,7 @@ static struct ad_slice ad_json_member(const struct ad_json_members *m,
     }
     return none;
 }
+
+#endif /* AIDASH_TLS */
 
 #endif
