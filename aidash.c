@@ -44,6 +44,7 @@
  *   guard/grant.c            what somebody may do
  *   guard/rights.c           who may do what: the policy
  *   guard/keys.c             the key file
+ *   guard/pairing.c          how a device gets a key
  *   guard/credentials.c      what a request brings to show who asks
  *   core/poller.c            epoll or poll()
  *   core/hub.c               the hub's clock, sleep, calls to it
@@ -107,6 +108,8 @@
  *   app/doctor.c             aidash doctor
  *   app/bench.c              aidash bench
  *   app/keys.c               aidash keys, aidash token
+ *   app/qr.c                 QR codes on a terminal
+ *   app/pair.c               aidash pair
  *   app/main.c               the command line
  *   web/civetweb_api.h       how civetweb is built
  *   web/pages.c              what the workers answer
@@ -185,6 +188,7 @@
 #include "src/guard/grant.c"
 #include "src/guard/rights.c"
 #include "src/guard/keys.c"
+#include "src/guard/pairing.c"
 #include "src/guard/credentials.c"
 #include "src/core/poller.c"
 #include "src/core/hub.c"
@@ -248,6 +252,8 @@
 #include "src/app/doctor.c"
 #include "src/app/bench.c"
 #include "src/app/keys.c"
+#include "src/app/qr.c"
+#include "src/app/pair.c"
 #include "src/app/main.c"
 #include "src/web/civetweb_api.h"
 #include "src/web/pages.c"

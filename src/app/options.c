@@ -91,6 +91,7 @@ enum {
     AD_OPTION_CAP = 1024, /* bytes of a value with its NUL; of a list, in total */
     AD_WRITTEN_CAP = 256
 };
+#define AD_STATE_SYSTEM "/var/lib/aidash" /* of the service, see package/ */
 
 /* What was given, and how the option was written there, for messages: --rate,
  * AIDASH_RATE, or FILE line 3: rate. All zeros: nothing was given. */
@@ -586,6 +587,44 @@ static const char *ad_config_file(int argc, char **argv)
     return file != NULL && file[0] != '\0' ? file : NULL;
 }
 
+/* The state directory that nobody named: what systemd gives (STATE_DIRECTORY, of
+ * several the first); for root the service's, if it is there; else the user's (XDG
+ * Base Directory Specification). None for a user without a home. */
+static void ad_options_state_dir(struct ad_options *o)
+{
+    int i = ad_option_find("state-dir");
+    char *value = o->given[i].value;
+    const char *base, *below = "";
+    struct stat info;
+    size_t len;
+
+    if (o->given[i].set) {
+        return;
+    }
+    base = getenv("STATE_DIRECTORY");
+    if (base == NULL || base[0] != '/') {
+        base = geteuid() == 0 && stat(AD_STATE_SYSTEM, &info) == 0 ? AD_STATE_SYSTEM
+                                                                   : NULL;
+    }
+    if (base == NULL) {
+        base = getenv("XDG_STATE_HOME");
+        below = "/aidash";
+    }
+    if (base == NULL || base[0] != '/') {
+        base = getenv("HOME");
+        below = "/.local/state/aidash";
+    }
+    if (base == NULL || base[0] != '/') {
+        return;
+    }
+    len = strcspn(base, below[0] == '\0' ? ":" : "");
+    if (len + strlen(below) < AD_OPTION_CAP) {
+        (void)snprintf(value, AD_OPTION_CAP, "%.*s%s", (int)len, base, below);
+        (void)snprintf(o->given[i].written, AD_WRITTEN_CAP, "--state-dir");
+        o->given[i].set = true;
+    }
+}
+
 /* All options of all places, later ones over earlier ones. */
 static bool ad_options_read(struct ad_options *o, int argc, char **argv)
 {
@@ -594,7 +633,11 @@ static bool ad_options_read(struct ad_options *o, int argc, char **argv)
     if (file != NULL && !ad_options_file(o, file)) {
         return false;
     }
-    return ad_options_env(o) && ad_options_args(o, argc, argv);
+    if (!ad_options_env(o) || !ad_options_args(o, argc, argv)) {
+        return false;
+    }
+    ad_options_state_dir(o);
+    return true;
 }
 
 /* The option's value, NULL if it was not given. */

@@ -11,11 +11,6 @@
 #include "poller.c"
 #include "../base/log.c"
 
-/* A test of what takes a minute divides these times by it. */
-#ifndef AD_HASTE
-#define AD_HASTE 1
-#endif
-
 /* What the hub grants every peer. */
 enum {
     AD_PING_MS = 20000 / AD_HASTE,    /* a viewer idle for so long is pinged */

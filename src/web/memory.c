@@ -12,6 +12,7 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_log,
     &ad_memory_state,
     &ad_memory_keys,
+    &ad_memory_pairing,
     &ad_memory_poller,
     &ad_memory_hub,
     &ad_memory_inbox,
