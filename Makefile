@@ -1,7 +1,7 @@
 # aidash: every build, test and release step. `make help` lists the targets.
 #
 # Yours to set: CC, CFLAGS, CPPFLAGS, LDFLAGS, PREFIX, DESTDIR, and
-#   CIVETWEB=DIR JSMN=DIR ZLIB=DIR MBEDTLS=DIR UPLOT=DIR   source trees of your own instead of the fetched ones
+#   CIVETWEB=DIR JSMN=DIR ZLIB=DIR QRCODEGEN=DIR MBEDTLS=DIR UPLOT=DIR   source trees of your own instead of the fetched ones
 #   TLS=0                             a build without TLS, and so without mbedTLS
 #   CIVETWEB_VERSION=1.15|1.16        another civetweb than the distribution's
 #   TOOLCHAIN=NAME                    what to build for: toolchains/NAME.mk, into build/NAME/ (make NAME is short for it)
@@ -64,6 +64,7 @@ FETCH := sh toolchains/fetch.sh
 CIVETWEB_DIR := $(or $(CIVETWEB),build/deps/civetweb$(addprefix -,$(CIVETWEB_VERSION)))
 JSMN_DIR := $(or $(JSMN),build/deps/jsmn)
 ZLIB_DIR := $(or $(ZLIB),build/deps/zlib)
+QRCODEGEN_DIR := $(or $(QRCODEGEN),build/deps/qr-code-generator)/c
 MBEDTLS_DIR := $(or $(MBEDTLS),build/deps/mbedtls)
 UPLOT_DIR := $(or $(UPLOT),build/deps/uplot)
 
@@ -87,6 +88,9 @@ build/deps/jsmn/jsmn.h: | $(CIVETWEB_DIR)/src/civetweb.c
 
 build/deps/zlib/infback.c: | $(HAVE_TOOLS)
 	@$(FETCH) sources build/deps zlib
+
+build/deps/qr-code-generator/c/qrcodegen.c: | $(HAVE_TOOLS)
+	@$(FETCH) sources build/deps qr-code-generator
 
 build/deps/mbedtls/library/ssl_tls.c: | $(HAVE_TOOLS)
 	@$(FETCH) need bzip2 && $(FETCH) sources build/deps mbedtls
@@ -113,6 +117,10 @@ endif
 ifdef ZLIB
 $(ZLIB)/infback.c:
 	@echo "aidash: ZLIB=$(ZLIB) has no infback.c" >&2; exit 1
+endif
+ifdef QRCODEGEN
+$(QRCODEGEN)/c/qrcodegen.c:
+	@echo "aidash: QRCODEGEN=$(QRCODEGEN) has no c/qrcodegen.c" >&2; exit 1
 endif
 ifdef MBEDTLS
 $(MBEDTLS)/library/ssl_tls.c:
@@ -200,21 +208,21 @@ endif
 # aidash.c includes its parts.
 PARTS := $(wildcard src/*.h src/*/*.[ch])
 
-# One compile is the whole program. civetweb, jsmn and zlib are system headers to it, so that warnings are about our code.
+# One compile is the whole program. civetweb, jsmn, zlib and qrcodegen are system headers to it, so that warnings are about our code.
 # $(call compile,CIVETWEB_DIR,FLAGS,SOURCES) and $(call link,FLAGS)
 compile = $(CC) $(AD_CFLAGS) $(AD_TLS) $(2) $(CPPFLAGS) $(CFLAGS) -Ibuild -isystem $(1)/include -isystem $(1)/src \
-    $(addprefix -isystem ,$(JSMN_DIR) $(ZLIB_DIR) build/zlib) -MMD -MP -MF $@.d -MT $@ -o $@ $(3)
+    $(addprefix -isystem ,$(JSMN_DIR) $(ZLIB_DIR) build/zlib $(QRCODEGEN_DIR)) -MMD -MP -MF $@.d -MT $@ -o $@ $(3)
 link = $(call mbedtls_for,$(1)) $(AD_LDFLAGS) $(LDFLAGS) $(AD_LIBS)
 
 # For tests that compile one thing or another.
 $(eval $(call note,build/compile,$(CC) $(AD_CFLAGS) $(AD_TLS) $(CPPFLAGS) $(CFLAGS) -Ibuild -isystem $(CIVETWEB_DIR)/include \
-    -isystem $(CIVETWEB_DIR)/src $(addprefix -isystem ,$(JSMN_DIR) $(ZLIB_DIR) build/zlib)))
+    -isystem $(CIVETWEB_DIR)/src $(addprefix -isystem ,$(JSMN_DIR) $(ZLIB_DIR) build/zlib $(QRCODEGEN_DIR))))
 
 # $(call needs,FILE,CIVETWEB_DIR,FLAGS): what each compile of aidash.c waits for, its flags among them.
 define needs
-$(call note,$(1).flags,$(CC) $(AD_CFLAGS) $(AD_TLS) $(3) $(CPPFLAGS) $(CFLAGS) $(2) $(JSMN_DIR) $(ZLIB_DIR) $(call link,$(3)))
+$(call note,$(1).flags,$(CC) $(AD_CFLAGS) $(AD_TLS) $(3) $(CPPFLAGS) $(CFLAGS) $(2) $(JSMN_DIR) $(ZLIB_DIR) $(QRCODEGEN_DIR) $(call link,$(3)))
 $(1): $(1).flags aidash.c aidash.h $(PARTS) build/aidash_www.h $(2)/src/civetweb.c $(JSMN_DIR)/jsmn.h \
-    build/zlib/zlib_inflate.c $(MBEDTLS_FIRST) $(TARGET_NEEDS)
+    build/zlib/zlib_inflate.c $(QRCODEGEN_DIR)/qrcodegen.c $(MBEDTLS_FIRST) $(TARGET_NEEDS)
 -include $(1).d
 endef
 
@@ -348,11 +356,11 @@ bench: all build/gateway/aidash build/lib/aidash.o tests/node_modules/.installed
 
 # ---- one file -------------------------------------------------------------------------------
 
-INCLUDED := build $(CIVETWEB_DIR)/include $(CIVETWEB_DIR)/src $(JSMN_DIR) $(ZLIB_DIR) build/zlib
+INCLUDED := build $(CIVETWEB_DIR)/include $(CIVETWEB_DIR)/src $(JSMN_DIR) $(ZLIB_DIR) build/zlib $(QRCODEGEN_DIR)
 $(eval $(call note,build/dist.included,$(INCLUDED)))
 
 build/dist/aidash.c: toolchains/amalgamate.sh aidash.c aidash.h $(PARTS) build/aidash_www.h $(CIVETWEB_DIR)/src/civetweb.c \
-    $(JSMN_DIR)/jsmn.h build/zlib/zlib_inflate.c LICENSE THIRD-PARTY.md build/dist.included
+    $(JSMN_DIR)/jsmn.h build/zlib/zlib_inflate.c $(QRCODEGEN_DIR)/qrcodegen.c LICENSE THIRD-PARTY.md build/dist.included
 	@mkdir -p $(@D)
 	@sh toolchains/amalgamate.sh $(CC) -std=c11 $(addprefix -I,$(INCLUDED)) > $@
 

@@ -45,6 +45,7 @@
  *   codec/llm_model.c        the model that a request names
  *   codec/llm_prompt.c       how much text a request has; was its prompt cut?
  *   guard/grant.c            what somebody may do
+ *   guard/rights.c           who may do what: the policy
  *   guard/keys.c             the key file
  *   guard/pairing.c          how a device gets a key
  *   guard/heap.c             the memory that mbedTLS allocates from
@@ -52,6 +53,7 @@
  *   guard/jwks.c             the public keys that sign tokens
  *   guard/jwt.c              JSON Web Tokens
  *   guard/jwt_files.c        the files with their keys
+ *   guard/credentials.c      what a request brings to show who asks
  *   core/poller.c            epoll or poll()
  *   core/hub.c               the hub's clock, sleep, calls to it
  *   core/inbox.c             samples from any thread to the hub
@@ -114,6 +116,8 @@
  *   app/doctor.c             aidash doctor
  *   app/bench.c              aidash bench
  *   app/keys.c               aidash keys, aidash token
+ *   app/qr.c                 QR codes on a terminal
+ *   app/pair.c               aidash pair
  *   app/main.c               the command line
  *   web/civetweb_api.h       how civetweb is built
  *   web/pages.c              what the workers answer
@@ -193,6 +197,7 @@
 #include "src/codec/llm_model.c"
 #include "src/codec/llm_prompt.c"
 #include "src/guard/grant.c"
+#include "src/guard/rights.c"
 #include "src/guard/keys.c"
 #include "src/guard/pairing.c"
 #include "src/guard/heap.c"
@@ -200,6 +205,7 @@
 #include "src/guard/jwks.c"
 #include "src/guard/jwt.c"
 #include "src/guard/jwt_files.c"
+#include "src/guard/credentials.c"
 #include "src/core/poller.c"
 #include "src/core/hub.c"
 #include "src/core/inbox.c"
@@ -262,6 +268,8 @@
 #include "src/app/doctor.c"
 #include "src/app/bench.c"
 #include "src/app/keys.c"
+#include "src/app/qr.c"
+#include "src/app/pair.c"
 #include "src/app/main.c"
 #include "src/web/civetweb_api.h"
 #include "src/web/pages.c"

@@ -92,12 +92,25 @@ enum aidash_action {
     AIDASH_BENCH_STOP = 7
 };
 
+/* What somebody may do; each is a bit. */
+enum aidash_right {
+    AIDASH_MAY_VIEW = 1,    /* see ticks, requests, status */
+    AIDASH_MAY_CONTROL = 2, /* send commands */
+    AIDASH_MAY_INGEST = 4,  /* send ticks */
+    AIDASH_MAY_INFER = 8    /* send requests to the engine */
+};
+
 /* A viewer's command. Valid during the callback only. */
 struct aidash_command {
     enum aidash_action action;
     const char *model;     /* AIDASH_SWITCH_MODEL, AIDASH_BENCH: the name, else "" */
     uint64_t request;      /* AIDASH_CANCEL: the request's id, else 0 */
     const char *client_id; /* who asked; "" for POST /command */
+    /* By which right: the name of his key, or the subject of his token; "" if he
+     * has none, as control is open to him. */
+    const char *key_name;
+    unsigned rights; /* what he may: AIDASH_MAY_VIEW and the others */
+    int local;       /* 1: a program on this machine, by no proxy */
 };
 
 enum aidash_log_level {
@@ -170,8 +183,9 @@ struct aidash_config {
     int queue;
     /* Most tokens a day, in and out, comma-separated: CLIENT=TOKENS, up to 16.
      * CLIENT is ADDR, ADDR/BITS or * (each address on its own; the closest one
-     * counts), key:FINGERPRINT or agent:NAME (all its requests together). Beyond
-     * it requests are answered with 429 until midnight. NULL: no quotas. */
+     * counts), key:NAME (of a key of aidash's own), key:FINGERPRINT or
+     * agent:NAME (all its requests together). Beyond it requests are answered
+     * with 429 until midnight. NULL: no quotas. */
     const char *quota;
 
     /* Log lines of this level and of more important ones. 0: info. */
@@ -195,6 +209,14 @@ struct aidash_config {
      * "*" for any. Such a page can make a viewer click on what he does not see.
      * NULL: no page may. */
     const char *allow_frame;
+
+    /* Who may see ticks and status, send commands, send ticks, and send requests to
+     * the engine. Each is "open" (everybody), "remote-key" (programs on this machine;
+     * others with a key or token), "key" (only with one, on this machine, too) or
+     * "local" (programs on this machine alone; a proxy on it is none). NULL: "open".
+     * UDP has no keys: `udp` with ingest "key" is an error; with "local" it takes
+     * datagrams of this machine alone, else of everybody who reaches it. */
+    const char *view, *control, *ingest, *infer;
 
     /* JSON Web Tokens (RFC 7519). A file with the secret of HS256, of 32 to 1024
      * bytes, without the end of its last line; a file with the public keys of RS256

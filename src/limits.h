@@ -237,7 +237,7 @@
 #error "AIDASH_UPSTREAMS must be 1..16"
 #endif
 
-/* Records of ended requests kept for GET /requests. 1..10000, 2.48 kB each. */
+/* Records of ended requests kept for GET /requests. 1..10000, 2.62 kB each. */
 #ifndef AIDASH_RECORDS
 #define AIDASH_RECORDS 50
 #endif

@@ -86,6 +86,7 @@ static void ad_reset(void)
     ad_engine_init();
     ad_ticks_init();
     ad_sources_init();
+    ad_rights_init();
     ad_framing_init();
     ad_access_init();
     ad_clients_init();
@@ -130,6 +131,15 @@ static int ad_reconfigure(const struct aidash_config *config,
 }
 
 #endif
+
+/* Log who may do what. */
+static void ad_log_posture(void)
+{
+    char posture[AD_POSTURE_MAX];
+
+    ad_posture(posture);
+    ad_log(AIDASH_LOG_INFO, "%s", posture);
+}
 
 /* Log where a listener can be reached. */
 static void ad_log_listener(const char *spec, unsigned port)
@@ -204,6 +214,7 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
     for (i = 0; i < ad_acceptor.n_listeners; i++) {
         ad_log_listener(ad_acceptor.listen[i], ad_acceptor.ports[i]);
     }
+    ad_log_posture();
     return 0;
 
 stop_resolver:

@@ -8,6 +8,7 @@
 #include "../core/access.c"
 #include "../guard/jwt_files.c"
 #include "../guard/keys.c"
+#include "../guard/rights.c"
 #include "../meter/meter.c"
 
 static char ad_error_text[256]; /* what aidash_last_error() returns */
@@ -138,6 +139,32 @@ static int ad_configure_listen(const char *list)
                            "listen: '%.*s' is not [ADDR:]PORT, such as 8080, "
                            "127.0.0.1:8080 or [::1]:8080",
                            ad_shown(len), item);
+        }
+    }
+    return 0;
+}
+
+/* Who may do what. */
+static int ad_configure_rights(const struct aidash_config *config)
+{
+    const char *const modes[AD_RIGHTS] = {config->view, config->control,
+                                          config->ingest, config->infer};
+    unsigned i;
+
+    for (i = 0; i < AD_RIGHTS; i++) {
+        if (modes[i] != NULL && !ad_rights_set(1u << i, modes[i])) {
+            return ad_fail(AIDASH_EINVAL,
+                           "%s: '%.80s' must be open, remote-key, key or local",
+                           ad_right_names[i], modes[i]);
+        }
+    }
+    if (config->udp != NULL) {
+        if (ad_right_needs(AD_MAY_INGEST, true) != AD_MODE_OPEN) {
+            return ad_fail(AIDASH_EINVAL, "udp: datagrams have no keys; --ingest "
+                                          "key does not allow them");
+        }
+        if (ad_right_needs(AD_MAY_INGEST, false) == AD_MODE_LOCAL) {
+            ad_sources_keep_udp_local();
         }
     }
     return 0;
@@ -335,8 +362,8 @@ static int ad_configure_meter(const struct aidash_config *config)
     }
     if (rc == 0) {
         rc = ad_configure_list(config->quota, "quota",
-                               "ADDR, ADDR/BITS, *, key:FINGERPRINT or agent:NAME "
-                               "with =TOKENS", AD_QUOTAS, ad_quota_add);
+                               "ADDR, ADDR/BITS, *, key:NAME, key:FINGERPRINT or "
+                               "agent:NAME with =TOKENS", AD_QUOTAS, ad_quota_add);
     }
     return rc;
 }
@@ -541,6 +568,9 @@ static int ad_configure(const struct aidash_config *config)
     }
     if (rc == 0) {
         rc = ad_configure_state(config);
+    }
+    if (rc == 0) {
+        rc = ad_configure_rights(config);
     }
     if (rc == 0) {
         rc = ad_configure_jwt(config);

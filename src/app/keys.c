@@ -10,44 +10,7 @@
 
 #ifndef AIDASH_NO_MAIN
 
-#define AD_STATE_SYSTEM "/var/lib/aidash" /* of the service, see package/ */
 #define AD_TTL_MAX_S (10 * 366 * 86400ll)
-
-/* ---- the state directory ---- */
-
-/* The state directory: --state-dir, or what systemd gives (STATE_DIRECTORY, of
- * several the first); for root the service's, if it is there; else the user's (XDG
- * Base Directory Specification). NULL: there is none, as the user has no home. */
-static const char *ad_option_state_dir(const struct ad_options *o,
-                                       char out[AD_STATE_DIR_MAX + 2])
-{
-    const char *given = ad_option_value(o, "state-dir"), *home;
-    struct stat info;
-
-    if (given != NULL) {
-        return given;
-    }
-    home = getenv("STATE_DIRECTORY");
-    if (home != NULL && home[0] == '/') {
-        (void)snprintf(out, AD_STATE_DIR_MAX + 2, "%.*s", (int)strcspn(home, ":"),
-                       home);
-        return out;
-    }
-    if (geteuid() == 0 && stat(AD_STATE_SYSTEM, &info) == 0) {
-        return AD_STATE_SYSTEM;
-    }
-    home = getenv("XDG_STATE_HOME");
-    if (home != NULL && home[0] == '/') {
-        (void)snprintf(out, AD_STATE_DIR_MAX + 2, "%s/aidash", home);
-        return out;
-    }
-    home = getenv("HOME");
-    if (home == NULL || home[0] != '/') {
-        return NULL;
-    }
-    (void)snprintf(out, AD_STATE_DIR_MAX + 2, "%s/.local/state/aidash", home);
-    return out;
-}
 
 /* ---- arguments of the commands ---- */
 
@@ -182,8 +145,7 @@ static bool ad_keys_name(const char *command, const char *text)
 /* Begin to work in the state directory. False, which was printed, if there is none. */
 static bool ad_keys_open(const char *command, const struct ad_keys_args *a)
 {
-    char text[AD_STATE_DIR_MAX + 2];
-    const char *dir = ad_option_state_dir(&a->options, text);
+    const char *dir = ad_option_value(&a->options, "state-dir");
 
     ad_keys_init();
     if (dir == NULL || !ad_state_set(dir)) {

@@ -6,10 +6,9 @@
 #include "bench.c"
 #include "doctor.c"
 #include "keys.c"
+#include "pair.c"
 
 #ifndef AIDASH_NO_MAIN
-
-static char ad_state_dir[AD_STATE_DIR_MAX + 2]; /* the one that nobody named */
 
 /* The options into *config; config's texts are those of *o. False when one is
  * wrong, which was printed. */
@@ -42,7 +41,7 @@ static bool ad_options_config(const struct ad_options *o,
 #endif
     config->backlog = (unsigned)backlog;
     config->per_address = (unsigned)per_address;
-    config->state_dir = ad_option_state_dir(o, ad_state_dir);
+    config->state_dir = ad_option_value(o, "state-dir");
     return true;
 }
 
@@ -102,7 +101,8 @@ static bool ad_options_all(const struct ad_options *o,
                            struct aidash_config *config)
 {
     memset(config, 0, sizeof(*config));
-    return ad_options_meter(o, config) && ad_options_config(o, config);
+    return ad_options_meter(o, config) && ad_options_config(o, config) &&
+           ad_options_rights(o, config);
 }
 
 /* SIGHUP: read the options again, and use those that can change while it runs.
@@ -186,6 +186,9 @@ int main(int argc, char **argv)
 
     if (argc > 1 && strcmp(argv[1], "keys") == 0) {
         return ad_keys_main(argc - 1, argv + 1);
+    }
+    if (argc > 1 && strcmp(argv[1], "pair") == 0) {
+        return ad_pair_main(argc - 1, argv + 1);
     }
     if (argc > 1 && strcmp(argv[1], "token") == 0) {
         return ad_token_main(argc - 1, argv + 1);

@@ -14,7 +14,9 @@ enum ad_error {
     AD_ERROR_UNKNOWN_ACTION,
     AD_ERROR_UNKNOWN_MODEL,
     AD_ERROR_NOT_TEXT,
-    AD_ERROR_REFUSED
+    AD_ERROR_REFUSED,
+    AD_ERROR_UNAUTHORIZED,
+    AD_ERROR_FORBIDDEN
 };
 
 static const struct {
@@ -28,6 +30,8 @@ static const struct {
     [AD_ERROR_UNKNOWN_MODEL] = {"unknown_model", 400},
     [AD_ERROR_NOT_TEXT] = {"not_text", 400},
     [AD_ERROR_REFUSED] = {"refused", 409},
+    [AD_ERROR_UNAUTHORIZED] = {"unauthorized", 401},
+    [AD_ERROR_FORBIDDEN] = {"forbidden", 403},
 };
 
 enum ad_fault {
@@ -73,7 +77,15 @@ enum ad_fault {
     AD_FAULT_BENCH_PAUSED,
     AD_FAULT_BENCH_INFLIGHT,
     AD_FAULT_BENCH_OVERRIDE,
-    AD_FAULT_REFUSED
+    AD_FAULT_REFUSED,
+
+    AD_FAULT_KEY_NEEDED,
+    AD_FAULT_KEY_NARROW,
+    AD_FAULT_LOCAL_ALONE,
+    AD_FAULT_TOKEN,
+    AD_FAULT_TOKEN_BAD,
+    AD_FAULT_VIEW_NARROW,
+    AD_FAULT_AUTH_FIRST
 };
 
 #define AD_ACTIONS \
@@ -166,6 +178,23 @@ static const struct {
     [AD_FAULT_BENCH_OVERRIDE] = {AD_ERROR_REFUSED, "a viewer chose another "
                                  "model for all requests"},
     [AD_FAULT_REFUSED] = {AD_ERROR_REFUSED, "the engine refused the command"},
+
+    [AD_FAULT_KEY_NEEDED] = {AD_ERROR_UNAUTHORIZED, "a key with the right control "
+                             "is needed to send commands: send {\"action\":"
+                             "\"auth\",\"token\":...} first"},
+    [AD_FAULT_KEY_NARROW] = {AD_ERROR_FORBIDDEN, "the key does not have the right "
+                             "control, which is needed to send commands"},
+    [AD_FAULT_LOCAL_ALONE] = {AD_ERROR_FORBIDDEN, "nobody beyond the machine where "
+                              "aidash runs is allowed to send commands "
+                              "(--control local)"},
+    [AD_FAULT_TOKEN] = {AD_ERROR_INVALID_COMMAND, "\"token\" must be a string: a "
+                        "key or a token"},
+    [AD_FAULT_TOKEN_BAD] = {AD_ERROR_UNAUTHORIZED, "the key or token is wrong, "
+                            "expired or revoked"},
+    [AD_FAULT_VIEW_NARROW] = {AD_ERROR_FORBIDDEN, "the key or token does not have "
+                              "the right view"},
+    [AD_FAULT_AUTH_FIRST] = {AD_ERROR_UNAUTHORIZED, "a key is needed: the first "
+                             "message must be {\"action\":\"auth\",\"token\":...}"},
 };
 _Static_assert(AIDASH_MODEL_MAX == 63 && AIDASH_NODE_MAX == 31,
                "the sentences name the longest model and node");

@@ -4,6 +4,7 @@
 
 #include "../base/text.c"
 #include "../base/decimal.c"
+#include "http_field.c"
 #include "json.c"
 
 enum { AD_ID_MAX = 64 + 2 }; /* bytes of a command's "id", and its quotes */
@@ -310,6 +311,35 @@ static enum ad_fault ad_command_parse(const char *s, size_t len,
     }
 #endif
     return fault;
+}
+
+/* {"action":"auth","token":...}: what it shows. `id` as in a command. *token points
+ * into the text. AD_FAULT_ACTION_UNKNOWN: it is another message. */
+static enum ad_fault ad_auth_parse(const char *s, size_t len, struct ad_slice *token,
+                                   char id[AD_ID_MAX + 1])
+{
+    struct ad_json j;
+    const jsmntok_t *t;
+
+    id[0] = '\0';
+    if (len == 0 || memmem(s, len, "\"auth\"", 6) == NULL ||
+        ad_json_object(&j, s, len) != AD_FAULT_NONE) {
+        return AD_FAULT_ACTION_UNKNOWN;
+    }
+    t = ad_json_get(&j, "action");
+    if (t == NULL || t->type != JSMN_STRING || !ad_json_equals(&j, t, "auth")) {
+        return AD_FAULT_ACTION_UNKNOWN;
+    }
+    if (!ad_command_id(&j, id)) {
+        return AD_FAULT_ID;
+    }
+    t = ad_json_get(&j, "token");
+    if (t == NULL || t->type != JSMN_STRING) {
+        return AD_FAULT_TOKEN;
+    }
+    token->at = s + t->start;
+    token->len = ad_json_len(t);
+    return AD_FAULT_NONE;
 }
 
 /* The error event that answers a command; `id` as it came, or "". */

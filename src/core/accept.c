@@ -42,6 +42,24 @@ static struct {
     uint64_t accepted;
 } ad_acceptor;
 
+/* Does a listener take connections from beyond this machine? Any thread, once the
+ * listeners are set. */
+static bool ad_acceptor_reachable(void)
+{
+    unsigned i;
+
+    for (i = 0; i < ad_acceptor.n_listen; i++) {
+        const char *spec = ad_acceptor.listen[i];
+        struct ad_http_host host;
+
+        if (!ad_http_host_parse(&host, (struct ad_slice){spec, ad_spec_host(spec)}) ||
+            !ad_access_host_is_loopback(&host)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Accept connections, or leave them in the kernel's queue for AD_REST_MS. */
 static void ad_listeners_watch(bool on)
 {

@@ -5,6 +5,7 @@
 #ifndef AD_CORE_COMMANDS_C
 #define AD_CORE_COMMANDS_C
 
+#include "../guard/rights.c"
 #include "sources.c"
 
 static struct {
@@ -17,6 +18,21 @@ static struct {
     enum ad_fault (*bench)(const struct ad_bench_plan *plan, uint64_t *id);
     enum ad_fault (*bench_stop)(void);
 } ad_commands;
+
+/* May he who asks send commands? */
+static enum ad_fault ad_command_denial(const struct ad_asker *who)
+{
+    switch (ad_right_denial(who, AD_MAY_CONTROL)) {
+    case AD_DENIAL_NONE:
+        return AD_FAULT_NONE;
+    case AD_DENIAL_KEY:
+        return AD_FAULT_KEY_NEEDED;
+    case AD_DENIAL_NARROW:
+        return AD_FAULT_KEY_NARROW;
+    default:
+        return AD_FAULT_LOCAL_ALONE;
+    }
+}
 
 /* Is the command for something that is there? */
 static enum ad_fault ad_command_fault(const struct ad_command_message *request)
@@ -78,9 +94,11 @@ static enum ad_fault ad_command_effect(const struct ad_command_message *request,
 
 /* Log what a command did, and who asked for it. */
 static void ad_command_log(const struct ad_command_message *request,
-                           const char *client_id, int fd)
+                           const char *client_id, int fd,
+                           const struct ad_asker *who)
 {
     char what[AIDASH_MODEL_MAX + 2] = "", from[AD_ADDRESS_TEXT_MAX];
+    const char *key = who->grant.name;
 
     if (request->action == AIDASH_SWITCH_MODEL) {
         (void)snprintf(what, sizeof(what), " %s",
@@ -90,9 +108,11 @@ static void ad_command_log(const struct ad_command_message *request,
                        (unsigned long long)request->request);
     }
     ad_socket_peer_text(fd, from);
-    ad_log(AIDASH_LOG_INFO, "%s%s: asked for by %s from %s",
+    ad_log(AIDASH_LOG_INFO, "%s%s: asked for by %s from %s%s%s%s",
            ad_action_names[request->action], what,
-           client_id[0] != '\0' ? client_id : "POST /command", from);
+           client_id[0] != '\0' ? client_id : "POST /command", from,
+           key[0] != '\0' ? " with the key '" : "", key,
+           key[0] != '\0' ? "'" : "");
 }
 
 /* `bench`: the number of the benchmark that it began, or 0. */
@@ -112,10 +132,11 @@ static void ad_put_ack(struct ad_text *t,
 }
 
 /* Carry out a command that came from the client `client_id` ("" for POST) on the
- * socket fd, and write its ack or error to *t. Returns the status that POST
- * /command answers: 200, 400, or 409 when it was refused. */
+ * socket fd, if he who asks may, and write its ack or error to *t. Returns the
+ * status that POST /command answers: 200, 400, 401 or 403 without the right, or 409
+ * when it was refused. */
 static int ad_command(const uint8_t *text, size_t len, const char *client_id,
-                      int fd, struct ad_text *t)
+                      int fd, const struct ad_asker *who, struct ad_text *t)
 {
     struct ad_command_message request;
     struct aidash_command command;
@@ -128,6 +149,9 @@ static int ad_command(const uint8_t *text, size_t len, const char *client_id,
     }
     ad_commands.count++;
     if (fault == AD_FAULT_NONE) {
+        fault = ad_command_denial(who);
+    }
+    if (fault == AD_FAULT_NONE) {
         fault = ad_command_fault(&request);
     }
     if (fault == AD_FAULT_NONE && ad_commands.on_command != NULL) {
@@ -135,6 +159,9 @@ static int ad_command(const uint8_t *text, size_t len, const char *client_id,
         command.model = request.model;
         command.request = request.request;
         command.client_id = client_id;
+        command.key_name = who->grant.name;
+        command.rights = ad_rights_of(who);
+        command.local = who->local;
         if (ad_commands.on_command(&command, ad_commands.user) != 0) {
             fault = AD_FAULT_REFUSED;
         }
@@ -147,7 +174,7 @@ static int ad_command(const uint8_t *text, size_t len, const char *client_id,
         ad_put_error(t, fault, request.id);
         return ad_fault_status(fault);
     }
-    ad_command_log(&request, client_id, fd);
+    ad_command_log(&request, client_id, fd, who);
     ad_put_ack(t, &request, bench);
     return 200;
 }

@@ -221,7 +221,9 @@ static void ad_exchange_end(struct ad_client *c, struct ad_text *reply)
         ad_ingest_line(c, buffers->in, len);
         ad_ingest_answer(c, reply);
     } else {
-        status = ad_command(buffers->in, len, "", c->fd, &t);
+        const struct ad_asker who = ad_client_asker(c);
+
+        status = ad_command(buffers->in, len, "", c->fd, &who, &t);
         ad_exchange_answer(c, status, &t, reply);
     }
 }
@@ -295,14 +297,22 @@ static void ad_exchange_input(struct ad_client *c, const uint8_t *data,
     }
 }
 
-/* Once a second, while it is open: the end of a POST whose body does not come in
- * time. */
+/* Once a second, while it is open: the end of a POST whose credential no longer
+ * holds, or whose body does not come in time. */
 static bool ad_exchange_housekeeping(struct ad_client *c)
 {
     char bytes[AD_OUT_CAP];
     struct ad_text t = ad_text_in(bytes, sizeof(bytes));
 
-    if (c->kind == AD_TICKS || c->in.post.endless) {
+    if (c->kind == AD_TICKS) {
+        return true;
+    }
+    if (!ad_client_holds(c)) {
+        ad_exchange_fail(c, 401, "the key or token has expired or was revoked",
+                         &t);
+        return ad_client_send(c, &t);
+    }
+    if (c->in.post.endless) {
         return true;
     }
     if (ad_hub_too_slow(c->since_ms, c->in.post.data)) {

@@ -8,18 +8,18 @@
 #include "../base/text.c"
 #include "../codec/websocket.c"
 
-/* hello: 600 bytes of fixed text, numbers and client_id, then each model in
+/* hello: 650 bytes of fixed text, numbers and client_id, then each model in
  * quotes with a comma, the active one again, and those in memory; then what is
  * known of some of them (meter/models.c). A request's record: 860 bytes of names and
  * fixed words, 32 numbers of 20 digits, route and client 220, a finish reason and an
- * error of which each character is escaped 470, the model; then its facts
+ * error of which each character is escaped 470, the model, a key's name; then its facts
  * (meter/facts.c). */
 enum {
     AD_FACTS_JSON_MAX = AIDASH_METER ? 1536 : 0,
     AD_FACTS_RECORD_MAX = 160, /* context, cut prompt, prompt cache */
     AD_HELLO_MAX = 768 + (2 * AIDASH_MODELS + 1) * (2 * AIDASH_MODEL_MAX + 3) +
                    AD_FACTS_JSON_MAX,
-    AD_RECORD_MAX = AIDASH_METER ? 2190 + 2 * AIDASH_MODEL_MAX + AD_FACTS_RECORD_MAX
+    AD_RECORD_MAX = AIDASH_METER ? 2330 + 2 * AIDASH_MODEL_MAX + AD_FACTS_RECORD_MAX
                                  : 0,
     AD_EVENT_MAX = (int)AD_HELLO_MAX > (int)AD_RECORD_MAX ? (int)AD_HELLO_MAX
                                                           : (int)AD_RECORD_MAX

@@ -55,6 +55,8 @@ struct ad_pending {
     bool upgrades;       /* it answers a WebSocket handshake; a viewer's slot is
                           * reserved: ad_slot_reserve() */
     bool batch;          /* and the client asks for batches */
+    bool waits, refused; /* `upgrades`: see struct ad_attach */
+    struct ad_asker who; /* `upgrades` */
     uint16_t before, after; /* in the list of its phase */
     uint32_t since_ms;   /* when it entered the phase; HEAD: when SILENT */
     uint32_t moved_ms;   /* when it entered the phase, or took a byte in it */
@@ -293,7 +295,7 @@ static void ad_pending_begin(struct ad_pending *p, int fd, uint64_t address,
     p->worker_fd = -1;
     p->worker_events = 0;
     p->kept = kept;
-    p->answered = p->upgrades = p->batch = false;
+    p->answered = p->upgrades = p->batch = p->waits = p->refused = false;
     p->at = p->len = p->prefix_len = 0;
     p->more = NULL;
     p->address = address;

@@ -25,6 +25,7 @@ static struct {
     bool sim_models;       /* [I] the models are the simulator's own */
     uint64_t lines, errors; /* of ingest, by any way */
     int udp[2];
+    bool udp_local; /* [I] datagrams of other machines are not taken */
     unsigned n_udp; /* [I] */
     uint64_t sim_due_ns, sim_step_ns, sim_state;
     bool sim_behind; /* a turn left ticks that are due */
@@ -268,10 +269,17 @@ static void ad_udp_event(int fd)
     for (i = 0; i < AD_DATAGRAMS_MAX && lines < AD_LINES_MAX &&
                 ad_sources.datagram_at == ad_sources.datagram_len &&
                 !ad_events_due(); i++) {
-        ssize_t got = recv(fd, ad_datagram, sizeof(ad_datagram), MSG_DONTWAIT);
+        struct sockaddr_storage peer = {0};
+        socklen_t len = sizeof(peer);
+        ssize_t got = recvfrom(fd, ad_datagram, sizeof(ad_datagram), MSG_DONTWAIT,
+                               (struct sockaddr *)(void *)&peer, &len);
 
         if (got < 0) {
             return;
+        }
+        if (ad_sources.udp_local && !ad_address_is_loopback(&peer)) {
+            ad_sources.errors++;
+            continue;
         }
         ad_sources.datagram_at = 0;
         ad_sources.datagram_len = (size_t)got;
@@ -300,6 +308,12 @@ static void ad_sources_set(enum ad_source source, double rate_hz, uint64_t seed)
     ad_sources.source = source;
     ad_sources.rate_hz = rate_hz;
     ad_sources.seed = seed;
+}
+
+/* Take datagrams of this machine's programs alone. While starting. */
+static void ad_sources_keep_udp_local(void)
+{
+    ad_sources.udp_local = true;
 }
 
 /* Take ticks from a UDP address. Returns its port, or minus errno (EINVAL: it is

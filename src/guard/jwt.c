@@ -36,6 +36,8 @@ enum { AD_JWT_WRONG_SHARE = 10 };
 /* The greatest time that a token may name: the end of the year 9999. */
 #define AD_JWT_TIME_MAX 253402300799.0
 
+/* In the order in which they are found: up to AD_JWT_SIGNATURE nothing shows that the
+ * token is ours. */
 enum ad_jwt_fault {
     AD_JWT_OK,
     AD_JWT_OFF,
@@ -547,6 +549,12 @@ static bool ad_jwt_on(void)
 static bool ad_jwt_looks_like(struct ad_slice token)
 {
     return memchr(token.at, '.', token.len) != NULL;
+}
+
+/* Does this fault leave no doubt that the token is signed by one of our keys? */
+static bool ad_jwt_is_signed(enum ad_jwt_fault fault)
+{
+    return fault == AD_JWT_OK || fault > AD_JWT_SIGNATURE;
 }
 
 /* Cut a token (RFC 7515 7.1). */
