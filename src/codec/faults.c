@@ -14,7 +14,8 @@ enum ad_error {
     AD_ERROR_UNKNOWN_ACTION,
     AD_ERROR_UNKNOWN_MODEL,
     AD_ERROR_NOT_TEXT,
-    AD_ERROR_REFUSED
+    AD_ERROR_REFUSED,
+    AD_ERROR_RATE_LIMITED
 };
 
 static const struct {
@@ -28,6 +29,7 @@ static const struct {
     [AD_ERROR_UNKNOWN_MODEL] = {"unknown_model", 400},
     [AD_ERROR_NOT_TEXT] = {"not_text", 400},
     [AD_ERROR_REFUSED] = {"refused", 409},
+    [AD_ERROR_RATE_LIMITED] = {"rate_limited", 429},
 };
 
 enum ad_fault {
@@ -73,16 +75,17 @@ enum ad_fault {
     AD_FAULT_BENCH_PAUSED,
     AD_FAULT_BENCH_INFLIGHT,
     AD_FAULT_BENCH_OVERRIDE,
-    AD_FAULT_REFUSED
+    AD_FAULT_REFUSED,
+    AD_FAULT_TOO_OFTEN
 };
 
 #define AD_ACTIONS \
     "switch_model, pause, resume, drain, cancel, ping, bench and bench_stop"
 
-/* The greatest number of streams, in its sentence. */
-#if AIDASH_METER
+/* Limits, in their sentences. */
 #define AD_TEXT_OF_(macro) #macro
 #define AD_TEXT_OF(macro) AD_TEXT_OF_(macro)
+#if AIDASH_METER
 #define AD_BENCH_STREAMS_TEXT AD_TEXT_OF(AIDASH_BENCH_STREAMS)
 #else
 #define AD_BENCH_STREAMS_TEXT "16"
@@ -166,6 +169,10 @@ static const struct {
     [AD_FAULT_BENCH_OVERRIDE] = {AD_ERROR_REFUSED, "a viewer chose another "
                                  "model for all requests"},
     [AD_FAULT_REFUSED] = {AD_ERROR_REFUSED, "the engine refused the command"},
+    [AD_FAULT_TOO_OFTEN] = {AD_ERROR_RATE_LIMITED, "too many commands: a client "
+                            "may send " AD_TEXT_OF(AIDASH_COMMAND_BURST)
+                            " at once, then " AD_TEXT_OF(AIDASH_COMMAND_RATE)
+                            " a second"},
 };
 _Static_assert(AIDASH_MODEL_MAX == 63 && AIDASH_NODE_MAX == 31,
                "the sentences name the longest model and node");

@@ -5,10 +5,12 @@
 #ifndef AD_CORE_COMMANDS_C
 #define AD_CORE_COMMANDS_C
 
+#include "../guard/throttle.c"
 #include "sources.c"
 
 static struct {
     uint64_t count, errors;
+    uint64_t limited; /* of the errors: sent too often */
     int (*on_command)(const struct aidash_command *command, void *user); /* [I] */
     void *user; /* [I] of on_command */
     bool (*cancel)(uint64_t request); /* [I] the meter's, or NULL */
@@ -112,10 +114,11 @@ static void ad_put_ack(struct ad_text *t,
 }
 
 /* Carry out a command that came from the client `client_id` ("" for POST) on the
- * socket fd, and write its ack or error to *t. Returns the status that POST
- * /command answers: 200, 400, or 409 when it was refused. */
+ * socket fd, and write its ack or error to *t. *full_ns is the bucket of who sent
+ * it (guard/throttle.c); NULL: it has no limit. Returns the status that POST
+ * /command answers: 200, 400, 409 when it was refused, 429 when it came too soon. */
 static int ad_command(const uint8_t *text, size_t len, const char *client_id,
-                      int fd, struct ad_text *t)
+                      int fd, uint64_t *full_ns, struct ad_text *t)
 {
     struct ad_command_message request;
     struct aidash_command command;
@@ -127,6 +130,11 @@ static int ad_command(const uint8_t *text, size_t len, const char *client_id,
         return 200;
     }
     ad_commands.count++;
+    if (full_ns != NULL &&
+        !ad_bucket_take(full_ns, ad_budgets[AD_BUDGET_COMMAND], ad_hub.now_ns)) {
+        ad_commands.limited++;
+        fault = AD_FAULT_TOO_OFTEN;
+    }
     if (fault == AD_FAULT_NONE) {
         fault = ad_command_fault(&request);
     }

@@ -55,7 +55,10 @@ static void ad_ws_answer(struct ad_client *c, const struct ad_ws_event *event,
     switch (event->kind) {
     case AD_WS_TEXT:
         (void)ad_command(event->payload, event->len,
-                         ad_client_ids[ad_client_index(c)], c->fd, &t);
+                         ad_client_ids[ad_client_index(c)], c->fd,
+                         ad_address_is_own(c->address) ? NULL
+                                                       : &c->command_full_ns,
+                         &t);
         ad_put_frame(reply, 1, t.at, t.len);
         break;
     case AD_WS_BINARY:
