@@ -44,6 +44,7 @@
  *   codec/llm_scan.c         its body: event streams, JSON texts
  *   codec/llm_model.c        the model that a request names
  *   codec/llm_prompt.c       how much text a request has; was its prompt cut?
+ *   guard/throttle.c         how often an address may do what costs us
  *   guard/grant.c            what somebody may do
  *   guard/rights.c           who may do what: the policy
  *   guard/keys.c             the key file
@@ -197,6 +198,7 @@
 #include "src/codec/llm_scan.c"
 #include "src/codec/llm_model.c"
 #include "src/codec/llm_prompt.c"
+#include "src/guard/throttle.c"
 #include "src/guard/grant.c"
 #include "src/guard/rights.c"
 #include "src/guard/keys.c"

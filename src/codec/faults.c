@@ -16,7 +16,8 @@ enum ad_error {
     AD_ERROR_NOT_TEXT,
     AD_ERROR_REFUSED,
     AD_ERROR_UNAUTHORIZED,
-    AD_ERROR_FORBIDDEN
+    AD_ERROR_FORBIDDEN,
+    AD_ERROR_RATE_LIMITED
 };
 
 static const struct {
@@ -32,6 +33,7 @@ static const struct {
     [AD_ERROR_REFUSED] = {"refused", 409},
     [AD_ERROR_UNAUTHORIZED] = {"unauthorized", 401},
     [AD_ERROR_FORBIDDEN] = {"forbidden", 403},
+    [AD_ERROR_RATE_LIMITED] = {"rate_limited", 429},
 };
 
 enum ad_fault {
@@ -78,6 +80,7 @@ enum ad_fault {
     AD_FAULT_BENCH_INFLIGHT,
     AD_FAULT_BENCH_OVERRIDE,
     AD_FAULT_REFUSED,
+    AD_FAULT_TOO_OFTEN,
 
     AD_FAULT_KEY_NEEDED,
     AD_FAULT_KEY_NARROW,
@@ -91,10 +94,10 @@ enum ad_fault {
 #define AD_ACTIONS \
     "switch_model, pause, resume, drain, cancel, ping, bench and bench_stop"
 
-/* The greatest number of streams, in its sentence. */
-#if AIDASH_METER
+/* Limits, in their sentences. */
 #define AD_TEXT_OF_(macro) #macro
 #define AD_TEXT_OF(macro) AD_TEXT_OF_(macro)
+#if AIDASH_METER
 #define AD_BENCH_STREAMS_TEXT AD_TEXT_OF(AIDASH_BENCH_STREAMS)
 #else
 #define AD_BENCH_STREAMS_TEXT "16"
@@ -178,6 +181,10 @@ static const struct {
     [AD_FAULT_BENCH_OVERRIDE] = {AD_ERROR_REFUSED, "a viewer chose another "
                                  "model for all requests"},
     [AD_FAULT_REFUSED] = {AD_ERROR_REFUSED, "the engine refused the command"},
+    [AD_FAULT_TOO_OFTEN] = {AD_ERROR_RATE_LIMITED, "too many commands: a client "
+                            "may send " AD_TEXT_OF(AIDASH_COMMAND_BURST)
+                            " at once, then " AD_TEXT_OF(AIDASH_COMMAND_RATE)
+                            " a second"},
 
     [AD_FAULT_KEY_NEEDED] = {AD_ERROR_UNAUTHORIZED, "a key with the right control "
                              "is needed to send commands: send {\"action\":"

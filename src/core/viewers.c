@@ -129,7 +129,9 @@ static void ad_ws_text(struct ad_client *c, const struct ad_ws_event *event,
     }
     who = ad_client_asker(c);
     (void)ad_command(event->payload, event->len,
-                     ad_client_ids[ad_client_index(c)], c->fd, &who, &t);
+                     ad_client_ids[ad_client_index(c)], c->fd, &who,
+                     ad_address_is_own(c->address) ? NULL : &c->command_full_ns,
+                     &t);
     ad_put_frame(reply, 1, t.at, t.len);
 }
 
