@@ -29,6 +29,12 @@
 #define AIDASH_METER 1
 #endif
 
+/* 1: with TLS and JSON Web Tokens, by mbedTLS 3.6: its headers have to be there,
+ * and its three libraries, or one that has all of them, to be linked. */
+#ifndef AIDASH_TLS
+#define AIDASH_TLS 0
+#endif
+
 /* Viewers (WebSocket and SSE) at once. 1..60000, 17.7 kB each. An ordinary
  * viewer touches less than 300 bytes of that; the rest stays unused pages. */
 #ifndef AIDASH_CLIENTS
