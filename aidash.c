@@ -81,10 +81,14 @@
  *   meter/usage.c            GET /usage
  *   meter/upstreams.c        the engines and what is known of them
  *   meter/resolver.c         the names of engines become addresses
+ *   meter/dial.c             a connection to an engine
+ *   meter/fetch.c            one request of aidash's own to an engine
  *   meter/models.c           what is known of each model
  *   meter/requests.c         proxied requests: state, memory, the queue
  *   meter/facts.c            their context, prompt cache, loading, prefill
  *   meter/reports.c          their events, ticks and records
+ *   meter/refusals.c         errors in the engine's place
+ *   meter/answers.c          the head of its answer, for the client
  *   meter/proxy.c            relaying a request and its answer
  *   meter/lists.c            the lists of several engines' models as one
  *   meter/tunnel.c           a WebSocket of a client and the engine
@@ -92,7 +96,6 @@
  *   meter/room.c             who gives way when all is taken
  *   meter/queue.c            admission, beginning, time limits
  *   meter/bench.c            a benchmark: requests of aidash's own
- *   meter/fetch.c            one GET of aidash's own to an engine
  *   meter/discovery.c        engines' models and metrics
  *   meter/scrape.c           an engine's page of metrics
  *   meter/meter.c            the meter as the hub's loop sees it
@@ -235,10 +238,14 @@
 #include "src/meter/usage.c"
 #include "src/meter/upstreams.c"
 #include "src/meter/resolver.c"
+#include "src/meter/dial.c"
+#include "src/meter/fetch.c"
 #include "src/meter/models.c"
 #include "src/meter/requests.c"
 #include "src/meter/facts.c"
 #include "src/meter/reports.c"
+#include "src/meter/refusals.c"
+#include "src/meter/answers.c"
 #include "src/meter/proxy.c"
 #include "src/meter/lists.c"
 #include "src/meter/tunnel.c"
@@ -246,7 +253,6 @@
 #include "src/meter/room.c"
 #include "src/meter/queue.c"
 #include "src/meter/bench.c"
-#include "src/meter/fetch.c"
 #include "src/meter/discovery.c"
 #include "src/meter/scrape.c"
 #include "src/meter/meter.c"

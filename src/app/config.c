@@ -181,6 +181,9 @@ static int ad_upstream_at(const char *option, const char *text, size_t len,
 
     memset(engine, 0, sizeof(*engine));
     why = ad_url_parse(text, len, &engine->url);
+    if (why == NULL && engine->url.tls) {
+        why = "https is not supported; put nginx or stunnel in between";
+    }
     if (why == NULL) {
         engine->n_addresses = ad_address_literal(
             engine->url.host, (uint16_t)atoi(engine->url.port), engine->addresses);

@@ -303,6 +303,28 @@ static int ad_socket_accept(int listener, struct sockaddr_storage *peer)
 #endif
 }
 
+/* Low latency, and an end for peers that vanished without a word: they are asked
+ * after idle_s seconds of silence. On Linux what is accepted has it from its
+ * listener. */
+static void ad_socket_tune(int fd, int idle_s)
+{
+    int on = 1;
+
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+#ifdef TCP_KEEPIDLE
+    {
+        int every_s = 10, times = 3;
+
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s,
+                         sizeof(idle_s));
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every_s,
+                         sizeof(every_s));
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof(times));
+    }
+#endif
+}
+
 /* Two connected sockets, non-blocking. False with errno set. */
 static bool ad_socket_pair(int pair[2])
 {

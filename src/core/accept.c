@@ -146,27 +146,6 @@ static uint64_t ad_acceptor_deadline(void)
                                                     : ad_acceptor.again_ns;
 }
 
-/* Low latency, and an end for peers that vanished without a word. On Linux the
- * connections have it from their listener. */
-static void ad_socket_tune(int fd)
-{
-    int on = 1;
-
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-#ifdef TCP_KEEPIDLE
-    {
-        int idle_s = AD_SILENCE_MS / 1000, every_s = 10, times = 3;
-
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s,
-                         sizeof(idle_s));
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every_s,
-                         sizeof(every_s));
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof(times));
-    }
-#endif
-}
-
 /* May one more connection of the address be served? */
 static bool ad_acceptor_serves(uint64_t address,
                                const struct sockaddr_storage *peer)
@@ -197,7 +176,7 @@ static bool ad_acceptor_take(struct ad_pending *p, int fd,
     ad_pending_begin(p, fd, address, peer, false);
     p->throttled = !serves;
 #ifndef __linux__
-    ad_socket_tune(fd);
+    ad_socket_tune(fd, AD_SILENCE_MS / 1000);
 #endif
     while (n > most && ad_pending_end_lingering(address)) {
         n--;
@@ -342,7 +321,7 @@ static const char *ad_acceptor_open(void)
             return ad_acceptor.listen[i];
         }
         (void)listen(fd, AD_BACKLOG); /* again: for the longer queue */
-        ad_socket_tune(fd);
+        ad_socket_tune(fd, AD_SILENCE_MS / 1000);
         ad_acceptor.listeners[ad_acceptor.n_listeners++] = fd;
     }
     (void)ad_spares_fill();
