@@ -47,6 +47,7 @@
  *   core/engine.c            models, active model, pause, status
  *   core/rate.c              tokens a second
  *   core/ticks.c             samples become ticks
+ *   core/gauges.c            named values: temperature and the like
  *   core/sources.c           simulator, stdin, UDP, inbox
  *   core/access.c            which Host and Origin may ask
  *   core/peers.c             sockets by the address of their peers
@@ -85,6 +86,7 @@
  *   web/workers.c            requests that a worker answers
  *   web/route.c              a judged request
  *   web/meter_routes.c       GET /requests, /usage, /bench
+ *   web/extra_routes.c       GET /gauges
  *   web/forward.c            what goes to the engine
  *   web/routes.c             where a judged request goes
  *   web/memory.c             the map of static memory
@@ -180,6 +182,7 @@
 #include "src/core/engine.c"
 #include "src/core/rate.c"
 #include "src/core/ticks.c"
+#include "src/core/gauges.c"
 #include "src/core/sources.c"
 #include "src/core/access.c"
 #include "src/core/peers.c"
@@ -218,6 +221,7 @@
 #include "src/web/workers.c"
 #include "src/web/route.c"
 #include "src/web/meter_routes.c"
+#include "src/web/extra_routes.c"
 #include "src/web/forward.c"
 #include "src/web/routes.c"
 #include "src/web/memory.c"

@@ -60,6 +60,9 @@ extern "C" {
 /* Longest model name and node name, in bytes without the NUL. */
 #define AIDASH_MODEL_MAX 63
 #define AIDASH_NODE_MAX 31
+/* Longest name of a gauge and longest unit, likewise. */
+#define AIDASH_GAUGE_MAX 31
+#define AIDASH_UNIT_MAX 15
 /* Longest client_id in /ws/{client_id}, in bytes. */
 #define AIDASH_CLIENT_ID_MAX 64
 
@@ -251,6 +254,27 @@ struct aidash_tick {
  * Returns 0, AIDASH_EINVAL (a member out of range), or AIDASH_ESTATE (not
  * started, or stopping). Any thread, callbacks included. */
 int aidash_publish(const struct aidash_tick *tick);
+
+/* ---- gauges --------------------------------------------------------------- */
+
+/* Set a named value: a temperature, a queue's length, frames lost. Viewers see it
+ * as a tile and as a chart. GET /gauges has the latest value of each.
+ *
+ * name   1..AIDASH_GAUGE_MAX bytes of UTF-8, without what a model's name may not
+ *        have. The first call makes the gauge; AIDASH_GAUGES of them are kept, and a
+ *        new one replaces the one that was set the longest ago.
+ * unit   at most AIDASH_UNIT_MAX bytes, likewise, such as "C" or "frames"; NULL or
+ *        "": none. The latest one counts.
+ * value  between -1e100 and 1e100, in that unit.
+ *
+ * The strings are copied before return. It costs what aidash_publish() costs, and
+ * takes the same way: the order of both is kept, and a full inbox loses its oldest.
+ * Viewers get ten events per second and gauge at most: of values that come faster,
+ * the latest.
+ *
+ * Returns 0, AIDASH_EINVAL (an argument out of range), or AIDASH_ESTATE (not
+ * started, or stopping). Any thread, callbacks included. */
+int aidash_gauge(const char *name, const char *unit, double value);
 
 /* ---- state ---------------------------------------------------------------- */
 

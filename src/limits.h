@@ -156,6 +156,15 @@
 #error "AIDASH_SERIES must be 2..4096"
 #endif
 
+/* Gauges whose values are kept. A new one replaces the one that was set the longest
+ * ago. 2..256, 96 bytes each. */
+#ifndef AIDASH_GAUGES
+#define AIDASH_GAUGES 32
+#endif
+#if AIDASH_GAUGES < 2 || AIDASH_GAUGES > 256
+#error "AIDASH_GAUGES must be 2..256"
+#endif
+
 /* Longest command and longest ingest line, in bytes. A longer WebSocket
  * message closes the connection with 1009, a longer line is an error. */
 #ifndef AIDASH_MESSAGE_MAX

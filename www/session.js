@@ -5,6 +5,7 @@ import { AidashClient, CommandError } from "./aidash-client.js";
 import { causeOf, NO_SOCKET } from "./causes.js";
 import { notice } from "./dom.js";
 import { Feed } from "./feed.js";
+import { Gauges } from "./gauges.js";
 import { RequestLog } from "./requests.js";
 
 /** @typedef {import("./aidash-client.js").Gap} Gap */
@@ -18,6 +19,7 @@ const FETCH_MS = 8_000;
 export class Session {
   feed = new Feed();
   requests = new RequestLog();
+  gauges = new Gauges();
   client;
 
   #store;
@@ -160,6 +162,9 @@ export class Session {
       const at = event.timestamp === undefined ? seconds() : this.feed.clock.toBrowser(event.timestamp);
       this.requests.add(event, at, seconds());
       this.#frame.request();
+    } else if (event.event === "gauge") {
+      this.gauges.add(event, this.feed.clock.toBrowser(event.timestamp));
+      this.#frame.request();
     } else if (event.event === "bench") {
       this.#store.set({ bench: event });
     }
@@ -206,6 +211,7 @@ export class Session {
     if (hello.source === "meter") {
       this.#fillRequests(hello, connection, clock);
     }
+    this.#fillGauges(connection, clock);
     try {
       while (query) {
         const answer = /** @type {import("./contract").TicksAnswer} */ (await request(`ticks?${query}`));
@@ -230,6 +236,24 @@ export class Session {
       feed.giveUpFill();
       store.set({ filled: true });
       this.#frame.request();
+    }
+  }
+
+  /**
+   * Fetch the latest values of the gauges.
+   *
+   * @param {number} connection  as for #fill()
+   * @param {Promise<void>} clock
+   */
+  async #fillGauges(connection, clock) {
+    try {
+      const { gauges } = /** @type {import("./contract").GaugesAnswer} */ (await request("gauges"));
+      await clock;
+      if (connection === this.#connections) {
+        gauges.forEach((event) => this.#onEvent(event));
+      }
+    } catch {
+      // values from now on arrive as events
     }
   }
 

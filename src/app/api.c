@@ -81,6 +81,7 @@ static void ad_reset(void)
     ad_formats_init();
     ad_engine_init();
     ad_ticks_init();
+    ad_gauges_init();
     ad_sources_init();
     ad_framing_init();
     ad_access_init();
@@ -327,6 +328,27 @@ int aidash_publish(const struct aidash_tick *tick)
     rc = ad_sample_of(tick, &sample);
     if (rc == 0) {
         ad_queue_sample(&sample);
+    }
+    ad_leave();
+    return rc;
+}
+
+int aidash_gauge(const char *name, const char *unit, double value)
+{
+    struct ad_sample sample;
+    int rc = AIDASH_EINVAL;
+
+    if (!ad_enter()) {
+        return AIDASH_ESTATE;
+    }
+    memset(&sample, 0, sizeof(sample));
+    sample.has = AD_IS_GAUGE;
+    sample.value = value;
+    if (name != NULL && name[0] != '\0' && ad_gauge_value_ok(value) &&
+        ad_copy_name(sample.gauge, name, AIDASH_GAUGE_MAX) &&
+        ad_copy_name(sample.unit, unit, AIDASH_UNIT_MAX)) {
+        ad_queue_sample(&sample);
+        rc = 0;
     }
     ad_leave();
     return rc;

@@ -13,6 +13,7 @@ static void ad_hub_housekeeping(void)
     ad_hub_follow_clock();
     ad_clients_housekeeping();
     ad_pending_housekeeping();
+    ad_gauges_housekeeping();
 #if AIDASH_METER
     ad_meter_housekeeping();
 #endif

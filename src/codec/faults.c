@@ -53,6 +53,9 @@ enum ad_fault {
     AD_FAULT_SAMPLE_RATE,
     AD_FAULT_SAMPLE_TIME,
     AD_FAULT_SAMPLE_EMPTY,
+    AD_FAULT_GAUGE_NAME,
+    AD_FAULT_GAUGE_UNIT,
+    AD_FAULT_GAUGE_VALUE,
 
     AD_FAULT_NOT_TEXT,
     AD_FAULT_ID,
@@ -126,6 +129,12 @@ static const struct {
     [AD_FAULT_SAMPLE_EMPTY] = {AD_ERROR_NONE, "one of \"tokens\", "
                                "\"tokens_generated\" and \"latency_ms\" is "
                                "needed"},
+    [AD_FAULT_GAUGE_NAME] = {AD_ERROR_NONE, "\"gauge\" must be a string of "
+                             "1 to 31 bytes, without control characters"},
+    [AD_FAULT_GAUGE_UNIT] = {AD_ERROR_NONE, "\"unit\" must be a string of at "
+                             "most 15 bytes, without control characters"},
+    [AD_FAULT_GAUGE_VALUE] = {AD_ERROR_NONE, "\"value\" must be a number "
+                              "between -1e100 and 1e100"},
 
     [AD_FAULT_NOT_TEXT] = {AD_ERROR_NOT_TEXT,
                            "commands are JSON in text messages"},
@@ -167,8 +176,9 @@ static const struct {
                                  "model for all requests"},
     [AD_FAULT_REFUSED] = {AD_ERROR_REFUSED, "the engine refused the command"},
 };
-_Static_assert(AIDASH_MODEL_MAX == 63 && AIDASH_NODE_MAX == 31,
-               "the sentences name the longest model and node");
+_Static_assert(AIDASH_MODEL_MAX == 63 && AIDASH_NODE_MAX == 31 &&
+                   AIDASH_GAUGE_MAX == 31 && AIDASH_UNIT_MAX == 15,
+               "the sentences name the longest of each");
 
 static const char *ad_fault_text(enum ad_fault fault)
 {

@@ -8,13 +8,22 @@
 
 enum { AD_ID_MAX = 64 + 2 }; /* bytes of a command's "id", and its quotes */
 
-/* One step of an engine, as the sources hand it to the hub. */
+/* One step of an engine, or a value of a gauge, as the sources hand it to the hub. */
 struct ad_sample {
-    char model[AIDASH_MODEL_MAX + 1]; /* "": the active one */
-    char node[AIDASH_NODE_MAX + 1];   /* "": this board */
+    union {
+        char model[AIDASH_MODEL_MAX + 1]; /* "": the active one */
+        char gauge[AIDASH_GAUGE_MAX + 1]; /* AD_IS_GAUGE */
+    };
+    union {
+        char node[AIDASH_NODE_MAX + 1]; /* "": this board */
+        char unit[AIDASH_UNIT_MAX + 1]; /* AD_IS_GAUGE: may be "" */
+    };
     uint64_t tokens;                  /* added by this step */
     uint64_t total;                   /* AD_HAS_TOTAL */
-    double latency_ms;                /* AD_HAS_LATENCY */
+    union {
+        double latency_ms; /* AD_HAS_LATENCY */
+        double value;      /* AD_IS_GAUGE: finite */
+    };
     double rate;                      /* AD_HAS_RATE: tokens a second */
     uint64_t time_us;                 /* AD_HAS_TIME: Unix microseconds */
     uint64_t overcount;                 /* tokens counted too many before */
@@ -29,8 +38,12 @@ enum {
     AD_IS_METERED = 32, /* from the meter: shown while paused, too */
     AD_IS_BEGUN = 64,   /* an estimate begins, until */
     AD_IS_LAST = 128,   /* the engine's own count ends it */
-    AD_IS_FIRST = 256   /* its latency is no time between two tokens */
+    AD_IS_FIRST = 256,  /* its latency is no time between two tokens */
+    AD_IS_GAUGE = 512   /* no step: a gauge has this value */
 };
+_Static_assert(AIDASH_GAUGE_MAX <= AIDASH_MODEL_MAX &&
+                   AIDASH_UNIT_MAX <= AIDASH_NODE_MAX,
+               "a gauge makes no sample larger");
 
 /* Limits of a sample's numbers, as aidash.h and contract.schema.json say. */
 #define AD_TOKENS_LIMIT 1000000000ull
@@ -38,6 +51,13 @@ enum {
 #define AD_LATENCY_LIMIT 1e9
 #define AD_RATE_LIMIT 1e12
 #define AD_TIME_LIMIT 1e11
+#define AD_GAUGE_LIMIT 1e100
+
+/* Not NaN, and not so large that the reader of decimals would have cut it. */
+static bool ad_gauge_value_ok(double value)
+{
+    return value > -AD_GAUGE_LIMIT && value < AD_GAUGE_LIMIT;
+}
 
 /* A number of 0..max from the object into *value, noted in `has`. Returns false
  * if it is there and wrong; null counts as not there. */
@@ -82,6 +102,37 @@ static bool ad_sample_name(const struct ad_json *j, const char *key, char *out,
            (ad_json_name(j, t, out, max) && out[0] != '\0');
 }
 
+/* The value of a gauge into a sample. */
+static enum ad_fault ad_gauge_parse(const struct ad_json *j, struct ad_sample *out)
+{
+    const jsmntok_t *t = ad_json_get(j, "gauge");
+    double seconds = 0;
+
+    if (!ad_json_name(j, t, out->gauge, AIDASH_GAUGE_MAX) || out->gauge[0] == '\0') {
+        return AD_FAULT_GAUGE_NAME;
+    }
+    t = ad_json_get(j, "unit");
+    if (t != NULL && !ad_json_is_null(j, t) &&
+        !ad_json_name(j, t, out->unit, AIDASH_UNIT_MAX)) {
+        return AD_FAULT_GAUGE_UNIT;
+    }
+    t = ad_json_get(j, "value");
+    if (t == NULL || !ad_json_is_number(j, t)) {
+        return AD_FAULT_GAUGE_VALUE;
+    }
+    out->value = ad_json_double(j->text + t->start, ad_json_len(t));
+    if (!ad_gauge_value_ok(out->value)) {
+        return AD_FAULT_GAUGE_VALUE;
+    }
+    if (!ad_sample_number(j, "timestamp", AD_TIME_LIMIT, &seconds, &out->has,
+                          AD_HAS_TIME)) {
+        return AD_FAULT_SAMPLE_TIME;
+    }
+    out->time_us = (uint64_t)(seconds * 1e6 + 0.5);
+    out->has |= AD_IS_GAUGE;
+    return AD_FAULT_NONE;
+}
+
 /* One ingest line into a sample. */
 static enum ad_fault ad_sample_parse(const char *s, size_t len,
                                      struct ad_sample *out)
@@ -93,6 +144,9 @@ static enum ad_fault ad_sample_parse(const char *s, size_t len,
     memset(out, 0, sizeof(*out));
     if (fault != AD_FAULT_NONE) {
         return fault;
+    }
+    if (ad_json_get(&j, "gauge") != NULL) {
+        return ad_gauge_parse(&j, out);
     }
     if (!ad_sample_name(&j, "model", out->model, AIDASH_MODEL_MAX)) {
         return AD_FAULT_SAMPLE_MODEL;

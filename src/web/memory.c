@@ -18,6 +18,7 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_events,
     &ad_memory_engine,
     &ad_memory_series,
+    &ad_memory_gauges,
     &ad_memory_sources,
     &ad_memory_access,
     &ad_memory_clients,

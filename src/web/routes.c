@@ -9,6 +9,7 @@
 #define AD_WEB_ROUTES_C
 
 #include "assets.c"
+#include "extra_routes.c"
 #include "forward.c"
 #include "meter_routes.c"
 #include "workers.c"
@@ -255,6 +256,7 @@ static const struct {
     {"/status", "GET, HEAD, OPTIONS", ad_route_to_worker, NULL},
     {"/ticks", "GET, HEAD, OPTIONS", ad_route_ticks, NULL},
     {"/events", "GET, HEAD, OPTIONS", ad_route_events, NULL},
+    {"/gauges", "GET, HEAD, OPTIONS", ad_route_gauges, NULL},
 #if AIDASH_METER
     {"/requests", "GET, HEAD, OPTIONS", ad_route_requests, NULL},
     {"/usage", "GET, HEAD, OPTIONS", ad_route_usage, NULL},
