@@ -61,6 +61,8 @@ const char *aidash_strerror(int code)
         return "can't listen on an address";
     case AIDASH_ESYS:
         return "the system refused a thread, a socket or memory";
+    case AIDASH_EFULL:
+        return "there is no room for it now";
     default:
         return "unknown error";
     }
@@ -82,6 +84,9 @@ static void ad_reset(void)
     ad_engine_init();
     ad_ticks_init();
     ad_gauges_init();
+    ad_posts_init();
+    ad_notes_init();
+    ad_own_commands_init();
     ad_sources_init();
     ad_framing_init();
     ad_access_init();
@@ -328,27 +333,6 @@ int aidash_publish(const struct aidash_tick *tick)
     rc = ad_sample_of(tick, &sample);
     if (rc == 0) {
         ad_queue_sample(&sample);
-    }
-    ad_leave();
-    return rc;
-}
-
-int aidash_gauge(const char *name, const char *unit, double value)
-{
-    struct ad_sample sample;
-    int rc = AIDASH_EINVAL;
-
-    if (!ad_enter()) {
-        return AIDASH_ESTATE;
-    }
-    memset(&sample, 0, sizeof(sample));
-    sample.has = AD_IS_GAUGE;
-    sample.value = value;
-    if (name != NULL && name[0] != '\0' && ad_gauge_value_ok(value) &&
-        ad_copy_name(sample.gauge, name, AIDASH_GAUGE_MAX) &&
-        ad_copy_name(sample.unit, unit, AIDASH_UNIT_MAX)) {
-        ad_queue_sample(&sample);
-        rc = 0;
     }
     ad_leave();
     return rc;

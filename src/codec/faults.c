@@ -67,6 +67,11 @@ enum ad_fault {
     AD_FAULT_MODEL_UNKNOWN,
     AD_FAULT_REQUEST,
     AD_FAULT_REQUEST_GONE,
+    AD_FAULT_OWN,
+    AD_FAULT_OWN_UNKNOWN,
+    AD_FAULT_OWN_VALUE,
+    AD_FAULT_OWN_RANGE,
+    AD_FAULT_UNFINISHED,
     AD_FAULT_BENCH_STREAMS,
     AD_FAULT_BENCH_PROMPT,
     AD_FAULT_BENCH_TOKENS,
@@ -80,7 +85,7 @@ enum ad_fault {
 };
 
 #define AD_ACTIONS \
-    "switch_model, pause, resume, drain, cancel, ping, bench and bench_stop"
+    "switch_model, pause, resume, drain, cancel, ping, bench, bench_stop and own"
 
 /* The greatest number of streams, in its sentence. */
 #if AIDASH_METER
@@ -155,6 +160,16 @@ static const struct {
     [AD_FAULT_REQUEST] = {AD_ERROR_INVALID_COMMAND, "\"request\" must be the "
                           "number of a request"},
     [AD_FAULT_REQUEST_GONE] = {AD_ERROR_REFUSED, "there is no such request now"},
+    [AD_FAULT_OWN] = {AD_ERROR_INVALID_COMMAND, "\"command\" must be the name "
+                      "of one of the engine's own commands"},
+    [AD_FAULT_OWN_UNKNOWN] = {AD_ERROR_UNKNOWN_ACTION, "the engine has no "
+                              "command of this name: GET /commands has them"},
+    [AD_FAULT_OWN_VALUE] = {AD_ERROR_INVALID_COMMAND, "\"value\" must be a "
+                            "number"},
+    [AD_FAULT_OWN_RANGE] = {AD_ERROR_INVALID_COMMAND, "\"value\" is not what "
+                            "this command takes: GET /commands says what does"},
+    [AD_FAULT_UNFINISHED] = {AD_ERROR_REFUSED, "too many commands are not "
+                             "finished yet"},
     [AD_FAULT_BENCH_STREAMS] = {AD_ERROR_INVALID_COMMAND, "\"streams\" must be "
                                 "a list of 1 to 8 whole numbers from 1 to "
                                 AD_BENCH_STREAMS_TEXT},

@@ -183,7 +183,7 @@ static enum ad_fault ad_sample_parse(const char *s, size_t len,
 
 /* A viewer's question whether the server is still there: it is answered, and
  * acts on nothing. Beyond the actions of aidash.h, as no engine sees it. */
-enum { AD_ACTION_PING = AIDASH_BENCH_STOP + 1 };
+enum { AD_ACTION_PING = AIDASH_OWN + 1 };
 
 enum {
     AD_BENCH_STEPS = 8,         /* numbers of streams that a benchmark goes through */
@@ -207,13 +207,16 @@ struct ad_command_message {
     unsigned action; /* enum aidash_action, or AD_ACTION_PING */
     char model[AIDASH_MODEL_MAX + 1]; /* may be "" */
     uint64_t request;                 /* AIDASH_CANCEL */
+    char name[AIDASH_COMMAND_MAX + 1]; /* AIDASH_OWN */
+    bool has_value;                    /* likewise */
+    double value;                      /* likewise */
     struct ad_bench_plan bench;       /* AIDASH_BENCH */
     char id[AD_ID_MAX + 1];
 };
 
 static const char *const ad_action_names[] = {
     "", "switch_model", "pause", "resume", "drain", "cancel", "bench",
-    "bench_stop", "ping"};
+    "bench_stop", "own", "ping"};
 _Static_assert(AD_COUNT(ad_action_names) == AD_ACTION_PING + 1,
                "each action has its name");
 
@@ -317,6 +320,28 @@ static enum ad_fault ad_command_bench(const struct ad_json *j,
 
 #endif /* AIDASH_METER */
 
+/* What of a command is the program's own. */
+static enum ad_fault ad_command_own(const struct ad_json *j,
+                                    struct ad_command_message *out)
+{
+    const jsmntok_t *t = ad_json_get(j, "command");
+
+    if (t == NULL || !ad_json_name(j, t, out->name, AIDASH_COMMAND_MAX) ||
+        out->name[0] == '\0') {
+        return AD_FAULT_OWN;
+    }
+    t = ad_json_get(j, "value");
+    if (t == NULL || ad_json_is_null(j, t)) {
+        return AD_FAULT_NONE;
+    }
+    if (!ad_json_is_number(j, t)) {
+        return AD_FAULT_OWN_VALUE;
+    }
+    out->has_value = true;
+    out->value = ad_json_double(j->text + t->start, ad_json_len(t));
+    return AD_FAULT_NONE;
+}
+
 /* Parse a command. out->id is filled in as soon as it is known, also for a
  * command that is refused. */
 static enum ad_fault ad_command_parse(const char *s, size_t len,
@@ -356,6 +381,8 @@ static enum ad_fault ad_command_parse(const char *s, size_t len,
         if (t == NULL || !ad_json_u64(&j, t, AD_TOTAL_LIMIT, &out->request)) {
             return AD_FAULT_REQUEST;
         }
+    } else if (out->action == AIDASH_OWN) {
+        fault = ad_command_own(&j, out);
     }
 #if AIDASH_METER
     if (out->action == AIDASH_BENCH) {
@@ -366,18 +393,25 @@ static enum ad_fault ad_command_parse(const char *s, size_t len,
     return fault;
 }
 
-/* The error event that answers a command; `id` as it came, or "". */
-static void ad_put_error(struct ad_text *t, enum ad_fault fault, const char *id)
+/* The error event that answers a command, with this sentence; `id` as it came, or
+ * "". */
+static void ad_put_error_text(struct ad_text *t, enum ad_fault fault,
+                              const char *text, const char *id)
 {
     ad_puts(t, "{\"event\":\"error\",\"code\":");
     ad_put_string(t, ad_errors[ad_faults[fault].error].code);
     ad_puts(t, ",\"message\":");
-    ad_put_string(t, ad_fault_text(fault));
+    ad_put_string(t, text);
     if (id[0] != '\0') {
         ad_puts(t, ",\"id\":");
         ad_puts(t, id);
     }
     ad_puts(t, "}");
+}
+
+static void ad_put_error(struct ad_text *t, enum ad_fault fault, const char *id)
+{
+    ad_put_error_text(t, fault, ad_fault_text(fault), id);
 }
 
 /* Percent-decode a path segment (RFC 3986 2.1) into a client_id: 1 to 64 of

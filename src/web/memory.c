@@ -4,6 +4,7 @@
 #ifndef AD_WEB_MEMORY_C
 #define AD_WEB_MEMORY_C
 
+#include "../core/posts.c"
 #include "arena.c"
 #include "assets.c"
 #include "routes.c"
@@ -19,6 +20,9 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_engine,
     &ad_memory_series,
     &ad_memory_gauges,
+    &ad_memory_posts,
+    &ad_memory_notes,
+    &ad_memory_own_commands,
     &ad_memory_sources,
     &ad_memory_access,
     &ad_memory_clients,

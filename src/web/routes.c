@@ -257,6 +257,8 @@ static const struct {
     {"/ticks", "GET, HEAD, OPTIONS", ad_route_ticks, NULL},
     {"/events", "GET, HEAD, OPTIONS", ad_route_events, NULL},
     {"/gauges", "GET, HEAD, OPTIONS", ad_route_gauges, NULL},
+    {"/notes", "GET, HEAD, OPTIONS", ad_route_notes, NULL},
+    {"/commands", "GET, HEAD, OPTIONS", ad_route_commands, NULL},
 #if AIDASH_METER
     {"/requests", "GET, HEAD, OPTIONS", ad_route_requests, NULL},
     {"/usage", "GET, HEAD, OPTIONS", ad_route_usage, NULL},
