@@ -64,6 +64,10 @@
  *   core/engine.c            models, active model, pause, status
  *   core/rate.c              tokens a second
  *   core/ticks.c             samples become ticks
+ *   core/posts.c             notes, states, ends of commands to the hub
+ *   core/notes.c             sentences on the time axis
+ *   core/own_commands.c      commands that the embedder adds
+ *   core/gauges.c            named values: temperature and the like
  *   core/sources.c           simulator, stdin, UDP, inbox
  *   core/access.c            which Host and Origin may ask
  *   core/peers.c             sockets by the address of their peers
@@ -106,14 +110,17 @@
  *   web/route.c              a judged request
  *   web/auth_routes.c        signing in and out
  *   web/meter_routes.c       GET /requests, /usage, /bench
+ *   web/extra_routes.c       GET /gauges, /notes, /commands
  *   web/forward.c            what goes to the engine
  *   web/routes.c             where a judged request goes
  *   web/memory.c             the map of static memory
  *   web/status.c             GET /status
  *   app/config.c             the configuration, checked
  *   app/lan.c                this machine's names and addresses
+ *   app/calls.c              what posts from other threads do
  *   app/loop.c               the hub's loop
  *   app/api.c                what aidash.h declares
+ *   app/api_engine.c         gauges, notes, the engine's side of it
  *   app/options.c            options: file, environment, arguments
  *   app/ports.c              which program has a port
  *   app/engines.c            the engines that doctor finds
@@ -221,6 +228,10 @@
 #include "src/core/engine.c"
 #include "src/core/rate.c"
 #include "src/core/ticks.c"
+#include "src/core/posts.c"
+#include "src/core/notes.c"
+#include "src/core/own_commands.c"
+#include "src/core/gauges.c"
 #include "src/core/sources.c"
 #include "src/core/access.c"
 #include "src/core/peers.c"
@@ -263,14 +274,17 @@
 #include "src/web/route.c"
 #include "src/web/auth_routes.c"
 #include "src/web/meter_routes.c"
+#include "src/web/extra_routes.c"
 #include "src/web/forward.c"
 #include "src/web/routes.c"
 #include "src/web/memory.c"
 #include "src/web/status.c"
 #include "src/app/config.c"
 #include "src/app/lan.c"
+#include "src/app/calls.c"
 #include "src/app/loop.c"
 #include "src/app/api.c"
+#include "src/app/api_engine.c"
 #include "src/app/options.c"
 #include "src/app/ports.c"
 #include "src/app/engines.c"

@@ -220,6 +220,51 @@
 #error "AIDASH_SERIES must be 2..4096"
 #endif
 
+/* Gauges whose values are kept. A new one replaces the one that was set the longest
+ * ago. 2..256, 96 bytes each. */
+#ifndef AIDASH_GAUGES
+#define AIDASH_GAUGES 32
+#endif
+#if AIDASH_GAUGES < 2 || AIDASH_GAUGES > 256
+#error "AIDASH_GAUGES must be 2..256"
+#endif
+
+/* Notes, states and ends of commands that wait between their call and the hub. When
+ * all places are taken, the call returns AIDASH_EFULL. A power of two, 184 bytes
+ * each. */
+#ifndef AIDASH_POSTS
+#define AIDASH_POSTS 32
+#endif
+#if AIDASH_POSTS < 2 || (AIDASH_POSTS & (AIDASH_POSTS - 1)) != 0
+#error "AIDASH_POSTS must be a power of two, at least 2"
+#endif
+
+/* Notes kept for GET /notes. 1..256, 184 bytes each. */
+#ifndef AIDASH_NOTES
+#define AIDASH_NOTES 32
+#endif
+#if AIDASH_NOTES < 1 || AIDASH_NOTES > 256
+#error "AIDASH_NOTES must be 1..256"
+#endif
+
+/* Commands that the program adds by aidash_command_add(). One more is refused.
+ * 1..64, 224 bytes each. */
+#ifndef AIDASH_COMMANDS
+#define AIDASH_COMMANDS 8
+#endif
+#if AIDASH_COMMANDS < 1 || AIDASH_COMMANDS > 64
+#error "AIDASH_COMMANDS must be 1..64"
+#endif
+
+/* Commands that were accepted by aidash_later() and are not finished. One more is
+ * refused. 1..32, 304 bytes each. */
+#ifndef AIDASH_UNFINISHED
+#define AIDASH_UNFINISHED 4
+#endif
+#if AIDASH_UNFINISHED < 1 || AIDASH_UNFINISHED > 32
+#error "AIDASH_UNFINISHED must be 1..32"
+#endif
+
 /* Longest command and longest ingest line, in bytes. A longer WebSocket
  * message closes the connection with 1009, a longer line is an error. */
 #ifndef AIDASH_MESSAGE_MAX

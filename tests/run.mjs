@@ -146,12 +146,12 @@ const suites = {
     const files = list('tests/browser', /\.test\.mjs$/);
     const reason = files.length && noBrowser();
     return reason ? [{ name: 'browser', skip: `no browser to test the page in. ${reason}` }]
-      : files.map((file) => ({ ...node(file, { build: ['all', 'build/tiny/aidash'] }), alone: file.includes('load') })); // it measures
+      : files.map((file) => ({ ...node(file, { build: ['all', 'build/tiny/aidash', 'build/lib/aidash.o'] }), alone: file.includes('load') })); // it measures
   },
   'e2e-asan': () => on('asan', /./, sanitized),
   'e2e-tsan': () => [
     ...on('tsan', /./, sanitized),
-    ...list('tests/e2e', /^library\.native\.test\.mjs$/).map((file) => node(file, {
+    ...list('tests/e2e', /^library.*\.native\.test\.mjs$/).map((file) => node(file, {
       ...sanitized,
       variant: 'tsan',
       build: ['build/tsan/aidash', 'build/tsan/lib/aidash.o'],

@@ -61,6 +61,8 @@ const char *aidash_strerror(int code)
         return "can't listen on an address";
     case AIDASH_ESYS:
         return "the system refused a thread, a socket or memory";
+    case AIDASH_EFULL:
+        return "there is no room for it now";
     default:
         return "unknown error";
     }
@@ -86,6 +88,10 @@ static void ad_reset(void)
     ad_formats_init();
     ad_engine_init();
     ad_ticks_init();
+    ad_gauges_init();
+    ad_posts_init();
+    ad_notes_init();
+    ad_own_commands_init();
     ad_sources_init();
     ad_rights_init();
     ad_framing_init();

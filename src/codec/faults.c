@@ -59,6 +59,9 @@ enum ad_fault {
     AD_FAULT_SAMPLE_RATE,
     AD_FAULT_SAMPLE_TIME,
     AD_FAULT_SAMPLE_EMPTY,
+    AD_FAULT_GAUGE_NAME,
+    AD_FAULT_GAUGE_UNIT,
+    AD_FAULT_GAUGE_VALUE,
 
     AD_FAULT_NOT_TEXT,
     AD_FAULT_ID,
@@ -70,6 +73,11 @@ enum ad_fault {
     AD_FAULT_MODEL_UNKNOWN,
     AD_FAULT_REQUEST,
     AD_FAULT_REQUEST_GONE,
+    AD_FAULT_OWN,
+    AD_FAULT_OWN_UNKNOWN,
+    AD_FAULT_OWN_VALUE,
+    AD_FAULT_OWN_RANGE,
+    AD_FAULT_UNFINISHED,
     AD_FAULT_BENCH_STREAMS,
     AD_FAULT_BENCH_PROMPT,
     AD_FAULT_BENCH_TOKENS,
@@ -92,7 +100,7 @@ enum ad_fault {
 };
 
 #define AD_ACTIONS \
-    "switch_model, pause, resume, drain, cancel, ping, bench and bench_stop"
+    "switch_model, pause, resume, drain, cancel, ping, bench, bench_stop and own"
 
 /* Limits, in their sentences. */
 #define AD_TEXT_OF_(macro) #macro
@@ -141,6 +149,12 @@ static const struct {
     [AD_FAULT_SAMPLE_EMPTY] = {AD_ERROR_NONE, "one of \"tokens\", "
                                "\"tokens_generated\" and \"latency_ms\" is "
                                "needed"},
+    [AD_FAULT_GAUGE_NAME] = {AD_ERROR_NONE, "\"gauge\" must be a string of "
+                             "1 to 31 bytes, without control characters"},
+    [AD_FAULT_GAUGE_UNIT] = {AD_ERROR_NONE, "\"unit\" must be a string of at "
+                             "most 15 bytes, without control characters"},
+    [AD_FAULT_GAUGE_VALUE] = {AD_ERROR_NONE, "\"value\" must be a number "
+                              "between -1e100 and 1e100"},
 
     [AD_FAULT_NOT_TEXT] = {AD_ERROR_NOT_TEXT,
                            "commands are JSON in text messages"},
@@ -161,6 +175,16 @@ static const struct {
     [AD_FAULT_REQUEST] = {AD_ERROR_INVALID_COMMAND, "\"request\" must be the "
                           "number of a request"},
     [AD_FAULT_REQUEST_GONE] = {AD_ERROR_REFUSED, "there is no such request now"},
+    [AD_FAULT_OWN] = {AD_ERROR_INVALID_COMMAND, "\"command\" must be the name "
+                      "of one of the engine's own commands"},
+    [AD_FAULT_OWN_UNKNOWN] = {AD_ERROR_UNKNOWN_ACTION, "the engine has no "
+                              "command of this name: GET /commands has them"},
+    [AD_FAULT_OWN_VALUE] = {AD_ERROR_INVALID_COMMAND, "\"value\" must be a "
+                            "number"},
+    [AD_FAULT_OWN_RANGE] = {AD_ERROR_INVALID_COMMAND, "\"value\" is not what "
+                            "this command takes: GET /commands says what does"},
+    [AD_FAULT_UNFINISHED] = {AD_ERROR_REFUSED, "too many commands are not "
+                             "finished yet"},
     [AD_FAULT_BENCH_STREAMS] = {AD_ERROR_INVALID_COMMAND, "\"streams\" must be "
                                 "a list of 1 to 8 whole numbers from 1 to "
                                 AD_BENCH_STREAMS_TEXT},
@@ -203,8 +227,9 @@ static const struct {
     [AD_FAULT_AUTH_FIRST] = {AD_ERROR_UNAUTHORIZED, "a key is needed: the first "
                              "message must be {\"action\":\"auth\",\"token\":...}"},
 };
-_Static_assert(AIDASH_MODEL_MAX == 63 && AIDASH_NODE_MAX == 31,
-               "the sentences name the longest model and node");
+_Static_assert(AIDASH_MODEL_MAX == 63 && AIDASH_NODE_MAX == 31 &&
+                   AIDASH_GAUGE_MAX == 31 && AIDASH_UNIT_MAX == 15,
+               "the sentences name the longest of each");
 
 static const char *ad_fault_text(enum ad_fault fault)
 {

@@ -9,6 +9,7 @@
 
 #include "../base/net.c"
 #include "../codec/lines.c"
+#include "gauges.c"
 #include "ticks.c"
 
 enum ad_source { AD_SOURCE_NONE, AD_SOURCE_SIM, AD_SOURCE_STDIN,
@@ -73,6 +74,17 @@ static void ad_sim_end(void)
     ad_status_append();
 }
 
+/* A sample of a real engine or board takes effect. */
+static void ad_sample_apply(const struct ad_sample *sample)
+{
+    if ((sample->has & AD_IS_GAUGE) != 0) {
+        ad_gauge_set(sample);
+        return;
+    }
+    ad_sim_end();
+    ad_tick_apply(sample, ad_hub.now_ns);
+}
+
 /* One line from outside. Returns NULL, or what is wrong with it. */
 static const char *ad_ingest(const uint8_t *line, size_t len)
 {
@@ -87,8 +99,7 @@ static const char *ad_ingest(const uint8_t *line, size_t len)
         ad_sources.errors++;
         return ad_fault_text(fault);
     }
-    ad_sim_end();
-    ad_tick_apply(&sample, ad_hub.now_ns);
+    ad_sample_apply(&sample);
     return NULL;
 }
 
@@ -157,8 +168,7 @@ static void ad_inbox_run(void)
         if (!ad_inbox_pop(&sample)) {
             return;
         }
-        ad_sim_end();
-        ad_tick_apply(&sample, ad_hub.now_ns);
+        ad_sample_apply(&sample);
     }
 }
 

@@ -5,6 +5,7 @@
 #define AD_WEB_MEMORY_C
 
 #include "../guard/jwt_files.c"
+#include "../core/posts.c"
 #include "arena.c"
 #include "assets.c"
 #include "routes.c"
@@ -28,6 +29,10 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_events,
     &ad_memory_engine,
     &ad_memory_series,
+    &ad_memory_gauges,
+    &ad_memory_posts,
+    &ad_memory_notes,
+    &ad_memory_own_commands,
     &ad_memory_sources,
     &ad_memory_access,
     &ad_memory_clients,

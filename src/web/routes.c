@@ -10,6 +10,7 @@
 
 #include "assets.c"
 #include "auth_routes.c"
+#include "extra_routes.c"
 #include "forward.c"
 #include "meter_routes.c"
 #include "workers.c"
@@ -302,6 +303,9 @@ static const struct {
     {"/status", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_to_worker, NULL},
     {"/ticks", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_ticks, NULL},
     {"/events", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_events, NULL},
+    {"/gauges", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_gauges, NULL},
+    {"/notes", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_notes, NULL},
+    {"/commands", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_commands, NULL},
 #if AIDASH_METER
     {"/requests", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_requests, NULL},
     {"/usage", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_usage, NULL},
