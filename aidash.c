@@ -100,6 +100,7 @@
  *   web/assets.c             the dashboard's files
  *   web/workers.c            requests that a worker answers
  *   web/route.c              a judged request
+ *   web/auth_routes.c        signing in and out
  *   web/meter_routes.c       GET /requests, /usage, /bench
  *   web/forward.c            what goes to the engine
  *   web/routes.c             where a judged request goes
@@ -252,6 +253,7 @@
 #include "src/web/assets.c"
 #include "src/web/workers.c"
 #include "src/web/route.c"
+#include "src/web/auth_routes.c"
 #include "src/web/meter_routes.c"
 #include "src/web/forward.c"
 #include "src/web/routes.c"

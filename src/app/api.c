@@ -75,6 +75,7 @@ const char *aidash_last_error(void)
 static void ad_reset(void)
 {
     ad_keys_init();
+    ad_pairing_init();
     ad_hub_init();
 #if AIDASH_TLS
     ad_jwt_files_init();

@@ -14,6 +14,7 @@ static void ad_hub_housekeeping(void)
 {
     ad_hub_follow_clock();
     (void)ad_keys_poll(false);
+    ad_auth_housekeeping();
     ad_clients_housekeeping();
     ad_pending_housekeeping();
 #if AIDASH_TLS
