@@ -22,6 +22,7 @@ struct ad_attach {
     bool waits;          /* WebSockets: it is to bring a credential */
     struct ad_slice greeting; /* WebSockets: the handshake's answer, sent first */
     struct ad_body body; /* AD_INGEST, AD_COMMAND */
+    struct ad_auth_head auth; /* AD_COMMAND: if it is below /auth */
     bool whole, expects; /* the body is one object; Expect: 100-continue */
     bool has_since;      /* AD_SSE, AD_TICKS */
     uint64_t since;      /* the last event that the client knows */
@@ -189,6 +190,7 @@ static bool ad_client_attach(const struct ad_attach *a)
         (void)snprintf(buffers->cors, sizeof(buffers->cors), "%s",
                        a->cors != NULL ? a->cors : "");
         memset(&buffers->report, 0, sizeof(buffers->report));
+        buffers->auth = a->auth;
         c->in.post.body = a->body;
         c->in.post.whole = a->whole;
         c->in.post.endless = ad_attach_is_stream(a);

@@ -117,9 +117,20 @@ struct ad_client {
     } in;
 };
 
+/* What of the head of a POST below /auth the answer to its body needs
+ * (web/auth_routes.c). All zeros: it is another exchange. */
+struct ad_auth_head {
+    void (*answer)(struct ad_client *c, const uint8_t *body, size_t len,
+                   struct ad_text *reply);
+    uint8_t post;        /* which one it is */
+    bool secure;         /* the page came by https */
+    uint32_t device_key; /* the key in the cookie of this device, 0: none */
+};
+
 struct ad_client_buffers {
     char cors[AD_CORS_MAX]; /* header lines of an exchange's answer, or "" */
     struct ad_ingest_report report;
+    struct ad_auth_head auth; /* AD_COMMAND */
     struct ad_grant grant;   /* `keyed` */
     uint8_t control[125];    /* RFC 6455 5.5: of a split control frame */
     uint8_t in[AD_LINE_CAP]; /* a split message, or a line */

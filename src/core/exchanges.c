@@ -220,6 +220,8 @@ static void ad_exchange_end(struct ad_client *c, struct ad_text *reply)
         lines->line++;
         ad_ingest_line(c, buffers->in, len);
         ad_ingest_answer(c, reply);
+    } else if (buffers->auth.answer != NULL) {
+        buffers->auth.answer(c, buffers->in, len, reply);
     } else {
         const struct ad_asker who = ad_client_asker(c);
 
@@ -282,7 +284,10 @@ static void ad_exchange_input(struct ad_client *c, const uint8_t *data,
 
         c->in.post.data += n;
         if (c->kind == AD_COMMAND && c->in.post.data > AIDASH_MESSAGE_MAX) {
-            ad_exchange_fail(c, 413, "a command is longer than the limit",
+            ad_exchange_fail(c, 413,
+                             ad_client_buffers_of(c)->auth.answer != NULL
+                                 ? "the body is longer than the limit"
+                                 : "a command is longer than the limit",
                              reply);
             return;
         }

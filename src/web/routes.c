@@ -9,6 +9,7 @@
 #define AD_WEB_ROUTES_C
 
 #include "assets.c"
+#include "auth_routes.c"
 #include "forward.c"
 #include "meter_routes.c"
 #include "workers.c"
@@ -223,7 +224,9 @@ static void ad_route_events(const struct ad_route_request *r)
     }
 }
 
-static void ad_route_body(const struct ad_route_request *r, enum ad_kind kind)
+/* `auth`: of a POST below /auth, else NULL. */
+static void ad_route_body(const struct ad_route_request *r, enum ad_kind kind,
+                          const struct ad_auth_head *auth)
 {
     struct ad_slice type = {"", 0}, media, coding;
     char sentence[128];
@@ -232,7 +235,9 @@ static void ad_route_body(const struct ad_route_request *r, enum ad_kind kind)
 
     memset(&a, 0, sizeof(a));
     if (kind == AD_COMMAND && r->head.length > AIDASH_MESSAGE_MAX) {
-        ad_route_refuse(r, 413, "", "a command is longer than the limit");
+        ad_route_refuse(r, 413, "",
+                        auth != NULL ? "the body is longer than the limit"
+                                     : "a command is longer than the limit");
         return;
     }
     if (ad_http_field_get(&r->head.fields, "Content-Encoding", &coding) &&
@@ -244,6 +249,9 @@ static void ad_route_body(const struct ad_route_request *r, enum ad_kind kind)
     (void)ad_http_field_get(&r->head.fields, "Content-Type", &type);
     (void)ad_http_cut(&type, ';', &media);
     a.kind = kind;
+    if (auth != NULL) {
+        a.auth = *auth;
+    }
     a.whole = kind == AD_COMMAND ||
               ad_slice_is_nocase(media, "application/json");
     a.expects = r->head.expects_continue;
@@ -260,12 +268,21 @@ static void ad_route_body(const struct ad_route_request *r, enum ad_kind kind)
 
 static void ad_route_ingest(const struct ad_route_request *r)
 {
-    ad_route_body(r, AD_INGEST);
+    ad_route_body(r, AD_INGEST, NULL);
 }
 
 static void ad_route_command(const struct ad_route_request *r)
 {
-    ad_route_body(r, AD_COMMAND);
+    ad_route_body(r, AD_COMMAND, NULL);
+}
+
+static void ad_route_auth_post(const struct ad_route_request *r)
+{
+    struct ad_auth_head auth;
+
+    if (ad_auth_begin(r, &auth)) {
+        ad_route_body(r, AD_COMMAND, &auth);
+    }
 }
 
 /* ---- the table ---- */
@@ -292,6 +309,13 @@ static const struct {
 #endif
     {"/ingest", AD_MAY_INGEST, "POST, PUT, OPTIONS", NULL, ad_route_ingest},
     {"/command", AD_MAY_CONTROL, "POST, OPTIONS", NULL, ad_route_command},
+    {"/auth", AD_MAY_ANYWAY, "GET, HEAD, OPTIONS", ad_route_auth, NULL},
+    {"/auth/pair", AD_MAY_ANYWAY, "POST, OPTIONS", NULL, ad_route_auth_post},
+    {"/auth/token", AD_MAY_ANYWAY, "POST, OPTIONS", NULL, ad_route_auth_post},
+    {"/auth/ask", AD_MAY_ANYWAY, "POST, OPTIONS", NULL, ad_route_auth_post},
+    {"/auth/asked", AD_MAY_ANYWAY, "POST, OPTIONS", NULL, ad_route_auth_post},
+    {"/auth/approve", AD_MAY_ANYWAY, "POST, OPTIONS", NULL, ad_route_auth_post},
+    {"/auth/sign-out", AD_MAY_ANYWAY, "POST, OPTIONS", NULL, ad_route_auth_post},
 };
 
 /* Answer a request for a path of ours, if he who asks may. */
