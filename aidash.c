@@ -12,6 +12,7 @@
  *   base/log.c               lines to stderr or the embedder, without waiting
  *   base/decimal.c           the one reader of decimal numbers
  *   base/text.c              text in buffers of fixed size
+ *   base/file.c              small files that change
  *   base/net.c               addresses and sockets
  *   base/url.c               URLs of engines
  *   base/histogram.c         times between tokens in fixed memory
@@ -26,6 +27,8 @@
  *   codec/lines.c            lines out of a stream
  *   codec/http_fault.c       what can be wrong with an HTTP message
  *   codec/http_field.c       fields, lists, hosts, origins
+ *   codec/base64url.c        bytes as base64url
+ *   codec/json_members.c     the members of a JSON object, as text
  *   codec/http_head.c        the one strict parser of HTTP heads
  *   codec/http_body.c        lengths and chunks
  *   codec/http_answer.c      an answer as it comes over a connection
@@ -45,6 +48,11 @@
  *   guard/rights.c           who may do what: the policy
  *   guard/keys.c             the key file
  *   guard/pairing.c          how a device gets a key
+ *   guard/heap.c             the memory that mbedTLS allocates from
+ *   guard/crypto.c           mbedTLS: its memory, its random numbers
+ *   guard/jwks.c             the public keys that sign tokens
+ *   guard/jwt.c              JSON Web Tokens
+ *   guard/jwt_files.c        the files with their keys
  *   guard/credentials.c      what a request brings to show who asks
  *   core/poller.c            epoll or poll()
  *   core/hub.c               the hub's clock, sleep, calls to it
@@ -157,6 +165,7 @@
 #include "src/base/log.c"
 #include "src/base/decimal.c"
 #include "src/base/text.c"
+#include "src/base/file.c"
 #include "src/base/net.c"
 #include "src/base/url.c"
 #include "src/base/histogram.c"
@@ -171,6 +180,8 @@
 #include "src/codec/lines.c"
 #include "src/codec/http_fault.c"
 #include "src/codec/http_field.c"
+#include "src/codec/base64url.c"
+#include "src/codec/json_members.c"
 #include "src/codec/http_head.c"
 #include "src/codec/http_body.c"
 #include "src/codec/http_answer.c"
@@ -190,6 +201,11 @@
 #include "src/guard/rights.c"
 #include "src/guard/keys.c"
 #include "src/guard/pairing.c"
+#include "src/guard/heap.c"
+#include "src/guard/crypto.c"
+#include "src/guard/jwks.c"
+#include "src/guard/jwt.c"
+#include "src/guard/jwt_files.c"
 #include "src/guard/credentials.c"
 #include "src/core/poller.c"
 #include "src/core/hub.c"

@@ -217,6 +217,15 @@ struct aidash_config {
      * UDP has no keys: `udp` with ingest "key" is an error; with "local" it takes
      * datagrams of this machine alone, else of everybody who reaches it. */
     const char *view, *control, *ingest, *infer;
+
+    /* JSON Web Tokens (RFC 7519). A file with the secret of HS256, of 32 to 1024
+     * bytes, without the end of its last line; a file with the public keys of RS256
+     * and ES256, in PEM (one) or as a JWKS (RFC 7517). Both are read again when they
+     * change. A library without AIDASH_TLS refuses them. NULL: none. */
+    const char *jwt_secret_file, *jwt_key_file;
+    /* The audience (aud) that a token must be for, and the issuer (iss) that it must
+     * be of; 1 to 255 bytes. NULL: without aud; of any issuer. */
+    const char *jwt_audience, *jwt_issuer;
 };
 
 /* Start the server. config may be NULL (all defaults). It listens when this

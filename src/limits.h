@@ -237,7 +237,7 @@
 #error "AIDASH_UPSTREAMS must be 1..16"
 #endif
 
-/* Records of ended requests kept for GET /requests. 1..10000, 2.48 kB each. */
+/* Records of ended requests kept for GET /requests. 1..10000, 2.62 kB each. */
 #ifndef AIDASH_RECORDS
 #define AIDASH_RECORDS 50
 #endif
@@ -287,6 +287,42 @@
 #endif
 #if AIDASH_KEYS < 1 || AIDASH_KEYS > 1024
 #error "AIDASH_KEYS must be 1..1024"
+#endif
+
+#if AIDASH_TLS
+/* Longest JSON Web Token, in bytes. 512..16384. */
+#ifndef AIDASH_TOKEN_MAX
+#define AIDASH_TOKEN_MAX 4096
+#endif
+#if AIDASH_TOKEN_MAX < 512 || AIDASH_TOKEN_MAX > 16384
+#error "AIDASH_TOKEN_MAX must be 512..16384"
+#endif
+
+/* Public keys that a JWKS file may have (--jwt-key-file). 1..64, 1.3 kB each. */
+#ifndef AIDASH_JWT_KEYS
+#define AIDASH_JWT_KEYS 16
+#endif
+#if AIDASH_JWT_KEYS < 1 || AIDASH_JWT_KEYS > 64
+#error "AIDASH_JWT_KEYS must be 1..64"
+#endif
+
+/* Longest file of public keys, in bytes. */
+#ifndef AIDASH_JWKS_MAX
+#define AIDASH_JWKS_MAX 32768
+#endif
+#if AIDASH_JWKS_MAX < 1024 || AIDASH_JWKS_MAX > 1048576
+#error "AIDASH_JWKS_MAX must be 1024..1048576"
+#endif
+
+/* Tokens that were checked and are known again, so that a program that sends one
+ * with each request costs one check. One more replaces the oldest. 1..1024,
+ * 128 bytes each. */
+#ifndef AIDASH_JWT_CACHE
+#define AIDASH_JWT_CACHE 64
+#endif
+#if AIDASH_JWT_CACHE < 1 || AIDASH_JWT_CACHE > 1024
+#error "AIDASH_JWT_CACHE must be 1..1024"
+#endif
 #endif
 
 /* Kernel send buffer of a viewer, in bytes. A viewer that does not read holds

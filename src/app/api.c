@@ -77,6 +77,9 @@ static void ad_reset(void)
     ad_keys_init();
     ad_pairing_init();
     ad_hub_init();
+#if AIDASH_TLS
+    ad_jwt_files_init();
+#endif
     ad_inbox_init();
     ad_feed_init();
     ad_events_init();

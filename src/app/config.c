@@ -6,6 +6,7 @@
 
 #include "../base/url.c"
 #include "../core/access.c"
+#include "../guard/jwt_files.c"
 #include "../guard/keys.c"
 #include "../guard/rights.c"
 #include "../meter/meter.c"
@@ -460,6 +461,55 @@ static int ad_configure_again(const struct aidash_config *config,
     }
     (void)ad_keys_poll(true);
     ad_log_set_level(ad_level_of(config));
+#if AIDASH_TLS
+    ad_jwt_files_poll(true);
+#endif
+    return 0;
+}
+
+#endif
+
+#if AIDASH_TLS
+
+/* The keys of JSON Web Tokens, and whom they must be of and for. */
+static int ad_configure_jwt(const struct aidash_config *config)
+{
+    char why[AD_JWT_WHY_MAX];
+
+    if (!ad_jwt_name_ok(config->jwt_audience)) {
+        return ad_fail(AIDASH_EINVAL, "jwt-audience: must have 1 to %d bytes",
+                       AD_JWT_NAME_MAX);
+    }
+    if (!ad_jwt_name_ok(config->jwt_issuer)) {
+        return ad_fail(AIDASH_EINVAL, "jwt-issuer: must have 1 to %d bytes",
+                       AD_JWT_NAME_MAX);
+    }
+    ad_jwt_set_names(config->jwt_issuer, config->jwt_audience);
+    if (!ad_jwt_files_begin(config->jwt_secret_file, config->jwt_key_file, why)) {
+        return ad_fail(AIDASH_EINVAL, "%s", why);
+    }
+    if (!ad_jwt_on() &&
+        (config->jwt_audience != NULL || config->jwt_issuer != NULL)) {
+        return ad_fail(AIDASH_EINVAL,
+                       "%s: without jwt-secret-file or jwt-key-file there are no "
+                       "tokens",
+                       config->jwt_audience != NULL ? "jwt-audience"
+                                                    : "jwt-issuer");
+    }
+    return 0;
+}
+
+#else
+
+static int ad_configure_jwt(const struct aidash_config *config)
+{
+    if (config->jwt_secret_file != NULL || config->jwt_key_file != NULL) {
+        return ad_fail(AIDASH_EINVAL,
+                       "%s: this aidash was built without mbedTLS (AIDASH_TLS), "
+                       "which tokens need",
+                       config->jwt_secret_file != NULL ? "jwt-secret-file"
+                                                       : "jwt-key-file");
+    }
     return 0;
 }
 
@@ -521,6 +571,9 @@ static int ad_configure(const struct aidash_config *config)
     }
     if (rc == 0) {
         rc = ad_configure_rights(config);
+    }
+    if (rc == 0) {
+        rc = ad_configure_jwt(config);
     }
     if (rc == 0) {
         rc = ad_configure_listen(listen);

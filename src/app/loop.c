@@ -4,6 +4,7 @@
 #ifndef AD_APP_LOOP_C
 #define AD_APP_LOOP_C
 
+#include "../guard/jwt_files.c"
 #include "../guard/keys.c"
 #include "../meter/meter.c"
 #include "../web/routes.c"
@@ -16,6 +17,9 @@ static void ad_hub_housekeeping(void)
     ad_auth_housekeeping();
     ad_clients_housekeeping();
     ad_pending_housekeeping();
+#if AIDASH_TLS
+    ad_jwt_files_poll(false);
+#endif
 #if AIDASH_METER
     ad_meter_housekeeping();
 #endif

@@ -33,6 +33,12 @@ static bool ad_options_config(const struct ad_options *o,
     config->allow_frame = ad_option_value(o, "allow-frame");
     config->allow_host = ad_option_value(o, "allow-host");
     config->trust_proxy = ad_option_value(o, "trust-proxy");
+#if AIDASH_TLS
+    config->jwt_secret_file = ad_option_value(o, "jwt-secret-file");
+    config->jwt_key_file = ad_option_value(o, "jwt-key-file");
+    config->jwt_audience = ad_option_value(o, "jwt-audience");
+    config->jwt_issuer = ad_option_value(o, "jwt-issuer");
+#endif
     config->backlog = (unsigned)backlog;
     config->per_address = (unsigned)per_address;
     config->state_dir = ad_option_value(o, "state-dir");

@@ -17,7 +17,7 @@
 enum {
     AD_FACTS_JSON_MAX = AIDASH_METER ? 1536 : 0,
     AD_FACTS_RECORD_MAX = 160, /* context, cut prompt, prompt cache */
-    AD_HELLO_MAX = 832 + (2 * AIDASH_MODELS + 1) * (2 * AIDASH_MODEL_MAX + 3) +
+    AD_HELLO_MAX = 768 + (2 * AIDASH_MODELS + 1) * (2 * AIDASH_MODEL_MAX + 3) +
                    AD_FACTS_JSON_MAX,
     AD_RECORD_MAX = AIDASH_METER ? 2330 + 2 * AIDASH_MODEL_MAX + AD_FACTS_RECORD_MAX
                                  : 0,

@@ -66,9 +66,10 @@ static void ad_viewer_auth(struct ad_client *c, enum ad_fault fault,
     char json[AD_EVENT_MAX];
     struct ad_text t = ad_text_in(json, sizeof(json));
     struct ad_asker who = ad_client_asker(c);
+    const char *why = NULL;
 
     if (fault == AD_FAULT_NONE &&
-        ad_credential_judge(token, ad_hub_unix_s(), &who.grant) !=
+        ad_credential_judge(token, ad_hub_unix_s(), &who.grant, &why) !=
             AD_CREDENTIAL_GOOD) {
         fault = AD_FAULT_TOKEN_BAD;
     }
@@ -77,7 +78,8 @@ static void ad_viewer_auth(struct ad_client *c, enum ad_fault fault,
         fault = AD_FAULT_VIEW_NARROW;
     }
     if (fault != AD_FAULT_NONE && c->waits) {
-        ad_ws_refuse(c, fault, reply);
+        ad_ws_close(c, AD_WS_UNAUTHORIZED,
+                    why != NULL ? why : ad_fault_text(fault), reply);
         return;
     }
     if (fault != AD_FAULT_NONE) {

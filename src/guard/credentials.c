@@ -11,6 +11,7 @@
 #define AD_GUARD_CREDENTIALS_C
 
 #include "../codec/http_semantics.c"
+#include "jwt.c"
 #include "keys.c"
 #include "rights.c"
 
@@ -28,6 +29,7 @@ struct ad_credentials {
     bool offered; /* there is one, good or bad, ours or not */
     bool bearer, api_key, query; /* there, it is one of ours: nobody else gets it */
     struct ad_grant grant; /* of the first that is good; rights 0: none is */
+    const char *why; /* a sentence: what is wrong with a token, else NULL */
 };
 
 /* Is it written as our keys are? Then it is none of the engine's. */
@@ -36,17 +38,49 @@ static bool ad_credential_is_ours(struct ad_slice token)
     return ad_slice_begins(token, AD_KEY_PREFIX);
 }
 
-/* Judge one text, at this Unix time. */
+#if AIDASH_TLS
+
+/* Judge a text that is written as a JSON Web Token. One whose signature is not by our
+ * keys may be the engine's. */
+static enum ad_credential ad_credential_judge_jwt(struct ad_slice token,
+                                                  int64_t now_s,
+                                                  struct ad_grant *grant,
+                                                  const char **why)
+{
+    enum ad_jwt_fault fault = ad_jwt_verify(token, now_s, grant);
+
+    if (fault == AD_JWT_OK && grant->rights != 0) {
+        return AD_CREDENTIAL_GOOD;
+    }
+    *why = fault == AD_JWT_OK ? "the token's \"scope\" names no right: view, control, "
+                                "ingest, infer"
+                              : ad_jwt_faults[fault];
+    ad_log(AIDASH_LOG_INFO, "refused: %s", *why);
+    memset(grant, 0, sizeof(*grant));
+    return ad_jwt_is_signed(fault) ? AD_CREDENTIAL_BAD : AD_CREDENTIAL_FOREIGN;
+}
+
+#endif
+
+/* Judge one text, at this Unix time. *why becomes a sentence about a token that is not
+ * good, else NULL. */
 static enum ad_credential ad_credential_judge(struct ad_slice token, int64_t now_s,
-                                              struct ad_grant *grant)
+                                              struct ad_grant *grant,
+                                              const char **why)
 {
     bool found = ad_keys_find(token, grant);
 
+    *why = NULL;
     if (found && grant->rights != 0 &&
         (grant->expires_s == 0 || grant->expires_s > now_s)) {
         return AD_CREDENTIAL_GOOD;
     }
     memset(grant, 0, sizeof(*grant));
+#if AIDASH_TLS
+    if (!found && ad_jwt_on() && ad_jwt_looks_like(token)) {
+        return ad_credential_judge_jwt(token, now_s, grant, why);
+    }
+#endif
     return found || ad_credential_is_ours(token) ? AD_CREDENTIAL_BAD
                                                  : AD_CREDENTIAL_FOREIGN;
 }
@@ -126,9 +160,11 @@ static bool ad_credentials_add(struct ad_credentials *c, struct ad_slice token,
                                int64_t now_s)
 {
     struct ad_grant grant;
-    enum ad_credential judged = ad_credential_judge(token, now_s, &grant);
+    const char *why;
+    enum ad_credential judged = ad_credential_judge(token, now_s, &grant, &why);
 
     c->offered = true;
+    c->why = c->why != NULL ? c->why : why;
     if (judged == AD_CREDENTIAL_GOOD && c->grant.rights == 0) {
         c->grant = grant;
     }

@@ -13,7 +13,7 @@
 enum {
     AD_USAGE_NUMBERS_MAX = AD_USAGE_COUNTS * 44, /* bytes: names and numbers */
     /* Bytes of a row: the client's address, key and agent, the model. */
-    AD_USAGE_ROW_MAX = 384 + AD_MODEL_JSON_MAX + AD_USAGE_NUMBERS_MAX,
+    AD_USAGE_ROW_MAX = 256 + AD_MODEL_JSON_MAX + AD_USAGE_NUMBERS_MAX,
     AD_USAGE_END_MAX = 2 * AD_USAGE_NUMBERS_MAX + 64
 };
 _Static_assert(AIDASH_HEAD_MAX >= AD_USAGE_ROW_MAX + AD_USAGE_END_MAX + 512,

@@ -63,7 +63,7 @@ static bool ad_route_may_infer(const struct ad_route_request *r)
     ad_route_api_refuse(r, (int)status, fields,
                         status == 401 ? "authentication_error"
                                       : "permission_error",
-                        ad_right_sentence(denial, AD_MAY_INFER, why));
+                        ad_route_denial_text(r, denial, AD_MAY_INFER, why));
     return false;
 }
 

@@ -4,6 +4,7 @@
 #ifndef AD_WEB_MEMORY_C
 #define AD_WEB_MEMORY_C
 
+#include "../guard/jwt_files.c"
 #include "arena.c"
 #include "assets.c"
 #include "routes.c"
@@ -13,6 +14,11 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_state,
     &ad_memory_keys,
     &ad_memory_pairing,
+#if AIDASH_TLS
+    &ad_memory_jwt_heap,
+    &ad_memory_jwt,
+    &ad_memory_jwt_files,
+#endif
     &ad_memory_poller,
     &ad_memory_hub,
     &ad_memory_inbox,

@@ -124,6 +124,17 @@ static unsigned ad_route_challenge(const struct ad_route_request *r,
     return denial == AD_DENIAL_NARROW ? 403 : 401;
 }
 
+/* What he is told: what is wrong with his token, or what he lacks. */
+static const char *ad_route_denial_text(const struct ad_route_request *r,
+                                        enum ad_denial denial, unsigned right,
+                                        char out[AD_DENIAL_SENTENCE_MAX])
+{
+    if (denial == AD_DENIAL_KEY && r->credentials.why != NULL) {
+        return r->credentials.why;
+    }
+    return ad_right_sentence(denial, right, out);
+}
+
 /* May he who asks have what needs this right? If not, that is the answer. */
 static bool ad_route_may(const struct ad_route_request *r, unsigned right)
 {
@@ -135,7 +146,8 @@ static bool ad_route_may(const struct ad_route_request *r, unsigned right)
         return true;
     }
     status = ad_route_challenge(r, denial, fields);
-    ad_route_refuse(r, status, fields, ad_right_sentence(denial, right, why));
+    ad_route_refuse(r, status, fields,
+                    ad_route_denial_text(r, denial, right, why));
     return false;
 }
 
