@@ -250,6 +250,15 @@ const cases = {
       assert.equal((await request(server, '/status', { headers: { Origin } })).status, code);
     }
   }),
+  'aidash pair': covered('tests/e2e/keys.test.mjs', 'await pair(dir)', 'it needs a server with a state directory of its own'),
+  'sudo aidash pair': covered('tests/e2e/keys.test.mjs', 'await pair(dir)', 'it needs the service'),
+  'aidash keys': ends(/^there are no keys in .*\/\.local\/state\/aidash$/m),
+  'aidash keys rename 1 "Anna\'s phone"': covered('tests/e2e/keys.test.mjs', "'rename', '2', 'zwei'", 'it needs a key'),
+  'aidash keys revoke 1': covered('tests/e2e/keys.test.mjs', "'revoke', '1'", 'it needs a key'),
+  'aidash keys add camera --rights ingest': ends(/^aidash_[\w-]{43}$/m),
+  'aidash keys add laptop --rights infer --ttl 30d': ends(/^aidash_[\w-]{43}$/m),
+  'aidash token --scope view --ttl 1h': ends(/^aidash_[\w-]{43}$/m),
+  'aidash token': covered('tests/e2e/keys.test.mjs', "'token', '--scope'", 'it is the name of a command'),
   'aidash --listen 127.0.0.1:8080': starts(isSource('sim')),
   'your-engine | aidash --stdin': starts(hasTick((tick) => tick.model === 'yours' && tick.tokens_generated === 7)),
   'echo \'{"tokens":3,"latency_ms":41.5,"model":"yolo"}\' | aidash --stdin':
