@@ -54,6 +54,7 @@
  *   guard/jwt.c              JSON Web Tokens
  *   guard/jwt_files.c        the files with their keys
  *   guard/credentials.c      what a request brings to show who asks
+ *   guard/throttle.c         how often an address may do what costs us
  *   core/poller.c            epoll or poll()
  *   core/hub.c               the hub's clock, sleep, calls to it
  *   core/inbox.c             samples from any thread to the hub
@@ -207,6 +208,7 @@
 #include "src/guard/jwt.c"
 #include "src/guard/jwt_files.c"
 #include "src/guard/credentials.c"
+#include "src/guard/throttle.c"
 #include "src/core/poller.c"
 #include "src/core/hub.c"
 #include "src/core/inbox.c"

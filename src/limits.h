@@ -95,6 +95,64 @@
 #error "AIDASH_PENDING must be 8..60000"
 #endif
 
+/* Connections that an address may open at once, and how many a second after that;
+ * 127.0.0.1, ::1 and the addresses of --trust-proxy as many as they like. One more is
+ * answered with 429, and many more are reset. An office behind one address may open
+ * a viewer for each place, and 200 pages a second. 8..65535, and 1..10000. */
+#ifndef AIDASH_CONNECT_BURST
+#define AIDASH_CONNECT_BURST 1024
+#endif
+#if AIDASH_CONNECT_BURST < 8 || AIDASH_CONNECT_BURST > 65535
+#error "AIDASH_CONNECT_BURST must be 8..65535"
+#endif
+#ifndef AIDASH_CONNECT_RATE
+#define AIDASH_CONNECT_RATE 200
+#endif
+#if AIDASH_CONNECT_RATE < 1 || AIDASH_CONNECT_RATE > 10000
+#error "AIDASH_CONNECT_RATE must be 1..10000"
+#endif
+
+/* Commands that a WebSocket client, or an address by POST /command, may send at
+ * once, and how many a second after that; programs of this machine as many as they
+ * like. One more is an error: rate_limited. 1..1000 each. */
+#ifndef AIDASH_COMMAND_BURST
+#define AIDASH_COMMAND_BURST 10
+#endif
+#if AIDASH_COMMAND_BURST < 1 || AIDASH_COMMAND_BURST > 1000
+#error "AIDASH_COMMAND_BURST must be 1..1000"
+#endif
+#ifndef AIDASH_COMMAND_RATE
+#define AIDASH_COMMAND_RATE 5
+#endif
+#if AIDASH_COMMAND_RATE < 1 || AIDASH_COMMAND_RATE > 1000
+#error "AIDASH_COMMAND_RATE must be 1..1000"
+#endif
+
+/* Wrong credentials that an address may send at once, and the seconds until it may
+ * send another one: 1..1000, and 1..3600. One more is answered with 429. */
+#ifndef AIDASH_FAIL_BURST
+#define AIDASH_FAIL_BURST 10
+#endif
+#if AIDASH_FAIL_BURST < 1 || AIDASH_FAIL_BURST > 1000
+#error "AIDASH_FAIL_BURST must be 1..1000"
+#endif
+#ifndef AIDASH_FAIL_S
+#define AIDASH_FAIL_S 30
+#endif
+#if AIDASH_FAIL_S < 1 || AIDASH_FAIL_S > 3600
+#error "AIDASH_FAIL_S must be 1..3600"
+#endif
+
+/* Addresses whose use of these limits is remembered. When a new one comes and there
+ * is no place, the one that has used the least is forgotten. A multiple of 4.
+ * 4..65536, 40 bytes each. */
+#ifndef AIDASH_THROTTLED
+#define AIDASH_THROTTLED 1024
+#endif
+#if AIDASH_THROTTLED < 4 || AIDASH_THROTTLED > 65536
+#error "AIDASH_THROTTLED must be 4..65536"
+#endif
+
 /* HTTP worker threads. 1..64, 7.17 kB each, and a stack. They never wait for a
  * peer, so a few are enough. */
 #ifndef AIDASH_WORKERS

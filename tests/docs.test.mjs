@@ -72,7 +72,7 @@ after(() => rmSync(dir, { recursive: true, force: true }));
 
 const environment = (env) => ({
   ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('AIDASH_'))),
-  PATH: `${dir}/bin:${process.env.PATH}`, AIDASH_LISTEN: '127.0.0.1:0', ...env,
+  HOME: dir, XDG_STATE_HOME: '', STATE_DIRECTORY: '', PATH: `${dir}/bin:${process.env.PATH}`, AIDASH_LISTEN: '127.0.0.1:0', ...env,
 });
 
 /* The command with this machine's ports. */

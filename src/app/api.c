@@ -92,6 +92,7 @@ static void ad_reset(void)
     ad_access_init();
     ad_clients_init();
     ad_exchanges_init();
+    ad_throttle_init();
     ad_commands_init();
     ad_pending_init();
     ad_acceptor_init();

@@ -32,6 +32,12 @@ static uint64_t ad_address_key(const struct sockaddr_storage *peer)
     return network;
 }
 
+/* Is this the key of 127.0.0.1 or ::1? Programs of this machine come from there. */
+static bool ad_address_is_own(uint64_t key)
+{
+    return key == INADDR_LOOPBACK || key == 0;
+}
+
 /* HOST of HOST:PORT into an address without its port. False if it is malformed. */
 static bool ad_address_host(const char *host, size_t len,
                             struct sockaddr_storage *out)
@@ -269,6 +275,15 @@ static void ad_socket_peer_text(int fd, char out[AD_ADDRESS_TEXT_MAX])
     if (getpeername(fd, (struct sockaddr *)&peer, &len) == 0) {
         ad_address_text(&peer, out);
     }
+}
+
+/* Close it with a reset: nothing of it stays in the kernel. */
+static void ad_socket_reset(int fd)
+{
+    struct linger reset = {1, 0};
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    (void)close(fd);
 }
 
 static int ad_socket_accept(int listener, struct sockaddr_storage *peer)

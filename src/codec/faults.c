@@ -16,7 +16,8 @@ enum ad_error {
     AD_ERROR_NOT_TEXT,
     AD_ERROR_REFUSED,
     AD_ERROR_UNAUTHORIZED,
-    AD_ERROR_FORBIDDEN
+    AD_ERROR_FORBIDDEN,
+    AD_ERROR_RATE_LIMITED
 };
 
 static const struct {
@@ -32,6 +33,7 @@ static const struct {
     [AD_ERROR_REFUSED] = {"refused", 409},
     [AD_ERROR_UNAUTHORIZED] = {"unauthorized", 401},
     [AD_ERROR_FORBIDDEN] = {"forbidden", 403},
+    [AD_ERROR_RATE_LIMITED] = {"rate_limited", 429},
 };
 
 enum ad_fault {
@@ -84,17 +86,19 @@ enum ad_fault {
     AD_FAULT_LOCAL_ALONE,
     AD_FAULT_TOKEN,
     AD_FAULT_TOKEN_BAD,
+    AD_FAULT_TOKENS_BAD,
     AD_FAULT_VIEW_NARROW,
-    AD_FAULT_AUTH_FIRST
+    AD_FAULT_AUTH_FIRST,
+    AD_FAULT_TOO_OFTEN
 };
 
 #define AD_ACTIONS \
     "switch_model, pause, resume, drain, cancel, ping, bench and bench_stop"
 
-/* The greatest number of streams, in its sentence. */
-#if AIDASH_METER
+/* Limits, in their sentences. */
 #define AD_TEXT_OF_(macro) #macro
 #define AD_TEXT_OF(macro) AD_TEXT_OF_(macro)
+#if AIDASH_METER
 #define AD_BENCH_STREAMS_TEXT AD_TEXT_OF(AIDASH_BENCH_STREAMS)
 #else
 #define AD_BENCH_STREAMS_TEXT "16"
@@ -191,10 +195,16 @@ static const struct {
                         "key or a token"},
     [AD_FAULT_TOKEN_BAD] = {AD_ERROR_UNAUTHORIZED, "the key or token is wrong, "
                             "expired or revoked"},
+    [AD_FAULT_TOKENS_BAD] = {AD_ERROR_RATE_LIMITED, "too many wrong keys came from "
+                             "this address"},
     [AD_FAULT_VIEW_NARROW] = {AD_ERROR_FORBIDDEN, "the key or token does not have "
                               "the right view"},
     [AD_FAULT_AUTH_FIRST] = {AD_ERROR_UNAUTHORIZED, "a key is needed: the first "
                              "message must be {\"action\":\"auth\",\"token\":...}"},
+    [AD_FAULT_TOO_OFTEN] = {AD_ERROR_RATE_LIMITED, "too many commands: a client "
+                            "may send " AD_TEXT_OF(AIDASH_COMMAND_BURST)
+                            " at once, then " AD_TEXT_OF(AIDASH_COMMAND_RATE)
+                            " a second"},
 };
 _Static_assert(AIDASH_MODEL_MAX == 63 && AIDASH_NODE_MAX == 31,
                "the sentences name the longest model and node");

@@ -99,6 +99,7 @@ struct ad_client {
     uint32_t since_ms;    /* when its phase began */
     uint32_t sent;        /* bytes that the socket has taken since then */
     uint64_t address;     /* of the peer, as ad_address_key() has it */
+    uint64_t command_full_ns; /* its bucket of commands: commands.c */
     union {
         struct ad_ws ws; /* AD_WS, AD_WS_BATCH */
         struct {

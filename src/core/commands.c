@@ -6,10 +6,12 @@
 #define AD_CORE_COMMANDS_C
 
 #include "../guard/rights.c"
+#include "../guard/throttle.c"
 #include "sources.c"
 
 static struct {
     uint64_t count, errors;
+    uint64_t limited; /* of the errors: sent too often */
     int (*on_command)(const struct aidash_command *command, void *user); /* [I] */
     void *user; /* [I] of on_command */
     bool (*cancel)(uint64_t request); /* [I] the meter's, or NULL */
@@ -132,11 +134,13 @@ static void ad_put_ack(struct ad_text *t,
 }
 
 /* Carry out a command that came from the client `client_id` ("" for POST) on the
- * socket fd, if he who asks may, and write its ack or error to *t. Returns the
- * status that POST /command answers: 200, 400, 401 or 403 without the right, or 409
- * when it was refused. */
+ * socket fd, if he who asks may, and write its ack or error to *t. *full_ns is the
+ * bucket of who sent it (guard/throttle.c); NULL: it has no limit. Returns the status
+ * that POST /command answers: 200, 400, 401 or 403 without the right, 409 when it was
+ * refused, 429 when it came too soon. */
 static int ad_command(const uint8_t *text, size_t len, const char *client_id,
-                      int fd, const struct ad_asker *who, struct ad_text *t)
+                      int fd, const struct ad_asker *who, uint64_t *full_ns,
+                      struct ad_text *t)
 {
     struct ad_command_message request;
     struct aidash_command command;
@@ -148,6 +152,11 @@ static int ad_command(const uint8_t *text, size_t len, const char *client_id,
         return 200;
     }
     ad_commands.count++;
+    if (full_ns != NULL &&
+        !ad_bucket_take(full_ns, ad_budgets[AD_BUDGET_COMMAND], ad_hub.now_ns)) {
+        ad_commands.limited++;
+        fault = AD_FAULT_TOO_OFTEN;
+    }
     if (fault == AD_FAULT_NONE) {
         fault = ad_command_denial(who);
     }

@@ -16,6 +16,7 @@
 #include "../core/accept.c"
 #include "../core/attach.c"
 #include "../guard/pairing.c"
+#include "../guard/throttle.c"
 #include "route.c"
 
 enum {
@@ -39,10 +40,10 @@ struct ad_auth {
     struct ad_text *fields, *out;
 };
 
-/* A credential was wrong. */
+/* A credential was wrong: it counts against the budget of its address. */
 static void ad_auth_failed(const struct ad_auth *a)
 {
-    (void)a;
+    (void)ad_throttle_take(AD_BUDGET_FAIL, a->address, ad_hub.now_ns);
 }
 
 /* ---- answers ---- */
@@ -211,11 +212,17 @@ static int ad_auth_token(struct ad_auth *a)
 {
     char token[AD_AUTH_TOKEN_MAX + 1];
     struct ad_slice text;
+    unsigned wait_s;
     const char *why;
 
     if (!ad_auth_text(a, "token", token, AD_AUTH_TOKEN_MAX)) {
         return ad_auth_refuse(a, 400, "token must be a text that is not longer than a "
                                       "cookie may be");
+    }
+    wait_s = ad_throttle_wait_s(AD_BUDGET_FAIL, a->address, ad_hub.now_ns);
+    if (wait_s > 0) {
+        ad_putf(a->fields, "Retry-After: %u\r\n", wait_s);
+        return ad_auth_refuse(a, 429, "too many wrong keys came from this address");
     }
     text = ad_slice_of(token);
     if (ad_credential_judge(text, ad_hub_unix_s(), &a->who.grant, &why) !=

@@ -19,6 +19,7 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_jwt,
     &ad_memory_jwt_files,
 #endif
+    &ad_memory_throttled,
     &ad_memory_poller,
     &ad_memory_hub,
     &ad_memory_inbox,

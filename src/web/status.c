@@ -87,6 +87,9 @@ static void ad_status_run(struct ad_call *call)
         {"accepted", ad_acceptor.accepted},
         {"refused", atomic_load(&ad_pendings.refused)},
         {"stalled", ad_fanout.stalled},
+        {"connections_limited", ad_throttles.beyond[AD_BUDGET_CONNECT]},
+        {"commands_limited", ad_commands.limited},
+        {"credentials_limited", ad_throttles.beyond[AD_BUDGET_FAIL]},
         {"requests", ad_records_count()},
     };
 

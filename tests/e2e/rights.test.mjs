@@ -491,11 +491,17 @@ test('another machine\'s address, in a network of its own', { skip: !namespace &
         say -d '${COMMAND}' http://127.0.0.1:8080/command
         say -d '${COMMAND}' http://192.0.2.7:8080/ingest
         say http://192.0.2.7:8080/status
+        i=0
+        while [ $i -lt 12 ]; do
+            i=$((i + 1)); say -d '${COMMAND}' -H "Authorization: Bearer wrong$i" http://192.0.2.7:8080/command
+        done
+        say -d '${COMMAND}' -H "Authorization: Bearer $KEY" http://192.0.2.7:8080/command
+        say -d '${COMMAND}' http://192.0.2.7:8080/command
         kill $server; wait $server; cat "$DIR/log"`;
     const { stdout, status, stderr } = spawnSync('unshare', ['-rn', 'sh', '-c', script],
         { env: { ...environment(), BIN, DIR: dir, KEY: keys.right }, encoding: 'utf8' });
     assert.equal(status, 0, stderr);
-    assert.match(stdout, /^401 401 200 200 403 200 /);
+    assert.match(stdout, /^401 401 200 200 403 200 (401 ){10}429 429 200 401 /);
     assert.match(stdout, /open to the LAN: watching\. Control needs a key\. Ingest is for this machine only\. No TLS\./);
     assert.ok(!stdout.includes(keys.right));
 });
