@@ -210,17 +210,20 @@ static int ad_auth_token(struct ad_auth *a)
 {
     char token[AD_AUTH_TOKEN_MAX + 1];
     struct ad_slice text;
+    const char *why;
 
     if (!ad_auth_text(a, "token", token, AD_AUTH_TOKEN_MAX)) {
         return ad_auth_refuse(a, 400, "token must be a key or token of at most 3800 "
                                       "bytes");
     }
     text = ad_slice_of(token);
-    if (ad_credential_judge(text, ad_hub_unix_s(), &a->who.grant) !=
+    if (ad_credential_judge(text, ad_hub_unix_s(), &a->who.grant, &why) !=
         AD_CREDENTIAL_GOOD) {
         ad_auth_failed(a);
-        return ad_auth_refuse(a, 403, "the token is wrong, has expired or was "
-                                      "revoked");
+        return ad_auth_refuse(a, 403,
+                              why != NULL ? why
+                                          : "the token is wrong, has expired or was "
+                                            "revoked");
     }
     ad_auth_cookie(a, "_token", text, ad_auth_age_s(a->who.grant.expires_s));
     ad_put_auth(a->out, &a->who);
