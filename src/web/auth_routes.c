@@ -20,8 +20,9 @@
 
 enum {
     AD_AUTH_YEAR_S = 365 * 86400,
-    AD_AUTH_TOKEN_MAX = 3800, /* bytes: with name and attributes within the 4096 of a
-                               * cookie that browsers take (RFC 6265 6.1) */
+    /* Bytes: with name and attributes within the 4096 of a cookie that browsers take
+     * (RFC 6265 6.1). */
+    AD_AUTH_TOKEN_MAX = AIDASH_MESSAGE_MAX < 3800 ? AIDASH_MESSAGE_MAX : 3800,
     AD_AUTH_COOKIE_MAX = 160, /* bytes of a Set-Cookie line besides its value */
     /* header lines of an answer: two cookies, one of which has a value */
     AD_AUTH_FIELDS_MAX = AD_AUTH_TOKEN_MAX + 3 * AD_AUTH_COOKIE_MAX
@@ -213,8 +214,8 @@ static int ad_auth_token(struct ad_auth *a)
     const char *why;
 
     if (!ad_auth_text(a, "token", token, AD_AUTH_TOKEN_MAX)) {
-        return ad_auth_refuse(a, 400, "token must be a key or token of at most 3800 "
-                                      "bytes");
+        return ad_auth_refuse(a, 400, "token must be a text that is not longer than a "
+                                      "cookie may be");
     }
     text = ad_slice_of(token);
     if (ad_credential_judge(text, ad_hub_unix_s(), &a->who.grant, &why) !=
