@@ -44,7 +44,6 @@
  *   codec/llm_scan.c         its body: event streams, JSON texts
  *   codec/llm_model.c        the model that a request names
  *   codec/llm_prompt.c       how much text a request has; was its prompt cut?
- *   guard/throttle.c         how often an address may do what costs us
  *   guard/grant.c            what somebody may do
  *   guard/rights.c           who may do what: the policy
  *   guard/keys.c             the key file
@@ -55,6 +54,7 @@
  *   guard/jwt.c              JSON Web Tokens
  *   guard/jwt_files.c        the files with their keys
  *   guard/credentials.c      what a request brings to show who asks
+ *   guard/throttle.c         how often an address may do what costs us
  *   core/poller.c            epoll or poll()
  *   core/hub.c               the hub's clock, sleep, calls to it
  *   core/inbox.c             samples from any thread to the hub
@@ -208,7 +208,6 @@
 #include "src/codec/llm_scan.c"
 #include "src/codec/llm_model.c"
 #include "src/codec/llm_prompt.c"
-#include "src/guard/throttle.c"
 #include "src/guard/grant.c"
 #include "src/guard/rights.c"
 #include "src/guard/keys.c"
@@ -219,6 +218,7 @@
 #include "src/guard/jwt.c"
 #include "src/guard/jwt_files.c"
 #include "src/guard/credentials.c"
+#include "src/guard/throttle.c"
 #include "src/core/poller.c"
 #include "src/core/hub.c"
 #include "src/core/inbox.c"

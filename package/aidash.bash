@@ -9,7 +9,10 @@ _aidash()
     elif [[ $prev == = ]]; then
         prev=${COMP_WORDS[COMP_CWORD - 2]}
     fi
-    [[ ${COMP_WORDS[1]} != bench || $COMP_CWORD -eq 1 ]] || command=bench
+    case $COMP_CWORD/${COMP_WORDS[1]} in
+    1/*) ;;
+    */bench | */keys | */pair | */token) command=${COMP_WORDS[1]} ;;
+    esac
     help=$("$1" $command --help 2>/dev/null)
     [[ $prev != --* ]] || value=$(sed -n "s/^  $prev \([^ ]\{1,\}\) .*/\1/p" <<<"$help")
     case $prev/$value in
@@ -23,7 +26,8 @@ _aidash()
     --*/?*) ;; # free text
     *)
         words=$(sed -n 's/^  \(--[a-z-]*\).*/\1/p' <<<"$help")
-        [[ $COMP_CWORD -gt 1 ]] || words+=' doctor bench'
+        [[ $COMP_CWORD -gt 1 ]] || words+=' doctor bench keys pair token'
+        [[ $COMP_CWORD-$command != 2-keys ]] || words+=' add revoke rename'
         ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")

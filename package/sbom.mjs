@@ -19,6 +19,7 @@ const notice = (pattern) => found(read('THIRD-PARTY.md'), pattern, 'copyright no
 const civetweb = found(read('build/deps/civetweb/include/civetweb.h'), /define CIVETWEB_VERSION "(.*)"/, 'version of civetweb');
 const jsmn = found(read('toolchains/fetch.sh'), /^jsmn (\S+) /m, 'version of jsmn');
 const zlib = found(read('build/deps/zlib/zlib.h'), /define ZLIB_VERSION "(.*)"/, 'version of zlib');
+const qrcodegen = found(read('toolchains/fetch.sh'), /^qr-code-generator (\S+) /m, 'version of qrcodegen');
 const mbedtls = found(read('build/deps/mbedtls/include/mbedtls/build_info.h'), /define MBEDTLS_VERSION_STRING +"(.*)"/, 'version of mbedTLS');
 const uplot = JSON.parse(read('www/package-lock.json')).packages['node_modules/uplot'];
 
@@ -60,6 +61,19 @@ const inside = [
     licenseConcluded: 'Zlib',
     copyrightText: notice(/zlib:\n\n((?: {4}.*\n)+)/),
     externalRefs: reference(`pkg:github/madler/zlib@v${zlib}`),
+  },
+  {
+    name: 'qrcodegen',
+    SPDXID: 'SPDXRef-qrcodegen',
+    versionInfo: qrcodegen,
+    downloadLocation: `git+https://github.com/nayuki/QR-Code-generator.git@v${qrcodegen}`,
+    packageFileName: `qr-code-generator_${qrcodegen}.orig.tar.gz`,
+    sourceInfo: "The C version in Debian's source archive of this release; the checksum is the archive's.",
+    checksums: [{ algorithm: 'SHA256', checksumValue: debian('qr-code-generator', qrcodegen) }],
+    licenseDeclared: 'MIT',
+    licenseConcluded: 'MIT',
+    copyrightText: notice(/qrcodegen:\n\n((?: {4}.*\n)+)/),
+    externalRefs: reference(`pkg:github/nayuki/QR-Code-generator@v${qrcodegen}`),
   },
   {
     name: 'uPlot',

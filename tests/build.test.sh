@@ -220,10 +220,10 @@ check 'and the old header stays' cmp "$tmp/www.h" "$tmp/first.h"
 # ---- the Makefile, on a small project ------------------------------------------------------------------
 
 small=$tmp/small
-mkdir -p "$small/tests" "$small/deps/civetweb/src" "$small/deps/uplot/dist" "$small/deps/zlib"
+mkdir -p "$small/tests" "$small/deps/civetweb/src" "$small/deps/uplot/dist" "$small/deps/zlib" "$small/deps/qr/c"
 cp -r Makefile toolchains www package docs LICENSE THIRD-PARTY.md README.md CHANGELOG.md "$small/"
 cp tests/run.mjs tests/reporter.mjs tests/lint.sh tests/check.sh "$small/tests/"
-touch "$small/deps/civetweb/src/civetweb.c" "$small/deps/jsmn.h" "$small/aidash.h" "$small/deps/uplot/LICENSE"
+touch "$small/deps/qr/c/qrcodegen.c" "$small/deps/civetweb/src/civetweb.c" "$small/deps/jsmn.h" "$small/aidash.h" "$small/deps/uplot/LICENSE"
 for f in infback.c inftrees.h inflate.h inffast.h inffast.c inftrees.c; do touch "$small/deps/zlib/$f"; done
 echo 'var uPlot = 1;' >"$small/deps/uplot/dist/uPlot.iife.min.js"
 cat >"$small/aidash.c" <<'C'
@@ -235,7 +235,7 @@ int main(void) { return (int)ad_assets[0].len * 0; }
 C
 cd "$small" || exit 1
 mkdir -p build/deps
-quick() { "${MAKE:-make}" --no-print-directory TLS=0 CIVETWEB=deps/civetweb JSMN=deps ZLIB=deps/zlib UPLOT=deps/uplot "$@"; }
+quick() { "${MAKE:-make}" --no-print-directory TLS=0 CIVETWEB=deps/civetweb JSMN=deps ZLIB=deps/zlib QRCODEGEN=deps/qr UPLOT=deps/uplot "$@"; }
 quiet() { quick "$@" >"$tmp/quiet.out" 2>&1 && [ ! -s "$tmp/quiet.out" ] || { cat "$tmp/quiet.out"; return 1; }; }
 builds='stripped'
 check 'make builds and prints the size' says "build/aidash: [0-9]+ kB $builds" 0 quick
@@ -276,7 +276,7 @@ import { test } from 'node:test';
 test('group', async (t) => { await t.test('one', () => {}); await t.test('two', () => {}); });
 test('left out', { skip: 'why not' }, () => {});
 JS
-run_suite() { TLS=0 CIVETWEB=deps/civetweb JSMN=deps ZLIB=deps/zlib UPLOT=deps/uplot TEST="${pick:-}" node tests/run.mjs e2e; }
+run_suite() { TLS=0 CIVETWEB=deps/civetweb JSMN=deps ZLIB=deps/zlib QRCODEGEN=deps/qr UPLOT=deps/uplot TEST="${pick:-}" node tests/run.mjs e2e; }
 check 'passed and skipped tests are counted' says '^[23] passed, 0 failed, 1 skipped$' 0 run_suite
 echo "import { test } from 'node:test'; test('wrong', () => { throw new Error('the reason'); });" >tests/e2e/b.test.mjs
 check 'a failed test fails the run, with its reason' says 'the reason' 1 run_suite

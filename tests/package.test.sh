@@ -115,7 +115,7 @@ for (const part of document.packages) {
 for (const relation of document.relationships) assert(ids.has(relation.spdxElementId) && ids.has(relation.relatedSpdxElement));
 assert(document.relationships.some((relation) => relation.relationshipType === 'DESCRIBES'));
 assert(document.relationships.some((relation) => relation.relationshipType === 'STATIC_LINK'));
-for (const name of ['civetweb', 'jsmn', 'zlib', 'mbedTLS', 'uPlot', 'musl', 'aidash']) assert(document.packages.some((part) => part.name === name), name);
+for (const name of ['civetweb', 'jsmn', 'zlib', 'qrcodegen', 'mbedTLS', 'uPlot', 'musl', 'aidash']) assert(document.packages.some((part) => part.name === name), name);
 JS
 check 'the bill of materials is an SPDX 2.3 document that names what is inside' node "$tmp/sbom.mjs" "$out/aidash-$version.spdx.json" "$out"
 
@@ -155,6 +155,8 @@ if command -v bash >/dev/null; then
     check 'completion: each option of --help' offers "$(sed -n 's/^  \(--[a-z-]*\).*/\1/p' "$tmp/help" | tr '\n' ' ' | sed 's/ $//')" --
     check 'completion: the doctor' offers doctor doc
     check 'completion: the benchmark and its options' offers '--streams' bench --s
+    check 'completion: the commands of keys' offers 'revoke rename' keys re
+    check 'completion: the options of pair' offers '--rights' pair --r
     check 'completion: the values of --source' offers 'sim stdin none' --source ''
     check 'completion: the values of --log-level=' offers 'warn' --log-level = w
     check 'completion: files' offers package/aidash.conf --config package/aidash.c
@@ -216,7 +218,7 @@ old_keys() {
         MemoryDenyWriteExecute | RestrictRealtime) ;; # 231
         DynamicUser | ProtectControlGroups | ProtectKernelModules | ProtectKernelTunables | RemoveIPC) ;; # 232
         RestrictNamespaces) ;; # 233
-        LockPersonality) ;; # 235
+        LockPersonality | StateDirectory | StateDirectoryMode) ;; # 235
         *) echo "which systemd brought $key, and what is it without?" && exit 1 ;;
         esac
     done

@@ -88,15 +88,16 @@ enum ad_fault {
     AD_FAULT_BENCH_INFLIGHT,
     AD_FAULT_BENCH_OVERRIDE,
     AD_FAULT_REFUSED,
-    AD_FAULT_TOO_OFTEN,
 
     AD_FAULT_KEY_NEEDED,
     AD_FAULT_KEY_NARROW,
     AD_FAULT_LOCAL_ALONE,
     AD_FAULT_TOKEN,
     AD_FAULT_TOKEN_BAD,
+    AD_FAULT_TOKENS_BAD,
     AD_FAULT_VIEW_NARROW,
-    AD_FAULT_AUTH_FIRST
+    AD_FAULT_AUTH_FIRST,
+    AD_FAULT_TOO_OFTEN
 };
 
 #define AD_ACTIONS \
@@ -205,10 +206,6 @@ static const struct {
     [AD_FAULT_BENCH_OVERRIDE] = {AD_ERROR_REFUSED, "a viewer chose another "
                                  "model for all requests"},
     [AD_FAULT_REFUSED] = {AD_ERROR_REFUSED, "the engine refused the command"},
-    [AD_FAULT_TOO_OFTEN] = {AD_ERROR_RATE_LIMITED, "too many commands: a client "
-                            "may send " AD_TEXT_OF(AIDASH_COMMAND_BURST)
-                            " at once, then " AD_TEXT_OF(AIDASH_COMMAND_RATE)
-                            " a second"},
 
     [AD_FAULT_KEY_NEEDED] = {AD_ERROR_UNAUTHORIZED, "a key with the right control "
                              "is needed to send commands: send {\"action\":"
@@ -222,10 +219,16 @@ static const struct {
                         "key or a token"},
     [AD_FAULT_TOKEN_BAD] = {AD_ERROR_UNAUTHORIZED, "the key or token is wrong, "
                             "expired or revoked"},
+    [AD_FAULT_TOKENS_BAD] = {AD_ERROR_RATE_LIMITED, "too many wrong keys came from "
+                             "this address"},
     [AD_FAULT_VIEW_NARROW] = {AD_ERROR_FORBIDDEN, "the key or token does not have "
                               "the right view"},
     [AD_FAULT_AUTH_FIRST] = {AD_ERROR_UNAUTHORIZED, "a key is needed: the first "
                              "message must be {\"action\":\"auth\",\"token\":...}"},
+    [AD_FAULT_TOO_OFTEN] = {AD_ERROR_RATE_LIMITED, "too many commands: a client "
+                            "may send " AD_TEXT_OF(AIDASH_COMMAND_BURST)
+                            " at once, then " AD_TEXT_OF(AIDASH_COMMAND_RATE)
+                            " a second"},
 };
 _Static_assert(AIDASH_MODEL_MAX == 63 && AIDASH_NODE_MAX == 31 &&
                    AIDASH_GAUGE_MAX == 31 && AIDASH_UNIT_MAX == 15,

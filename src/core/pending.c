@@ -296,8 +296,8 @@ static void ad_pending_begin(struct ad_pending *p, int fd, uint64_t address,
     p->worker_fd = -1;
     p->worker_events = 0;
     p->kept = kept;
-    p->throttled = p->answered = p->upgrades = p->batch = p->waits =
-        p->refused = false;
+    p->throttled = p->answered = p->upgrades = p->batch = false;
+    p->waits = p->refused = false;
     p->at = p->len = p->prefix_len = 0;
     p->more = NULL;
     p->address = address;

@@ -71,13 +71,16 @@ static void ad_viewer_auth(struct ad_client *c, enum ad_fault fault,
     if (fault == AD_FAULT_NONE &&
         ad_credential_judge(token, ad_hub_unix_s(), &who.grant, &why) !=
             AD_CREDENTIAL_GOOD) {
-        fault = AD_FAULT_TOKEN_BAD;
+        fault = ad_address_is_own(c->address) ||
+                        ad_throttle_failed(c->address, ad_hub.now_ns) == 0
+                    ? AD_FAULT_TOKEN_BAD
+                    : AD_FAULT_TOKENS_BAD;
     }
     if (fault == AD_FAULT_NONE && c->waits &&
         ad_right_denial(&who, AD_MAY_VIEW) != AD_DENIAL_NONE) {
         fault = AD_FAULT_VIEW_NARROW;
     }
-    if (fault != AD_FAULT_NONE && c->waits) {
+    if (fault == AD_FAULT_TOKENS_BAD || (fault != AD_FAULT_NONE && c->waits)) {
         ad_ws_close(c, AD_WS_UNAUTHORIZED,
                     why != NULL ? why : ad_fault_text(fault), reply);
         return;

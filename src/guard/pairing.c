@@ -236,6 +236,8 @@ static bool ad_pair_parse(const char *text, size_t len, uint8_t digest[AD_SHA256
            ad_date_parse(line.at, line.len, ends_s);
 }
 
+#ifndef AIDASH_NO_MAIN
+/* The line that ad_pair_parse() reads. */
 static void ad_pair_put(struct ad_text *t, const uint8_t digest[AD_SHA256_BYTES],
                         unsigned rights, int64_t ends_s)
 {
@@ -250,6 +252,7 @@ static void ad_pair_put(struct ad_text *t, const uint8_t digest[AD_SHA256_BYTES]
     ad_put_date(t, ends_s);
     ad_puts(t, "\n");
 }
+#endif
 
 /* Once a second: a code that `aidash pair` has left. True if there is one: then the
  * caller leaves the answer, which begins with the line in text[0..*len). */

@@ -16,12 +16,14 @@
 #include "../core/accept.c"
 #include "../core/attach.c"
 #include "../guard/pairing.c"
+#include "../guard/throttle.c"
 #include "route.c"
 
 enum {
     AD_AUTH_YEAR_S = 365 * 86400,
-    AD_AUTH_TOKEN_MAX = 3800, /* bytes: with name and attributes within the 4096 of a
-                               * cookie that browsers take (RFC 6265 6.1) */
+    /* Bytes: with name and attributes within the 4096 of a cookie that browsers take
+     * (RFC 6265 6.1). */
+    AD_AUTH_TOKEN_MAX = AIDASH_MESSAGE_MAX < 3800 ? AIDASH_MESSAGE_MAX : 3800,
     AD_AUTH_COOKIE_MAX = 160, /* bytes of a Set-Cookie line besides its value */
     /* header lines of an answer: two cookies, one of which has a value */
     AD_AUTH_FIELDS_MAX = AD_AUTH_TOKEN_MAX + 3 * AD_AUTH_COOKIE_MAX
@@ -38,10 +40,10 @@ struct ad_auth {
     struct ad_text *fields, *out;
 };
 
-/* A credential was wrong. */
+/* A credential was wrong: it counts against the budget of its address. */
 static void ad_auth_failed(const struct ad_auth *a)
 {
-    (void)a;
+    (void)ad_throttle_take(AD_BUDGET_FAIL, a->address, ad_hub.now_ns);
 }
 
 /* ---- answers ---- */
@@ -210,19 +212,26 @@ static int ad_auth_token(struct ad_auth *a)
 {
     char token[AD_AUTH_TOKEN_MAX + 1];
     struct ad_slice text;
+    unsigned wait_s;
     const char *why;
 
     if (!ad_auth_text(a, "token", token, AD_AUTH_TOKEN_MAX)) {
-        return ad_auth_refuse(a, 400, "token must be a key or token of at most 3800 "
-                                      "bytes");
+        return ad_auth_refuse(a, 400, "token must be a text that is not longer than a "
+                                      "cookie may be");
+    }
+    wait_s = ad_throttle_wait_s(AD_BUDGET_FAIL, a->address, ad_hub.now_ns);
+    if (wait_s > 0) {
+        ad_putf(a->fields, "Retry-After: %u\r\n", wait_s);
+        return ad_auth_refuse(a, 429, "too many wrong keys came from this address");
     }
     text = ad_slice_of(token);
     if (ad_credential_judge(text, ad_hub_unix_s(), &a->who.grant, &why) !=
         AD_CREDENTIAL_GOOD) {
         ad_auth_failed(a);
-        return ad_auth_refuse(a, 403, why != NULL ? why
-                                                  : "the token is wrong, has expired "
-                                                    "or was revoked");
+        return ad_auth_refuse(a, 403,
+                              why != NULL ? why
+                                          : "the token is wrong, has expired or was "
+                                            "revoked");
     }
     ad_auth_cookie(a, "_token", text, ad_auth_age_s(a->who.grant.expires_s));
     ad_put_auth(a->out, &a->who);

@@ -61,9 +61,10 @@ static bool ad_route_may_infer(const struct ad_route_request *r)
     }
     status = ad_route_challenge(r, denial, fields);
     ad_route_api_refuse(r, (int)status, fields,
-                        status == 401 ? "authentication_error"
-                                      : "permission_error",
-                        ad_route_denial_text(r, denial, AD_MAY_INFER, why));
+                        status == 401   ? "authentication_error"
+                        : status == 429 ? "rate_limit_error"
+                                        : "permission_error",
+                        ad_route_denial_text(r, status, denial, AD_MAY_INFER, why));
     return false;
 }
 

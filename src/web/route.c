@@ -6,6 +6,7 @@
 
 #include "../core/access.c"
 #include "../core/pending.c"
+#include "../guard/throttle.c"
 
 /* A request, and where its connection waits. Slices point into its buffer: they
  * are gone when an answer is written there. */
@@ -104,8 +105,19 @@ static void ad_route_fault(const struct ad_route_request *r,
  * 6750 3): bytes with its NUL. */
 enum { AD_ROUTE_CHALLENGE_MAX = AD_CORS_MAX + 96 };
 
+/* A bad credential came. Returns 0, or how many seconds its address has to wait, as
+ * it brought too many of them. This machine's programs don't wait. */
+static unsigned ad_route_failed(const struct ad_route_request *r)
+{
+    return ad_address_is_own(r->pending->address)
+               ? 0
+               : ad_throttle_failed(r->pending->address, ad_hub.now_ns);
+}
+
+#define AD_ROUTE_FAILED_TEXT "too many wrong keys came from this address"
+
 /* The status for one who may not, and its fields: 401 if a credential is missing or
- * bad, 403 if it does not give the right, or none would. */
+ * bad, 429 if too many were, 403 if it does not give the right, or none would. */
 static unsigned ad_route_challenge(const struct ad_route_request *r,
                                    enum ad_denial denial,
                                    char fields[AD_ROUTE_CHALLENGE_MAX])
@@ -114,9 +126,18 @@ static unsigned ad_route_challenge(const struct ad_route_request *r,
                         : r->credentials.offered     ? ", error=\"invalid_token\""
                                                      : "";
 
+    unsigned wait_s = denial == AD_DENIAL_KEY && r->credentials.offered
+                          ? ad_route_failed(r)
+                          : 0;
+
     if (denial == AD_DENIAL_LOCAL) {
         (void)snprintf(fields, AD_ROUTE_CHALLENGE_MAX, "%s", r->cors);
         return 403;
+    }
+    if (wait_s > 0) {
+        (void)snprintf(fields, AD_ROUTE_CHALLENGE_MAX, "Retry-After: %u\r\n%s",
+                       wait_s, r->cors);
+        return 429;
     }
     (void)snprintf(fields, AD_ROUTE_CHALLENGE_MAX,
                    "WWW-Authenticate: Bearer realm=\"aidash\"%s\r\n%s", error,
@@ -126,9 +147,13 @@ static unsigned ad_route_challenge(const struct ad_route_request *r,
 
 /* What he is told: what is wrong with his token, or what he lacks. */
 static const char *ad_route_denial_text(const struct ad_route_request *r,
-                                        enum ad_denial denial, unsigned right,
+                                        unsigned status, enum ad_denial denial,
+                                        unsigned right,
                                         char out[AD_DENIAL_SENTENCE_MAX])
 {
+    if (status == 429) {
+        return AD_ROUTE_FAILED_TEXT;
+    }
     if (denial == AD_DENIAL_KEY && r->credentials.why != NULL) {
         return r->credentials.why;
     }
@@ -147,7 +172,7 @@ static bool ad_route_may(const struct ad_route_request *r, unsigned right)
     }
     status = ad_route_challenge(r, denial, fields);
     ad_route_refuse(r, status, fields,
-                    ad_route_denial_text(r, denial, right, why));
+                    ad_route_denial_text(r, status, denial, right, why));
     return false;
 }
 

@@ -85,6 +85,8 @@ static bool ad_route_reserve(const struct ad_route_request *r,
 static bool ad_route_admits(const struct ad_route_request *r)
 {
     struct ad_pending *p = r->pending;
+    char fields[40];
+    unsigned wait_s;
 
     p->who = r->who;
     p->refused = p->waits = false;
@@ -92,6 +94,12 @@ static bool ad_route_admits(const struct ad_route_request *r)
         return ad_route_may(r, AD_MAY_VIEW);
     }
     p->refused = r->credentials.offered;
+    wait_s = p->refused ? ad_route_failed(r) : 0;
+    if (wait_s > 0) {
+        (void)snprintf(fields, sizeof(fields), "Retry-After: %u\r\n", wait_s);
+        ad_route_refuse(r, 429, fields, AD_ROUTE_FAILED_TEXT);
+        return false;
+    }
     p->waits = !p->refused;
     if (p->waits && ad_slots.n_waiting >= AD_CLIENTS_WAITING) {
         ad_route_refuse(r, 503, "Retry-After: 5\r\n",
