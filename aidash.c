@@ -38,6 +38,9 @@
  *   codec/llm_scan.c         its body: event streams, JSON texts
  *   codec/llm_model.c        the model that a request names
  *   codec/llm_prompt.c       how much text a request has; was its prompt cut?
+ *   guard/heap.c             static memory that mbedTLS allocates from
+ *   guard/crypto.c           mbedTLS: its memory, its random numbers
+ *   guard/tls.c              TLS sessions of both sides, by mbedTLS
  *   core/poller.c            epoll or poll()
  *   core/hub.c               the hub's clock, sleep, calls to it
  *   core/inbox.c             samples from any thread to the hub
@@ -50,6 +53,8 @@
  *   core/sources.c           simulator, stdin, UDP, inbox
  *   core/access.c            which Host and Origin may ask
  *   core/peers.c             sockets by the address of their peers
+ *   core/tls_pump.c          TLS connections as plain ones
+ *   core/certificate.c       the files of the server's certificate
  *   core/clients.c           the clients' slots, phases, sending, fan-out
  *   core/commands.c          pause, resume, switch, drain, cancel
  *   core/viewers.c           hello, WebSocket messages, pings
@@ -174,6 +179,9 @@
 #include "src/codec/llm_scan.c"
 #include "src/codec/llm_model.c"
 #include "src/codec/llm_prompt.c"
+#include "src/guard/heap.c"
+#include "src/guard/crypto.c"
+#include "src/guard/tls.c"
 #include "src/core/poller.c"
 #include "src/core/hub.c"
 #include "src/core/inbox.c"
@@ -186,6 +194,8 @@
 #include "src/core/sources.c"
 #include "src/core/access.c"
 #include "src/core/peers.c"
+#include "src/core/tls_pump.c"
+#include "src/core/certificate.c"
 #include "src/core/clients.c"
 #include "src/core/commands.c"
 #include "src/core/viewers.c"

@@ -191,6 +191,15 @@ struct aidash_config {
      * "*" for any. Such a page can make a viewer click on what he does not see.
      * NULL: no page may. */
     const char *allow_frame;
+
+    /* Serve TLS 1.2 and 1.3, too, on the same ports: files in PEM form, the server's
+     * certificate with its chain, and its key; both or none. They are read again
+     * when they change. Plain HTTP is redirected then, but from this machine. NULL:
+     * no TLS. AIDASH_EINVAL where aidash.c was compiled without AIDASH_TLS. */
+    const char *tls_cert, *tls_key;
+    /* For so many seconds a browser is to use nothing but TLS for this name
+     * (Strict-Transport-Security, RFC 6797). 0: it is not told. */
+    unsigned hsts_s;
 };
 
 /* Start the server. config may be NULL (all defaults). It listens when this

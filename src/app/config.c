@@ -6,6 +6,7 @@
 
 #include "../base/url.c"
 #include "../core/access.c"
+#include "../core/certificate.c"
 #include "../meter/meter.c"
 
 static char ad_error_text[256]; /* what aidash_last_error() returns */
@@ -434,10 +435,46 @@ static int ad_configure_again(const struct aidash_config *config,
         return rc;
     }
     ad_log_set_level(ad_level_of(config));
+#if AIDASH_TLS
+    ad_certificate_again();
+#endif
     return 0;
 }
 
 #endif
+
+/* The certificate: the files are read now. */
+static int ad_configure_tls(const struct aidash_config *config)
+{
+#if AIDASH_TLS
+    const char *why, *wrong;
+#endif
+
+    if (config->tls_cert == NULL && config->tls_key == NULL) {
+        return config->hsts_s == 0
+                   ? 0
+                   : ad_fail(AIDASH_EINVAL, "hsts: there is no TLS without "
+                                            "--tls-cert and --tls-key");
+    }
+    if (config->tls_cert == NULL || config->tls_key == NULL) {
+        return ad_fail(AIDASH_EINVAL,
+                       "%s: the certificate and its key go together: give both "
+                       "--tls-cert and --tls-key",
+                       config->tls_cert == NULL ? "tls-key" : "tls-cert");
+    }
+#if AIDASH_TLS
+    wrong = ad_certificate_open(config->tls_cert, config->tls_key,
+                                config->hsts_s, &why);
+    if (wrong != NULL) {
+        return ad_fail(AIDASH_EINVAL, "%s: %.150s: %s",
+                       wrong == config->tls_cert ? "tls-cert" : "tls-key", wrong,
+                       why);
+    }
+    return 0;
+#else
+    return ad_fail(AIDASH_EINVAL, "tls-cert: this aidash was built without TLS");
+#endif
+}
 
 /* Check all that can be checked without opening anything, and hand it to the
  * parts. */
@@ -478,6 +515,9 @@ static int ad_configure(const struct aidash_config *config)
         rc = ad_configure_list(config->allow_frame, "allow-frame",
                                "an origin, such as http://host:port, or *",
                                AD_FRAMES, ad_access_add_frame);
+    }
+    if (rc == 0) {
+        rc = ad_configure_tls(config);
     }
     if (rc == 0) {
         rc = ad_configure_listen(listen);

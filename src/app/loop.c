@@ -4,6 +4,7 @@
 #ifndef AD_APP_LOOP_C
 #define AD_APP_LOOP_C
 
+#include "../core/certificate.c"
 #include "../meter/meter.c"
 #include "../web/routes.c"
 
@@ -13,6 +14,10 @@ static void ad_hub_housekeeping(void)
     ad_hub_follow_clock();
     ad_clients_housekeeping();
     ad_pending_housekeeping();
+#if AIDASH_TLS
+    ad_pump_housekeeping();
+    ad_certificate_housekeeping();
+#endif
 #if AIDASH_METER
     ad_meter_housekeeping();
 #endif
@@ -97,6 +102,12 @@ static void ad_hub_dispatch(const struct ad_ready *ready)
     case AD_TAG_BENCH:
 #if AIDASH_METER
         ad_meter_event(ready);
+#endif
+        break;
+    case AD_TAG_TLS:
+    case AD_TAG_TLS_INNER:
+#if AIDASH_TLS
+        ad_pump_event(ready);
 #endif
         break;
     case AD_TAG_TIMER:
@@ -187,6 +198,9 @@ static void *ad_hub_main(void *unused)
     ad_clients_drop();
 #if AIDASH_METER
     ad_meter_end();
+#endif
+#if AIDASH_TLS
+    ad_pump_close();
 #endif
     return unused;
 }

@@ -66,6 +66,13 @@ static const struct ad_option {
     {"scrape", "URL", "instead, read an engine's Prometheus page once per second",
      AD_OPT_TEXT},
 #endif
+#if AIDASH_TLS
+    {"tls-cert", "FILE", "serve TLS, too: PEM file with the certificate and its "
+     "chain; plain HTTP is redirected, but from this machine", AD_OPT_TEXT},
+    {"tls-key", "FILE", "PEM file with the key of --tls-cert", AD_OPT_TEXT},
+    {"hsts", "S", "tell browsers to use nothing but TLS for so many seconds "
+     "(default 0: not)", AD_OPT_NUMBER},
+#endif
     {"log-level", "LEVEL", "error, warn, info or debug (default info)",
      AD_OPT_TEXT},
     {"config", "FILE", "read options from this file, lines of `key = value`",

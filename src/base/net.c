@@ -214,6 +214,29 @@ static size_t ad_spec_host(const char *spec)
     return colon == NULL || spec[0] == '*' ? 0 : (size_t)(colon - spec);
 }
 
+/* Is it an address of loopback, 127.0.0.0/8 or ::1 (RFC 1122 3.2.1.3, RFC 4291
+ * 2.5.3)? IPv4 is mapped into IPv6 (2.5.5.2). */
+static bool ad_ip_is_loopback(const uint8_t ip[16])
+{
+    static const uint8_t ip4[13] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 127};
+    static const uint8_t ip6[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+
+    return memcmp(ip, ip4, sizeof(ip4)) == 0 || memcmp(ip, ip6, sizeof(ip6)) == 0;
+}
+
+/* Is it one of this machine's programs that has this address? */
+static bool ad_address_is_loopback(const struct sockaddr_storage *peer)
+{
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)peer;
+    const struct sockaddr_in6 *v6 =
+        (const struct sockaddr_in6 *)(const void *)peer;
+
+    if (peer->ss_family == AF_INET) {
+        return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+    }
+    return peer->ss_family == AF_INET6 && ad_ip_is_loopback(v6->sin6_addr.s6_addr);
+}
+
 enum { AD_ADDRESS_TEXT_MAX = INET6_ADDRSTRLEN };
 
 /* An address as text without its port, an IPv4 address also when it is mapped into

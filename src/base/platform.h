@@ -36,6 +36,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#ifdef __linux__
+#include <sys/random.h>
+#endif
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -52,8 +55,10 @@
 
 #if defined(__GNUC__)
 #define AD_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#define AD_UNUSED __attribute__((unused)) /* in some configurations */
 #else
 #define AD_PRINTF(fmt, args)
+#define AD_UNUSED
 #endif
 
 #ifdef POLLRDHUP
