@@ -40,6 +40,7 @@
  *   codec/llm_prompt.c       how much text a request has; was its prompt cut?
  *   guard/heap.c             static memory that mbedTLS allocates from
  *   guard/crypto.c           mbedTLS: its memory, its random numbers
+ *   guard/trust.c            whom to believe in TLS
  *   guard/tls.c              TLS sessions of both sides, by mbedTLS
  *   core/poller.c            epoll or poll()
  *   core/hub.c               the hub's clock, sleep, calls to it
@@ -181,6 +182,7 @@
 #include "src/codec/llm_prompt.c"
 #include "src/guard/heap.c"
 #include "src/guard/crypto.c"
+#include "src/guard/trust.c"
 #include "src/guard/tls.c"
 #include "src/core/poller.c"
 #include "src/core/hub.c"
