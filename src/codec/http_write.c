@@ -126,7 +126,7 @@ static bool ad_http_put_field_text(struct ad_text *t, const char *name,
     return ad_http_put_field(t, ad_slice_of(name), ad_slice_of(value));
 }
 
-#if AIDASH_METER
+#if AIDASH_METER || AIDASH_TLS
 /* `name:port`, as it stands in Host */
 static void ad_http_put_host(struct ad_text *t, const struct ad_http_host *host)
 {

@@ -317,6 +317,13 @@ static int ad_tls_handshake(struct ad_tls *s)
     struct ad_heap *before = ad_crypto_use(&s->heap);
     int ret = mbedtls_ssl_handshake(&s->ssl);
 
+    if (ret == MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE ||
+        ret == MBEDTLS_ERR_SSL_ALLOC_FAILED) {
+        /* mbedTLS is silent in some of these cases. */
+        (void)mbedtls_ssl_send_alert_message(
+            &s->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL,
+            MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE);
+    }
     (void)ad_crypto_use(before);
     if (ret == 0) {
         ad_tls_leave_identity(s);

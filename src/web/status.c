@@ -94,6 +94,18 @@ static void ad_status_run(struct ad_call *call)
         ad_putf(t, "%s\"%s\":%llu", i > 0 ? "," : "", counters[i].name,
                 (unsigned long long)counters[i].value);
     }
+#if AIDASH_TLS
+    if (ad_pumps.serving) {
+        ad_putf(t,
+                "},\"tls\":{\"sessions\":%u,\"max\":%d,\"handshakes\":%llu,"
+                "\"failed\":%llu,\"full\":%llu,\"heap_bytes\":%d,"
+                "\"heap_high_water_bytes\":%zu",
+                ad_pumps.open, AIDASH_TLS_SESSIONS,
+                (unsigned long long)ad_pumps.accepted,
+                (unsigned long long)ad_pumps.failed,
+                (unsigned long long)ad_pumps.full, AD_TLS_HEAP, ad_tls.heap_high);
+    }
+#endif
 #if AIDASH_METER
     ad_putf(t,
             "},\"requests\":{\"running\":%u,\"queued\":%u,\"refused\":%llu,"
