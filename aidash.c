@@ -46,6 +46,7 @@
  *   codec/llm_prompt.c       how much text a request has; was its prompt cut?
  *   guard/heap.c             static memory that mbedTLS allocates from
  *   guard/crypto.c           mbedTLS: its memory, its random numbers
+ *   guard/trust.c            whom to believe in TLS
  *   guard/tls.c              TLS sessions of both sides, by mbedTLS
  *   guard/grant.c            what somebody may do
  *   guard/rights.c           who may do what: the policy
@@ -213,6 +214,7 @@
 #include "src/codec/llm_prompt.c"
 #include "src/guard/heap.c"
 #include "src/guard/crypto.c"
+#include "src/guard/trust.c"
 #include "src/guard/tls.c"
 #include "src/guard/grant.c"
 #include "src/guard/rights.c"

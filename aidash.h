@@ -251,6 +251,14 @@ struct aidash_config {
     /* For so many seconds a browser is to use nothing but TLS for this name
      * (Strict-Transport-Security, RFC 6797). 0: it is not told. */
     unsigned hsts_s;
+
+    /* Engines with https: a file of certificates (PEM) of the authorities that vouch
+     * for them, instead of the system's. Read while starting. NULL: the system's. */
+    const char *upstream_ca;
+    /* Keys of engines that are accepted whatever their certificates say,
+     * comma-separated: sha256/BASE64, the fingerprint of the public key (RFC 7469
+     * 2.4). 8 at most. NULL: none. */
+    const char *upstream_pin;
 };
 
 /* Start the server. config may be NULL (all defaults). It listens when this

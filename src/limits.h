@@ -46,15 +46,6 @@
 #if AIDASH_TLS_SESSIONS < 1 || AIDASH_TLS_SESSIONS > 60000
 #error "AIDASH_TLS_SESSIONS must be 1..60000"
 #endif
-
-/* Bytes for the certificate authorities of engines with https. Debian's list of
- * them needs some 600,000. */
-#ifndef AIDASH_TLS_CA_BYTES
-#define AIDASH_TLS_CA_BYTES (1024 * 1024)
-#endif
-#if AIDASH_TLS_CA_BYTES < 16384 || AIDASH_TLS_CA_BYTES % 16 != 0
-#error "AIDASH_TLS_CA_BYTES must be a multiple of 16, at least 16384"
-#endif
 #endif
 
 /* Viewers (WebSocket and SSE) at once. 1..60000, 17.7 kB each. An ordinary
@@ -354,12 +345,23 @@
 #error "AIDASH_EDITS must be 1..32"
 #endif
 
-/* Engines behind the proxy (--upstream). 1..16, 14.6 kB each. */
+/* Engines behind the proxy (--upstream). 1..16, 15.5 kB each. */
 #ifndef AIDASH_UPSTREAMS
 #define AIDASH_UPSTREAMS 4
 #endif
 #if AIDASH_UPSTREAMS < 1 || AIDASH_UPSTREAMS > 16
 #error "AIDASH_UPSTREAMS must be 1..16"
+#endif
+
+/* Bytes of the certificates of authorities that may vouch for https engines
+ * (--upstream-ca, or the system's, which take some 160,000), each 512 at least. They
+ * are there twice, so that they can be read anew while it runs, and only with
+ * AIDASH_TLS. 16384..16777216, 2 bytes and a bit each; untouched without https. */
+#ifndef AIDASH_TRUST_BYTES
+#define AIDASH_TRUST_BYTES (256 * 1024)
+#endif
+#if AIDASH_TRUST_BYTES < 16384 || AIDASH_TRUST_BYTES > 16777216
+#error "AIDASH_TRUST_BYTES must be 16384..16777216"
 #endif
 
 /* Records of ended requests kept for GET /requests. 1..10000, 2.62 kB each. */

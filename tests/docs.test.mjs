@@ -13,6 +13,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { BIN, ROOT, SLOW, connect, ingest, poll, request, run, serve, status, validate, within } from './e2e/aidash.mjs';
 import { answer, missing, replay } from './e2e/engine.mjs';
+import { authority } from './e2e/tls.mjs';
 
 const read = (file) => readFileSync(path.join(ROOT, file), 'utf8');
 const pages = ['README.md', ...readdirSync(path.join(ROOT, 'docs')).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)];
@@ -237,6 +238,19 @@ const cases = {
   'aidash --upstream http://127.0.0.1:11434 --quota "*=200000" --quota 192.168.1.7=1000000': starts(proxies),
   'aidash --upstream http://127.0.0.1:8000': starts(proxies),
   'aidash --upstream ollama=http://127.0.0.1:11434 --upstream llama=http://127.0.0.1:8081': starts(proxies),
+  'aidash --upstream https://engine.example:8443 --upstream-key-file /etc/aidash/key':
+    covered('tests/e2e/meter-tls.test.mjs', "'--upstream-ca', ca.file, '--upstream-key-file', keyFile", 'it needs an engine of that name'),
+  'aidash --upstream https://engine.lan:8443 --upstream-ca /etc/aidash/ca.pem':
+    covered('tests/e2e/meter-tls.test.mjs', "args = ['--upstream-ca', ca.file]", 'it needs an engine of that name'),
+  'aidash --upstream https://10.0.0.7:8443 --upstream-pin sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=':
+    covered('tests/e2e/meter-tls.test.mjs', "'--upstream-pin', leaf.pin", 'it needs an engine there'),
+  'openssl x509 -in cert.pem -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64': async (t, command) => {
+    const ca = authority();
+    t.after(ca.remove);
+    const leaf = ca.issue();
+    writeFileSync(path.join(ca.dir, 'cert.pem'), leaf.cert);
+    assert.equal(`sha256/${(await finish(command, { cwd: ca.dir })).output.trim()}`, leaf.pin);
+  },
   'aidash --scrape http://127.0.0.1:8000/metrics': starts((server, engine) => poll(() => engine.asked.includes('GET /metrics'), 'scrape')),
   'aidash --source none': starts(isSource('none')),
   'aidash --source none --udp 9000': starts((server) => assert.match(server.log(), /UDP ingest on/)),

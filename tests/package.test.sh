@@ -174,9 +174,14 @@ check 'and as it is, sets none' sh -c '! grep -v "^#" package/aidash.conf | grep
 # Each line alone: the program starts with it, and says where it listens.
 conf_values() {
     echo secret >"$tmp/key"
+    openssl req -x509 -newkey rsa:2048 -nodes -keyout "$tmp/ca.key" -out "$tmp/ca.pem" -subj /CN=test -days 1 2>"$tmp/ca.log" ||
+        { cat "$tmp/ca.log"; return 1; }
     sed -n 's/^#\([a-z-]* = .*\)/\1/p' package/aidash.conf >"$tmp/lines"
     while read -r line; do
-        case $line in upstream-key-file*) line="upstream-key-file = $tmp/key" ;; esac
+        case $line in
+        upstream-key-file*) line="upstream-key-file = $tmp/key" ;;
+        upstream-ca*) line="upstream-ca = $tmp/ca.pem" ;;
+        esac
         echo "$line" | sed 's/:9000/:0/' >"$tmp/line.conf"
         : >"$tmp/line.log"
         "$bin" --config "$tmp/line.conf" --listen 127.0.0.1:0 >"$tmp/line.log" 2>&1 &

@@ -137,6 +137,12 @@ static int ad_reconfigure(const struct aidash_config *config,
     a.config = config;
     a.before = before;
     ad_own_names_read(&a.names, AD_RESOLV_CONF); /* the hub reads no file */
+#if AIDASH_METER
+    a.rc = ad_configure_trust(config);
+    if (a.rc != 0) {
+        return a.rc;
+    }
+#endif
     ad_hub_run(&a.call);
     return a.rc;
 }

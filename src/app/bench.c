@@ -176,7 +176,7 @@ static void ad_bench_sink(void *to, const uint8_t *data, size_t len)
 }
 
 /* GET a path, or POST to it. Each step may take five seconds. */
-static void ad_bench_http(const struct ad_upstream *at, const char *path,
+static void ad_bench_http(struct ad_upstream *at, const char *path,
                           const char *post, struct ad_bench_answer *answer)
 {
     struct ad_fetch q;
@@ -235,7 +235,7 @@ static void ad_bench_sentence(const struct ad_bench_answer *answer, char *out,
 }
 
 /* Say what is wrong when aidash did not do as it was told. */
-static void ad_bench_refused(const struct ad_upstream *at,
+static void ad_bench_refused(struct ad_upstream *at,
                              const struct ad_bench_answer *answer)
 {
     char why[256];
@@ -259,7 +259,7 @@ static void ad_bench_refused(const struct ad_upstream *at,
 
 /* Begin. Returns the benchmark's number, or 0, which was explained. */
 static uint64_t ad_bench_start(const struct ad_bench_args *a,
-                               const struct ad_upstream *at,
+                               struct ad_upstream *at,
                                struct ad_bench_answer *answer)
 {
     char post[AD_FETCH_POST_MAX];
@@ -414,7 +414,7 @@ static void ad_bench_wait(void)
 
 /* Follow the benchmark `id` to its end. Returns the exit code. */
 static int ad_bench_follow(const struct ad_bench_args *a,
-                           const struct ad_upstream *at, uint64_t id,
+                           struct ad_upstream *at, uint64_t id,
                            struct ad_bench_answer *answer)
 {
     char path[64], state[16], reason[AD_BENCH_REASON], own[AD_BENCH_JSON_MAX];

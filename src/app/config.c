@@ -10,6 +10,7 @@
 #include "../guard/jwt_files.c"
 #include "../guard/keys.c"
 #include "../guard/rights.c"
+#include "../guard/trust.c"
 #include "../meter/meter.c"
 
 static char ad_error_text[256]; /* what aidash_last_error() returns */
@@ -182,8 +183,8 @@ static int ad_upstream_at(const char *option, const char *text, size_t len,
 
     memset(engine, 0, sizeof(*engine));
     why = ad_url_parse(text, len, &engine->url);
-    if (why == NULL && engine->url.tls) {
-        why = "https is not supported; put nginx or stunnel in between";
+    if (why == NULL && engine->url.tls && !AIDASH_TLS) {
+        why = "this aidash was built without TLS; put nginx or stunnel in between";
     }
     if (why == NULL) {
         engine->n_addresses = ad_address_literal(
@@ -351,6 +352,91 @@ static int ad_configure_queue(const struct aidash_config *config)
     return 0;
 }
 
+#if AIDASH_TLS
+
+/* Is there an engine with https? */
+static bool ad_upstreams_have_tls(void)
+{
+    bool found = ad_scrape.on && ad_scrape.upstream.url.tls;
+    unsigned i;
+
+    for (i = 0; i < ad_upstreams.n; i++) {
+        found = found || ad_upstreams.list[i].url.tls;
+    }
+    return found;
+}
+
+/* Read --upstream-ca. */
+static int ad_configure_ca(const char *path)
+{
+    switch (ad_trust_read_file(path)) {
+    case AD_TRUST_READ:
+        return 0;
+    case AD_TRUST_UNREADABLE:
+        return ad_fail(AIDASH_EINVAL, "upstream-ca: can't read %.100s: %s", path,
+                       strerror(errno));
+    case AD_TRUST_FULL:
+        return ad_fail(AIDASH_EINVAL, "upstream-ca: %.100s has more than %d "
+                                      "certificates, or %d bytes of them",
+                       path, AD_TRUST_ROOTS, AIDASH_TRUST_BYTES);
+    default:
+        return ad_fail(AIDASH_EINVAL, "upstream-ca: %.100s has no certificate "
+                                      "(PEM), or a malformed one", path);
+    }
+}
+
+/* Whom to believe where engines have https: read it all to the spare set, for
+ * ad_trust_use(). Reads files: not on the hub. */
+static int ad_configure_trust(const struct aidash_config *config)
+{
+    const char *from = config->upstream_ca;
+    int rc = 0;
+
+    if (from != NULL) {
+        rc = ad_configure_ca(from);
+    } else if (ad_upstreams_have_tls()) {
+        from = ad_trust_read_system();
+    } else {
+        ad_trust_forget();
+    }
+    ad_trust_begin_pins();
+    if (rc == 0) {
+        rc = ad_configure_list(config->upstream_pin, "upstream-pin",
+                               "sha256/ and the 44 characters of a key's fingerprint",
+                               AD_TRUST_PINS, ad_trust_add_pin);
+    }
+    if (rc == 0 && ad_upstreams_have_tls() && !ad_tls_client_start()) {
+        rc = ad_fail(AIDASH_ESYS, "TLS can't begin: the system has no random numbers, "
+                                  "or it lacks memory");
+    }
+    if (rc == 0 && ad_upstreams_have_tls()) {
+        ad_log(from != NULL ? AIDASH_LOG_DEBUG : AIDASH_LOG_WARN,
+               "https engines: %u authorities are believed%s%s",
+               ad_trust_spare()->n, from != NULL ? ", of " : "; this system has no file "
+                                                             "of them: --upstream-ca "
+                                                             "names one",
+               from != NULL ? from : "");
+    }
+    return rc;
+}
+
+#else
+
+static int ad_configure_trust(const struct aidash_config *config)
+{
+    if (config->upstream_ca != NULL || config->upstream_pin != NULL) {
+        return ad_fail(AIDASH_EINVAL, "%s: this aidash was built without TLS",
+                       config->upstream_ca != NULL ? "upstream-ca" : "upstream-pin");
+    }
+    return 0;
+}
+
+static void ad_trust_use(void)
+{
+}
+
+#endif
+
 static int ad_configure_meter(const struct aidash_config *config)
 {
     int rc = ad_configure_upstreams(config->upstream);
@@ -362,6 +448,10 @@ static int ad_configure_meter(const struct aidash_config *config)
         rc = ad_configure_scrape(config->scrape);
     }
     if (rc == 0) {
+        rc = ad_configure_trust(config);
+    }
+    if (rc == 0) {
+        ad_trust_use();
         rc = ad_configure_queue(config);
     }
     if (rc == 0) {
@@ -464,6 +554,10 @@ static int ad_configure_again(const struct aidash_config *config,
         return rc;
     }
     (void)ad_keys_poll(true);
+#if AIDASH_METER
+    ad_trust_use();
+    ad_discovery_again();
+#endif
     ad_log_set_level(ad_level_of(config));
 #if AIDASH_TLS
     ad_jwt_files_poll(true);

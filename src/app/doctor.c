@@ -312,16 +312,23 @@ static void ad_doctor_next(const struct ad_doctor *d)
 static int ad_doctor(const struct ad_options *o)
 {
     const char *key = ad_option_value(o, "upstream-key-file");
+    struct aidash_config config = {0};
     struct ad_doctor d = {0};
     int rc = ad_configure_upstreams(ad_option_value(o, "upstream"));
 
     if (rc == 0 && key != NULL) {
         rc = ad_configure_key(key);
     }
+    if (rc == 0) {
+        config.upstream_ca = ad_option_value(o, "upstream-ca");
+        config.upstream_pin = ad_option_value(o, "upstream-pin");
+        rc = ad_configure_trust(&config);
+    }
     if (rc != 0) {
         ad_print_failure(o, rc);
         return ad_exit_code(rc);
     }
+    ad_trust_use();
     d.n_lan = ad_doctor_lan(d.lan);
     printf("engines\n");
     ad_doctor_given(&d.choice);

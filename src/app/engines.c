@@ -68,7 +68,7 @@ static void ad_fetch_run(struct ad_fetch *q, int step_ms, ad_fetch_sink *sink,
         if (n > 0) {
             ad_fetch_event(q, sink, to);
         } else if (n == 0 && q->state == AD_FETCH_CONNECT) {
-            ad_dial_next(&q->dial);
+            ad_dial_late(&q->dial);
             ad_fetch_dialled(q);
         } else if (n == 0) {
             return;
@@ -91,7 +91,7 @@ static int ad_upstream_resolve(struct ad_upstream *u)
 
 /* Ask for a path, and read the answer as a list of models. Each step may take a
  * second. */
-static void ad_doctor_ask(const struct ad_upstream *u, const char *path,
+static void ad_doctor_ask(struct ad_upstream *u, const char *path,
                           struct ad_found *found)
 {
     struct ad_fetch q;
@@ -156,7 +156,7 @@ struct ad_choice {
 
 /* Is it aidash that answers here? There are engines that answer any path with
  * 200, so its answer tells. */
-static bool ad_doctor_is_aidash(const struct ad_upstream *u)
+static bool ad_doctor_is_aidash(struct ad_upstream *u)
 {
     static const char begins[] = "{\"started\":";
     struct ad_found found;
@@ -190,7 +190,7 @@ static unsigned ad_doctor_port_of(const struct ad_upstream *u)
 }
 
 /* Look at one place, print what is there, and note it. False if nothing is. */
-static bool ad_doctor_look(struct ad_choice *choice, const struct ad_upstream *u)
+static bool ad_doctor_look(struct ad_choice *choice, struct ad_upstream *u)
 {
     struct ad_found found;
     const char *name;
@@ -231,8 +231,10 @@ static void ad_doctor_given(struct ad_choice *choice)
                    ad_url_scheme(u->url.tls), u->url.authority, u->url.prefix,
                    gai_strerror(error));
         } else if (!ad_doctor_look(choice, u)) {
-            printf("  none at %s%s%s\n", ad_url_scheme(u->url.tls),
-                   u->url.authority, u->url.prefix);
+            printf("  none at %s%s%s%s%s%s%s\n", ad_url_scheme(u->url.tls),
+                   u->url.authority, u->url.prefix,
+                   u->refused.fact[0] != '\0' ? ": " : "", u->refused.fact,
+                   u->refused.advice[0] != '\0' ? "; " : "", u->refused.advice);
         }
     }
 }

@@ -92,6 +92,8 @@ static bool ad_options_meter(const struct ad_options *o,
     }
     config->upstream = ad_option_value(o, "upstream");
     config->upstream_key_file = ad_option_value(o, "upstream-key-file");
+    config->upstream_ca = ad_option_value(o, "upstream-ca");
+    config->upstream_pin = ad_option_value(o, "upstream-pin");
     config->scrape = ad_option_value(o, "scrape");
     config->quota = ad_option_value(o, "quota");
     config->max_inflight = (unsigned)max_inflight;
@@ -158,8 +160,9 @@ static void ad_reread(struct ad_options *o, struct aidash_config *config,
     *o = fresh;
     (void)ad_options_all(o, config); /* its texts are those of *o */
     ad_log(AIDASH_LOG_INFO, "options read again: log-level, allow-origin, "
-                            "allow-host and trust-proxy, and the files of "
-                            "tls-cert and tls-key; others need a new start");
+                            "allow-host, trust-proxy, upstream-ca, upstream-pin, and "
+                            "the files of tls-cert and tls-key; others need a new "
+                            "start");
 }
 
 /* Block the signals that end the program, or let it read its config again. A

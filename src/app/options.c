@@ -72,6 +72,10 @@ static const struct ad_option {
      "may be repeated: the request's model chooses", AD_OPT_LIST},
     {"upstream-key-file", "FILE", "file with the engine's bearer token, for "
      "clients that send none", AD_OPT_TEXT},
+    {"upstream-ca", "FILE", "certificates of the authorities that vouch for https "
+     "engines, instead of the system's", AD_OPT_TEXT},
+    {"upstream-pin", "sha256/BASE64", "accept an engine with this key, whatever its "
+     "certificate says; may be repeated", AD_OPT_LIST},
     {"upstream-timeout", "S", "longest silence within an answer, in seconds "
      "(default 600); 12 times that before it", AD_OPT_NUMBER},
     {"max-inflight", "N", "most requests at the engine at once (default 16)",

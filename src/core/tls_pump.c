@@ -86,22 +86,6 @@ static struct ad_pump *ad_pump_of(uint32_t handle)
                : &ad_pump[place - 1];
 }
 
-/* Is its handshake done? False also if it is over. */
-static AD_UNUSED bool ad_pump_ready(uint32_t handle)
-{
-    const struct ad_pump *p = ad_pump_of(handle);
-
-    return p != NULL && p->tls != NULL && p->shaken;
-}
-
-/* Why it failed: the end of a sentence; NULL: it did not, or that is long ago. */
-static AD_UNUSED const char *ad_pump_fault(uint32_t handle)
-{
-    const struct ad_pump *p = ad_pump_of(handle);
-
-    return p == NULL ? NULL : p->fault;
-}
-
 /* ---- the TCP side, for tls.c ---- */
 
 static int ad_pump_on_send(void *peer, const unsigned char *bytes, size_t len)
@@ -466,31 +450,6 @@ static int ad_pump_accept(int fd, uint32_t *handle)
         return -1;
     }
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-    *handle = ad_pump_handle(&ad_pump[tls - ad_tls_session]);
-    return inner;
-}
-
-/* A session with the server that this non-blocking socket is, or is being,
- * connected to; host and pin as in ad_tls_connect(). What is written to the returned
- * end waits for the handshake. When that fails, the end is closed: ad_pump_fault()
- * then says why. -1 with errno set: fd is still the caller's. */
-static AD_UNUSED int ad_pump_connect(int fd, const char *host, const uint8_t *pin,
-                           uint32_t *handle)
-{
-    struct ad_tls *tls = ad_tls_connect(&ad_pump_io, host, pin);
-    int inner, error;
-
-    if (tls == NULL) {
-        errno = EBUSY;
-        return -1;
-    }
-    inner = ad_pump_begin(tls, fd, true);
-    if (inner < 0) {
-        error = errno;
-        ad_tls_free(tls);
-        errno = error;
-        return -1;
-    }
     *handle = ad_pump_handle(&ad_pump[tls - ad_tls_session]);
     return inner;
 }

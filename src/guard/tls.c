@@ -5,7 +5,8 @@
  * starts aidash, then the hub. Only with AIDASH_TLS.
  *
  * Each session allocates from a heap of its own: what a peer sends can exhaust that
- * and no other. The certificate and the certificate authorities have heaps, too.
+ * and no other. The certificate has a heap, too. Whose certificates are accepted:
+ * trust.c.
  */
 #ifndef AD_GUARD_TLS_C
 #define AD_GUARD_TLS_C
@@ -17,8 +18,8 @@
 #include "../base/log.c"
 #include "../base/memory.h"
 #include "crypto.c"
+#include "trust.c"
 
-#include <mbedtls/sha256.h>
 #include <mbedtls/ssl.h>
 #include <mbedtls/ssl_ticket.h>
 
@@ -33,7 +34,6 @@ enum {
                     MBEDTLS_SSL_CID_TLS1_3_PADDING_GRANULARITY,
     AD_TLS_TICKET_S = 24 * 3600, /* a session may be resumed for so long; the
                                   * tickets' keys change as often */
-    AD_TLS_PIN = 32,             /* bytes of a fingerprint: SHA-256 */
     AD_TLS_NONE = 65535
 };
 #ifdef MBEDTLS_SSL_MAX_FRAGMENT_LENGTH
@@ -66,9 +66,8 @@ struct ad_tls {
     uint8_t identity;   /* the one that its handshake uses, plus 1; 0: none */
     uint16_t next_free; /* a session, plus 1; 0: none */
     int error;          /* of mbedTLS, the first one */
-    uint32_t flags;     /* MBEDTLS_X509_BADCERT_... of the peer's certificate */
-    const uint8_t *pin; /* AD_TLS_PIN bytes that the peer's certificate must have
-                         * instead of a known authority, or NULL */
+    bool cut;           /* the connection ended without close_notify */
+    const char *host;   /* the server's, the caller's; NULL: it is a client */
 };
 
 /* A certificate with its chain, and its key. */
@@ -84,19 +83,17 @@ static struct ad_tls ad_tls_session[AIDASH_TLS_SESSIONS];
 static _Alignas(16384) uint8_t ad_tls_memory[AIDASH_TLS_SESSIONS][AD_TLS_HEAP];
 static _Alignas(16) uint8_t ad_tls_identity_memory[2][AD_TLS_IDENTITY_HEAP];
 static _Alignas(16) uint8_t ad_tls_config_memory[AD_TLS_CONFIG_HEAP];
-static _Alignas(16) uint8_t ad_tls_ca_memory[AIDASH_TLS_CA_BYTES];
 static char ad_tls_file[AD_TLS_FILE_MAX + 1];
 
 static struct {
     bool started;
     bool server_ready, client_ready;
     mbedtls_ssl_config server, client;
+    mbedtls_ssl_config client12; /* likewise, for TLS 1.2 alone: ad_tls_is_old() */
     mbedtls_ssl_ticket_context tickets;
     struct ad_heap heap;
     struct ad_tls_identity identity[2];
     uint8_t current; /* of identity, plus 1; 0: there is none */
-    mbedtls_x509_crt ca;
-    struct ad_heap ca_heap;
     unsigned n_used;     /* sessions ever used */
     uint16_t first_free; /* a session, plus 1; 0: none */
     unsigned n;          /* sessions taken */
@@ -170,25 +167,6 @@ static int ad_tls_on_certificate(mbedtls_ssl_context *ssl)
     return mbedtls_ssl_set_hs_own_cert(ssl, &identity->chain, &identity->key);
 }
 
-/* The peer's certificate, at `depth` of its chain: mbedTLS calls this. With a
- * fingerprint, that decides, and nothing else. */
-static int ad_tls_on_verify(void *context, mbedtls_x509_crt *crt, int depth,
-                            uint32_t *flags)
-{
-    struct ad_tls *s = context;
-    uint8_t sum[AD_TLS_PIN];
-
-    if (s->pin != NULL) {
-        *flags = 0;
-        if (depth == 0 &&
-            (mbedtls_sha256(crt->raw.p, crt->raw.len, sum, 0) != 0 ||
-             memcmp(sum, s->pin, sizeof(sum)) != 0)) {
-            *flags = MBEDTLS_X509_BADCERT_OTHER;
-        }
-    }
-    return 0;
-}
-
 /* The tickets' keys outlive the session that makes them. */
 static int ad_tls_ticket_write(void *context, const mbedtls_ssl_session *session,
                                unsigned char *start, const unsigned char *end,
@@ -250,8 +228,8 @@ static struct ad_tls *ad_tls_take(const mbedtls_ssl_config *config,
     s->stuck = false;
     s->identity = 0;
     s->error = 0;
-    s->flags = 0;
-    s->pin = NULL;
+    s->cut = false;
+    s->host = NULL;
     s->heap.high = s->heap.used;
     before = ad_crypto_use(&s->heap);
     mbedtls_ssl_init(&s->ssl);
@@ -272,33 +250,66 @@ static struct ad_tls *ad_tls_accept(const struct ad_tls_io *io)
     return ad_tls.server_ready ? ad_tls_take(&ad_tls.server, io) : NULL;
 }
 
-/* A session with a server: `host` is its name or address, and what its certificate
- * must be for. With `pin`, AD_TLS_PIN bytes that live as long as the session, the
- * certificate must be the one with this SHA-256, and host is only sent. NULL: all
- * sessions are taken, host is too long, or ad_tls_client_start() was not called. */
-static AD_UNUSED struct ad_tls *ad_tls_connect(const struct ad_tls_io *io,
-                                     const char *host, const uint8_t *pin)
+#if AIDASH_METER
+
+/* A session with a server: `host` is its name or address, which stays the caller's,
+ * and what its certificate must be for. `old`: see ad_tls_is_old(). NULL: all
+ * sessions are taken, or ad_tls_client_start() was not called. */
+static struct ad_tls *ad_tls_connect(const struct ad_tls_io *io, const char *host,
+                                     bool old)
 {
     struct ad_tls *s =
-        ad_tls.client_ready ? ad_tls_take(&ad_tls.client, io) : NULL;
+        ad_tls.client_ready
+            ? ad_tls_take(old ? &ad_tls.client12 : &ad_tls.client, io)
+            : NULL;
     struct ad_heap *before;
+    uint8_t address[16];
     int ret;
 
     if (s == NULL) {
         return NULL;
     }
-    s->client = true;
-    s->pin = pin;
+    s->host = host;
     before = ad_crypto_use(&s->heap);
-    ret = mbedtls_ssl_set_hostname(&s->ssl, host);
+    /* An address is neither sent (RFC 6066 3) nor is it a name: trust.c looks. */
+    ret = mbedtls_ssl_set_hostname(
+        &s->ssl, ad_trust_address(host, address) > 0 ? NULL : host);
     (void)ad_crypto_use(before);
     if (ret != 0) {
         ad_tls_free(s);
         return NULL;
     }
-    mbedtls_ssl_set_verify(&s->ssl, ad_tls_on_verify, s);
     return s;
 }
+
+/* Did the handshake fail as the server has TLS 1.2 and signs by RSA-PSS? mbedTLS
+ * offers that for TLS 1.3, and RFC 8446 4.2.3 has it accepted in 1.2, too, but
+ * mbedTLS 3.6.6 refuses it (its pull request 10674). A session that is `old` offers
+ * TLS 1.2 and no RSA-PSS. */
+static bool ad_tls_is_old(const struct ad_tls *s)
+{
+    return s->error == MBEDTLS_ERR_SSL_ILLEGAL_PARAMETER &&
+           mbedtls_ssl_get_version_number(&s->ssl) == MBEDTLS_SSL_VERSION_TLS1_2;
+}
+
+/* The handshake with a server is done: is it to be believed? If not, it is told, and
+ * *why says it. */
+static bool ad_tls_believes(struct ad_tls *s, struct ad_trust_verdict *why)
+{
+    struct ad_heap *before;
+
+    if (ad_trust_accepts(mbedtls_ssl_get_peer_cert(&s->ssl),
+                         mbedtls_ssl_get_verify_result(&s->ssl), s->host, why)) {
+        return true;
+    }
+    before = ad_crypto_use(&s->heap);
+    (void)mbedtls_ssl_send_alert_message(&s->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL,
+                                         MBEDTLS_SSL_ALERT_MSG_BAD_CERT);
+    (void)ad_crypto_use(before);
+    return false;
+}
+
+#endif
 
 /* Go on with the handshake. 0: it is done; else AD_TLS_... */
 static int ad_tls_handshake(struct ad_tls *s)
@@ -312,10 +323,6 @@ static int ad_tls_handshake(struct ad_tls *s)
         (void)mbedtls_ssl_send_alert_message(
             &s->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL,
             MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE);
-    }
-    if (ret != 0 && ret != MBEDTLS_ERR_SSL_WANT_READ &&
-        ret != MBEDTLS_ERR_SSL_WANT_WRITE) {
-        s->flags = mbedtls_ssl_get_verify_result(&s->ssl);
     }
     (void)ad_crypto_use(before);
     if (ret == 0) {
@@ -343,7 +350,8 @@ static int ad_tls_read(struct ad_tls *s, unsigned char *bytes, size_t len)
         return ret;
     }
     if (ret == 0 || ret == MBEDTLS_ERR_SSL_CONN_EOF) {
-        return AD_TLS_CLOSED; /* without close_notify */
+        s->cut = true; /* without close_notify */
+        return AD_TLS_CLOSED;
     }
     return ret == MBEDTLS_ERR_SSL_WANT_WRITE
                ? ad_tls_result(s, MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE)
@@ -390,25 +398,13 @@ static int ad_tls_close_notify(struct ad_tls *s)
 /* Why it is over: a sentence's end, without the peer's bytes. */
 static const char *ad_tls_why(const struct ad_tls *s)
 {
-    if (s->error == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED ||
-        (s->client && s->flags != 0 && s->flags != UINT32_MAX)) {
-        return (s->flags & MBEDTLS_X509_BADCERT_OTHER) != 0
-                   ? "its certificate has another fingerprint"
-               : (s->flags & MBEDTLS_X509_BADCERT_EXPIRED) != 0
-                   ? "its certificate has expired"
-               : (s->flags & MBEDTLS_X509_BADCERT_FUTURE) != 0
-                   ? "its certificate is not valid yet; is the clock right?"
-               : (s->flags & MBEDTLS_X509_BADCERT_CN_MISMATCH) != 0
-                   ? "its certificate is for another name"
-               : (s->flags & MBEDTLS_X509_BADCERT_NOT_TRUSTED) != 0
-                   ? "its certificate is of no authority that is trusted here"
-                   : "its certificate is not good enough";
-    }
     switch (s->error) {
     case 0:
         return "";
     case MBEDTLS_ERR_SSL_CONN_EOF:
         return "the connection ended during the TLS handshake";
+    case MBEDTLS_ERR_SSL_INVALID_RECORD:
+        return "it does not speak TLS at this port";
     case MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE:
         return "the other side refused the TLS handshake";
     case MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION:
@@ -584,15 +580,12 @@ static bool ad_tls_start(void)
     }
     ad_tls.heap.memory = ad_tls_config_memory;
     ad_tls.heap.size = sizeof(ad_tls_config_memory);
-    ad_tls.ca_heap.memory = ad_tls_ca_memory;
-    ad_tls.ca_heap.size = sizeof(ad_tls_ca_memory);
     for (i = 0; i < 2; i++) {
         ad_tls.identity[i].heap.memory = ad_tls_identity_memory[i];
         ad_tls.identity[i].heap.size = sizeof(ad_tls_identity_memory[i]);
         mbedtls_x509_crt_init(&ad_tls.identity[i].chain);
         mbedtls_pk_init(&ad_tls.identity[i].key);
     }
-    mbedtls_x509_crt_init(&ad_tls.ca);
     ad_tls.started = true;
     return true;
 }
@@ -636,42 +629,30 @@ static bool ad_tls_server_start(void)
     return ad_tls.server_ready;
 }
 
-/* Use its RSA key once: mbedTLS keeps a number that it makes then, and that belongs
- * in the heap of the authorities. */
-static AD_UNUSED void ad_tls_ca_try(mbedtls_x509_crt *crt)
-{
-    unsigned char zero[MBEDTLS_MPI_MAX_SIZE] = {0}, out[MBEDTLS_MPI_MAX_SIZE];
+#if AIDASH_METER
 
-    if (mbedtls_pk_get_type(&crt->pk) == MBEDTLS_PK_RSA) {
-        (void)mbedtls_rsa_public(mbedtls_pk_rsa(crt->pk), zero, out);
+static bool ad_tls_configure_client(mbedtls_ssl_config *config)
+{
+    if (!ad_tls_configure(config, MBEDTLS_SSL_IS_CLIENT)) {
+        return false;
     }
+    mbedtls_ssl_conf_authmode(config, MBEDTLS_SSL_VERIFY_OPTIONAL);
+    mbedtls_ssl_conf_ca_cb(config, ad_trust_issuers, NULL);
+    mbedtls_ssl_conf_session_tickets(config, MBEDTLS_SSL_SESSION_TICKETS_DISABLED);
+    return true;
 }
 
-/* Trust the certificate authorities in `pem` of `len` bytes, a NUL among them at its
- * end. Any number of times, before the hub runs. Returns how many there are in all;
- * those that are not understood are left out. */
-static AD_UNUSED unsigned ad_tls_trust(const char *pem, size_t len)
+/* Connect from now on. Once. A certificate that does not verify does not end the
+ * handshake: ad_tls_believes() decides, before a byte is written. */
+static bool ad_tls_client_start(void)
 {
-    mbedtls_x509_crt *crt;
-    struct ad_heap *before;
-    unsigned n = 0;
-
-    if (!ad_tls_start()) {
-        return 0;
-    }
-    before = ad_crypto_use(&ad_tls.ca_heap);
-    (void)mbedtls_x509_crt_parse(&ad_tls.ca, (const unsigned char *)pem, len);
-    for (crt = &ad_tls.ca; crt != NULL && crt->raw.p != NULL; crt = crt->next) {
-        ad_tls_ca_try(crt);
-        n++;
-    }
-    (void)ad_crypto_use(before);
-    return n;
-}
-
-/* Connect from now on, with what ad_tls_trust() has. Once. */
-static AD_UNUSED bool ad_tls_client_start(void)
-{
+    static const uint16_t signatures12[] = {
+        MBEDTLS_TLS1_3_SIG_ECDSA_SECP256R1_SHA256,
+        MBEDTLS_TLS1_3_SIG_ECDSA_SECP384R1_SHA384,
+        MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA256,
+        MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA384,
+        MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA512,
+        MBEDTLS_TLS1_3_SIG_NONE};
     struct ad_heap *before;
 
     if (ad_tls.client_ready) {
@@ -681,21 +662,21 @@ static AD_UNUSED bool ad_tls_client_start(void)
         return false;
     }
     before = ad_crypto_use(&ad_tls.heap);
-    ad_tls.client_ready = ad_tls_configure(&ad_tls.client, MBEDTLS_SSL_IS_CLIENT);
-    mbedtls_ssl_conf_authmode(&ad_tls.client, MBEDTLS_SSL_VERIFY_REQUIRED);
-    mbedtls_ssl_conf_ca_chain(&ad_tls.client, &ad_tls.ca, NULL);
-    mbedtls_ssl_conf_session_tickets(&ad_tls.client,
-                                     MBEDTLS_SSL_SESSION_TICKETS_DISABLED);
+    ad_tls.client_ready = ad_tls_configure_client(&ad_tls.client) &&
+                          ad_tls_configure_client(&ad_tls.client12);
+    mbedtls_ssl_conf_max_tls_version(&ad_tls.client12, MBEDTLS_SSL_VERSION_TLS1_2);
+    mbedtls_ssl_conf_sig_algs(&ad_tls.client12, signatures12);
     (void)ad_crypto_use(before);
     return ad_tls.client_ready;
 }
+
+#endif
 
 AD_MEMORY(tls, AIDASH_TLS_SESSIONS,
           sizeof(ad_tls_session) + sizeof(ad_tls_memory));
 AD_MEMORY(tls_certificate, 2,
           sizeof(ad_tls) + sizeof(ad_tls_identity_memory) +
               sizeof(ad_tls_config_memory) + sizeof(ad_tls_file));
-AD_MEMORY(tls_authorities, 1, sizeof(ad_tls_ca_memory));
 
 #endif
 

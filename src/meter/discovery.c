@@ -308,10 +308,14 @@ static void ad_discovery_event(unsigned upstream)
 {
     struct ad_discovery *d = &ad_discoveries.of[upstream];
     bool connecting = d->fetch.state == AD_FETCH_CONNECT;
+    char why[AD_DIAL_WHY_MAX];
 
     ad_fetch_event(&d->fetch, ad_discovery_sink, d);
     if (connecting && d->fetch.state != AD_FETCH_CONNECT && !d->fetch.lacks) {
-        ad_discovery_reached(upstream, d->fetch.state != AD_FETCH_FAILED, "");
+        ad_discovery_reached(upstream, d->fetch.state != AD_FETCH_FAILED,
+                             d->fetch.state != AD_FETCH_FAILED
+                                 ? ""
+                                 : ad_dial_why(&d->fetch.dial, why));
     }
     if (!ad_upstreams.state[upstream].up || d->fetch.answer.status != 0) {
         ad_upstreams.state[upstream].doubts = 0;
@@ -366,13 +370,30 @@ static void ad_discovery_housekeeping(void)
                 ad_discovery_begin(i, AD_DISCOVERY_OPENAI);
             }
         } else if (ad_fetch_late(q, ad_hub.now_ms)) {
-            if (q->state == AD_FETCH_CONNECT) {
-                ad_discovery_reached(i, false, "");
+            bool connecting = q->state == AD_FETCH_CONNECT;
+            char why[AD_DIAL_WHY_MAX];
+
+            ad_fetch_give_up(q);
+            if (connecting) {
+                ad_discovery_reached(i, false, ad_dial_why(&q->dial, why));
             }
-            ad_fetch_end(q, AD_FETCH_FAILED);
         }
     }
 }
+
+#ifndef AIDASH_NO_MAIN
+
+/* Whom to believe may have changed: ask the engines with https soon. */
+static void ad_discovery_again(void)
+{
+    unsigned i;
+
+    for (i = 0; i < ad_upstreams.n; i++) {
+        ad_models.ask[i] = ad_models.ask[i] || ad_upstreams.list[i].url.tls;
+    }
+}
+
+#endif
 
 static void ad_discovery_end(void)
 {

@@ -71,6 +71,7 @@ static void ad_fetch_dialled(struct ad_fetch *q)
         q->state = AD_FETCH_ASK;
         break;
     case AD_DIAL_CONNECTS:
+    case AD_DIAL_SHAKES:
         q->state = AD_FETCH_CONNECT;
         break;
     default:
@@ -82,7 +83,7 @@ static void ad_fetch_dialled(struct ad_fetch *q)
 
 /* Ask an engine for a path, in a request of our own. `path`, `key` and `head`, which
  * has AD_FETCH_HEAD_MAX bytes, stay the caller's. */
-static void ad_fetch_begin(struct ad_fetch *q, const struct ad_upstream *upstream,
+static void ad_fetch_begin(struct ad_fetch *q, struct ad_upstream *upstream,
                            const char *path, const char *key, char *head,
                            uint32_t now_ms)
 {
@@ -98,7 +99,7 @@ static void ad_fetch_begin(struct ad_fetch *q, const struct ad_upstream *upstrea
 
 /* Send an engine this request, which begins in `request`; the answer's heads go into
  * `head`, of head_max bytes. Both stay the caller's. */
-static void ad_fetch_begin_with(struct ad_fetch *q, const struct ad_upstream *upstream,
+static void ad_fetch_begin_with(struct ad_fetch *q, struct ad_upstream *upstream,
                                 const uint8_t *request, size_t len, char *head,
                                 uint32_t head_max, uint32_t now_ms)
 {
@@ -142,7 +143,7 @@ static void ad_fetch_ask(struct ad_fetch *q)
     if (q->request == NULL) {
         ad_fetch_write(q);
     }
-    n = send(q->dial.fd, q->request, q->request_len, MSG_NOSIGNAL);
+    n = ad_dial_send(&q->dial, q->request, q->request_len);
     if (n >= 0) {
         q->request += n;
         q->request_len -= (size_t)n;
@@ -195,7 +196,7 @@ static void ad_fetch_take(struct ad_fetch *q, const uint8_t *in, size_t len,
 static void ad_fetch_read(struct ad_fetch *q, ad_fetch_sink *sink, void *to)
 {
     uint8_t *bytes = ad_fetch_buffers.bytes;
-    ssize_t got = recv(q->dial.fd, bytes, sizeof(ad_fetch_buffers.bytes), 0);
+    ssize_t got = ad_dial_recv(&q->dial, bytes, sizeof(ad_fetch_buffers.bytes));
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
@@ -216,6 +217,7 @@ static void ad_fetch_read(struct ad_fetch *q, ad_fetch_sink *sink, void *to)
 /* The socket is ready for what ad_fetch_wants() says: go on. Does not wait. */
 static void ad_fetch_event(struct ad_fetch *q, ad_fetch_sink *sink, void *to)
 {
+    (void)ad_dial_flushed(&q->dial);
     if (q->state == AD_FETCH_ANSWER) {
         ad_fetch_read(q, sink, to);
         return;
@@ -229,6 +231,13 @@ static void ad_fetch_event(struct ad_fetch *q, ad_fetch_sink *sink, void *to)
     }
 }
 
+/* It takes too long: give it up. */
+static void ad_fetch_give_up(struct ad_fetch *q)
+{
+    ad_dial_give_up(&q->dial);
+    ad_fetch_end(q, AD_FETCH_FAILED);
+}
+
 /* Did it take longer than it may? */
 static bool ad_fetch_late(const struct ad_fetch *q, uint32_t now_ms)
 {
@@ -240,6 +249,7 @@ static unsigned ad_fetch_wants(const struct ad_fetch *q)
 {
     switch (q->state) {
     case AD_FETCH_CONNECT:
+        return ad_dial_wants(&q->dial);
     case AD_FETCH_ASK:
         return AD_OUT;
     case AD_FETCH_ANSWER:

@@ -285,7 +285,10 @@ static void ad_lists_unreachable(struct ad_proxy *p)
         ad_acceptor_warn();
         ad_list_in(p)->status = 503;
     } else {
-        ad_upstream_set_state(p->upstream, false);
+        char why[AD_DIAL_WHY_MAX];
+
+        ad_upstream_set_state_why(p->upstream, false,
+                                  ad_dial_why(&ad_list_in(p)->fetch.dial, why));
     }
 }
 

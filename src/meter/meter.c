@@ -20,6 +20,9 @@ static void ad_meter_init(void)
     ad_totals_init(&now);
     ad_quota_init();
     ad_upstreams_init();
+#if AIDASH_TLS
+    ad_trust_init();
+#endif
     ad_resolver_init();
     ad_requests_init();
     ad_reports_init();

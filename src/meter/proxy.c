@@ -41,11 +41,11 @@ static void ad_proxy_watch(struct ad_proxy *p)
                           AD_TAG_PROXY_CLIENT, index);
         p->client_events = (uint8_t)client;
     }
-    if (p->to_client_len == 0 && p->state != AD_PROXY_CONNECT) {
-        upstream |= AD_IN;
-    }
-    if (p->to_upstream_len > 0 || p->state == AD_PROXY_CONNECT) {
-        upstream |= AD_OUT;
+    if (p->state == AD_PROXY_CONNECT) {
+        upstream = ad_dial_wants(&p->engine);
+    } else {
+        upstream = (p->to_client_len == 0 ? AD_IN : 0u) |
+                   (p->to_upstream_len > 0 ? AD_OUT : 0u);
     }
     ad_dial_watch(&p->engine, upstream, AD_TAG_PROXY_UPSTREAM, index);
 }
@@ -451,7 +451,7 @@ static void ad_proxy_upstream_closed(struct ad_proxy *p, bool broken)
 /* Read from the engine, take the time, scan, pass on. */
 static void ad_proxy_read_upstream(struct ad_proxy *p)
 {
-    ssize_t got = recv(p->engine.fd, ad_proxy_input, sizeof(ad_proxy_input), 0);
+    ssize_t got = ad_dial_recv(&p->engine, ad_proxy_input, sizeof(ad_proxy_input));
     uint64_t now_ns = ad_clock_ns(CLOCK_MONOTONIC);
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
@@ -474,8 +474,7 @@ static void ad_proxy_read_upstream(struct ad_proxy *p)
 static void ad_proxy_send_upstream(struct ad_proxy *p)
 {
     if (p->to_upstream_len > 0) {
-        ssize_t n = send(p->engine.fd, p->to_upstream, p->to_upstream_len,
-                         MSG_NOSIGNAL);
+        ssize_t n = ad_dial_send(&p->engine, p->to_upstream, p->to_upstream_len);
 
         if (n < 0 && errno != EAGAIN && errno != EINTR) {
             p->to_upstream_len = 0; /* its answer, if any, can still be read */
@@ -524,6 +523,21 @@ static uint8_t *ad_proxy_write_head(const struct ad_proxy *p, uint8_t *head,
     return at;
 }
 
+/* The engine can't be reached: it is down, and the client is told why. */
+static void ad_proxy_unreachable(struct ad_proxy *p, const struct ad_dial *d)
+{
+    char why[AD_REPLY_MAX / 2], log[AD_DIAL_WHY_MAX];
+    struct ad_refusal tls = ad_refuse_unreachable;
+
+    ad_upstream_set_state_why(p->upstream, false, ad_dial_why(d, log));
+    if (ad_dial_fact(d)[0] != '\0') {
+        (void)snprintf(why, sizeof(why), "%s: %s", ad_refuse_unreachable.why,
+                       ad_dial_fact(d));
+        tls.why = why;
+    }
+    ad_proxy_refuse(p, &tls);
+}
+
 /* Go on with what has become of the connection. When no address is left, and the
  * engine has a name, it may have moved: once, wait for what the resolver says. */
 static void ad_proxy_dialled(struct ad_proxy *p)
@@ -537,8 +551,7 @@ static void ad_proxy_dialled(struct ad_proxy *p)
     }
     if (p->engine.step == AD_DIAL_NONE) {
         if (p->resolved || !ad_resolver_ask(u)) {
-            ad_upstream_set_state(p->upstream, false);
-            ad_proxy_refuse(p, &ad_refuse_unreachable);
+            ad_proxy_unreachable(p, &p->engine);
             return;
         }
         p->resolved = true; /* ad_proxy_resolved() goes on */
@@ -558,7 +571,7 @@ static void ad_proxy_connect(struct ad_proxy *p)
 /* An address of the engine has not answered for too long. */
 static void ad_proxy_connect_late(struct ad_proxy *p)
 {
-    ad_dial_next(&p->engine);
+    ad_dial_late(&p->engine);
     ad_proxy_dialled(p);
 }
 
@@ -588,7 +601,13 @@ static void ad_proxy_resolved(const struct ad_upstream *u)
 /* Something happened to the connection that is being made. */
 static void ad_proxy_connect_event(struct ad_proxy *p)
 {
+    uint8_t step = p->engine.step, next = p->engine.next;
+
     ad_dial_ready(&p->engine);
+    if (p->engine.step == step && p->engine.next == next) {
+        ad_proxy_watch(p); /* more of the same: the time limit stays */
+        return;
+    }
     if (p->engine.step != AD_DIAL_OPEN) {
         ad_proxy_dialled(p);
         return;

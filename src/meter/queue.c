@@ -407,6 +407,9 @@ static void ad_proxy_upstream_event(struct ad_proxy *p)
         ad_proxy_connect_event(p);
         return;
     }
+    if (ad_dial_flushed(&p->engine)) {
+        ad_proxy_watch(p);
+    }
     if (p->to_upstream_len > 0) {
         ad_proxy_send_upstream(p);
         ad_proxy_watch(p);

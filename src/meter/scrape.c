@@ -234,7 +234,7 @@ static void ad_scrape_done(void)
 static void ad_scrape_ended(void)
 {
     const struct ad_fetch *q = &ad_scrape.fetch;
-    char why[64];
+    char why[AD_DIAL_WHY_MAX];
 
     if (q->state == AD_FETCH_DONE && q->answer.status == 200) {
         ad_scrape_set_down(false, "");
@@ -247,7 +247,8 @@ static void ad_scrape_ended(void)
         ad_scrape_set_down(true, why);
     } else if (!q->lacks) {
         ad_scrape.wait = q->received > 0 ? AD_SCRAPE_WAIT : 0;
-        ad_scrape_set_down(true, q->received > 0 ? ": its page does not end" : "");
+        ad_scrape_set_down(true, q->received > 0 ? ": its page does not end"
+                                                 : ad_dial_why(&q->dial, why));
     }
 }
 
@@ -272,7 +273,7 @@ static void ad_scrape_housekeeping(void)
     }
     if (ad_fetch_wants(q) != 0) {
         if (ad_fetch_late(q, ad_hub.now_ms)) {
-            ad_fetch_end(q, AD_FETCH_FAILED);
+            ad_fetch_give_up(q);
             ad_scrape_ended();
         }
         return;

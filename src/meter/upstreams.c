@@ -8,6 +8,7 @@
 #include "../base/net.c"
 #include "../base/url.c"
 #include "../core/engine.c"
+#include "../guard/trust.c"
 
 #if AIDASH_METER
 
@@ -25,6 +26,9 @@ struct ad_upstream {
     struct ad_url url;
     unsigned n_addresses; /* 0: the name was not resolved yet */
     struct ad_address addresses[AD_ADDRESSES_MAX];
+    struct ad_trust_verdict refused; /* why TLS did not begin the last time that it
+                                      * did not */
+    bool old_tls; /* it has TLS 1.2 alone: see ad_tls_is_old() */
 };
 
 /* Bytes that ad_put_upstreams() writes of one, at most: a name may need escapes. */

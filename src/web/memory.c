@@ -48,7 +48,6 @@ static const struct ad_memory *const ad_memory[] = {
 #if AIDASH_TLS
     &ad_memory_tls,
     &ad_memory_tls_certificate,
-    &ad_memory_tls_authorities,
     &ad_memory_tls_pump,
     &ad_memory_tls_files,
 #endif
@@ -68,6 +67,9 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_fetch,
     &ad_memory_discovery,
     &ad_memory_scrape,
+#if AIDASH_TLS
+    &ad_memory_trust,
+#endif
 #endif
     &ad_memory_routes,
 #if AIDASH_DASHBOARD

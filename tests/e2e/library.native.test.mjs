@@ -231,7 +231,7 @@ test('what can\'t be started says why and can be tried again', async (t) => {
         ['queue-timeout -3', -1, / queue-timeout: must not be negative$/],
         ['upstream-timeout -3', -1, / upstream-timeout: must not be negative$/],
         ['upstream http://', -1, / upstream: 'http:\/\/': it has no host$/],
-        ['upstream https://a', -1, / upstream: 'https:\/\/a': https is not supported/],
+        ['upstream https://a', -1, / upstream: 'https:\/\/a': this aidash was built without TLS/],
         ['scrape http://127.0.0.1:0', -1, / scrape: '.*': the port must be a number from 1 to 65535$/],
         [`listen 127.0.0.1:${other.port}`, -3, /in use/], ['listen 192.0.2.1:80', -3, /192\.0\.2\.1/],
     ]) {

@@ -921,12 +921,12 @@ test('doctor: an engine by its list, one that is not ready or wants a key, and w
     const { stdout } = await run(['doctor', '--listen', `127.0.0.1:${held.port}`]);
     assert.match(stdout, new RegExp(`^  127.0.0.1:${held.port} is taken: Address (already )?in use by \\S+ \\(process ${process.pid}\\)$`, 'm'));
     assert.match(stdout, /^  809\d is free$/m);
-    assert.equal((await run(['doctor', '--upstream', 'https://x'])).code, 2);
+    assert.equal((await run(['doctor', '--upstream', 'https://'])).code, 2);
     assert.equal((await run(['doctor', '--frobnicate'])).code, 2);
 });
 
 test('options that can\'t be are refused', async () => {
-    for (const args of [['--upstream', 'https://a'], ['--upstream', 'ftp://a'], ['--upstream', 'http://'],
+    for (const args of [['--upstream', 'https://a:0'], ['--upstream', 'ftp://a'], ['--upstream', 'http://'],
         ['--upstream', 'http://a:99999'], ['--upstream', '=http://127.0.0.1:1'], ['--scrape', '127.0.0.1:1'],
         ['--upstream', 'http://127.0.0.1:1', '--source', 'sim'], ['--upstream', 'http://127.0.0.1:1', '--max-inflight', '0'],
         ['--upstream', 'http://127.0.0.1:1', '--max-inflight', '100000'], ['--upstream-timeout', '-1']]) {

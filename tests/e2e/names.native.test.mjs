@@ -9,6 +9,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { ROOT, SANITIZED, SLOW, exchange, poll, request, run, sleep, start, status, statusWhen } from './aidash.mjs';
 import { answer, get, replay, takeApart } from './engine.mjs';
+import { authority, terminate } from './tls.mjs';
 
 const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-names-'));
 const shim = path.join(dir, 'names.so');
@@ -44,6 +45,29 @@ async function engineAt(t, host, port = 0) {
 }
 
 const hostOf = async (server) => JSON.parse(takeApart(Buffer.from(await exchange(server, get('/x')), 'latin1')).body).host;
+
+test('an engine with https by its name, which is what its certificate must have', { skip }, async (t) => {
+    const ca = authority();
+    t.after(ca.remove);
+    const engine = await replay(t, { models: ['alpha'] });
+    const front = await terminate(t, engine.port, ca.issue({ names: 'DNS:later.engine.test' }));
+    for (const [name, state] of [['later.engine.test', 'up'], ['other.engine.test', 'down']]) {
+        const { server, say } = await named(t, null, ['--upstream', `https://${name}:${front.port}`, '--upstream-ca', ca.file]);
+        await server.logged(/is down: its name can't be resolved/);
+        say('0 127.0.0.1');
+        await statusWhen(server, (now) => now.engine === 'up' || now.upstreams[0].engine === 'down');
+        if (state === 'up') {
+            await statusWhen(server, (now) => now.models.join() === 'alpha');
+            assert.ok(front.names.includes(name), front.names.join());
+        } else {
+            const said = await poll(async () => {
+                const got = takeApart(Buffer.from(await exchange(server, get('/x')), 'latin1'));
+                return /another name/.test(got.data) && got;
+            }, 'refusal by the name');
+            assert.equal(said.lines[0], 'HTTP/1.1 502 Bad Gateway');
+        }
+    }
+});
 
 test('a name that is not known yet: aidash starts, the engine is down, and up when the name is there', { skip }, async (t) => {
     const engine = await replay(t, { models: ['alpha'] });

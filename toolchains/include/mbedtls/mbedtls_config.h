@@ -65,6 +65,7 @@
 #define MBEDTLS_PK_PARSE_EC_EXTENDED
 #define MBEDTLS_X509_USE_C
 #define MBEDTLS_X509_CRT_PARSE_C
+#define MBEDTLS_X509_TRUSTED_CERTIFICATE_CALLBACK
 #define MBEDTLS_X509_RSASSA_PSS_SUPPORT
 
 /* TLS 1.3 stands on PSA. Keys are in its slots during a handshake alone. */
