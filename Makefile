@@ -38,17 +38,26 @@ endif
 
 # ---- flags --------------------------------------------------------------------
 
+# What makes a mistake in memory harder to use: guards on the stack, checked copies, code at random addresses, no table that
+# stays writable, no stack that runs, no jump into the middle of a function. What not every compiler knows is asked for.
+known = $(if $(filter ok,$(shell echo 'int x;' | $(CC) -O2 -Werror $(1) -c -x c -o /dev/null - 2>/dev/null && echo ok)),$(1))
+checked = $(if $(filter ok,$(shell echo '\#include <string.h>' | $(CC) -O2 -Werror -D_FORTIFY_SOURCE=3 -E -x c - >/dev/null 2>&1 && \
+    echo ok)),3,2)
+AD_HARD_CFLAGS := -fPIE $(call known,-fstack-protector-strong) $(call known,-fcf-protection) \
+    $(call known,-mbranch-protection=standard) -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=$(checked)
+AD_HARD_LDFLAGS := -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack
+
 # CFLAGS and LDFLAGS are the user's and come last. -Werror is for the tests alone: a newer compiler's new warning must not
 # break anybody's build. With the prefix map, the same sources give the same bytes in any directory.
 AD_CFLAGS := -std=c11 -O2 -g -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
-    -ffile-prefix-map=$(CURDIR)=. $(TARGET_CFLAGS)
-AD_LDFLAGS := $(TARGET_LDFLAGS) -Wl,--gc-sections
+    -ffile-prefix-map=$(CURDIR)=. $(AD_HARD_CFLAGS) $(TARGET_CFLAGS)
+AD_LDFLAGS := $(or $(TARGET_LDFLAGS),-pie) $(AD_HARD_LDFLAGS) -Wl,--gc-sections
 AD_LIBS := -lpthread $(TARGET_LIBS)
 AD_WARN := -Wall -Wextra -Wconversion -Werror
-AD_ASAN := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined,float-cast-overflow \
+AD_ASAN := -U_FORTIFY_SOURCE -O1 -fno-omit-frame-pointer -fsanitize=address,undefined,float-cast-overflow \
     -fno-sanitize-recover=undefined,float-cast-overflow
-AD_FUZZ := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined,float-cast-overflow -DAD_UNIT
-AD_TSAN := -O1 -fno-omit-frame-pointer -fsanitize=thread
+AD_FUZZ := -U_FORTIFY_SOURCE -O1 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined,float-cast-overflow -DAD_UNIT
+AD_TSAN := -U_FORTIFY_SOURCE -O1 -fno-omit-frame-pointer -fsanitize=thread
 AD_POLL := -DAIDASH_USE_POLL=1
 AD_NO_TLS := -UAIDASH_TLS
 AD_TINY := $(AD_NO_TLS) -DAIDASH_CONFIG='"examples/sizes/tiny.h"' -DAIDASH_METER=0

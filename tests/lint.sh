@@ -105,6 +105,18 @@ check 'each part compiles with what it includes' alone
 check 'a part that is compiled alone says what to compile' not_alone
 check 'aidash.c without src/ says how to get one file' without_parts
 
+# ---- hardening ----------------------------------------------------------------------
+
+# What is shipped for other machines: tests/cross.test.sh.
+hardened() {
+    readelf -hldsW build/aidash.debug >"$tmp/elf"
+    for what in 'Type: +DYN ' 'FLAGS_1.* PIE' 'BIND_NOW' ' GNU_RELRO ' ' GNU_STACK .* RW ' ' __stack_chk_fail'; do
+        grep -Eq -- "$what" "$tmp/elf" || { echo "build/aidash has no:$what"; return 1; }
+    done
+    ! grep -E 'LOAD .* RWE ' "$tmp/elf" || return 1
+    case $($cc -dumpmachine) in *-gnu*) grep -Eq ' __[a-z]*printf_chk' "$tmp/elf" || { echo 'no copy is checked'; return 1; } ;; esac
+}
+
 # ---- static memory ----------------------------------------------------------------
 
 # The map that `aidash --sizes` prints has a row for each part, AD_MEMORY(part, count, bytes) at the part's end.
@@ -125,6 +137,7 @@ map_adds_up() {
         "$tmp/variables" - "$tmp/mapped"
 }
 check 'the program is built' $make --no-print-directory build/aidash.debug
+check 'it is position-independent, read-only after relocation, its stack and copies are guarded' hardened
 check 'each static variable above 256 bytes is in the map of memory' all_mapped
 check 'the map adds up to the sizes of these variables' map_adds_up
 

@@ -10,6 +10,45 @@
 
 #ifndef AIDASH_NO_MAIN
 
+#if defined(__linux__) && !defined(__GLIBC__)
+#include <link.h>
+#include <sys/mman.h>
+
+/* Of a program that is loaded: what was relocated at the start, tables of functions
+ * among it, is not written from now on (PT_GNU_RELRO). */
+static int ad_protect_program(struct dl_phdr_info *program, size_t size, void *unused)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    unsigned i;
+
+    (void)size;
+    (void)unused;
+    for (i = 0; i < program->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &program->dlpi_phdr[i];
+        uintptr_t begin = program->dlpi_addr + part->p_vaddr;
+        uintptr_t end = begin + part->p_memsz;
+
+        if (part->p_type == PT_GNU_RELRO) {
+            begin -= begin % page;
+            end -= end % page;
+            (void)mprotect((void *)begin, end - begin, PROT_READ);
+        }
+    }
+    return 0;
+}
+
+/* musl does so in its dynamic loader alone, and this program has none; where another
+ * one has done so before, nothing changes. */
+static void ad_protect(void)
+{
+    (void)dl_iterate_phdr(ad_protect_program, NULL);
+}
+#else
+static void ad_protect(void)
+{
+}
+#endif
+
 /* The options into *config; config's texts are those of *o. False when one is
  * wrong, which was printed. */
 static bool ad_options_config(const struct ad_options *o,
@@ -217,6 +256,7 @@ int main(int argc, char **argv)
     struct ad_options options = {0};
     bool doctor = false;
 
+    ad_protect();
     if (argc > 1 && strcmp(argv[1], "keys") == 0) {
         return ad_keys_main(argc - 1, argv + 1);
     }

@@ -10,15 +10,20 @@ CC := $(CROSS)-gcc
 STRIP := $(CROSS)-strip
 AR := $(CROSS)-ar
 MUSL_DIR := build/deps/musl/$(CROSS)
-TARGET_NEEDS := $(MUSL_DIR)/gcc.specs
+TARGET_NEEDS := $(MUSL_DIR)/static-pie.specs
 ifeq ($(shell uname -m),$(firstword $(subst -, ,$(CROSS))))
 TARGET_RUN :=
 endif
 
 # -Os: what aidash computes is little beside what the kernel does for it. A board that wants speed first sets -O2 itself.
-# musl protects relocated data in its dynamic loader alone: in a static program RELRO is padding, up to 64 kB on arm64.
-TARGET_CFLAGS := -specs=$(MUSL_DIR)/gcc.specs -Wno-cpp -fno-pie -Os $(TARGET_CFLAGS)
-TARGET_LDFLAGS := -static -Wl,-z,norelro
+# musl has no checked copies: -D_FORTIFY_SOURCE does nothing here. What it relocates at the start, src/app/main.c protects, as
+# musl itself does that in its dynamic loader alone.
+TARGET_CFLAGS := -specs=$(MUSL_DIR)/static-pie.specs -Wno-cpp -Os $(TARGET_CFLAGS)
+TARGET_LDFLAGS := -static-pie
 
 $(MUSL_DIR)/gcc.specs: | build/deps/.tools-$(CC)
 	@$(FETCH) musl build/deps/musl $(CROSS) $(TARGET_ARCH) $(MUSL)
+
+# The specs that musl brings know programs at a fixed address only.
+$(MUSL_DIR)/static-pie.specs: $(MUSL_DIR)/gcc.specs
+	@sed 's|^%{!shared: \(.*\)/Scrt1.o}|%{static-pie:\1/rcrt1.o;!shared:\1/Scrt1.o}|; s|%{static:-static}|& %{static-pie:-static -pie --no-dynamic-linker -z text}|' $< > $@
