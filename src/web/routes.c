@@ -245,6 +245,18 @@ static void ad_route_command(const struct ad_route_request *r)
     ad_route_body(r, AD_COMMAND);
 }
 
+/* The meter's requests, or else those of the program that embeds aidash. */
+static void ad_route_all_requests(const struct ad_route_request *r)
+{
+#if AIDASH_METER
+    if (ad_sources.source == AD_SOURCE_METER) {
+        ad_route_requests(r);
+        return;
+    }
+#endif
+    ad_route_own_requests(r);
+}
+
 /* ---- the table ---- */
 
 static const struct {
@@ -259,8 +271,8 @@ static const struct {
     {"/gauges", "GET, HEAD, OPTIONS", ad_route_gauges, NULL},
     {"/notes", "GET, HEAD, OPTIONS", ad_route_notes, NULL},
     {"/commands", "GET, HEAD, OPTIONS", ad_route_commands, NULL},
+    {"/requests", "GET, HEAD, OPTIONS", ad_route_all_requests, NULL},
 #if AIDASH_METER
-    {"/requests", "GET, HEAD, OPTIONS", ad_route_requests, NULL},
     {"/usage", "GET, HEAD, OPTIONS", ad_route_usage, NULL},
     {"/bench", "GET, HEAD, OPTIONS", ad_route_bench, NULL},
 #endif
