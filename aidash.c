@@ -70,6 +70,7 @@
  *   core/notes.c             sentences on the time axis
  *   core/own_commands.c      commands that the embedder adds
  *   core/gauges.c            named values: temperature and the like
+ *   core/own_requests.c      requests of an engine without the meter
  *   core/sources.c           simulator, stdin, UDP, inbox
  *   core/access.c            which Host and Origin may ask
  *   core/peers.c             sockets by the address of their peers
@@ -238,6 +239,7 @@
 #include "src/core/notes.c"
 #include "src/core/own_commands.c"
 #include "src/core/gauges.c"
+#include "src/core/own_requests.c"
 #include "src/core/sources.c"
 #include "src/core/access.c"
 #include "src/core/peers.c"

@@ -68,6 +68,9 @@ extern "C" {
 #define AIDASH_TEXT_MAX 159
 #define AIDASH_REASON_MAX 63
 #define AIDASH_COMMAND_MAX 31
+/* Longest route and longest client of a request of your own, likewise. */
+#define AIDASH_ROUTE_MAX 63
+#define AIDASH_ASKER_MAX 31
 /* Longest time that a command may take, in seconds. */
 #define AIDASH_LATER_MAX 86400
 /* Longest client_id in /ws/{client_id}, in bytes. */
@@ -386,6 +389,54 @@ int aidash_set_state(enum aidash_state state, const char *reason);
  * meter runs, whose engines tell their models), or AIDASH_ESTATE. Any thread; from
  * on_command, but from no other callback. */
 int aidash_set_models(const char *models, const char *active);
+
+/* ---- requests of an engine that is not HTTP ------------------------------------ */
+
+/* A request that your engine answers. Zero members mean "not known". Strings are
+ * UTF-8, without what a model's name may not have. Everybody on the network can read
+ * them: no prompts. */
+struct aidash_request {
+    const char *model;      /* at most AIDASH_MODEL_MAX bytes; NULL or "": the active one */
+    const char *client;     /* who asks; at most AIDASH_ASKER_MAX bytes */
+    const char *route;      /* what for, such as "detect"; at most AIDASH_ROUTE_MAX */
+    uint64_t prompt_tokens; /* 0..2^53 */
+    int queued;             /* 1: it waits until aidash_request_run() */
+};
+
+enum aidash_outcome {
+    AIDASH_FINISHED = 1,
+    AIDASH_FAILED = 2,
+    AIDASH_LEFT = 3, /* who asked went away */
+    AIDASH_CUT = 4   /* it was cancelled */
+};
+
+/* A request has come. Viewers see it in the table of requests, as the meter's: time
+ * to the first token, queue, tokens per second, times between tokens. Its ticks come
+ * from aidash_request_progress(): publish none of them yourself. The cancel command
+ * names it, and asks on_command; end it then.
+ *
+ * Copied before return. Waits for the hub (well below a millisecond when it is
+ * idle). Returns its id, from 1; 0: a member is out of its range, AIDASH_REQUESTS run
+ * or wait, upstream is set (the meter has the requests), or the server does not run.
+ * Any thread; from on_command, but from no other callback. */
+uint64_t aidash_request_begin(const struct aidash_request *request);
+
+/* One that waited runs now. Returns 0, AIDASH_EINVAL (there is no such request), or
+ * AIDASH_ESTATE. Waits and threads: as aidash_request_begin(). */
+int aidash_request_run(uint64_t id);
+
+/* Its answer has so many more tokens, 1..1e9. Costs what aidash_publish() costs, and
+ * takes the same way. Returns 0, AIDASH_EINVAL or AIDASH_ESTATE. An id that is not
+ * known is ignored. Any thread, callbacks included. */
+int aidash_request_progress(uint64_t id, uint64_t tokens);
+
+/* It is over. GET /requests has the latest AIDASH_RECORDS.
+ *
+ * error  for people, at most AIDASH_REASON_MAX bytes; NULL or "": none. Copied.
+ *
+ * Returns 0, AIDASH_EINVAL (an argument, or there is no such request), or
+ * AIDASH_ESTATE. Waits and threads: as aidash_request_begin(). */
+int aidash_request_end(uint64_t id, enum aidash_outcome outcome, const char *error);
 
 /* ---- commands -------------------------------------------------------------- */
 

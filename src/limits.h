@@ -260,6 +260,23 @@
 #error "AIDASH_NOTES must be 1..256"
 #endif
 
+/* Records of ended requests kept for GET /requests. 1..10000, 2.82 kB each. */
+#ifndef AIDASH_RECORDS
+#define AIDASH_RECORDS 50
+#endif
+#if AIDASH_RECORDS < 1 || AIDASH_RECORDS > 10000
+#error "AIDASH_RECORDS must be 1..10000"
+#endif
+
+/* Requests of an own engine that run or wait, aidash_request_begin(). 1..1000,
+ * 880 bytes each. */
+#ifndef AIDASH_REQUESTS
+#define AIDASH_REQUESTS 32
+#endif
+#if AIDASH_REQUESTS < 1 || AIDASH_REQUESTS > 1000
+#error "AIDASH_REQUESTS must be 1..1000"
+#endif
+
 /* Commands that the program adds by aidash_command_add(). One more is refused.
  * 1..64, 224 bytes each. */
 #ifndef AIDASH_COMMANDS
@@ -362,14 +379,6 @@
 #endif
 #if AIDASH_TRUST_BYTES < 16384 || AIDASH_TRUST_BYTES > 16777216
 #error "AIDASH_TRUST_BYTES must be 16384..16777216"
-#endif
-
-/* Records of ended requests kept for GET /requests. 1..10000, 2.62 kB each. */
-#ifndef AIDASH_RECORDS
-#define AIDASH_RECORDS 50
-#endif
-#if AIDASH_RECORDS < 1 || AIDASH_RECORDS > 10000
-#error "AIDASH_RECORDS must be 1..10000"
 #endif
 
 /* Pairs of a client and a model whose use GET /usage tells apart, and addresses

@@ -250,7 +250,7 @@ export class Session {
     const { feed } = this;
     const store = this.#store;
     const clock = this.#pollStatus();
-    if (hello.source === "meter") {
+    if (hello.running !== undefined) {
       this.#fillRequests(hello, connection, clock);
     }
     this.#fillExtras(connection, clock);

@@ -92,6 +92,7 @@ static void ad_reset(void)
     ad_posts_init();
     ad_notes_init();
     ad_own_commands_init();
+    ad_own_requests_init();
     ad_sources_init();
     ad_rights_init();
     ad_framing_init();

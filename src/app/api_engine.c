@@ -273,4 +273,130 @@ int aidash_command_add(const char *name, enum aidash_parameter kind, double min,
     return !good ? AIDASH_EINVAL : c.added ? 0 : AIDASH_EFULL;
 }
 
+/* ---- requests ---- */
+
+struct ad_request_call {
+    struct ad_call call;
+    uint64_t id, now_ns;
+    int rc;
+    bool queued;
+    unsigned outcome;
+    const char *error;
+    struct ad_own_request request;
+};
+
+static void ad_request_begin_on_hub(struct ad_call *call)
+{
+    struct ad_request_call *c = (struct ad_request_call *)(void *)call;
+
+    if (ad_sources.source != AD_SOURCE_METER) {
+        c->id = ad_own_request_begin(&c->request, c->queued, c->now_ns);
+    }
+}
+
+static void ad_request_run_on_hub(struct ad_call *call)
+{
+    struct ad_request_call *c = (struct ad_request_call *)(void *)call;
+
+    c->rc = ad_own_request_run(c->id, c->now_ns) ? 0 : AIDASH_EINVAL;
+}
+
+/* Its tokens wait in the inbox: they come first. */
+static void ad_request_end_on_hub(struct ad_call *call)
+{
+    struct ad_request_call *c = (struct ad_request_call *)(void *)call;
+    struct ad_sample sample;
+    unsigned i;
+
+    for (i = 0; i < AIDASH_INBOX && ad_inbox_pop(&sample); i++) {
+        ad_sample_apply(&sample);
+        if (ad_events_due()) {
+            ad_fan_out();
+        }
+    }
+    c->rc = ad_own_request_end(c->id, c->outcome, c->error, c->now_ns)
+                ? 0
+                : AIDASH_EINVAL;
+}
+
+uint64_t aidash_request_begin(const struct aidash_request *request)
+{
+    struct ad_request_call c;
+
+    if (request == NULL || !ad_enter()) {
+        return 0;
+    }
+    memset(&c, 0, sizeof(c));
+    c.call.run = ad_request_begin_on_hub;
+    c.now_ns = ad_clock_ns(CLOCK_MONOTONIC);
+    c.queued = request->queued != 0;
+    c.request.prompt_tokens = request->prompt_tokens;
+    if (request->prompt_tokens <= AD_TOTAL_LIMIT &&
+        ad_copy_text(c.request.model, request->model, AIDASH_MODEL_MAX) &&
+        ad_copy_text(c.request.client, request->client, AIDASH_ASKER_MAX) &&
+        ad_copy_text(c.request.route, request->route, AIDASH_ROUTE_MAX)) {
+        ad_hub_do(&c.call);
+    }
+    ad_leave();
+    return c.id;
+}
+
+int aidash_request_run(uint64_t id)
+{
+    struct ad_request_call c;
+
+    if (!ad_enter()) {
+        return AIDASH_ESTATE;
+    }
+    c.call.run = ad_request_run_on_hub;
+    c.id = id;
+    c.now_ns = ad_clock_ns(CLOCK_MONOTONIC);
+    ad_hub_do(&c.call);
+    ad_leave();
+    return c.rc;
+}
+
+int aidash_request_progress(uint64_t id, uint64_t tokens)
+{
+    struct ad_sample sample;
+    int rc = AIDASH_EINVAL;
+
+    if (!ad_enter()) {
+        return AIDASH_ESTATE;
+    }
+    if (id != 0 && tokens >= 1 && tokens <= AD_TOKENS_LIMIT) {
+        memset(&sample, 0, sizeof(sample));
+        sample.has = AD_IS_PROGRESS;
+        sample.total = id;
+        sample.tokens = tokens;
+        sample.overcount = ad_clock_ns(CLOCK_MONOTONIC);
+        ad_queue_sample(&sample);
+        rc = 0;
+    }
+    ad_leave();
+    return rc;
+}
+
+int aidash_request_end(uint64_t id, enum aidash_outcome outcome, const char *error)
+{
+    struct ad_request_call c;
+    char text[AIDASH_REASON_MAX + 1];
+
+    if (!ad_enter()) {
+        return AIDASH_ESTATE;
+    }
+    c.call.run = ad_request_end_on_hub;
+    c.id = id;
+    c.now_ns = ad_clock_ns(CLOCK_MONOTONIC);
+    c.outcome = (unsigned)outcome;
+    c.error = text;
+    c.rc = AIDASH_EINVAL;
+    if (outcome >= AIDASH_FINISHED && outcome <= AIDASH_CUT &&
+        ad_copy_text(text, error, AIDASH_REASON_MAX)) {
+        ad_hub_do(&c.call);
+    }
+    ad_leave();
+    return c.rc;
+}
+
 #endif

@@ -4,8 +4,6 @@
 
 #include "platform.h"
 
-#if AIDASH_METER
-
 /* A histogram of 18 octaves from 64 us to 16.8 s, each of 7 bins with equal
  * ratios. A percentile is at most 5 % off: (r - 1) / (r + 1) with r = 2^(1/7).
  * Shorter times share one bin. Longer times count as the longest one seen. */
@@ -53,6 +51,8 @@ static void ad_histogram_add(struct ad_histogram *g, uint64_t gap_us, uint32_t k
     g->bins[bin] += k;
 }
 
+#if AIDASH_METER
+
 /* Add all that is in `from` to `to`. */
 static void ad_histogram_merge(struct ad_histogram *to,
                                const struct ad_histogram *from)
@@ -65,6 +65,8 @@ static void ad_histogram_merge(struct ad_histogram *to,
         to->bins[bin] += from->bins[bin];
     }
 }
+
+#endif /* AIDASH_METER */
 
 /* The time in us that `percent` (1..100) of the gaps do not exceed; 0 if there
  * are none. */
@@ -95,7 +97,5 @@ static uint64_t ad_histogram_percentile(const struct ad_histogram *g,
     }
     return us < g->max_us ? us : g->max_us;
 }
-
-#endif /* AIDASH_METER */
 
 #endif

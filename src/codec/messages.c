@@ -40,7 +40,9 @@ enum {
     AD_IS_BEGUN = 64,   /* an estimate begins, until */
     AD_IS_LAST = 128,   /* the engine's own count ends it */
     AD_IS_FIRST = 256,  /* its latency is no time between two tokens */
-    AD_IS_GAUGE = 512   /* no step: a gauge has this value */
+    AD_IS_GAUGE = 512,  /* no step: a gauge has this value */
+    AD_IS_PROGRESS = 1024 /* tokens of the own request `total`, at the monotonic
+                           * time `overcount` */
 };
 _Static_assert(AIDASH_GAUGE_MAX <= AIDASH_MODEL_MAX &&
                    AIDASH_UNIT_MAX <= AIDASH_NODE_MAX,

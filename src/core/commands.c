@@ -131,6 +131,10 @@ static enum ad_fault ad_command_fault(const struct ad_command_message *request)
     if (names && ad_model_find(request->model) == ad_engine.n_models) {
         return AD_FAULT_MODEL_UNKNOWN;
     }
+    if (request->action == AIDASH_CANCEL && request->request != 0 &&
+        ad_own_request_find(request->request) < AIDASH_REQUESTS) {
+        return ad_commands.on_command != NULL ? AD_FAULT_NONE : AD_FAULT_REQUEST_GONE;
+    }
     if (request->action >= AIDASH_BENCH && !meter) {
         return AD_FAULT_BENCH_METER;
     }
@@ -162,6 +166,9 @@ static enum ad_fault ad_command_effect(const struct ad_command_message *request,
         }
         return AD_FAULT_NONE;
     case AIDASH_CANCEL:
+        if (!meter) {
+            return AD_FAULT_NONE; /* the program ends its request */
+        }
         return ad_commands.cancel != NULL && ad_commands.cancel(request->request)
                    ? AD_FAULT_NONE
                    : AD_FAULT_REQUEST_GONE;

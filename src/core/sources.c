@@ -10,6 +10,7 @@
 #include "../base/net.c"
 #include "../codec/lines.c"
 #include "gauges.c"
+#include "own_requests.c"
 #include "ticks.c"
 
 enum ad_source { AD_SOURCE_NONE, AD_SOURCE_SIM, AD_SOURCE_STDIN,
@@ -82,7 +83,11 @@ static void ad_sample_apply(const struct ad_sample *sample)
         return;
     }
     ad_sim_end();
-    ad_tick_apply(sample, ad_hub.now_ns);
+    if ((sample->has & AD_IS_PROGRESS) != 0) {
+        ad_own_request_progress(sample);
+    } else {
+        ad_tick_apply(sample, ad_hub.now_ns);
+    }
 }
 
 /* One line from outside. Returns NULL, or what is wrong with it. */

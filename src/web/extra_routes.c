@@ -1,4 +1,5 @@
-/* extra_routes.c - what the program that embeds aidash adds: GET /gauges, /notes, /commands. Long
+/* extra_routes.c - what the program that embeds aidash adds: GET /gauges, /notes, /commands,
+ * and /requests where the meter does not run. Long
  * answers, in pieces as the client takes them. Hub thread only. Owns nothing.
  */
 #ifndef AD_WEB_EXTRA_ROUTES_C
@@ -135,6 +136,54 @@ static void ad_commands_more(struct ad_pending *p)
 static void ad_route_commands(const struct ad_route_request *r)
 {
     ad_extra_begin(r, "{\"commands\":[", ad_commands_more);
+}
+
+/* Requests of the program's own: the places of those that run, then the records.
+ * p->last is how many records are wanted. */
+static void ad_own_requests_more(struct ad_pending *p)
+{
+    struct ad_text t = ad_text_in(ad_pending_buffer(p), AD_PENDING_BYTES);
+    uint64_t n = ad_own_requests.ended;
+    uint64_t oldest = n > AIDASH_RECORDS ? n - AIDASH_RECORDS : 0;
+
+    while (t.len + AD_OWN_REQUEST_JSON_MAX + 32 < AD_PENDING_BYTES) {
+        const struct ad_own_request *r = NULL;
+        uint64_t at = p->cursor++;
+
+        if (at < AIDASH_REQUESTS) {
+            r = &ad_own_requests.running[at].request;
+        } else if (at == AIDASH_REQUESTS) {
+            ad_puts(&t, "],\"requests\":[");
+            p->answered = false;
+            p->cursor += n > p->last ? n - p->last : 0;
+        } else if (at - AIDASH_REQUESTS - 1 >= n) {
+            ad_puts(&t, "]}");
+            p->more = NULL;
+            break;
+        } else if (at - AIDASH_REQUESTS - 1 >= oldest) {
+            r = &ad_own_requests.records[(at - AIDASH_REQUESTS - 1) % AIDASH_RECORDS];
+        }
+        if (r != NULL && r->id != 0) {
+            ad_puts(&t, p->answered ? "," : "");
+            ad_put_own_request(&t, r, "request");
+            p->answered = true;
+        }
+    }
+    p->len = (uint32_t)t.len;
+}
+_Static_assert((int)AD_PENDING_BYTES > 32 + (int)AD_OWN_REQUEST_JSON_MAX,
+               "a piece has one of them, at least");
+
+static void ad_route_own_requests(const struct ad_route_request *r)
+{
+    uint64_t last = AIDASH_RECORDS;
+
+    if (ad_route_query(r, "last", AIDASH_RECORDS, &last) < 0) {
+        ad_route_refuse(r, 400, "", "last is a whole number, AIDASH_RECORDS at most");
+        return;
+    }
+    r->pending->last = last;
+    ad_extra_begin(r, "{\"running\":[", ad_own_requests_more);
 }
 
 #endif

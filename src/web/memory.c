@@ -33,6 +33,7 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_posts,
     &ad_memory_notes,
     &ad_memory_own_commands,
+    &ad_memory_own_requests,
     &ad_memory_sources,
     &ad_memory_access,
     &ad_memory_clients,

@@ -300,6 +300,18 @@ static void ad_route_auth_post(const struct ad_route_request *r)
     }
 }
 
+/* The meter's requests, or else those of the program that embeds aidash. */
+static void ad_route_all_requests(const struct ad_route_request *r)
+{
+#if AIDASH_METER
+    if (ad_sources.source == AD_SOURCE_METER) {
+        ad_route_requests(r);
+        return;
+    }
+#endif
+    ad_route_own_requests(r);
+}
+
 /* ---- the table ---- */
 
 /* `right`: what GET and POST need, AD_MAY_VIEW or another, or AD_MAY_ANYWAY. OPTIONS
@@ -320,8 +332,8 @@ static const struct {
     {"/gauges", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_gauges, NULL},
     {"/notes", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_notes, NULL},
     {"/commands", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_commands, NULL},
+    {"/requests", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_all_requests, NULL},
 #if AIDASH_METER
-    {"/requests", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_requests, NULL},
     {"/usage", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_usage, NULL},
     {"/bench", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_bench, NULL},
 #endif

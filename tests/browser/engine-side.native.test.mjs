@@ -108,3 +108,15 @@ test('a command that takes its time: the page says so, then its end', async (t) 
   await says(page, 'engine-reason', 'Pausing: failed: the motor is stuck');
   assert.equal(await page.textContent('#pause-text'), 'Pause');
 });
+
+test('requests of an own engine are rows, for who comes later, too', async (t) => {
+  const { ask, server } = await firmware(t);
+  await ask('begin', '', 'door camera', 'describe', 128, 0);
+  const page = await open(t, server);
+  await until(page, () => app.requests.inState('running') === 1 && document.querySelectorAll('#requests-body tr').length === 1);
+  await ask('progress', 1, 1, 9);
+  await ask('end', 1, 1, '');
+  await until(page, () => document.querySelector('#requests-body tr').dataset.status === 'finished');
+  assert.match(await page.textContent('#requests-body tr'), /yolo.*10/);
+  await says(page, 'inflight', '0 / 0');
+});

@@ -85,6 +85,13 @@ static void *caller(void *number)
         rc = aidash_finish(1, 1, NULL);
         wrong += rc != 0 && rc != AIDASH_EFULL;
         if (i % 16 == 0) {
+            uint64_t id;
+            struct aidash_request request;
+
+            memset(&request, 0, sizeof(request));
+            id = aidash_request_begin(&request);
+            wrong += id == 0 || aidash_request_progress(id, 1) != 0 ||
+                     aidash_request_end(id, AIDASH_FINISHED, NULL) != 0;
             wrong += aidash_set_models("a,b", i % 32 != 0 ? "a" : "b") != 0;
             wrong += aidash_command_add("c", AIDASH_NUMBER, 0, 1e6, i, "C") != 0;
         }
@@ -161,6 +168,29 @@ int main(void)
                    aidash_command_add(word[1], (enum aidash_parameter)atoi(word[2]),
                                       atof(word[3]), atof(word[4]), atof(word[5]),
                                       word[6]));
+        } else if (strcmp(word[0], "begin") == 0) {
+            struct aidash_request request;
+
+            memset(&request, 0, sizeof(request));
+            request.model = word[1];
+            request.client = word[2];
+            request.route = word[3];
+            request.prompt_tokens = strtoull(word[4], NULL, 10);
+            request.queued = atoi(word[5]);
+            printf("= %llu\n", (unsigned long long)aidash_request_begin(&request));
+        } else if (strcmp(word[0], "run") == 0) {
+            printf("= %d\n", aidash_request_run((uint64_t)atoi(word[1])));
+        } else if (strcmp(word[0], "progress") == 0) {
+            for (n = 0; n < atoi(word[3]); n++) {
+                (void)aidash_request_progress((uint64_t)atoi(word[1]),
+                                              strtoull(word[2], NULL, 10));
+            }
+            printf("= %d\n", aidash_request_progress((uint64_t)atoi(word[1]),
+                                                     strtoull(word[2], NULL, 10)));
+        } else if (strcmp(word[0], "end") == 0) {
+            printf("= %d\n",
+                   aidash_request_end((uint64_t)atoi(word[1]),
+                                      (enum aidash_outcome)atoi(word[2]), word[3]));
         } else if (strcmp(word[0], "outside") == 0) {
             printf("= %d %d %d\n", aidash_refuse(NULL, "x"), aidash_later(NULL, 1),
                    aidash_note(AIDASH_LOG_INFO, NULL));

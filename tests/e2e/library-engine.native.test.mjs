@@ -224,6 +224,71 @@ test('on_command may replace the models', async (t) => {
     assert.deepEqual((await status(server)).models, ['x', 'resnet']);
 });
 
+test('requests of an own engine: queue, first token, ticks, the record', async (t) => {
+    const { ask, said, server } = await firmware(t);
+    const viewer = await connect(server);
+    assert.equal(viewer.hello.running, undefined);
+    const next = async (kind) => validate(await viewer.next(is(kind)));
+    assert.equal(await ask('begin', '', 'door camera', 'describe', 128, 1), '1');
+    const start = await next('request_start');
+    assert.deepEqual([start.id, start.model, start.client, start.route, start.status], [1, 'yolo', 'door camera', 'describe', 'queued']);
+    assert.deepEqual(((s) => [s.running, s.queued])(await status(server)), [0, 1]);
+    assert.equal(await ask('run', 1), '0');
+    assert.equal((await next('request')).status, 'running');
+    assert.equal(await ask('progress', 1, 2, 0), '0');
+    const tick = await viewer.tick();
+    assert.deepEqual([tick.request, tick.first, tick.tokens_generated], [1, true, 2]);
+    const first = await next('request');
+    assert.deepEqual([first.completion_tokens, first.prompt_tokens], [2, 128]);
+    assert.ok(first.ttft_ms > 0 && first.queue_ms > 0 && first.queue_ms <= first.ttft_ms);
+    const { running } = await list(server, 'requests');
+    assert.deepEqual(running.map(({ id }) => id), [1], 'who comes later finds it');
+    assert.equal(await ask('progress', 1, 1, 49), '0');
+    assert.equal(await ask('end', 1, 1, ''), '0');
+    const over = validate(await viewer.next((event) => event.event === 'request' && event.status === 'finished'));
+    assert.equal(over.completion_tokens, 52, 'all its tokens, though they waited in the inbox');
+    assert.equal(over.ttft_ms, first.ttft_ms);
+    for (const name of ['itl_p50_ms', 'itl_p95_ms', 'itl_max_ms', 'decode_tokens_per_second', 'prefill_ms', 'decode_ms', 'duration_ms']) {
+        assert.ok(over[name] > 0, name);
+    }
+    assert.deepEqual((await list(server, 'requests')), { running: [], requests: [over] });
+    assert.equal(await ask('end', 1, 1, ''), '-1', 'once');
+    assert.equal(await ask('begin', 'resnet', '', '', 0, 0), '2');
+    assert.equal((await viewer.command({ action: 'cancel', request: 2 })).event, 'ack');
+    await said.next((line) => line.startsWith('command 5'));
+    assert.equal(await ask('end', 2, 4, 'cancelled by a viewer'), '0');
+    const cut = validate(await viewer.next((event) => event.event === 'request' && event.id === 2));
+    assert.deepEqual([cut.status, cut.error, cut.ttft_ms], ['cut', 'cancelled by a viewer', undefined]);
+    assert.equal((await viewer.command({ action: 'cancel', request: 2 })).event, 'error', 'it is gone');
+    assert.equal((await connect(server)).hello.running, 0);
+});
+
+test('requests of an own engine: no more than AIDASH_REQUESTS, and the latest records', async (t) => {
+    const { ask, server } = await firmware(t);
+    for (let id = 1; id <= 32; id++) {
+        assert.equal(await ask('begin', 'm'.repeat(63), 'c'.repeat(31), 'r'.repeat(63), 2 ** 53, 0), String(id));
+    }
+    assert.equal(await ask('begin', '', '', '', 0, 0), '0');
+    for (const bad of [['m'.repeat(64), '', '', 0], ['', 'c'.repeat(32), '', 0], ['', '', 'r'.repeat(64), 0]]) {
+        assert.equal(await ask('begin', ...bad, 0), '0');
+    }
+    assert.equal((await list(server, 'requests')).running.length, 32);
+    for (let id = 1; id <= 32; id++) {
+        assert.equal(await ask('end', id, 2, 'e'.repeat(63)), '0');
+    }
+    for (let id = 33; id <= 60; id++) {
+        await ask('begin', '', '', '', 0, 0);
+        assert.equal(await ask('end', id, 1, ''), '0');
+    }
+    const { running, requests } = await list(server, 'requests');
+    assert.deepEqual([running.length, requests.map(({ id }) => id)], [0, Array.from({ length: 50 }, (_, i) => i + 11)]);
+    assert.equal((await request(server, '/requests?last=2')).json.requests.length, 2);
+    assert.equal((await request(server, '/requests?last=x')).status, 400);
+    for (const words of [['run', 99], ['end', 99, 1, ''], ['end', 1, 0, ''], ['progress', 0, 1, 0], ['progress', 1, 0, 0]]) {
+        assert.equal(await ask(...words), '-1', words.join(' '));
+    }
+});
+
 test('four threads call all of it at once', async (t) => {
     const { ask, server } = await firmware(t);
     const viewer = await connect(server);
