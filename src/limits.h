@@ -29,6 +29,15 @@
 #define AIDASH_METER 1
 #endif
 
+/* 0: without the board's sensors (Linux's /proc and /sys) and the event `board`. */
+#ifndef AIDASH_BOARD
+#ifdef __linux__
+#define AIDASH_BOARD 1
+#else
+#define AIDASH_BOARD 0
+#endif
+#endif
+
 /* Viewers (WebSocket and SSE) at once. 1..60000, 17.7 kB each. An ordinary
  * viewer touches less than 300 bytes of that; the rest stays unused pages. */
 #ifndef AIDASH_CLIENTS

@@ -4,6 +4,7 @@
 #ifndef AD_APP_LOOP_C
 #define AD_APP_LOOP_C
 
+#include "../board/board.c"
 #include "../meter/meter.c"
 #include "../web/routes.c"
 
@@ -15,6 +16,9 @@ static void ad_hub_housekeeping(void)
     ad_pending_housekeeping();
 #if AIDASH_METER
     ad_meter_housekeeping();
+#endif
+#if AIDASH_BOARD
+    ad_board_housekeeping();
 #endif
     ad_log_housekeeping();
     ad_hub.housekeeping_ns = ad_hub.now_ns + AD_NS_PER_S;
@@ -149,6 +153,9 @@ static void ad_hub_turn(void)
     ad_acceptor_run();
 #if AIDASH_METER
     ad_meter_run();
+#endif
+#if AIDASH_BOARD
+    ad_board_run();
 #endif
     ad_inbox_run();
     ad_fan_out_if_due();

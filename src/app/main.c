@@ -31,6 +31,10 @@ static bool ad_options_config(const struct ad_options *o,
     config->allow_frame = ad_option_value(o, "allow-frame");
     config->allow_host = ad_option_value(o, "allow-host");
     config->trust_proxy = ad_option_value(o, "trust-proxy");
+#if AIDASH_BOARD
+    config->sysroot = ad_option_value(o, "sysroot");
+#endif
+    config->no_board = ad_option_flag(o, "no-board");
     config->backlog = (unsigned)backlog;
     config->per_address = (unsigned)per_address;
     return true;

@@ -66,6 +66,11 @@ static const struct ad_option {
     {"scrape", "URL", "instead, read an engine's Prometheus page once per second",
      AD_OPT_TEXT},
 #endif
+    {"no-board", "", "do not read the board's sensors", AD_OPT_FLAG},
+#if AIDASH_BOARD
+    {"sysroot", "DIR", "read the sensors of another board: DIR has a copy of its "
+     "/proc and /sys", AD_OPT_TEXT},
+#endif
     {"log-level", "LEVEL", "error, warn, info or debug (default info)",
      AD_OPT_TEXT},
     {"config", "FILE", "read options from this file, lines of `key = value`",

@@ -50,6 +50,15 @@
 #include <sys/timerfd.h>
 #endif
 
+#if AIDASH_BOARD
+#include <limits.h>
+#include <spawn.h>
+#include <sys/ioctl.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#endif
+
 #if defined(__GNUC__)
 #define AD_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #else

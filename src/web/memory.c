@@ -6,6 +6,7 @@
 
 #include "arena.c"
 #include "assets.c"
+#include "../board/board.c"
 #include "routes.c"
 
 static const struct ad_memory *const ad_memory[] = {
@@ -46,6 +47,11 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_fetch,
     &ad_memory_discovery,
     &ad_memory_scrape,
+#endif
+#if AIDASH_BOARD
+    &ad_memory_nvidia_smi,
+    &ad_memory_probe,
+    &ad_memory_board,
 #endif
     &ad_memory_routes,
 #if AIDASH_DASHBOARD
