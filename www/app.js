@@ -72,9 +72,9 @@ const session = new Session(store, frame); // it connects while the panels load
 /** @type {Context} */
 export const context = { settings, store, frame, colours: new Colours(), lines: new Lines(), session, view: new View({ settings, store, session }) };
 
-const [{ mountConnection }, { mountGlance }, { mountControl }, { mountModelFacts }, { mountRequests }, { mountUsage }, { mountSettings }, { mountBench }, { mountKeys }, { mountKiosk }] = await Promise.all([
+const [{ mountConnection }, { mountGlance }, { mountControl }, { mountModelFacts }, { mountRequests }, { mountUsage }, { mountSettings }, { mountBench }, { mountBoard }, { mountKeys }, { mountKiosk }] = await Promise.all([
   import("./connection.js"), import("./glance.js"), import("./control.js"), import("./model-facts.js"), import("./requests-panel.js"), import("./usage-panel.js"),
-  import("./settings-panel.js"), import("./bench-panel.js"), import("./keys.js"), import("./kiosk.js")]);
+  import("./settings-panel.js"), import("./bench-panel.js"), import("./board-panel.js"), import("./keys.js"), import("./kiosk.js")]);
 mountConnection(context);
 mountGlance(context);
 mountControl(context);
@@ -83,6 +83,7 @@ mountRequests(context);
 mountUsage(context);
 mountSettings(context);
 mountBench(context);
+mountBoard(context);
 mountKeys(context);
 mountKiosk();
 

@@ -162,6 +162,8 @@ export class Session {
       this.#frame.request();
     } else if (event.event === "bench") {
       this.#store.set({ bench: event });
+    } else if (event.event === "board") {
+      this.#store.set({ board: event });
     }
   }
 
