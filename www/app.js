@@ -32,6 +32,7 @@
  *   usage-panel       panel: what clients have used
  *   settings-panel    panel: the settings dialog
  *   bench-panel       panel: the benchmark's dialog
+ *   board-panel       panel: what the board's sensors say
  *   keys              keys for the whole page
  *   kiosk             the page on a wall
  *   charts            panel: the charts; when and what to draw
