@@ -86,6 +86,7 @@
  *   board/find.c             which sensors it has
  *   board/helpers.c          its firmware, nvidia-smi
  *   board/report.c           all that its sensors say now
+ *   board/history.c          rows of seconds to minutes, GET /history
  *   board/board.c            the event that tells it, once a second
  *   web/seam.h               the calls that run up to civetweb
  *   web/arena.c              civetweb's static memory
@@ -227,6 +228,7 @@
 #include "src/board/find.c"
 #include "src/board/helpers.c"
 #include "src/board/report.c"
+#include "src/board/history.c"
 #include "src/board/board.c"
 #include "src/web/seam.h"
 #include "src/web/arena.c"

@@ -3,6 +3,7 @@
  * src/limits.h explains each limit (in the single-file aidash.c: the section
  * "begin src/limits.h"). */
 #define AIDASH_BOARD 0
+#define AIDASH_HISTORY 0
 #define AIDASH_CLIENTS 8
 #define AIDASH_EXCHANGES 2
 #define AIDASH_PENDING 8

@@ -92,6 +92,9 @@ static void ad_reset(void)
 #if AIDASH_METER
     ad_meter_init();
 #endif
+#if AIDASH_HISTORY
+    ad_history_init();
+#endif
 #if AIDASH_BOARD
     ad_board_init();
 #endif
@@ -179,6 +182,9 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
         goto not_running;
     }
     ad_hub_begin();
+#if AIDASH_HISTORY
+    ad_history_begin();
+#endif
     rc = ad_open(config);
     if (rc != 0) {
         goto close_sockets;

@@ -20,6 +20,9 @@ static void ad_hub_housekeeping(void)
 #if AIDASH_BOARD
     ad_board_housekeeping();
 #endif
+#if AIDASH_HISTORY
+    ad_history_advance();
+#endif
     ad_log_housekeeping();
     ad_hub.housekeeping_ns = ad_hub.now_ns + AD_NS_PER_S;
 }

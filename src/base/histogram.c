@@ -4,7 +4,7 @@
 
 #include "platform.h"
 
-#if AIDASH_METER
+#if AIDASH_METER || AIDASH_HISTORY
 
 /* A histogram of 18 octaves from 64 us to 16.8 s, each of 7 bins with equal
  * ratios. A percentile is at most 5 % off: (r - 1) / (r + 1) with r = 2^(1/7).
@@ -96,6 +96,6 @@ static uint64_t ad_histogram_percentile(const struct ad_histogram *g,
     return us < g->max_us ? us : g->max_us;
 }
 
-#endif /* AIDASH_METER */
+#endif /* AIDASH_METER || AIDASH_HISTORY */
 
 #endif

@@ -10,6 +10,7 @@
 #define AD_BOARD_BOARD_C
 
 #include "../core/events.c"
+#include "history.c"
 #include "report.c"
 
 #if AIDASH_BOARD
@@ -162,6 +163,9 @@ static void ad_board_run(void)
         ad_event_append(AD_EV_BOARD, &t);
         memcpy(ad_board.newest, ad_board.text, ad_board.len);
         ad_board.newest_len = ad_board.len;
+#if AIDASH_HISTORY
+        ad_history_board(&ad_board.figures);
+#endif
     }
     atomic_store(&ad_board.turn, AD_BOARD_FREE);
 }

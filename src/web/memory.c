@@ -48,6 +48,9 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_discovery,
     &ad_memory_scrape,
 #endif
+#if AIDASH_HISTORY
+    &ad_memory_history,
+#endif
 #if AIDASH_BOARD
     &ad_memory_nvidia_smi,
     &ad_memory_probe,

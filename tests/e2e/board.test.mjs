@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { connect, poll, request, run, serve, status, statusWhen } from './aidash.mjs';
+import { connect, poll, post, request, run, serve, status, statusWhen, validate } from './aidash.mjs';
 
 const ON = { AIDASH_NO_BOARD: '' };
 const BOARDS = 'tests/boards';
@@ -109,4 +109,51 @@ test('collect.sh copies this machine, without its names and addresses', async (t
     assert.ok(board.memory.total_bytes > 0);
     assert.throws(() => execFileSync('sh', [`${BOARDS}/collect.sh`, 'unpack', dir],
         { input: '@ /../outside\nx\n', stdio: ['pipe', 'ignore', 'ignore'] }));
+});
+
+/* ---- history ---------------------------------------------------------------- */
+
+const history = async (server, query = '') => validate((await request(server, `/history${query}`)).json, 'HistoryAnswer');
+
+test('GET /history: what the ticks of each second were', async (t) => {
+    const server = await serve(t, ['--source', 'none']);
+    const sent = [[3, 10], [4, 20], [5, 90]];
+    await post(server, '/ingest', sent.map(([tokens, latency_ms]) => JSON.stringify({ tokens, latency_ms })).join('\n'));
+    const { series, step, rows } = await poll(async () => {
+        const answer = await history(server, '?step=1');
+        return answer.rows.some((row) => row[1] > 0) && answer;
+    }, 'a second with ticks');
+    assert.equal(step, 1);
+    const sum = (name) => rows.reduce((all, row) => all + (row[series.indexOf(name)] ?? 0), 0);
+    assert.equal(sum('ticks'), 3);
+    assert.equal(sum('tokens'), 12);
+    const busy = rows.filter((row) => row[1] > 0);
+    const least = Math.min(...busy.map((row) => row[series.indexOf('latency_min_ms')]));
+    assert.equal(least, 10);
+    assert.equal(Math.max(...busy.map((row) => row[series.indexOf('latency_max_ms')])), 90);
+    for (const [i, row] of rows.entries()) {
+        if (i > 0) assert.ok(Math.abs(row[0] - rows[i - 1][0] - 1) < 0.002, 'a row a second');
+    }
+    assert.ok(Math.abs(rows[0][0] - (await status(server)).started) < 0.01);
+});
+
+test('GET /history: columns, times and forms that are asked for; the board is in it', async (t) => {
+    const server = await serve(t, ['--source', 'none'], { env: ON });
+    const { rows } = await poll(async () => {
+        const answer = await history(server, '?series=cpu_percent,memory_used_bytes');
+        assert.deepEqual(answer.series, ['time', 'cpu_percent', 'memory_used_bytes']);
+        return answer.rows.some((row) => row[2] !== null) && answer;
+    }, 'a row with the board');
+    assert.ok(rows.at(-1)[0] < Date.now() / 1000 + 1);
+    const csv = await request(server, '/history?format=csv&series=celsius,ticks');
+    assert.match(csv.headers['content-type'], /^text\/csv/);
+    assert.match(csv.text, /^time,ticks,celsius\r\n(\d+(\.\d+)?,\d+,[\d.]*\r\n)+$/);
+    assert.equal((await request(server, '/history', { headers: { Accept: 'text/csv' } })).text.slice(0, 5), 'time,');
+    assert.deepEqual((await history(server, '?to=1')).rows, []);
+    assert.ok((await history(server, '?from=-2')).rows.length <= 3);
+    for (const wrong of ['?series=none', '?step=7', '?step=301', '?from=x', '?to=-', '?format=xml']) {
+        assert.equal((await request(server, `/history${wrong}`)).status, 400, wrong);
+    }
+    assert.equal((await request(server, '/history', { method: 'HEAD' })).status, 200);
+    assert.equal((await request(server, '/history', { method: 'POST' })).status, 405);
 });
