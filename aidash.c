@@ -108,6 +108,15 @@
  *   meter/discovery.c        engines' models and metrics
  *   meter/scrape.c           an engine's page of metrics
  *   meter/meter.c            the meter as the hub's loop sees it
+ *   board/value.c            what a sensor says: a number, or why there is none
+ *   board/parse.c            the texts that tell of a board
+ *   board/tree.c             its files, below a root
+ *   board/sensors.c          its units and their readings
+ *   board/find.c             which sensors it has
+ *   board/helpers.c          its firmware, nvidia-smi
+ *   board/report.c           all that its sensors say now
+ *   board/history.c          rows of seconds to minutes, GET /history
+ *   board/board.c            the event that tells it, once a second
  *   web/seam.h               the calls that run up to civetweb
  *   web/arena.c              civetweb's static memory
  *   web/assets.c             the dashboard's files
@@ -277,6 +286,15 @@
 #include "src/meter/discovery.c"
 #include "src/meter/scrape.c"
 #include "src/meter/meter.c"
+#include "src/board/value.c"
+#include "src/board/parse.c"
+#include "src/board/tree.c"
+#include "src/board/sensors.c"
+#include "src/board/find.c"
+#include "src/board/helpers.c"
+#include "src/board/report.c"
+#include "src/board/history.c"
+#include "src/board/board.c"
 #include "src/web/seam.h"
 #include "src/web/arena.c"
 #include "src/web/assets.c"

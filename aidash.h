@@ -40,7 +40,8 @@
  * Errors: 0 or a count is success; failures are the negative AIDASH_E* codes.
  *
  * Threads: aidash_start() makes one hub thread and AIDASH_WORKERS HTTP workers,
- * and one for getaddrinfo() if an engine is given by a name.
+ * one that reads the board's sensors (unless no_board), and one for getaddrinfo()
+ * if an engine is given by a name.
  * Callbacks run on the hub thread: they must return quickly, and may call
  * aidash_publish(), but not aidash_start(), aidash_stop() or
  * aidash_get_stats(). SIGPIPE is ignored from aidash_start() on.
@@ -262,6 +263,12 @@ struct aidash_config {
      * comma-separated: sha256/BASE64, the fingerprint of the public key (RFC 7469
      * 2.4). 8 at most. NULL: none. */
     const char *upstream_pin;
+
+    /* The board whose sensors the event `board` tells once a second: a directory
+     * that is a copy of its /proc and /sys. NULL: this machine's own. */
+    const char *sysroot;
+    /* Not 0: no such event, and no thread that reads sensors. */
+    int no_board;
 };
 
 /* Start the server. config may be NULL (all defaults). It listens when this
@@ -275,8 +282,8 @@ struct aidash_config {
 int aidash_start_sized(const struct aidash_config *config, size_t size);
 
 /* Stop: viewers get close code 1001 (RFC 6455 7.4.1), sockets are closed, the
- * threads end, but for one that still waits for getaddrinfo(): it ends behind
- * that. Takes less than a second. Does nothing when not started. From
+ * threads end, but for one that still waits for getaddrinfo() or for a sensor: it
+ * ends behind that. Takes less than a second. Does nothing when not started. From
  * the thread that started, not from a callback. Other threads may be inside
  * aidash_publish(), aidash_get_stats() or aidash_port() meanwhile: a call that
  * has begun is finished first, a later one returns AIDASH_ESTATE (or port 0).

@@ -48,6 +48,45 @@
 #endif
 #endif
 
+/* 0: without the board's sensors (Linux's /proc and /sys) and the event `board`. */
+#ifndef AIDASH_BOARD
+#ifdef __linux__
+#define AIDASH_BOARD 1
+#else
+#define AIDASH_BOARD 0
+#endif
+#endif
+
+/* 0: without history, GET /history. */
+#ifndef AIDASH_HISTORY
+#define AIDASH_HISTORY 1
+#endif
+
+/* Rows of history that are kept: of a second (a quarter of an hour), of ten seconds
+ * (six hours) and of five minutes (14 days). 10..86400, 56 bytes each. */
+#ifndef AIDASH_HISTORY_SECONDS
+#define AIDASH_HISTORY_SECONDS 900
+#endif
+#if AIDASH_HISTORY_SECONDS < 10 || AIDASH_HISTORY_SECONDS > 86400
+#error "AIDASH_HISTORY_SECONDS must be 10..86400"
+#endif
+
+/* Likewise of ten seconds. 10..86400, 56 bytes each. */
+#ifndef AIDASH_HISTORY_TENS
+#define AIDASH_HISTORY_TENS 2160
+#endif
+#if AIDASH_HISTORY_TENS < 10 || AIDASH_HISTORY_TENS > 86400
+#error "AIDASH_HISTORY_TENS must be 10..86400"
+#endif
+
+/* Likewise of five minutes. 10..105408 (a year), 56 bytes each. */
+#ifndef AIDASH_HISTORY_FIVES
+#define AIDASH_HISTORY_FIVES 4032
+#endif
+#if AIDASH_HISTORY_FIVES < 10 || AIDASH_HISTORY_FIVES > 105408
+#error "AIDASH_HISTORY_FIVES must be 10..105408"
+#endif
+
 /* Viewers (WebSocket and SSE) at once. 1..60000, 17.7 kB each. An ordinary
  * viewer touches less than 300 bytes of that; the rest stays unused pages. */
 #ifndef AIDASH_CLIENTS

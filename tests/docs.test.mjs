@@ -318,6 +318,10 @@ const cases = {
   'curl -s \'http://localhost:8080/requests?last=10\'': curl(/^\{"running":\[\],"requests":\[\]\}$/),
   'curl -s \'http://localhost:8080/usage?by=client&span=today\'': curl(/^\{"by":"client","span":"today",.*"rows":\[\],/),
   'curl -s \'http://localhost:8080/usage?format=csv\'': curl(/^kind,client,key,agent,model,requests,/),
+  'curl -s \'http://localhost:8080/history?from=-3600&series=tokens_per_second,latency_p95_ms,celsius\'':
+    curl(/^\{"step":1,"series":\["time","latency_p95_ms","celsius","tokens_per_second"\],"rows":\[/),
+  'curl -s \'http://localhost:8080/history?step=300&format=csv\' >history.csv': (t, command) => curl(/^time,ticks,/)(t, command.replace(' >history.csv', '')),
+  'sh tests/boards/collect.sh': ends(/^@ \/proc\/stat$/m, { cwd: ROOT }),
   'curl -s http://localhost:8080/bench': curl(/^\{"results":\[\]\}$/),
   'curl -s http://localhost:8080/status': curl(/"ticks":150/),
   'curl -s http://localhost:8080/healthz': curl(/^\{"status":"ok"\}$/),
@@ -435,7 +439,7 @@ test('the code in docs/embed.md is that of examples/firmware', () => {
 test('each JSON line is of the contract', () => {
   const lines = blocks.filter(({ language }) => language === 'json').flatMap(({ text }) => text.trim().split('\n'));
   assert.ok(lines.length >= 7);
-  for (const line of lines) validate(JSON.parse(line), line.startsWith('{"event"') ? 'Event' : 'Command');
+  for (const line of lines) validate(JSON.parse(line), line.startsWith('{"event"') ? 'Event' : line.startsWith('{"step"') ? 'HistoryAnswer' : 'Command');
 });
 
 test('the config in docs/deploy.md is taken', async () => {

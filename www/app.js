@@ -36,6 +36,7 @@
  *   usage-panel       panel: what clients have used
  *   settings-panel    panel: the settings dialog
  *   bench-panel       panel: the benchmark's dialog
+ *   board-panel       panel: what the board's sensors say
  *   keys              keys for the whole page
  *   kiosk             the page on a wall
  *   charts            panel: the charts; when and what to draw
@@ -76,9 +77,9 @@ const session = new Session(store, frame); // it connects while the panels load
 /** @type {Context} */
 export const context = { settings, store, frame, colours: new Colours(), lines: new Lines(), session, view: new View({ settings, store, session }) };
 
-const [{ mountConnection }, { mountGlance }, { mountControl }, { mountModelFacts }, { mountRequests }, { mountUsage }, { mountSettings }, { mountBench }, { mountKeys }, { mountKiosk }, { mountGauges }, { mountOwnCommands }, { mountLog }] = await Promise.all([
+const [{ mountConnection }, { mountGlance }, { mountControl }, { mountModelFacts }, { mountRequests }, { mountUsage }, { mountSettings }, { mountBench }, { mountBoard }, { mountKeys }, { mountKiosk }, { mountGauges }, { mountOwnCommands }, { mountLog }] = await Promise.all([
   import("./connection.js"), import("./glance.js"), import("./control.js"), import("./model-facts.js"), import("./requests-panel.js"), import("./usage-panel.js"),
-  import("./settings-panel.js"), import("./bench-panel.js"), import("./keys.js"), import("./kiosk.js"), import("./gauge-tiles.js"),
+  import("./settings-panel.js"), import("./bench-panel.js"), import("./board-panel.js"), import("./keys.js"), import("./kiosk.js"), import("./gauge-tiles.js"),
   import("./own-commands.js"), import("./log-panel.js")]);
 mountConnection(context);
 mountGlance(context);
@@ -88,6 +89,7 @@ mountRequests(context);
 mountUsage(context);
 mountSettings(context);
 mountBench(context);
+mountBoard(context);
 mountKeys(context);
 mountKiosk();
 mountGauges(context);

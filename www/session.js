@@ -209,6 +209,8 @@ export class Session {
       this.#frame.request();
     } else if (event.event === "bench") {
       this.#store.set({ bench: event });
+    } else if (event.event === "board") {
+      this.#store.set({ board: event });
     }
   }
 

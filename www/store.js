@@ -24,6 +24,7 @@
  * @property {boolean | null} override  the meter sends every request to `model`; null: there is no meter
  * @property {number} benchRuns    the number of the benchmark that runs, or 0
  * @property {import("./contract").Bench | null} bench  the latest event of a benchmark
+ * @property {import("./contract").Board | null} board  what the board's sensors said last
  * @property {boolean} pending     a command waits for its answer
  * @property {import("./contract").StatusAnswer | null} status  the latest GET /status
  * @property {boolean} filled      the server's history is here, or could not be fetched
@@ -55,6 +56,7 @@ export class Store {
     override: null,
     benchRuns: 0,
     bench: null,
+    board: null,
     pending: false,
     status: null,
     filled: false,

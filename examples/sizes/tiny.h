@@ -2,6 +2,8 @@
  * Add -DAIDASH_METER=0 (no proxy) and -DAIDASH_DASHBOARD=0 (no page) as wanted;
  * src/limits.h explains each limit (in the single-file aidash.c: the section
  * "begin src/limits.h"). */
+#define AIDASH_BOARD 0
+#define AIDASH_HISTORY 0
 #define AIDASH_CLIENTS 8
 #define AIDASH_EXCHANGES 2
 #define AIDASH_PENDING 8

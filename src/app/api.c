@@ -109,6 +109,12 @@ static void ad_reset(void)
 #if AIDASH_METER
     ad_meter_init();
 #endif
+#if AIDASH_HISTORY
+    ad_history_init();
+#endif
+#if AIDASH_BOARD
+    ad_board_init();
+#endif
 }
 
 #ifndef AIDASH_NO_MAIN
@@ -218,6 +224,9 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
         goto not_running;
     }
     ad_hub_begin();
+#if AIDASH_HISTORY
+    ad_history_begin();
+#endif
     rc = ad_open(config);
     if (rc != 0) {
         goto close_sockets;
@@ -228,6 +237,8 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     if (!ad_resolver_start()) {
         rc = ad_fail(AIDASH_ESYS, "can't start the resolver's thread");
+    } else if (!ad_board_start()) {
+        rc = ad_fail(AIDASH_ESYS, "can't start the board's thread");
     } else if (!ad_civetweb_start()) {
         rc = ad_fail(AIDASH_ESYS, "can't start civetweb's threads");
     } else if (pthread_create(&ad_hub.thread, NULL, ad_hub_main, NULL) != 0) {
@@ -236,7 +247,7 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
     }
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc != 0) {
-        goto stop_resolver;
+        goto stop_threads;
     }
     atomic_store(&ad_life.state, AD_RUNNING);
     for (i = 0; i < ad_acceptor.n_listeners; i++) {
@@ -245,7 +256,8 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
     ad_log_posture();
     return 0;
 
-stop_resolver:
+stop_threads:
+    ad_board_stop();
     ad_resolver_stop();
 close_sockets:
     ad_close();
@@ -274,6 +286,7 @@ void aidash_stop(void)
     atomic_store(&ad_hub.stop, 2);
     ad_wake();
     (void)pthread_join(ad_hub.thread, NULL);
+    ad_board_stop();
     ad_resolver_stop();
     ad_close();
     ad_log_housekeeping();

@@ -5,6 +5,7 @@
 #define AD_APP_CONFIG_C
 
 #include "../base/url.c"
+#include "../board/board.c"
 #include "../core/access.c"
 #include "../core/certificate.c"
 #include "../guard/jwt_files.c"
@@ -520,6 +521,18 @@ static int ad_configure_viewers(const struct aidash_config *config)
     return 0;
 }
 
+#if AIDASH_BOARD
+static int ad_configure_board(const struct aidash_config *config)
+{
+    if (config->no_board != 0 || ad_board_configure(config->sysroot)) {
+        return 0;
+    }
+    return ad_fail(AIDASH_EINVAL, "sysroot: can't use the directory '%.*s': %s",
+                   ad_shown(strlen(config->sysroot)), config->sysroot,
+                   strerror(errno));
+}
+#endif
+
 static enum aidash_log_level ad_level_of(const struct aidash_config *config)
 {
     return config->log_level == AIDASH_LOG_DEFAULT ? AIDASH_LOG_INFO
@@ -701,6 +714,11 @@ static int ad_configure(const struct aidash_config *config)
                                "an origin, such as http://host:port, or *",
                                AD_FRAMES, ad_access_add_frame);
     }
+#if AIDASH_BOARD
+    if (rc == 0) {
+        rc = ad_configure_board(config);
+    }
+#endif
     if (rc == 0) {
         rc = ad_configure_state(config);
     }

@@ -4,6 +4,7 @@
 #ifndef AD_APP_LOOP_C
 #define AD_APP_LOOP_C
 
+#include "../board/board.c"
 #include "../core/certificate.c"
 #include "../guard/jwt_files.c"
 #include "../guard/keys.c"
@@ -28,6 +29,12 @@ static void ad_hub_housekeeping(void)
 #endif
 #if AIDASH_METER
     ad_meter_housekeeping();
+#endif
+#if AIDASH_BOARD
+    ad_board_housekeeping();
+#endif
+#if AIDASH_HISTORY
+    ad_history_advance();
 #endif
     ad_log_housekeeping();
     ad_hub.housekeeping_ns = ad_hub.now_ns + AD_NS_PER_S;
@@ -171,6 +178,9 @@ static void ad_hub_turn(void)
     ad_meter_run();
 #endif
     ad_posts_run();
+#if AIDASH_BOARD
+    ad_board_run();
+#endif
     ad_inbox_run();
     ad_fan_out_if_due();
     if (ad_sources.source == AD_SOURCE_SIM) {

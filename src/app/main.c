@@ -78,6 +78,10 @@ static bool ad_options_config(const struct ad_options *o,
     config->jwt_audience = ad_option_value(o, "jwt-audience");
     config->jwt_issuer = ad_option_value(o, "jwt-issuer");
 #endif
+#if AIDASH_BOARD
+    config->sysroot = ad_option_value(o, "sysroot");
+#endif
+    config->no_board = ad_option_flag(o, "no-board");
     config->backlog = (unsigned)backlog;
     config->per_address = (unsigned)per_address;
     config->state_dir = ad_option_value(o, "state-dir");

@@ -98,6 +98,11 @@ static const struct ad_option {
     {"hsts", "S", "tell browsers to use nothing but TLS for so many seconds "
      "(default 0: not)", AD_OPT_NUMBER},
 #endif
+    {"no-board", "", "do not read the board's sensors", AD_OPT_FLAG},
+#if AIDASH_BOARD
+    {"sysroot", "DIR", "read the sensors of another board: DIR has a copy of its "
+     "/proc and /sys", AD_OPT_TEXT},
+#endif
     {"log-level", "LEVEL", "error, warn, info or debug (default info)",
      AD_OPT_TEXT},
     {"config", "FILE", "read options from this file, lines of `key = value`",

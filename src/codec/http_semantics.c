@@ -418,6 +418,10 @@ static struct ad_slice ad_http_api_key(const struct ad_http_head *head)
     return key;
 }
 
+#endif /* AIDASH_METER */
+
+#if AIDASH_METER || AIDASH_HISTORY
+
 /* ---- the form of the answer ---- */
 
 /* RFC 9110 12.5.1: how welcome is this media type, 0..1000? -1: it is not named;
@@ -445,7 +449,7 @@ static bool ad_http_wants_csv(const struct ad_http_head *head)
     return csv > 0 && csv > ad_http_type_weight(head, "application/json");
 }
 
-#endif /* AIDASH_METER */
+#endif /* AIDASH_METER || AIDASH_HISTORY */
 
 /* The name in X-Forwarded-Host, whether or not it counts beside a Forwarded field.
  * False if there is none, or none that is well-formed. */

@@ -14,7 +14,7 @@
  * known of some of them (meter/models.c). A request's record: 860 bytes of names and
  * fixed words, 32 numbers of 20 digits, route and client 220, a finish reason and an
  * error of which each character is escaped 470, the model, a key's name; then its facts
- * (meter/facts.c). */
+ * (meter/facts.c). A board: as many units of each kind as board/sensors.c has. */
 enum {
     AD_FACTS_JSON_MAX = AIDASH_METER ? 1536 : 0,
     AD_FACTS_RECORD_MAX = 160, /* context, cut prompt, prompt cache */
@@ -22,8 +22,11 @@ enum {
                    AD_FACTS_JSON_MAX,
     AD_RECORD_MAX = AIDASH_METER ? 2330 + 2 * AIDASH_MODEL_MAX + AD_FACTS_RECORD_MAX
                                  : 0,
-    AD_EVENT_MAX = (int)AD_HELLO_MAX > (int)AD_RECORD_MAX ? (int)AD_HELLO_MAX
-                                                          : (int)AD_RECORD_MAX
+    AD_BOARD_MAX = AIDASH_BOARD ? 4032 : 0,
+    AD_HELLO_OR_RECORD = (int)AD_HELLO_MAX > (int)AD_RECORD_MAX
+                             ? (int)AD_HELLO_MAX : (int)AD_RECORD_MAX,
+    AD_EVENT_MAX = (int)AD_HELLO_OR_RECORD > (int)AD_BOARD_MAX
+                       ? (int)AD_HELLO_OR_RECORD : (int)AD_BOARD_MAX
 };
 _Static_assert(AD_EVENT_MAX < 65536,
                "an event's length fits RFC 6455's 16-bit form");
@@ -32,7 +35,7 @@ _Static_assert(AIDASH_FEED_BYTES >= 4 * (AD_EVENT_MAX + 4),
 
 /* The kinds of shared events; their names are in ad_event_names. */
 enum ad_event { AD_EV_TICK, AD_EV_STATUS, AD_EV_REQUEST_START, AD_EV_REQUEST,
-                AD_EV_BENCH, AD_EV_GAUGE, AD_EV_NOTE, AD_EV_COMMAND,
+                AD_EV_BENCH, AD_EV_GAUGE, AD_EV_NOTE, AD_EV_COMMAND, AD_EV_BOARD,
                 AD_EV_KINDS };
 
 /* The feed: finished WebSocket frames end to end in a ring of bytes. Offsets
@@ -51,7 +54,7 @@ static struct ad_feed ad_feed;
 static const char *const ad_event_names[] = {"inference_tick", "status",
                                              "request_start", "request",
                                              "bench", "gauge", "note",
-                                             "command"};
+                                             "command", "board"};
 _Static_assert(AD_COUNT(ad_event_names) == AD_EV_KINDS, "each kind has a name");
 
 static void ad_feed_init(void)

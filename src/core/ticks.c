@@ -35,6 +35,7 @@ struct ad_series {
 static struct {
     unsigned n_series; /* ever used */
     uint64_t count, paused_dropped; /* ticks sent, and not sent while paused */
+    void (*observe)(uint64_t tokens, double latency_ms, bool first); /* [I] */
     uint16_t newest, oldest;        /* links */
     uint16_t bucket[AIDASH_SERIES]; /* links */
     struct ad_series series[AIDASH_SERIES];
@@ -45,9 +46,22 @@ static void ad_ticks_init(void)
 {
     ad_ticks.n_series = 0;
     ad_ticks.count = ad_ticks.paused_dropped = 0;
+    ad_ticks.observe = NULL;
     ad_ticks.newest = ad_ticks.oldest = 0;
     memset(ad_ticks.bucket, 0, sizeof(ad_ticks.bucket));
 }
+
+#if AIDASH_HISTORY
+
+/* Hand each tick to this function, too: the tokens that it added, its latency, whether
+ * that is of a first token. While starting. */
+static void ad_ticks_observe(void (*observe)(uint64_t tokens, double latency_ms,
+                                             bool first))
+{
+    ad_ticks.observe = observe;
+}
+
+#endif
 
 static struct ad_series *ad_series_at(uint16_t link)
 {
@@ -245,6 +259,9 @@ static void ad_tick_apply_of(const struct ad_sample *in, uint64_t request,
     ad_tick_encode(&t, &tick);
     ad_ticks.count++;
     ad_event_append(AD_EV_TICK, &t);
+    if (ad_ticks.observe != NULL) {
+        ad_ticks.observe(added, latency_ms, tick.first);
+    }
 }
 
 /* The same for a sample that is of no proxied request. */

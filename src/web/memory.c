@@ -8,6 +8,7 @@
 #include "../core/posts.c"
 #include "arena.c"
 #include "assets.c"
+#include "../board/board.c"
 #include "routes.c"
 
 static const struct ad_memory *const ad_memory[] = {
@@ -71,6 +72,14 @@ static const struct ad_memory *const ad_memory[] = {
 #if AIDASH_TLS
     &ad_memory_trust,
 #endif
+#endif
+#if AIDASH_HISTORY
+    &ad_memory_history,
+#endif
+#if AIDASH_BOARD
+    &ad_memory_nvidia_smi,
+    &ad_memory_probe,
+    &ad_memory_board,
 #endif
     &ad_memory_routes,
 #if AIDASH_DASHBOARD

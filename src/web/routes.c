@@ -10,6 +10,7 @@
 
 #include "../core/certificate.c"
 #include "assets.c"
+#include "../board/history.c"
 #include "auth_routes.c"
 #include "extra_routes.c"
 #include "forward.c"
@@ -281,6 +282,81 @@ static void ad_route_body(const struct ad_route_request *r, enum ad_kind kind,
     }
 }
 
+#if AIDASH_HISTORY
+
+/* A time of the query into *us: Unix seconds, or -SECONDS from now; it stays if the
+ * query has none. False if it is neither. */
+static bool ad_route_time(const struct ad_route_request *r, const char *name,
+                          uint64_t *us)
+{
+    struct ad_slice text;
+    uint64_t s;
+
+    if (!ad_route_query_text(r, name, &text)) {
+        return true;
+    }
+    if (text.len > 0 && text.at[0] == '-') {
+        if (!ad_decimal_u64(text.at + 1, text.len - 1, UINT32_MAX, &s)) {
+            return false;
+        }
+        s *= AD_NS_PER_S / 1000;
+        *us = s < ad_hub.now_us ? ad_hub.now_us - s : 0;
+        return true;
+    }
+    if (!ad_decimal_u64(text.at, text.len, 100000000000, &s)) {
+        return false;
+    }
+    *us = s * (AD_NS_PER_S / 1000);
+    return true;
+}
+
+static void ad_route_history(const struct ad_route_request *r)
+{
+    char fields[AD_CORS_MAX + sizeof("Vary: Accept\r\n" AD_FIELDS_FRESH)];
+    struct ad_history_ask ask;
+    struct ad_slice text;
+    uint64_t from_us = 0, to_us = UINT64_MAX, step_s = 0;
+    struct ad_text t;
+
+    ask.columns = (1u << AD_HISTORY_COLUMNS) - 1;
+    ask.csv = ad_http_wants_csv(&r->head);
+    if (ad_route_query_text(r, "format", &text)) {
+        ask.csv = ad_slice_is(text, "csv");
+        if (!ask.csv && !ad_slice_is(text, "json")) {
+            ad_route_refuse(r, 400, "", "format is json or csv");
+            return;
+        }
+    }
+    if (ad_route_query_text(r, "series", &text) &&
+        !ad_history_columns(text, &ask.columns)) {
+        ad_route_refuse(r, 400, "",
+                        "series is a list of ticks, tokens, tokens_per_second, "
+                        "latency_min_ms, latency_mean_ms, latency_p50_ms, "
+                        "latency_p95_ms, latency_max_ms, requests, cpu_percent, "
+                        "memory_used_bytes, celsius, watts, gpu_percent, clock_mhz");
+        return;
+    }
+    if (!ad_route_time(r, "from", &from_us) || !ad_route_time(r, "to", &to_us) ||
+        ad_route_query(r, "step", 300, &step_s) < 0 ||
+        !ad_history_choose(&ask, from_us, to_us, step_s)) {
+        ad_route_refuse(r, 400, "",
+                        "from and to are Unix seconds, or -SECONDS from now; step is "
+                        "1, 10 or 300");
+        return;
+    }
+    (void)snprintf(fields, sizeof(fields), "Vary: Accept\r\n" AD_FIELDS_FRESH "%s",
+                   r->cors);
+    t = ad_text_in(ad_pending_buffer(r->pending), AIDASH_HEAD_MAX);
+    ad_put_head(&t, 200, ask.csv ? "text/csv; charset=utf-8; header=present"
+                                 : "application/json", SIZE_MAX, fields);
+    if (!r->head_only) {
+        ad_history_answer(r->pending, &ask, &t);
+    }
+    ad_pending_answer(r->pending, t.len);
+}
+
+#endif /* AIDASH_HISTORY */
+
 static void ad_route_ingest(const struct ad_route_request *r)
 {
     ad_route_body(r, AD_INGEST, NULL);
@@ -329,6 +405,9 @@ static const struct {
     {"/status", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_to_worker, NULL},
     {"/ticks", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_ticks, NULL},
     {"/events", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_events, NULL},
+#if AIDASH_HISTORY
+    {"/history", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_history, NULL},
+#endif
     {"/gauges", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_gauges, NULL},
     {"/notes", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_notes, NULL},
     {"/commands", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_commands, NULL},

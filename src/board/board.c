@@ -1,0 +1,209 @@
+/* board.c - the event `board`: what the board does, once a second. A thread of its own
+ * reads the sensors, as that may block; the hub asks it once a second, and takes what
+ * it has finished.
+ * Owns ad_board. Hub thread, but for ad_board_main() (the thread's own), and start and
+ * stop (the starting thread).
+ * Always: the report is the hub's to read, unless the turn is AD_BOARD_ASKED: then
+ * the thread writes it.
+ */
+#ifndef AD_BOARD_BOARD_C
+#define AD_BOARD_BOARD_C
+
+#include "../core/events.c"
+#include "history.c"
+#include "report.c"
+
+#if AIDASH_BOARD
+
+enum {
+    AD_BOARD_AGAIN_S = 60 /* so long after a look for sensors the next one, at the
+                           * soonest */
+};
+
+/* Whose the report is. */
+enum { AD_BOARD_FREE, AD_BOARD_ASKED, AD_BOARD_TOLD };
+
+/* The thread: there is none; it runs; it is to leave. */
+enum { AD_BOARD_NONE, AD_BOARD_RUNS, AD_BOARD_LEAVES };
+
+static struct {
+    _Atomic int turn; /* [a] AD_BOARD_FREE.. */
+    _Atomic int life; /* [a] AD_BOARD_NONE.. */
+    sem_t wake;       /* of the thread */
+    bool on;          /* [I] */
+    uint64_t time_us; /* the report: when it was made, */
+    size_t len;
+    char text[AD_BOARD_TEXT]; /* its members, */
+    struct ad_board_figures figures;
+    /* [h] */
+    size_t newest_len; /* the newest report, for /status; 0: none yet */
+    char newest[AD_BOARD_TEXT];
+} ad_board;
+
+/* ---- the thread ---- */
+
+/* Make a report. The first after a look for sensors has nothing to compare counters
+ * with: it is not told. */
+static void ad_board_answer(uint64_t *found_ns, bool *first)
+{
+    uint64_t now_ns = ad_clock_ns(CLOCK_MONOTONIC);
+    struct ad_text t = ad_text_in(ad_board.text, sizeof(ad_board.text));
+
+    if (*found_ns == 0 || (ad_probe.tree.n_lost > 0 &&
+                           now_ns - *found_ns > AD_BOARD_AGAIN_S * AD_NS_PER_S)) {
+        ad_probe_find();
+        *found_ns = now_ns;
+        *first = true;
+    }
+    ad_probe_take(&t, now_ns, &ad_board.figures);
+    ad_board.time_us = ad_clock_ns(CLOCK_REALTIME) / 1000;
+    ad_board.len = t.full ? 0 : t.len;
+    if (t.full) {
+        ad_log(AIDASH_LOG_ERROR, "board: it has more to tell than an event holds");
+    }
+    atomic_store(&ad_board.turn, *first ? AD_BOARD_FREE : AD_BOARD_TOLD);
+    *first = false;
+}
+
+static void *ad_board_main(void *unused)
+{
+    uint64_t found_ns = 0;
+    bool first = true;
+
+    do {
+        if (atomic_load(&ad_board.turn) == AD_BOARD_ASKED &&
+            atomic_load(&ad_board.life) == AD_BOARD_RUNS) {
+            ad_board_answer(&found_ns, &first);
+        }
+        while (sem_wait(&ad_board.wake) != 0) {
+        }
+    } while (atomic_load(&ad_board.life) == AD_BOARD_RUNS);
+    ad_probe_close();
+    atomic_store(&ad_board.life, AD_BOARD_NONE);
+    return unused;
+}
+
+/* ---- start and stop ---- */
+
+/* Before each run. */
+static void ad_board_init(void)
+{
+    ad_board.on = false;
+    ad_board.newest_len = 0;
+}
+
+/* Which board: the tree at `root`; NULL or "": this machine. False, with errno: it is
+ * no directory. While starting. */
+static bool ad_board_configure(const char *root)
+{
+    if (atomic_load(&ad_board.life) != AD_BOARD_NONE) {
+        ad_log(AIDASH_LOG_WARN, "board: a sensor of the run before still hangs; this "
+                                "run has no board");
+        return true;
+    }
+    ad_board.on = ad_probe_open(root);
+    return ad_board.on;
+}
+
+/* Let the thread run. False if the system has none. */
+static bool ad_board_start(void)
+{
+    pthread_t thread;
+
+    if (!ad_board.on) {
+        return true;
+    }
+    (void)sem_init(&ad_board.wake, 0, 0);
+    atomic_store(&ad_board.turn, AD_BOARD_ASKED);
+    atomic_store(&ad_board.life, AD_BOARD_RUNS);
+    if (pthread_create(&thread, NULL, ad_board_main, NULL) != 0) {
+        atomic_store(&ad_board.life, AD_BOARD_NONE);
+        return false;
+    }
+    (void)pthread_detach(thread);
+    return true;
+}
+
+/* Let the thread leave. One that hangs in a sensor leaves behind that, and touches
+ * nothing else until then. The hub's thread has ended. */
+static void ad_board_stop(void)
+{
+    static const struct timespec nap = {0, 1000000};
+    int runs = AD_BOARD_RUNS, i;
+
+    if (!ad_board.on || !atomic_compare_exchange_strong(&ad_board.life, &runs,
+                                                        AD_BOARD_LEAVES)) {
+        return;
+    }
+    (void)sem_post(&ad_board.wake);
+    for (i = 0; i < 300 && atomic_load(&ad_board.life) != AD_BOARD_NONE; i++) {
+        (void)nanosleep(&nap, NULL);
+    }
+}
+
+/* ---- the hub ---- */
+
+/* Each turn: a report that is finished becomes an event. */
+static void ad_board_run(void)
+{
+    char json[AD_BOARD_MAX];
+    struct ad_text t = ad_text_in(json, sizeof(json));
+
+    if (!ad_board.on || atomic_load(&ad_board.turn) != AD_BOARD_TOLD) {
+        return;
+    }
+    if (ad_board.len > 0) {
+        ad_puts(&t, "{\"event\":\"board\",\"seq\":");
+        ad_put_u64(&t, ad_feed.next);
+        ad_puts(&t, ",\"time\":");
+        ad_put_decimal(&t, ad_board.time_us / 1000, 3);
+        ad_puts(&t, ",");
+        ad_put(&t, ad_board.text, ad_board.len);
+        ad_puts(&t, "}");
+        ad_event_append(AD_EV_BOARD, &t);
+        memcpy(ad_board.newest, ad_board.text, ad_board.len);
+        ad_board.newest_len = ad_board.len;
+#if AIDASH_HISTORY
+        ad_history_board(&ad_board.figures);
+#endif
+    }
+    atomic_store(&ad_board.turn, AD_BOARD_FREE);
+}
+
+/* Once a second: ask for the next report. While a sensor hangs there is none. */
+static void ad_board_housekeeping(void)
+{
+    ad_board_run();
+    if (ad_board.on && atomic_load(&ad_board.turn) == AD_BOARD_FREE) {
+        atomic_store(&ad_board.turn, AD_BOARD_ASKED);
+        (void)sem_post(&ad_board.wake);
+    }
+}
+
+/* The newest report as a member of /status, with a comma in front; nothing while there
+ * is none. */
+static void ad_put_board(struct ad_text *t)
+{
+    if (ad_board.newest_len > 0) {
+        ad_puts(t, ",\"board\":{");
+        ad_put(t, ad_board.newest, ad_board.newest_len);
+        ad_puts(t, "}");
+    }
+}
+
+AD_MEMORY(board, 1, sizeof(ad_board));
+
+#else
+
+static bool ad_board_start(void)
+{
+    return true;
+}
+
+static void ad_board_stop(void)
+{
+}
+
+#endif /* AIDASH_BOARD */
+
+#endif
