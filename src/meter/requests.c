@@ -64,6 +64,7 @@ enum { AD_LIST_NAMES = 256 }; /* models that are told apart */
  * ad_proxy_begin() returns; in struct ad_proxy they lie in its buffers. */
 struct ad_proxy_request {
     uint64_t address;    /* of the client, as ad_address_key() has it */
+    uint32_t tls;        /* as struct ad_pending has it */
     struct sockaddr_storage peer; /* the same address whole */
     const char *method;  /* 1..AD_HTTP_METHOD_MAX bytes */
     const char *target;  /* origin-form (RFC 9112 3.2.1) */
