@@ -313,7 +313,7 @@ build/bench/load: tests/bench/load.c
 	@$(CC) -std=c11 -O2 $(CPPFLAGS) $(CFLAGS) -o $@ $< $(LDFLAGS)
 
 build/deps/.tools-test: toolchains/fetch.sh | $(HAVE_TOOLS)
-	@$(FETCH) need g++ nm node npm ca-certificates setarch
+	@$(FETCH) need g++ nm node npm openssl ca-certificates setarch
 	@touch $@
 
 build/deps/.tools-fuzz: toolchains/fetch.sh | $(HAVE_TOOLS)

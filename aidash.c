@@ -44,12 +44,13 @@
  *   codec/llm_scan.c         its body: event streams, JSON texts
  *   codec/llm_model.c        the model that a request names
  *   codec/llm_prompt.c       how much text a request has; was its prompt cut?
+ *   guard/heap.c             static memory that mbedTLS allocates from
+ *   guard/crypto.c           mbedTLS: its memory, its random numbers
+ *   guard/tls.c              TLS sessions of both sides, by mbedTLS
  *   guard/grant.c            what somebody may do
  *   guard/rights.c           who may do what: the policy
  *   guard/keys.c             the key file
  *   guard/pairing.c          how a device gets a key
- *   guard/heap.c             the memory that mbedTLS allocates from
- *   guard/crypto.c           mbedTLS: its memory, its random numbers
  *   guard/jwks.c             the public keys that sign tokens
  *   guard/jwt.c              JSON Web Tokens
  *   guard/jwt_files.c        the files with their keys
@@ -67,6 +68,8 @@
  *   core/sources.c           simulator, stdin, UDP, inbox
  *   core/access.c            which Host and Origin may ask
  *   core/peers.c             sockets by the address of their peers
+ *   core/tls_pump.c          TLS connections as plain ones
+ *   core/certificate.c       the files of the server's certificate
  *   core/clients.c           the clients' slots, phases, sending, fan-out
  *   core/commands.c          pause, resume, switch, drain, cancel
  *   core/viewers.c           hello, WebSocket messages, pings
@@ -198,12 +201,13 @@
 #include "src/codec/llm_scan.c"
 #include "src/codec/llm_model.c"
 #include "src/codec/llm_prompt.c"
+#include "src/guard/heap.c"
+#include "src/guard/crypto.c"
+#include "src/guard/tls.c"
 #include "src/guard/grant.c"
 #include "src/guard/rights.c"
 #include "src/guard/keys.c"
 #include "src/guard/pairing.c"
-#include "src/guard/heap.c"
-#include "src/guard/crypto.c"
 #include "src/guard/jwks.c"
 #include "src/guard/jwt.c"
 #include "src/guard/jwt_files.c"
@@ -221,6 +225,8 @@
 #include "src/core/sources.c"
 #include "src/core/access.c"
 #include "src/core/peers.c"
+#include "src/core/tls_pump.c"
+#include "src/core/certificate.c"
 #include "src/core/clients.c"
 #include "src/core/commands.c"
 #include "src/core/viewers.c"

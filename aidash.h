@@ -226,6 +226,15 @@ struct aidash_config {
     /* The audience (aud) that a token must be for, and the issuer (iss) that it must
      * be of; 1 to 255 bytes. NULL: without aud; of any issuer. */
     const char *jwt_audience, *jwt_issuer;
+
+    /* Serve TLS 1.2 and 1.3, too, on the same ports: files in PEM form, the server's
+     * certificate with its chain, and its key; both or none. They are read again
+     * when they change. Plain HTTP is redirected then, but from this machine. NULL:
+     * no TLS. AIDASH_EINVAL where aidash.c was compiled without AIDASH_TLS. */
+    const char *tls_cert, *tls_key;
+    /* For so many seconds a browser is to use nothing but TLS for this name
+     * (Strict-Transport-Security, RFC 6797). 0: it is not told. */
+    unsigned hsts_s;
 };
 
 /* Start the server. config may be NULL (all defaults). It listens when this

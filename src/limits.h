@@ -35,6 +35,28 @@
 #define AIDASH_TLS 0
 #endif
 
+#if AIDASH_TLS
+/* TLS connections at once, to viewers, other clients and engines. When all are
+ * taken, one that has not sent a whole request head gives way; if there is none, a
+ * newcomer gets an alert and is closed. 1..60000, 71 kB each; a viewer touches some
+ * 30 kB of that, the rest stays unused pages. */
+#ifndef AIDASH_TLS_SESSIONS
+#define AIDASH_TLS_SESSIONS 1280
+#endif
+#if AIDASH_TLS_SESSIONS < 1 || AIDASH_TLS_SESSIONS > 60000
+#error "AIDASH_TLS_SESSIONS must be 1..60000"
+#endif
+
+/* Bytes for the certificate authorities of engines with https. Debian's list of
+ * them needs some 600,000. */
+#ifndef AIDASH_TLS_CA_BYTES
+#define AIDASH_TLS_CA_BYTES (1024 * 1024)
+#endif
+#if AIDASH_TLS_CA_BYTES < 16384 || AIDASH_TLS_CA_BYTES % 16 != 0
+#error "AIDASH_TLS_CA_BYTES must be a multiple of 16, at least 16384"
+#endif
+#endif
+
 /* Viewers (WebSocket and SSE) at once. 1..60000, 17.7 kB each. An ordinary
  * viewer touches less than 300 bytes of that; the rest stays unused pages. */
 #ifndef AIDASH_CLIENTS

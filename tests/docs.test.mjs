@@ -6,6 +6,7 @@
  * program's name. Ports and hosts are replaced by free ones of this machine; nothing else is. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
 import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -67,6 +68,9 @@ before(() => {
     chmodSync(path.join(dir, name), 0o755);
   }
   writeFileSync(path.join(dir, 'aidash.conf'), 'rate = 11\n');
+  writeFileSync(path.join(dir, 'jwt.secret'), `${'s'.repeat(64)}\n`, { mode: 0o600 });
+  writeFileSync(path.join(dir, 'jwks.json'),
+    JSON.stringify({ keys: [generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' })] }));
 });
 after(() => rmSync(dir, { recursive: true, force: true }));
 
@@ -138,6 +142,8 @@ const starts = (check, options) => async (t, command) => {
   const server = await background(t, local(command, { engine: engine.port }), options);
   await check(server, engine);
 };
+
+const needsKey = async (server) => assert.equal((await request(server, '/status')).status, 401);
 
 /* A request with this Host and these fields gets in; one with another Host, or of another origin, does not. */
 const answersTo = (Host, fields = {}) => async (server) => {
@@ -260,6 +266,14 @@ const cases = {
   'aidash token --scope view --ttl 1h': ends(/^aidash_[\w-]{43}$/m),
   'aidash token': covered('tests/e2e/keys.test.mjs', "'token', '--scope'", 'it is the name of a command'),
   'aidash --listen 127.0.0.1:8080': starts(isSource('sim')),
+  '(umask 077; head -c 48 /dev/urandom | base64 > jwt.secret)': async (t, command) => {
+    const cwd = mkdtempSync(path.join(dir, 'secret-'));
+    assert.deepEqual(await finish(command, { cwd }), { code: 0, output: '' });
+    assert.match(readFileSync(path.join(cwd, 'jwt.secret'), 'utf8'), /^[\w+/]{64}\n$/);
+  },
+  'aidash --jwt-secret-file jwt.secret --view key': starts(needsKey),
+  'aidash --jwt-key-file jwks.json --jwt-issuer https://id.example --jwt-audience aidash --view key': starts(needsKey),
+  'aidash token --scope view --ttl 1h --jwt-secret-file jwt.secret': ends(/^[\w-]+\.[\w-]+\.[\w-]{43}\n$/),
   'your-engine | aidash --stdin': starts(hasTick((tick) => tick.model === 'yours' && tick.tokens_generated === 7)),
   'echo \'{"tokens":3,"latency_ms":41.5,"model":"yolo"}\' | aidash --stdin':
     starts(hasTick((tick) => tick.model === 'yolo' && tick.tokens_generated === 3 && tick.latency_ms === 41.5)),

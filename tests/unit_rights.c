@@ -106,18 +106,18 @@ static void test_posture(void)
     unsigned i;
 
     for (i = 0; i < AD_COUNT(lines); i++) {
-        char out[AD_POSTURE_MAX];
-        struct ad_text t = ad_text_in(out, sizeof(out));
+        char out[AD_POSTURE_MAX], with[AD_POSTURE_MAX];
+        bool tls = i % 2 == 0;
 
         ad_rights_init();
         CHECK(ad_rights_set(AD_MAY_VIEW, lines[i].view));
         CHECK(ad_rights_set(AD_MAY_CONTROL, lines[i].control));
         CHECK(ad_rights_set(AD_MAY_INGEST, lines[i].ingest));
         CHECK(ad_rights_set(AD_MAY_INFER, lines[i].infer));
-        ad_put_posture(&t, lines[i].rights, lines[i].reachable);
-        ad_put(&t, "", 1);
-        CHECK(!t.full);
-        CHECK_STR(out, lines[i].text);
+        ad_put_posture(out, lines[i].rights, lines[i].reachable, tls);
+        (void)snprintf(with, sizeof(with), "%s %s TLS.", lines[i].text,
+                       tls ? "Over" : "No");
+        CHECK_STR(out, with);
     }
 }
 

@@ -94,6 +94,9 @@ static void ad_reset(void)
     ad_exchanges_init();
     ad_throttle_init();
     ad_commands_init();
+#if AIDASH_TLS
+    ad_pump_init();
+#endif
     ad_pending_init();
     ad_acceptor_init();
 #if AIDASH_METER

@@ -6,6 +6,7 @@
 
 #include "../base/url.c"
 #include "../core/access.c"
+#include "../core/certificate.c"
 #include "../guard/jwt_files.c"
 #include "../guard/keys.c"
 #include "../guard/rights.c"
@@ -463,6 +464,7 @@ static int ad_configure_again(const struct aidash_config *config,
     ad_log_set_level(ad_level_of(config));
 #if AIDASH_TLS
     ad_jwt_files_poll(true);
+    ad_certificate_again();
 #endif
     return 0;
 }
@@ -526,6 +528,39 @@ static int ad_configure_state(const struct aidash_config *config)
     return 0;
 }
 
+/* The certificate: the files are read now. */
+static int ad_configure_tls(const struct aidash_config *config)
+{
+#if AIDASH_TLS
+    const char *why, *wrong;
+#endif
+
+    if (config->tls_cert == NULL && config->tls_key == NULL) {
+        return config->hsts_s == 0
+                   ? 0
+                   : ad_fail(AIDASH_EINVAL, "hsts: there is no TLS without "
+                                            "--tls-cert and --tls-key");
+    }
+    if (config->tls_cert == NULL || config->tls_key == NULL) {
+        return ad_fail(AIDASH_EINVAL,
+                       "%s: the certificate and its key go together: give both "
+                       "--tls-cert and --tls-key",
+                       config->tls_cert == NULL ? "tls-key" : "tls-cert");
+    }
+#if AIDASH_TLS
+    wrong = ad_certificate_open(config->tls_cert, config->tls_key,
+                                config->hsts_s, &why);
+    if (wrong != NULL) {
+        return ad_fail(AIDASH_EINVAL, "%s: %.150s: %s",
+                       wrong == config->tls_cert ? "tls-cert" : "tls-key", wrong,
+                       why);
+    }
+    return 0;
+#else
+    return ad_fail(AIDASH_EINVAL, "tls-cert: this aidash was built without TLS");
+#endif
+}
+
 /* Check all that can be checked without opening anything, and hand it to the
  * parts. */
 static int ad_configure(const struct aidash_config *config)
@@ -574,6 +609,9 @@ static int ad_configure(const struct aidash_config *config)
     }
     if (rc == 0) {
         rc = ad_configure_jwt(config);
+    }
+    if (rc == 0) {
+        rc = ad_configure_tls(config);
     }
     if (rc == 0) {
         rc = ad_configure_listen(listen);

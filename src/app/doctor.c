@@ -220,23 +220,43 @@ static unsigned ad_doctor_lan(struct ad_lan out[AD_LAN_MAX])
 
 /* ---- who may what ---- */
 
-/* Who may watch, and who may control: today that is the same. */
-static void ad_doctor_posture(const struct ad_doctor *d,
+/* Who may do what with these options, and the engines that were found. False if an
+ * option is wrong, which was printed. */
+static bool ad_doctor_posture(const struct ad_doctor *d,
                               const struct ad_options *o)
 {
     const char *origins = ad_option_value(o, "allow-origin");
-    const char *who = d->open == NULL ? "whoever may use this machine"
-                                      : "everyone who can reach the port";
+    struct aidash_config config = {0};
+    char posture[AD_POSTURE_MAX];
+    unsigned rights = AD_MAY_ALL;
 
-    printf("  %s may watch, and may pause, switch the model, cancel requests and "
-           "use the engine\n", who);
-    printf("  there is no sign-in and no TLS: a proxy in front adds them%s\n",
-           d->open == NULL ? "" : "; --listen 127.0.0.1:PORT keeps other "
-                                  "machines out");
-    if (origins != NULL) {
-        printf("  web pages of %s may do so, too, from a viewer's browser\n",
-               strcmp(origins, "*") == 0 ? "any origin" : origins);
+    if (!ad_option_source(o, &config.source)) {
+        return false;
     }
+    config.upstream_key_file = ad_option_value(o, "upstream-key-file");
+    if (d->choice.n > 0) {
+        config.source = "none";
+    } else {
+        rights &= ~(unsigned)AD_MAY_INFER;
+    }
+    if (!ad_options_rights(o, &config) || ad_configure_rights(&config) != 0) {
+        return false;
+    }
+    ad_put_posture(posture, rights, d->open != NULL, false);
+    printf("  %s\n", posture);
+    if (d->open != NULL && ad_rights_with(AD_MODE_KEY, rights) != 0) {
+        printf("  aidash pair lets a phone or a browser in, aidash keys add a "
+               "program\n");
+    }
+    if (d->open != NULL) {
+        printf("  --listen 127.0.0.1:PORT keeps other machines out; a proxy in front "
+               "adds TLS\n");
+    }
+    if (origins != NULL) {
+        printf("  web pages of %s may do what the viewer may in whose browser they "
+               "are\n", strcmp(origins, "*") == 0 ? "any origin" : origins);
+    }
+    return true;
 }
 
 /* ---- next ---- */
@@ -311,7 +331,9 @@ static int ad_doctor(const struct ad_options *o)
     ad_doctor_addresses(&d);
     printf("service\n  %s\n", ad_machine_service(""));
     printf("access\n");
-    ad_doctor_posture(&d, o);
+    if (!ad_doctor_posture(&d, o)) {
+        return AD_EXIT_USAGE;
+    }
     printf("next\n");
     ad_doctor_next(&d);
     return d.choice.n > 0 ? AD_EXIT_OK : AD_EXIT_FAILED;

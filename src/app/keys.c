@@ -1,10 +1,12 @@
 /* keys.c - the command line's keys: `aidash keys` lists, adds, renames and revokes
- * them, `aidash token` makes one for a while. The main thread; it owns nothing: the
- * keys are guard/keys.c's, which a running server reads anew when they change.
+ * them, `aidash token` makes one for a while, or signs a JSON Web Token. The main
+ * thread; it owns nothing: the keys are guard/keys.c's, which a running server reads
+ * anew when they change.
  */
 #ifndef AD_APP_KEYS_C
 #define AD_APP_KEYS_C
 
+#include "../guard/jwt_files.c"
 #include "../guard/keys.c"
 #include "options.c"
 
@@ -316,12 +318,59 @@ static void ad_token_help(void)
            "same)\n"
            "  --ttl TIME       how long it is valid: 90s, 15m, 12h, 30d (default 1h)\n"
            "  --name NAME      its name in lists (default token)\n"
+#if AIDASH_TLS
+           "  --jwt-secret-file FILE, --jwt-audience NAME, --jwt-issuer NAME\n"
+           "                   as those of the server: sign a JSON Web Token (HS256) "
+           "instead, which\n                   no file keeps and nobody can end "
+           "early\n"
+#endif
            "  --state-dir DIR  the state directory of the server, if it is another "
            "one\n"
            "  --config FILE    the config file of the server, which may name it\n"
            "  --help           print this help and exit (-h)\n\n"
            "exit codes: 0 done, 1 failed, 2 wrong option\n");
 }
+
+#if AIDASH_TLS
+
+/* Print a JSON Web Token that is signed with the secret in this file. */
+static int ad_token_sign(const struct ad_keys_args *a, const char *file,
+                         unsigned rights, int64_t ttl_s)
+{
+    struct ad_jwt_claims claims = {
+        .subject = a->name,
+        .issuer = ad_option_value(&a->options, "jwt-issuer"),
+        .audience = ad_option_value(&a->options, "jwt-audience"),
+        .rights = rights,
+        .issued_s = (int64_t)time(NULL)};
+    char token[AIDASH_TOKEN_MAX + 1];
+    struct ad_text t = ad_text_in(token, sizeof(token));
+    struct ad_jwt_secret secret;
+    const char *fault = ad_jwt_secret_read(file, &secret);
+    bool done;
+
+    if (fault != NULL) {
+        (void)fprintf(stderr, "aidash token: --jwt-secret-file: %s: %s\n", file, fault);
+        return AD_EXIT_USAGE;
+    }
+    if (!ad_jwt_name_ok(claims.issuer) || !ad_jwt_name_ok(claims.audience)) {
+        (void)fprintf(stderr,
+                      "aidash token: --jwt-issuer and --jwt-audience have 1 to %d "
+                      "bytes\n",
+                      AD_JWT_NAME_MAX);
+        return AD_EXIT_USAGE;
+    }
+    claims.expires_s = claims.issued_s + ttl_s;
+    done = ad_jwt_mint(&secret, &claims, &t);
+    mbedtls_platform_zeroize(&secret, sizeof(secret));
+    if (!done) {
+        return ad_keys_failed("token", "the token would be too long");
+    }
+    printf("%.*s\n", (int)t.len, token);
+    return AD_EXIT_OK;
+}
+
+#endif
 
 static int ad_token_main(int argc, char **argv)
 {
@@ -344,7 +393,16 @@ static int ad_token_main(int argc, char **argv)
     a.name = a.name != NULL ? a.name : "token";
     if (!ad_keys_rights("token", a.rights, &rights) ||
         !ad_keys_ttl("token", a.ttl != NULL ? a.ttl : "1h", &ttl_s) ||
-        !ad_keys_name("token", a.name) || !ad_keys_open("token", &a)) {
+        !ad_keys_name("token", a.name)) {
+        return AD_EXIT_USAGE;
+    }
+#if AIDASH_TLS
+    if (ad_option_value(&a.options, "jwt-secret-file") != NULL) {
+        return ad_token_sign(&a, ad_option_value(&a.options, "jwt-secret-file"), rights,
+                             ttl_s);
+    }
+#endif
+    if (!ad_keys_open("token", &a)) {
         return AD_EXIT_USAGE;
     }
     return ad_keys_print_new("token", a.name, rights, ttl_s);

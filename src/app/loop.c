@@ -4,6 +4,7 @@
 #ifndef AD_APP_LOOP_C
 #define AD_APP_LOOP_C
 
+#include "../core/certificate.c"
 #include "../guard/jwt_files.c"
 #include "../guard/keys.c"
 #include "../meter/meter.c"
@@ -19,6 +20,8 @@ static void ad_hub_housekeeping(void)
     ad_pending_housekeeping();
 #if AIDASH_TLS
     ad_jwt_files_poll(false);
+    ad_pump_housekeeping();
+    ad_certificate_housekeeping();
 #endif
 #if AIDASH_METER
     ad_meter_housekeeping();
@@ -104,6 +107,12 @@ static void ad_hub_dispatch(const struct ad_ready *ready)
     case AD_TAG_BENCH:
 #if AIDASH_METER
         ad_meter_event(ready);
+#endif
+        break;
+    case AD_TAG_TLS:
+    case AD_TAG_TLS_INNER:
+#if AIDASH_TLS
+        ad_pump_event(ready);
 #endif
         break;
     case AD_TAG_TIMER:
@@ -194,6 +203,9 @@ static void *ad_hub_main(void *unused)
     ad_clients_drop();
 #if AIDASH_METER
     ad_meter_end();
+#endif
+#if AIDASH_TLS
+    ad_pump_close();
 #endif
     return unused;
 }

@@ -45,6 +45,35 @@ static bool ad_options_config(const struct ad_options *o,
     return true;
 }
 
+#if AIDASH_TLS
+
+/* Those of TLS, likewise. */
+static bool ad_options_tls(const struct ad_options *o,
+                           struct aidash_config *config)
+{
+    uint64_t hsts_s = 0;
+
+    if (!ad_option_whole(o, "hsts", 0, 4294967295u, &hsts_s)) {
+        return false;
+    }
+    config->tls_cert = ad_option_value(o, "tls-cert");
+    config->tls_key = ad_option_value(o, "tls-key");
+    config->hsts_s = (unsigned)hsts_s;
+    return true;
+}
+
+#else
+
+static bool ad_options_tls(const struct ad_options *o,
+                           struct aidash_config *config)
+{
+    (void)o;
+    (void)config;
+    return true;
+}
+
+#endif
+
 #if AIDASH_METER
 
 /* The meter's options, likewise. */
@@ -102,7 +131,8 @@ static bool ad_options_all(const struct ad_options *o,
 {
     memset(config, 0, sizeof(*config));
     return ad_options_meter(o, config) && ad_options_config(o, config) &&
-           ad_options_rights(o, config);
+           ad_options_rights(o, config) &&
+           ad_options_tls(o, config);
 }
 
 /* SIGHUP: read the options again, and use those that can change while it runs.
@@ -128,8 +158,8 @@ static void ad_reread(struct ad_options *o, struct aidash_config *config,
     *o = fresh;
     (void)ad_options_all(o, config); /* its texts are those of *o */
     ad_log(AIDASH_LOG_INFO, "options read again: log-level, allow-origin, "
-                            "allow-host and trust-proxy; others need a new "
-                            "start");
+                            "allow-host and trust-proxy, and the files of "
+                            "tls-cert and tls-key; others need a new start");
 }
 
 /* Block the signals that end the program, or let it read its config again. A

@@ -87,6 +87,13 @@ static const struct ad_option {
 #endif
     {"state-dir", "DIR", "directory for what outlives a run, as keys (default "
      "~/.local/state/aidash, or what systemd gives)", AD_OPT_TEXT},
+#if AIDASH_TLS
+    {"tls-cert", "FILE", "serve TLS, too: PEM file with the certificate and its "
+     "chain; plain HTTP is redirected, but from this machine", AD_OPT_TEXT},
+    {"tls-key", "FILE", "PEM file with the key of --tls-cert", AD_OPT_TEXT},
+    {"hsts", "S", "tell browsers to use nothing but TLS for so many seconds "
+     "(default 0: not)", AD_OPT_NUMBER},
+#endif
     {"log-level", "LEVEL", "error, warn, info or debug (default info)",
      AD_OPT_TEXT},
     {"config", "FILE", "read options from this file, lines of `key = value`",

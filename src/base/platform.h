@@ -37,7 +37,9 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/file.h>
+#ifdef __linux__
 #include <sys/random.h>
+#endif
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -54,8 +56,10 @@
 
 #if defined(__GNUC__)
 #define AD_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#define AD_UNUSED __attribute__((unused)) /* in some configurations */
 #else
 #define AD_PRINTF(fmt, args)
+#define AD_UNUSED
 #endif
 
 #ifdef POLLRDHUP

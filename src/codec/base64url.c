@@ -67,6 +67,8 @@ static bool ad_base64url_decode(struct ad_slice s, uint8_t *out, size_t cap,
     return true;
 }
 
+#ifndef AIDASH_NO_MAIN
+
 static void ad_put_base64url(struct ad_text *t, const uint8_t *bytes, size_t len)
 {
     static const char alphabet[] =
@@ -87,6 +89,8 @@ static void ad_put_base64url(struct ad_text *t, const uint8_t *bytes, size_t len
         ad_put(t, four, n + 1);
     }
 }
+
+#endif /* AIDASH_NO_MAIN */
 
 #endif /* AIDASH_TLS */
 

@@ -126,7 +126,7 @@ static bool ad_http_put_field_text(struct ad_text *t, const char *name,
     return ad_http_put_field(t, ad_slice_of(name), ad_slice_of(value));
 }
 
-#if AIDASH_METER
+#if AIDASH_METER || AIDASH_TLS
 /* `name:port`, as it stands in Host */
 static void ad_http_put_host(struct ad_text *t, const struct ad_http_host *host)
 {
@@ -140,6 +140,9 @@ static void ad_http_put_host(struct ad_text *t, const struct ad_http_host *host)
     }
 }
 
+#endif
+
+#if AIDASH_METER
 /* `Content-Length: n` */
 static void ad_http_put_content_length(struct ad_text *t, uint64_t n)
 {

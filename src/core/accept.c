@@ -277,10 +277,12 @@ static void ad_listener_event(unsigned index)
 }
 
 #if AIDASH_METER
-/* A connection whose request was answered waits for its next one. False if there
+/* A connection whose request was answered waits for its next one; `tls` is what it
+ * had in struct ad_pending. False if there
  * is no place for it; the socket is the caller's then. */
 static bool ad_acceptor_keep_alive(int fd, uint64_t address,
-                                   const struct sockaddr_storage *peer)
+                                   const struct sockaddr_storage *peer,
+                                   uint32_t tls)
 {
     struct ad_pending *p = ad_hub.stopping ? NULL : ad_pending_place();
 
@@ -288,6 +290,7 @@ static bool ad_acceptor_keep_alive(int fd, uint64_t address,
         return false;
     }
     ad_pending_begin(p, fd, address, peer, true);
+    p->tls = tls;
     ad_pending_read(p);
     return true;
 }

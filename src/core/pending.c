@@ -16,6 +16,7 @@
 #include "clients.c"
 #include "hub.c"
 #include "shares.c"
+#include "tls_pump.c"
 
 enum {
     AD_HEAD_MS = 10000,   /* a head not complete by then: 408; after an answer,
@@ -50,6 +51,7 @@ struct ad_pending {
     uint8_t phase;       /* enum ad_pending_phase */
     uint8_t events;      /* that fd is watched for */
     uint8_t worker_events;
+    bool begun;          /* its first byte was looked at */
     bool kept;           /* it had an answer already (RFC 9112 9.3) */
     bool throttled;      /* one too many of its address: its head is answered 429 */
     bool answered;       /* some of the worker's answer has come */
@@ -70,6 +72,7 @@ struct ad_pending {
     void (*more)(struct ad_pending *p);
     uint64_t cursor, last;
     uint64_t address;    /* of the peer, as ad_address_key() has it */
+    uint32_t tls;        /* fd is one end of a pair: ad_pump_handle(); 0: plain */
     struct ad_http_find find;
     struct sockaddr_storage peer;
     char client_id[AIDASH_CLIENT_ID_MAX + 1]; /* `upgrades` */
@@ -85,6 +88,7 @@ static struct {
     } list[AD_PENDING_PHASES];
     unsigned n_used;          /* places ever used */
     unsigned n;               /* places taken */
+    bool evicting; /* somebody is looked for to give way */
     _Atomic uint64_t refused; /* [a] connections and requests */
 } ad_pendings;
 
@@ -295,7 +299,9 @@ static void ad_pending_begin(struct ad_pending *p, int fd, uint64_t address,
     p->events = 0;
     p->worker_fd = -1;
     p->worker_events = 0;
+    p->begun = kept;
     p->kept = kept;
+    p->tls = 0;
     p->throttled = p->answered = p->upgrades = p->batch = false;
     p->waits = p->refused = false;
     p->at = p->len = p->prefix_len = 0;
@@ -392,14 +398,116 @@ static void ad_pending_fault(struct ad_pending *p, enum ad_http_fault fault)
                       false);
 }
 
+static bool ad_pending_evict(const struct ad_pending *who);
+
+#if AIDASH_TLS
+
+static bool ad_pending_gives_way(const struct ad_pending *p,
+                                 const struct ad_pending *who);
+
+/* All TLS sessions are taken: one gives way for `who`. First one that nobody has
+ * any more; then, of the address with the most pending places, the one that has kept
+ * us waiting the longest. False if there is none, or it has its grace. */
+static bool ad_pending_free_session(const struct ad_pending *who)
+{
+    struct ad_pending *best = NULL;
+    unsigned i, most = 0;
+    uint32_t tls;
+
+    if (ad_pump_end_gone()) {
+        return true;
+    }
+    for (i = 0; i < ad_pendings.n_used; i++) {
+        struct ad_pending *p = &ad_pending[i];
+        unsigned n;
+
+        if (p == who || p->phase == AD_PENDING_FREE || p->tls == 0 ||
+            !ad_pending_waits(p)) {
+            continue;
+        }
+        n = ad_share_places(p->address);
+        if (best == NULL || n > most ||
+            (n == most && (int32_t)(p->since_ms - best->since_ms) < 0)) {
+            best = p;
+            most = n;
+        }
+    }
+    if (best == NULL || !ad_pending_gives_way(best, who)) {
+        return false;
+    }
+    tls = best->tls;
+    ad_pendings.refused++;
+    ad_pending_drop(best);
+    ad_pump_abort(tls);
+    return true;
+}
+
+/* The first byte is that of a TLS handshake: the session and one end of a pair take
+ * the socket's place. False if it goes no further. */
+static bool ad_pending_begin_tls(struct ad_pending *p)
+{
+    uint32_t tls;
+    int inner;
+
+    if (ad_pendings.evicting) {
+        return false; /* this one is to give way itself */
+    }
+    (void)ad_pending_watch(p, 0);
+    while ((inner = ad_pump_accept(p->fd, &tls)) < 0) {
+        if (errno == EBUSY ? !ad_pending_free_session(p)
+                           : !((errno == EMFILE || errno == ENFILE) &&
+                               ad_pending_evict(p))) {
+            ad_pumps.full++;
+            ad_pendings.refused++;
+            (void)!send(p->fd, ad_tls_alert, sizeof(ad_tls_alert),
+                        MSG_NOSIGNAL);
+            ad_pending_linger(p);
+            return false;
+        }
+    }
+    p->fd = inner;
+    p->tls = tls;
+    return true;
+}
+
+/* With the first byte: is it TLS? False if the connection goes no further. */
+static bool ad_pending_begins(struct ad_pending *p)
+{
+    unsigned char first;
+
+    if (p->begun || !ad_pumps.serving ||
+        recv(p->fd, &first, 1, MSG_PEEK) != 1) {
+        return true; /* what is wrong, if anything, the next recv() says */
+    }
+    if (first == AD_PUMP_HELLO && !ad_pending_begin_tls(p)) {
+        return false;
+    }
+    p->begun = true;
+    return true;
+}
+
+#else
+
+static bool ad_pending_begins(struct ad_pending *p)
+{
+    p->begun = true;
+    return true;
+}
+
+#endif
+
 /* Read more of a head. What comes behind it is the body's beginning: it stays in
  * the buffer, or in the kernel. */
 static void ad_pending_read(struct ad_pending *p)
 {
     char *buffer = ad_pending_buffer(p);
-    ssize_t got = recv(p->fd, buffer + p->len, AIDASH_HEAD_MAX - p->len, 0);
     enum ad_http_fault fault;
+    ssize_t got;
 
+    if (!ad_pending_begins(p)) {
+        return;
+    }
+    got = recv(p->fd, buffer + p->len, AIDASH_HEAD_MAX - p->len, 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         if (!ad_pending_watch(p, AD_IN)) {
             p->events = 0;
@@ -468,7 +576,9 @@ static bool ad_pending_evict(const struct ad_pending *who)
            &ad_pending[place] != who) {
         p = &ad_pending[place];
         if (p->phase != AD_PENDING_ANSWER) {
+            ad_pendings.evicting = true;
             ad_pending_read(p);
+            ad_pendings.evicting = false;
         }
         if (p->phase == AD_PENDING_FREE) {
             return true;

@@ -15,7 +15,7 @@ enum { AD_IN = 1, AD_OUT = 2, AD_HUP = 4, AD_RESET = 8 };
 enum ad_tag { AD_TAG_WAKE, AD_TAG_TIMER, AD_TAG_LISTENER, AD_TAG_UDP,
               AD_TAG_STDIN, AD_TAG_PENDING, AD_TAG_WORKER, AD_TAG_CLIENT,
               AD_TAG_PROXY_CLIENT, AD_TAG_PROXY_UPSTREAM, AD_TAG_DISCOVERY,
-              AD_TAG_SCRAPE, AD_TAG_BENCH };
+              AD_TAG_SCRAPE, AD_TAG_BENCH, AD_TAG_TLS, AD_TAG_TLS_INNER };
 
 struct ad_ready {
     enum ad_tag tag;
@@ -156,10 +156,16 @@ enum {
 #else
 enum { AD_POLL_FLOWS = 0 };
 #endif
+#if AIDASH_TLS
+enum { AD_POLL_TLS = 2 * AIDASH_TLS_SESSIONS };
+#else
+enum { AD_POLL_TLS = 0 };
+#endif
 /* Clients, pending connections with their workers, proxied requests and those of a
- * benchmark, and 16 for listeners, UDP, the wake pipe and stdin. */
+ * benchmark, both sides of TLS, and 16 for listeners, UDP, the wake pipe and
+ * stdin. */
 enum { AD_POLL_MAX = AIDASH_CLIENTS + AIDASH_EXCHANGES +
-                     2 * AIDASH_PENDING + AD_POLL_FLOWS + 16 };
+                     2 * AIDASH_PENDING + AD_POLL_FLOWS + AD_POLL_TLS + 16 };
 
 static struct {
     unsigned n, start;

@@ -11,11 +11,8 @@
 
 #include "heap.c"
 
-#ifdef __linux__
-#include <sys/random.h>
-#endif
-#include <mbedtls/platform.h>
 #include <mbedtls/error.h>
+#include <mbedtls/platform.h>
 #include <psa/crypto.h>
 
 #if MBEDTLS_VERSION_NUMBER < 0x03060000 || MBEDTLS_VERSION_NUMBER >= 0x04000000

@@ -9,6 +9,8 @@
 
 #include "../base/platform.h"
 
+#if AIDASH_TLS
+
 #ifdef __linux__
 #include <sys/mman.h>
 #endif
@@ -155,5 +157,7 @@ static void ad_heap_trim(struct ad_heap *h)
     (void)h;
 #endif
 }
+
+#endif
 
 #endif

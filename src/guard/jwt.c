@@ -625,6 +625,8 @@ static enum ad_jwt_fault ad_jwt_verify(struct ad_slice token, int64_t now_s,
     return fault;
 }
 
+#ifndef AIDASH_NO_MAIN
+
 /* What a token that aidash makes says. */
 struct ad_jwt_claims {
     const char *subject, *issuer, *audience; /* NULL: none */
@@ -691,6 +693,8 @@ static bool ad_jwt_mint(const struct ad_jwt_secret *secret,
     ad_put_base64url(out, signature, sizeof(signature));
     return ok && !out->full && out->len - begin <= AIDASH_TOKEN_MAX;
 }
+
+#endif /* AIDASH_NO_MAIN */
 
 AD_MEMORY(jwt, 1, sizeof(ad_jwt));
 

@@ -209,7 +209,7 @@ static void ad_put_posture_sentence(struct ad_text *t, unsigned rights,
 
 /* Who may do what, for people: "open to the LAN: watching. Control needs a key." of
  * the rights that count here. `reachable`: somebody listens beyond loopback. */
-static void ad_put_posture(struct ad_text *t, unsigned rights, bool reachable)
+static void ad_put_posture_of(struct ad_text *t, unsigned rights, bool reachable)
 {
     unsigned open = ad_rights_with(AD_MODE_OPEN, rights);
     unsigned everywhere = 0, i;
@@ -238,6 +238,17 @@ static void ad_put_posture(struct ad_text *t, unsigned rights, bool reachable)
     ad_put_posture_sentence(t, ad_rights_with(AD_MODE_LOCAL, rights),
                             " is for this machine only.",
                             " are for this machine only.");
+}
+
+/* The line, with a NUL. `tls`: what comes from beyond loopback comes over TLS. */
+static void ad_put_posture(char out[AD_POSTURE_MAX], unsigned rights, bool reachable,
+                           bool tls)
+{
+    struct ad_text t = ad_text_in(out, AD_POSTURE_MAX);
+
+    ad_put_posture_of(&t, rights, reachable);
+    ad_puts(&t, tls ? " Over TLS." : " No TLS.");
+    ad_put(&t, "", 1);
 }
 
 /* ---- while starting ---- */

@@ -113,7 +113,7 @@ static void ad_proxy_sent(struct ad_proxy *p)
     (void)ad_poll_set(p->client_fd, p->client_events, 0, AD_TAG_PROXY_CLIENT, 0);
     p->client_events = 0;
     if (ad_acceptor_keep_alive(p->client_fd, p->request.address,
-                               &p->request.peer)) {
+                               &p->request.peer, p->request.tls)) {
         p->client_fd = -1;
     }
     ad_proxy_free(p);

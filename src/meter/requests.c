@@ -16,6 +16,7 @@
 #include "../codec/llm_scan.c"
 #include "../codec/tick.c"
 #include "../core/accept.c"
+#include "../guard/grant.c"
 #include "totals.c"
 #include "upstreams.c"
 
@@ -63,6 +64,7 @@ enum { AD_LIST_NAMES = 256 }; /* models that are told apart */
  * ad_proxy_begin() returns; in struct ad_proxy they lie in its buffers. */
 struct ad_proxy_request {
     uint64_t address;    /* of the client, as ad_address_key() has it */
+    uint32_t tls;        /* as struct ad_pending has it */
     struct sockaddr_storage peer; /* the same address whole */
     const char *method;  /* 1..AD_HTTP_METHOD_MAX bytes */
     const char *target;  /* origin-form (RFC 9112 3.2.1) */
@@ -85,6 +87,7 @@ struct ad_proxy_request {
     char route[64];  /* its path as viewers see it: ASCII */
     char client[AD_ADDRESS_TEXT_MAX]; /* its address, likewise */
     struct ad_totals_client who; /* for GET /usage and quotas */
+    struct ad_grant grant; /* of the key that it was let in by; rights 0: none */
     char model[AIDASH_MODEL_MAX + 1]; /* as asked for, "": not known */
 };
 

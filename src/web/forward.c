@@ -177,7 +177,8 @@ static void ad_route_put_forwarded(const struct ad_route_request *r,
 {
     const struct ad_http_fields *fields = &r->head.fields;
     struct ad_http_forwarded said;
-    struct ad_slice scheme = ad_slice_of("http");
+    struct ad_slice scheme =
+        ad_slice_of(r->pending->tls != 0 ? "https" : "http");
     struct ad_http_host host = r->head.host;
     bool has_host = r->head.has_host;
     char address[AD_ADDRESS_TEXT_MAX];
@@ -332,6 +333,7 @@ static void ad_route_forward(const struct ad_route_request *r)
                    r->head.method.at);
     ad_route_put_target(r, target, sizeof(target));
     p.address = r->pending->address;
+    p.tls = r->pending->tls;
     p.peer = r->pending->peer;
     p.method = method;
     p.target = target;
@@ -343,6 +345,7 @@ static void ad_route_forward(const struct ad_route_request *r)
     p.keep_alive = !p.http10 && ad_http_keep_alive(&r->head);
     p.has_length = r->head.has_length;
     ad_identify(&r->head, &r->pending->peer, &r->who.grant, &p.who);
+    p.grant = r->who.grant;
     p.prefix = (const uint8_t *)r->prefix;
     p.prefix_len = r->prefix_len;
     ad_route_copy_ascii(p.route, sizeof(p.route), r->head.path);

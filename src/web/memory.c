@@ -40,6 +40,13 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_pending,
     &ad_memory_pending_buffers,
     &ad_memory_acceptor,
+#if AIDASH_TLS
+    &ad_memory_tls,
+    &ad_memory_tls_certificate,
+    &ad_memory_tls_authorities,
+    &ad_memory_tls_pump,
+    &ad_memory_tls_files,
+#endif
 #if AIDASH_METER
     &ad_memory_usage,
     &ad_memory_quotas,

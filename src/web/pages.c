@@ -17,10 +17,27 @@
 
 enum {
     AD_PAGE_FIELDS_MAX = AD_REPLY_MAX + 256 + AD_FRAMES_MAX, /* of our own */
-    AD_PAGE_HEAD_MAX = AD_PAGE_FIELDS_MAX + AD_REPLY_MAX     /* and the others */
+    AD_PAGE_HSTS_MAX = 64,
+    AD_PAGE_HEAD_MAX =
+        AD_PAGE_FIELDS_MAX + AD_PAGE_HSTS_MAX + AD_REPLY_MAX /* and the others */
 };
 _Static_assert((int)AD_PAGE_FIELDS_MAX >= (int)AD_CORS_MAX + 64,
                "the fields of a JSON answer fit, too");
+
+/* The header lines of an answer, and Strict-Transport-Security if the canonical head
+ * has it. `all` keeps them. */
+static const char *ad_page_fields(struct mg_connection *conn, const char *fields,
+                                  char all[AD_PAGE_FIELDS_MAX + AD_PAGE_HSTS_MAX])
+{
+    const char *hsts = mg_get_header(conn, AD_WORKERS_HSTS);
+
+    if (hsts == NULL) {
+        return fields;
+    }
+    (void)snprintf(all, AD_PAGE_FIELDS_MAX + AD_PAGE_HSTS_MAX, "%s" AD_WORKERS_HSTS ": %s\r\n", fields,
+                   hsts);
+    return all;
+}
 
 /* Answer a request whole. `fields` is header lines or "". Returns the status, as
  * begin_request wants it. */
@@ -29,9 +46,10 @@ static int ad_page_answer(struct mg_connection *conn, int status,
                           const void *body, size_t len)
 {
     const char *method = mg_get_request_info(conn)->request_method;
-    char head[AD_PAGE_HEAD_MAX];
+    char head[AD_PAGE_HEAD_MAX], all[AD_PAGE_FIELDS_MAX + AD_PAGE_HSTS_MAX];
     struct ad_text t = ad_text_in(head, sizeof(head));
 
+    fields = ad_page_fields(conn, fields, all);
     ad_put_head(&t, status, type, status == 304 ? SIZE_MAX : len, fields);
     (void)mg_write(conn, t.at, t.len);
     /* civetweb has no method to tell of a head that it could not read. */
@@ -99,9 +117,10 @@ static int ad_page_plain(struct mg_connection *conn,
                          const struct ad_asset *asset, const char *fields)
 {
     const char *method = mg_get_request_info(conn)->request_method;
-    char head[AD_PAGE_HEAD_MAX];
+    char head[AD_PAGE_HEAD_MAX], all[AD_PAGE_FIELDS_MAX + AD_PAGE_HSTS_MAX];
     struct ad_text t = ad_text_in(head, sizeof(head));
 
+    fields = ad_page_fields(conn, fields, all);
     ad_put_head(&t, 200, asset->type, asset->plain_len, fields);
     (void)mg_write(conn, t.at, t.len);
     if (strcmp(method, "HEAD") != 0) {

@@ -8,6 +8,7 @@
 #ifndef AD_WEB_ROUTES_C
 #define AD_WEB_ROUTES_C
 
+#include "../core/certificate.c"
 #include "assets.c"
 #include "auth_routes.c"
 #include "forward.c"
@@ -34,6 +35,11 @@ static struct ad_text ad_route_canonical(const struct ad_route_request *r,
         (void)ad_http_put_field(&t, ad_slice_of("Origin"), r->verdict.origin);
     }
     ad_putf(&t, AD_WORKERS_RIGHTS ": %u\r\n", ad_rights_of(&r->who));
+#if AIDASH_TLS
+    if (r->pending->tls != 0 && ad_certificate.hsts_s > 0) {
+        ad_putf(&t, AD_WORKERS_HSTS ": max-age=%u\r\n", ad_certificate.hsts_s);
+    }
+#endif
     return t;
 }
 
@@ -472,6 +478,40 @@ static bool ad_route_is_public(const struct ad_route_request *r)
     return false;
 }
 
+#if AIDASH_TLS
+
+/* With TLS, plain HTTP leads there (RFC 9110 15.4.9): not from this machine, whose
+ * bytes nobody else sees, nor from a trusted proxy, which may have TLS itself. False
+ * if this request may stay as it is. */
+static bool ad_route_redirects(const struct ad_route_request *r)
+{
+    char fields[AD_HTTP_TARGET_MAX + 512];
+    struct ad_text t = ad_text_in(fields, sizeof(fields));
+
+    if (!ad_pumps.serving || r->pending->tls != 0 ||
+        ad_address_is_loopback(&r->pending->peer) ||
+        ad_access_trusted(&r->pending->peer)) {
+        return false;
+    }
+    if (!r->head.has_host) {
+        ad_route_refuse(r, 400, "", "this is served by TLS alone: ask for https://");
+        return true;
+    }
+    ad_puts(&t, "Location: https://");
+    ad_http_put_host(&t, &r->head.host);
+    ad_http_put_slice(&t, r->head.path);
+    if (r->head.has_query) {
+        ad_puts(&t, "?");
+        ad_http_put_slice(&t, r->head.query);
+    }
+    ad_puts(&t, "\r\n");
+    ad_put(&t, "", 1);
+    ad_route_refuse(r, 308, fields, "this is served by TLS alone: ask for https://");
+    return true;
+}
+
+#endif
+
 /* Judge the whole head of a pending connection, and answer it. */
 static void ad_route_pending(struct ad_pending *p)
 {
@@ -498,6 +538,11 @@ static void ad_route_pending(struct ad_pending *p)
         ad_route_refuse(&r, r.verdict.status, "", r.verdict.why);
         return;
     }
+#if AIDASH_TLS
+    if (ad_route_redirects(&r)) {
+        return;
+    }
+#endif
     ad_access_cors(&r.verdict, r.cors);
     ad_credentials_read(&r.head, r.verdict.own, ad_hub_unix_s(), &r.credentials);
     r.who.local = r.verdict.local;

@@ -47,10 +47,9 @@ struct ad_status_call {
     struct ad_text text;
 };
 
-/* Who may do what, as a line for people. tls.c adds what it knows. */
+/* Who may do what, as a line for people. */
 static void ad_posture(char out[AD_POSTURE_MAX])
 {
-    struct ad_text t = ad_text_in(out, AD_POSTURE_MAX);
     unsigned rights = AD_MAY_VIEW | AD_MAY_CONTROL | AD_MAY_INGEST;
 
 #if AIDASH_METER
@@ -58,9 +57,7 @@ static void ad_posture(char out[AD_POSTURE_MAX])
         rights |= AD_MAY_INFER;
     }
 #endif
-    ad_put_posture(&t, rights, ad_acceptor_reachable());
-    ad_puts(&t, " No TLS.");
-    ad_put(&t, "", 1);
+    ad_put_posture(out, rights, ad_acceptor_reachable(), false);
 }
 
 static void ad_status_run(struct ad_call *call)

@@ -27,6 +27,9 @@ enum {
     AD_WORKERS_SEND_BUFFER = 128 * 1024
 };
 
+/* The field of a canonical head that its answer repeats (RFC 6797 6.1). */
+#define AD_WORKERS_HSTS "Strict-Transport-Security"
+
 static struct {
     _Atomic int inside; /* [a] requests inside civetweb */
     uint64_t again_ns;  /* out of descriptors: none is started before */

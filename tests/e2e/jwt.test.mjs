@@ -1,13 +1,14 @@
 /* JSON Web Tokens that another library (npm jose) makes: where a request may carry them, what their claims do, and that
  * a viewer is closed when his has expired. The attacks one by one: tests/unit_jwt.c. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { createHmac, generateKeyPairSync, randomBytes } from 'node:crypto';
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { SignJWT, UnsecuredJWT, exportJWK, exportSPKI } from 'jose';
-import { SLOW, connect, poll, request, run, serve, within } from './aidash.mjs';
+import { SignJWT, UnsecuredJWT, exportJWK, exportSPKI, jwtVerify } from 'jose';
+import { ROOT, SLOW, connect, poll, request, run, serve, within } from './aidash.mjs';
 import WebSocket from 'ws';
 
 // A build without mbedTLS has no such options.
@@ -167,6 +168,38 @@ test('keys of a JWKS: RS256 and ES256 by kid, and a rotation while it runs', { s
   await server.logged(/jwt-key-file: .* was read again/);
   await poll(async () => (await asked(fresh, 'ES256', 'f')).status === 200, 'the new key');
   assert.equal((await asked(ec, 'ES256', 'e')).status, 401, 'the old one is gone');
+});
+
+test('aidash token signs one, which another library takes, too', { skip }, async (t) => {
+  const names = ['--jwt-issuer', 'me', '--jwt-audience', 'aidash'];
+  const { server, file, secret } = await withSecret(t, names);
+  const { code, stdout } = await run(['token', '--scope', 'view ingest', '--ttl', '2h', '--name', 'Anna\'s "script"', '--jwt-secret-file', file, ...names]);
+  assert.equal(code, 0);
+  const { payload, protectedHeader } = await jwtVerify(stdout.trim(), new TextEncoder().encode(secret), { issuer: 'me', audience: 'aidash' });
+  assert.deepEqual(protectedHeader, { alg: 'HS256', typ: 'JWT' });
+  assert.deepEqual([payload.sub, payload.scope, payload.exp - payload.iat], ['Anna\'s "script"', 'view ingest', 7200]);
+  assert.equal((await request(server, '/status', { headers: bearer(stdout.trim()) })).status, 200);
+  for (const [args, why] of [
+    [['--jwt-secret-file', '/nowhere'], /^aidash token: --jwt-secret-file: \/nowhere: No such file/],
+    [['--jwt-secret-file', file, '--jwt-issuer', 'x'.repeat(256)], /1 to 255 bytes/],
+    [['--jwt-secret-file', file, '--name', ''], /a name is 1 to 63 bytes/],
+  ]) {
+    const wrong = await run(['token', '--scope', 'view', ...args]);
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.stderr, why);
+  }
+});
+
+test('the program that docs/api.md prints makes one', { skip }, async (t) => {
+  const { server, file } = await withSecret(t);
+  const [, program] = readFileSync(path.join(ROOT, 'docs/api.md'), 'utf8').match(/```js\n(import \{ readFileSync \}[^]*?)```/);
+  const dir = mkdtempSync(path.join(ROOT, 'tests/node_modules/.jwt-')); // from there it finds jose
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  copyFileSync(file, path.join(dir, 'jwt.secret'));
+  writeFileSync(path.join(dir, 'program.mjs'), `${program}\nconsole.log(token);\n`);
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['program.mjs'], { cwd: dir, encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
+  assert.equal((await request(server, '/status', { headers: bearer(stdout.trim()) })).status, 200);
 });
 
 test('a key in PEM', { skip }, async (t) => {

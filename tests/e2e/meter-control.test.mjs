@@ -873,10 +873,10 @@ test('doctor: says which engine and which port only this machine can reach', { s
     assert.match(stdout, new RegExp(`^ {2}port ${engines[0]} is on the loopback only: other machines can use it through aidash alone$`, 'm'));
     assert.match(stdout, new RegExp(`^ {2}other machines can use port ${engines[1]} directly, past aidash: it listens on ${own}, too$`, 'm'));
     assert.match(stdout, new RegExp(`^ {2}other machines reach port \\d+ at ${own}, if no firewall keeps them out$`, 'm'));
-    assert.match(stdout, /^access\n {2}everyone who can reach the port may watch, and may pause,.*\n {2}there is no sign-in and no TLS/m);
+    assert.match(stdout, /^access\n {2}open to the LAN: watching and inference\. Control and ingest need a key\. No TLS\.\n {2}aidash pair lets/m);
     const closed = (await run(['doctor', '--listen', '127.0.0.1:0', '--allow-origin', '*'])).stdout;
     assert.match(closed, /^ {2}port \d+ is for this machine only/m);
-    assert.match(closed, /^access\n {2}whoever may use this machine may watch, .*\n.*\n {2}web pages of any origin may do so/m);
+    assert.match(closed, /^access\n {2}reachable from this machine only\. No TLS\.\n {2}web pages of any origin may do what the viewer may/m);
 });
 
 test('doctor: where aidash runs on all interfaces, it says where to open it', { skip: !own && 'there is no network' }, async (t) => {

@@ -65,6 +65,7 @@
 #define MBEDTLS_PK_PARSE_EC_EXTENDED
 #define MBEDTLS_X509_USE_C
 #define MBEDTLS_X509_CRT_PARSE_C
+#define MBEDTLS_X509_RSASSA_PSS_SUPPORT
 
 /* TLS 1.3 stands on PSA. Keys are in its slots during a handshake alone. */
 #define MBEDTLS_PSA_CRYPTO_C
@@ -87,7 +88,6 @@
 #define MBEDTLS_SSL_SERVER_NAME_INDICATION
 #define MBEDTLS_SSL_SESSION_TICKETS
 #define MBEDTLS_SSL_TICKET_C
-#define MBEDTLS_SSL_MAX_FRAGMENT_LENGTH
 
 /* A peer's record is up to 16 kB (RFC 8446 5.1). Ours are shorter; a chain of certificates fits into one flight. */
 #define MBEDTLS_SSL_IN_CONTENT_LEN 16384

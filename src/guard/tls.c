@@ -1,0 +1,695 @@
+/* tls.c - TLS 1.2 and 1.3 (RFC 5246, 8446), by mbedTLS: sessions of both sides over
+ * two functions that send and receive bytes, which the caller has. No socket, no
+ * clock of the hub.
+ * Owns ad_tls, the sessions and their memory. One thread at a time: the one that
+ * starts aidash, then the hub. Only with AIDASH_TLS.
+ *
+ * Each session allocates from a heap of its own: what a peer sends can exhaust that
+ * and no other. The certificate and the certificate authorities have heaps, too.
+ */
+#ifndef AD_GUARD_TLS_C
+#define AD_GUARD_TLS_C
+
+#include "../base/platform.h"
+
+#if AIDASH_TLS
+
+#include "../base/log.c"
+#include "../base/memory.h"
+#include "crypto.c"
+
+#include <mbedtls/sha256.h>
+#include <mbedtls/ssl.h>
+#include <mbedtls/ssl_ticket.h>
+
+enum {
+    /* Bytes of a session's heap; tests/unit_tls.c measures what one needs. */
+    AD_TLS_HEAP = 56 * 1024,
+    AD_TLS_FILE_MAX = 64 * 1024, /* bytes of a file of certificates or keys */
+    AD_TLS_IDENTITY_HEAP = 64 * 1024,
+    AD_TLS_CONFIG_HEAP = 16 * 1024,
+    /* Bytes that one write takes: TLS 1.3 adds a type and padding to them. */
+    AD_TLS_RECORD = MBEDTLS_SSL_OUT_CONTENT_LEN -
+                    MBEDTLS_SSL_CID_TLS1_3_PADDING_GRANULARITY,
+    AD_TLS_TICKET_S = 24 * 3600, /* a session may be resumed for so long; the
+                                  * tickets' keys change as often */
+    AD_TLS_PIN = 32,             /* bytes of a fingerprint: SHA-256 */
+    AD_TLS_NONE = 65535
+};
+#ifdef MBEDTLS_SSL_MAX_FRAGMENT_LENGTH
+#error "a client must not choose how much ad_tls_write() takes"
+#endif
+_Static_assert(AIDASH_TLS_SESSIONS < AD_TLS_NONE, "sessions are 16 bits wide");
+
+/* What the functions below return beside a number of bytes. */
+enum {
+    AD_TLS_WANT_READ = -1,  /* call again when bytes have come */
+    AD_TLS_WANT_WRITE = -2, /* call again when bytes can be sent */
+    AD_TLS_CLOSED = -3,     /* the peer will send no more */
+    AD_TLS_FAULT = -4       /* it is over: ad_tls_why() */
+};
+
+/* How a session reaches its peer. Each returns bytes, 0 (recv: the peer's end), or
+ * AD_TLS_WANT_READ, AD_TLS_WANT_WRITE, AD_TLS_FAULT. */
+struct ad_tls_io {
+    int (*send)(void *peer, const unsigned char *bytes, size_t len);
+    int (*recv)(void *peer, unsigned char *bytes, size_t len);
+    void *peer;
+};
+
+struct ad_tls {
+    mbedtls_ssl_context ssl;
+    struct ad_heap heap;
+    struct ad_tls_io io;
+    bool client;        /* we are */
+    bool stuck;         /* a record is not sent whole yet */
+    uint8_t identity;   /* the one that its handshake uses, plus 1; 0: none */
+    uint16_t next_free; /* a session, plus 1; 0: none */
+    int error;          /* of mbedTLS, the first one */
+    uint32_t flags;     /* MBEDTLS_X509_BADCERT_... of the peer's certificate */
+    const uint8_t *pin; /* AD_TLS_PIN bytes that the peer's certificate must have
+                         * instead of a known authority, or NULL */
+};
+
+/* A certificate with its chain, and its key. */
+struct ad_tls_identity {
+    mbedtls_x509_crt chain;
+    mbedtls_pk_context key;
+    struct ad_heap heap;
+    unsigned users; /* handshakes that have it */
+};
+
+static struct ad_tls ad_tls_session[AIDASH_TLS_SESSIONS];
+/* Pages of a session are untouched until it is used. */
+static _Alignas(16384) uint8_t ad_tls_memory[AIDASH_TLS_SESSIONS][AD_TLS_HEAP];
+static _Alignas(16) uint8_t ad_tls_identity_memory[2][AD_TLS_IDENTITY_HEAP];
+static _Alignas(16) uint8_t ad_tls_config_memory[AD_TLS_CONFIG_HEAP];
+static _Alignas(16) uint8_t ad_tls_ca_memory[AIDASH_TLS_CA_BYTES];
+static char ad_tls_file[AD_TLS_FILE_MAX + 1];
+
+static struct {
+    bool started;
+    bool server_ready, client_ready;
+    mbedtls_ssl_config server, client;
+    mbedtls_ssl_ticket_context tickets;
+    struct ad_heap heap;
+    struct ad_tls_identity identity[2];
+    uint8_t current; /* of identity, plus 1; 0: there is none */
+    mbedtls_x509_crt ca;
+    struct ad_heap ca_heap;
+    unsigned n_used;     /* sessions ever used */
+    uint16_t first_free; /* a session, plus 1; 0: none */
+    unsigned n;          /* sessions taken */
+    size_t heap_high;    /* bytes: the most that a session had */
+} ad_tls;
+
+static const char *ad_tls_alpn[] = {"http/1.1", NULL};
+
+/* ---- sessions ---- */
+
+static int ad_tls_on_send(void *context, const unsigned char *bytes, size_t len)
+{
+    struct ad_tls *s = context;
+    int n = s->io.send(s->io.peer, bytes, len);
+
+    return n > 0                    ? n
+           : n == AD_TLS_WANT_WRITE ? MBEDTLS_ERR_SSL_WANT_WRITE
+                                    : MBEDTLS_ERR_SSL_CONN_EOF;
+}
+
+static int ad_tls_on_recv(void *context, unsigned char *bytes, size_t len)
+{
+    struct ad_tls *s = context;
+    int n = s->io.recv(s->io.peer, bytes, len);
+
+    return n >= 0                  ? n
+           : n == AD_TLS_WANT_READ ? MBEDTLS_ERR_SSL_WANT_READ
+                                   : MBEDTLS_ERR_SSL_CONN_EOF;
+}
+
+/* What mbedTLS returned, as one of AD_TLS_... */
+static int ad_tls_result(struct ad_tls *s, int ret)
+{
+    switch (ret) {
+    case MBEDTLS_ERR_SSL_WANT_READ:
+        return AD_TLS_WANT_READ;
+    case MBEDTLS_ERR_SSL_WANT_WRITE:
+        return AD_TLS_WANT_WRITE;
+    case MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY:
+        return AD_TLS_CLOSED;
+    default:
+        if (s->error == 0) {
+            s->error = ret;
+        }
+        return AD_TLS_FAULT;
+    }
+}
+
+/* The identity of this handshake is free for a newer one. */
+static void ad_tls_leave_identity(struct ad_tls *s)
+{
+    if (s->identity != 0) {
+        ad_tls.identity[s->identity - 1].users--;
+        s->identity = 0;
+    }
+}
+
+/* The handshake asks for our certificate: mbedTLS calls this. */
+static int ad_tls_on_certificate(mbedtls_ssl_context *ssl)
+{
+    struct ad_tls *s = mbedtls_ssl_get_user_data_p(ssl);
+    struct ad_tls_identity *identity;
+
+    ad_tls_leave_identity(s);
+    if (ad_tls.current == 0) {
+        return MBEDTLS_ERR_SSL_PRIVATE_KEY_REQUIRED;
+    }
+    identity = &ad_tls.identity[ad_tls.current - 1];
+    s->identity = ad_tls.current;
+    identity->users++;
+    return mbedtls_ssl_set_hs_own_cert(ssl, &identity->chain, &identity->key);
+}
+
+/* The peer's certificate, at `depth` of its chain: mbedTLS calls this. With a
+ * fingerprint, that decides, and nothing else. */
+static int ad_tls_on_verify(void *context, mbedtls_x509_crt *crt, int depth,
+                            uint32_t *flags)
+{
+    struct ad_tls *s = context;
+    uint8_t sum[AD_TLS_PIN];
+
+    if (s->pin != NULL) {
+        *flags = 0;
+        if (depth == 0 &&
+            (mbedtls_sha256(crt->raw.p, crt->raw.len, sum, 0) != 0 ||
+             memcmp(sum, s->pin, sizeof(sum)) != 0)) {
+            *flags = MBEDTLS_X509_BADCERT_OTHER;
+        }
+    }
+    return 0;
+}
+
+/* The tickets' keys outlive the session that makes them. */
+static int ad_tls_ticket_write(void *context, const mbedtls_ssl_session *session,
+                               unsigned char *start, const unsigned char *end,
+                               size_t *len, uint32_t *lifetime)
+{
+    struct ad_heap *before = ad_crypto_use(&ad_tls.heap);
+    int ret = mbedtls_ssl_ticket_write(context, session, start, end, len,
+                                       lifetime);
+
+    (void)ad_crypto_use(before);
+    return ret;
+}
+
+static int ad_tls_ticket_parse(void *context, mbedtls_ssl_session *session,
+                               unsigned char *bytes, size_t len)
+{
+    struct ad_heap *before = ad_crypto_use(&ad_tls.heap);
+    int ret = mbedtls_ssl_ticket_parse(context, session, bytes, len);
+
+    (void)ad_crypto_use(before);
+    return ret;
+}
+
+/* The session's memory is free for another one. Nothing is sent. */
+static void ad_tls_free(struct ad_tls *s)
+{
+    ad_tls_leave_identity(s);
+    mbedtls_ssl_free(&s->ssl);
+    if (s->heap.high > ad_tls.heap_high) {
+        ad_tls.heap_high = s->heap.high;
+    }
+    ad_heap_trim(&s->heap);
+    s->next_free = ad_tls.first_free;
+    ad_tls.first_free = (uint16_t)(s - ad_tls_session + 1);
+    ad_tls.n--;
+}
+
+/* A session; NULL: all are taken, or it can't be set up. */
+static struct ad_tls *ad_tls_take(const mbedtls_ssl_config *config,
+                                  const struct ad_tls_io *io)
+{
+    struct ad_heap *before;
+    struct ad_tls *s;
+    int ret;
+
+    if (ad_tls.first_free != 0) {
+        s = &ad_tls_session[ad_tls.first_free - 1];
+        ad_tls.first_free = s->next_free;
+    } else if (ad_tls.n_used < AIDASH_TLS_SESSIONS) {
+        s = &ad_tls_session[ad_tls.n_used++];
+        s->heap.memory = ad_tls_memory[s - ad_tls_session];
+        s->heap.size = AD_TLS_HEAP;
+    } else {
+        return NULL;
+    }
+    ad_tls.n++;
+    s->client = false;
+    s->io = *io;
+    s->stuck = false;
+    s->identity = 0;
+    s->error = 0;
+    s->flags = 0;
+    s->pin = NULL;
+    s->heap.high = s->heap.used;
+    before = ad_crypto_use(&s->heap);
+    mbedtls_ssl_init(&s->ssl);
+    ret = mbedtls_ssl_setup(&s->ssl, config);
+    (void)ad_crypto_use(before);
+    if (ret != 0) {
+        ad_tls_free(s);
+        return NULL;
+    }
+    mbedtls_ssl_set_user_data_p(&s->ssl, s);
+    mbedtls_ssl_set_bio(&s->ssl, s, ad_tls_on_send, ad_tls_on_recv, NULL);
+    return s;
+}
+
+/* A session with a client. NULL: all are taken. */
+static struct ad_tls *ad_tls_accept(const struct ad_tls_io *io)
+{
+    return ad_tls.server_ready ? ad_tls_take(&ad_tls.server, io) : NULL;
+}
+
+/* A session with a server: `host` is its name or address, and what its certificate
+ * must be for. With `pin`, AD_TLS_PIN bytes that live as long as the session, the
+ * certificate must be the one with this SHA-256, and host is only sent. NULL: all
+ * sessions are taken, host is too long, or ad_tls_client_start() was not called. */
+static AD_UNUSED struct ad_tls *ad_tls_connect(const struct ad_tls_io *io,
+                                     const char *host, const uint8_t *pin)
+{
+    struct ad_tls *s =
+        ad_tls.client_ready ? ad_tls_take(&ad_tls.client, io) : NULL;
+    struct ad_heap *before;
+    int ret;
+
+    if (s == NULL) {
+        return NULL;
+    }
+    s->client = true;
+    s->pin = pin;
+    before = ad_crypto_use(&s->heap);
+    ret = mbedtls_ssl_set_hostname(&s->ssl, host);
+    (void)ad_crypto_use(before);
+    if (ret != 0) {
+        ad_tls_free(s);
+        return NULL;
+    }
+    mbedtls_ssl_set_verify(&s->ssl, ad_tls_on_verify, s);
+    return s;
+}
+
+/* Go on with the handshake. 0: it is done; else AD_TLS_... */
+static int ad_tls_handshake(struct ad_tls *s)
+{
+    struct ad_heap *before = ad_crypto_use(&s->heap);
+    int ret = mbedtls_ssl_handshake(&s->ssl);
+
+    if (ret != 0 && ret != MBEDTLS_ERR_SSL_WANT_READ &&
+        ret != MBEDTLS_ERR_SSL_WANT_WRITE) {
+        s->flags = mbedtls_ssl_get_verify_result(&s->ssl);
+    }
+    (void)ad_crypto_use(before);
+    if (ret == 0) {
+        ad_tls_leave_identity(s);
+        if (s->heap.high > ad_tls.heap_high) {
+            ad_tls.heap_high = s->heap.high;
+        }
+        ad_heap_trim(&s->heap);
+        return 0;
+    }
+    return ad_tls_result(s, ret);
+}
+
+/* Up to `len` bytes that the peer has sent, at least 1; else AD_TLS_... */
+static int ad_tls_read(struct ad_tls *s, unsigned char *bytes, size_t len)
+{
+    struct ad_heap *before = ad_crypto_use(&s->heap);
+    int ret;
+
+    do {
+        ret = mbedtls_ssl_read(&s->ssl, bytes, len);
+    } while (ret == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET);
+    (void)ad_crypto_use(before);
+    if (ret > 0) {
+        return ret;
+    }
+    if (ret == 0 || ret == MBEDTLS_ERR_SSL_CONN_EOF) {
+        return AD_TLS_CLOSED; /* without close_notify */
+    }
+    return ret == MBEDTLS_ERR_SSL_WANT_WRITE
+               ? ad_tls_result(s, MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE)
+               : ad_tls_result(s, ret);
+}
+
+/* Send up to AD_TLS_RECORD bytes. Returns how many were taken, all if they are not
+ * more. AD_TLS_WANT_WRITE: they were taken, too, and ad_tls_flush() has to be called
+ * when bytes can be sent, before anything else is written. */
+static int ad_tls_write(struct ad_tls *s, const unsigned char *bytes, size_t len)
+{
+    struct ad_heap *before = ad_crypto_use(&s->heap);
+    int ret = mbedtls_ssl_write(&s->ssl, bytes, len);
+
+    (void)ad_crypto_use(before);
+    s->stuck = ret == MBEDTLS_ERR_SSL_WANT_WRITE;
+    return ret >= 0 ? ret : ad_tls_result(s, ret);
+}
+
+/* Send the rest of what was written. 0: it is sent; else AD_TLS_... */
+static int ad_tls_flush(struct ad_tls *s)
+{
+    static const unsigned char none[1];
+    int ret = 0;
+
+    if (s->stuck) {
+        /* No byte: if mbedTLS has sent its record meanwhile, it sends an empty
+         * one. */
+        ret = ad_tls_write(s, none, 0);
+    }
+    return ret;
+}
+
+/* Tell the peer that we send no more. 0: it is sent; else AD_TLS_... */
+static int ad_tls_close_notify(struct ad_tls *s)
+{
+    struct ad_heap *before = ad_crypto_use(&s->heap);
+    int ret = mbedtls_ssl_close_notify(&s->ssl);
+
+    (void)ad_crypto_use(before);
+    return ret == 0 ? 0 : ad_tls_result(s, ret);
+}
+
+/* Why it is over: a sentence's end, without the peer's bytes. */
+static const char *ad_tls_why(const struct ad_tls *s)
+{
+    if (s->error == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED ||
+        (s->client && s->flags != 0 && s->flags != UINT32_MAX)) {
+        return (s->flags & MBEDTLS_X509_BADCERT_OTHER) != 0
+                   ? "its certificate has another fingerprint"
+               : (s->flags & MBEDTLS_X509_BADCERT_EXPIRED) != 0
+                   ? "its certificate has expired"
+               : (s->flags & MBEDTLS_X509_BADCERT_FUTURE) != 0
+                   ? "its certificate is not valid yet; is the clock right?"
+               : (s->flags & MBEDTLS_X509_BADCERT_CN_MISMATCH) != 0
+                   ? "its certificate is for another name"
+               : (s->flags & MBEDTLS_X509_BADCERT_NOT_TRUSTED) != 0
+                   ? "its certificate is of no authority that is trusted here"
+                   : "its certificate is not good enough";
+    }
+    switch (s->error) {
+    case 0:
+        return "";
+    case MBEDTLS_ERR_SSL_CONN_EOF:
+        return "the connection ended during the TLS handshake";
+    case MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE:
+        return "the other side refused the TLS handshake";
+    case MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION:
+        return "the other side has no TLS 1.2 or 1.3";
+    case MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE:
+        return "there is no TLS cipher or group in common";
+    case MBEDTLS_ERR_SSL_NO_APPLICATION_PROTOCOL:
+        return "the other side does not want HTTP/1.1 (ALPN)";
+    case MBEDTLS_ERR_SSL_ALLOC_FAILED:
+    case MBEDTLS_ERR_X509_ALLOC_FAILED:
+    case MBEDTLS_ERR_MPI_ALLOC_FAILED:
+        return "its TLS handshake needs more memory than a session has";
+    default:
+        return "what it sent is not valid TLS";
+    }
+}
+
+/* A fatal alert for a peer that gets no session, see RFC 8446 6: internal_error. */
+static const unsigned char ad_tls_alert[7] = {21, 3, 3, 0, 2, 2, 80};
+
+/* ---- the server's certificate ---- */
+
+/* A text file into ad_tls_file, with a NUL behind. Returns its length with the NUL,
+ * or 0 with a reason. */
+static size_t ad_tls_file_read(const char *name, const char **why)
+{
+    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    size_t len = 0;
+    ssize_t n = 1;
+
+    if (fd < 0) {
+        *why = strerror(errno);
+        return 0;
+    }
+    while (n > 0 && len <= AD_TLS_FILE_MAX) {
+        n = read(fd, ad_tls_file + len, sizeof(ad_tls_file) - len);
+        len += n > 0 ? (size_t)n : 0;
+    }
+    if (n < 0) {
+        *why = strerror(errno);
+        len = 0;
+    } else if (len > AD_TLS_FILE_MAX) {
+        *why = "it is larger than 64 KiB";
+        len = 0;
+    } else {
+        ad_tls_file[len++] = '\0';
+    }
+    (void)close(fd);
+    return len;
+}
+
+/* Sign with it a few times: mbedTLS keeps numbers of an RSA key that it makes at the
+ * first signatures, and they belong in the key's heap. */
+static bool ad_tls_key_try(mbedtls_pk_context *key)
+{
+    unsigned char hash[32] = {0}, signature[MBEDTLS_PK_SIGNATURE_MAX_SIZE];
+    size_t len;
+    int i, ret = 0;
+
+    for (i = 0; i < 3 && ret == 0; i++) {
+        ret = mbedtls_pk_sign(key, MBEDTLS_MD_SHA256, hash, sizeof(hash),
+                              signature, sizeof(signature), &len,
+                              ad_crypto_random, NULL);
+    }
+    return ret == 0;
+}
+
+/* Read both files into this identity, which is empty. Returns NULL, or the file
+ * that is wrong and *why. */
+static const char *ad_tls_identity_read(struct ad_tls_identity *identity,
+                                        const char *cert, const char *key,
+                                        const char **why)
+{
+    size_t len = ad_tls_file_read(cert, why);
+    int ret;
+
+    if (len == 0) {
+        return cert;
+    }
+    ret = mbedtls_x509_crt_parse(&identity->chain,
+                                 (unsigned char *)ad_tls_file, len);
+    if (ret != 0 || identity->chain.raw.p == NULL) {
+        *why = ret > 0 ? "one of its certificates is not valid, or not of RSA, "
+                         "P-256 or P-384"
+                       : "it is no certificate in PEM form";
+        return cert;
+    }
+    len = ad_tls_file_read(key, why);
+    if (len == 0) {
+        return key;
+    }
+    ret = mbedtls_pk_parse_key(&identity->key, (unsigned char *)ad_tls_file,
+                               len, NULL, 0, ad_crypto_random, NULL);
+    memset(ad_tls_file, 0, sizeof(ad_tls_file));
+    if (ret != 0) {
+        *why = ret == MBEDTLS_ERR_PK_PASSWORD_REQUIRED
+                   ? "it is encrypted: aidash asks for no password"
+                   : "it is no private key in PEM form, of RSA (up to 4096 bits), "
+                     "P-256 or P-384";
+        return key;
+    }
+    if (mbedtls_pk_check_pair(&identity->chain.pk, &identity->key,
+                              ad_crypto_random, NULL) != 0) {
+        *why = "it does not belong to the certificate";
+        return key;
+    }
+    if (!ad_tls_key_try(&identity->key)) {
+        *why = "it can't sign";
+        return key;
+    }
+    return NULL;
+}
+
+static void ad_tls_identity_clear(struct ad_tls_identity *identity)
+{
+    mbedtls_x509_crt_free(&identity->chain);
+    mbedtls_pk_free(&identity->key);
+}
+
+/* Use these files from now on: PEM, the server's certificate first, then its chain.
+ * Handshakes that run end with the one that they began with. Returns NULL, or the
+ * file that is wrong with *why; the one before stays then. *busy: not now, as
+ * handshakes still have the one before the last. */
+static const char *ad_tls_load(const char *cert, const char *key,
+                               const char **why, bool *busy)
+{
+    unsigned i = ad_tls.current == 1 ? 1 : 0;
+    struct ad_tls_identity *identity = &ad_tls.identity[i];
+    struct ad_heap *before;
+    const char *wrong;
+
+    *busy = identity->users > 0;
+    if (*busy) {
+        return NULL;
+    }
+    before = ad_crypto_use(&identity->heap);
+    ad_tls_identity_clear(identity);
+    wrong = ad_tls_identity_read(identity, cert, key, why);
+    if (wrong != NULL) {
+        ad_tls_identity_clear(identity);
+    } else {
+        ad_tls.current = (uint8_t)(i + 1);
+    }
+    (void)ad_crypto_use(before);
+    return wrong;
+}
+
+/* What is odd about the certificate now, for a warning; NULL: nothing. */
+static const char *ad_tls_doubt(void)
+{
+    const mbedtls_x509_crt *crt;
+
+    if (ad_tls.current == 0) {
+        return NULL;
+    }
+    crt = &ad_tls.identity[ad_tls.current - 1].chain;
+    return mbedtls_x509_time_is_past(&crt->valid_to)       ? "it has expired"
+           : mbedtls_x509_time_is_future(&crt->valid_from) ? "it is not valid yet"
+                                                           : NULL;
+}
+
+/* ---- start ---- */
+
+static bool ad_tls_start(void)
+{
+    unsigned i;
+
+    if (ad_tls.started) {
+        return true;
+    }
+    if (!ad_crypto_start()) {
+        return false;
+    }
+    ad_tls.heap.memory = ad_tls_config_memory;
+    ad_tls.heap.size = sizeof(ad_tls_config_memory);
+    ad_tls.ca_heap.memory = ad_tls_ca_memory;
+    ad_tls.ca_heap.size = sizeof(ad_tls_ca_memory);
+    for (i = 0; i < 2; i++) {
+        ad_tls.identity[i].heap.memory = ad_tls_identity_memory[i];
+        ad_tls.identity[i].heap.size = sizeof(ad_tls_identity_memory[i]);
+        mbedtls_x509_crt_init(&ad_tls.identity[i].chain);
+        mbedtls_pk_init(&ad_tls.identity[i].key);
+    }
+    mbedtls_x509_crt_init(&ad_tls.ca);
+    ad_tls.started = true;
+    return true;
+}
+
+static bool ad_tls_configure(mbedtls_ssl_config *config, int side)
+{
+    mbedtls_ssl_config_init(config);
+    if (mbedtls_ssl_config_defaults(config, side, MBEDTLS_SSL_TRANSPORT_STREAM,
+                                    MBEDTLS_SSL_PRESET_DEFAULT) != 0 ||
+        mbedtls_ssl_conf_alpn_protocols(config, ad_tls_alpn) != 0) {
+        return false;
+    }
+    mbedtls_ssl_conf_rng(config, ad_crypto_random, NULL);
+    mbedtls_ssl_conf_min_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
+    mbedtls_ssl_conf_max_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_3);
+    return true;
+}
+
+/* Accept sessions from now on, with what ad_tls_load() loads. Once. */
+static bool ad_tls_server_start(void)
+{
+    struct ad_heap *before;
+
+    if (ad_tls.server_ready) {
+        return true;
+    }
+    if (!ad_tls_start()) {
+        return false;
+    }
+    before = ad_crypto_use(&ad_tls.heap);
+    mbedtls_ssl_ticket_init(&ad_tls.tickets);
+    ad_tls.server_ready =
+        ad_tls_configure(&ad_tls.server, MBEDTLS_SSL_IS_SERVER) &&
+        mbedtls_ssl_ticket_setup(&ad_tls.tickets, ad_crypto_random, NULL,
+                                 MBEDTLS_CIPHER_AES_256_GCM,
+                                 AD_TLS_TICKET_S) == 0;
+    mbedtls_ssl_conf_cert_cb(&ad_tls.server, ad_tls_on_certificate);
+    mbedtls_ssl_conf_session_tickets_cb(&ad_tls.server, ad_tls_ticket_write,
+                                        ad_tls_ticket_parse, &ad_tls.tickets);
+    (void)ad_crypto_use(before);
+    return ad_tls.server_ready;
+}
+
+/* Use its RSA key once: mbedTLS keeps a number that it makes then, and that belongs
+ * in the heap of the authorities. */
+static AD_UNUSED void ad_tls_ca_try(mbedtls_x509_crt *crt)
+{
+    unsigned char zero[MBEDTLS_MPI_MAX_SIZE] = {0}, out[MBEDTLS_MPI_MAX_SIZE];
+
+    if (mbedtls_pk_get_type(&crt->pk) == MBEDTLS_PK_RSA) {
+        (void)mbedtls_rsa_public(mbedtls_pk_rsa(crt->pk), zero, out);
+    }
+}
+
+/* Trust the certificate authorities in `pem` of `len` bytes, a NUL among them at its
+ * end. Any number of times, before the hub runs. Returns how many there are in all;
+ * those that are not understood are left out. */
+static AD_UNUSED unsigned ad_tls_trust(const char *pem, size_t len)
+{
+    mbedtls_x509_crt *crt;
+    struct ad_heap *before;
+    unsigned n = 0;
+
+    if (!ad_tls_start()) {
+        return 0;
+    }
+    before = ad_crypto_use(&ad_tls.ca_heap);
+    (void)mbedtls_x509_crt_parse(&ad_tls.ca, (const unsigned char *)pem, len);
+    for (crt = &ad_tls.ca; crt != NULL && crt->raw.p != NULL; crt = crt->next) {
+        ad_tls_ca_try(crt);
+        n++;
+    }
+    (void)ad_crypto_use(before);
+    return n;
+}
+
+/* Connect from now on, with what ad_tls_trust() has. Once. */
+static AD_UNUSED bool ad_tls_client_start(void)
+{
+    struct ad_heap *before;
+
+    if (ad_tls.client_ready) {
+        return true;
+    }
+    if (!ad_tls_start()) {
+        return false;
+    }
+    before = ad_crypto_use(&ad_tls.heap);
+    ad_tls.client_ready = ad_tls_configure(&ad_tls.client, MBEDTLS_SSL_IS_CLIENT);
+    mbedtls_ssl_conf_authmode(&ad_tls.client, MBEDTLS_SSL_VERIFY_REQUIRED);
+    mbedtls_ssl_conf_ca_chain(&ad_tls.client, &ad_tls.ca, NULL);
+    mbedtls_ssl_conf_session_tickets(&ad_tls.client,
+                                     MBEDTLS_SSL_SESSION_TICKETS_DISABLED);
+    (void)ad_crypto_use(before);
+    return ad_tls.client_ready;
+}
+
+AD_MEMORY(tls, AIDASH_TLS_SESSIONS,
+          sizeof(ad_tls_session) + sizeof(ad_tls_memory));
+AD_MEMORY(tls_certificate, 2,
+          sizeof(ad_tls) + sizeof(ad_tls_identity_memory) +
+              sizeof(ad_tls_config_memory) + sizeof(ad_tls_file));
+AD_MEMORY(tls_authorities, 1, sizeof(ad_tls_ca_memory));
+
+#endif
+
+#endif
