@@ -464,6 +464,9 @@ static bool ad_auth_begin(const struct ad_route_request *r, struct ad_auth_head 
     head->post = (uint8_t)i;
     /* A browser names the scheme of the page that asks, also behind a proxy. */
     head->secure = ad_slice_begins(r->verdict.origin, "https:");
+#if AIDASH_TLS
+    head->secure = head->secure || r->pending->tls != 0;
+#endif
     head->device_key = ad_auth_device_key(r);
     return true;
 }
@@ -494,6 +497,7 @@ static void ad_auth_housekeeping(void)
 {
     char text[AD_PAIR_FILE_MAX], why[AD_STATE_WHY_MAX];
     unsigned i = ad_auth_listener();
+    const char *scheme = "http";
     struct ad_text t;
     size_t len, host;
 
@@ -503,7 +507,10 @@ static void ad_auth_housekeeping(void)
     t = ad_text_in(text, sizeof(text));
     t.len = len;
     host = ad_spec_host(ad_acceptor.listen[i]);
-    ad_putf(&t, "http %u %.*s\n", ad_acceptor.ports[i], host == 0 ? 1 : (int)host,
+#if AIDASH_TLS
+    scheme = ad_pumps.serving ? "https" : scheme;
+#endif
+    ad_putf(&t, "%s %u %.*s\n", scheme, ad_acceptor.ports[i], host == 0 ? 1 : (int)host,
             host == 0 ? "*" : ad_acceptor.listen[i]);
     if (!ad_state_write(AD_PAIRED_FILE, t.at, t.len, why)) {
         ad_log(AIDASH_LOG_ERROR, "can't answer `aidash pair`: %s", why);
