@@ -17,12 +17,15 @@ enum {
 _Static_assert((AD_BENCH_STEPS + 1) * AD_BENCH_JSON_MAX < AD_BENCH_ANSWER_MAX,
                "a result fits");
 
+enum { AD_BENCH_KEY_MAX = 512 }; /* bytes of a key or token */
+
 /* What was asked for on the command line. */
 struct ad_bench_args {
     const char *model, *streams; /* NULL: not given */
     uint64_t prompt_tokens, max_tokens; /* 0: not given */
     bool json;
     const char *place; /* HOST:PORT or a URL */
+    char key[AD_BENCH_KEY_MAX + 3]; /* "": none; with room for CR or LF */
 };
 
 static volatile sig_atomic_t ad_bench_interrupted;
@@ -49,6 +52,8 @@ static void ad_bench_help(void)
            "1,4,8)\n"
            "  --prompt N       tokens of a prompt, about; 1 to %d (default %d)\n"
            "  --tokens N       tokens of an answer; %d to %d (default %d)\n"
+           "  --key-file FILE  file with a key of that aidash (aidash keys add NAME "
+           "--rights\n                   view,control), where it asks for one\n"
            "  --json           print the result as GET /bench has it\n"
            "  --help           print this help and exit (-h)\n\n"
            "It takes %d s at most. exit codes: 0 it has ended, 1 it failed or was "
@@ -78,12 +83,28 @@ static bool ad_bench_streams_ok(const char *list)
     }
 }
 
+/* The key is the first line of a file. */
+static bool ad_bench_key_file(struct ad_bench_args *a, const char *path)
+{
+    FILE *f = fopen(path, "r");
+    struct ad_slice key;
+
+    if (f != NULL) {
+        (void)!fgets(a->key, (int)sizeof(a->key), f);
+        (void)fclose(f);
+    }
+    a->key[strcspn(a->key, "\r\n")] = '\0';
+    key = ad_slice_of(a->key);
+    return key.len > 0 && key.len <= AD_BENCH_KEY_MAX && ad_http_is_value(key);
+}
+
 /* Take the option `name` (without its dashes) with its value. False if it is
  * wrong, which was printed. */
 static bool ad_bench_option(struct ad_bench_args *a, const char *name, size_t len,
                             const char *value)
 {
-    static const char *const known[] = {"model", "streams", "prompt", "tokens"};
+    static const char *const known[] = {"model", "streams", "prompt", "tokens",
+                                        "key-file"};
     bool prompt = len == 6 && strncmp(name, known[2], len) == 0;
     bool tokens = len == 6 && strncmp(name, known[3], len) == 0;
     char word[32];
@@ -104,6 +125,10 @@ static bool ad_bench_option(struct ad_bench_args *a, const char *name, size_t le
         uint64_t *to = prompt ? &a->prompt_tokens : &a->max_tokens;
 
         if (ad_decimal_u64(value, strlen(value), high, to) && *to >= low) {
+            return true;
+        }
+    } else if (len == 8 && strncmp(name, known[4], len) == 0) {
+        if (ad_bench_key_file(a, value)) {
             return true;
         }
     } else {
@@ -176,7 +201,8 @@ static void ad_bench_sink(void *to, const uint8_t *data, size_t len)
 }
 
 /* GET a path, or POST to it. Each step may take five seconds. */
-static void ad_bench_http(struct ad_upstream *at, const char *path,
+static void ad_bench_http(const struct ad_bench_args *a,
+                          struct ad_upstream *at, const char *path,
                           const char *post, struct ad_bench_answer *answer)
 {
     struct ad_fetch q;
@@ -184,7 +210,7 @@ static void ad_bench_http(struct ad_upstream *at, const char *path,
 
     answer->len = 0;
     answer->text[0] = '\0';
-    ad_fetch_begin(&q, at, path, "", head, 0);
+    ad_fetch_begin(&q, at, path, a->key, head, 0);
     q.post = post;
     ad_fetch_run(&q, AD_FETCH_MS, ad_bench_sink, answer);
     answer->status = q.state == AD_FETCH_DONE ? q.answer.status : 0;
@@ -284,7 +310,7 @@ static uint64_t ad_bench_start(const struct ad_bench_args *a,
     }
     ad_puts(&t, "}");
     post[t.len] = '\0';
-    ad_bench_http(at, "/command", post, answer);
+    ad_bench_http(a, at, "/command", post, answer);
     if (answer->status == 200 &&
         ad_json_object(&j, answer->text, answer->len) == AD_FAULT_NONE) {
         number = ad_json_get(&j, "bench");
@@ -426,9 +452,9 @@ static int ad_bench_follow(const struct ad_bench_args *a,
     for (;;) {
         if (ad_bench_interrupted != 0 && !told) {
             told = true;
-            ad_bench_http(at, "/command", "{\"action\":\"bench_stop\"}", answer);
+            ad_bench_http(a, at, "/command", "{\"action\":\"bench_stop\"}", answer);
         }
-        ad_bench_http(at, path, NULL, answer);
+        ad_bench_http(a, at, path, NULL, answer);
         if (answer->status != 200 || !ad_bench_own(answer->text, own, sizeof(own),
                                                    &j)) {
             (void)fprintf(stderr, "aidash bench: aidash at %s has gone\n",

@@ -7,6 +7,7 @@
 #ifndef AD_METER_TUNNEL_C
 #define AD_METER_TUNNEL_C
 
+#include "../guard/credentials.c"
 #include "proxy.c"
 
 #if AIDASH_METER
@@ -70,13 +71,17 @@ static void ad_tunnel_read_upstream(struct ad_proxy *p)
     }
 }
 
-/* Once a second: nobody has sent anything for too long. */
+/* Once a second: nobody has sent anything for too long, or the key that opened it
+ * does not hold any more. */
 static void ad_tunnel_housekeeping(struct ad_proxy *p)
 {
     uint32_t silent_ms = ad_hub.now_ms - p->heard_ms;
 
     if (p->client_finished && silent_ms >= AD_LINGER_MS) {
         ad_proxy_end(p, "left");
+    } else if (!ad_grant_holds(&p->request.grant, ad_hub_unix_s())) {
+        p->ended_by = AD_ENDED_BY_AIDASH;
+        ad_proxy_end(p, "cut");
     } else if (ad_proxying.upstream_timeout_ms > 0 &&
                silent_ms >= ad_proxying.upstream_timeout_ms) {
         ad_proxy_end(p, "cut");

@@ -345,6 +345,7 @@ static void ad_route_forward(const struct ad_route_request *r)
     p.keep_alive = !p.http10 && ad_http_keep_alive(&r->head);
     p.has_length = r->head.has_length;
     ad_identify(&r->head, &r->pending->peer, &r->who.grant, &p.who);
+    p.grant = r->who.grant;
     p.prefix = (const uint8_t *)r->prefix;
     p.prefix_len = r->prefix_len;
     ad_route_copy_ascii(p.route, sizeof(p.route), r->head.path);

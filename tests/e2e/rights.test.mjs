@@ -312,6 +312,24 @@ test('errors of the engine\'s paths have the shape of its API', async (t) => {
         'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': 'AAAAAAAAAAAAAAAAAAAAAA==' } })).status, 401);
 });
 
+test('aidash bench brings its key', async (t) => {
+    const { dir, keys, secrets } = await makeKeys(t);
+    const engine = await replay(t, { models: ['alpha'] });
+    engine.answerAll();
+    const server = await metered(t, engine, ['--state-dir', dir, '--control', 'key', '--view', 'key']);
+    const file = path.join(dir, 'mine');
+    const bench = (...args) => run(['bench', '--streams', '1', ...args, `${server.host}:${server.port}`]);
+    const without = await bench();
+    assert.equal(without.code, 1);
+    assert.match(without.stderr, /aidash bench: a key with the right control is needed/);
+    assert.equal((await bench('--key-file', file)).code, 2, 'there is no such file');
+    execFileSync('sh', ['-c', 'printf "%s\\n" "$2" >"$1"', 'sh', file, keys.right]);
+    const { stderr } = await bench('--key-file', file);
+    assert.doesNotMatch(stderr, /key/);
+    await server.logged(/bench: asked for by POST \/command from 127\.0\.0\.1 with the key 'Anna's phone'/);
+    assertSecret(server, secrets, stderr);
+});
+
 /* ---- WebSockets ---------------------------------------------------------------------- */
 
 /* A WebSocket of which all messages are kept, and its end. */
@@ -433,6 +451,31 @@ test('revoked or expired: open sockets end, within a second or two', async (t) =
     await poll(async () => (await ask(server, { path: '/ingest', method: 'POST', body: TICK }, { ...lan, ...WAYS.bearer(brief)[0] })).status === 200, 'the key');
     await ends(brief, async () => {});
     assert.equal(other.ws.readyState, WebSocket.OPEN, 'another key\'s socket stays');
+});
+
+test('revoked: a WebSocket to the engine ends, one without a key of ours does not', async (t) => {
+    const { dir, add } = await makeKeys(t);
+    const engine = await replay(t, { models: ['alpha'] });
+    const server = await metered(t, engine, ['--state-dir', dir]);
+    const open = async (extra) => {
+        const client = await Raw.connect(server);
+        client.write(`GET /v1/realtime?model=alpha HTTP/1.1\r\nHost: board.local\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n`
+            + `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n${extra}\r\n`);
+        const call = await engine.next((c) => c.request.target.startsWith('/v1/realtime'));
+        await call.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
+            + 'Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n');
+        await client.until((bytes) => bytes.includes('\r\n\r\n'));
+        return { client, call };
+    };
+    const key = await add('tunnel', 'infer');
+    await poll(async () => (await request(server, '/auth', { headers: { 'x-api-key': key } })).json.name === 'tunnel', 'the key');
+    const [ours, theirs] = [await open(`x-api-key: ${key}\r\n`), await open('x-api-key: sk-mine\r\n')];
+    const number = (await run(['keys', '--state-dir', dir])).stdout.match(/^ *(\d+) .* tunnel$/m)[1];
+    assert.equal((await run(['keys', 'revoke', number, '--state-dir', dir])).code, 0);
+    await within(ours.client.closed, 'end of the tunnel');
+    await theirs.call.write('still there');
+    await theirs.client.until((bytes) => bytes.includes('still there'));
+    theirs.client.reset();
 });
 
 /* A GET that lasts. */
