@@ -32,6 +32,8 @@
  *   usage-panel       panel: what clients have used
  *   settings-panel    panel: the settings dialog
  *   bench-panel       panel: the benchmark's dialog
+ *   credentials       signing in, as the server does it
+ *   access-panel      panel: who this browser is, and what it may do
  *   keys              keys for the whole page
  *   kiosk             the page on a wall
  *   charts            panel: the charts; when and what to draw
@@ -46,6 +48,7 @@
 
 import { Lines } from "./chart-lines.js";
 import { Colours } from "./colours.js";
+import { fromAddress } from "./credentials.js";
 import { Frame } from "./frame.js";
 import { Session } from "./session.js";
 import { Settings } from "./settings.js";
@@ -68,13 +71,14 @@ import { View } from "./view.js";
 const settings = new Settings();
 const store = new Store();
 const frame = new Frame();
+const address = await fromAddress(); // a token in it is for the connection, too
 const session = new Session(store, frame); // it connects while the panels load
 /** @type {Context} */
 export const context = { settings, store, frame, colours: new Colours(), lines: new Lines(), session, view: new View({ settings, store, session }) };
 
-const [{ mountConnection }, { mountGlance }, { mountControl }, { mountModelFacts }, { mountRequests }, { mountUsage }, { mountSettings }, { mountBench }, { mountKeys }, { mountKiosk }] = await Promise.all([
+const [{ mountConnection }, { mountGlance }, { mountControl }, { mountModelFacts }, { mountRequests }, { mountUsage }, { mountSettings }, { mountBench }, { mountAccess }, { mountKeys }, { mountKiosk }] = await Promise.all([
   import("./connection.js"), import("./glance.js"), import("./control.js"), import("./model-facts.js"), import("./requests-panel.js"), import("./usage-panel.js"),
-  import("./settings-panel.js"), import("./bench-panel.js"), import("./keys.js"), import("./kiosk.js")]);
+  import("./settings-panel.js"), import("./bench-panel.js"), import("./access-panel.js"), import("./keys.js"), import("./kiosk.js")]);
 mountConnection(context);
 mountGlance(context);
 mountControl(context);
@@ -83,6 +87,7 @@ mountRequests(context);
 mountUsage(context);
 mountSettings(context);
 mountBench(context);
+mountAccess(context, address);
 mountKeys(context);
 mountKiosk();
 
