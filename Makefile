@@ -1,7 +1,8 @@
 # aidash: every build, test and release step. `make help` lists the targets.
 #
 # Yours to set: CC, CFLAGS, CPPFLAGS, LDFLAGS, PREFIX, DESTDIR, and
-#   CIVETWEB=DIR JSMN=DIR ZLIB=DIR UPLOT=DIR   source trees of your own instead of the fetched ones
+#   CIVETWEB=DIR JSMN=DIR ZLIB=DIR QRCODEGEN=DIR MBEDTLS=DIR UPLOT=DIR   source trees of your own instead of the fetched ones
+#   TLS=0                             a build without TLS, and so without mbedTLS
 #   CIVETWEB_VERSION=1.15|1.16        another civetweb than the distribution's
 #   TOOLCHAIN=NAME                    what to build for: toolchains/NAME.mk, into build/NAME/ (make NAME is short for it)
 #   NO_INSTALL=1                      install nothing: say which packages are missing, and stop
@@ -20,6 +21,8 @@ ifeq ($(origin CC),default)
 CC := gcc
 endif
 STRIP := strip
+AR := ar
+TLS ?= 1
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 30
 
@@ -47,11 +50,13 @@ AD_ASAN := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined,float-cast-o
 AD_FUZZ := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined,float-cast-overflow -DAD_UNIT
 AD_TSAN := -O1 -fno-omit-frame-pointer -fsanitize=thread
 AD_POLL := -DAIDASH_USE_POLL=1
-AD_TINY := -DAIDASH_CONFIG='"examples/sizes/tiny.h"' -DAIDASH_METER=0
-AD_TINY_METER := -DAIDASH_CONFIG='"examples/sizes/tiny.h"'
-AD_BARE := -DAIDASH_METER=0 -DAIDASH_DASHBOARD=0
+AD_NO_TLS := -UAIDASH_TLS
+AD_TINY := $(AD_NO_TLS) -DAIDASH_CONFIG='"examples/sizes/tiny.h"' -DAIDASH_METER=0
+AD_TINY_METER := $(AD_NO_TLS) -DAIDASH_CONFIG='"examples/sizes/tiny.h"'
+AD_BARE := $(AD_NO_TLS) -DAIDASH_METER=0 -DAIDASH_DASHBOARD=0
 AD_ONE_WORKER := -DAIDASH_WORKERS=1
 AD_HASTY := -DAD_HASTE=10
+AD_STRICT := -DAIDASH_CONNECT_BURST=8 -DAIDASH_CONNECT_RATE=1 -DAIDASH_COMMAND_RATE=1
 AD_GATEWAY := -DAIDASH_CONFIG='"examples/sizes/gateway.h"'
 
 # ---- dependencies ---------------------------------------------------------------
@@ -60,6 +65,8 @@ FETCH := sh toolchains/fetch.sh
 CIVETWEB_DIR := $(or $(CIVETWEB),build/deps/civetweb$(addprefix -,$(CIVETWEB_VERSION)))
 JSMN_DIR := $(or $(JSMN),build/deps/jsmn)
 ZLIB_DIR := $(or $(ZLIB),build/deps/zlib)
+QRCODEGEN_DIR := $(or $(QRCODEGEN),build/deps/qr-code-generator)/c
+MBEDTLS_DIR := $(or $(MBEDTLS),build/deps/mbedtls)
 UPLOT_DIR := $(or $(UPLOT),build/deps/uplot)
 
 # Programs that the build runs; asked for once a compiler.
@@ -83,6 +90,12 @@ build/deps/jsmn/jsmn.h: | $(CIVETWEB_DIR)/src/civetweb.c
 build/deps/zlib/infback.c: | $(HAVE_TOOLS)
 	@$(FETCH) sources build/deps zlib
 
+build/deps/qr-code-generator/c/qrcodegen.c: | $(HAVE_TOOLS)
+	@$(FETCH) sources build/deps qr-code-generator
+
+build/deps/mbedtls/library/ssl_tls.c: | $(HAVE_TOOLS)
+	@$(FETCH) need bzip2 && $(FETCH) sources build/deps mbedtls
+
 build/deps/uplot/dist/uPlot.iife.min.js: www/package-lock.json | $(HAVE_TOOLS)
 	@cmp -s $< build/deps/uplot/package-lock.json || { $(FETCH) uplot build/deps www && cp $< build/deps/uplot/; }
 	@touch -c $@
@@ -105,6 +118,14 @@ endif
 ifdef ZLIB
 $(ZLIB)/infback.c:
 	@echo "aidash: ZLIB=$(ZLIB) has no infback.c" >&2; exit 1
+endif
+ifdef QRCODEGEN
+$(QRCODEGEN)/c/qrcodegen.c:
+	@echo "aidash: QRCODEGEN=$(QRCODEGEN) has no c/qrcodegen.c" >&2; exit 1
+endif
+ifdef MBEDTLS
+$(MBEDTLS)/library/ssl_tls.c:
+	@echo "aidash: MBEDTLS=$(MBEDTLS) has no library/ssl_tls.c" >&2; exit 1
 endif
 ifdef UPLOT
 $(UPLOT)/dist/uPlot.iife.min.js:
@@ -146,33 +167,72 @@ endef
 
 $(eval $(call note,build/www.files,$(WWW)))
 
+# mbedTLS: only the files that toolchains/include/mbedtls/mbedtls_config.h asks for, built once for each set of flags.
+ifeq ($(TLS),1)
+MBEDTLS_PARTS := aes aesce aesni asn1parse asn1write base64 bignum bignum_core block_cipher chacha20 chachapoly cipher \
+    cipher_wrap constant_time ecdh ecdsa ecp ecp_curves gcm hkdf md oid pem pk pk_ecc pk_wrap pkparse platform platform_util \
+    poly1305 psa_crypto psa_crypto_aead psa_crypto_cipher psa_crypto_client psa_crypto_driver_wrappers_no_static \
+    psa_crypto_ecp psa_crypto_hash psa_crypto_mac psa_crypto_random psa_crypto_rsa psa_crypto_slot_management psa_util rsa \
+    rsa_alt_helpers sha256 sha512 ssl_ciphersuites ssl_client ssl_msg ssl_ticket ssl_tls ssl_tls12_client ssl_tls12_server \
+    ssl_tls13_client ssl_tls13_generic ssl_tls13_keys ssl_tls13_server x509 x509_crt
+MBEDTLS_FIRST := $(MBEDTLS_DIR)/library/ssl_tls.c
+AD_TLS := -DAIDASH_TLS=1 -isystem toolchains/include -isystem $(MBEDTLS_DIR)/include
+AD_MBEDTLS := -w -isystem toolchains/include -isystem $(MBEDTLS_DIR)/include
+$(filter-out $(MBEDTLS_FIRST),$(MBEDTLS_PARTS:%=$(MBEDTLS_DIR)/library/%.c)): $(MBEDTLS_FIRST) ;
+
+# $(call mbedtls,DIR,FLAGS): DIR/libmbedtls.a
+define mbedtls
+$(call note,$(1)/flags,$(CC) $(AR) $(AD_CFLAGS) $(2) $(CPPFLAGS) $(CFLAGS) $(MBEDTLS_DIR))
+$(MBEDTLS_PARTS:%=$(1)/%.o): $(1)/%.o: $(MBEDTLS_DIR)/library/%.c $(1)/flags toolchains/include/mbedtls/mbedtls_config.h \
+    $(TARGET_NEEDS)
+	@$$(CC) $(AD_CFLAGS) $(2) $(CPPFLAGS) $(CFLAGS) $(AD_MBEDTLS) -c -o $$@ $$<
+$(1)/libmbedtls.a: $(MBEDTLS_PARTS:%=$(1)/%.o)
+	@echo "  AR    $$@"
+	@rm -f $$@ && $(AR) rcsD $$@ $$^
+endef
+$(eval $(call mbedtls,$(OUT)/mbedtls))
+ifndef TOOLCHAIN
+$(eval $(call mbedtls,build/asan/mbedtls,$(AD_ASAN)))
+$(eval $(call mbedtls,build/tsan/mbedtls,$(AD_TSAN)))
+$(eval $(call mbedtls,build/fuzz/mbedtls,$(subst -fsanitize=fuzzer,-fsanitize=fuzzer-no-link,$(AD_FUZZ))))
+build/fuzz/mbedtls/libmbedtls.a $(MBEDTLS_PARTS:%=build/fuzz/mbedtls/%.o): private CC := clang
+endif
+# $(call mbedtls_for,FLAGS): the library for a program compiled with these.
+mbedtls_for = $(if $(findstring sanitize=fuzzer,$(1)),build/fuzz,$(if $(findstring sanitize=address,$(1)),build/asan,$(if \
+    $(findstring sanitize=thread,$(1)),build/tsan,$(OUT))))/mbedtls/libmbedtls.a
+else
+MBEDTLS_FIRST :=
+AD_TLS :=
+mbedtls_for =
+endif
+
 # aidash.c includes its parts.
 PARTS := $(wildcard src/*.h src/*/*.[ch])
 
-# One compile is the whole program. civetweb, jsmn and zlib are system headers to it, so that warnings are about our code.
-# $(call compile,CIVETWEB_DIR,FLAGS,SOURCES) and $(link)
-compile = $(CC) $(AD_CFLAGS) $(2) $(CPPFLAGS) $(CFLAGS) -Ibuild -isystem $(1)/include -isystem $(1)/src \
-    $(addprefix -isystem ,$(JSMN_DIR) $(ZLIB_DIR) build/zlib) -MMD -MP -MF $@.d -MT $@ -o $@ $(3)
-link = $(AD_LDFLAGS) $(LDFLAGS) $(AD_LIBS)
+# One compile is the whole program. civetweb, jsmn, zlib and qrcodegen are system headers to it, so that warnings are about our code.
+# $(call compile,CIVETWEB_DIR,FLAGS,SOURCES) and $(call link,FLAGS)
+compile = $(CC) $(AD_CFLAGS) $(AD_TLS) $(2) $(CPPFLAGS) $(CFLAGS) -Ibuild -isystem $(1)/include -isystem $(1)/src \
+    $(addprefix -isystem ,$(JSMN_DIR) $(ZLIB_DIR) build/zlib $(QRCODEGEN_DIR)) -MMD -MP -MF $@.d -MT $@ -o $@ $(3)
+link = $(call mbedtls_for,$(1)) $(AD_LDFLAGS) $(LDFLAGS) $(AD_LIBS)
 
 # For tests that compile one thing or another.
-$(eval $(call note,build/compile,$(CC) $(AD_CFLAGS) $(CPPFLAGS) $(CFLAGS) -Ibuild -isystem $(CIVETWEB_DIR)/include \
-    -isystem $(CIVETWEB_DIR)/src $(addprefix -isystem ,$(JSMN_DIR) $(ZLIB_DIR) build/zlib)))
+$(eval $(call note,build/compile,$(CC) $(AD_CFLAGS) $(AD_TLS) $(CPPFLAGS) $(CFLAGS) -Ibuild -isystem $(CIVETWEB_DIR)/include \
+    -isystem $(CIVETWEB_DIR)/src $(addprefix -isystem ,$(JSMN_DIR) $(ZLIB_DIR) build/zlib $(QRCODEGEN_DIR))))
 
 # $(call needs,FILE,CIVETWEB_DIR,FLAGS): what each compile of aidash.c waits for, its flags among them.
 define needs
-$(call note,$(1).flags,$(CC) $(AD_CFLAGS) $(3) $(CPPFLAGS) $(CFLAGS) $(2) $(JSMN_DIR) $(ZLIB_DIR) $(link))
+$(call note,$(1).flags,$(CC) $(AD_CFLAGS) $(AD_TLS) $(3) $(CPPFLAGS) $(CFLAGS) $(2) $(JSMN_DIR) $(ZLIB_DIR) $(QRCODEGEN_DIR) $(call link,$(3)))
 $(1): $(1).flags aidash.c aidash.h $(PARTS) build/aidash_www.h $(2)/src/civetweb.c $(JSMN_DIR)/jsmn.h \
-    build/zlib/zlib_inflate.c $(TARGET_NEEDS)
+    build/zlib/zlib_inflate.c $(QRCODEGEN_DIR)/qrcodegen.c $(MBEDTLS_FIRST) $(TARGET_NEEDS)
 -include $(1).d
 endef
 
 # $(call program,FILE,CIVETWEB_DIR,NAME_OF_FLAGS)
 define program
 $(call needs,$(1),$(2),$($(3)))
-$(1):
+$(1): $(call mbedtls_for,$($(3)))
 	@echo "  CC    $$@"
-	@$$(call compile,$(2),$$($(3)),aidash.c) $$(link)
+	@$$(call compile,$(2),$$($(3)),aidash.c) $$(call link,$$($(3)))
 endef
 
 $(eval $(call program,$(OUT)/aidash.debug,$(CIVETWEB_DIR)))
@@ -183,6 +243,7 @@ $(eval $(call program,build/tiny/aidash,$(CIVETWEB_DIR),AD_TINY))
 $(eval $(call program,build/tiny-meter/aidash,$(CIVETWEB_DIR),AD_TINY_METER))
 $(eval $(call program,build/bare/aidash,$(CIVETWEB_DIR),AD_BARE))
 $(eval $(call program,build/hasty/aidash,$(CIVETWEB_DIR),AD_HASTY))
+$(eval $(call program,build/strict/aidash,$(CIVETWEB_DIR),AD_STRICT))
 $(eval $(call program,build/gateway/aidash,$(CIVETWEB_DIR),AD_GATEWAY))
 $(eval $(call program,build/one-worker/aidash,$(CIVETWEB_DIR),AD_ONE_WORKER))
 $(eval $(call program,build/civetweb-1.15/aidash,build/deps/civetweb-1.15))
@@ -218,29 +279,31 @@ REPLAY := $(patsubst build/fuzz/%,build/replay/%,$(FUZZ))
 AD_TEST := -DAD_UNIT -Wno-unused-function -Wno-unused-variable $(AD_WARN)
 
 $(foreach f,$(UNIT) $(REPLAY),$(eval $(call needs,$(f),$(CIVETWEB_DIR),$(AD_ASAN) $(AD_TEST))))
+$(UNIT) $(REPLAY): $(call mbedtls_for,$(AD_ASAN))
 $(UNIT): build/unit/%: tests/unit_%.c
 	@echo "  CC    $@"
-	@$(call compile,$(CIVETWEB_DIR),$(AD_ASAN) $(AD_TEST),$<) $(link)
+	@$(call compile,$(CIVETWEB_DIR),$(AD_ASAN) $(AD_TEST),$<) $(call link,$(AD_ASAN))
 
 $(REPLAY): build/replay/%: tests/fuzz_%.c tests/fuzz_replay.c
 	@echo "  CC    $@"
-	@$(call compile,$(CIVETWEB_DIR),$(AD_ASAN) $(AD_TEST),$< tests/fuzz_replay.c) $(link)
+	@$(call compile,$(CIVETWEB_DIR),$(AD_ASAN) $(AD_TEST),$< tests/fuzz_replay.c) $(call link,$(AD_ASAN))
 
 $(foreach f,$(FUZZ),$(eval $(call needs,$(f),$(CIVETWEB_DIR),$(AD_FUZZ))))
+$(FUZZ): $(call mbedtls_for,$(AD_FUZZ))
 $(FUZZ): build/fuzz/%: tests/fuzz_%.c | build/deps/.tools-fuzz
 	@echo "  CC    $@"
-	@$(call compile,$(CIVETWEB_DIR),$(AD_FUZZ),$<) $(link)
+	@$(call compile,$(CIVETWEB_DIR),$(AD_FUZZ),$<) $(call link,$(AD_FUZZ))
 $(FUZZ): private CC := clang
 
 # The object that an embedder links.
-$(eval $(call needs,build/lib/aidash.o,$(CIVETWEB_DIR),$(AD_WARN) -DAIDASH_NO_MAIN))
+$(eval $(call needs,build/lib/aidash.o,$(CIVETWEB_DIR),$(AD_WARN) $(AD_NO_TLS) -DAIDASH_NO_MAIN))
 build/lib/aidash.o:
-	@$(call compile,$(CIVETWEB_DIR),$(AD_WARN) -DAIDASH_NO_MAIN,-c aidash.c)
+	@$(call compile,$(CIVETWEB_DIR),$(AD_WARN) $(AD_NO_TLS) -DAIDASH_NO_MAIN,-c aidash.c)
 
 # The same for the thread sanitizer.
-$(eval $(call needs,build/tsan/lib/aidash.o,$(CIVETWEB_DIR),$(AD_TSAN) -DAIDASH_NO_MAIN))
+$(eval $(call needs,build/tsan/lib/aidash.o,$(CIVETWEB_DIR),$(AD_TSAN) $(AD_NO_TLS) -DAIDASH_NO_MAIN))
 build/tsan/lib/aidash.o:
-	@$(call compile,$(CIVETWEB_DIR),$(AD_TSAN) -DAIDASH_NO_MAIN,-c aidash.c)
+	@$(call compile,$(CIVETWEB_DIR),$(AD_TSAN) $(AD_NO_TLS) -DAIDASH_NO_MAIN,-c aidash.c)
 
 build/alloc_count: tests/alloc_count.c build/lib/aidash.o
 	@$(CC) -std=c11 -O2 -g $(AD_WARN) $(CPPFLAGS) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(AD_LIBS)
@@ -295,11 +358,11 @@ bench: all build/gateway/aidash build/lib/aidash.o tests/node_modules/.installed
 
 # ---- one file -------------------------------------------------------------------------------
 
-INCLUDED := build $(CIVETWEB_DIR)/include $(CIVETWEB_DIR)/src $(JSMN_DIR) $(ZLIB_DIR) build/zlib
+INCLUDED := build $(CIVETWEB_DIR)/include $(CIVETWEB_DIR)/src $(JSMN_DIR) $(ZLIB_DIR) build/zlib $(QRCODEGEN_DIR)
 $(eval $(call note,build/dist.included,$(INCLUDED)))
 
 build/dist/aidash.c: toolchains/amalgamate.sh aidash.c aidash.h $(PARTS) build/aidash_www.h $(CIVETWEB_DIR)/src/civetweb.c \
-    $(JSMN_DIR)/jsmn.h build/zlib/zlib_inflate.c LICENSE THIRD-PARTY.md build/dist.included
+    $(JSMN_DIR)/jsmn.h build/zlib/zlib_inflate.c $(QRCODEGEN_DIR)/qrcodegen.c LICENSE THIRD-PARTY.md build/dist.included
 	@mkdir -p $(@D)
 	@sh toolchains/amalgamate.sh $(CC) -std=c11 $(addprefix -I,$(INCLUDED)) > $@
 

@@ -12,10 +12,14 @@
  *   base/log.c               lines to stderr or the embedder, without waiting
  *   base/decimal.c           the one reader of decimal numbers
  *   base/text.c              text in buffers of fixed size
+ *   base/file.c              small files that change
  *   base/net.c               addresses and sockets
  *   base/url.c               URLs of engines
  *   base/histogram.c         times between tokens in fixed memory
  *   base/sha256.c            SHA-256
+ *   base/date.c              times as people read them
+ *   base/random.c            random bytes
+ *   base/state.c             the state directory
  *   codec/utf8.c             UTF-8, names
  *   codec/faults.c           what can be wrong with a message
  *   codec/json_stream.c      the grammar of JSON, in pieces
@@ -23,6 +27,8 @@
  *   codec/lines.c            lines out of a stream
  *   codec/http_fault.c       what can be wrong with an HTTP message
  *   codec/http_field.c       fields, lists, hosts, origins
+ *   codec/base64url.c        bytes as base64url
+ *   codec/json_members.c     the members of a JSON object, as text
  *   codec/http_head.c        the one strict parser of HTTP heads
  *   codec/http_body.c        lengths and chunks
  *   codec/http_answer.c      an answer as it comes over a connection
@@ -38,6 +44,17 @@
  *   codec/llm_scan.c         its body: event streams, JSON texts
  *   codec/llm_model.c        the model that a request names
  *   codec/llm_prompt.c       how much text a request has; was its prompt cut?
+ *   guard/throttle.c         how often an address may do what costs us
+ *   guard/grant.c            what somebody may do
+ *   guard/rights.c           who may do what: the policy
+ *   guard/keys.c             the key file
+ *   guard/pairing.c          how a device gets a key
+ *   guard/heap.c             the memory that mbedTLS allocates from
+ *   guard/crypto.c           mbedTLS: its memory, its random numbers
+ *   guard/jwks.c             the public keys that sign tokens
+ *   guard/jwt.c              JSON Web Tokens
+ *   guard/jwt_files.c        the files with their keys
+ *   guard/credentials.c      what a request brings to show who asks
  *   core/poller.c            epoll or poll()
  *   core/hub.c               the hub's clock, sleep, calls to it
  *   core/inbox.c             samples from any thread to the hub
@@ -47,6 +64,10 @@
  *   core/engine.c            models, active model, pause, status
  *   core/rate.c              tokens a second
  *   core/ticks.c             samples become ticks
+ *   core/posts.c             notes, states, ends of commands to the hub
+ *   core/notes.c             sentences on the time axis
+ *   core/own_commands.c      commands that the embedder adds
+ *   core/gauges.c            named values: temperature and the like
  *   core/sources.c           simulator, stdin, UDP, inbox
  *   core/access.c            which Host and Origin may ask
  *   core/peers.c             sockets by the address of their peers
@@ -64,10 +85,14 @@
  *   meter/usage.c            GET /usage
  *   meter/upstreams.c        the engines and what is known of them
  *   meter/resolver.c         the names of engines become addresses
+ *   meter/dial.c             a connection to an engine
+ *   meter/fetch.c            one request of aidash's own to an engine
  *   meter/models.c           what is known of each model
  *   meter/requests.c         proxied requests: state, memory, the queue
  *   meter/facts.c            their context, prompt cache, loading, prefill
  *   meter/reports.c          their events, ticks and records
+ *   meter/refusals.c         errors in the engine's place
+ *   meter/answers.c          the head of its answer, for the client
  *   meter/proxy.c            relaying a request and its answer
  *   meter/lists.c            the lists of several engines' models as one
  *   meter/tunnel.c           a WebSocket of a client and the engine
@@ -75,7 +100,6 @@
  *   meter/room.c             who gives way when all is taken
  *   meter/queue.c            admission, beginning, time limits
  *   meter/bench.c            a benchmark: requests of aidash's own
- *   meter/fetch.c            one GET of aidash's own to an engine
  *   meter/discovery.c        engines' models and metrics
  *   meter/scrape.c           an engine's page of metrics
  *   meter/meter.c            the meter as the hub's loop sees it
@@ -84,21 +108,28 @@
  *   web/assets.c             the dashboard's files
  *   web/workers.c            requests that a worker answers
  *   web/route.c              a judged request
+ *   web/auth_routes.c        signing in and out
  *   web/meter_routes.c       GET /requests, /usage, /bench
+ *   web/extra_routes.c       GET /gauges, /notes, /commands
  *   web/forward.c            what goes to the engine
  *   web/routes.c             where a judged request goes
  *   web/memory.c             the map of static memory
  *   web/status.c             GET /status
  *   app/config.c             the configuration, checked
  *   app/lan.c                this machine's names and addresses
+ *   app/calls.c              what posts from other threads do
  *   app/loop.c               the hub's loop
  *   app/api.c                what aidash.h declares
+ *   app/api_engine.c         gauges, notes, the engine's side of it
  *   app/options.c            options: file, environment, arguments
  *   app/ports.c              which program has a port
  *   app/engines.c            the engines that doctor finds
  *   app/machine.c            what it asks of this machine
  *   app/doctor.c             aidash doctor
  *   app/bench.c              aidash bench
+ *   app/keys.c               aidash keys, aidash token
+ *   app/qr.c                 QR codes on a terminal
+ *   app/pair.c               aidash pair
  *   app/main.c               the command line
  *   web/civetweb_api.h       how civetweb is built
  *   web/pages.c              what the workers answer
@@ -145,10 +176,14 @@
 #include "src/base/log.c"
 #include "src/base/decimal.c"
 #include "src/base/text.c"
+#include "src/base/file.c"
 #include "src/base/net.c"
 #include "src/base/url.c"
 #include "src/base/histogram.c"
 #include "src/base/sha256.c"
+#include "src/base/date.c"
+#include "src/base/random.c"
+#include "src/base/state.c"
 #include "src/codec/utf8.c"
 #include "src/codec/faults.c"
 #include "src/codec/json_stream.c"
@@ -156,6 +191,8 @@
 #include "src/codec/lines.c"
 #include "src/codec/http_fault.c"
 #include "src/codec/http_field.c"
+#include "src/codec/base64url.c"
+#include "src/codec/json_members.c"
 #include "src/codec/http_head.c"
 #include "src/codec/http_body.c"
 #include "src/codec/http_answer.c"
@@ -171,6 +208,17 @@
 #include "src/codec/llm_scan.c"
 #include "src/codec/llm_model.c"
 #include "src/codec/llm_prompt.c"
+#include "src/guard/throttle.c"
+#include "src/guard/grant.c"
+#include "src/guard/rights.c"
+#include "src/guard/keys.c"
+#include "src/guard/pairing.c"
+#include "src/guard/heap.c"
+#include "src/guard/crypto.c"
+#include "src/guard/jwks.c"
+#include "src/guard/jwt.c"
+#include "src/guard/jwt_files.c"
+#include "src/guard/credentials.c"
 #include "src/core/poller.c"
 #include "src/core/hub.c"
 #include "src/core/inbox.c"
@@ -180,6 +228,10 @@
 #include "src/core/engine.c"
 #include "src/core/rate.c"
 #include "src/core/ticks.c"
+#include "src/core/posts.c"
+#include "src/core/notes.c"
+#include "src/core/own_commands.c"
+#include "src/core/gauges.c"
 #include "src/core/sources.c"
 #include "src/core/access.c"
 #include "src/core/peers.c"
@@ -197,10 +249,14 @@
 #include "src/meter/usage.c"
 #include "src/meter/upstreams.c"
 #include "src/meter/resolver.c"
+#include "src/meter/dial.c"
+#include "src/meter/fetch.c"
 #include "src/meter/models.c"
 #include "src/meter/requests.c"
 #include "src/meter/facts.c"
 #include "src/meter/reports.c"
+#include "src/meter/refusals.c"
+#include "src/meter/answers.c"
 #include "src/meter/proxy.c"
 #include "src/meter/lists.c"
 #include "src/meter/tunnel.c"
@@ -208,7 +264,6 @@
 #include "src/meter/room.c"
 #include "src/meter/queue.c"
 #include "src/meter/bench.c"
-#include "src/meter/fetch.c"
 #include "src/meter/discovery.c"
 #include "src/meter/scrape.c"
 #include "src/meter/meter.c"
@@ -217,21 +272,28 @@
 #include "src/web/assets.c"
 #include "src/web/workers.c"
 #include "src/web/route.c"
+#include "src/web/auth_routes.c"
 #include "src/web/meter_routes.c"
+#include "src/web/extra_routes.c"
 #include "src/web/forward.c"
 #include "src/web/routes.c"
 #include "src/web/memory.c"
 #include "src/web/status.c"
 #include "src/app/config.c"
 #include "src/app/lan.c"
+#include "src/app/calls.c"
 #include "src/app/loop.c"
 #include "src/app/api.c"
+#include "src/app/api_engine.c"
 #include "src/app/options.c"
 #include "src/app/ports.c"
 #include "src/app/engines.c"
 #include "src/app/machine.c"
 #include "src/app/doctor.c"
 #include "src/app/bench.c"
+#include "src/app/keys.c"
+#include "src/app/qr.c"
+#include "src/app/pair.c"
 #include "src/app/main.c"
 #include "src/web/civetweb_api.h"
 #include "src/web/pages.c"

@@ -60,6 +60,16 @@ extern "C" {
 /* Longest model name and node name, in bytes without the NUL. */
 #define AIDASH_MODEL_MAX 63
 #define AIDASH_NODE_MAX 31
+/* Longest name of a gauge and longest unit, likewise. */
+#define AIDASH_GAUGE_MAX 31
+#define AIDASH_UNIT_MAX 15
+/* Longest note, refusal, label; longest reason of a state; longest name of an own
+ * command, likewise. */
+#define AIDASH_TEXT_MAX 159
+#define AIDASH_REASON_MAX 63
+#define AIDASH_COMMAND_MAX 31
+/* Longest time that a command may take, in seconds. */
+#define AIDASH_LATER_MAX 86400
 /* Longest client_id in /ws/{client_id}, in bytes. */
 #define AIDASH_CLIENT_ID_MAX 64
 
@@ -69,7 +79,8 @@ enum aidash_error {
     AIDASH_EINVAL = -1, /* an argument or option is out of its range */
     AIDASH_ESTATE = -2, /* already started, not started, or stopping */
     AIDASH_EBIND = -3,  /* can't listen on an address */
-    AIDASH_ESYS = -4    /* the system refused a thread, a socket or memory */
+    AIDASH_ESYS = -4,   /* the system refused a thread, a socket or memory */
+    AIDASH_EFULL = -5   /* there is no room for it now */
 };
 
 /* The sentence for an AIDASH_E* code; static storage, never NULL. */
@@ -89,7 +100,16 @@ enum aidash_action {
     AIDASH_DRAIN = 4, /* pause; an event reports when the last request ended */
     AIDASH_CANCEL = 5, /* end one request */
     AIDASH_BENCH = 6,  /* measure the engine with requests of aidash's own */
-    AIDASH_BENCH_STOP = 7
+    AIDASH_BENCH_STOP = 7,
+    AIDASH_OWN = 8 /* one of aidash_command_add() */
+};
+
+/* What somebody may do; each is a bit. */
+enum aidash_right {
+    AIDASH_MAY_VIEW = 1,    /* see ticks, requests, status */
+    AIDASH_MAY_CONTROL = 2, /* send commands */
+    AIDASH_MAY_INGEST = 4,  /* send ticks */
+    AIDASH_MAY_INFER = 8    /* send requests to the engine */
 };
 
 /* A viewer's command. Valid during the callback only. */
@@ -97,7 +117,15 @@ struct aidash_command {
     enum aidash_action action;
     const char *model;     /* AIDASH_SWITCH_MODEL, AIDASH_BENCH: the name, else "" */
     uint64_t request;      /* AIDASH_CANCEL: the request's id, else 0 */
+    uint64_t number;       /* the command's own, from 1: for aidash_finish() */
+    const char *name;      /* AIDASH_OWN: the command's name, else "" */
+    double value;          /* AIDASH_OWN: its parameter, in its range; 0 for a button */
     const char *client_id; /* who asked; "" for POST /command */
+    /* By which right: the name of his key, or the subject of his token; "" if he
+     * has none, as control is open to him. */
+    const char *key_name;
+    unsigned rights; /* what he may: AIDASH_MAY_VIEW and the others */
+    int local;       /* 1: a program on this machine, by no proxy */
 };
 
 enum aidash_log_level {
@@ -136,6 +164,10 @@ struct aidash_config {
      * they say of the client's address, scheme and host (Forwarded, RFC 7239, or
      * X-Forwarded-For, -Proto and -Host) is believed. NULL: nobody is. */
     const char *trust_proxy;
+    /* The directory on this machine's own disk for what outlives a run: the keys
+     * that aidash has given to devices and programs. It is made when something is
+     * written. NULL: none, and so no keys. */
+    const char *state_dir;
     /* Ticks per second of the simulator, 0.001 to 10,000. 0: 5. */
     double rate_hz;
     /* Seed of the simulator. 0: 1. */
@@ -166,16 +198,18 @@ struct aidash_config {
     int queue;
     /* Most tokens a day, in and out, comma-separated: CLIENT=TOKENS, up to 16.
      * CLIENT is ADDR, ADDR/BITS or * (each address on its own; the closest one
-     * counts), key:FINGERPRINT or agent:NAME (all its requests together). Beyond
-     * it requests are answered with 429 until midnight. NULL: no quotas. */
+     * counts), key:NAME (of a key of aidash's own), key:FINGERPRINT or
+     * agent:NAME (all its requests together). Beyond it requests are answered
+     * with 429 until midnight. NULL: no quotas. */
     const char *quota;
 
     /* Log lines of this level and of more important ones. 0: info. */
     enum aidash_log_level log_level;
 
     /* A viewer's command. Return 0 to accept it: it takes effect, and an event
-     * reports it to all viewers. Return anything else to refuse it. NULL: accept
-     * all. Hub thread. */
+     * reports it to all viewers. Return anything else to refuse it, such as
+     * aidash_refuse(command, "why"). Return aidash_later(command, seconds) if it
+     * takes its time. NULL: accept all. Hub thread. */
     int (*on_command)(const struct aidash_command *command, void *user);
     /* Every event sent to viewers, as its JSON text (not NUL-terminated, valid
      * during the call). NULL: none. Hub thread. */
@@ -191,6 +225,23 @@ struct aidash_config {
      * "*" for any. Such a page can make a viewer click on what he does not see.
      * NULL: no page may. */
     const char *allow_frame;
+
+    /* Who may see ticks and status, send commands, send ticks, and send requests to
+     * the engine. Each is "open" (everybody), "remote-key" (programs on this machine;
+     * others with a key or token), "key" (only with one, on this machine, too) or
+     * "local" (programs on this machine alone; a proxy on it is none). NULL: "open".
+     * UDP has no keys: `udp` with ingest "key" is an error; with "local" it takes
+     * datagrams of this machine alone, else of everybody who reaches it. */
+    const char *view, *control, *ingest, *infer;
+
+    /* JSON Web Tokens (RFC 7519). A file with the secret of HS256, of 32 to 1024
+     * bytes, without the end of its last line; a file with the public keys of RS256
+     * and ES256, in PEM (one) or as a JWKS (RFC 7517). Both are read again when they
+     * change. A library without AIDASH_TLS refuses them. NULL: none. */
+    const char *jwt_secret_file, *jwt_key_file;
+    /* The audience (aud) that a token must be for, and the issuer (iss) that it must
+     * be of; 1 to 255 bytes. NULL: without aud; of any issuer. */
+    const char *jwt_audience, *jwt_issuer;
 };
 
 /* Start the server. config may be NULL (all defaults). It listens when this
@@ -251,6 +302,122 @@ struct aidash_tick {
  * Returns 0, AIDASH_EINVAL (a member out of range), or AIDASH_ESTATE (not
  * started, or stopping). Any thread, callbacks included. */
 int aidash_publish(const struct aidash_tick *tick);
+
+/* ---- gauges --------------------------------------------------------------- */
+
+/* Set a named value: a temperature, a queue's length, frames lost. Viewers see it
+ * as a tile and as a chart. GET /gauges has the latest value of each.
+ *
+ * name   1..AIDASH_GAUGE_MAX bytes of UTF-8, without what a model's name may not
+ *        have. The first call makes the gauge; AIDASH_GAUGES of them are kept, and a
+ *        new one replaces the one that was set the longest ago.
+ * unit   at most AIDASH_UNIT_MAX bytes, likewise, such as "C" or "frames"; NULL or
+ *        "": none. The latest one counts.
+ * value  between -1e100 and 1e100, in that unit.
+ *
+ * The strings are copied before return. It costs what aidash_publish() costs, and
+ * takes the same way: the order of both is kept, and a full inbox loses its oldest.
+ * Viewers get ten events per second and gauge at most: of values that come faster,
+ * the latest.
+ *
+ * Returns 0, AIDASH_EINVAL (an argument out of range), or AIDASH_ESTATE (not
+ * started, or stopping). Any thread, callbacks included. */
+int aidash_gauge(const char *name, const char *unit, double value);
+
+/* ---- notes ----------------------------------------------------------------- */
+
+/* Write a sentence on the time axis: viewers see it on the charts and in the list of
+ * events. GET /notes has the latest AIDASH_NOTES.
+ *
+ * level  AIDASH_LOG_ERROR, AIDASH_LOG_WARN or AIDASH_LOG_INFO (or 0).
+ * text   1..AIDASH_TEXT_MAX bytes of UTF-8, without what a model's name may not
+ *        have; copied before return. Everybody on the network can read it.
+ *
+ * Copies some 200 bytes, never waits. Returns 0, AIDASH_EINVAL, AIDASH_ESTATE (not
+ * started, or stopping), or AIDASH_EFULL: AIDASH_POSTS notes, states and ends of
+ * commands wait for the hub; this one is not taken. Any thread, callbacks included. */
+int aidash_note(enum aidash_log_level level, const char *text);
+
+/* ---- the engine's side leads ------------------------------------------------ */
+
+enum aidash_state {
+    AIDASH_STATE_RUNNING = 1,
+    AIDASH_STATE_PAUSED = 2, /* as if a viewer had paused it */
+    AIDASH_STATE_LOADING = 3,
+    AIDASH_STATE_DOWN = 4
+};
+
+/* Say how the engine is: a button on the board paused it, it loads a model, it
+ * crashed. Viewers see it at once; on_command is not called. With the meter
+ * (upstream) or scrape, only RUNNING and PAUSED differ: they see for themselves
+ * whether their engines answer.
+ *
+ * reason  for people: at most AIDASH_REASON_MAX bytes, as a note's text; NULL or "":
+ *         none. Copied before return. The next state or pause replaces it.
+ *
+ * Cost, errors and threads: as aidash_note(). */
+int aidash_set_state(enum aidash_state state, const char *reason);
+
+/* Replace the list of models that viewers can switch to, or make another one active:
+ * on_command is not called.
+ *
+ * models  comma-separated, 1..AIDASH_MODELS names, each once.
+ * active  one of them; NULL or "": the first.
+ *
+ * Waits for the hub (well below a millisecond when it is idle); the strings are not
+ * used after return. Returns 0, AIDASH_EINVAL (the list or the name is wrong, or the
+ * meter runs, whose engines tell their models), or AIDASH_ESTATE. Any thread; from
+ * on_command, but from no other callback. */
+int aidash_set_models(const char *models, const char *active);
+
+/* ---- commands -------------------------------------------------------------- */
+
+/* In on_command: refuse the command with a sentence that the viewer reads. Return
+ * what it returns, which is never 0.
+ *
+ * reason  at most AIDASH_TEXT_MAX bytes, as a note's text; copied. NULL, "", or one
+ *         that is wrong: "the engine refused the command". */
+int aidash_refuse(const struct aidash_command *command, const char *reason);
+
+/* In on_command: accept the command, and carry it out later. Return what it returns.
+ * Viewers see that it runs. aidash_finish() ends it; after limit_s seconds,
+ * 1..AIDASH_LATER_MAX, it has failed. It takes effect (the model is switched, the
+ * engine paused) when it is finished.
+ *
+ * Returns 0; AIDASH_EINVAL; or AIDASH_EFULL when AIDASH_UNFINISHED commands are not
+ * finished: returned from on_command, both refuse it. */
+int aidash_later(const struct aidash_command *command, unsigned limit_s);
+
+/* End a command that was accepted by aidash_later().
+ *
+ * number  command->number. One that is over already is ignored.
+ * done    1: it was carried out, and takes effect; 0: it failed.
+ * text    for people, as a note's text: why it failed; NULL or "": none.
+ *
+ * Cost, errors and threads: as aidash_note(). */
+int aidash_finish(uint64_t number, int done, const char *text);
+
+enum aidash_parameter {
+    AIDASH_BUTTON = 1, /* no parameter */
+    AIDASH_SWITCH = 2, /* 0 or 1 */
+    AIDASH_NUMBER = 3  /* min..max */
+};
+
+/* Add a command of your own, which viewers find on the engine's card: they send
+ * {"action":"own","command":NAME,"value":VALUE}, and on_command gets AIDASH_OWN. The
+ * same name again replaces it, and shows another value. They last until
+ * aidash_stop().
+ *
+ * name           1..AIDASH_COMMAND_MAX of a-z, 0-9 and _.
+ * min, max       of a number: min < max, between -1e100 and 1e100. Else not used.
+ * value          what it is now: min..max, or 0 or 1. For a button not used.
+ * label          for people, at most AIDASH_TEXT_MAX bytes as a note's text; NULL or
+ *                "": the name.
+ *
+ * Waits for the hub. Returns 0, AIDASH_EINVAL, AIDASH_ESTATE, or AIDASH_EFULL: there
+ * are AIDASH_COMMANDS. Threads: as aidash_set_models(). */
+int aidash_command_add(const char *name, enum aidash_parameter kind, double min,
+                       double max, double value, const char *label);
 
 /* ---- state ---------------------------------------------------------------- */
 

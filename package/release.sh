@@ -5,7 +5,9 @@
 set -eu
 . package/common.sh
 [ "${1:-}" = "$version" ] || die "this is version $version (aidash.h, CHANGELOG.md): make release VERSION=$version"
-[ -z "${CIVETWEB:-}${JSMN:-}${ZLIB:-}${UPLOT:-}" ] || die "a release is of the pinned sources, not of CIVETWEB, JSMN, ZLIB or UPLOT"
+[ -z "${CIVETWEB:-}${JSMN:-}${ZLIB:-}${MBEDTLS:-}${UPLOT:-}" ] ||
+    die "a release is of the pinned sources, not of CIVETWEB, JSMN, ZLIB, MBEDTLS or UPLOT"
+[ "${TLS:-1}" = 1 ] || die "a release has TLS"
 shift
 make="${MAKE:-make} --no-print-directory"
 out=build/release

@@ -19,6 +19,7 @@ const notice = (pattern) => found(read('THIRD-PARTY.md'), pattern, 'copyright no
 const civetweb = found(read('build/deps/civetweb/include/civetweb.h'), /define CIVETWEB_VERSION "(.*)"/, 'version of civetweb');
 const jsmn = found(read('toolchains/fetch.sh'), /^jsmn (\S+) /m, 'version of jsmn');
 const zlib = found(read('build/deps/zlib/zlib.h'), /define ZLIB_VERSION "(.*)"/, 'version of zlib');
+const mbedtls = found(read('build/deps/mbedtls/include/mbedtls/build_info.h'), /define MBEDTLS_VERSION_STRING +"(.*)"/, 'version of mbedTLS');
 const uplot = JSON.parse(read('www/package-lock.json')).packages['node_modules/uplot'];
 
 const inside = [
@@ -75,6 +76,21 @@ const inside = [
   },
 ];
 
+// What only programs contain: the amalgamation has it not.
+const mbedtlsPart = {
+  name: 'mbedTLS',
+  SPDXID: 'SPDXRef-mbedtls',
+  versionInfo: mbedtls,
+  downloadLocation: `git+https://github.com/Mbed-TLS/mbedtls.git@v${mbedtls}`,
+  packageFileName: `mbedtls_${mbedtls}.orig.tar.bz2`,
+  sourceInfo: "Debian's source archive of this release; the checksum is its.",
+  checksums: [{ algorithm: 'SHA256', checksumValue: debian('mbedtls', mbedtls) }],
+  licenseDeclared: 'Apache-2.0 OR GPL-2.0-or-later',
+  licenseConcluded: 'Apache-2.0',
+  copyrightText: notice(/mbedTLS:\n\n((?: {4}.*\n)+)/),
+  externalRefs: reference(`pkg:github/Mbed-TLS/mbedtls@v${mbedtls}`),
+};
+
 // The C library that a target's program is linked with: musl, which has its version inside.
 const libraries = new Map();
 function library(target) {
@@ -121,9 +137,12 @@ const relate = (spdxElementId, relationshipType, relatedSpdxElement) => ({ spdxE
 const relationships = archives.flatMap(({ target, record }) => [
   relate('SPDXRef-DOCUMENT', 'DESCRIBES', record.SPDXID),
   ...inside.map((part) => relate(record.SPDXID, 'CONTAINS', part.SPDXID)),
-  ...(target === 'amalgamation' ? [] : [relate(record.SPDXID, 'STATIC_LINK', library(target))]),
+  ...(target === 'amalgamation' ? [] : [
+    relate(record.SPDXID, 'STATIC_LINK', mbedtlsPart.SPDXID),
+    relate(record.SPDXID, 'STATIC_LINK', library(target)),
+  ]),
 ]);
-const packages = [...archives.map(({ record }) => record), ...inside, ...libraries.values()]
+const packages = [...archives.map(({ record }) => record), ...inside, mbedtlsPart, ...libraries.values()]
   .map((record) => ({ ...record, supplier: 'NOASSERTION', filesAnalyzed: false }));
 
 const body = JSON.stringify(packages);

@@ -29,6 +29,12 @@
 #define AIDASH_METER 1
 #endif
 
+/* 1: with TLS and JSON Web Tokens, by mbedTLS 3.6: its headers have to be there,
+ * and its three libraries, or one that has all of them, to be linked. */
+#ifndef AIDASH_TLS
+#define AIDASH_TLS 0
+#endif
+
 /* Viewers (WebSocket and SSE) at once. 1..60000, 17.7 kB each. An ordinary
  * viewer touches less than 300 bytes of that; the rest stays unused pages. */
 #ifndef AIDASH_CLIENTS
@@ -87,6 +93,64 @@
 #endif
 #if AIDASH_PENDING < 8 || AIDASH_PENDING > 60000
 #error "AIDASH_PENDING must be 8..60000"
+#endif
+
+/* Connections that an address may open at once, and how many a second after that;
+ * 127.0.0.1, ::1 and the addresses of --trust-proxy as many as they like. One more is
+ * answered with 429, and many more are reset. An office behind one address may open
+ * a viewer for each place, and 200 pages a second. 8..65535, and 1..10000. */
+#ifndef AIDASH_CONNECT_BURST
+#define AIDASH_CONNECT_BURST 1024
+#endif
+#if AIDASH_CONNECT_BURST < 8 || AIDASH_CONNECT_BURST > 65535
+#error "AIDASH_CONNECT_BURST must be 8..65535"
+#endif
+#ifndef AIDASH_CONNECT_RATE
+#define AIDASH_CONNECT_RATE 200
+#endif
+#if AIDASH_CONNECT_RATE < 1 || AIDASH_CONNECT_RATE > 10000
+#error "AIDASH_CONNECT_RATE must be 1..10000"
+#endif
+
+/* Commands that a WebSocket client, or an address by POST /command, may send at
+ * once, and how many a second after that; programs of this machine as many as they
+ * like. One more is an error: rate_limited. 1..1000 each. */
+#ifndef AIDASH_COMMAND_BURST
+#define AIDASH_COMMAND_BURST 10
+#endif
+#if AIDASH_COMMAND_BURST < 1 || AIDASH_COMMAND_BURST > 1000
+#error "AIDASH_COMMAND_BURST must be 1..1000"
+#endif
+#ifndef AIDASH_COMMAND_RATE
+#define AIDASH_COMMAND_RATE 5
+#endif
+#if AIDASH_COMMAND_RATE < 1 || AIDASH_COMMAND_RATE > 1000
+#error "AIDASH_COMMAND_RATE must be 1..1000"
+#endif
+
+/* Wrong credentials that an address may send at once, and the seconds until it may
+ * send another one: 1..1000, and 1..3600. One more is answered with 429. */
+#ifndef AIDASH_FAIL_BURST
+#define AIDASH_FAIL_BURST 10
+#endif
+#if AIDASH_FAIL_BURST < 1 || AIDASH_FAIL_BURST > 1000
+#error "AIDASH_FAIL_BURST must be 1..1000"
+#endif
+#ifndef AIDASH_FAIL_S
+#define AIDASH_FAIL_S 30
+#endif
+#if AIDASH_FAIL_S < 1 || AIDASH_FAIL_S > 3600
+#error "AIDASH_FAIL_S must be 1..3600"
+#endif
+
+/* Addresses whose use of these limits is remembered. When a new one comes and there
+ * is no place, the one that has used the least is forgotten. A multiple of 4.
+ * 4..65536, 40 bytes each. */
+#ifndef AIDASH_THROTTLED
+#define AIDASH_THROTTLED 1024
+#endif
+#if AIDASH_THROTTLED < 4 || AIDASH_THROTTLED > 65536
+#error "AIDASH_THROTTLED must be 4..65536"
 #endif
 
 /* HTTP worker threads. 1..64, 7.17 kB each, and a stack. They never wait for a
@@ -154,6 +218,51 @@
 #endif
 #if AIDASH_SERIES < 2 || AIDASH_SERIES > 4096
 #error "AIDASH_SERIES must be 2..4096"
+#endif
+
+/* Gauges whose values are kept. A new one replaces the one that was set the longest
+ * ago. 2..256, 96 bytes each. */
+#ifndef AIDASH_GAUGES
+#define AIDASH_GAUGES 32
+#endif
+#if AIDASH_GAUGES < 2 || AIDASH_GAUGES > 256
+#error "AIDASH_GAUGES must be 2..256"
+#endif
+
+/* Notes, states and ends of commands that wait between their call and the hub. When
+ * all places are taken, the call returns AIDASH_EFULL. A power of two, 184 bytes
+ * each. */
+#ifndef AIDASH_POSTS
+#define AIDASH_POSTS 32
+#endif
+#if AIDASH_POSTS < 2 || (AIDASH_POSTS & (AIDASH_POSTS - 1)) != 0
+#error "AIDASH_POSTS must be a power of two, at least 2"
+#endif
+
+/* Notes kept for GET /notes. 1..256, 184 bytes each. */
+#ifndef AIDASH_NOTES
+#define AIDASH_NOTES 32
+#endif
+#if AIDASH_NOTES < 1 || AIDASH_NOTES > 256
+#error "AIDASH_NOTES must be 1..256"
+#endif
+
+/* Commands that the program adds by aidash_command_add(). One more is refused.
+ * 1..64, 224 bytes each. */
+#ifndef AIDASH_COMMANDS
+#define AIDASH_COMMANDS 8
+#endif
+#if AIDASH_COMMANDS < 1 || AIDASH_COMMANDS > 64
+#error "AIDASH_COMMANDS must be 1..64"
+#endif
+
+/* Commands that were accepted by aidash_later() and are not finished. One more is
+ * refused. 1..32, 304 bytes each. */
+#ifndef AIDASH_UNFINISHED
+#define AIDASH_UNFINISHED 4
+#endif
+#if AIDASH_UNFINISHED < 1 || AIDASH_UNFINISHED > 32
+#error "AIDASH_UNFINISHED must be 1..32"
 #endif
 
 /* Longest command and longest ingest line, in bytes. A longer WebSocket
@@ -231,7 +340,7 @@
 #error "AIDASH_UPSTREAMS must be 1..16"
 #endif
 
-/* Records of ended requests kept for GET /requests. 1..10000, 2.48 kB each. */
+/* Records of ended requests kept for GET /requests. 1..10000, 2.62 kB each. */
 #ifndef AIDASH_RECORDS
 #define AIDASH_RECORDS 50
 #endif
@@ -271,6 +380,51 @@
 #endif
 #if AIDASH_BENCH_S < 10 || AIDASH_BENCH_S > 86400
 #error "AIDASH_BENCH_S must be 10..86400"
+#endif
+#endif
+
+/* Keys that the key file may have: signed-in devices and programs. 1..1024,
+ * 453 bytes each. */
+#ifndef AIDASH_KEYS
+#define AIDASH_KEYS 64
+#endif
+#if AIDASH_KEYS < 1 || AIDASH_KEYS > 1024
+#error "AIDASH_KEYS must be 1..1024"
+#endif
+
+#if AIDASH_TLS
+/* Longest JSON Web Token, in bytes. 512..16384. */
+#ifndef AIDASH_TOKEN_MAX
+#define AIDASH_TOKEN_MAX 4096
+#endif
+#if AIDASH_TOKEN_MAX < 512 || AIDASH_TOKEN_MAX > 16384
+#error "AIDASH_TOKEN_MAX must be 512..16384"
+#endif
+
+/* Public keys that a JWKS file may have (--jwt-key-file). 1..64, 1.3 kB each. */
+#ifndef AIDASH_JWT_KEYS
+#define AIDASH_JWT_KEYS 16
+#endif
+#if AIDASH_JWT_KEYS < 1 || AIDASH_JWT_KEYS > 64
+#error "AIDASH_JWT_KEYS must be 1..64"
+#endif
+
+/* Longest file of public keys, in bytes. */
+#ifndef AIDASH_JWKS_MAX
+#define AIDASH_JWKS_MAX 32768
+#endif
+#if AIDASH_JWKS_MAX < 1024 || AIDASH_JWKS_MAX > 1048576
+#error "AIDASH_JWKS_MAX must be 1024..1048576"
+#endif
+
+/* Tokens that were checked and are known again, so that a program that sends one
+ * with each request costs one check. One more replaces the oldest. 1..1024,
+ * 128 bytes each. */
+#ifndef AIDASH_JWT_CACHE
+#define AIDASH_JWT_CACHE 64
+#endif
+#if AIDASH_JWT_CACHE < 1 || AIDASH_JWT_CACHE > 1024
+#error "AIDASH_JWT_CACHE must be 1..1024"
 #endif
 #endif
 

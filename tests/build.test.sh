@@ -133,6 +133,10 @@ if command -v apt-get >/dev/null; then
     script=''
     check 'zlib comes from a release with zlib 1.3 (Debian)' says 'reading the source index of .* trixie' 1 sources etc-closed debian zlib
     check 'and Ubuntu, where it is in main' says 'reading the source index of .* noble' 1 sources etc-822 ubuntu zlib
+    check 'mbedTLS comes from a release with mbedTLS 3.6 (Debian)' says 'reading the source index of .* trixie' 1 \
+        sources etc-closed debian mbedtls
+    check 'and Ubuntu; where it is not to be had, what else to do is told' says \
+        'can.t get the source of mbedtls.*make MBEDTLS=DIR names a source tree, make TLS=0 builds without TLS' 1 sources etc-822 ubuntu mbedtls
     repository "$tmp/repo" bookworm main 9.9
     check 'an untested version is not taken' says 'Debian 12 has civetweb 9.9, which aidash was not tested with' 1 \
         sources etc-line debian civetweb
@@ -231,7 +235,7 @@ int main(void) { return (int)ad_assets[0].len * 0; }
 C
 cd "$small" || exit 1
 mkdir -p build/deps
-quick() { "${MAKE:-make}" --no-print-directory CIVETWEB=deps/civetweb JSMN=deps ZLIB=deps/zlib UPLOT=deps/uplot "$@"; }
+quick() { "${MAKE:-make}" --no-print-directory TLS=0 CIVETWEB=deps/civetweb JSMN=deps ZLIB=deps/zlib UPLOT=deps/uplot "$@"; }
 quiet() { quick "$@" >"$tmp/quiet.out" 2>&1 && [ ! -s "$tmp/quiet.out" ] || { cat "$tmp/quiet.out"; return 1; }; }
 builds='stripped'
 check 'make builds and prints the size' says "build/aidash: [0-9]+ kB $builds" 0 quick
@@ -250,6 +254,7 @@ touch aidash.h
 check 'a touched header builds anew' says $builds 0 quick CFLAGS=-O1
 check 'a CIVETWEB without the file is told' says 'CIVETWEB=/nowhere has no src/civetweb.c' 2 quick CIVETWEB=/nowhere
 check 'and a ZLIB' says 'ZLIB=/nowhere has no infback.c' 2 quick ZLIB=/nowhere
+check 'and an MBEDTLS' says 'MBEDTLS=/nowhere has no library/ssl_tls.c' 2 quick TLS=1 MBEDTLS=/nowhere
 make_installs_nothing() { PATH=$tmp/apt:$PATH "${MAKE:-make}" NO_INSTALL=1 CC=frobnicate; }
 rm -f "$tmp/apt-calls"
 check 'make NO_INSTALL=1 stops and says what is missing' \
@@ -271,7 +276,7 @@ import { test } from 'node:test';
 test('group', async (t) => { await t.test('one', () => {}); await t.test('two', () => {}); });
 test('left out', { skip: 'why not' }, () => {});
 JS
-run_suite() { CIVETWEB=deps/civetweb JSMN=deps ZLIB=deps/zlib UPLOT=deps/uplot TEST="${pick:-}" node tests/run.mjs e2e; }
+run_suite() { TLS=0 CIVETWEB=deps/civetweb JSMN=deps ZLIB=deps/zlib UPLOT=deps/uplot TEST="${pick:-}" node tests/run.mjs e2e; }
 check 'passed and skipped tests are counted' says '^[23] passed, 0 failed, 1 skipped$' 0 run_suite
 echo "import { test } from 'node:test'; test('wrong', () => { throw new Error('the reason'); });" >tests/e2e/b.test.mjs
 check 'a failed test fails the run, with its reason' says 'the reason' 1 run_suite

@@ -138,7 +138,7 @@ const suites = {
       seconds: Number(process.env.FUZZ_SOCKETS_SECONDS || 20) + 180 })),
   web: () => list('tests/web', /\.test\.mjs$/).map((file) => node(file, { build: ['types', 'build/aidash_www.h'] })),
   e2e: () => list('tests/e2e', /\.test\.mjs$/).map((file) => node(file, { build: ['all',
-    ...(file.includes('library') ? ['build/lib/aidash.o'] : []), ...(file.includes('standstill') ? ['build/hasty/aidash'] : [])] })),
+    ...(file.includes('library') ? ['build/lib/aidash.o'] : []), ...(file.includes('standstill') ? ['build/hasty/aidash'] : []), ...(file.includes('limits') ? ['build/strict/aidash'] : [])] })),
   firmware: () => list('tests/embed', /^firmware\.test\.mjs$/).flatMap(firmware),
   sizes: () => list('tests/embed', /^sizes\.test\.mjs$/)
     .map((file) => node(file, { build: ['all', ...['tiny/aidash', 'tiny-meter/aidash', 'gateway/aidash', 'bare/aidash', 'bench/load'].map((target) => `build/${target}`)] })),
@@ -146,12 +146,12 @@ const suites = {
     const files = list('tests/browser', /\.test\.mjs$/);
     const reason = files.length && noBrowser();
     return reason ? [{ name: 'browser', skip: `no browser to test the page in. ${reason}` }]
-      : files.map((file) => ({ ...node(file, { build: ['all', 'build/tiny/aidash'] }), alone: file.includes('load') })); // it measures
+      : files.map((file) => ({ ...node(file, { build: ['all', 'build/tiny/aidash', 'build/lib/aidash.o'] }), alone: file.includes('load') })); // it measures
   },
   'e2e-asan': () => on('asan', /./, sanitized),
   'e2e-tsan': () => [
     ...on('tsan', /./, sanitized),
-    ...list('tests/e2e', /^library\.native\.test\.mjs$/).map((file) => node(file, {
+    ...list('tests/e2e', /^library.*\.native\.test\.mjs$/).map((file) => node(file, {
       ...sanitized,
       variant: 'tsan',
       build: ['build/tsan/aidash', 'build/tsan/lib/aidash.o'],

@@ -446,8 +446,60 @@ static void test_report(void)
     CHECK_EQ(logged, 2);
 }
 
+/* Who is on this machine: the peer, Host and the absence of a proxy, all three. And
+ * whose cookies count. */
+static void test_local(void)
+{
+    static const struct {
+        const char *fields, *from;
+        bool local, own;
+    } rows[] = {
+        {"Host: localhost\r\n", "127.0.0.1", true, true},
+        {"Host: localhost.:8080\r\n", "127.0.0.1", true, true},
+        {"Host: a.localhost\r\n", "::1", true, true},
+        {"Host: 127.0.0.1:8080\r\n", "127.9.9.9", true, true},
+        {"Host: [::1]:8080\r\n", "::1", true, true},
+        {"Host: [::ffff:127.0.0.1]\r\n", "::ffff:127.0.0.1", true, true},
+        {"Host: localhost\r\n", "192.0.2.7", false, true},
+        {"Host: 127.0.0.1\r\n", "::ffff:192.0.2.7", false, true},
+        {"Host: localhost\r\n", "fe80::1", false, true},
+        {"Host: board.local\r\n", "127.0.0.1", false, true},
+        {"Host: 192.0.2.7\r\n", "127.0.0.1", false, true},
+        {"Host: [::2]\r\n", "::1", false, true},
+        {"Host: localhost\r\nX-Forwarded-For: 192.0.2.7\r\n", "127.0.0.1", false,
+         true},
+        {"Host: localhost\r\nX-Forwarded-For:\r\n", "127.0.0.1", false, true},
+        {"Host: localhost\r\nx-forwarded-anything: 1\r\n", "127.0.0.1", false, true},
+        {"Host: localhost\r\nForwarded: for=192.0.2.7\r\n", "127.0.0.1", false, true},
+        {"Host: localhost\r\nVia: 1.1 proxy\r\n", "127.0.0.1", false, true},
+        {"Host: localhost\r\nX-Real-IP: 192.0.2.7\r\n", "127.0.0.1", false, true},
+        {"Host: localhost\r\nOrigin: http://localhost\r\n", "127.0.0.1", true, true},
+        {"Host: localhost\r\nOrigin: http://page.example\r\n", "127.0.0.1", true,
+         false},
+        {"Host: localhost\r\nSec-Fetch-Site: same-origin\r\n", "127.0.0.1", true, true},
+        {"Host: localhost\r\nSec-Fetch-Site: none\r\n", "127.0.0.1", true, true},
+        {"Host: localhost\r\nSec-Fetch-Site: same-site\r\n", "127.0.0.1", true, false},
+        {"Host: localhost\r\nSec-Fetch-Site: cross-site\r\n", "127.0.0.1", true, false},
+    };
+    struct ad_access_verdict v;
+    size_t i;
+
+    reset();
+    CHECK(add_origin("http://page.example"));
+    for (i = 0; i < AD_COUNT(rows); i++) {
+        judge(rows[i].fields, rows[i].from, &v);
+        CHECK_EQ(v.status, 0);
+        CHECK_EQ(v.local, rows[i].local);
+        CHECK_EQ(v.own, rows[i].own);
+    }
+    CHECK(add_proxy("127.0.0.1")); /* a proxy that is trusted lends its rights to nobody */
+    judge("Host: localhost\r\nX-Forwarded-For: 127.0.0.1\r\n", "127.0.0.1", &v);
+    CHECK(!v.local);
+}
+
 int main(void)
 {
+    test_local();
     test_hosts();
     test_host_sentence();
     test_host_list();

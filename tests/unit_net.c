@@ -131,22 +131,28 @@ static void test_url(void)
 {
     static const struct {
         const char *text, *authority, *host, *port, *prefix;
+        bool tls;
     } good[] = {
-        {"http://a", "a", "a", "80", ""},
-        {"HTTP://a.example:8080/", "a.example:8080", "a.example", "8080", ""},
-        {"http://a:65535//", "a:65535", "a", "65535", ""},
-        {"http://a:080/v1/", "a:080", "a", "80", "/v1"},
-        {"http://127.0.0.1:1/a/b", "127.0.0.1:1", "127.0.0.1", "1", "/a/b"},
-        {"http://[::1]", "[::1]", "::1", "80", ""},
-        {"http://[::1]:9/x", "[::1]:9", "::1", "9", "/x"}};
+        {"http://a", "a", "a", "80", "", false},
+        {"HTTP://a.example:8080/", "a.example:8080", "a.example", "8080", "", false},
+        {"http://a:65535//", "a:65535", "a", "65535", "", false},
+        {"http://a:080/v1/", "a:080", "a", "80", "/v1", false},
+        {"http://127.0.0.1:1/a/b", "127.0.0.1:1", "127.0.0.1", "1", "/a/b", false},
+        {"http://[::1]", "[::1]", "::1", "80", "", false},
+        {"http://[::1]:9/x", "[::1]:9", "::1", "9", "/x", false},
+        {"https://a", "a", "a", "443", "", true},
+        {"HTTPS://a:80/x", "a:80", "a", "80", "/x", true},
+        {"https://[::1]", "[::1]", "::1", "443", "", true}};
     static const struct {
         const char *text, *why;
     } bad[] = {
-        {"", "it must begin with http://"},
-        {"http:/", "it must begin with http://"},
-        {"ftp://a", "it must begin with http://"},
-        {"127.0.0.1:1", "it must begin with http://"},
-        {"https://a", "https is not supported; put nginx or stunnel in between"},
+        {"", "it must begin with http:// or https://"},
+        {"http:/", "it must begin with http:// or https://"},
+        {"ftp://a", "it must begin with http:// or https://"},
+        {"127.0.0.1:1", "it must begin with http:// or https://"},
+        {"https:/a", "it must begin with http:// or https://"},
+        {"https://", "it has no host"},
+        {"https://:443", "it has no host"},
         {"http://", "it has no host"},
         {"http:///v1", "it has no host"},
         {"http://:80", "it has no host"},
@@ -166,6 +172,7 @@ static void test_url(void)
         CHECK_STR(url.host, good[i].host);
         CHECK_STR(url.port, good[i].port);
         CHECK_STR(url.prefix, good[i].prefix);
+        CHECK_EQ(url.tls, good[i].tls);
     }
     for (i = 0; i < AD_COUNT(bad); i++) {
         const char *why = url_fault(bad[i].text, &url);

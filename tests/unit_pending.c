@@ -509,18 +509,26 @@ static void test_eviction_grace(void)
 
 /* ---- the listener ---------------------------------------------------------------- */
 
-static int connect_to(unsigned port)
+static int connect_from(uint32_t address, unsigned port)
 {
-    struct sockaddr_in at;
+    struct sockaddr_in at, from;
     int fd = socket(AF_INET, SOCK_STREAM, 0);
 
     memset(&at, 0, sizeof(at));
     at.sin_family = AF_INET;
+    from = at;
+    from.sin_addr.s_addr = htonl(address);
     at.sin_port = htons((uint16_t)port);
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    CHECK(bind(fd, (struct sockaddr *)&from, sizeof(from)) == 0);
     CHECK(connect(fd, (struct sockaddr *)&at, sizeof(at)) == 0);
     (void)fcntl(fd, F_SETFL, O_NONBLOCK);
     return fd;
+}
+
+static int connect_to(unsigned port)
+{
+    return connect_from(INADDR_LOOPBACK, port);
 }
 
 static void listen_on_any_port(void)
@@ -694,6 +702,86 @@ static void test_accept_fails(void)
     CHECK_EQ(ad_pendings.n, 0);
     ad_acceptor.listeners[0] = listener;
     (void)close(file);
+    ad_acceptor_close();
+    end();
+}
+
+/* A connection from `address` that sends a whole request, accepted and read. Returns
+ * the test's end of it. */
+static int comes_from(uint32_t address)
+{
+    int peer = connect_from(address, ad_acceptor.ports[0]);
+
+    say(peer, request);
+    ad_listeners_watch(true);
+    ad_listener_event(0);
+    (void)turn();
+    return peer;
+}
+
+/* Is its request to be served? It ends here in any case. */
+static bool is_served(int peer)
+{
+    struct ad_pending *p = ad_pending_first(AD_PENDING_READY);
+
+    if (p != NULL) {
+        ad_pending_drop(p);
+    }
+    (void)close(peer);
+    (void)turn();
+    return p != NULL;
+}
+
+/* Connections of one address, one after the other: the budget is served, of the rest
+ * some are told, and the others reset. Another address is not concerned, and who is
+ * of this machine, or a trusted proxy, has no limit. */
+static void test_too_often(void)
+{
+    enum { TOLD = 20, FLOOD = 0x7F000002, OTHER, PROXY };
+    unsigned i, served = 0, told = 0;
+    int peer;
+
+    begin();
+    ad_throttle_init();
+    ad_access_init();
+    CHECK(ad_access_add_proxy("127.0.0.4", 9));
+    listen_on_any_port();
+    for (i = 0; i < AIDASH_CONNECT_BURST; i++) {
+        served += is_served(comes_from(FLOOD));
+    }
+    CHECK_EQ(served, AIDASH_CONNECT_BURST);
+    CHECK_EQ(ad_throttles.beyond[AD_BUDGET_CONNECT], 0);
+    for (i = 0; i < TOLD; i++) {
+        peer = comes_from(FLOOD);
+        told += answered(peer, "429", "too many connections a second");
+        CHECK(!is_served(peer));
+    }
+    CHECK_EQ(told, TOLD);
+    CHECK_EQ(ad_throttles.beyond[AD_BUDGET_CONNECT], TOLD);
+    CHECK(ad_acceptor.accepting);
+
+    peer = comes_from(FLOOD); /* a reset, and a rest for the listener */
+    CHECK(is_over(peer));
+    CHECK(!is_served(peer));
+    CHECK(!ad_acceptor.accepting);
+    CHECK_EQ(ad_acceptor_deadline(), ad_hub.now_ns + AD_FLOOD_REST_MS * AD_NS_PER_MS);
+    pass_ms(AD_FLOOD_REST_MS - 1);
+    ad_acceptor_run();
+    CHECK(!ad_acceptor.accepting);
+    pass_ms(1);
+    ad_acceptor_run();
+    CHECK(ad_acceptor.accepting);
+
+    pass_ms(1000 / AIDASH_CONNECT_RATE - AD_FLOOD_REST_MS); /* one may come in */
+    CHECK(is_served(comes_from(FLOOD)));
+    CHECK(!is_served(comes_from(FLOOD)));
+    CHECK(is_served(comes_from(OTHER)));
+    for (i = served = 0; i <= AIDASH_CONNECT_BURST; i++) {
+        served += is_served(comes_from(PROXY));
+        served += is_served(comes_from(INADDR_LOOPBACK));
+    }
+    CHECK_EQ(served, 2 * (AIDASH_CONNECT_BURST + 1));
+    ad_access_init();
     ad_acceptor_close();
     end();
 }
@@ -1197,6 +1285,7 @@ int main(void)
     test_no_descriptor();
     test_accept_fails();
     test_per_address();
+    test_too_often();
     test_pump();
     test_slow_readers();
     test_stalled_reader();

@@ -393,6 +393,7 @@ static struct ad_totals_client identified(const char *fields, const char *from)
     struct sockaddr_storage peer;
     struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)&peer;
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)&peer;
+    static const struct ad_grant nobody;
     struct ad_totals_client c;
 
     memset(&peer, 0, sizeof(peer));
@@ -402,8 +403,26 @@ static struct ad_totals_client identified(const char *fields, const char *from)
         CHECK(inet_pton(AF_INET6, from, &v6->sin6_addr) == 1);
     }
     parse(fields);
-    ad_identify(&head, &peer, &c);
+    ad_identify(&head, &peer, &nobody, &c);
     return c;
+}
+
+/* A key of aidash's own has a name, whatever text it is in the head. */
+static void test_identity_named(void)
+{
+    struct ad_grant grant = {AD_MAY_INFER, "Anna's phone", 1, 0};
+    struct sockaddr_storage peer;
+    struct ad_totals_client c;
+
+    memset(&peer, 0, sizeof(peer));
+    parse("Authorization: Bearer sk-test\r\n");
+    ad_identify(&head, &peer, &grant, &c);
+    CHECK_STR(c.key, "Anna's phone");
+    CHECK(c.named);
+    grant.name[0] = '\0';
+    ad_identify(&head, &peer, &grant, &c);
+    CHECK_STR(c.key, "f3abf2a6");
+    CHECK(!c.named);
 }
 
 static void test_identity(void)
@@ -526,13 +545,12 @@ static void test_quota_list(void)
 {
     static const char *const good[] = {
         "10.0.0.1=5", "10.0.0.0/8=0", "*=1000000000000000", "2001:db8::1=5/day",
-        "2001:db8::/32=5/Day", "key:0123ABcd=5", "agent:OpenAI=5",
+        "2001:db8::/32=5/Day", "key:0123ABcd=5", "key:Anna's phone=5", "agent:OpenAI=5",
         "0.0.0.0/0=1", "::/0=1"};
     static const char *const bad[] = {
         "", "=", "*", "*=", "*=x", "*=-1", "*=1.5", "*=1000000000000001",
         "*=5/hour", "=5", "10.0.0=5", "10.0.0.1/33=5", "10.0.0.1/=5", "::1/129=5",
-        "board.lan=5", "key:=5", "key:0123abc=5", "key:0123abcg=5",
-        "key:0123abcde=5", "agent:=5", "agent:a b=5", "agent:a/1=5",
+        "board.lan=5", "key:=5", "key:\x7F=5", "agent:=5", "agent:a b=5", "agent:a/1=5",
         "agent:123456789012345678901234567890123=5", "**=5", "*/8=5"};
     unsigned i;
 
@@ -547,6 +565,7 @@ static void test_quota_list(void)
     CHECK_EQ(ad_quotas.list[2].limit, 1000000000000000);
     CHECK_EQ(ad_quotas.list[3].bits, 64);
     CHECK_STR(ad_quotas.list[5].name, "0123abcd");
+    CHECK_STR(ad_quotas.list[6].name, "Anna's phone");
     while (ad_quotas.n < AD_QUOTAS) {
         CHECK(quota("*=1"));
     }
@@ -764,6 +783,7 @@ int main(void)
     test_steps();
     test_random_clocks();
     test_identity();
+    test_identity_named();
     test_forwarded();
     test_quota_list();
     test_quota_edge();

@@ -29,7 +29,7 @@ TEXT
     echo
     echo '## The parts'
     echo
-    sed -n '/^| part/,$p' THIRD-PARTY.md
+    sed -n '/^## The Apache licence/q; /^| part/,$p' THIRD-PARTY.md # what it is for is not in the one file
 } | sed 's|\*/|* /|g; s/^/ * /; s/ *$//'
 echo ' */'
 echo

@@ -3,7 +3,8 @@
 #
 #   fetch.sh need COMMAND...              install Debian's or Ubuntu's package of each command that is missing; with
 #                                         NO_INSTALL=1 in the environment, say what to install, and fail
-#   fetch.sh sources DIR NAME[=VERSION].. civetweb, jsmn and zlib from the distribution's source packages, into DIR/NAME
+#   fetch.sh sources DIR NAME[=VERSION].. civetweb, jsmn, zlib, mbedtls and qr-code-generator from the distribution's
+#                                         source packages, into DIR/NAME
 #   fetch.sh musl DIR CROSS ARCH [SOURCE] static musl for the compiler CROSS-gcc, into DIR/CROSS with its gcc.specs: the
 #                                         distribution's package, else built from its source package (or from SOURCE)
 #   fetch.sh unpack DIR PACKAGE...        unpack packages, and what they need that this machine lacks, into DIR: none is installed
@@ -22,8 +23,10 @@ known_sums='
 civetweb 1.15+dfsg ec372e9737bc820118bbb735f46a07d41f795814ca0f38bc6e67048e7a460f33
 civetweb 1.16+dfsg 41dbfd68cd3b914ce440a5813f21058813b61a972600cc04fb8233a0d2d04fe4
 jsmn 1.1.0 5f0913a10657fe7ec8d5794ccf00a01000e3e1f2f1e1f143c34a0f7b47edcb38
+mbedtls 3.6.6 8fb65fae8dcae5840f793c0a334860a411f884cc537ea290ce1c52bb64ca007a
 zlib 1.3.dfsg 5eea0322c1c21c75cad3b607ac1c43ff5c71e014b8ac4a34300b5e2b80d02e70
 zlib 1.3.dfsg+really1.3.1 60dd315c07f616887caa029408308a018ace66e3d142726a97db164b3b8f69fb
+qr-code-generator 1.8.0 2ec0a4d33d6f521c942eeaf473d42d5fe139abcfa57d2beffe10c5cf7d34ae60
 musl 1.2.3 7d5b0b6062521e4627e099e4c9dc8248d32a30285e959b7eecaa780cf8cfd4a4
 musl 1.2.4 7a35eae33d5372a7c0da1188de798726f68825513b7ae3ebe97aaaa52114f039
 musl 1.2.5 a9a118bbe84d8764da0ea0d28b3ab3fae8477fc7e4085d90102b8596fc7c75e4
@@ -212,7 +215,7 @@ fetch_source() {
         mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
         source_list "$suites" "$3" "$component" deb-src >"$apt/list.sources"
         [ -s "$apt/list.sources" ] || die "found no package source for $PRETTY_NAME ($codename, $component) in" \
-            "${APT_ETC:-/etc/apt}, so the source of $2 can't be fetched: make $4=DIR names a copy"
+            "${APT_ETC:-/etc/apt}, so the source of $2 can't be fetched: make $4=DIR names a copy$(without "$2")"
         say "reading the source index of $(sed -n 's/^URIs: *//p' "$apt/list.sources" | head -n 1) $3"
         private_apt update >"$log" 2>&1
         [ -n "$(find "$apt/lists" -name '*_Sources*')" ] || unreachable "$2" "$4"
@@ -226,10 +229,11 @@ fetch_source() {
     version=${version%.orig.tar.*}
     sum=$(echo "$known_sums" | awk -v p="$2" -v v="$version" '$1 == p && $2 == v { print $3 }')
     [ -n "$sum" ] || die "$PRETTY_NAME has $2 $version, which aidash was not tested with:" \
-        "make $4=DIR names a source tree to use$([ "$2" != civetweb ] || echo ', make CIVETWEB_VERSION=1.16 the last tested')"
+        "make $4=DIR names a source tree to use$([ "$2" != civetweb ] || echo ', make CIVETWEB_VERSION=1.16 the last tested')$(without "$2")"
     check_sum "$tarball" "$sum" "$2 $version ($(basename "$tarball"))" "$4"
     mkdir "$work/$2/tree"
     tar -xf "$tarball" -C "$work/$2/tree" --strip-components=1 || die "can't unpack $(basename "$tarball")"
+    [ "$2" != mbedtls ] || (cd "$work/$2/tree" && rm -rf 3rdparty cmake configs docs doxygen framework programs scripts tests visualc)
     version=${version##*+really}
     version=${version%[+.]dfsg}
     rm -rf "$1/$2-$version"
@@ -305,10 +309,13 @@ unpack() {
     mv "$work/tree" "$dir" || die "can't write to $dir"
 }
 
+# without PACKAGE: how to do without it
+without() { [ "$1" != mbedtls ] || echo ', make TLS=0 builds without TLS'; }
+
 unreachable() {
     grep -E '^ *(E|Err|Error|W|Warning|Ign):' "$log" | grep -iE 'fetch|resolve|connect|could not|404|unable' | tail -n 2 >&2
     die "can't get the source of $1 from the package mirror. Is the network there, and is a proxy needed?" \
-        "Run make again when it is reached, or make $2=DIR names a source tree"
+        "Run make again when it is reached, or make $2=DIR names a source tree$(without "$1")"
 }
 
 private_apt() {
@@ -333,6 +340,8 @@ sources() {
         civetweb) override=CIVETWEB ;;
         jsmn) override=JSMN ;;
         zlib) override=ZLIB ;;
+        mbedtls) override=MBEDTLS ;;
+        qr-code-generator) override=QRCODEGEN ;;
         *) usage ;;
         esac
         suite=$codename
@@ -340,6 +349,9 @@ sources() {
         case $package/$component in
         zlib/main) suite=trixie ;;
         zlib/universe) suite=noble component=main ;;
+        # The first releases with mbedTLS 3.6, the first that has TLS 1.3 for both sides.
+        mbedtls/main) suite=trixie ;;
+        mbedtls/universe) suite=resolute ;;
         esac
         if [ -n "$wanted" ]; then
             suite=$(suite_of "$wanted") || exit 1

@@ -16,6 +16,7 @@
  *   feed, ring        ticks in fixed memory
  *   clock             the board's clock compared with the browser's
  *   requests          the requests through the proxy
+ *   gauges            named values, such as temperatures, in fixed memory
  *   store             all other state
  *   frame             draws once per animation frame, only while the page is visible
  *   view              which part of the time is shown
@@ -27,6 +28,9 @@
  *   connection        panel: the connection's state
  *   glance, spark     panel: the cards at the top, with a small line each
  *   control           panel: the engine
+ *   gauge-tiles       panel: the gauges among the tiles
+ *   own-commands      panel: the engine's own commands, and those that take their time
+ *   log-panel         panel: what happened, as a list
  *   model-facts       panel: what is known of the models, below the active one's name
  *   requests-panel    panel: the table of requests
  *   usage-panel       panel: what clients have used
@@ -76,9 +80,10 @@ const session = new Session(store, frame); // it connects while the panels load
 /** @type {Context} */
 export const context = { settings, store, frame, colours: new Colours(), lines: new Lines(), session, view: new View({ settings, store, session }) };
 
-const [{ mountConnection }, { mountGlance }, { mountControl }, { mountModelFacts }, { mountRequests }, { mountUsage }, { mountSettings }, { mountBench }, { mountAccess }, { mountKeys }, { mountKiosk }] = await Promise.all([
+const [{ mountConnection }, { mountGlance }, { mountControl }, { mountModelFacts }, { mountRequests }, { mountUsage }, { mountSettings }, { mountBench }, { mountAccess }, { mountKeys }, { mountKiosk }, { mountGauges }, { mountOwnCommands }, { mountLog }] = await Promise.all([
   import("./connection.js"), import("./glance.js"), import("./control.js"), import("./model-facts.js"), import("./requests-panel.js"), import("./usage-panel.js"),
-  import("./settings-panel.js"), import("./bench-panel.js"), import("./access-panel.js"), import("./keys.js"), import("./kiosk.js")]);
+  import("./settings-panel.js"), import("./bench-panel.js"), import("./access-panel.js"), import("./keys.js"), import("./kiosk.js"), import("./gauge-tiles.js"),
+  import("./own-commands.js"), import("./log-panel.js")]);
 mountConnection(context);
 mountGlance(context);
 mountControl(context);
@@ -90,6 +95,9 @@ mountBench(context);
 mountAccess(context, address);
 mountKeys(context);
 mountKiosk();
+mountGauges(context);
+mountOwnCommands(context);
+mountLog(context);
 
 // uPlot takes its time to start: the first numbers do not wait for it.
 await new Promise((go) => {

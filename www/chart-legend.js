@@ -5,6 +5,7 @@ import { cursorTime, valueAt } from "./chart-input.js";
 import { laneName } from "./chart-lines.js";
 import { byId, make, setAttr, setName, setText } from "./dom.js";
 import { age, clockTime, duration, NONE, rate as rateText, span } from "./format.js";
+import { valueText } from "./gauges.js";
 
 /**
  * A click on a name hides its line, or shows it again.
@@ -28,7 +29,7 @@ export function mountLegend(lines, redraw) {
  * @param {[number, number]} range  the edges of the charts, Unix seconds
  * @param {number} now
  */
-export function drawLegend({ colours, lines, store, session: { feed } }, charts, [from, to], now) {
+export function drawLegend({ colours, lines, store, session: { feed, gauges } }, charts, [from, to], now) {
   const legend = byId("legend", HTMLUListElement);
   const seen = feed.lanes.filter((lane) => lane.time >= from);
   const lanes = seen.filter((lane) => lines.lineOf[lane.index] >= 0 || lines.hides(lane));
@@ -71,6 +72,14 @@ export function drawLegend({ colours, lines, store, session: { feed } }, charts,
   setText(byId("legend-time", HTMLElement), time === null ? "latest" : clockTime(time, 2));
   const { zoom, frozenAt } = store.state;
   setText(byId("behind", HTMLElement), zoom ? `${span(to - from)} shown, ended ${age(now - to)} ago` : frozenAt ? `stopped ${age(now - frozenAt)} ago` : "");
+  for (const { metric, figure } of charts) {
+    const gauge = metric.startsWith("gauge") && gauges.list[Number(metric.slice(6))];
+    const [name, value] = figure.querySelectorAll("figcaption > *");
+    if (gauge) {
+      setText(name, gauge.unit ? `${gauge.name}, ${gauge.unit}` : gauge.name);
+      setText(value, time === null ? valueText(gauge.value) : valueText(valueAt(charts, metric, 0) ?? NaN));
+    }
+  }
   drawTip(charts, lines, colours, time, unit);
 }
 

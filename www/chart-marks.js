@@ -29,7 +29,7 @@ export function drawMarks(plot, marks, limit, { rem, colours }, texts) {
     if (mark.to < min || mark.from > max) {
       continue;
     }
-    const colour = ["model", "paused", "bench"].includes(mark.kind) ? colours.muted : colours.bad;
+    const colour = ["model", "paused", "bench", "note"].includes(mark.kind) ? colours.muted : colours.bad;
     const left = plot.valToPos(Math.max(mark.from, min), "x", true);
     if (mark.to > mark.from) {
       const right = plot.valToPos(Math.min(mark.to, max), "x", true);

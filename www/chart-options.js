@@ -52,7 +52,7 @@ export function chartOptions(metric, area, times, look, rows, on) {
     },
     scales: {
       x: { time: true, auto: false, range: (_, min, max) => [min, max] },
-      y: { range: () => [0, niceCeiling(Math.max(rows.top || 0, 0))] },
+      y: { range: () => [rows.bottom < 0 ? -niceCeiling(-rows.bottom) : 0, niceCeiling(Math.max(rows.top || 0, 0))] },
     },
     axes: [
       { ...axis, size: times ? 1.6 * rem : 0, space: 6 * rem, gap: 0.4 * rem, values: times ? (plot, splits) => timeLabels(plot, splits, rem) : () => [] },
@@ -71,7 +71,7 @@ export function chartOptions(metric, area, times, look, rows, on) {
  * @returns {uPlot.Series}
  */
 function series(metric, line, { rem, colours, lines }, rows) {
-  const colour = () => colours.lane(line);
+  const colour = () => (metric.startsWith("gauge") ? colours.accent : colours.lane(line));
   if (metric === "ttft") {
     return { stroke: colour, paths: () => null, points: { show: true, size: 0.4 * rem, fill: colour } };
   }
@@ -79,7 +79,7 @@ function series(metric, line, { rem, colours, lines }, rows) {
   return {
     stroke: colour,
     width: WIDTH_REM * rem,
-    fill: (plot) => (rows.dense ? `${colour()}80` : lines.count === 1 ? shade(plot, colour()) : "transparent"),
+    fill: (plot) => (rows.dense ? `${colour()}80` : lines.count === 1 && !metric.startsWith("gauge") ? shade(plot, colour()) : "transparent"),
     paths: (plot, i, from, to) => (rows.dense ? range(plot, i, from, to, rows) : joined?.(plot, i, from, to) ?? null),
     points: { show: false, size: 0.33 * rem, fill: colour, filter: lonePoints },
   };

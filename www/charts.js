@@ -12,9 +12,10 @@ import { drawLegend, mountLegend } from "./chart-legend.js";
 import { drawMarks } from "./chart-marks.js";
 import { chartOptions } from "./chart-options.js";
 import { decimate, DENSE, RANGE_PX, Rows } from "./decimate.js";
-import { byId } from "./dom.js";
+import { byId, make } from "./dom.js";
+import { GAUGE_CHARTS } from "./gauges.js";
 
-/** @typedef {"latency" | "rate" | "ttft"} Metric */
+/** @typedef {"latency" | "rate" | "ttft" | `gauge-${number}`} Metric */
 
 /**
  * @typedef {object} Chart
@@ -35,7 +36,7 @@ const SLOWEST_MS = 1000;
  * @returns {() => {title: string, canvas: HTMLCanvasElement}[]} the canvases that are shown, for a picture of them
  */
 export function mountCharts(context) {
-  const { settings, store, frame, colours, lines, view, session: { feed, requests } } = context;
+  const { settings, store, frame, colours, lines, view, session: { feed, requests, gauges } } = context;
   const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
   /** @type {Chart[]} always this array: legend and input hold it too */
   const charts = [];
@@ -44,6 +45,7 @@ export function mountCharts(context) {
   let drawn = 0; // when, ms
   let drawnRange = [0, 0];
   let drawnEnd = 0;
+  let drawnGauges = 0;
   let legendDrawn = 0; // when, s
 
   function redraw() {
@@ -53,7 +55,7 @@ export function mountCharts(context) {
 
   /** Create the charts again. */
   function build() {
-    const shown = /** @type {Metric[]} */ (["latency", "rate", "ttft"]).filter((metric) => !figureOf(metric).hidden);
+    const shown = /** @type {Metric[]} */ (["latency", "rate", "ttft", ...gaugeFigures()]).filter((metric) => !figureOf(metric).hidden);
     charts.forEach(({ plot }) => plot.destroy());
     builtFor = rootSize();
     const look = { rem: builtFor, colours, lines };
@@ -97,19 +99,22 @@ export function mountCharts(context) {
   /** @param {number} now */
   function draw(now) {
     showTtft();
+    showGauges();
     const [from, to] = view.range(now);
     const width = charts[0]?.plot.bbox.width || 1;
     // A movement by less than a pixel is not drawn.
     const pixel = (1000 * (to - from) * devicePixelRatio) / width;
     const fastest = charts.some(({ rows }) => rows.dense) ? DENSE_MS : FASTEST_MS;
     const every = reducedMotion.matches ? SLOWEST_MS : Math.min(Math.max(pixel, fastest), SLOWEST_MS);
-    const changed = from !== drawnRange[0] || to !== drawnRange[1] || (feed.ring.end !== drawnEnd && to > drawn / 1000);
+    const changed = from !== drawnRange[0] || to !== drawnRange[1]
+      || ((feed.ring.end !== drawnEnd || gauges.version !== drawnGauges) && to > drawn / 1000);
     const wait = drawn + every - now * 1000;
     if (dirty || (changed && wait <= 1)) {
       dirty = false;
       drawn = now * 1000;
       drawnRange = [from, to];
       drawnEnd = feed.ring.end;
+      drawnGauges = gauges.version;
       drawCharts(from, to);
     }
     if (now - legendDrawn >= LEGEND_EVERY_S) {
@@ -129,6 +134,25 @@ export function mountCharts(context) {
     }
   }
 
+  /** A figure for each of the first gauges. Returns their names. */
+  function gaugeFigures() {
+    return gauges.list.slice(0, GAUGE_CHARTS).map((_, i) => {
+      const metric = /** @type {Metric} */ (`gauge-${i}`);
+      if (!document.getElementById(`plot-${metric}`)) {
+        byId("tip", HTMLElement).before(make("figure", { class: "plot gauge", id: `plot-${metric}` },
+          make("figcaption", {}, make("span"), make("b", { class: "number" })), make("div", { class: "area" })));
+      }
+      return metric;
+    });
+  }
+
+  /** Its chart appears with a gauge's first value. */
+  function showGauges() {
+    if (charts.filter(({ metric }) => metric.startsWith("gauge")).length < Math.min(gauges.list.length, GAUGE_CHARTS)) {
+      build();
+    }
+  }
+
   /**
    * @param {number} from
    * @param {number} to
@@ -143,6 +167,8 @@ export function mountCharts(context) {
     for (const { metric, rows, plot } of charts) {
       if (metric === "ttft") {
         ttftRows(requests.ttft, from, to, lineOfModel, rows);
+      } else if (metric.startsWith("gauge")) {
+        gauges.list[Number(metric.slice(6))].rows(from, to, rows);
       } else {
         const columns = Math.max(1, plot.bbox.width / devicePixelRatio);
         const dense = last - first > DENSE * columns * lines.count;

@@ -7,15 +7,7 @@
 
 const FETCH_MS = 8_000;
 
-/**
- * What the server says of who asks: GET /auth.
- *
- * @typedef {object} Access
- * @property {string | null} name      of the key that this browser has; null: it has none
- * @property {string[]} rights         view, control, ingest, infer
- * @property {boolean} local           the browser runs on the server's machine
- * @property {Record<string, string>} needs  for each right: open, remote-key, key or local
- */
+/** What the server says of who asks. @typedef {import("./contract").AuthAnswer} Access */
 
 /**
  * @typedef {object} Answer
@@ -72,7 +64,7 @@ async function ask(path, body) {
 
 /**
  * Take a credential out of the page's address, so that it does not stay in the
- * history or in a copied link: ?token=TOKEN is traded at once, #code=CODE is for
+ * history or in a copied link: ?token=TOKEN is traded at once, #pair=CODE is for
  * the dialog.
  *
  * @returns {Promise<{code: string, problem: string}>}
@@ -80,7 +72,7 @@ async function ask(path, body) {
 export async function fromAddress() {
   const url = new URL(location.href);
   const token = url.searchParams.get("token");
-  const code = /^#code=([0-9]{8})$/.exec(url.hash)?.[1] ?? "";
+  const code = /^#pair=([0-9]{8})$/.exec(url.hash)?.[1] ?? "";
   if (token === null && !code) {
     return { code, problem: "" };
   }

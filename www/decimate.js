@@ -36,6 +36,7 @@ export class Rows {
   /** @type {(number | undefined)[][]} */ high = Array.from({ length: LINES }, () => []);
   dense = false; // columns are ranges
   top = NaN; // the highest value
+  bottom = NaN; // and the lowest
   /** @type {number[]} */ #last = Array(LINES).fill(-1); // each line's latest row
 
   clear() {
@@ -45,7 +46,7 @@ export class Rows {
     }
     this.#last.fill(-1);
     this.dense = false;
-    this.top = NaN;
+    this.top = this.bottom = NaN;
   }
 
   /**
@@ -66,6 +67,7 @@ export class Rows {
     this.#last[line] = this.x.length - 1;
     this.y[line][this.#last[line]] = value;
     this.top = value <= this.top ? this.top : value;
+    this.bottom = value >= this.bottom ? this.bottom : value;
   }
 
   /**

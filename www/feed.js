@@ -37,7 +37,7 @@ import { BREAK, ESTIMATED, FIRST, Ring, SILENT } from "./ring.js";
  * Infinity while it lasts). For a moment, `to` equals `from`.
  *
  * @typedef {object} Mark
- * @property {"model" | "dropped" | "restart" | "paused" | "offline" | "bench"} kind
+ * @property {"model" | "dropped" | "restart" | "paused" | "offline" | "bench" | "note" | "warn" | "error"} kind  the last three are notes
  * @property {number} from
  * @property {number} to
  * @property {string} text
@@ -72,6 +72,8 @@ export class Feed {
   clock = new Clock();
   /** @type {Lane[]} */ lanes = [];
   /** @type {Mark[]} */ marks = [];
+  /** Changes with every mark. */
+  marksVersion = 0;
   /** Browser's clock at the latest tick, Unix seconds. */
   lastTime = 0;
 
@@ -281,6 +283,7 @@ export class Feed {
     for (const mark of this.marks) {
       if (mark.kind === kind && mark.to === Infinity) {
         mark.to = time;
+        this.marksVersion++;
       }
     }
   }
@@ -502,6 +505,7 @@ export class Feed {
   /** @param {Mark} mark */
   #addMark(mark) {
     this.marks.push(mark);
+    this.marksVersion++;
     this.marks.sort((a, b) => a.from - b.from);
     if (this.marks.length > MARKS_MAX) {
       this.marks.shift();

@@ -24,6 +24,7 @@ const STATES = {
   waiting: "No connection",
   closed: "Closed",
   down: "Engine down",
+  loading: "Loading",
   draining: "Pausing",
   paused: "Paused",
   running: "Running",
@@ -33,7 +34,7 @@ const STATES = {
 };
 
 /** The states that are announced, and the return from them. */
-const SAID = new Set(["down", "draining", "paused", "ended"]);
+const SAID = new Set(["down", "loading", "draining", "paused", "ended"]);
 const allInOne = new Int8Array(LANES_MAX); // the line of each lane: one for all
 
 /** @param {import("./app.js").Context} context */
@@ -100,12 +101,15 @@ export function mountGlance({ settings, store, frame, colours, lines, view, sess
    * @returns {EngineState}
    */
   function engineState(present, now) {
-    const { connection, paused, sourceState, down, filled, hello } = store.state;
+    const { connection, paused, sourceState, down, loading, filled, hello } = store.state;
     if (connection.phase !== "live") {
       return connection.phase;
     }
     if (down) {
       return "down";
+    }
+    if (loading) {
+      return "loading";
     }
     if (paused) {
       return requests.inState("running") ? "draining" : "paused";
@@ -280,7 +284,7 @@ function sourceText(hello, upstreams) {
  * @param {EngineState} state
  */
 function icon(state) {
-  const colour = { running: "#0f766e", idle: "#0f766e", paused: "#b45309", draining: "#b45309", ended: "#b45309",
+  const colour = { running: "#0f766e", idle: "#0f766e", paused: "#b45309", draining: "#b45309", loading: "#b45309", ended: "#b45309",
     down: "#b91c1c", waiting: "#b91c1c", closed: "#b91c1c", connecting: "#475569", empty: "#475569" }[state];
   return `data:image/svg+xml,${encodeURIComponent(
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><rect width="24" height="24" rx="6" fill="${colour}"/>`

@@ -5,6 +5,7 @@ import { AidashClient, CommandError } from "./aidash-client.js";
 import { causeOf, NO_SOCKET } from "./causes.js";
 import { notice } from "./dom.js";
 import { Feed } from "./feed.js";
+import { Gauges } from "./gauges.js";
 import { RequestLog } from "./requests.js";
 
 /** @typedef {import("./aidash-client.js").Gap} Gap */
@@ -19,6 +20,7 @@ const MUTE_MS = 1_000; // a connection without hello
 export class Session {
   feed = new Feed();
   requests = new RequestLog();
+  gauges = new Gauges();
   client;
 
   #store;
@@ -30,6 +32,7 @@ export class Session {
    */
   #truth = { model: "", paused: false, override: null };
   #connections = 0;
+  #noteSeq = 0; // of the latest note
   #clockAsked = 0; // when, after the server's clock was set, Unix seconds
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #statusTimer;
@@ -70,8 +73,10 @@ export class Session {
     this.#store.set({ ...asked, pending: true });
     let problem = "";
     try {
-      await this.client.send(command);
-      this.#truth = { ...this.#truth, ...asked };
+      const ack = await this.client.send(command);
+      if (ack.number === undefined) { // else it takes effect later, and an event says so
+        this.#truth = { ...this.#truth, ...asked };
+      }
     } catch (error) {
       problem = error instanceof CommandError ? error.message : String(error);
       if (error instanceof CommandError && error.code === "unauthorized") {
@@ -120,6 +125,7 @@ export class Session {
     const now = seconds();
     if (gap?.restarted) {
       this.requests.restart();
+      this.#noteSeq = 0;
     }
     this.feed.close("offline", now);
     const query = this.feed.connected(hello, gap, now);
@@ -146,8 +152,41 @@ export class Session {
       this.feed.close("paused", now);
     }
     this.#truth = { model, paused, override };
-    this.#store.set({ ...this.#truth, models, loaded, facts, sourceState, down: said.engine === "down", benchRuns: said.bench ?? 0 });
+    this.#store.set({ ...this.#truth, models, loaded, facts, sourceState, down: said.engine === "down", loading: said.engine === "loading", reason: said.reason ?? "", benchRuns: said.bench ?? 0 });
+    if (said.commands) {
+      this.#readCommands();
+    } else if (this.#store.state.commands.length) {
+      this.#store.set({ commands: [] });
+    }
     this.#frame.request();
+  }
+
+  /** The engine's own commands have changed, or one that takes its time may run. */
+  async #readCommands() {
+    try {
+      const { commands, running } = /** @type {import("./contract").CommandsAnswer} */ (await request("commands"));
+      this.#store.set({ commands, command: running[running.length - 1] ?? null });
+    } catch {
+      // the next status asks again
+    }
+  }
+
+  /** @param {import("./contract").CommandEvent} event */
+  #onCommand(event) {
+    const { commands } = this.#store.state;
+    const { command, value, state } = event;
+    if (command && state === "done") {
+      this.#store.set({ commands: commands.map((own) => (own.command === command && value !== undefined ? { ...own, value } : own)) });
+    }
+    this.#store.set({ command: event });
+  }
+
+  /** @param {import("./contract").Note} note */
+  #onNote({ seq, level, text, timestamp }) {
+    if (seq > this.#noteSeq) { // else it was fetched, and also told by an event
+      this.#noteSeq = seq;
+      this.feed.mark(level === "info" ? "note" : level, this.feed.clock.toBrowser(timestamp), text);
+    }
   }
 
   /** @param {Gap} gap */
@@ -163,6 +202,14 @@ export class Session {
     if (event.event === "request_start" || event.event === "request") {
       const at = event.timestamp === undefined ? seconds() : this.feed.clock.toBrowser(event.timestamp);
       this.requests.add(event, at, seconds());
+      this.#frame.request();
+    } else if (event.event === "note") {
+      this.#onNote(event);
+      this.#frame.request();
+    } else if (event.event === "command") {
+      this.#onCommand(event);
+    } else if (event.event === "gauge") {
+      this.gauges.add(event, this.feed.clock.toBrowser(event.timestamp));
       this.#frame.request();
     } else if (event.event === "bench") {
       this.#store.set({ bench: event });
@@ -186,7 +233,7 @@ export class Session {
   /** @param {import("./aidash-client.js").State} connection */
   #onState(connection) {
     const before = this.#store.state.connection.phase;
-    this.#store.set({ connection });
+    this.#store.set(connection.phase === "live" ? { connection, cause: "", refusal: "" } : { connection });
     if (connection.phase === "waiting") {
       if (before === "live") {
         this.feed.open("offline", this.feed.lastTime || seconds(), "offline");
@@ -216,6 +263,7 @@ export class Session {
     if (hello.source === "meter") {
       this.#fillRequests(hello, connection, clock);
     }
+    this.#fillExtras(connection, clock);
     try {
       while (query) {
         const answer = /** @type {import("./contract").TicksAnswer} */ (await request(`ticks?${query}`));
@@ -240,6 +288,25 @@ export class Session {
       feed.giveUpFill();
       store.set({ filled: true });
       this.#frame.request();
+    }
+  }
+
+  /**
+   * Fetch the latest values of the gauges, and the notes.
+   *
+   * @param {number} connection  as for #fill()
+   * @param {Promise<void>} clock
+   */
+  async #fillExtras(connection, clock) {
+    try {
+      const [{ gauges }, { notes }] = /** @type {[import("./contract").GaugesAnswer, import("./contract").NotesAnswer]} */ (
+        await Promise.all([request("gauges"), request("notes")]));
+      await clock;
+      if (connection === this.#connections) {
+        [...gauges, ...notes].forEach((event) => this.#onEvent(event));
+      }
+    } catch {
+      // those from now on arrive as events
     }
   }
 

@@ -16,7 +16,11 @@
  * @property {import("./contract").ModelFacts} facts  what the engines told of their models
  * @property {boolean} paused      as reported, or as just asked for
  * @property {import("./contract").SourceState} sourceState
- * @property {boolean} down        the meter can't reach the engine
+ * @property {boolean} down        the meter can't reach the engine, or the firmware says so
+ * @property {boolean} loading     the firmware says that the engine loads a model
+ * @property {string} reason       why the engine is so, as the firmware says
+ * @property {import("./contract").CommandsAnswer["commands"]} commands  the engine's own
+ * @property {import("./contract").CommandEvent | null} command  the latest one that takes its time
  * @property {boolean | null} override  the meter sends every request to `model`; null: there is no meter
  * @property {number} benchRuns    the number of the benchmark that runs, or 0
  * @property {import("./contract").Bench | null} bench  the latest event of a benchmark
@@ -46,6 +50,10 @@ export class Store {
     paused: false,
     sourceState: "none",
     down: false,
+    loading: false,
+    reason: "",
+    commands: [],
+    command: null,
     override: null,
     benchRuns: 0,
     bench: null,

@@ -61,6 +61,8 @@ const char *aidash_strerror(int code)
         return "can't listen on an address";
     case AIDASH_ESYS:
         return "the system refused a thread, a socket or memory";
+    case AIDASH_EFULL:
+        return "there is no room for it now";
     default:
         return "unknown error";
     }
@@ -74,18 +76,29 @@ const char *aidash_last_error(void)
 /* Each part as it is before a run. */
 static void ad_reset(void)
 {
+    ad_keys_init();
+    ad_pairing_init();
     ad_hub_init();
+#if AIDASH_TLS
+    ad_jwt_files_init();
+#endif
     ad_inbox_init();
     ad_feed_init();
     ad_events_init();
     ad_formats_init();
     ad_engine_init();
     ad_ticks_init();
+    ad_gauges_init();
+    ad_posts_init();
+    ad_notes_init();
+    ad_own_commands_init();
     ad_sources_init();
+    ad_rights_init();
     ad_framing_init();
     ad_access_init();
     ad_clients_init();
     ad_exchanges_init();
+    ad_throttle_init();
     ad_commands_init();
     ad_pending_init();
     ad_acceptor_init();
@@ -126,6 +139,15 @@ static int ad_reconfigure(const struct aidash_config *config,
 }
 
 #endif
+
+/* Log who may do what. */
+static void ad_log_posture(void)
+{
+    char posture[AD_POSTURE_MAX];
+
+    ad_posture(posture);
+    ad_log(AIDASH_LOG_INFO, "%s", posture);
+}
 
 /* Log where a listener can be reached. */
 static void ad_log_listener(const char *spec, unsigned port)
@@ -200,6 +222,7 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
     for (i = 0; i < ad_acceptor.n_listeners; i++) {
         ad_log_listener(ad_acceptor.listen[i], ad_acceptor.ports[i]);
     }
+    ad_log_posture();
     return 0;
 
 stop_resolver:

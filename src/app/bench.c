@@ -180,10 +180,11 @@ static void ad_bench_http(const struct ad_upstream *at, const char *path,
                           const char *post, struct ad_bench_answer *answer)
 {
     struct ad_fetch q;
+    char head[AD_FETCH_HEAD_MAX];
 
     answer->len = 0;
     answer->text[0] = '\0';
-    ad_fetch_begin(&q, at, path, "", 0);
+    ad_fetch_begin(&q, at, path, "", head, 0);
     q.post = post;
     ad_fetch_run(&q, AD_FETCH_MS, ad_bench_sink, answer);
     answer->status = q.state == AD_FETCH_DONE ? q.answer.status : 0;

@@ -6,6 +6,9 @@
 
 #include "../base/url.c"
 #include "../core/access.c"
+#include "../guard/jwt_files.c"
+#include "../guard/keys.c"
+#include "../guard/rights.c"
 #include "../meter/meter.c"
 
 static char ad_error_text[256]; /* what aidash_last_error() returns */
@@ -141,6 +144,32 @@ static int ad_configure_listen(const char *list)
     return 0;
 }
 
+/* Who may do what. */
+static int ad_configure_rights(const struct aidash_config *config)
+{
+    const char *const modes[AD_RIGHTS] = {config->view, config->control,
+                                          config->ingest, config->infer};
+    unsigned i;
+
+    for (i = 0; i < AD_RIGHTS; i++) {
+        if (modes[i] != NULL && !ad_rights_set(1u << i, modes[i])) {
+            return ad_fail(AIDASH_EINVAL,
+                           "%s: '%.80s' must be open, remote-key, key or local",
+                           ad_right_names[i], modes[i]);
+        }
+    }
+    if (config->udp != NULL) {
+        if (ad_right_needs(AD_MAY_INGEST, true) != AD_MODE_OPEN) {
+            return ad_fail(AIDASH_EINVAL, "udp: datagrams have no keys; --ingest "
+                                          "key does not allow them");
+        }
+        if (ad_right_needs(AD_MAY_INGEST, false) == AD_MODE_LOCAL) {
+            ad_sources_keep_udp_local();
+        }
+    }
+    return 0;
+}
+
 #if AIDASH_METER
 
 /* The engine at the URL of an option. Without an address if it is given by a name:
@@ -152,6 +181,9 @@ static int ad_upstream_at(const char *option, const char *text, size_t len,
 
     memset(engine, 0, sizeof(*engine));
     why = ad_url_parse(text, len, &engine->url);
+    if (why == NULL && engine->url.tls) {
+        why = "https is not supported; put nginx or stunnel in between";
+    }
     if (why == NULL) {
         engine->n_addresses = ad_address_literal(
             engine->url.host, (uint16_t)atoi(engine->url.port), engine->addresses);
@@ -333,8 +365,8 @@ static int ad_configure_meter(const struct aidash_config *config)
     }
     if (rc == 0) {
         rc = ad_configure_list(config->quota, "quota",
-                               "ADDR, ADDR/BITS, *, key:FINGERPRINT or agent:NAME "
-                               "with =TOKENS", AD_QUOTAS, ad_quota_add);
+                               "ADDR, ADDR/BITS, *, key:NAME, key:FINGERPRINT or "
+                               "agent:NAME with =TOKENS", AD_QUOTAS, ad_quota_add);
     }
     return rc;
 }
@@ -430,11 +462,72 @@ static int ad_configure_again(const struct aidash_config *config,
         (void)ad_configure_access(before, names);
         return rc;
     }
+    (void)ad_keys_poll(true);
     ad_log_set_level(ad_level_of(config));
+#if AIDASH_TLS
+    ad_jwt_files_poll(true);
+#endif
     return 0;
 }
 
 #endif
+
+#if AIDASH_TLS
+
+/* The keys of JSON Web Tokens, and whom they must be of and for. */
+static int ad_configure_jwt(const struct aidash_config *config)
+{
+    char why[AD_JWT_WHY_MAX];
+
+    if (!ad_jwt_name_ok(config->jwt_audience)) {
+        return ad_fail(AIDASH_EINVAL, "jwt-audience: must have 1 to %d bytes",
+                       AD_JWT_NAME_MAX);
+    }
+    if (!ad_jwt_name_ok(config->jwt_issuer)) {
+        return ad_fail(AIDASH_EINVAL, "jwt-issuer: must have 1 to %d bytes",
+                       AD_JWT_NAME_MAX);
+    }
+    ad_jwt_set_names(config->jwt_issuer, config->jwt_audience);
+    if (!ad_jwt_files_begin(config->jwt_secret_file, config->jwt_key_file, why)) {
+        return ad_fail(AIDASH_EINVAL, "%s", why);
+    }
+    if (!ad_jwt_on() &&
+        (config->jwt_audience != NULL || config->jwt_issuer != NULL)) {
+        return ad_fail(AIDASH_EINVAL,
+                       "%s: without jwt-secret-file or jwt-key-file there are no "
+                       "tokens",
+                       config->jwt_audience != NULL ? "jwt-audience"
+                                                    : "jwt-issuer");
+    }
+    return 0;
+}
+
+#else
+
+static int ad_configure_jwt(const struct aidash_config *config)
+{
+    if (config->jwt_secret_file != NULL || config->jwt_key_file != NULL) {
+        return ad_fail(AIDASH_EINVAL,
+                       "%s: this aidash was built without mbedTLS (AIDASH_TLS), "
+                       "which tokens need",
+                       config->jwt_secret_file != NULL ? "jwt-secret-file"
+                                                       : "jwt-key-file");
+    }
+    return 0;
+}
+
+#endif
+
+/* The state directory, and the keys that are there. */
+static int ad_configure_state(const struct aidash_config *config)
+{
+    if (!ad_state_set(config->state_dir)) {
+        return ad_fail(AIDASH_EINVAL, "state-dir: its path is longer than %d bytes",
+                       AD_STATE_DIR_MAX);
+    }
+    (void)ad_keys_poll(true); /* a broken file is logged: it keeps nobody away */
+    return 0;
+}
 
 /* Check all that can be checked without opening anything, and hand it to the
  * parts. */
@@ -475,6 +568,15 @@ static int ad_configure(const struct aidash_config *config)
         rc = ad_configure_list(config->allow_frame, "allow-frame",
                                "an origin, such as http://host:port, or *",
                                AD_FRAMES, ad_access_add_frame);
+    }
+    if (rc == 0) {
+        rc = ad_configure_state(config);
+    }
+    if (rc == 0) {
+        rc = ad_configure_rights(config);
+    }
+    if (rc == 0) {
+        rc = ad_configure_jwt(config);
     }
     if (rc == 0) {
         rc = ad_configure_listen(listen);

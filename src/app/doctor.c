@@ -268,8 +268,10 @@ static void ad_doctor_next(const struct ad_doctor *d)
     }
     printf("  aidash --listen %s", d->listen);
     for (i = 0; i < choice->n; i++) {
-        printf(" --upstream http://%s%s", choice->engines[i].at.url.authority,
-               choice->engines[i].at.url.prefix);
+        const struct ad_url *url = &choice->engines[i].at.url;
+
+        printf(" --upstream %s%s%s", ad_url_scheme(url->tls), url->authority,
+               url->prefix);
     }
     if (choice->n == 0) {
         printf("\n  for a simulated engine; add --upstream http://HOST:PORT when "

@@ -58,7 +58,7 @@ static void ad_fetch_run(struct ad_fetch *q, int step_ms, ad_fetch_sink *sink,
     int steps;
 
     for (steps = 0; steps < 1000 && ad_fetch_wants(q) != 0; steps++) {
-        struct pollfd ready = {q->fd, POLLIN, 0};
+        struct pollfd ready = {q->dial.fd, POLLIN, 0};
         int n;
 
         if (ad_fetch_wants(q) == AD_OUT) {
@@ -68,7 +68,8 @@ static void ad_fetch_run(struct ad_fetch *q, int step_ms, ad_fetch_sink *sink,
         if (n > 0) {
             ad_fetch_event(q, sink, to);
         } else if (n == 0 && q->state == AD_FETCH_CONNECT) {
-            ad_fetch_connect(q); /* to its next address */
+            ad_dial_next(&q->dial);
+            ad_fetch_dialled(q);
         } else if (n == 0) {
             return;
         }
@@ -94,10 +95,11 @@ static void ad_doctor_ask(const struct ad_upstream *u, const char *path,
                           struct ad_found *found)
 {
     struct ad_fetch q;
+    char head[AD_FETCH_HEAD_MAX];
 
     memset(found, 0, sizeof(*found));
     ad_path_begin(&found->js, AD_PATH_OPENAI_LIST);
-    ad_fetch_begin(&q, u, path, ad_upstreams.key, 0);
+    ad_fetch_begin(&q, u, path, ad_upstreams.key, head, 0);
     ad_fetch_run(&q, 1000, ad_doctor_sink, found);
     found->status = q.answer.status;
     found->list = ad_json_stream_end(&found->js);
@@ -205,7 +207,8 @@ static bool ad_doctor_look(struct ad_choice *choice, const struct ad_upstream *u
         return false;
     }
     name = ad_doctor_name(found.owner);
-    printf("  %s at http://%s%s: ", name, u->url.authority, u->url.prefix);
+    printf("  %s at %s%s%s: ", name, ad_url_scheme(u->url.tls), u->url.authority,
+           u->url.prefix);
     ad_doctor_print_state(&found);
     if (choice->n < AD_DOCTOR_ENGINES) {
         choice->engines[choice->n].name = name;
@@ -224,10 +227,12 @@ static void ad_doctor_given(struct ad_choice *choice)
         int error = ad_upstream_resolve(u);
 
         if (error != 0) {
-            printf("  none at http://%s%s: its name can't be resolved (%s)\n",
-                   u->url.authority, u->url.prefix, gai_strerror(error));
+            printf("  none at %s%s%s: its name can't be resolved (%s)\n",
+                   ad_url_scheme(u->url.tls), u->url.authority, u->url.prefix,
+                   gai_strerror(error));
         } else if (!ad_doctor_look(choice, u)) {
-            printf("  none at http://%s%s\n", u->url.authority, u->url.prefix);
+            printf("  none at %s%s%s\n", ad_url_scheme(u->url.tls),
+                   u->url.authority, u->url.prefix);
         }
     }
 }

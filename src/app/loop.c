@@ -4,15 +4,25 @@
 #ifndef AD_APP_LOOP_C
 #define AD_APP_LOOP_C
 
+#include "../guard/jwt_files.c"
+#include "../guard/keys.c"
 #include "../meter/meter.c"
 #include "../web/routes.c"
+#include "calls.c"
 
 /* Once a second. */
 static void ad_hub_housekeeping(void)
 {
     ad_hub_follow_clock();
+    (void)ad_keys_poll(false);
+    ad_auth_housekeeping();
     ad_clients_housekeeping();
     ad_pending_housekeeping();
+    ad_gauges_housekeeping();
+    ad_commands_housekeeping();
+#if AIDASH_TLS
+    ad_jwt_files_poll(false);
+#endif
 #if AIDASH_METER
     ad_meter_housekeeping();
 #endif
@@ -127,7 +137,8 @@ static void ad_hub_turn(void)
     atomic_store(&ad_hub.sleep, pacing ? AD_PACING : AD_ASLEEP);
     workers_ns = ad_workers_deadline();
     deadline_ns = workers_ns < deadline_ns ? workers_ns : deadline_ns;
-    if (ad_sources_wait() || atomic_load(&ad_hub.calls) != NULL ||
+    if (ad_sources_wait() || ad_posts_wait() ||
+        atomic_load(&ad_hub.calls) != NULL ||
         ad_inbox_fill() > (pacing ? AIDASH_INBOX / 2 : 0)) {
         deadline_ns = 0;
     }
@@ -150,6 +161,7 @@ static void ad_hub_turn(void)
 #if AIDASH_METER
     ad_meter_run();
 #endif
+    ad_posts_run();
     ad_inbox_run();
     ad_fan_out_if_due();
     if (ad_sources.source == AD_SOURCE_SIM) {

@@ -5,6 +5,8 @@
 #include "api.c"
 #include "bench.c"
 #include "doctor.c"
+#include "keys.c"
+#include "pair.c"
 
 #ifndef AIDASH_NO_MAIN
 
@@ -31,8 +33,15 @@ static bool ad_options_config(const struct ad_options *o,
     config->allow_frame = ad_option_value(o, "allow-frame");
     config->allow_host = ad_option_value(o, "allow-host");
     config->trust_proxy = ad_option_value(o, "trust-proxy");
+#if AIDASH_TLS
+    config->jwt_secret_file = ad_option_value(o, "jwt-secret-file");
+    config->jwt_key_file = ad_option_value(o, "jwt-key-file");
+    config->jwt_audience = ad_option_value(o, "jwt-audience");
+    config->jwt_issuer = ad_option_value(o, "jwt-issuer");
+#endif
     config->backlog = (unsigned)backlog;
     config->per_address = (unsigned)per_address;
+    config->state_dir = ad_option_value(o, "state-dir");
     return true;
 }
 
@@ -87,40 +96,13 @@ static void ad_raise_file_limit(void)
     }
 }
 
-/* The config file that the arguments or the environment name, NULL if none. It is
- * needed before the other options can be read in their order. */
-static const char *ad_config_file(int argc, char **argv)
-{
-    const char *file = getenv("AIDASH_CONFIG");
-    int i;
-
-    for (i = 1; i < argc; i++) {
-        if (strncmp(argv[i], "--config=", 9) == 0) {
-            file = argv[i] + 9;
-        } else if (strcmp(argv[i], "--config") == 0 && i + 1 < argc) {
-            file = argv[i + 1];
-        }
-    }
-    return file != NULL && file[0] != '\0' ? file : NULL;
-}
-
-/* All options of all places, later ones over earlier ones. */
-static bool ad_options_read(struct ad_options *o, int argc, char **argv)
-{
-    const char *file = ad_config_file(argc, argv);
-
-    if (file != NULL && !ad_options_file(o, file)) {
-        return false;
-    }
-    return ad_options_env(o) && ad_options_args(o, argc, argv);
-}
-
 /* All options into *config; config's texts are those of *o. */
 static bool ad_options_all(const struct ad_options *o,
                            struct aidash_config *config)
 {
     memset(config, 0, sizeof(*config));
-    return ad_options_meter(o, config) && ad_options_config(o, config);
+    return ad_options_meter(o, config) && ad_options_config(o, config) &&
+           ad_options_rights(o, config);
 }
 
 /* SIGHUP: read the options again, and use those that can change while it runs.
@@ -202,6 +184,15 @@ int main(int argc, char **argv)
     struct ad_options options = {0};
     bool doctor = false;
 
+    if (argc > 1 && strcmp(argv[1], "keys") == 0) {
+        return ad_keys_main(argc - 1, argv + 1);
+    }
+    if (argc > 1 && strcmp(argv[1], "pair") == 0) {
+        return ad_pair_main(argc - 1, argv + 1);
+    }
+    if (argc > 1 && strcmp(argv[1], "token") == 0) {
+        return ad_token_main(argc - 1, argv + 1);
+    }
 #if AIDASH_METER
     if (argc > 1 && strcmp(argv[1], "bench") == 0) {
         return ad_bench_main(argc - 1, argv + 1);

@@ -7,6 +7,7 @@
 
 #include "../base/log.c"
 #include "../base/decimal.c"
+#include "../guard/rights.c"
 
 #ifndef AIDASH_NO_MAIN
 
@@ -48,7 +49,25 @@ static const struct ad_option {
      "may be repeated", AD_OPT_LIST},
     {"trust-proxy", "ADDR[/BITS]", "believe what this proxy says of its clients; "
      "may be repeated", AD_OPT_LIST},
+#if AIDASH_TLS
+    {"jwt-secret-file", "FILE", "accept JSON Web Tokens that are signed with the "
+     "secret in this file (HS256)", AD_OPT_TEXT},
+    {"jwt-key-file", "FILE", "accept JSON Web Tokens that a key in this file "
+     "signs: PEM or JWKS (RS256, ES256)", AD_OPT_TEXT},
+    {"jwt-audience", "NAME", "tokens must be for this audience (aud)",
+     AD_OPT_TEXT},
+    {"jwt-issuer", "NAME", "tokens must be of this issuer (iss)", AD_OPT_TEXT},
+#endif
+    {"view", "open|remote-key|key|local", "who may watch: everybody; "
+     "programs of this machine, others with a key; only with a key; this machine "
+     "alone (default open)", AD_OPT_TEXT},
+    {"control", "open|remote-key|key|local", "who may send commands, likewise (default remote-key; open "
+     "with the simulator)", AD_OPT_TEXT},
+    {"ingest", "open|remote-key|key|local", "who may send ticks, likewise (default remote-key; open with "
+     "the simulator)", AD_OPT_TEXT},
 #if AIDASH_METER
+    {"infer", "open|remote-key|key|local", "who may send requests to the engine, likewise (default open; "
+     "remote-key with --upstream-key-file)", AD_OPT_TEXT},
     {"upstream", "[NAME=]URL", "forward requests to this engine and measure them; "
      "may be repeated: the request's model chooses", AD_OPT_LIST},
     {"upstream-key-file", "FILE", "file with the engine's bearer token, for "
@@ -61,11 +80,13 @@ static const struct ad_option {
     {"queue-timeout", "S", "longest wait in the queue, in seconds (default 600)",
      AD_OPT_NUMBER},
     {"quota", "CLIENT=TOKENS", "most tokens a day of an ADDR, ADDR/BITS, * "
-     "(each address), key:FINGERPRINT or agent:NAME; may be repeated",
+     "(each address), key:NAME, key:FINGERPRINT or agent:NAME; may be repeated",
      AD_OPT_LIST},
     {"scrape", "URL", "instead, read an engine's Prometheus page once per second",
      AD_OPT_TEXT},
 #endif
+    {"state-dir", "DIR", "directory for what outlives a run, as keys (default "
+     "~/.local/state/aidash, or what systemd gives)", AD_OPT_TEXT},
     {"log-level", "LEVEL", "error, warn, info or debug (default info)",
      AD_OPT_TEXT},
     {"config", "FILE", "read options from this file, lines of `key = value`",
@@ -79,6 +100,7 @@ enum {
     AD_OPTION_CAP = 1024, /* bytes of a value with its NUL; of a list, in total */
     AD_WRITTEN_CAP = 256
 };
+#define AD_STATE_SYSTEM "/var/lib/aidash" /* of the service, see package/ */
 
 /* What was given, and how the option was written there, for messages: --rate,
  * AIDASH_RATE, or FILE line 3: rate. All zeros: nothing was given. */
@@ -473,6 +495,24 @@ static bool ad_options_env(struct ad_options *o)
     return true;
 }
 
+/* "; the command that is nearest is WORD" into out, or "" if none is near. */
+static const char *ad_options_command(const char *text, char out[AD_HINT_CAP])
+{
+    static const char *const commands[] = {"keys", "pair", "token",
+#if AIDASH_METER
+                                           "bench", "doctor"
+#endif
+    };
+    const char *nearest = ad_nearest(text, commands, AD_COUNT(commands));
+
+    out[0] = '\0';
+    if (ad_distance(text, nearest) <= 2) {
+        (void)snprintf(out, AD_HINT_CAP, "; the command that is nearest is %s",
+                       nearest);
+    }
+    return out;
+}
+
 /* The option argv[i], --NAME=VALUE or --NAME VALUE. Returns how many arguments it
  * takes, 0 if it is wrong. */
 static int ad_options_arg(struct ad_options *o, struct ad_place *place, int i,
@@ -481,6 +521,7 @@ static int ad_options_arg(struct ad_options *o, struct ad_place *place, int i,
     char written[64];
     const char *name = written + 2, *value = strchr(argv[i], '=');
     size_t len = value != NULL ? (size_t)(value - argv[i]) : strlen(argv[i]);
+    char hint[AD_HINT_CAP];
     int k, taken = 1;
     bool flag;
 
@@ -495,10 +536,7 @@ static int ad_options_arg(struct ad_options *o, struct ad_place *place, int i,
                       "aidash: '%s' is not an option; options begin with --%s "
                       "(--help lists all)\n",
                       argv[i],
-                      ad_distance(argv[i], "doctor") <= 2
-                          ? "; the command that is nearest is doctor"
-                      : ad_distance(argv[i], "bench") <= 2
-                          ? "; the command that is nearest is bench" : "");
+                      ad_options_command(argv[i], hint));
         return 0;
     }
     k = ad_option_find(name);
@@ -538,6 +576,76 @@ static bool ad_options_args(struct ad_options *o, int argc, char **argv)
         }
         i += taken;
     }
+    return true;
+}
+
+/* The config file that the arguments or the environment name, NULL if none. It is
+ * needed before the other options can be read in their order. */
+static const char *ad_config_file(int argc, char **argv)
+{
+    const char *file = getenv("AIDASH_CONFIG");
+    int i;
+
+    for (i = 1; i < argc; i++) {
+        if (strncmp(argv[i], "--config=", 9) == 0) {
+            file = argv[i] + 9;
+        } else if (strcmp(argv[i], "--config") == 0 && i + 1 < argc) {
+            file = argv[i + 1];
+        }
+    }
+    return file != NULL && file[0] != '\0' ? file : NULL;
+}
+
+/* The state directory that nobody named: what systemd gives (STATE_DIRECTORY, of
+ * several the first); for root the service's, if it is there; else the user's (XDG
+ * Base Directory Specification). None for a user without a home. */
+static void ad_options_state_dir(struct ad_options *o)
+{
+    int i = ad_option_find("state-dir");
+    char *value = o->given[i].value;
+    const char *base, *below = "";
+    struct stat info;
+    size_t len;
+
+    if (o->given[i].set) {
+        return;
+    }
+    base = getenv("STATE_DIRECTORY");
+    if (base == NULL || base[0] != '/') {
+        base = geteuid() == 0 && stat(AD_STATE_SYSTEM, &info) == 0 ? AD_STATE_SYSTEM
+                                                                   : NULL;
+    }
+    if (base == NULL) {
+        base = getenv("XDG_STATE_HOME");
+        below = "/aidash";
+    }
+    if (base == NULL || base[0] != '/') {
+        base = getenv("HOME");
+        below = "/.local/state/aidash";
+    }
+    if (base == NULL || base[0] != '/') {
+        return;
+    }
+    len = strcspn(base, below[0] == '\0' ? ":" : "");
+    if (len + strlen(below) < AD_OPTION_CAP) {
+        (void)snprintf(value, AD_OPTION_CAP, "%.*s%s", (int)len, base, below);
+        (void)snprintf(o->given[i].written, AD_WRITTEN_CAP, "--state-dir");
+        o->given[i].set = true;
+    }
+}
+
+/* All options of all places, later ones over earlier ones. */
+static bool ad_options_read(struct ad_options *o, int argc, char **argv)
+{
+    const char *file = ad_config_file(argc, argv);
+
+    if (file != NULL && !ad_options_file(o, file)) {
+        return false;
+    }
+    if (!ad_options_env(o) || !ad_options_args(o, argc, argv)) {
+        return false;
+    }
+    ad_options_state_dir(o);
     return true;
 }
 
@@ -673,6 +781,46 @@ static bool ad_option_source(const struct ad_options *o, const char **source)
     return false;
 }
 
+/* Who has a right into *mode: as given, or as it is `without` the option. */
+static bool ad_option_mode(const struct ad_options *o, const char *name,
+                           const char *without, const char **mode)
+{
+    const char *text = ad_option_value(o, name);
+    char hint[AD_HINT_CAP];
+    unsigned i;
+
+    *mode = text != NULL ? text : without;
+    for (i = 0; i < AD_MODES; i++) {
+        if (strcmp(ad_mode_names[i], *mode) == 0) {
+            return true;
+        }
+    }
+    (void)fprintf(stderr,
+                  "aidash: %s: '%s' must be open, remote-key, key or local%s\n",
+                  ad_option_written(o, name), text,
+                  ad_hint(text, "", ad_nearest(text, ad_mode_names, AD_MODES),
+                          hint));
+    return false;
+}
+
+/* With the simulator there is nothing to protect. Without it, ticks and commands of
+ * other machines need a key, and requests do if they would be sent with the
+ * operator's. */
+static bool ad_options_rights(const struct ad_options *o,
+                              struct aidash_config *config)
+{
+    const char *guarded = strcmp(config->source, "sim") == 0 ? "open" : "remote-key";
+
+    return ad_option_mode(o, "view", "open", &config->view) &&
+#if AIDASH_METER
+           ad_option_mode(o, "infer",
+                          config->upstream_key_file != NULL ? "remote-key" : "open",
+                          &config->infer) &&
+#endif
+           ad_option_mode(o, "control", guarded, &config->control) &&
+           ad_option_mode(o, "ingest", guarded, &config->ingest);
+}
+
 static void ad_print_help(void)
 {
     int i;
@@ -680,6 +828,9 @@ static void ad_print_help(void)
     printf("aidash " AIDASH_VERSION
            " - a live dashboard on the LAN for an AI engine\n\n"
            "usage: aidash [options]\n"
+           "       aidash pair [options]      let a phone or another browser sign in\n"
+           "       aidash keys [options]      list, add, rename and revoke keys\n"
+           "       aidash token [options]     make a key that is valid for a while\n"
 #if AIDASH_METER
            "       aidash doctor [options]    find engines, free ports and "
            "addresses, and say\n"

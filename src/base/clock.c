@@ -7,6 +7,11 @@
 #define AD_NS_PER_MS 1000000ull
 #define AD_NS_PER_S 1000000000ull
 
+/* A test of what takes a minute divides the times that peers are granted by it. */
+#ifndef AD_HASTE
+#define AD_HASTE 1
+#endif
+
 static uint64_t ad_clock_ns(clockid_t clock)
 {
     struct timespec ts;

@@ -32,6 +32,12 @@ static uint64_t ad_address_key(const struct sockaddr_storage *peer)
     return network;
 }
 
+/* Is this the key of 127.0.0.1 or ::1? Programs of this machine come from there. */
+static bool ad_address_is_own(uint64_t key)
+{
+    return key == INADDR_LOOPBACK || key == 0;
+}
+
 /* HOST of HOST:PORT into an address without its port. False if it is malformed. */
 static bool ad_address_host(const char *host, size_t len,
                             struct sockaddr_storage *out)
@@ -214,6 +220,29 @@ static size_t ad_spec_host(const char *spec)
     return colon == NULL || spec[0] == '*' ? 0 : (size_t)(colon - spec);
 }
 
+/* Is it an address of loopback, 127.0.0.0/8 or ::1 (RFC 1122 3.2.1.3, RFC 4291
+ * 2.5.3)? IPv4 is mapped into IPv6 (2.5.5.2). */
+static bool ad_ip_is_loopback(const uint8_t ip[16])
+{
+    static const uint8_t ip4[13] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 127};
+    static const uint8_t ip6[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+
+    return memcmp(ip, ip4, sizeof(ip4)) == 0 || memcmp(ip, ip6, sizeof(ip6)) == 0;
+}
+
+/* Is it one of this machine's programs that has this address? */
+static bool ad_address_is_loopback(const struct sockaddr_storage *peer)
+{
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)peer;
+    const struct sockaddr_in6 *v6 =
+        (const struct sockaddr_in6 *)(const void *)peer;
+
+    if (peer->ss_family == AF_INET) {
+        return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+    }
+    return peer->ss_family == AF_INET6 && ad_ip_is_loopback(v6->sin6_addr.s6_addr);
+}
+
 enum { AD_ADDRESS_TEXT_MAX = INET6_ADDRSTRLEN };
 
 /* An address as text without its port, an IPv4 address also when it is mapped into
@@ -248,6 +277,15 @@ static void ad_socket_peer_text(int fd, char out[AD_ADDRESS_TEXT_MAX])
     }
 }
 
+/* Close it with a reset: nothing of it stays in the kernel. */
+static void ad_socket_reset(int fd)
+{
+    struct linger reset = {1, 0};
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    (void)close(fd);
+}
+
 static int ad_socket_accept(int listener, struct sockaddr_storage *peer)
 {
     socklen_t len = sizeof(*peer);
@@ -262,6 +300,28 @@ static int ad_socket_accept(int listener, struct sockaddr_storage *peer)
         (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
     }
     return fd;
+#endif
+}
+
+/* Low latency, and an end for peers that vanished without a word: they are asked
+ * after idle_s seconds of silence. On Linux what is accepted has it from its
+ * listener. */
+static void ad_socket_tune(int fd, int idle_s)
+{
+    int on = 1;
+
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+#ifdef TCP_KEEPIDLE
+    {
+        int every_s = 10, times = 3;
+
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s,
+                         sizeof(idle_s));
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every_s,
+                         sizeof(every_s));
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof(times));
+    }
 #endif
 }
 

@@ -8,8 +8,6 @@
 
 #include "platform.h"
 
-#if AIDASH_METER
-
 enum {
     AD_SHA256_BYTES = 32, /* of a digest */
     AD_SHA256_BLOCK = 64
@@ -97,7 +95,5 @@ static void ad_sha256(const void *bytes, size_t len, uint8_t out[AD_SHA256_BYTES
         out[i] = (uint8_t)(h[i / 4] >> 8 * (3 - i % 4));
     }
 }
-
-#endif /* AIDASH_METER */
 
 #endif

@@ -111,6 +111,26 @@ static void ad_put_fixed(struct ad_text *t, double value, int decimals)
     ad_put_decimal(t, (uint64_t)(units + 0.5), decimals);
 }
 
+/* A finite number in the form of RFC 8259 6, with 12 significant digits. printf()
+ * writes the locale's decimal point: whatever it is, it becomes a dot. */
+static void ad_put_double(struct ad_text *t, double value)
+{
+    char text[40];
+    size_t i, len = (size_t)snprintf(text, sizeof(text), "%.12g", value);
+    bool point = false;
+
+    for (i = 0; i < len; i++) {
+        char c = text[i];
+
+        if ((c >= '0' && c <= '9') || c == '-' || c == '+' || c == 'e') {
+            ad_put(t, &c, 1);
+        } else if (!point) {
+            point = true;
+            ad_puts(t, ".");
+        }
+    }
+}
+
 /* RFC 8259 7: the text of a JSON string, without its quotes. */
 static void ad_put_escaped(struct ad_text *t, const char *s, size_t len)
 {

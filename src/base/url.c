@@ -1,4 +1,4 @@
-/* url.c - the URL of an engine, http://HOST[:PORT][/PREFIX], split into its
+/* url.c - the URL of an engine, http[s]://HOST[:PORT][/PREFIX], split into its
  * parts (RFC 3986 3). Pure: any thread.
  */
 #ifndef AD_BASE_URL_C
@@ -17,9 +17,16 @@ enum {
 struct ad_url {
     char authority[AD_URL_HOST_CAP + 8]; /* HOST[:PORT] as written, for Host */
     char host[AD_URL_HOST_CAP];          /* without the brackets of IPv6 */
-    char port[8];                        /* digits, 1..65535; "80" if not given */
-    char prefix[AD_URL_PREFIX_CAP];      /* "" or /PATH without a slash at its end */
+    char port[8]; /* digits, 1..65535; that of the scheme if none was given */
+    char prefix[AD_URL_PREFIX_CAP]; /* "" or /PATH without a slash at its end */
+    bool tls;                       /* https */
 };
+
+/* A URL's scheme with its ://. */
+static const char *ad_url_scheme(bool tls)
+{
+    return tls ? "https://" : "http://";
+}
 
 /* Copy s[0..len) and its NUL. False if it does not fit. */
 static bool ad_url_copy(char *out, size_t cap, const char *s, size_t len)
@@ -45,13 +52,13 @@ static const char *ad_url_port_colon(const char *authority, size_t len)
     return colon;
 }
 
-/* Split HOST[:PORT]. Returns NULL, or what is wrong with it. */
+/* Split HOST[:PORT] of a URL with out->tls. Returns NULL, or what is wrong with it. */
 static const char *ad_url_split_authority(const char *s, size_t len,
                                           struct ad_url *out)
 {
     const char *colon = ad_url_port_colon(s, len);
     size_t host_len = colon != NULL ? (size_t)(colon - s) : len;
-    uint64_t port = 80;
+    uint64_t port = out->tls ? 443 : 80; /* RFC 9110 4.2 */
 
     if (colon != NULL &&
         (!ad_decimal_u64(colon + 1, len - host_len - 1, 65535, &port) ||
@@ -76,16 +83,16 @@ static const char *ad_url_split_authority(const char *s, size_t len,
  * sentence; static storage. */
 static const char *ad_url_parse(const char *url, size_t len, struct ad_url *out)
 {
-    static const char scheme[] = "http://";
-    const size_t scheme_len = sizeof(scheme) - 1;
-    const char *at = url + scheme_len, *end = url + len, *slash;
+    const char *at, *end = url + len, *slash;
+    size_t scheme_len;
 
-    if (len >= 8 && strncasecmp(url, "https://", 8) == 0) {
-        return "https is not supported; put nginx or stunnel in between";
+    out->tls = len >= 8 && strncasecmp(url, "https://", 8) == 0;
+    scheme_len = strlen(ad_url_scheme(out->tls));
+    if (len < scheme_len ||
+        strncasecmp(url, ad_url_scheme(out->tls), scheme_len) != 0) {
+        return "it must begin with http:// or https://";
     }
-    if (len < scheme_len || strncasecmp(url, scheme, scheme_len) != 0) {
-        return "it must begin with http://";
-    }
+    at = url + scheme_len;
     slash = memchr(at, '/', (size_t)(end - at));
     if (slash == NULL) {
         slash = end;

@@ -14,7 +14,10 @@ enum ad_error {
     AD_ERROR_UNKNOWN_ACTION,
     AD_ERROR_UNKNOWN_MODEL,
     AD_ERROR_NOT_TEXT,
-    AD_ERROR_REFUSED
+    AD_ERROR_REFUSED,
+    AD_ERROR_UNAUTHORIZED,
+    AD_ERROR_FORBIDDEN,
+    AD_ERROR_RATE_LIMITED
 };
 
 static const struct {
@@ -28,6 +31,9 @@ static const struct {
     [AD_ERROR_UNKNOWN_MODEL] = {"unknown_model", 400},
     [AD_ERROR_NOT_TEXT] = {"not_text", 400},
     [AD_ERROR_REFUSED] = {"refused", 409},
+    [AD_ERROR_UNAUTHORIZED] = {"unauthorized", 401},
+    [AD_ERROR_FORBIDDEN] = {"forbidden", 403},
+    [AD_ERROR_RATE_LIMITED] = {"rate_limited", 429},
 };
 
 enum ad_fault {
@@ -53,6 +59,9 @@ enum ad_fault {
     AD_FAULT_SAMPLE_RATE,
     AD_FAULT_SAMPLE_TIME,
     AD_FAULT_SAMPLE_EMPTY,
+    AD_FAULT_GAUGE_NAME,
+    AD_FAULT_GAUGE_UNIT,
+    AD_FAULT_GAUGE_VALUE,
 
     AD_FAULT_NOT_TEXT,
     AD_FAULT_ID,
@@ -64,6 +73,11 @@ enum ad_fault {
     AD_FAULT_MODEL_UNKNOWN,
     AD_FAULT_REQUEST,
     AD_FAULT_REQUEST_GONE,
+    AD_FAULT_OWN,
+    AD_FAULT_OWN_UNKNOWN,
+    AD_FAULT_OWN_VALUE,
+    AD_FAULT_OWN_RANGE,
+    AD_FAULT_UNFINISHED,
     AD_FAULT_BENCH_STREAMS,
     AD_FAULT_BENCH_PROMPT,
     AD_FAULT_BENCH_TOKENS,
@@ -73,16 +87,25 @@ enum ad_fault {
     AD_FAULT_BENCH_PAUSED,
     AD_FAULT_BENCH_INFLIGHT,
     AD_FAULT_BENCH_OVERRIDE,
-    AD_FAULT_REFUSED
+    AD_FAULT_REFUSED,
+    AD_FAULT_TOO_OFTEN,
+
+    AD_FAULT_KEY_NEEDED,
+    AD_FAULT_KEY_NARROW,
+    AD_FAULT_LOCAL_ALONE,
+    AD_FAULT_TOKEN,
+    AD_FAULT_TOKEN_BAD,
+    AD_FAULT_VIEW_NARROW,
+    AD_FAULT_AUTH_FIRST
 };
 
 #define AD_ACTIONS \
-    "switch_model, pause, resume, drain, cancel, ping, bench and bench_stop"
+    "switch_model, pause, resume, drain, cancel, ping, bench, bench_stop and own"
 
-/* The greatest number of streams, in its sentence. */
-#if AIDASH_METER
+/* Limits, in their sentences. */
 #define AD_TEXT_OF_(macro) #macro
 #define AD_TEXT_OF(macro) AD_TEXT_OF_(macro)
+#if AIDASH_METER
 #define AD_BENCH_STREAMS_TEXT AD_TEXT_OF(AIDASH_BENCH_STREAMS)
 #else
 #define AD_BENCH_STREAMS_TEXT "16"
@@ -126,6 +149,12 @@ static const struct {
     [AD_FAULT_SAMPLE_EMPTY] = {AD_ERROR_NONE, "one of \"tokens\", "
                                "\"tokens_generated\" and \"latency_ms\" is "
                                "needed"},
+    [AD_FAULT_GAUGE_NAME] = {AD_ERROR_NONE, "\"gauge\" must be a string of "
+                             "1 to 31 bytes, without control characters"},
+    [AD_FAULT_GAUGE_UNIT] = {AD_ERROR_NONE, "\"unit\" must be a string of at "
+                             "most 15 bytes, without control characters"},
+    [AD_FAULT_GAUGE_VALUE] = {AD_ERROR_NONE, "\"value\" must be a number "
+                              "between -1e100 and 1e100"},
 
     [AD_FAULT_NOT_TEXT] = {AD_ERROR_NOT_TEXT,
                            "commands are JSON in text messages"},
@@ -146,6 +175,16 @@ static const struct {
     [AD_FAULT_REQUEST] = {AD_ERROR_INVALID_COMMAND, "\"request\" must be the "
                           "number of a request"},
     [AD_FAULT_REQUEST_GONE] = {AD_ERROR_REFUSED, "there is no such request now"},
+    [AD_FAULT_OWN] = {AD_ERROR_INVALID_COMMAND, "\"command\" must be the name "
+                      "of one of the engine's own commands"},
+    [AD_FAULT_OWN_UNKNOWN] = {AD_ERROR_UNKNOWN_ACTION, "the engine has no "
+                              "command of this name: GET /commands has them"},
+    [AD_FAULT_OWN_VALUE] = {AD_ERROR_INVALID_COMMAND, "\"value\" must be a "
+                            "number"},
+    [AD_FAULT_OWN_RANGE] = {AD_ERROR_INVALID_COMMAND, "\"value\" is not what "
+                            "this command takes: GET /commands says what does"},
+    [AD_FAULT_UNFINISHED] = {AD_ERROR_REFUSED, "too many commands are not "
+                             "finished yet"},
     [AD_FAULT_BENCH_STREAMS] = {AD_ERROR_INVALID_COMMAND, "\"streams\" must be "
                                 "a list of 1 to 8 whole numbers from 1 to "
                                 AD_BENCH_STREAMS_TEXT},
@@ -166,9 +205,31 @@ static const struct {
     [AD_FAULT_BENCH_OVERRIDE] = {AD_ERROR_REFUSED, "a viewer chose another "
                                  "model for all requests"},
     [AD_FAULT_REFUSED] = {AD_ERROR_REFUSED, "the engine refused the command"},
+    [AD_FAULT_TOO_OFTEN] = {AD_ERROR_RATE_LIMITED, "too many commands: a client "
+                            "may send " AD_TEXT_OF(AIDASH_COMMAND_BURST)
+                            " at once, then " AD_TEXT_OF(AIDASH_COMMAND_RATE)
+                            " a second"},
+
+    [AD_FAULT_KEY_NEEDED] = {AD_ERROR_UNAUTHORIZED, "a key with the right control "
+                             "is needed to send commands: send {\"action\":"
+                             "\"auth\",\"token\":...} first"},
+    [AD_FAULT_KEY_NARROW] = {AD_ERROR_FORBIDDEN, "the key does not have the right "
+                             "control, which is needed to send commands"},
+    [AD_FAULT_LOCAL_ALONE] = {AD_ERROR_FORBIDDEN, "nobody beyond the machine where "
+                              "aidash runs is allowed to send commands "
+                              "(--control local)"},
+    [AD_FAULT_TOKEN] = {AD_ERROR_INVALID_COMMAND, "\"token\" must be a string: a "
+                        "key or a token"},
+    [AD_FAULT_TOKEN_BAD] = {AD_ERROR_UNAUTHORIZED, "the key or token is wrong, "
+                            "expired or revoked"},
+    [AD_FAULT_VIEW_NARROW] = {AD_ERROR_FORBIDDEN, "the key or token does not have "
+                              "the right view"},
+    [AD_FAULT_AUTH_FIRST] = {AD_ERROR_UNAUTHORIZED, "a key is needed: the first "
+                             "message must be {\"action\":\"auth\",\"token\":...}"},
 };
-_Static_assert(AIDASH_MODEL_MAX == 63 && AIDASH_NODE_MAX == 31,
-               "the sentences name the longest model and node");
+_Static_assert(AIDASH_MODEL_MAX == 63 && AIDASH_NODE_MAX == 31 &&
+                   AIDASH_GAUGE_MAX == 31 && AIDASH_UNIT_MAX == 15,
+               "the sentences name the longest of each");
 
 static const char *ad_fault_text(enum ad_fault fault)
 {

@@ -4,17 +4,27 @@
 
 #include "../base/text.c"
 #include "../base/decimal.c"
+#include "http_field.c"
 #include "json.c"
 
 enum { AD_ID_MAX = 64 + 2 }; /* bytes of a command's "id", and its quotes */
 
-/* One step of an engine, as the sources hand it to the hub. */
+/* One step of an engine, or a value of a gauge, as the sources hand it to the hub. */
 struct ad_sample {
-    char model[AIDASH_MODEL_MAX + 1]; /* "": the active one */
-    char node[AIDASH_NODE_MAX + 1];   /* "": this board */
+    union {
+        char model[AIDASH_MODEL_MAX + 1]; /* "": the active one */
+        char gauge[AIDASH_GAUGE_MAX + 1]; /* AD_IS_GAUGE */
+    };
+    union {
+        char node[AIDASH_NODE_MAX + 1]; /* "": this board */
+        char unit[AIDASH_UNIT_MAX + 1]; /* AD_IS_GAUGE: may be "" */
+    };
     uint64_t tokens;                  /* added by this step */
     uint64_t total;                   /* AD_HAS_TOTAL */
-    double latency_ms;                /* AD_HAS_LATENCY */
+    union {
+        double latency_ms; /* AD_HAS_LATENCY */
+        double value;      /* AD_IS_GAUGE: finite */
+    };
     double rate;                      /* AD_HAS_RATE: tokens a second */
     uint64_t time_us;                 /* AD_HAS_TIME: Unix microseconds */
     uint64_t overcount;                 /* tokens counted too many before */
@@ -29,8 +39,12 @@ enum {
     AD_IS_METERED = 32, /* from the meter: shown while paused, too */
     AD_IS_BEGUN = 64,   /* an estimate begins, until */
     AD_IS_LAST = 128,   /* the engine's own count ends it */
-    AD_IS_FIRST = 256   /* its latency is no time between two tokens */
+    AD_IS_FIRST = 256,  /* its latency is no time between two tokens */
+    AD_IS_GAUGE = 512   /* no step: a gauge has this value */
 };
+_Static_assert(AIDASH_GAUGE_MAX <= AIDASH_MODEL_MAX &&
+                   AIDASH_UNIT_MAX <= AIDASH_NODE_MAX,
+               "a gauge makes no sample larger");
 
 /* Limits of a sample's numbers, as aidash.h and contract.schema.json say. */
 #define AD_TOKENS_LIMIT 1000000000ull
@@ -38,6 +52,13 @@ enum {
 #define AD_LATENCY_LIMIT 1e9
 #define AD_RATE_LIMIT 1e12
 #define AD_TIME_LIMIT 1e11
+#define AD_GAUGE_LIMIT 1e100
+
+/* Not NaN, and not so large that the reader of decimals would have cut it. */
+static bool ad_gauge_value_ok(double value)
+{
+    return value > -AD_GAUGE_LIMIT && value < AD_GAUGE_LIMIT;
+}
 
 /* A number of 0..max from the object into *value, noted in `has`. Returns false
  * if it is there and wrong; null counts as not there. */
@@ -82,6 +103,37 @@ static bool ad_sample_name(const struct ad_json *j, const char *key, char *out,
            (ad_json_name(j, t, out, max) && out[0] != '\0');
 }
 
+/* The value of a gauge into a sample. */
+static enum ad_fault ad_gauge_parse(const struct ad_json *j, struct ad_sample *out)
+{
+    const jsmntok_t *t = ad_json_get(j, "gauge");
+    double seconds = 0;
+
+    if (!ad_json_name(j, t, out->gauge, AIDASH_GAUGE_MAX) || out->gauge[0] == '\0') {
+        return AD_FAULT_GAUGE_NAME;
+    }
+    t = ad_json_get(j, "unit");
+    if (t != NULL && !ad_json_is_null(j, t) &&
+        !ad_json_name(j, t, out->unit, AIDASH_UNIT_MAX)) {
+        return AD_FAULT_GAUGE_UNIT;
+    }
+    t = ad_json_get(j, "value");
+    if (t == NULL || !ad_json_is_number(j, t)) {
+        return AD_FAULT_GAUGE_VALUE;
+    }
+    out->value = ad_json_double(j->text + t->start, ad_json_len(t));
+    if (!ad_gauge_value_ok(out->value)) {
+        return AD_FAULT_GAUGE_VALUE;
+    }
+    if (!ad_sample_number(j, "timestamp", AD_TIME_LIMIT, &seconds, &out->has,
+                          AD_HAS_TIME)) {
+        return AD_FAULT_SAMPLE_TIME;
+    }
+    out->time_us = (uint64_t)(seconds * 1e6 + 0.5);
+    out->has |= AD_IS_GAUGE;
+    return AD_FAULT_NONE;
+}
+
 /* One ingest line into a sample. */
 static enum ad_fault ad_sample_parse(const char *s, size_t len,
                                      struct ad_sample *out)
@@ -93,6 +145,9 @@ static enum ad_fault ad_sample_parse(const char *s, size_t len,
     memset(out, 0, sizeof(*out));
     if (fault != AD_FAULT_NONE) {
         return fault;
+    }
+    if (ad_json_get(&j, "gauge") != NULL) {
+        return ad_gauge_parse(&j, out);
     }
     if (!ad_sample_name(&j, "model", out->model, AIDASH_MODEL_MAX)) {
         return AD_FAULT_SAMPLE_MODEL;
@@ -129,7 +184,7 @@ static enum ad_fault ad_sample_parse(const char *s, size_t len,
 
 /* A viewer's question whether the server is still there: it is answered, and
  * acts on nothing. Beyond the actions of aidash.h, as no engine sees it. */
-enum { AD_ACTION_PING = AIDASH_BENCH_STOP + 1 };
+enum { AD_ACTION_PING = AIDASH_OWN + 1 };
 
 enum {
     AD_BENCH_STEPS = 8,         /* numbers of streams that a benchmark goes through */
@@ -153,13 +208,16 @@ struct ad_command_message {
     unsigned action; /* enum aidash_action, or AD_ACTION_PING */
     char model[AIDASH_MODEL_MAX + 1]; /* may be "" */
     uint64_t request;                 /* AIDASH_CANCEL */
+    char name[AIDASH_COMMAND_MAX + 1]; /* AIDASH_OWN */
+    bool has_value;                    /* likewise */
+    double value;                      /* likewise */
     struct ad_bench_plan bench;       /* AIDASH_BENCH */
     char id[AD_ID_MAX + 1];
 };
 
 static const char *const ad_action_names[] = {
     "", "switch_model", "pause", "resume", "drain", "cancel", "bench",
-    "bench_stop", "ping"};
+    "bench_stop", "own", "ping"};
 _Static_assert(AD_COUNT(ad_action_names) == AD_ACTION_PING + 1,
                "each action has its name");
 
@@ -263,6 +321,28 @@ static enum ad_fault ad_command_bench(const struct ad_json *j,
 
 #endif /* AIDASH_METER */
 
+/* What of a command is the program's own. */
+static enum ad_fault ad_command_own(const struct ad_json *j,
+                                    struct ad_command_message *out)
+{
+    const jsmntok_t *t = ad_json_get(j, "command");
+
+    if (t == NULL || !ad_json_name(j, t, out->name, AIDASH_COMMAND_MAX) ||
+        out->name[0] == '\0') {
+        return AD_FAULT_OWN;
+    }
+    t = ad_json_get(j, "value");
+    if (t == NULL || ad_json_is_null(j, t)) {
+        return AD_FAULT_NONE;
+    }
+    if (!ad_json_is_number(j, t)) {
+        return AD_FAULT_OWN_VALUE;
+    }
+    out->has_value = true;
+    out->value = ad_json_double(j->text + t->start, ad_json_len(t));
+    return AD_FAULT_NONE;
+}
+
 /* Parse a command. out->id is filled in as soon as it is known, also for a
  * command that is refused. */
 static enum ad_fault ad_command_parse(const char *s, size_t len,
@@ -302,6 +382,8 @@ static enum ad_fault ad_command_parse(const char *s, size_t len,
         if (t == NULL || !ad_json_u64(&j, t, AD_TOTAL_LIMIT, &out->request)) {
             return AD_FAULT_REQUEST;
         }
+    } else if (out->action == AIDASH_OWN) {
+        fault = ad_command_own(&j, out);
     }
 #if AIDASH_METER
     if (out->action == AIDASH_BENCH) {
@@ -312,18 +394,54 @@ static enum ad_fault ad_command_parse(const char *s, size_t len,
     return fault;
 }
 
-/* The error event that answers a command; `id` as it came, or "". */
-static void ad_put_error(struct ad_text *t, enum ad_fault fault, const char *id)
+/* {"action":"auth","token":...}: what it shows. `id` as in a command. *token points
+ * into the text. AD_FAULT_ACTION_UNKNOWN: it is another message. */
+static enum ad_fault ad_auth_parse(const char *s, size_t len, struct ad_slice *token,
+                                   char id[AD_ID_MAX + 1])
+{
+    struct ad_json j;
+    const jsmntok_t *t;
+
+    id[0] = '\0';
+    if (len == 0 || memmem(s, len, "\"auth\"", 6) == NULL ||
+        ad_json_object(&j, s, len) != AD_FAULT_NONE) {
+        return AD_FAULT_ACTION_UNKNOWN;
+    }
+    t = ad_json_get(&j, "action");
+    if (t == NULL || t->type != JSMN_STRING || !ad_json_equals(&j, t, "auth")) {
+        return AD_FAULT_ACTION_UNKNOWN;
+    }
+    if (!ad_command_id(&j, id)) {
+        return AD_FAULT_ID;
+    }
+    t = ad_json_get(&j, "token");
+    if (t == NULL || t->type != JSMN_STRING) {
+        return AD_FAULT_TOKEN;
+    }
+    token->at = s + t->start;
+    token->len = ad_json_len(t);
+    return AD_FAULT_NONE;
+}
+
+/* The error event that answers a command, with this sentence; `id` as it came, or
+ * "". */
+static void ad_put_error_text(struct ad_text *t, enum ad_fault fault,
+                              const char *text, const char *id)
 {
     ad_puts(t, "{\"event\":\"error\",\"code\":");
     ad_put_string(t, ad_errors[ad_faults[fault].error].code);
     ad_puts(t, ",\"message\":");
-    ad_put_string(t, ad_fault_text(fault));
+    ad_put_string(t, text);
     if (id[0] != '\0') {
         ad_puts(t, ",\"id\":");
         ad_puts(t, id);
     }
     ad_puts(t, "}");
+}
+
+static void ad_put_error(struct ad_text *t, enum ad_fault fault, const char *id)
+{
+    ad_put_error_text(t, fault, ad_fault_text(fault), id);
 }
 
 /* Percent-decode a path segment (RFC 3986 2.1) into a client_id: 1 to 64 of

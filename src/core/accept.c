@@ -8,6 +8,8 @@
 #ifndef AD_CORE_ACCEPT_C
 #define AD_CORE_ACCEPT_C
 
+#include "../guard/throttle.c"
+#include "access.c"
 #include "pending.c"
 
 enum {
@@ -17,6 +19,10 @@ enum {
     /* Connections accepted in a turn: when all places are taken, not so many that
      * one of them loses its place before the next turn, which reads its head. */
     AD_ACCEPTS = AIDASH_PENDING < 128 ? AIDASH_PENDING / 2 : 64,
+    /* While an address floods us, connections are taken from the kernel in bulk: so
+     * many at a time, and after that nothing for so long. */
+    AD_RESETS = 256,
+    AD_FLOOD_REST_MS = 4,
     /* Connections in the kernel's queue: beyond them it drops a SYN, which comes
      * again after a second. Linux takes net.core.somaxconn if that is less. */
     AD_BACKLOG = 4096,
@@ -41,6 +47,24 @@ static struct {
     uint32_t warned_ms;
     uint64_t accepted;
 } ad_acceptor;
+
+/* Does a listener take connections from beyond this machine? Any thread, once the
+ * listeners are set. */
+static bool ad_acceptor_reachable(void)
+{
+    unsigned i;
+
+    for (i = 0; i < ad_acceptor.n_listen; i++) {
+        const char *spec = ad_acceptor.listen[i];
+        struct ad_http_host host;
+
+        if (!ad_http_host_parse(&host, (struct ad_slice){spec, ad_spec_host(spec)}) ||
+            !ad_access_host_is_loopback(&host)) {
+            return true;
+        }
+    }
+    return false;
+}
 
 /* Accept connections, or leave them in the kernel's queue for AD_REST_MS. */
 static void ad_listeners_watch(bool on)
@@ -122,40 +146,37 @@ static uint64_t ad_acceptor_deadline(void)
                                                     : ad_acceptor.again_ns;
 }
 
-/* Low latency, and an end for peers that vanished without a word. On Linux the
- * connections have it from their listener. */
-static void ad_socket_tune(int fd)
+/* May one more connection of the address be served? */
+static bool ad_acceptor_serves(uint64_t address,
+                               const struct sockaddr_storage *peer)
 {
-    int on = 1;
-
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-#ifdef TCP_KEEPIDLE
-    {
-        int idle_s = AD_SILENCE_MS / 1000, every_s = 10, times = 3;
-
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s,
-                         sizeof(idle_s));
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every_s,
-                         sizeof(every_s));
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof(times));
-    }
-#endif
+    return ad_address_is_own(address) ||
+           (ad_access.n_proxies > 0 && ad_access_trusted(peer)) ||
+           ad_throttle_take(AD_BUDGET_CONNECT, address, ad_hub.now_ns);
 }
 
-/* A connection was accepted. */
-static void ad_acceptor_take(struct ad_pending *p, int fd,
+/* A connection was accepted. Of those that are too many for their address, so many
+ * a second are told so; the rest is reset at once, which is what costs the least:
+ * then this returns false. */
+static bool ad_acceptor_take(struct ad_pending *p, int fd,
                              const struct sockaddr_storage *peer)
 {
     uint64_t address = ad_address_key(peer);
-    unsigned n = ad_peer_open(address);
+    bool serves = ad_acceptor_serves(address, peer);
+    unsigned n;
     unsigned most = ad_acceptor.per_address != 0 ? ad_acceptor.per_address
                                                  : UINT32_MAX;
 
     ad_acceptor.accepted++;
+    if (!serves && !ad_throttle_take(AD_BUDGET_REFUSE, address, ad_hub.now_ns)) {
+        ad_socket_reset(fd);
+        return false;
+    }
+    n = ad_peer_open(address);
     ad_pending_begin(p, fd, address, peer, false);
+    p->throttled = !serves;
 #ifndef __linux__
-    ad_socket_tune(fd);
+    ad_socket_tune(fd, AD_SILENCE_MS / 1000);
 #endif
     while (n > most && ad_pending_end_lingering(address)) {
         n--;
@@ -171,6 +192,7 @@ static void ad_acceptor_take(struct ad_pending *p, int fd,
         (void)ad_pending_evict(p);
     }
     (void)ad_spares_regain(p);
+    return true;
 }
 
 /* No descriptor is left. Said once a minute. */
@@ -201,9 +223,9 @@ static bool ad_acceptor_yields(int error)
 static void ad_listener_event(unsigned index)
 {
     struct sockaddr_storage peer;
-    unsigned i;
+    unsigned taken = 0, resets = 0;
 
-    for (i = 0; i < AD_ACCEPTS && ad_acceptor.accepting; i++) {
+    while (taken < AD_ACCEPTS && resets < AD_RESETS && ad_acceptor.accepting) {
         struct ad_pending *p = ad_pending_place();
         int fd;
 
@@ -213,14 +235,23 @@ static void ad_listener_event(unsigned index)
         }
         fd = ad_socket_accept(ad_acceptor.listeners[index], &peer);
         if (fd >= 0) {
-            ad_acceptor_take(p, fd, &peer);
+            if (!ad_acceptor_take(p, fd, &peer)) {
+                resets++;
+                continue;
+            }
         } else if (errno == EAGAIN || errno == EINTR ||
                    errno == ECONNABORTED) {
-            return;
+            break;
         } else if (!ad_acceptor_yields(errno)) {
             ad_acceptor_rest(false);
             return;
         }
+        taken++;
+    }
+    if (resets > 0) {
+        ad_listeners_watch(false);
+        ad_acceptor.full = false;
+        ad_acceptor.again_ns = ad_hub.now_ns + AD_FLOOD_REST_MS * AD_NS_PER_MS;
     }
 }
 
@@ -290,7 +321,7 @@ static const char *ad_acceptor_open(void)
             return ad_acceptor.listen[i];
         }
         (void)listen(fd, AD_BACKLOG); /* again: for the longer queue */
-        ad_socket_tune(fd);
+        ad_socket_tune(fd, AD_SILENCE_MS / 1000);
         ad_acceptor.listeners[ad_acceptor.n_listeners++] = fd;
     }
     (void)ad_spares_fill();

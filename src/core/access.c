@@ -11,6 +11,7 @@
 #ifndef AD_CORE_ACCESS_C
 #define AD_CORE_ACCESS_C
 
+#include "../base/net.c"
 #include "../base/text.c"
 #include "../codec/http_semantics.c"
 #include "hub.c"
@@ -266,6 +267,8 @@ struct ad_access_verdict {
     unsigned status;        /* 0: let it in; 421: Host; 403: Origin */
     struct ad_slice origin; /* of an allowed page elsewhere, whose browser needs
                              * it in the answer (CORS); else empty */
+    bool local; /* from this machine, by no proxy: loopback's rights are for it */
+    bool own;   /* by no page, or by one of ours: its cookies count */
     char why[AD_REFUSAL_MAX]; /* the sentence of a refusal */
 };
 
@@ -389,6 +392,65 @@ static bool ad_access_origin_own(const struct ad_http_origin *origin,
     return ad_http_origin_same(origin, &own);
 }
 
+/* Does a proxy say that it passes this on for somebody (RFC 7239, RFC 9110 7.6.3)?
+ * nginx of before 1.29.7 says nothing of the kind where it is not told to, but speaks
+ * HTTP/1.0 and sends a Host of its own. */
+static bool ad_access_is_forwarded(const struct ad_http_head *head)
+{
+    static const char *const names[] = {"Forwarded", "Via", "X-Real-IP"};
+    static const char prefix[] = "X-Forwarded-";
+    size_t i, k;
+
+    for (i = 0; i < head->fields.n; i++) {
+        struct ad_slice name = head->fields.at[i].name, begin = name;
+
+        begin.len = sizeof(prefix) - 1;
+        if (name.len >= begin.len && ad_slice_is_nocase(begin, prefix)) {
+            return true;
+        }
+        for (k = 0; k < AD_COUNT(names); k++) {
+            if (ad_slice_is_nocase(name, names[k])) {
+                return true;
+            }
+        }
+    }
+    return head->minor == 0;
+}
+
+/* Does Host name this machine as only programs on it do? */
+static bool ad_access_host_is_loopback(const struct ad_http_host *host)
+{
+    uint8_t address[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
+
+    if (host->kind == AD_HTTP_HOST_NAME) {
+        return ad_http_host_is_localhost(host);
+    }
+    if (host->kind == AD_HTTP_HOST_IP4) {
+        memcpy(address + 12, host->address, 4);
+    } else {
+        memcpy(address, host->address, 16);
+    }
+    return ad_ip_is_loopback(address);
+}
+
+/* Is it from a program on this machine, for itself? */
+static bool ad_access_is_local(const struct ad_http_head *head,
+                               const struct sockaddr_storage *peer)
+{
+    return ad_address_is_loopback(peer) && head->has_host && ad_access_host_is_loopback(&head->host) &&
+           !ad_access_is_forwarded(head);
+}
+
+/* Does the browser, if it is one, say that no page elsewhere asks (Fetch Metadata
+ * 2.4)? */
+static bool ad_access_same_site(const struct ad_http_head *head)
+{
+    struct ad_slice site;
+
+    return !ad_http_field_get(&head->fields, "Sec-Fetch-Site", &site) ||
+           ad_slice_is(site, "same-origin") || ad_slice_is(site, "none");
+}
+
 /* A request was refused by this verdict: say so in the log, once in a while. */
 static void ad_access_report(const struct ad_access_verdict *v)
 {
@@ -426,6 +488,7 @@ static void ad_access_judge(const struct ad_http_head *head,
     size_t n;
 
     memset(v, 0, sizeof(*v));
+    v->local = ad_access_is_local(head, peer);
     if (ad_access.n_proxies > 0 && ad_access_trusted(peer)) {
         struct ad_http_host named;
 
@@ -449,6 +512,7 @@ static void ad_access_judge(const struct ad_http_head *head,
     }
     n = ad_http_field_count(&head->fields, "Origin", &text);
     if (n == 0) {
+        v->own = ad_access_same_site(head);
         return;
     }
     if (n > 1 || text.len > AD_ORIGIN_MAX ||
@@ -460,6 +524,7 @@ static void ad_access_judge(const struct ad_http_head *head,
     if (has_host && !origin.opaque &&
         ad_access_origin_own(&origin, scheme, &host)) {
         v->origin = text;
+        v->own = true;
         return;
     }
     if (ad_access.any_origin || ad_access_origin_listed(&origin)) {

@@ -16,8 +16,13 @@ struct ad_attach {
     uint64_t address;    /* of the peer, as ad_address_key() has it */
     const char *id;      /* viewers: client_id, or NULL */
     const char *cors;    /* header lines for the answer, or NULL */
+    struct ad_asker who;
+    bool refused;        /* WebSockets: its credential is bad; it is told so, and
+                          * gets nothing */
+    bool waits;          /* WebSockets: it is to bring a credential */
     struct ad_slice greeting; /* WebSockets: the handshake's answer, sent first */
     struct ad_body body; /* AD_INGEST, AD_COMMAND */
+    struct ad_auth_head auth; /* AD_COMMAND: if it is below /auth */
     bool whole, expects; /* the body is one object; Expect: 100-continue */
     bool has_since;      /* AD_SSE, AD_TICKS */
     uint64_t since;      /* the last event that the client knows */
@@ -65,7 +70,7 @@ static void ad_client_place(struct ad_client *c, const struct ad_attach *a)
 #define AD_FIELDS_SSE AD_FIELDS_FRESH "X-Accel-Buffering: no\r\n"
 
 /* What comes first: the head of an answer, the hello of a viewer. */
-static void ad_put_greeting(struct ad_text *t, const struct ad_client *c,
+static void ad_put_greeting(struct ad_text *t, struct ad_client *c,
                             const struct ad_attach *a)
 {
     const char *cors = a->cors != NULL ? a->cors : "";
@@ -89,8 +94,10 @@ static void ad_put_greeting(struct ad_text *t, const struct ad_client *c,
     } else if (a->expects) {
         ad_puts(t, "HTTP/1.1 100 Continue\r\n\r\n");
     }
-    if (ad_kind_class(c->kind) == 0) {
-        ad_put_hello(&j, ad_client_ids[ad_client_index(c)], c->next);
+    if (a->refused) {
+        ad_ws_refuse(c, AD_FAULT_TOKEN_BAD, t);
+    } else if (ad_kind_class(c->kind) == 0 && !a->waits) {
+        ad_put_hello(&j, ad_client_ids[ad_client_index(c)], c->next, &a->who);
         ad_put_client_event(t, c, "hello", &j);
     }
 }
@@ -165,12 +172,17 @@ static bool ad_client_attach(const struct ad_attach *a)
     c->address = a->address;
     c->subscribed = AD_NO_SLOT;
     c->rx_ms = c->tx_ms = c->ping_ms = ad_hub.now_ms;
+    c->local = a->who.local;
+    if (a->who.grant.rights != 0) {
+        ad_client_set_grant(c, &a->who.grant);
+    }
+    ad_client_set_waiting(c, a->waits);
     ad_client_enter(c, AD_OPEN);
     (void)snprintf(ad_client_ids[index], sizeof(ad_client_ids[0]), "%s",
                    a->id != NULL ? a->id : "");
     (void)setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
     ad_client_place(c, a);
-    if (class == 0) {
+    if (class == 0 && !a->waits && !a->refused) {
         ad_client_subscribe(c);
     } else if (a->kind == AD_INGEST || a->kind == AD_COMMAND) {
         struct ad_client_buffers *buffers = &ad_client_buffers[index];
@@ -178,6 +190,7 @@ static bool ad_client_attach(const struct ad_attach *a)
         (void)snprintf(buffers->cors, sizeof(buffers->cors), "%s",
                        a->cors != NULL ? a->cors : "");
         memset(&buffers->report, 0, sizeof(buffers->report));
+        buffers->auth = a->auth;
         c->in.post.body = a->body;
         c->in.post.whole = a->whole;
         c->in.post.endless = ad_attach_is_stream(a);

@@ -17,6 +17,7 @@
 #include "../codec/answer.c"
 #include "../codec/http_body.c"
 #include "../codec/lines.c"
+#include "../guard/credentials.c"
 #include "engine.c"
 #include "formats.c"
 #include "access.c"
@@ -27,6 +28,8 @@ enum {
     AD_BATCH_MS = 50,     /* batches are sent so often */
     AD_SLOTS = AIDASH_CLIENTS + AIDASH_EXCHANGES,
     AD_NO_SLOT = 65535,
+    AD_CLIENTS_WAITING = (AIDASH_CLIENTS + 3) / 4, /* viewers that wait for their
+                                                * credential at once */
     /* A client's unsent bytes: the rest of one frame or of one formatted event
      * (100 bytes of SSE fields), and then what it was answered. */
     AD_OUT_CAP = ((int)AD_EVENT_MAX > (int)AD_BATCH_MAX ? (int)AD_EVENT_MAX
@@ -83,6 +86,10 @@ struct ad_client {
     uint8_t events;       /* watched for: AD_IN, AD_OUT, or AD_RESET */
     uint16_t subscribed;  /* place in ad_fanout.subscribed, or AD_NO_SLOT; of a
                            * free slot, the next free one */
+    bool local;           /* of ad_asker */
+    bool keyed;           /* a credential gave it ad_client_buffers.grant */
+    bool waits;           /* a WebSocket that has nothing yet: its first message is
+                           * to bring a credential */
     uint64_t next;        /* next event to send */
     uint32_t dropped;     /* events lost since the connection opened */
     uint32_t out_at, out_len; /* unsent bytes in ad_client_buffers.out */
@@ -92,6 +99,7 @@ struct ad_client {
     uint32_t since_ms;    /* when its phase began */
     uint32_t sent;        /* bytes that the socket has taken since then */
     uint64_t address;     /* of the peer, as ad_address_key() has it */
+    uint64_t command_full_ns; /* its bucket of commands: commands.c */
     union {
         struct ad_ws ws; /* AD_WS, AD_WS_BATCH */
         struct {
@@ -110,9 +118,21 @@ struct ad_client {
     } in;
 };
 
+/* What of the head of a POST below /auth the answer to its body needs
+ * (web/auth_routes.c). All zeros: it is another exchange. */
+struct ad_auth_head {
+    void (*answer)(struct ad_client *c, const uint8_t *body, size_t len,
+                   struct ad_text *reply);
+    uint8_t post;        /* which one it is */
+    bool secure;         /* the page came by https */
+    uint32_t device_key; /* the key in the cookie of this device, 0: none */
+};
+
 struct ad_client_buffers {
     char cors[AD_CORS_MAX]; /* header lines of an exchange's answer, or "" */
     struct ad_ingest_report report;
+    struct ad_auth_head auth; /* AD_COMMAND */
+    struct ad_grant grant;   /* `keyed` */
     uint8_t control[125];    /* RFC 6455 5.5: of a split control frame */
     uint8_t in[AD_LINE_CAP]; /* a split message, or a line */
     uint8_t out[AD_OUT_CAP];
@@ -129,6 +149,7 @@ static struct {
     unsigned n_kind[AD_KINDS]; /* open or closing */
     unsigned n_open;           /* in any phase but free */
     unsigned n_exchanges;      /* of these, exchanges */
+    unsigned n_waiting;        /* of these, that wait for their credential */
     uint16_t exchanges[AIDASH_EXCHANGES]; /* their slots, in no order */
 } ad_slots;
 
@@ -288,9 +309,46 @@ static void ad_client_watch(struct ad_client *c)
     }
 }
 
+/* Who it is. */
+static struct ad_asker ad_client_asker(const struct ad_client *c)
+{
+    struct ad_asker who;
+
+    memset(&who, 0, sizeof(who));
+    who.local = c->local;
+    if (c->keyed) {
+        who.grant = ad_client_buffers_of(c)->grant;
+    }
+    return who;
+}
+
+/* A credential gives it more. */
+static void ad_client_set_grant(struct ad_client *c, const struct ad_grant *grant)
+{
+    c->keyed = true;
+    ad_client_buffers_of(c)->grant = *grant;
+}
+
+/* Is what it was let in by still good? */
+static bool ad_client_holds(const struct ad_client *c)
+{
+    return !c->keyed || ad_grant_holds(&ad_client_buffers_of(c)->grant,
+                                       ad_hub_unix_s());
+}
+
+/* Does it wait for its credential? */
+static void ad_client_set_waiting(struct ad_client *c, bool waits)
+{
+    if (c->waits != waits) {
+        c->waits = waits;
+        ad_slots.n_waiting += waits ? 1u : -1u;
+    }
+}
+
 /* Close at once. The slot is free afterwards. */
 static void ad_client_drop(struct ad_client *c)
 {
+    ad_client_set_waiting(c, false);
     ad_client_unsubscribe(c);
     ad_slot_release(ad_kind_class(c->kind));
     if (c->events != 0) {
@@ -306,6 +364,7 @@ static void ad_client_drop(struct ad_client *c)
 /* Nothing more is taken from the client, and nothing new is sent to it. */
 static void ad_client_end(struct ad_client *c)
 {
+    ad_client_set_waiting(c, false);
     ad_client_unsubscribe(c);
     ad_client_enter(c, AD_CLOSING);
 }

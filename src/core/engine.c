@@ -12,6 +12,8 @@ enum { AD_STATUS_SECTIONS = 8 };
 
 static struct {
     bool paused;
+    uint8_t word;   /* the embedder's: an index in ad_engine_words, 0: it said none */
+    char reason[AIDASH_REASON_MAX + 1]; /* of its state; "": none */
     bool learns;    /* names come from the ticks */
     bool overrides; /* a viewer chose the model of all requests (the meter) */
     unsigned n_models;
@@ -28,6 +30,10 @@ static void ad_engine_add_section(void (*put)(struct ad_text *t))
 {
     ad_engine.sections[ad_engine.n_sections++] = put;
 }
+
+/* What "engine" says in status; of the meter and the scrape they say it themselves. */
+enum { AD_WORD_NONE, AD_WORD_UP, AD_WORD_LOADING, AD_WORD_DOWN };
+static const char *const ad_engine_words[] = {"", "up", "loading", "down"};
 
 static const char *ad_model_name(void)
 {
@@ -59,6 +65,14 @@ static void ad_put_engine(struct ad_text *t)
         ad_put_string(t, ad_engine.models[i]);
     }
     ad_puts(t, ad_engine.paused ? "],\"paused\":true" : "],\"paused\":false");
+    if (ad_engine.word != AD_WORD_NONE) {
+        ad_puts(t, ",\"engine\":");
+        ad_put_string(t, ad_engine_words[ad_engine.word]);
+    }
+    if (ad_engine.reason[0] != '\0') {
+        ad_puts(t, ",\"reason\":");
+        ad_put_string(t, ad_engine.reason);
+    }
     for (i = 0; i < ad_engine.n_sections; i++) {
         ad_engine.sections[i](t);
     }
@@ -104,8 +118,40 @@ static void ad_engine_pause(bool paused)
 {
     if (paused != ad_engine.paused) {
         ad_engine.paused = paused;
+        ad_engine.reason[0] = '\0';
         ad_status_append();
     }
+}
+
+/* The engine's side says how it is. */
+static void ad_engine_say(bool paused, unsigned word, const char *reason)
+{
+    size_t len = strnlen(reason, AIDASH_REASON_MAX);
+
+    if (paused == ad_engine.paused && word == ad_engine.word &&
+        strcmp(reason, ad_engine.reason) == 0) {
+        return;
+    }
+    ad_engine.paused = paused;
+    ad_engine.word = (uint8_t)word;
+    memcpy(ad_engine.reason, reason, len);
+    ad_engine.reason[len] = '\0';
+    ad_status_append();
+}
+
+/* The engine's side has these models, of which `active` is the active one. */
+static void ad_engine_set_models(char (*models)[AIDASH_MODEL_MAX + 1], unsigned n,
+                                 unsigned active)
+{
+    unsigned i;
+
+    ad_engine.n_models = 0;
+    ad_engine.learns = false;
+    for (i = 0; i < n; i++) {
+        (void)ad_engine_add_model(models[i], false);
+    }
+    ad_engine.model = active;
+    ad_status_append();
 }
 
 /* Make models[model] the active one; `overrides`: for all requests. */

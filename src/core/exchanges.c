@@ -6,6 +6,7 @@
 #ifndef AD_CORE_EXCHANGES_C
 #define AD_CORE_EXCHANGES_C
 
+#include "access.c"
 #include "clients.c"
 #include "commands.c"
 
@@ -14,8 +15,12 @@ static void ad_exchange_answer(struct ad_client *c, int status,
                                const struct ad_text *json,
                                struct ad_text *reply)
 {
-    ad_put_head(reply, status, "application/json", json->len,
-                ad_client_buffers_of(c)->cors);
+    char fields[AD_CORS_MAX + 32];
+
+    (void)snprintf(fields, sizeof(fields), "%s%s",
+                   status == 429 ? "Retry-After: 1\r\n" : "",
+                   ad_client_buffers_of(c)->cors);
+    ad_put_head(reply, status, "application/json", json->len, fields);
     ad_put(reply, json->at, json->len);
     ad_client_end(c);
 }
@@ -200,6 +205,20 @@ static void ad_stream_add(const struct ad_client *c)
 
 /* -- the body of a POST -- */
 
+/* Where it is counted how often the peer sends commands. NULL: it has no limit. */
+static uint64_t *ad_exchange_command_bucket(const struct ad_client *c)
+{
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof(peer);
+
+    if (ad_address_is_own(c->address) ||
+        (getpeername(c->fd, (struct sockaddr *)&peer, &len) == 0 &&
+         ad_access_trusted(&peer))) {
+        return NULL;
+    }
+    return &ad_throttle_entry(c->address)->full_ns[AD_BUDGET_COMMAND];
+}
+
 /* The body has ended: the last line of it, or all of it, and the answer. */
 static void ad_exchange_end(struct ad_client *c, struct ad_text *reply)
 {
@@ -220,8 +239,13 @@ static void ad_exchange_end(struct ad_client *c, struct ad_text *reply)
         lines->line++;
         ad_ingest_line(c, buffers->in, len);
         ad_ingest_answer(c, reply);
+    } else if (buffers->auth.answer != NULL) {
+        buffers->auth.answer(c, buffers->in, len, reply);
     } else {
-        status = ad_command(buffers->in, len, "", c->fd, &t);
+        const struct ad_asker who = ad_client_asker(c);
+
+        status = ad_command(buffers->in, len, "", c->fd, &who,
+                            ad_exchange_command_bucket(c), &t);
         ad_exchange_answer(c, status, &t, reply);
     }
 }
@@ -280,7 +304,10 @@ static void ad_exchange_input(struct ad_client *c, const uint8_t *data,
 
         c->in.post.data += n;
         if (c->kind == AD_COMMAND && c->in.post.data > AIDASH_MESSAGE_MAX) {
-            ad_exchange_fail(c, 413, "a command is longer than the limit",
+            ad_exchange_fail(c, 413,
+                             ad_client_buffers_of(c)->auth.answer != NULL
+                                 ? "the body is longer than the limit"
+                                 : "a command is longer than the limit",
                              reply);
             return;
         }
@@ -295,14 +322,22 @@ static void ad_exchange_input(struct ad_client *c, const uint8_t *data,
     }
 }
 
-/* Once a second, while it is open: the end of a POST whose body does not come in
- * time. */
+/* Once a second, while it is open: the end of a POST whose credential no longer
+ * holds, or whose body does not come in time. */
 static bool ad_exchange_housekeeping(struct ad_client *c)
 {
     char bytes[AD_OUT_CAP];
     struct ad_text t = ad_text_in(bytes, sizeof(bytes));
 
-    if (c->kind == AD_TICKS || c->in.post.endless) {
+    if (c->kind == AD_TICKS) {
+        return true;
+    }
+    if (!ad_client_holds(c)) {
+        ad_exchange_fail(c, 401, "the key or token has expired or was revoked",
+                         &t);
+        return ad_client_send(c, &t);
+    }
+    if (c->in.post.endless) {
         return true;
     }
     if (ad_hub_too_slow(c->since_ms, c->in.post.data)) {

@@ -8,18 +8,19 @@
 #include "../base/text.c"
 #include "../codec/websocket.c"
 
-/* hello: 600 bytes of fixed text, numbers and client_id, then each model in
- * quotes with a comma, the active one again, and those in memory; then what is
+/* hello: 700 bytes of fixed text, numbers, rights and client_id, the reason of the
+ * engine's state, then each model in quotes with a comma, the active one again, and
+ * those in memory; then what is
  * known of some of them (meter/models.c). A request's record: 860 bytes of names and
  * fixed words, 32 numbers of 20 digits, route and client 220, a finish reason and an
- * error of which each character is escaped 470, the model; then its facts
+ * error of which each character is escaped 470, the model, a key's name; then its facts
  * (meter/facts.c). */
 enum {
     AD_FACTS_JSON_MAX = AIDASH_METER ? 1536 : 0,
     AD_FACTS_RECORD_MAX = 160, /* context, cut prompt, prompt cache */
-    AD_HELLO_MAX = 768 + (2 * AIDASH_MODELS + 1) * (2 * AIDASH_MODEL_MAX + 3) +
+    AD_HELLO_MAX = 864 + 2 * AIDASH_REASON_MAX + (2 * AIDASH_MODELS + 1) * (2 * AIDASH_MODEL_MAX + 3) +
                    AD_FACTS_JSON_MAX,
-    AD_RECORD_MAX = AIDASH_METER ? 2190 + 2 * AIDASH_MODEL_MAX + AD_FACTS_RECORD_MAX
+    AD_RECORD_MAX = AIDASH_METER ? 2330 + 2 * AIDASH_MODEL_MAX + AD_FACTS_RECORD_MAX
                                  : 0,
     AD_EVENT_MAX = (int)AD_HELLO_MAX > (int)AD_RECORD_MAX ? (int)AD_HELLO_MAX
                                                           : (int)AD_RECORD_MAX
@@ -31,7 +32,8 @@ _Static_assert(AIDASH_FEED_BYTES >= 4 * (AD_EVENT_MAX + 4),
 
 /* The kinds of shared events; their names are in ad_event_names. */
 enum ad_event { AD_EV_TICK, AD_EV_STATUS, AD_EV_REQUEST_START, AD_EV_REQUEST,
-                AD_EV_BENCH, AD_EV_KINDS };
+                AD_EV_BENCH, AD_EV_GAUGE, AD_EV_NOTE, AD_EV_COMMAND,
+                AD_EV_KINDS };
 
 /* The feed: finished WebSocket frames end to end in a ring of bytes. Offsets
  * and sequence numbers only grow; a position in the ring is the offset modulo
@@ -48,7 +50,8 @@ static struct ad_feed ad_feed;
 
 static const char *const ad_event_names[] = {"inference_tick", "status",
                                              "request_start", "request",
-                                             "bench"};
+                                             "bench", "gauge", "note",
+                                             "command"};
 _Static_assert(AD_COUNT(ad_event_names) == AD_EV_KINDS, "each kind has a name");
 
 static void ad_feed_init(void)

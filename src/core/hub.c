@@ -11,15 +11,12 @@
 #include "poller.c"
 #include "../base/log.c"
 
-/* A test of what takes a minute divides these times by it. */
-#ifndef AD_HASTE
-#define AD_HASTE 1
-#endif
-
 /* What the hub grants every peer. */
 enum {
     AD_PING_MS = 20000 / AD_HASTE,    /* a viewer idle for so long is pinged */
     AD_SILENCE_MS = 60000 / AD_HASTE, /* and one silent for so long is closed */
+    AD_AUTH_MS = 5000,     /* a WebSocket that needs a credential brings it in its
+                            * first message by then */
     AD_STALL_MS = 30000,   /* no byte taken for so long: reset */
     AD_LINGER_MS = 1000,   /* wait for the peer's FIN after our last byte */
     AD_GRACE_MS = 1000,    /* so long no newcomer takes the place of a body that
@@ -95,6 +92,12 @@ static void ad_hub_clock(void)
 {
     ad_hub_set_clock(ad_clock_ns(CLOCK_MONOTONIC),
                      ad_clock_ns(CLOCK_REALTIME) / 1000);
+}
+
+/* Unix time in whole seconds: credentials expire by it. */
+static int64_t ad_hub_unix_s(void)
+{
+    return (int64_t)(ad_hub.now_us / 1000000);
 }
 
 /* Once a second: a board without a clock of its own starts in 1970, and its time

@@ -51,10 +51,13 @@ struct ad_pending {
     uint8_t events;      /* that fd is watched for */
     uint8_t worker_events;
     bool kept;           /* it had an answer already (RFC 9112 9.3) */
+    bool throttled;      /* one too many of its address: its head is answered 429 */
     bool answered;       /* some of the worker's answer has come */
     bool upgrades;       /* it answers a WebSocket handshake; a viewer's slot is
                           * reserved: ad_slot_reserve() */
     bool batch;          /* and the client asks for batches */
+    bool waits, refused; /* `upgrades`: see struct ad_attach */
+    struct ad_asker who; /* `upgrades` */
     uint16_t before, after; /* in the list of its phase */
     uint32_t since_ms;   /* when it entered the phase; HEAD: when SILENT */
     uint32_t moved_ms;   /* when it entered the phase, or took a byte in it */
@@ -293,7 +296,8 @@ static void ad_pending_begin(struct ad_pending *p, int fd, uint64_t address,
     p->worker_fd = -1;
     p->worker_events = 0;
     p->kept = kept;
-    p->answered = p->upgrades = p->batch = false;
+    p->throttled = p->answered = p->upgrades = p->batch = p->waits =
+        p->refused = false;
     p->at = p->len = p->prefix_len = 0;
     p->more = NULL;
     p->address = address;
@@ -414,7 +418,11 @@ static void ad_pending_read(struct ad_pending *p)
         ad_pending_move(p, AD_PENDING_HEAD);
     }
     fault = ad_http_find_next(&p->find, buffer, p->len);
-    if (fault == AD_HTTP_OK) {
+    if (fault == AD_HTTP_OK && p->throttled) {
+        ad_pending_refuse(p, 429, "Retry-After: 1\r\n",
+                          "this address opens too many connections a second",
+                          false);
+    } else if (fault == AD_HTTP_OK) {
         (void)ad_pending_watch(p, 0);
         ad_pending_enter(p, AD_PENDING_READY);
     } else if (fault != AD_HTTP_MORE) {

@@ -9,6 +9,7 @@
 
 #include "../base/net.c"
 #include "../codec/lines.c"
+#include "gauges.c"
 #include "ticks.c"
 
 enum ad_source { AD_SOURCE_NONE, AD_SOURCE_SIM, AD_SOURCE_STDIN,
@@ -25,6 +26,7 @@ static struct {
     bool sim_models;       /* [I] the models are the simulator's own */
     uint64_t lines, errors; /* of ingest, by any way */
     int udp[2];
+    bool udp_local; /* [I] datagrams of other machines are not taken */
     unsigned n_udp; /* [I] */
     uint64_t sim_due_ns, sim_step_ns, sim_state;
     bool sim_behind; /* a turn left ticks that are due */
@@ -72,6 +74,17 @@ static void ad_sim_end(void)
     ad_status_append();
 }
 
+/* A sample of a real engine or board takes effect. */
+static void ad_sample_apply(const struct ad_sample *sample)
+{
+    if ((sample->has & AD_IS_GAUGE) != 0) {
+        ad_gauge_set(sample);
+        return;
+    }
+    ad_sim_end();
+    ad_tick_apply(sample, ad_hub.now_ns);
+}
+
 /* One line from outside. Returns NULL, or what is wrong with it. */
 static const char *ad_ingest(const uint8_t *line, size_t len)
 {
@@ -86,8 +99,7 @@ static const char *ad_ingest(const uint8_t *line, size_t len)
         ad_sources.errors++;
         return ad_fault_text(fault);
     }
-    ad_sim_end();
-    ad_tick_apply(&sample, ad_hub.now_ns);
+    ad_sample_apply(&sample);
     return NULL;
 }
 
@@ -156,8 +168,7 @@ static void ad_inbox_run(void)
         if (!ad_inbox_pop(&sample)) {
             return;
         }
-        ad_sim_end();
-        ad_tick_apply(&sample, ad_hub.now_ns);
+        ad_sample_apply(&sample);
     }
 }
 
@@ -268,10 +279,17 @@ static void ad_udp_event(int fd)
     for (i = 0; i < AD_DATAGRAMS_MAX && lines < AD_LINES_MAX &&
                 ad_sources.datagram_at == ad_sources.datagram_len &&
                 !ad_events_due(); i++) {
-        ssize_t got = recv(fd, ad_datagram, sizeof(ad_datagram), MSG_DONTWAIT);
+        struct sockaddr_storage peer = {0};
+        socklen_t len = sizeof(peer);
+        ssize_t got = recvfrom(fd, ad_datagram, sizeof(ad_datagram), MSG_DONTWAIT,
+                               (struct sockaddr *)(void *)&peer, &len);
 
         if (got < 0) {
             return;
+        }
+        if (ad_sources.udp_local && !ad_address_is_loopback(&peer)) {
+            ad_sources.errors++;
+            continue;
         }
         ad_sources.datagram_at = 0;
         ad_sources.datagram_len = (size_t)got;
@@ -300,6 +318,12 @@ static void ad_sources_set(enum ad_source source, double rate_hz, uint64_t seed)
     ad_sources.source = source;
     ad_sources.rate_hz = rate_hz;
     ad_sources.seed = seed;
+}
+
+/* Take datagrams of this machine's programs alone. While starting. */
+static void ad_sources_keep_udp_local(void)
+{
+    ad_sources.udp_local = true;
 }
 
 /* Take ticks from a UDP address. Returns its port, or minus errno (EINVAL: it is

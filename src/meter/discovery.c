@@ -46,6 +46,7 @@ struct ad_discovery {
     uint8_t list; /* enum ad_discovery_list */
     uint8_t upstream;
     struct ad_fetch fetch;
+    char head[AD_FETCH_HEAD_MAX];
     struct ad_json_stream js;
     unsigned n_models;
     char models[AIDASH_MODELS][AIDASH_MODEL_MAX + 1];
@@ -90,7 +91,8 @@ static void ad_discovery_begin(unsigned upstream, enum ad_discovery_list list)
     }
     ad_path_begin(&d->js, (enum ad_path)ad_discovery_places[list]);
     ad_fetch_begin(&d->fetch, &ad_upstreams.list[upstream],
-                   ad_discovery_paths[list], ad_upstreams.key, ad_hub.now_ms);
+                   ad_discovery_paths[list], ad_upstreams.key, d->head,
+                   ad_hub.now_ms);
     if (d->fetch.state == AD_FETCH_FAILED && !d->fetch.lacks) {
         ad_discovery_reached(upstream, false, "");
     }
@@ -309,7 +311,7 @@ static void ad_discovery_event(unsigned upstream)
 
     ad_fetch_event(&d->fetch, ad_discovery_sink, d);
     if (connecting && d->fetch.state != AD_FETCH_CONNECT && !d->fetch.lacks) {
-        ad_discovery_reached(upstream, d->fetch.state == AD_FETCH_ANSWER, "");
+        ad_discovery_reached(upstream, d->fetch.state != AD_FETCH_FAILED, "");
     }
     if (!ad_upstreams.state[upstream].up || d->fetch.answer.status != 0) {
         ad_upstreams.state[upstream].doubts = 0;

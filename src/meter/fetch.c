@@ -1,49 +1,50 @@
 /* fetch.c - one request of aidash's own to an engine, or to another aidash:
- * connect, ask, read the answer. Discovery, the scrape, `aidash doctor` and `aidash
- * bench` use it.
- * Owns ad_fetch_buffers; the state of a request is the caller's. Hub thread, or
- * the main thread when there is no hub (doctor, bench).
+ * connect, ask, read the answer. Discovery, the scrape, the lists of several
+ * engines, `aidash doctor` and `aidash bench` use it.
+ * Owns ad_fetch_buffers; the state of a request, and the buffer for its heads, are
+ * the caller's. Hub thread, or the main thread when there is no hub (doctor,
+ * bench).
  * Always: a request ends. Its answer has AD_FETCH_MAX bytes at most, and the hub
- * gives it AD_FETCH_MS in all.
+ * gives it AD_FETCH_MS in all, or less.
  */
 #ifndef AD_METER_FETCH_C
 #define AD_METER_FETCH_C
 
 #include "../codec/http_answer.c"
-#include "upstreams.c"
+#include "dial.c"
 
 #if AIDASH_METER
 
 enum {
     AD_FETCH_MS = 5000,             /* from connecting to the end of the answer */
     AD_FETCH_MAX = 4 * 1024 * 1024, /* bytes of an answer, its head included */
-    AD_FETCH_HEAD_MAX = 8192,       /* bytes of its heads */
+    AD_FETCH_HEAD_MAX = 8192,       /* bytes of its heads, for who has no more */
     AD_FETCH_POST_MAX = 512,        /* bytes of a body that is sent */
     AD_FETCH_READ = 16384           /* bytes that are read at once */
 };
 
 enum ad_fetch_state {
     AD_FETCH_IDLE,
-    AD_FETCH_CONNECT, /* the socket becomes writable */
+    AD_FETCH_CONNECT, /* the connection is being made */
+    AD_FETCH_ASK,     /* the socket takes more of the request */
     AD_FETCH_ANSWER,  /* the socket becomes readable */
     AD_FETCH_DONE,    /* the answer came whole */
     AD_FETCH_FAILED
 };
 
 struct ad_fetch {
-    uint8_t state;    /* enum ad_fetch_state */
-    uint8_t address;  /* of the engine's addresses, the next to try */
-    uint8_t events;   /* what the hub's poller watches for */
-    bool lacks;       /* FAILED: we had no descriptor or memory to connect */
-    int fd;           /* open in the states CONNECT and ANSWER */
+    uint8_t state; /* enum ad_fetch_state */
+    bool lacks;    /* FAILED: we had no descriptor or memory to connect */
+    struct ad_dial dial;
     uint32_t begun_ms; /* in the caller's clock */
     uint32_t received; /* bytes of the answer */
-    const struct ad_upstream *upstream;
     const char *path; /* it goes behind the path of the engine's URL */
     const char *key;  /* the bearer token, or "" */
     const char *post; /* NULL: GET; or the JSON to POST, AD_FETCH_POST_MAX bytes */
+    const uint8_t *request; /* what is still to be sent */
+    size_t request_len;
     struct ad_answer answer; /* answer.status is 0 until its head has come */
-    char head[AD_FETCH_HEAD_MAX];
+    char *head; /* the caller's: the request of our own, then the answer's heads */
 };
 
 /* What one read brought, and the fields of a head: valid in ad_fetch_event(). */
@@ -58,50 +59,67 @@ typedef void ad_fetch_sink(void *to, const uint8_t *data, size_t len);
 /* The request is over: close its socket. */
 static void ad_fetch_end(struct ad_fetch *q, enum ad_fetch_state state)
 {
-    if (q->state == AD_FETCH_CONNECT || q->state == AD_FETCH_ANSWER) {
-        if (q->events != 0) {
-            (void)ad_poll_set(q->fd, q->events, 0, AD_TAG_DISCOVERY, 0);
-            q->events = 0;
-        }
-        (void)close(q->fd);
-    }
+    ad_dial_close(&q->dial);
     q->state = (uint8_t)state;
 }
 
-/* Connect to the next of the engine's addresses. */
-static void ad_fetch_connect(struct ad_fetch *q)
+/* Go on with what has become of the connection. */
+static void ad_fetch_dialled(struct ad_fetch *q)
 {
-    ad_fetch_end(q, AD_FETCH_FAILED);
-    q->fd = ad_upstream_connect(q->upstream, &q->address);
-    q->lacks = q->fd == AD_CONNECT_LACKS;
-    if (q->fd >= 0) {
+    switch ((enum ad_dial_step)q->dial.step) {
+    case AD_DIAL_OPEN:
+        q->state = AD_FETCH_ASK;
+        break;
+    case AD_DIAL_CONNECTS:
         q->state = AD_FETCH_CONNECT;
+        break;
+    default:
+        q->lacks = q->dial.step == AD_DIAL_LACKS;
+        q->state = AD_FETCH_FAILED;
+        break;
     }
 }
 
-/* Ask an engine for a path. `path` and `key` are not copied. */
+/* Ask an engine for a path, in a request of our own. `path`, `key` and `head`, which
+ * has AD_FETCH_HEAD_MAX bytes, stay the caller's. */
 static void ad_fetch_begin(struct ad_fetch *q, const struct ad_upstream *upstream,
-                           const char *path, const char *key, uint32_t now_ms)
+                           const char *path, const char *key, char *head,
+                           uint32_t now_ms)
 {
     memset(q, 0, sizeof(*q));
-    q->upstream = upstream;
     q->path = path;
     q->key = key;
+    q->head = head;
     q->begun_ms = now_ms;
-    ad_answer_begin(&q->answer, sizeof(q->head), false);
-    ad_fetch_connect(q);
+    ad_answer_begin(&q->answer, AD_FETCH_HEAD_MAX, false);
+    ad_dial_begin(&q->dial, upstream);
+    ad_fetch_dialled(q);
 }
 
-/* The connection is there: send the request, which a fresh socket's buffer
- * takes whole. */
-static void ad_fetch_ask(struct ad_fetch *q)
+/* Send an engine this request, which begins in `request`; the answer's heads go into
+ * `head`, of head_max bytes. Both stay the caller's. */
+static void ad_fetch_begin_with(struct ad_fetch *q, const struct ad_upstream *upstream,
+                                const uint8_t *request, size_t len, char *head,
+                                uint32_t head_max, uint32_t now_ms)
 {
-    char text[1024 + AD_FETCH_POST_MAX];
-    struct ad_text t = ad_text_in(text, sizeof(text));
+    memset(q, 0, sizeof(*q));
+    q->request = request;
+    q->request_len = len;
+    q->head = head;
+    q->begun_ms = now_ms;
+    ad_answer_begin(&q->answer, head_max, false);
+    ad_dial_begin(&q->dial, upstream);
+    ad_fetch_dialled(q);
+}
+
+/* Write the request of our own to the buffer for heads. */
+static void ad_fetch_write(struct ad_fetch *q)
+{
+    const struct ad_url *url = &q->dial.upstream->url;
+    struct ad_text t = ad_text_in(q->head, AD_FETCH_HEAD_MAX);
 
     ad_putf(&t, "%s %s%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n",
-            q->post != NULL ? "POST" : "GET", q->upstream->url.prefix, q->path,
-            q->upstream->url.authority);
+            q->post != NULL ? "POST" : "GET", url->prefix, q->path, url->authority);
     if (q->key[0] != '\0') {
         ad_putf(&t, "Authorization: Bearer %s\r\n", q->key);
     }
@@ -111,8 +129,29 @@ static void ad_fetch_ask(struct ad_fetch *q)
     }
     ad_puts(&t, "\r\n");
     ad_puts(&t, q->post != NULL ? q->post : "");
-    (void)!send(q->fd, t.at, t.len, MSG_NOSIGNAL);
-    q->state = AD_FETCH_ANSWER;
+    q->request = (const uint8_t *)t.at;
+    q->request_len = t.len;
+}
+
+/* Send what the socket takes of the request. One that was broken off may have an
+ * answer. */
+static void ad_fetch_ask(struct ad_fetch *q)
+{
+    ssize_t n;
+
+    if (q->request == NULL) {
+        ad_fetch_write(q);
+    }
+    n = send(q->dial.fd, q->request, q->request_len, MSG_NOSIGNAL);
+    if (n >= 0) {
+        q->request += n;
+        q->request_len -= (size_t)n;
+    } else if (errno != EAGAIN && errno != EINTR) {
+        q->request_len = 0;
+    }
+    if (q->request_len == 0) {
+        q->state = AD_FETCH_ANSWER;
+    }
 }
 
 /* Bytes of the answer: pass the body on without its framing. */
@@ -156,7 +195,7 @@ static void ad_fetch_take(struct ad_fetch *q, const uint8_t *in, size_t len,
 static void ad_fetch_read(struct ad_fetch *q, ad_fetch_sink *sink, void *to)
 {
     uint8_t *bytes = ad_fetch_buffers.bytes;
-    ssize_t got = recv(q->fd, bytes, sizeof(ad_fetch_buffers.bytes), 0);
+    ssize_t got = recv(q->dial.fd, bytes, sizeof(ad_fetch_buffers.bytes), 0);
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
@@ -179,12 +218,14 @@ static void ad_fetch_event(struct ad_fetch *q, ad_fetch_sink *sink, void *to)
 {
     if (q->state == AD_FETCH_ANSWER) {
         ad_fetch_read(q, sink, to);
-    } else if (q->state == AD_FETCH_CONNECT) {
-        if (ad_upstream_connected(q->fd)) {
-            ad_fetch_ask(q);
-        } else {
-            ad_fetch_connect(q);
-        }
+        return;
+    }
+    if (q->state == AD_FETCH_CONNECT) {
+        ad_dial_ready(&q->dial);
+        ad_fetch_dialled(q);
+    }
+    if (q->state == AD_FETCH_ASK) {
+        ad_fetch_ask(q);
     }
 }
 
@@ -199,6 +240,7 @@ static unsigned ad_fetch_wants(const struct ad_fetch *q)
 {
     switch (q->state) {
     case AD_FETCH_CONNECT:
+    case AD_FETCH_ASK:
         return AD_OUT;
     case AD_FETCH_ANSWER:
         return AD_IN;
@@ -210,12 +252,7 @@ static unsigned ad_fetch_wants(const struct ad_fetch *q)
 /* Let the hub's poller wait for it. Hub thread. */
 static void ad_fetch_watch(struct ad_fetch *q, enum ad_tag tag, unsigned index)
 {
-    unsigned wants = ad_fetch_wants(q);
-
-    if (wants != q->events) {
-        (void)ad_poll_set(q->fd, q->events, wants, tag, index);
-        q->events = (uint8_t)wants;
-    }
+    ad_dial_watch(&q->dial, ad_fetch_wants(q), tag, index);
 }
 
 AD_MEMORY(fetch, 1, sizeof(ad_fetch_buffers));

@@ -16,7 +16,6 @@
 enum {
     AD_LISTS_MS = 2000,               /* for one engine's list */
     AD_LISTS_ALL_MS = 6000,           /* for all of them */
-    AD_LISTS_READ_MAX = 4 * 1024 * 1024, /* bytes of one engine's answer */
     AD_LISTS_BEGIN = 512 /* bytes before the elements: our head, and what is below */
 };
 
@@ -179,10 +178,8 @@ static void ad_list_begin(struct ad_list *l, uint8_t place)
 {
     l->element = l->len = l->kept;
     l->n_names = l->n_names_before;
-    l->received = 0;
     l->depth = l->key_len = 0;
     l->string = l->escaped = l->inside = l->named = l->dropped = false;
-    l->connected = false;
     ad_path_begin(&l->js, place);
 }
 
@@ -257,139 +254,108 @@ static bool ad_lists_asks(unsigned engine)
             ad_upstreams.state[engine].up);
 }
 
-/* Connect to the next address of the engine that is asked. False: none is left. */
-static bool ad_lists_connect(struct ad_proxy *p)
+/* Wait for the engine that is asked. */
+static void ad_lists_watch(struct ad_proxy *p)
 {
-    ad_proxy_close_upstream(p);
-    p->upstream_fd = ad_upstream_connect(&ad_upstreams.list[p->upstream],
-                                         &p->address);
-    if (p->upstream_fd == AD_CONNECT_LACKS) {
-        p->upstream_fd = -1;
+    ad_fetch_watch(&ad_list_in(p)->fetch, AD_TAG_PROXY_UPSTREAM, ad_proxy_index(p));
+}
+
+/* Begin to ask an engine. False: it can't be reached. */
+static bool ad_lists_fetch(struct ad_proxy *p, unsigned engine)
+{
+    struct ad_proxy_buffers *buffers = ad_proxy_buffers_of(p);
+    struct ad_list *l = &buffers->list;
+    struct ad_proxy_upload *u = &buffers->upload;
+    const uint8_t *request;
+
+    p->upstream = (uint8_t)engine; /* whose the head is */
+    request = ad_proxy_write_head(p, u->head, "\r\n");
+    ad_list_begin(l, ad_lists[p->request.list].place);
+    ad_fetch_begin_with(&l->fetch, &ad_upstreams.list[engine], request,
+                        (size_t)(u->body - request), buffers->answer_head,
+                        AD_PROXY_ANSWER_HEAD_MAX, ad_hub.now_ms);
+    ad_lists_watch(p);
+    return ad_fetch_wants(&l->fetch) != 0;
+}
+
+/* The engine that is asked can't be reached. */
+static void ad_lists_unreachable(struct ad_proxy *p)
+{
+    if (ad_list_in(p)->fetch.lacks) {
         ad_acceptor_warn();
         ad_list_in(p)->status = 503;
-        return false;
-    }
-    if (p->upstream_fd < 0) {
+    } else {
         ad_upstream_set_state(p->upstream, false);
-        return false;
     }
-    p->heard_ms = ad_hub.now_ms;
-    ad_proxy_watch(p);
-    return true;
 }
 
 /* Ask the engines from this one on: the next that can be asked; answer when there is
  * none. */
 static void ad_lists_ask(struct ad_proxy *p, unsigned engine)
 {
-    struct ad_proxy_upload *u = &ad_proxy_buffers_of(p)->upload;
-
-    ad_proxy_close_upstream(p);
     for (; engine < ad_upstreams.n &&
            ad_ms(p->start_ns, ad_hub.now_ns) < AD_LISTS_ALL_MS; engine++) {
         if (!ad_lists_asks(engine)) {
             continue;
         }
-        p->upstream = (uint8_t)engine;
-        p->address = 0;
-        ad_list_begin(ad_list_in(p), ad_lists[p->request.list].place);
-        ad_answer_begin(&p->answer, AD_PROXY_ANSWER_HEAD_MAX, false);
-        p->to_upstream = ad_proxy_write_head(p, u->head, "\r\n");
-        p->to_upstream_len = (uint32_t)(u->body - p->to_upstream);
-        if (ad_lists_connect(p)) {
+        if (ad_lists_fetch(p, engine)) {
             return;
         }
+        ad_lists_unreachable(p);
     }
-    p->to_upstream_len = 0;
     ad_lists_answer(p);
 }
 
 /* The engine's answer is over: take it, ask the next. */
-static void ad_lists_next(struct ad_proxy *p, bool whole)
+static void ad_lists_next(struct ad_proxy *p)
 {
     struct ad_list *l = ad_list_in(p);
-    unsigned status = p->answer.status;
+    unsigned status = l->fetch.answer.status;
+    bool whole = l->fetch.state == AD_FETCH_DONE && status == 200;
 
-    if (!(whole && status == 200 && ad_list_end(l)) && l->status == 0 &&
-        status >= 400 && status < 500) {
+    ad_fetch_end(&l->fetch, AD_FETCH_IDLE);
+    if (!(whole && ad_list_end(l)) && l->status == 0 && status >= 400 &&
+        status < 500) {
         l->status = (uint16_t)status;
     }
     ad_lists_ask(p, p->upstream + 1u);
 }
 
-/* Bytes of the engine's answer. */
-static void ad_lists_read(struct ad_proxy *p, const uint8_t *in, size_t len)
+/* Bytes of the engine's list. */
+static void ad_lists_sink(void *to, const uint8_t *data, size_t len)
 {
+    struct ad_proxy *p = to;
     struct ad_proxy_buffers *buffers = ad_proxy_buffers_of(p);
-    const struct ad_answer_buffer buffer = {buffers->answer_head, ad_answer_fields};
-    struct ad_list *l = &buffers->list;
-    struct ad_body *body = &p->answer.body;
-    struct ad_http_head head;
-    size_t used = 0, n;
 
-    l->received += (uint32_t)len;
-    while (p->answer.status == 0 && used < len) {
-        enum ad_http_fault fault = ad_answer_head(&p->answer, &buffer, in + used,
-                                                  len - used, &n, &head);
-
-        used += n;
-        if (fault == AD_HTTP_MORE) {
-            return;
-        }
-        if (fault != AD_HTTP_OK) {
-            ad_lists_next(p, false);
-            return;
-        }
-    }
-    while (used < len && body->state < AD_BODY_DONE) {
-        const uint8_t *data = NULL;
-
-        used += ad_body_next(body, in + used, len - used, &data, &n);
-        if (n > 0) {
-            ad_list_take(l, ad_lists[p->request.list].member,
-                         buffers->to_client + AD_LISTS_BEGIN,
-                         sizeof(buffers->to_client) - AD_LISTS_BEGIN - 2, data, n);
-        }
-    }
-    if (body->state >= AD_BODY_DONE || l->received > AD_LISTS_READ_MAX ||
-        l->js.state == AD_JSON_BAD) {
-        ad_lists_next(p, ad_answer_complete(&p->answer));
-    }
+    ad_list_take(&buffers->list, ad_lists[p->request.list].member,
+                 buffers->to_client + AD_LISTS_BEGIN,
+                 sizeof(buffers->to_client) - AD_LISTS_BEGIN - 2, data, len);
 }
 
 /* The engine's socket is ready. */
 static void ad_lists_event(struct ad_proxy *p)
 {
     struct ad_list *l = ad_list_in(p);
-    ssize_t got;
+    bool connecting = l->fetch.state == AD_FETCH_CONNECT;
 
-    if (!l->connected) {
-        if (!ad_upstream_connected(p->upstream_fd)) {
-            if (!ad_lists_connect(p)) {
-                ad_lists_ask(p, p->upstream + 1u);
-            }
-            return;
-        }
-        l->connected = true;
+    ad_fetch_event(&l->fetch, ad_lists_sink, p);
+    if (connecting && l->fetch.state == AD_FETCH_FAILED) {
+        ad_lists_unreachable(p);
+    } else if (connecting && l->fetch.state != AD_FETCH_CONNECT) {
         ad_upstream_set_state(p->upstream, true);
     }
-    if (p->to_upstream_len > 0) {
-        ad_proxy_send_upstream(p);
-        ad_proxy_watch(p);
-    }
-    got = recv(p->upstream_fd, ad_proxy_input, sizeof(ad_proxy_input), 0);
-    if (got > 0) {
-        ad_lists_read(p, ad_proxy_input, (size_t)got);
-    } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
-        ad_lists_next(p, got == 0 && ad_answer_close(&p->answer));
+    if (ad_fetch_wants(&l->fetch) == 0 || l->js.state == AD_JSON_BAD) {
+        ad_lists_next(p);
+    } else {
+        ad_lists_watch(p);
     }
 }
 
 /* Once a second. */
 static void ad_lists_housekeeping(struct ad_proxy *p)
 {
-    if (ad_hub.now_ms - p->heard_ms >= AD_LISTS_MS) {
-        ad_lists_next(p, false);
+    if (ad_hub.now_ms - ad_list_in(p)->fetch.begun_ms >= AD_LISTS_MS) {
+        ad_lists_next(p);
     }
 }
 

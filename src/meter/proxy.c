@@ -10,7 +10,8 @@
 #define AD_METER_PROXY_C
 
 #include "../codec/answer.c"
-#include "../codec/http_semantics.c"
+#include "answers.c"
+#include "refusals.c"
 #include "reports.c"
 #include "resolver.c"
 
@@ -46,31 +47,23 @@ static void ad_proxy_watch(struct ad_proxy *p)
     if (p->to_upstream_len > 0 || p->state == AD_PROXY_CONNECT) {
         upstream |= AD_OUT;
     }
-    if (p->upstream_fd >= 0 && upstream != p->upstream_events) {
-        (void)ad_poll_set(p->upstream_fd, p->upstream_events, upstream,
-                          AD_TAG_PROXY_UPSTREAM, index);
-        p->upstream_events = (uint8_t)upstream;
-    }
+    ad_dial_watch(&p->engine, upstream, AD_TAG_PROXY_UPSTREAM, index);
 }
 
 /* ---- the end ---- */
 
-static void ad_proxy_close_upstream(struct ad_proxy *p)
+/* Close the connection to the engine. */
+static void ad_proxy_close_engine(struct ad_proxy *p)
 {
-    if (p->upstream_fd >= 0) {
-        if (p->upstream_events != 0) {
-            (void)ad_poll_set(p->upstream_fd, p->upstream_events, 0,
-                              AD_TAG_PROXY_UPSTREAM, 0);
-        }
-        (void)close(p->upstream_fd);
-        p->upstream_fd = -1;
-        p->upstream_events = 0;
+    ad_dial_close(&p->engine);
+    if (p->state == AD_PROXY_LIST) {
+        ad_fetch_end(&ad_proxy_buffers_of(p)->list.fetch, AD_FETCH_IDLE);
     }
 }
 
 static void ad_proxy_free(struct ad_proxy *p)
 {
-    ad_proxy_close_upstream(p);
+    ad_proxy_close_engine(p);
     if (p->client_fd >= 0) {
         if (p->client_events != 0) {
             (void)ad_poll_set(p->client_fd, p->client_events, 0,
@@ -126,7 +119,7 @@ static void ad_proxy_end(struct ad_proxy *p, const char *status)
 {
     p->request.keep_alive = p->request.keep_alive &&
                             ad_answer_complete(&p->answer);
-    ad_proxy_close_upstream(p);
+    ad_proxy_close_engine(p);
     ad_rewrite_release(p);
     p->to_upstream_len = p->held_len = 0;
     if (p->request.metered) {
@@ -232,75 +225,6 @@ static void ad_proxy_pass_client(struct ad_proxy *p, const void *bytes, size_t l
     ad_proxy_keep_for_client(p, (const uint8_t *)bytes + sent, len - sent);
 }
 
-/* Whose API a route is of. What is not known is OpenAI's. */
-enum ad_api { AD_API_OPENAI, AD_API_OLLAMA, AD_API_ANTHROPIC };
-
-static enum ad_api ad_api_of(struct ad_slice route)
-{
-    if (ad_slice_begins(route, "/api/")) {
-        return AD_API_OLLAMA;
-    }
-    return ad_slice_begins(route, "/v1/messages") ? AD_API_ANTHROPIC
-                                                  : AD_API_OPENAI;
-}
-
-/* An error in the shape of the API that was asked. */
-static void ad_put_api_error(struct ad_text *t, enum ad_api api, int status,
-                             const char *type, const char *why)
-{
-    if (api == AD_API_OLLAMA) {
-        ad_puts(t, "{\"error\":");
-        ad_put_string(t, why);
-        ad_puts(t, "}");
-        return;
-    }
-    ad_puts(t, api == AD_API_ANTHROPIC ? "{\"type\":\"error\",\"error\":{"
-                                       : "{\"error\":{");
-    ad_puts(t, "\"message\":");
-    ad_put_string(t, why);
-    ad_putf(t, ",\"type\":\"%s\"", type);
-    if (api == AD_API_OPENAI) {
-        ad_putf(t, ",\"param\":null,\"code\":%d", status);
-    }
-    ad_puts(t, "}}");
-}
-
-/* How aidash answers in the engine's place. */
-struct ad_refusal {
-    int status;
-    const char *type;   /* of the error, in OpenAI's terms */
-    const char *record; /* the status in the request's record */
-    const char *why;    /* for the client, in English */
-};
-
-static const struct ad_refusal
-    ad_refuse_waited = {503, "overloaded_error", "refused",
-                        "waited too long in the queue"},
-    ad_refuse_cancelled = {503, "cancelled", "cut", "cancelled at the dashboard"},
-    ad_refuse_slow_body = {408, "invalid_request_error", "refused",
-                           "the body did not arrive"},
-    ad_refuse_slowest_body = {408, "invalid_request_error", "refused",
-                              "the body came slowly, and another request needs "
-                              "its place"},
-    ad_refuse_heaviest = {503, "overloaded_error", "refused",
-                          "this address has the most requests under way, and "
-                          "another one needs a place"},
-    ad_refuse_late_model = {413, "invalid_request_error", "refused",
-                            "\"model\" is not in the first 1 MiB of the body: "
-                            "with several engines it must be"},
-    ad_refuse_chunks = {400, "invalid_request_error", "refused",
-                        "the request's chunks are malformed"},
-    ad_refuse_lacks = {503, "overloaded_error", "refused",
-                       "no descriptor is left for a connection to the engine"},
-    ad_refuse_unreachable = {502, "upstream_error", "failed",
-                             "the engine can't be reached"},
-    ad_refuse_no_answer = {502, "upstream_error", "failed",
-                           "the engine closed the connection without an answer"},
-    ad_refuse_silent = {504, "upstream_error", "failed",
-                        "the engine did not begin its answer in time"},
-    ad_refuse_stopped = {504, "upstream_error", "failed",
-                         "the engine stopped in the middle of its answer's head"};
-
 /* Answer in the engine's place, and end. */
 static void ad_proxy_refuse(struct ad_proxy *p, const struct ad_refusal *r)
 {
@@ -332,118 +256,6 @@ static void ad_proxy_refuse(struct ad_proxy *p, const struct ad_refusal *r)
 }
 
 /* ---- from the engine ---- */
-
-/* How the client can be told where the answer ends. */
-static uint8_t ad_answer_client_framing(const struct ad_proxy *p,
-                                        const struct ad_http_head *head)
-{
-    if (head->framing == AD_HTTP_BY_CHUNKS && p->request.http10) {
-        return AD_HTTP_UNTIL_CLOSE; /* RFC 9112 6.1 */
-    }
-    return head->framing;
-}
-
-/* Is s[0..len) HOST[:PORT] of the engine? */
-static bool ad_upstream_is_authority(const struct ad_upstream *u, const char *s,
-                                     size_t len)
-{
-    struct ad_url url;
-
-    return ad_url_split_authority(s, len, &url) == NULL &&
-           strcasecmp(url.host, u->url.host) == 0 &&
-           strcmp(url.port, u->url.port) == 0;
-}
-
-/* A reference (RFC 9110 10.2.2) to what the engine has: for the client it is below
- * our own address, so it keeps its path, without that of the engine's URL. All
- * others stay as they are; so does what would become an authority. */
-static struct ad_slice ad_answer_location(const struct ad_upstream *u,
-                                          struct ad_slice value)
-{
-    static const char scheme[] = "http://";
-    struct ad_slice rest = value, begin = value;
-    size_t prefix_len = strlen(u->url.prefix);
-
-    begin.len = sizeof(scheme) - 1;
-    if (value.len > begin.len && ad_slice_is_nocase(begin, scheme)) {
-        size_t len = begin.len;
-
-        while (len < value.len && strchr("/?#", value.at[len]) == NULL) {
-            len++;
-        }
-        if (!ad_upstream_is_authority(u, value.at + begin.len, len - begin.len)) {
-            return value;
-        }
-        rest = ad_slice_from(value, len);
-    } else if (value.len == 0 || value.at[0] != '/') {
-        return value;
-    }
-    if (prefix_len > 0) {
-        if (!ad_slice_begins(rest, u->url.prefix) ||
-            (rest.len > prefix_len && strchr("/?#", rest.at[prefix_len]) == NULL)) {
-            return value;
-        }
-        rest = ad_slice_from(rest, prefix_len);
-    }
-    return ad_slice_begins(rest, "//") ? value : rest;
-}
-
-static void ad_answer_put_location(struct ad_text *t, const struct ad_proxy *p,
-                                   const struct ad_http_field *field)
-{
-    struct ad_slice to = ad_answer_location(&ad_upstreams.list[p->upstream],
-                                            field->value);
-
-    ad_http_put_slice(t, field->name);
-    ad_puts(t, ": ");
-    if (to.len < field->value.len && (to.len == 0 || to.at[0] != '/')) {
-        ad_puts(t, "/"); /* http://engine?x is http://engine/?x */
-    }
-    ad_http_put_slice(t, to);
-    ad_puts(t, "\r\n");
-}
-
-/* What both heads of a handshake say (RFC 6455 4.1, 4.2.2). */
-#define AD_PROXY_UPGRADE "Connection: Upgrade\r\nUpgrade: websocket\r\n"
-
-/* Write the head that the client gets: the engine's fields in their order, but
- * for those about its own connection. Those about the length are ours. With
- * `Connection: close`, clients such as node's fetch take an answer that was cut
- * for a whole one: it is written only where the connection does end. */
-static void ad_answer_put_head(struct ad_text *t, const struct ad_proxy *p,
-                               const struct ad_http_head *head)
-{
-    bool final = head->status >= 200, length = false, chunked = false;
-    size_t i;
-
-    (void)ad_http_put_status_line(t, head->status, &head->reason);
-    for (i = 0; i < head->fields.n; i++) {
-        const struct ad_http_field *field = &head->fields.at[i];
-
-        if (ad_slice_is_nocase(field->name, "Content-Length")) {
-            if (final && head->status != 204 && !length) { /* RFC 9110 8.6 */
-                ad_http_put_content_length(t, head->length);
-            }
-            length = true;
-        } else if (ad_slice_is_nocase(field->name, "Transfer-Encoding")) {
-            if (final && head->status != 204 && !p->request.http10 && !chunked) {
-                (void)ad_http_put_field_text(t, "Transfer-Encoding", "chunked");
-            }
-            chunked = true;
-        } else if (ad_slice_is_nocase(field->name, "Location") ||
-                   ad_slice_is_nocase(field->name, "Content-Location")) {
-            ad_answer_put_location(t, p, field);
-        } else if (!ad_http_is_hop_by_hop(head, field->name)) {
-            (void)ad_http_put_field(t, field->name, field->value);
-        }
-    }
-    if (head->status == 101) {
-        ad_puts(t, AD_PROXY_UPGRADE);
-    } else if (final && !p->request.keep_alive) {
-        (void)ad_http_put_field_text(t, "Connection", "close");
-    }
-    ad_http_put_end(t);
-}
 
 /* The engine broke the rules of HTTP: nothing of its answer can be trusted. */
 static void ad_answer_refuse(struct ad_proxy *p, enum ad_http_fault fault)
@@ -639,7 +451,7 @@ static void ad_proxy_upstream_closed(struct ad_proxy *p, bool broken)
 /* Read from the engine, take the time, scan, pass on. */
 static void ad_proxy_read_upstream(struct ad_proxy *p)
 {
-    ssize_t got = recv(p->upstream_fd, ad_proxy_input, sizeof(ad_proxy_input), 0);
+    ssize_t got = recv(p->engine.fd, ad_proxy_input, sizeof(ad_proxy_input), 0);
     uint64_t now_ns = ad_clock_ns(CLOCK_MONOTONIC);
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
@@ -662,7 +474,7 @@ static void ad_proxy_read_upstream(struct ad_proxy *p)
 static void ad_proxy_send_upstream(struct ad_proxy *p)
 {
     if (p->to_upstream_len > 0) {
-        ssize_t n = send(p->upstream_fd, p->to_upstream, p->to_upstream_len,
+        ssize_t n = send(p->engine.fd, p->to_upstream, p->to_upstream_len,
                          MSG_NOSIGNAL);
 
         if (n < 0 && errno != EAGAIN && errno != EINTR) {
@@ -712,32 +524,42 @@ static uint8_t *ad_proxy_write_head(const struct ad_proxy *p, uint8_t *head,
     return at;
 }
 
-/* Connect to the next of the engine's addresses. When there is none, and the engine
- * has a name, it may have moved: once, wait for what the resolver says. */
-static void ad_proxy_connect(struct ad_proxy *p)
+/* Go on with what has become of the connection. When no address is left, and the
+ * engine has a name, it may have moved: once, wait for what the resolver says. */
+static void ad_proxy_dialled(struct ad_proxy *p)
 {
     const struct ad_upstream *u = &ad_upstreams.list[p->upstream];
 
-    ad_proxy_close_upstream(p);
-    p->state = AD_PROXY_CONNECT;
-    p->upstream_fd = ad_upstream_connect(u, &p->address);
-    if (p->upstream_fd == AD_CONNECT_LACKS) {
-        p->upstream_fd = -1;
+    if (p->engine.step == AD_DIAL_LACKS) {
         ad_acceptor_warn();
         ad_proxy_refuse(p, &ad_refuse_lacks);
         return;
     }
-    if (p->upstream_fd >= 0) {
-        ad_socket_tune(p->upstream_fd); /* a host that vanished is noticed */
-    } else if (!p->resolved && ad_resolver_ask(u)) {
+    if (p->engine.step == AD_DIAL_NONE) {
+        if (p->resolved || !ad_resolver_ask(u)) {
+            ad_upstream_set_state(p->upstream, false);
+            ad_proxy_refuse(p, &ad_refuse_unreachable);
+            return;
+        }
         p->resolved = true; /* ad_proxy_resolved() goes on */
-    } else {
-        ad_upstream_set_state(p->upstream, false);
-        ad_proxy_refuse(p, &ad_refuse_unreachable);
-        return;
     }
     p->heard_ms = ad_hub.now_ms;
     ad_proxy_watch(p);
+}
+
+/* Connect to the engine. */
+static void ad_proxy_connect(struct ad_proxy *p)
+{
+    p->state = AD_PROXY_CONNECT;
+    ad_dial_begin(&p->engine, &ad_upstreams.list[p->upstream]);
+    ad_proxy_dialled(p);
+}
+
+/* An address of the engine has not answered for too long. */
+static void ad_proxy_connect_late(struct ad_proxy *p)
+{
+    ad_dial_next(&p->engine);
+    ad_proxy_dialled(p);
 }
 
 /* The resolver has answered for an engine, which it does every few seconds: connect
@@ -750,21 +572,25 @@ static void ad_proxy_resolved(const struct ad_upstream *u)
     for (i = 0; i < ad_proxying.n_slots; i++) {
         struct ad_proxy *p = &ad_proxies[i];
 
-        if (p->state == AD_PROXY_CONNECT && &ad_upstreams.list[p->upstream] == u &&
-            (p->upstream_fd < 0 || !p->resolved)) {
+        if (p->state != AD_PROXY_CONNECT || &ad_upstreams.list[p->upstream] != u) {
+            continue;
+        }
+        if (!ad_dial_has_fd(&p->engine)) {
             p->resolved = true;
-            p->address = 0;
-            if (p->upstream_fd < 0) {
-                ad_proxy_connect(p);
-            }
+            ad_proxy_connect(p);
+        } else if (!p->resolved) {
+            p->resolved = true;
+            p->engine.next = 0;
         }
     }
 }
 
-static void ad_proxy_connected(struct ad_proxy *p)
+/* Something happened to the connection that is being made. */
+static void ad_proxy_connect_event(struct ad_proxy *p)
 {
-    if (!ad_upstream_connected(p->upstream_fd)) {
-        ad_proxy_connect(p);
+    ad_dial_ready(&p->engine);
+    if (p->engine.step != AD_DIAL_OPEN) {
+        ad_proxy_dialled(p);
         return;
     }
     ad_upstream_set_state(p->upstream, true);

@@ -272,7 +272,6 @@ static void ad_proxy_begin(const struct ad_proxy_request *r, int fd)
     p->request = *r;
     fits = ad_proxy_copy_text(p, r);
     p->client_fd = fd;
-    p->upstream_fd = -1;
     p->rewrite = AD_NO_REWRITE;
     p->id = ++ad_proxying.last_id;
     p->start_ns = ad_hub.now_ns;
@@ -397,15 +396,15 @@ static void ad_proxy_client_event(struct ad_proxy *p, bool hangup)
 
 static void ad_proxy_upstream_event(struct ad_proxy *p)
 {
-    if (p->upstream_fd < 0) {
+    if (p->state == AD_PROXY_LIST) {
+        ad_lists_event(p);
+        return;
+    }
+    if (!ad_dial_has_fd(&p->engine)) {
         return;
     }
     if (p->state == AD_PROXY_CONNECT) {
-        ad_proxy_connected(p);
-        return;
-    }
-    if (p->state == AD_PROXY_LIST) {
-        ad_lists_event(p);
+        ad_proxy_connect_event(p);
         return;
     }
     if (p->to_upstream_len > 0) {
@@ -509,7 +508,7 @@ static void ad_proxy_housekeeping(struct ad_proxy *p)
         }
     } else if (p->state == AD_PROXY_CONNECT) {
         if (ad_hub.now_ms - p->heard_ms >= AD_CONNECT_MS) {
-            ad_proxy_connect(p);
+            ad_proxy_connect_late(p);
         }
     } else if (p->state == AD_PROXY_LIST) {
         ad_lists_housekeeping(p);

@@ -13,8 +13,10 @@
 #define AD_METER_QUOTA_C
 
 #include "../codec/http_field.c"
+#include "../codec/utf8.c"
 #include "../core/access.c"
 #include "../core/hub.c"
+#include "identity.c"
 #include "totals.c"
 
 #if AIDASH_METER
@@ -40,7 +42,7 @@ static struct {
         uint8_t kind;   /* [I] enum ad_quota_kind */
         uint8_t ip[16]; /* [I] */
         unsigned bits;  /* [I] of it, 0..128 */
-        char name[AD_CLIENT_AGENT_MAX + 1]; /* [I] of the key or the program */
+        char name[AD_CLIENT_KEY_MAX + 1]; /* [I] of the key or the program */
         uint64_t limit; /* [I] tokens a day */
         struct ad_spent spent; /* of a key, or of a program */
     } list[AD_QUOTAS];
@@ -68,28 +70,31 @@ static bool ad_quota_network(struct ad_slice text, uint8_t ip[16], unsigned *bit
     return true;
 }
 
-/* A name behind its prefix: 8 hexadecimal digits, or a token. */
+/* A name behind its prefix: that of a program is a token; that of a key is any, and 8
+ * hexadecimal digits are a fingerprint. */
 static bool ad_quota_name(enum ad_quota_kind kind, struct ad_slice name,
-                          char out[AD_CLIENT_AGENT_MAX + 1])
+                          char out[AD_CLIENT_KEY_MAX + 1])
 {
+    bool fingerprint = kind == AD_QUOTA_KEY && name.len == AD_FINGERPRINT_MAX;
     size_t i;
 
-    if (!ad_http_is_token(name) || name.len > AD_CLIENT_AGENT_MAX ||
-        (kind == AD_QUOTA_KEY && name.len != AD_CLIENT_KEY_MAX)) {
+    if (kind == AD_QUOTA_KEY ? !ad_name_ok(name.at, name.len, AD_CLIENT_KEY_MAX)
+                             : !ad_http_is_token(name) ||
+                                   name.len > AD_CLIENT_AGENT_MAX) {
         return false;
     }
     for (i = 0; i < name.len; i++) {
-        if (kind == AD_QUOTA_KEY && ad_hex(name.at[i]) < 0) {
-            return false;
-        }
-        out[i] = kind == AD_QUOTA_KEY ? ad_ascii_lower(name.at[i]) : name.at[i];
+        fingerprint = fingerprint && ad_hex(name.at[i]) >= 0;
+    }
+    for (i = 0; i < name.len; i++) {
+        out[i] = fingerprint ? ad_ascii_lower(name.at[i]) : name.at[i];
     }
     out[i] = '\0';
     return true;
 }
 
 /* CLIENT=TOKENS or CLIENT=TOKENS/day, where CLIENT is ADDR, ADDR/BITS, *,
- * key:FINGERPRINT or agent:NAME. False if it is none, or there are AD_QUOTAS
+ * key:NAME, key:FINGERPRINT or agent:NAME. False if it is none, or there are AD_QUOTAS
  * already. While starting. */
 static bool ad_quota_add(const char *text, size_t len)
 {

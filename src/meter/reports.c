@@ -432,6 +432,9 @@ static void ad_put_record(struct ad_text *t, const struct ad_proxy *p,
     ad_put_counts(t, s, &f);
     ad_put_told(t, s, &f);
     ad_put_facts_ended(t, p);
+    if (p->request.who.named) {
+        ad_put_text(t, "key", p->request.who.key);
+    }
     ad_puts(t, "}");
 }
 

@@ -16,8 +16,8 @@
 #include "../codec/llm_scan.c"
 #include "../codec/tick.c"
 #include "../core/accept.c"
+#include "fetch.c"
 #include "totals.c"
-#include "upstreams.c"
 
 #if AIDASH_METER
 
@@ -118,8 +118,8 @@ struct ad_proxy {
     struct ad_proxy *next, *prev; /* in the queue; next: in the free list, too */
     uint8_t state; /* enum ad_proxy_state */
     uint8_t turn;  /* enum ad_proxy_turn */
-    uint8_t client_events, upstream_events; /* what the poller watches for */
-    uint8_t upstream, address; /* which engine, its next address to try */
+    uint8_t client_events; /* what the poller watches client_fd for */
+    uint8_t upstream; /* which engine */
     uint8_t rewrite;  /* its place in ad_rewrites, or AD_NO_REWRITE */
     uint8_t client_framing; /* enum ad_http_framing, of the answer to the client */
     bool resolved; /* the engine's name was asked for anew while it connected */
@@ -132,7 +132,8 @@ struct ad_proxy {
     uint8_t ended_by; /* enum ad_proxy_by: who ended it, if it did not finish */
     bool model_settled; /* its "model" is at model_from, or is not looked for */
     bool model_found;
-    int client_fd, upstream_fd; /* -1: closed */
+    int client_fd; /* -1: closed */
+    struct ad_dial engine;
     uint64_t id;
     uint64_t order; /* in which it asked for a place; 0: not yet */
     uint64_t start_ns, start_us; /* it came in */
@@ -181,17 +182,16 @@ struct ad_proxy_upload {
 
 /* How far a list of several engines is. Its elements are in to_client. */
 struct ad_list {
-    struct ad_json_stream js; /* the current engine's text */
+    struct ad_fetch fetch;    /* of the current engine's list */
+    struct ad_json_stream js; /* its text */
     uint32_t len, kept;       /* bytes of elements; of the engines before */
     uint32_t element;         /* where the current one begins */
-    uint32_t received;        /* bytes of the current engine's answer */
     uint16_t status;          /* of the first engine that refused, 503 if we had no
                                * descriptor for one, or 0 */
     uint8_t depth, key_len;   /* of arrays and objects; bytes in `key` */
     char key[8];              /* the last string of the outermost object, and its " */
     bool some;                /* an engine gave its list */
     bool full;                /* an element did not fit */
-    bool connected;
     bool string, escaped;     /* inside a string; behind its \\ */
     bool inside;              /* the array of the elements */
     bool named, dropped;      /* the current element: its name came; it goes */

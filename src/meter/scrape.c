@@ -33,6 +33,7 @@ static struct {
     uint64_t last_ns; /* when the page before came; 0: there is none */
     double last[AD_METRICS]; /* its counters */
     struct ad_fetch fetch;
+    char head[AD_FETCH_HEAD_MAX];
     struct ad_scrape_page page;
 } ad_scrape;
 
@@ -281,7 +282,7 @@ static void ad_scrape_housekeeping(void)
         return;
     }
     memset(&ad_scrape.page, 0, sizeof(ad_scrape.page));
-    ad_fetch_begin(q, &ad_scrape.upstream, "", "", ad_hub.now_ms);
+    ad_fetch_begin(q, &ad_scrape.upstream, "", "", ad_scrape.head, ad_hub.now_ms);
     ad_fetch_watch(q, AD_TAG_SCRAPE, 0);
     if (ad_fetch_wants(q) == 0) {
         ad_scrape_ended();

@@ -3,7 +3,7 @@
  * Owns ad_totals. Hub thread only. Called when a request ends (reports.c), and to
  * read (usage.c).
  *
- * A row is a client (its address, its key's fingerprint, its program) and a model.
+ * A row is a client (its address, its key, its program) and a model.
  * When all rows are taken, the one with the fewest tokens is merged into `others`,
  * so the sum of all rows and `others` never falls.
  *
@@ -18,13 +18,14 @@
 #define AD_METER_TOTALS_C
 
 #include "../base/clock.c"
+#include "../guard/grant.c"
 
 #if AIDASH_METER
 
 enum {
     AD_TOTALS_HOURS = 24,
     AD_CLIENT_ADDRESS_MAX = INET6_ADDRSTRLEN, /* bytes of the text, with its NUL */
-    AD_CLIENT_KEY_MAX = 8,    /* hexadecimal digits of a fingerprint */
+    AD_CLIENT_KEY_MAX = AD_GRANT_NAME_MAX, /* bytes of a key's name */
     AD_CLIENT_AGENT_MAX = 32, /* bytes of a program's name */
     AD_DAY_MAX_S = 26 * 3600  /* no local day is as long: clocks go back by one
                                * hour or less */
@@ -33,11 +34,12 @@ enum {
 #define AD_HOUR_NS (3600 * AD_NS_PER_S)
 #define AD_TOTALS_STEP_US 60000000 /* the clock was set: it moved by more */
 
-/* Who asks. Plain ASCII; "" where it is not known. */
+/* Who asks. Plain ASCII, but for a key's name; "" where it is not known. */
 struct ad_totals_client {
     uint8_t ip[16];          /* IPv4 is mapped into IPv6, RFC 4291 2.5.5.2 */
     char address[AD_CLIENT_ADDRESS_MAX]; /* the same as text */
-    char key[AD_CLIENT_KEY_MAX + 1];     /* fingerprint: see identity.c */
+    char key[AD_CLIENT_KEY_MAX + 1];     /* name or fingerprint: see identity.c */
+    bool named; /* `key` is the name of a key of aidash's own, or a token's subject */
     char agent[AD_CLIENT_AGENT_MAX + 1]; /* first product of its User-Agent */
 };
 

@@ -38,7 +38,7 @@ static void ad_tunnel_read_client(struct ad_proxy *p)
     p->heard_ms = ad_hub.now_ms;
     if (got == 0) {
         p->client_finished = true;
-        (void)shutdown(p->upstream_fd, SHUT_WR);
+        (void)shutdown(p->engine.fd, SHUT_WR);
     } else {
         ad_hub.bytes_received += (uint64_t)got;
         p->uploaded += (uint64_t)got;
@@ -52,7 +52,7 @@ static void ad_tunnel_read_client(struct ad_proxy *p)
 /* Read from the engine, pass on. */
 static void ad_tunnel_read_upstream(struct ad_proxy *p)
 {
-    ssize_t got = recv(p->upstream_fd, ad_proxy_input, sizeof(ad_proxy_input), 0);
+    ssize_t got = recv(p->engine.fd, ad_proxy_input, sizeof(ad_proxy_input), 0);
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;

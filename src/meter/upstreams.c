@@ -1,7 +1,6 @@
-/* upstreams.c - the engines behind the proxy: their addresses, connecting to
- * them, what is known of them.
- * Owns ad_upstreams. Hub thread only, but for ad_upstream_connect() and
- * ad_upstream_same_place().
+/* upstreams.c - the engines behind the proxy: their addresses, what is known of
+ * them.
+ * Owns ad_upstreams. Hub thread only, but for ad_upstream_same_place().
  */
 #ifndef AD_METER_UPSTREAMS_C
 #define AD_METER_UPSTREAMS_C
@@ -13,7 +12,6 @@
 #if AIDASH_METER
 
 enum {
-    AD_CONNECT_MS = 5000, /* for a connection to an engine */
     AD_DOUBTS = 3,        /* looks at an engine that broke off a connection: one
                            * that ends still takes connections for a moment */
     AD_ADDRESSES_MAX = 4, /* addresses of an engine that are tried */
@@ -48,53 +46,6 @@ static struct {
     char key[AD_KEY_MAX + 1]; /* [I] the bearer token for engines, or "" */
     struct ad_upstream_state state[AIDASH_UPSTREAMS];
 } ad_upstreams;
-
-/* What ad_upstream_connect() returns instead of a socket. */
-enum {
-    AD_CONNECT_NONE = -1, /* no address is left */
-    AD_CONNECT_LACKS = -2 /* we have no descriptor or memory for a socket, which says
-                           * nothing of the engine */
-};
-
-/* Begin to connect to the first address of an engine, from number *next on, to
- * which that is possible at all; *next is then the number of the one behind it.
- * Returns a non-blocking socket that becomes writable when it is connected or
- * has failed (see ad_upstream_connected()), or AD_CONNECT_NONE or
- * AD_CONNECT_LACKS. */
-static int ad_upstream_connect(const struct ad_upstream *u, uint8_t *next)
-{
-    while (*next < u->n_addresses) {
-        const struct ad_address *a = &u->addresses[(*next)++];
-        int on = 1;
-        int fd = socket(a->storage.ss_family,
-                        SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-        if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
-                       errno == ENOMEM)) {
-            return AD_CONNECT_LACKS;
-        }
-        if (fd < 0) {
-            continue;
-        }
-        if (connect(fd, (const struct sockaddr *)&a->storage, a->len) == 0 ||
-            errno == EINPROGRESS) {
-            (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-            return fd;
-        }
-        (void)close(fd);
-    }
-    return AD_CONNECT_NONE;
-}
-
-/* A socket of ad_upstream_connect() became writable: is it connected? */
-static bool ad_upstream_connected(int fd)
-{
-    int error = 0;
-    socklen_t len = sizeof(error);
-
-    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 &&
-           error == 0;
-}
 
 /* Note whether an engine is up, and report a change to the viewers; `why` is for
  * the log, "" or the end of the sentence. */
@@ -204,7 +155,8 @@ static void ad_put_upstreams(struct ad_text *t)
         const struct ad_upstream_state *e = &ad_upstreams.state[i];
         char url[sizeof(u->url.authority) + sizeof(u->url.prefix) + 8];
 
-        (void)snprintf(url, sizeof(url), "http://%s%s", u->url.authority, u->url.prefix);
+        (void)snprintf(url, sizeof(url), "%s%s%s", ad_url_scheme(u->url.tls),
+                       u->url.authority, u->url.prefix);
         ad_puts(t, i > 0 ? ",{\"url\":" : "{\"url\":");
         ad_put_string(t, url);
         if (u->name[0] != '\0') {

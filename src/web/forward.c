@@ -11,9 +11,11 @@
 
 #if AIDASH_METER
 
-/* An error in the shape of the API that was asked. */
-static void ad_route_api_error(const struct ad_route_request *r, int status,
-                               const char *type, const char *why)
+/* An error in the shape of the API that was asked. `fields` is header lines, or
+ * "". */
+static void ad_route_api_refuse(const struct ad_route_request *r, int status,
+                                const char *fields, const char *type,
+                                const char *why)
 {
     char json[2 * AD_REPLY_MAX];
     struct ad_text j = ad_text_in(json, sizeof(json));
@@ -21,13 +23,48 @@ static void ad_route_api_error(const struct ad_route_request *r, int status,
                                   AIDASH_HEAD_MAX);
 
     ad_put_api_error(&j, ad_api_of(r->head.path), status, type, why);
-    ad_put_head(&t, status, "application/json", j.len,
-                status == 503 ? "Retry-After: 5\r\n" : "");
+    ad_put_head(&t, status, "application/json", j.len, fields);
     if (!r->head_only) {
         ad_put(&t, j.at, j.len);
     }
     ad_pendings.refused++;
     ad_pending_answer(r->pending, t.len);
+}
+
+static void ad_route_api_error(const struct ad_route_request *r, int status,
+                               const char *type, const char *why)
+{
+    ad_route_api_refuse(r, status, status == 503 ? "Retry-After: 5\r\n" : "", type,
+                        why);
+}
+
+/* A browser asks before its page does (Fetch 4.8): it brings no credential then, and
+ * no body. */
+static bool ad_route_is_preflight(const struct ad_route_request *r)
+{
+    struct ad_slice method;
+
+    return ad_route_is(r, "OPTIONS") && r->head.framing == AD_HTTP_NO_BODY &&
+           ad_http_field_get(&r->head.fields, "Access-Control-Request-Method",
+                             &method);
+}
+
+/* May he who asks use the engine? If not, that is the answer. */
+static bool ad_route_may_infer(const struct ad_route_request *r)
+{
+    enum ad_denial denial = ad_right_denial(&r->who, AD_MAY_INFER);
+    char fields[AD_ROUTE_CHALLENGE_MAX], why[AD_DENIAL_SENTENCE_MAX];
+    unsigned status;
+
+    if (denial == AD_DENIAL_NONE || ad_route_is_preflight(r)) {
+        return true;
+    }
+    status = ad_route_challenge(r, denial, fields);
+    ad_route_api_refuse(r, (int)status, fields,
+                        status == 401 ? "authentication_error"
+                                      : "permission_error",
+                        ad_route_denial_text(r, denial, AD_MAY_INFER, why));
+    return false;
 }
 
 /* Is it a field by which a proxy tells of its client? */
@@ -75,6 +112,60 @@ static bool ad_route_passes(const struct ad_route_request *r,
     }
     return !ad_http_is_hop_by_hop(&r->head, name) &&
            (trusted || !ad_route_tells_client(name));
+}
+
+/* Is the value of this field, which is not Cookie, a credential of ours? */
+static bool ad_route_is_ours(const struct ad_route_request *r,
+                             const struct ad_http_field *field)
+{
+    struct ad_slice token;
+
+    if (ad_slice_is_nocase(field->name, "Authorization")) {
+        return r->credentials.bearer ||
+               (ad_credential_bearer(field->value, &token) &&
+                ad_credential_is_ours(token));
+    }
+    return ad_slice_is_nocase(field->name, "x-api-key") &&
+           (r->credentials.api_key || ad_credential_is_ours(field->value));
+}
+
+/* A Cookie field without our cookies, if there are others. */
+static void ad_route_put_cookies(struct ad_text *t, struct ad_slice value)
+{
+    const char *before = "Cookie: ";
+    struct ad_slice pair, token;
+
+    while (ad_credential_cut(&value, ';', &pair)) {
+        if (!ad_credential_cookie(pair, &token)) {
+            ad_puts(t, before);
+            ad_http_put_slice(t, before[0] == ';' ? pair : ad_slice_trim(pair));
+            before = ";";
+        }
+    }
+    if (before[0] == ';') {
+        ad_puts(t, "\r\n");
+    }
+}
+
+/* The target for the engine: without token=, if that is one of ours. */
+static void ad_route_put_target(const struct ad_route_request *r, char *out,
+                                size_t cap)
+{
+    struct ad_text t = ad_text_in(out, cap);
+    struct ad_slice query = r->head.query, item, token;
+    const char *before = "?";
+
+    ad_http_put_slice(&t, r->head.path);
+    while (r->head.has_query && ad_credential_cut(&query, '&', &item)) {
+        if (ad_credential_query(item, &token) &&
+            (r->credentials.query || ad_credential_is_ours(token))) {
+            continue;
+        }
+        ad_puts(&t, before);
+        ad_http_put_slice(&t, item);
+        before = "&";
+    }
+    ad_put(&t, "", 1);
 }
 
 /* Who asks, and by which address, for engines that write links to themselves. What
@@ -132,7 +223,11 @@ static void ad_route_put_fields(const struct ad_route_request *r, bool metered,
     for (i = 0; i < head->fields.n; i++) {
         struct ad_slice name = head->fields.at[i].name;
 
-        if (plain && ad_slice_is_nocase(name, "Accept-Encoding")) {
+        if (ad_slice_is_nocase(name, "Cookie")) {
+            ad_route_put_cookies(t, head->fields.at[i].value);
+        } else if (ad_route_is_ours(r, &head->fields.at[i])) {
+            continue;
+        } else if (plain && ad_slice_is_nocase(name, "Accept-Encoding")) {
             codings = true;
         } else if (ad_route_passes(r, name, trusted) &&
                    !(list && ad_route_changes_form(name))) {
@@ -143,6 +238,21 @@ static void ad_route_put_fields(const struct ad_route_request *r, bool metered,
         (void)ad_http_put_field_text(t, "Accept-Encoding", "identity");
     }
     ad_route_put_forwarded(r, t, trusted);
+}
+
+/* Does the engine get an Authorization from the client? Else it gets its own key, but
+ * not for a preflight, which nobody has to be allowed. */
+static bool ad_route_brings_key(const struct ad_route_request *r)
+{
+    size_t i;
+
+    for (i = 0; i < r->head.fields.n; i++) {
+        if (ad_slice_is_nocase(r->head.fields.at[i].name, "Authorization") &&
+            !ad_route_is_ours(r, &r->head.fields.at[i])) {
+            return true;
+        }
+    }
+    return ad_right_denial(&r->who, AD_MAY_INFER) != AD_DENIAL_NONE;
 }
 
 /* Text of a peer for the viewers: plain ASCII, cut to the buffer. */
@@ -186,8 +296,10 @@ static void ad_route_forward(const struct ad_route_request *r)
     char method[AD_HTTP_METHOD_MAX + 1], target[AD_HTTP_TARGET_MAX + 1];
     struct ad_text t = ad_text_in(ad_proxy_lines, sizeof(ad_proxy_lines));
     struct ad_proxy_request p;
-    struct ad_slice value;
 
+    if (!ad_route_may_infer(r)) {
+        return;
+    }
     if (ad_route_is(r, "TRACE")) { /* RFC 9110 9.3.8 */
         ad_route_api_error(r, 501, "invalid_request_error",
                            "TRACE is not passed on: the answer may hold the "
@@ -217,10 +329,7 @@ static void ad_route_forward(const struct ad_route_request *r)
     ad_put(&t, "", 1);
     (void)snprintf(method, sizeof(method), "%.*s", (int)r->head.method.len,
                    r->head.method.at);
-    (void)snprintf(target, sizeof(target), "%.*s%s%.*s",
-                   (int)r->head.path.len, r->head.path.at,
-                   r->head.has_query ? "?" : "", (int)r->head.query.len,
-                   r->head.query.at != NULL ? r->head.query.at : "");
+    ad_route_put_target(r, target, sizeof(target));
     p.address = r->pending->address;
     p.peer = r->pending->peer;
     p.method = method;
@@ -229,10 +338,10 @@ static void ad_route_forward(const struct ad_route_request *r)
     p.http10 = r->head.minor == 0;
     p.head = r->head_only;
     p.expects = r->head.expects_continue;
-    p.has_auth = ad_http_field_get(&r->head.fields, "Authorization", &value);
+    p.has_auth = ad_route_brings_key(r);
     p.keep_alive = !p.http10 && ad_http_keep_alive(&r->head);
     p.has_length = r->head.has_length;
-    ad_identify(&r->head, &r->pending->peer, &p.who);
+    ad_identify(&r->head, &r->pending->peer, &r->who.grant, &p.who);
     p.prefix = (const uint8_t *)r->prefix;
     p.prefix_len = r->prefix_len;
     ad_route_copy_ascii(p.route, sizeof(p.route), r->head.path);

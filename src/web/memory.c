@@ -4,12 +4,23 @@
 #ifndef AD_WEB_MEMORY_C
 #define AD_WEB_MEMORY_C
 
+#include "../guard/jwt_files.c"
+#include "../core/posts.c"
 #include "arena.c"
 #include "assets.c"
 #include "routes.c"
 
 static const struct ad_memory *const ad_memory[] = {
     &ad_memory_log,
+    &ad_memory_state,
+    &ad_memory_keys,
+    &ad_memory_pairing,
+#if AIDASH_TLS
+    &ad_memory_jwt_heap,
+    &ad_memory_jwt,
+    &ad_memory_jwt_files,
+#endif
+    &ad_memory_throttled,
     &ad_memory_poller,
     &ad_memory_hub,
     &ad_memory_inbox,
@@ -18,6 +29,10 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_events,
     &ad_memory_engine,
     &ad_memory_series,
+    &ad_memory_gauges,
+    &ad_memory_posts,
+    &ad_memory_notes,
+    &ad_memory_own_commands,
     &ad_memory_sources,
     &ad_memory_access,
     &ad_memory_clients,

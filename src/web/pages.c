@@ -3,7 +3,7 @@
  *
  * A worker sees the canonical head that routes.c wrote, and nothing else: the
  * method is GET or HEAD, the path is one of ours, Origin is there if the page may
- * see the answer, Accept-Encoding if gzip may be sent, If-None-Match if the client
+ * see the answer, the rights of who asks, Accept-Encoding if gzip may be sent, If-None-Match if the client
  * has the file already. What a worker needs from the hub it gets by ad_hub_run().
  */
 #ifndef AD_WEB_PAGES_C
@@ -77,8 +77,10 @@ static int ad_page_healthz(struct mg_connection *conn)
 static int ad_page_status(struct mg_connection *conn)
 {
     char json[AD_STATUS_MAX];
+    const char *rights = mg_get_header(conn, AD_WORKERS_RIGHTS);
     struct ad_status_call status;
 
+    status.rights = rights != NULL ? (unsigned)atoi(rights) : 0;
     status.call.run = ad_status_run;
     status.text = ad_text_in(json, sizeof(json));
     ad_hub_run(&status.call);

@@ -14,6 +14,8 @@ struct ad_route_request {
     bool head_only; /* the method is HEAD */
     struct ad_http_head head;
     struct ad_access_verdict verdict;
+    struct ad_credentials credentials;
+    struct ad_asker who;
     char cors[AD_CORS_MAX]; /* header lines for its answer, or "" */
     char *prefix;           /* of its body, as far as it came with the head */
     size_t prefix_len;
@@ -98,6 +100,57 @@ static void ad_route_fault(const struct ad_route_request *r,
                     ad_http_fault_text(fault));
 }
 
+/* What the answer to one who may not has beside its sentence (RFC 9110 11.6.1, RFC
+ * 6750 3): bytes with its NUL. */
+enum { AD_ROUTE_CHALLENGE_MAX = AD_CORS_MAX + 96 };
+
+/* The status for one who may not, and its fields: 401 if a credential is missing or
+ * bad, 403 if it does not give the right, or none would. */
+static unsigned ad_route_challenge(const struct ad_route_request *r,
+                                   enum ad_denial denial,
+                                   char fields[AD_ROUTE_CHALLENGE_MAX])
+{
+    const char *error = denial == AD_DENIAL_NARROW ? ", error=\"insufficient_scope\""
+                        : r->credentials.offered     ? ", error=\"invalid_token\""
+                                                     : "";
+
+    if (denial == AD_DENIAL_LOCAL) {
+        (void)snprintf(fields, AD_ROUTE_CHALLENGE_MAX, "%s", r->cors);
+        return 403;
+    }
+    (void)snprintf(fields, AD_ROUTE_CHALLENGE_MAX,
+                   "WWW-Authenticate: Bearer realm=\"aidash\"%s\r\n%s", error,
+                   r->cors);
+    return denial == AD_DENIAL_NARROW ? 403 : 401;
+}
+
+/* What he is told: what is wrong with his token, or what he lacks. */
+static const char *ad_route_denial_text(const struct ad_route_request *r,
+                                        enum ad_denial denial, unsigned right,
+                                        char out[AD_DENIAL_SENTENCE_MAX])
+{
+    if (denial == AD_DENIAL_KEY && r->credentials.why != NULL) {
+        return r->credentials.why;
+    }
+    return ad_right_sentence(denial, right, out);
+}
+
+/* May he who asks have what needs this right? If not, that is the answer. */
+static bool ad_route_may(const struct ad_route_request *r, unsigned right)
+{
+    enum ad_denial denial = ad_right_denial(&r->who, right);
+    char fields[AD_ROUTE_CHALLENGE_MAX], why[AD_DENIAL_SENTENCE_MAX];
+    unsigned status;
+
+    if (denial == AD_DENIAL_NONE) {
+        return true;
+    }
+    status = ad_route_challenge(r, denial, fields);
+    ad_route_refuse(r, status, fields,
+                    ad_route_denial_text(r, denial, right, why));
+    return false;
+}
+
 /* A head without a body: to HEAD, OPTIONS and the like. */
 static void ad_route_head(const struct ad_route_request *r, int status,
                           const char *type, const char *fields)
@@ -118,8 +171,8 @@ static void ad_route_options(const struct ad_route_request *r,
     if (r->cors[0] != '\0') {
         (void)snprintf(allowed, sizeof(allowed),
                        "%sAccess-Control-Allow-Methods: %s\r\n"
-                       "Access-Control-Allow-Headers: Content-Type, "
-                       "Last-Event-ID\r\nAccess-Control-Max-Age: 600\r\n",
+                       "Access-Control-Allow-Headers: Authorization, "
+                       "Content-Type, Last-Event-ID, X-API-Key\r\nAccess-Control-Max-Age: 600\r\n",
                        r->cors, allow);
     }
     (void)snprintf(fields, sizeof(fields), "Allow: %s\r\n%s", allow, allowed);

@@ -9,6 +9,8 @@
 #define AD_WEB_ROUTES_C
 
 #include "assets.c"
+#include "auth_routes.c"
+#include "extra_routes.c"
 #include "forward.c"
 #include "meter_routes.c"
 #include "workers.c"
@@ -32,6 +34,7 @@ static struct ad_text ad_route_canonical(const struct ad_route_request *r,
     if (r->verdict.origin.len > 0) {
         (void)ad_http_put_field(&t, ad_slice_of("Origin"), r->verdict.origin);
     }
+    ad_putf(&t, AD_WORKERS_RIGHTS ": %u\r\n", ad_rights_of(&r->who));
     return t;
 }
 
@@ -76,6 +79,28 @@ static bool ad_route_reserve(const struct ad_route_request *r,
     return false;
 }
 
+/* May he who asks become a viewer? Who brings no credential may still do so in his
+ * first message, and who brings a bad one is told so by a close code: a page sees no
+ * status of a handshake. False: it was answered. */
+static bool ad_route_admits(const struct ad_route_request *r)
+{
+    struct ad_pending *p = r->pending;
+
+    p->who = r->who;
+    p->refused = p->waits = false;
+    if (ad_right_denial(&r->who, AD_MAY_VIEW) != AD_DENIAL_KEY) {
+        return ad_route_may(r, AD_MAY_VIEW);
+    }
+    p->refused = r->credentials.offered;
+    p->waits = !p->refused;
+    if (p->waits && ad_slots.n_waiting >= AD_CLIENTS_WAITING) {
+        ad_route_refuse(r, 503, "Retry-After: 5\r\n",
+                        "too many connections wait for their credential");
+        return false;
+    }
+    return true;
+}
+
 /* A WebSocket handshake: judged here by RFC 6455 4.2.1, carried out by
  * civetweb's WebSocket handler, then a viewer. */
 static void ad_route_websocket(const struct ad_route_request *r)
@@ -105,7 +130,7 @@ static void ad_route_websocket(const struct ad_route_request *r)
         ad_route_fault(r, fault);
         return;
     }
-    if (!ad_route_reserve(r, AD_WS)) {
+    if (!ad_route_admits(r) || !ad_route_reserve(r, AD_WS)) {
         return;
     }
     p->upgrades = true;
@@ -128,6 +153,7 @@ static void ad_route_attach(const struct ad_route_request *r,
 {
     a->cors = r->cors;
     a->address = r->pending->address;
+    a->who = r->who;
     a->rest = (uint8_t *)r->prefix;
     a->rest_len = r->prefix_len;
     a->fd = ad_pending_detach(r->pending);
@@ -199,7 +225,9 @@ static void ad_route_events(const struct ad_route_request *r)
     }
 }
 
-static void ad_route_body(const struct ad_route_request *r, enum ad_kind kind)
+/* `auth`: of a POST below /auth, else NULL. */
+static void ad_route_body(const struct ad_route_request *r, enum ad_kind kind,
+                          const struct ad_auth_head *auth)
 {
     struct ad_slice type = {"", 0}, media, coding;
     char sentence[128];
@@ -208,7 +236,9 @@ static void ad_route_body(const struct ad_route_request *r, enum ad_kind kind)
 
     memset(&a, 0, sizeof(a));
     if (kind == AD_COMMAND && r->head.length > AIDASH_MESSAGE_MAX) {
-        ad_route_refuse(r, 413, "", "a command is longer than the limit");
+        ad_route_refuse(r, 413, "",
+                        auth != NULL ? "the body is longer than the limit"
+                                     : "a command is longer than the limit");
         return;
     }
     if (ad_http_field_get(&r->head.fields, "Content-Encoding", &coding) &&
@@ -220,6 +250,9 @@ static void ad_route_body(const struct ad_route_request *r, enum ad_kind kind)
     (void)ad_http_field_get(&r->head.fields, "Content-Type", &type);
     (void)ad_http_cut(&type, ';', &media);
     a.kind = kind;
+    if (auth != NULL) {
+        a.auth = *auth;
+    }
     a.whole = kind == AD_COMMAND ||
               ad_slice_is_nocase(media, "application/json");
     a.expects = r->head.expects_continue;
@@ -236,36 +269,62 @@ static void ad_route_body(const struct ad_route_request *r, enum ad_kind kind)
 
 static void ad_route_ingest(const struct ad_route_request *r)
 {
-    ad_route_body(r, AD_INGEST);
+    ad_route_body(r, AD_INGEST, NULL);
 }
 
 static void ad_route_command(const struct ad_route_request *r)
 {
-    ad_route_body(r, AD_COMMAND);
+    ad_route_body(r, AD_COMMAND, NULL);
+}
+
+static void ad_route_auth_post(const struct ad_route_request *r)
+{
+    struct ad_auth_head auth;
+
+    if (ad_auth_begin(r, &auth)) {
+        ad_route_body(r, AD_COMMAND, &auth);
+    }
 }
 
 /* ---- the table ---- */
 
+/* `right`: what GET and POST need, AD_MAY_VIEW or another, or AD_MAY_ANYWAY. OPTIONS
+ * needs nothing. Beside these: /ws/ID needs AD_MAY_VIEW, the page's files nothing,
+ * all that is the engine's AD_MAY_INFER. tests/e2e/rights.test.mjs reads the
+ * table. */
 static const struct {
-    const char *path, *allow;
+    const char *path;
+    unsigned right;
+    const char *allow;
     void (*get)(const struct ad_route_request *r);
     void (*post)(const struct ad_route_request *r);
 } ad_routes[] = {
-    {"/healthz", "GET, HEAD, OPTIONS", ad_route_to_worker, NULL},
-    {"/status", "GET, HEAD, OPTIONS", ad_route_to_worker, NULL},
-    {"/ticks", "GET, HEAD, OPTIONS", ad_route_ticks, NULL},
-    {"/events", "GET, HEAD, OPTIONS", ad_route_events, NULL},
+    {"/healthz", AD_MAY_ANYWAY, "GET, HEAD, OPTIONS", ad_route_to_worker, NULL},
+    {"/status", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_to_worker, NULL},
+    {"/ticks", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_ticks, NULL},
+    {"/events", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_events, NULL},
+    {"/gauges", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_gauges, NULL},
+    {"/notes", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_notes, NULL},
+    {"/commands", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_commands, NULL},
 #if AIDASH_METER
-    {"/requests", "GET, HEAD, OPTIONS", ad_route_requests, NULL},
-    {"/usage", "GET, HEAD, OPTIONS", ad_route_usage, NULL},
-    {"/bench", "GET, HEAD, OPTIONS", ad_route_bench, NULL},
+    {"/requests", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_requests, NULL},
+    {"/usage", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_usage, NULL},
+    {"/bench", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_bench, NULL},
 #endif
-    {"/ingest", "POST, PUT, OPTIONS", NULL, ad_route_ingest},
-    {"/command", "POST, OPTIONS", NULL, ad_route_command},
+    {"/ingest", AD_MAY_INGEST, "POST, PUT, OPTIONS", NULL, ad_route_ingest},
+    {"/command", AD_MAY_CONTROL, "POST, OPTIONS", NULL, ad_route_command},
+    {"/auth", AD_MAY_ANYWAY, "GET, HEAD, OPTIONS", ad_route_auth, NULL},
+    {"/auth/pair", AD_MAY_ANYWAY, "POST, OPTIONS", NULL, ad_route_auth_post},
+    {"/auth/token", AD_MAY_ANYWAY, "POST, OPTIONS", NULL, ad_route_auth_post},
+    {"/auth/ask", AD_MAY_ANYWAY, "POST, OPTIONS", NULL, ad_route_auth_post},
+    {"/auth/asked", AD_MAY_ANYWAY, "POST, OPTIONS", NULL, ad_route_auth_post},
+    {"/auth/approve", AD_MAY_ANYWAY, "POST, OPTIONS", NULL, ad_route_auth_post},
+    {"/auth/sign-out", AD_MAY_ANYWAY, "POST, OPTIONS", NULL, ad_route_auth_post},
 };
 
-/* Answer a request for a path of ours. */
-static void ad_route_own(const struct ad_route_request *r, const char *allow,
+/* Answer a request for a path of ours, if he who asks may. */
+static void ad_route_own(const struct ad_route_request *r, unsigned right,
+                         const char *allow,
                          void (*get)(const struct ad_route_request *r),
                          void (*post)(const struct ad_route_request *r))
 {
@@ -275,11 +334,15 @@ static void ad_route_own(const struct ad_route_request *r, const char *allow,
         ad_route_options(r, allow);
     } else if (get != NULL && (ad_route_is(r, "GET") ||
                                ad_route_is(r, "HEAD"))) {
-        get(r);
+        if (ad_route_may(r, right)) {
+            get(r);
+        }
     } else if (post != NULL &&
                (ad_route_is(r, "POST") ||
                 (ad_route_is(r, "PUT") && strstr(allow, "PUT") != NULL))) {
-        post(r);
+        if (ad_route_may(r, right)) {
+            post(r);
+        }
     } else {
         (void)snprintf(fields, sizeof(fields), "Allow: %s\r\n", allow);
         ad_route_refuse(r, 405, fields, "the method is not allowed here");
@@ -365,13 +428,14 @@ static void ad_route(const struct ad_route_request *r)
     }
     for (i = 0; i < AD_COUNT(ad_routes); i++) {
         if (ad_slice_is(path, ad_routes[i].path)) {
-            ad_route_own(r, ad_routes[i].allow, ad_routes[i].get,
-                         ad_routes[i].post);
+            ad_route_own(r, ad_routes[i].right, ad_routes[i].allow,
+                         ad_routes[i].get, ad_routes[i].post);
             return;
         }
     }
     if (ad_route_is_asset(r)) {
-        ad_route_own(r, "GET, HEAD, OPTIONS", ad_route_to_worker, NULL);
+        ad_route_own(r, AD_MAY_ANYWAY, "GET, HEAD, OPTIONS", ad_route_to_worker,
+                     NULL);
         return;
     }
 #if AIDASH_METER
@@ -431,6 +495,9 @@ static void ad_route_pending(struct ad_pending *p)
         return;
     }
     ad_access_cors(&r.verdict, r.cors);
+    ad_credentials_read(&r.head, r.verdict.own, ad_hub_unix_s(), &r.credentials);
+    r.who.local = r.verdict.local;
+    r.who.grant = r.credentials.grant;
     ad_route(&r);
 }
 

@@ -43,12 +43,30 @@ enum {
 
 struct ad_status_call {
     struct ad_call call;
+    unsigned rights; /* of who asks */
     struct ad_text text;
 };
+
+/* Who may do what, as a line for people. tls.c adds what it knows. */
+static void ad_posture(char out[AD_POSTURE_MAX])
+{
+    struct ad_text t = ad_text_in(out, AD_POSTURE_MAX);
+    unsigned rights = AD_MAY_VIEW | AD_MAY_CONTROL | AD_MAY_INGEST;
+
+#if AIDASH_METER
+    if (ad_upstreams.n > 0) {
+        rights |= AD_MAY_INFER;
+    }
+#endif
+    ad_put_posture(&t, rights, ad_acceptor_reachable());
+    ad_puts(&t, " No TLS.");
+    ad_put(&t, "", 1);
+}
 
 static void ad_status_run(struct ad_call *call)
 {
     struct ad_text *t = &((struct ad_status_call *)(void *)call)->text;
+    char posture[AD_POSTURE_MAX];
     size_t used, high, i;
     const struct {
         const char *name;
@@ -69,6 +87,9 @@ static void ad_status_run(struct ad_call *call)
         {"accepted", ad_acceptor.accepted},
         {"refused", atomic_load(&ad_pendings.refused)},
         {"stalled", ad_fanout.stalled},
+        {"connections_limited", ad_throttles.beyond[AD_BUDGET_CONNECT]},
+        {"commands_limited", ad_commands.limited},
+        {"credentials_limited", ad_throttles.beyond[AD_BUDGET_FAIL]},
         {"requests", ad_records_count()},
     };
 
@@ -120,6 +141,11 @@ static void ad_status_run(struct ad_call *call)
         ad_put_upstreams(t);
     }
 #endif
+    ad_puts(t, ",\"rights\":");
+    ad_put_rights_json(t, ((struct ad_status_call *)(void *)call)->rights);
+    ad_puts(t, ",\"posture\":");
+    ad_posture(posture);
+    ad_put_string(t, posture);
     ad_puts(t, "}");
 }
 

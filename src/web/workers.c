@@ -14,6 +14,9 @@
 #include "../core/attach.c"
 #include "seam.h"
 
+/* The field of a canonical head that has the rights of who asks, as a number. */
+#define AD_WORKERS_RIGHTS "Rights"
+
 enum {
     AD_WORKERS_INSIDE = 16,   /* requests inside civetweb; its queue holds 20 */
     AD_WORKERS_PATIENCE_MS = 3 * AD_GRACE_MS, /* so long a request waits for
@@ -133,6 +136,9 @@ static void ad_worker_upgrade(struct ad_pending *p, size_t head_len)
     a.kind = p->batch ? AD_WS_BATCH : AD_WS;
     a.id = p->client_id;
     a.address = p->address;
+    a.who = p->who;
+    a.waits = p->waits;
+    a.refused = p->refused;
     a.greeting.at = buffer;
     a.greeting.len = head_len;
     a.rest = (uint8_t *)buffer + AIDASH_HEAD_MAX - p->prefix_len;

@@ -297,7 +297,7 @@ test('--per-address counts each open socket, whoever serves it, and none that is
             await open('GET /status HTT'),
             await open(handshakeText(server), 'hello'),
             await open('GET /events HTTP/1.1\r\nHost: a\r\n\r\n', 'hello'),
-            await open('POST /ingest HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n', ' 100 '),
+            await open('POST /ingest HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n', ' 100 '),
             await open(`${proxied}Content-Length: 2\r\n\r\n{}`),
         ];
         const asked = await engine.next();
@@ -329,7 +329,7 @@ test('silent streams take their share of the exchanges and no more', async (t) =
     const server = await serve(t, ['--source', 'none']);
     const open = async (localAddress) => {
         const raw = await Raw.connect(server, { localAddress });
-        raw.write('POST /ingest HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n');
+        raw.write('POST /ingest HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n');
         await raw.until((bytes) => bytes.includes('\r\n\r\n'), 'any answer');
         return raw;
     };
@@ -364,7 +364,7 @@ test('silent streams take their share of the exchanges and no more', async (t) =
 test('a command without end is answered with 413 and its connection ends', async (t) => {
     const server = await serve(t, ['--source', 'none']);
     const raw = await Raw.connect(server);
-    raw.write('POST /command HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n16345785d8a0000\r\n{');
+    raw.write('POST /command HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n16345785d8a0000\r\n{');
     const timer = setInterval(() => raw.over || raw.write(' '.repeat(1024)), 20);
     t.after(() => clearInterval(timer));
     await raw.until((bytes) => bytes.includes('a command is longer than the limit'), '413');
@@ -429,7 +429,7 @@ test('requests that stop in their bodies hold no worker', async (t) => {
     const stuck = [];
     for (let i = 0; i < 16; i++) {
         const raw = await Raw.connect(server);
-        raw.write('POST /command HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{');
+        raw.write('POST /command HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{');
         stuck.push(raw);
     }
     const asked = performance.now();

@@ -13,7 +13,7 @@ import {
 } from './aidash.mjs';
 
 const OPTIONS = ['listen', 'source', 'stdin', 'rate', 'seed', 'models', 'udp', 'backlog', 'per-address',
-    'allow-origin', 'allow-frame', 'allow-host', 'trust-proxy', 'quota', 'log-level', 'config', 'sizes', 'version', 'help'];
+    'allow-origin', 'allow-frame', 'allow-host', 'trust-proxy', 'view', 'control', 'ingest', 'infer', 'quota', 'log-level', 'config', 'sizes', 'version', 'help'];
 
 const file = (t, name, text) => {
     const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-'));
@@ -426,12 +426,12 @@ test('neither blocked viewers nor half requests nor open uploads delay the exit'
     const uploads = [];
     for (let i = 0; i < 6; i++) {
         const upload = await Raw.connect(server);
-        upload.write('POST /ingest HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n'
+        upload.write('POST /ingest HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n'
             + '10\r\n{"latency_ms":1}\r\n');
         uploads.push(upload);
     }
     const body = await Raw.connect(server);
-    body.write('POST /command HTTP/1.1\r\nHost: x\r\nContent-Length: 4000\r\n\r\n{');
+    body.write('POST /command HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000\r\n\r\n{');
     await torn.nextFrame(OP.TEXT);
     await server.stop();
     for (const raw of [torn, head, silent, body, ...uploads]) {

@@ -300,7 +300,7 @@ const CHUNKS = [
 
 test(`${REQUESTS.length} requests, most malformed: each has its status, and the engine sees those allowed, no byte more`, async (t) => {
     const engine = await recorder(t);
-    const server = await metered(t, engine);
+    const server = await metered(t, engine, ['--ingest', 'open', '--control', 'open']);
     const wrong = [];
     const seen = [];
     for (const [what, bytes, code, body, { line } = {}] of REQUESTS) {
@@ -330,7 +330,7 @@ test(`${REQUESTS.length} requests, most malformed: each has its status, and the 
 
 test(`${REQUESTS.length} requests in pieces of every kind have the same statuses`, async (t) => {
     const engine = await recorder(t);
-    const server = await metered(t, engine);
+    const server = await metered(t, engine, ['--ingest', 'open', '--control', 'open']);
     const wrong = [];
     for (const [i, [what, bytes, code]] of REQUESTS.entries()) {
         const all = Buffer.from(bytes, 'latin1');
@@ -353,7 +353,7 @@ test(`${REQUESTS.length} requests in pieces of every kind have the same statuses
 
 test(`${CHUNKS.length} malformed chunked bodies: an error, and never a whole request at the engine`, async (t) => {
     const engine = await recorder(t);
-    const server = await metered(t, engine);
+    const server = await metered(t, engine, ['--ingest', 'open', '--control', 'open']);
     const wrong = [];
     for (const path of ['/v1/x', '/v1/chat/completions', '/ingest', '/command']) {
         for (const [what, body] of CHUNKS) {
@@ -515,7 +515,7 @@ for (const path of ['/v1/x', '/v1/chat/completions']) {
     test(`${ANSWERS.length} answers of an engine to ${path}, most malformed: what the client gets`, async (t) => {
         let bytes;
         const engine = await recorder(t, () => ({ end: bytes }));
-        const server = await metered(t, engine);
+        const server = await metered(t, engine, ['--ingest', 'open', '--control', 'open']);
         const wrong = [];
         for (const [what, given, code, body, cut] of ANSWERS) {
             bytes = given;

@@ -348,7 +348,7 @@ test('POST: lines are taken under any content type', async (t) => {
     }
 });
 
-const CHUNKED = 'POST /ingest HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n';
+const CHUNKED = 'POST /ingest HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n';
 const chunk = (data) => `${Buffer.byteLength(data).toString(16)}\r\n${data}\r\n`;
 const answerOf = (bytes) => JSON.parse(bytes.slice(bytes.indexOf('\r\n\r\n')));
 
@@ -386,7 +386,7 @@ test('POST: broken chunks end the request and harm nobody', async (t) => {
 test('POST: Expect: 100-continue is answered before the body', async (t) => {
     const server = await none(t);
     const raw = await Raw.connect(server);
-    raw.write('POST /ingest HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\nExpect: 100-continue\r\n\r\n');
+    raw.write('POST /ingest HTTP/1.1\r\nHost: localhost\r\nContent-Length: 12\r\nExpect: 100-continue\r\n\r\n');
     await raw.until((bytes) => bytes.includes('HTTP/1.1 100 Continue\r\n\r\n'));
     raw.write('{"tokens":1}');
     assert.match(await raw.rest(), /HTTP\/1\.1 200 [^]*"accepted":1/);
@@ -430,7 +430,7 @@ test('POST: a stream that breaks off keeps its whole lines', async (t) => {
     await ingest(server, { tokens: 1 });
     assert.equal((await viewer.tick()).tokens_generated, 2);
     const cut = await Raw.connect(server);
-    cut.write('POST /ingest HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"tokens":1}\n{"tokens":1}');
+    cut.write('POST /ingest HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"tokens":1}\n{"tokens":1}');
     cut.socket.end();
     assert.match(await cut.rest(), /^HTTP\/1\.1 400 [^]*"the body ended before its end"/);
     assert.equal((await viewer.tick()).tokens_generated, 3);
@@ -443,7 +443,7 @@ test('POST: who waits for 100 Continue and shuts its sending side is answered, R
         for (const where of ['/ingest', '/command']) {
             for (const early of [true, false]) {
                 const raw = await Raw.connect(server);
-                raw.write(`POST ${where} HTTP/1.1\r\nHost: x\r\n${fields}\r\nExpect: 100-continue\r\n\r\n`);
+                raw.write(`POST ${where} HTTP/1.1\r\nHost: localhost\r\n${fields}\r\nExpect: 100-continue\r\n\r\n`);
                 if (!early) {
                     await raw.until((bytes) => bytes.includes('HTTP/1.1 100 Continue\r\n\r\n'));
                 }
@@ -468,7 +468,7 @@ test('POST: an unfinished body is not waited for for ever by others', async (t) 
     const server = await none(t);
     for (let i = 0; i < 8; i++) {
         const raw = await Raw.connect(server);
-        raw.write('POST /ingest HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{');
+        raw.write('POST /ingest HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{');
     }
     assertRefused(await request(server, '/nowhere'), 404);
 });

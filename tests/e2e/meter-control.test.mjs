@@ -236,7 +236,7 @@ test('--upstream-key-file adds a token for clients without one', async (t) => {
     t.after(() => rmSync(dir, { recursive: true }));
     const file = path.join(dir, 'key');
     writeFileSync(file, 'sk-secret.123\nmore\n');
-    const { engine, server } = await stage(t, ['--upstream-key-file', file], { models: ['alpha'] });
+    const { engine, server } = await stage(t, ['--upstream-key-file', file, '--infer', 'open'], { models: ['alpha'] });
     engine.answerAll();
     const sent = async (extra) => {
         await exchange(server, post(CHAT, '{}', extra));
@@ -245,7 +245,7 @@ test('--upstream-key-file adds a token for clients without one', async (t) => {
     assert.deepEqual(await sent(''), ['Authorization: Bearer sk-secret.123']);
     assert.deepEqual(await sent('Authorization: Bearer mine\r\n'), ['Authorization: Bearer mine']);
     const before = engine.all.length;
-    assert.match(await exchange(server, 'TRACE /v1/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'), /^HTTP\/1\.1 501 /);
+    assert.match(await exchange(server, 'TRACE /v1/x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'), /^HTTP\/1\.1 501 /);
     assert.equal(engine.all.length, before, 'an engine that echoes requests would show the key');
     assert.ok(!server.stderr().includes('sk-secret'));
     assert.ok(!JSON.stringify(await status(server)).includes('sk-secret'));

@@ -642,7 +642,7 @@ alone('no request and no prompt is left behind by a thousand that come and go', 
     }
     const now = await idle(server);
     assert.equal(now.requests.refused, 0);
-    assert.equal(engine.connections(), 0);
+    await poll(() => engine.connections() === 0, "end of the engine's connections");
     assert.ok(!viewer.texts.some((text) => text.includes('secret')));
     assert.ok(!server.stderr().includes('secret'));
 });

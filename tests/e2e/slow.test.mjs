@@ -91,7 +91,7 @@ describe('limits of time', { concurrency: true, timeout: 120000 * SLOW }, () => 
         const since = performance.now();
         const open = async (where, fields, body) => {
             const raw = await Raw.connect(server);
-            raw.write(`POST ${where} HTTP/1.1\r\nHost: x\r\n${fields}\r\n\r\n${body}`);
+            raw.write(`POST ${where} HTTP/1.1\r\nHost: localhost\r\n${fields}\r\n\r\n${body}`);
             return raw;
         };
         const json = 'Content-Type: application/json\r\n';
@@ -117,7 +117,7 @@ describe('limits of time', { concurrency: true, timeout: 120000 * SLOW }, () => 
         const server = await serve(t, ['--source', 'none']);
         const since = performance.now();
         const raw = await Raw.connect(server);
-        raw.write('POST /ingest HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n');
+        raw.write('POST /ingest HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n');
         const timer = setInterval(() => raw.over || raw.write('\n'.repeat(1000)), 1000);
         t.after(() => clearInterval(timer));
         await within(raw.closed, 'end of a slow request', 20000 * SLOW);

@@ -6,6 +6,7 @@ import { Clock } from '../../www/clock.js';
 import { decimate, LINES, Rows } from '../../www/decimate.js';
 import { Feed, LANES_MAX } from '../../www/feed.js';
 import { age, csv, duration, milliseconds, niceCeiling, percent, rate, short, span, whole } from '../../www/format.js';
+import { Gauges } from '../../www/gauges.js';
 import { RequestLog } from '../../www/requests.js';
 import { BREAK, FIRST, Ring, SILENT } from '../../www/ring.js';
 import { Limit } from '../../www/limits.js';
@@ -651,4 +652,30 @@ test('numbers are short and of a steady width', () => {
 
 test('a scale ends a little above its highest value, at a round number', () => {
   assert.deepEqual([0, -1, 1, 9.6, 118, 203, 4999, 1e6].map(niceCeiling), [1, 1, 1.2, 12, 150, 250, 6000, 1.2e6]);
+});
+
+/* ---- gauges */
+
+test('a gauge keeps its latest value and its history, and no line crosses a silence', () => {
+  const gauges = new Gauges();
+  const set = (value, at, name = 'temperature') => gauges.add({ gauge: name, unit: 'C', value }, at);
+  [[50, 100], [-3, 101], [52, 140], [53, 139]].forEach(([value, at]) => set(value, at)); // a clock that goes back
+  set(53, 140); // fetched, and told by an event
+  set(7, 141, 'fan');
+  const [temperature, fan] = gauges.list;
+  assert.deepEqual([temperature.value, temperature.count, fan.value], [53, 4, 7]);
+  const rows = new Rows();
+  temperature.rows(0, 200, rows);
+  assert.deepEqual([rows.top, rows.bottom], [53, -3]);
+  assert.deepEqual(rows.y[0], [50, -3, null, 52, 53], 'a break before 52');
+});
+
+test('a gauge holds no more than its ring, and the page no more gauges than its list', () => {
+  const gauges = new Gauges();
+  for (let i = 0; i < 10_000; i++) gauges.add({ gauge: 'g', unit: '', value: i }, i);
+  for (let i = 0; i < 100; i++) gauges.add({ gauge: `g${i}`, unit: '', value: i }, i);
+  assert.ok(gauges.list.length <= 64);
+  const rows = new Rows();
+  gauges.list[0].rows(0, 1e9, rows);
+  assert.deepEqual([rows.x.length, rows.x[0], rows.x.at(-1)], [4096, 5904, 9999]);
 });

@@ -8,6 +8,7 @@
 # the distribution's source package. MUSL=DIR takes a source tree of your own.
 CC := $(CROSS)-gcc
 STRIP := $(CROSS)-strip
+AR := $(CROSS)-ar
 MUSL_DIR := build/deps/musl/$(CROSS)
 TARGET_NEEDS := $(MUSL_DIR)/gcc.specs
 ifeq ($(shell uname -m),$(firstword $(subst -, ,$(CROSS))))

@@ -1,0 +1,110 @@
+/* What a firmware adds to the page: notes on the charts and in the list of events, its own state, own commands, commands that
+ * take their time. The firmware is tests/e2e/engine_side.c. */
+import { after, before, test } from 'node:test';
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import readline from 'node:readline';
+import { Inbox, ROOT } from '../e2e/aidash.mjs';
+import { assertAccessible, drawn, engine, ingest, open, says, screenshots, until } from './browser.mjs';
+
+const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-'));
+const bin = path.join(dir, 'firmware');
+before(() => {
+  const built = spawnSync(process.env.CC || 'cc', ['-I', ROOT, '-o', bin, path.join(ROOT, 'tests/e2e/engine_side.c'),
+    path.join(ROOT, 'build/lib/aidash.o'), '-lpthread'], { encoding: 'utf8' });
+  assert.equal(built.status, 0, built.stderr);
+});
+after(() => rmSync(dir, { recursive: true }));
+
+async function firmware(t) {
+  const proc = spawn(bin, [], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const said = new Inbox();
+  readline.createInterface({ input: proc.stdout }).on('line', (line) => said.push(line));
+  t.after(() => proc.kill());
+  const ask = async (...words) => {
+    proc.stdin.write(`${words.join('|')}\n`);
+    return (await said.next((each) => each.startsWith('= '), `answer to ${words}`)).slice(2);
+  };
+  const port = Number((await ask('start')).split(' ')[1]);
+  return { ask, said, server: { host: '127.0.0.1', port, url: `http://127.0.0.1:${port}` } };
+}
+
+test('notes are marks on the charts, and a list', async (t) => {
+  const { ask, server } = await firmware(t);
+  await ask('note', 3, 'before the page');
+  await ingest(server, ...engine('yolo').past(30));
+  const page = await open(t, server);
+  await until(page, () => app.feed.marks.some(({ text }) => text === 'before the page'));
+  await ask('note', 1, 'the lens is dirty');
+  await says(page, 'log-latest', /error: the lens is dirty$/);
+  assert.deepEqual(await page.evaluate(() => app.feed.marks.map(({ kind, text }) => [kind, text])), [['note', 'before the page'], ['error', 'the lens is dirty']]);
+  await page.focus('#log summary');
+  await page.keyboard.press('Enter');
+  await until(page, () => document.querySelectorAll('#log-list li').length === 2);
+  assert.match(await page.textContent('#log-list li'), /^\d\d:\d\d:\d\d error: the lens is dirty$/, 'the latest first');
+  await assertAccessible(page);
+  await screenshots(page, 'notes');
+  await page.reload();
+  await says(page, 'log-latest', /error: the lens is dirty$/);
+});
+
+test('the page shows what the engine\'s side says of its state and its models', async (t) => {
+  const { ask, said, server } = await firmware(t);
+  const page = await open(t, server);
+  for (const [state, reason, shown] of [[3, 'resnet', 'Loading'], [4, 'no camera', 'Engine down'], [2, 'the button on the board', 'Paused'], [1, '', 'No data yet']]) {
+    await ask('state', state, reason);
+    await says(page, 'state', shown);
+    await says(page, 'engine-reason', reason);
+  }
+  await ask('models', 'a,b', 'b');
+  await says(page, 'model', 'b');
+  await until(page, () => document.querySelectorAll('#models button').length === 2);
+  assert.deepEqual(said.all.filter((line) => line.startsWith('command')), []);
+});
+
+test('own commands: a button, a switch and a number, by the keyboard, too', async (t) => {
+  const { ask, said, server } = await firmware(t);
+  await ask('add', 'reload', 1, 0, 0, 0, 'Reload');
+  const page = await open(t, server);
+  await until(page, () => document.querySelectorAll('#own-commands > *').length === 1);
+  await ask('add', 'night', 2, 0, 0, 0, 'Night mode');
+  await ask('add', 'threshold', 3, 0, 1, 0.5, 'Threshold');
+  await until(page, () => document.querySelectorAll('#own-commands > *').length === 3);
+  await page.click('[data-command=reload]');
+  await said.next((line) => /^command 8 {2}reload 0 /.test(line));
+  await page.focus('[data-command=night]');
+  await page.keyboard.press('Enter');
+  await until(page, () => document.querySelector('[data-command=night]').getAttribute('aria-pressed') === 'true');
+  await page.fill('[data-command=threshold] input', '0.75');
+  await page.keyboard.press('Enter');
+  await said.next((line) => /^command 8 {2}threshold 0.75 /.test(line));
+  await until(page, () => app.store.state.commands[2].value === 0.75);
+  await ask('on', 'refuse', 'the camera is busy');
+  await page.click('[data-command=reload]');
+  await says(page, 'control-problem', 'the camera is busy');
+  await assertAccessible(page);
+  await screenshots(page, 'own-commands');
+  await page.setViewportSize({ width: 360, height: 740 });
+  await drawn(page);
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'no horizontal scrolling');
+});
+
+test('a command that takes its time: the page says so, then its end', async (t) => {
+  const { ask, server } = await firmware(t);
+  await ask('on', 'later', 100);
+  const page = await open(t, server);
+  await page.click('#models button[data-model=resnet]');
+  await says(page, 'engine-reason', 'Switching to resnet…');
+  await says(page, 'model', 'yolo');
+  await ask('finish', 1, 1, '');
+  await says(page, 'model', 'resnet');
+  await says(page, 'engine-reason', '');
+  await page.click('#pause');
+  await says(page, 'engine-reason', 'Pausing…');
+  await ask('finish', 2, 0, 'the motor is stuck');
+  await says(page, 'engine-reason', 'Pausing: failed: the motor is stuck');
+  assert.equal(await page.textContent('#pause-text'), 'Pause');
+});

@@ -1,0 +1,36 @@
+// @ts-check
+/** The gauges' latest values, among the tiles at the top. */
+
+import { byId, make, setAttr, setText } from "./dom.js";
+import { valueText } from "./gauges.js";
+
+const EVERY_S = 0.2; // nobody can read digits that change faster
+
+/** @param {import("./app.js").Context} context */
+export function mountGauges({ store, frame, session: { gauges } }) {
+  const tiles = byId("tiles", HTMLElement);
+  /** @type {{name: HTMLElement, value: HTMLElement, tile: HTMLElement}[]} */
+  const shown = [];
+  let drawn = 0;
+
+  frame.add((now) => {
+    if (now - drawn < EVERY_S) {
+      return gauges.list.length ? EVERY_S * 1000 : Infinity;
+    }
+    drawn = now;
+    const stale = store.state.connection.phase === "live" ? null : "";
+    gauges.list.forEach((gauge, i) => {
+      if (i === shown.length) {
+        const [name, value] = [make("dt"), make("dd", { class: "number" })];
+        const tile = make("div", { class: "gauge" }, name, value);
+        shown.push({ name, value, tile });
+        tiles.append(tile);
+        setText(name, gauge.name);
+        setAttr(name, "title", gauge.name);
+      }
+      setText(shown[i].value, gauge.unit ? `${valueText(gauge.value)} ${gauge.unit}` : valueText(gauge.value));
+      setAttr(shown[i].tile, "data-stale", stale);
+    });
+    return gauges.list.length ? EVERY_S * 1000 : Infinity;
+  });
+}
