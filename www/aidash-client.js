@@ -232,6 +232,14 @@ export class AidashClient {
     }
   }
 
+  /** Leave this connection for a new one, at once: with the cookie of a key, say. */
+  reconnect() {
+    if (this.state.phase !== "closed") {
+      this.#leave(1000);
+      this.#connect();
+    }
+  }
+
   /** Disconnect for good. */
   close() {
     globalThis.removeEventListener?.("online", this.#wake);

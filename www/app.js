@@ -37,6 +37,8 @@
  *   settings-panel    panel: the settings dialog
  *   bench-panel       panel: the benchmark's dialog
  *   board-panel       panel: what the board's sensors say
+ *   credentials       signing in, as the server does it
+ *   access-panel      panel: who this browser is, and what it may do
  *   keys              keys for the whole page
  *   kiosk             the page on a wall
  *   charts            panel: the charts; when and what to draw
@@ -51,6 +53,7 @@
 
 import { Lines } from "./chart-lines.js";
 import { Colours } from "./colours.js";
+import { fromAddress } from "./credentials.js";
 import { Frame } from "./frame.js";
 import { Session } from "./session.js";
 import { Settings } from "./settings.js";
@@ -73,13 +76,14 @@ import { View } from "./view.js";
 const settings = new Settings();
 const store = new Store();
 const frame = new Frame();
+const address = await fromAddress(); // a token in it is for the connection, too
 const session = new Session(store, frame); // it connects while the panels load
 /** @type {Context} */
 export const context = { settings, store, frame, colours: new Colours(), lines: new Lines(), session, view: new View({ settings, store, session }) };
 
-const [{ mountConnection }, { mountGlance }, { mountControl }, { mountModelFacts }, { mountRequests }, { mountUsage }, { mountSettings }, { mountBench }, { mountBoard }, { mountKeys }, { mountKiosk }, { mountGauges }, { mountOwnCommands }, { mountLog }] = await Promise.all([
+const [{ mountConnection }, { mountGlance }, { mountControl }, { mountModelFacts }, { mountRequests }, { mountUsage }, { mountSettings }, { mountBench }, { mountBoard }, { mountAccess }, { mountKeys }, { mountKiosk }, { mountGauges }, { mountOwnCommands }, { mountLog }] = await Promise.all([
   import("./connection.js"), import("./glance.js"), import("./control.js"), import("./model-facts.js"), import("./requests-panel.js"), import("./usage-panel.js"),
-  import("./settings-panel.js"), import("./bench-panel.js"), import("./board-panel.js"), import("./keys.js"), import("./kiosk.js"), import("./gauge-tiles.js"),
+  import("./settings-panel.js"), import("./bench-panel.js"), import("./board-panel.js"), import("./access-panel.js"), import("./keys.js"), import("./kiosk.js"), import("./gauge-tiles.js"),
   import("./own-commands.js"), import("./log-panel.js")]);
 mountConnection(context);
 mountGlance(context);
@@ -90,6 +94,7 @@ mountUsage(context);
 mountSettings(context);
 mountBench(context);
 mountBoard(context);
+mountAccess(context, address);
 mountKeys(context);
 mountKiosk();
 mountGauges(context);

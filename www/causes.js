@@ -1,11 +1,11 @@
 // @ts-check
 /** Why the page has no connection, as far as an answer over HTTP tells: from the server, or from a proxy in between. */
 
-/** @typedef {"" | "full" | "busy" | "refused" | "proxy" | "socket" | "unreachable" | "offline"} Cause */
+/** @typedef {"" | "full" | "busy" | "locked" | "refused" | "proxy" | "socket" | "unreachable" | "offline"} Cause */
 
 /** What the header says in front of the countdown. */
 export const CAUSES = {
-  "": "", unreachable: "", full: "Server full. ", busy: "Server busy. ", refused: "Refused. ", proxy: "Proxy error. ",
+  "": "", unreachable: "", full: "Server full. ", busy: "Server busy. ", locked: "Sign in to watch. ", refused: "Refused. ", proxy: "Proxy error. ",
   socket: "No WebSocket. ", offline: "Browser offline. ",
 };
 
@@ -23,6 +23,9 @@ const STATUSES = {
   504: { cause: "proxy", sentence: "A proxy in between gets no answer from the server (504)." },
 };
 
+/** What a status means that comes with a sentence of the server's. @type {Record<number, Cause>} */
+const OWN = { 401: "locked", 503: "busy" };
+
 /** The server answers over HTTP, and lets this page in, but a WebSocket can't be opened. */
 export const NO_SOCKET = { cause: /** @type {Cause} */ ("socket"), sentence: "The server answers, but no WebSocket can be opened: a proxy in between must pass WebSockets on." };
 
@@ -38,7 +41,7 @@ export async function causeOf(response) {
   }
   try {
     const { error } = /** @type {import("./contract").HttpError} */ (await response.json());
-    return { cause: status === 503 ? "busy" : "refused", sentence: error.message };
+    return { cause: OWN[status] ?? "refused", sentence: error.message };
   } catch {
     return known; // it comes from something in between
   }

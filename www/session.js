@@ -15,6 +15,7 @@ import { RequestLog } from "./requests.js";
 
 const STATUS_EVERY_MS = 10_000;
 const FETCH_MS = 8_000;
+const MUTE_MS = 1_000; // a connection without hello
 
 export class Session {
   feed = new Feed();
@@ -78,6 +79,9 @@ export class Session {
       }
     } catch (error) {
       problem = error instanceof CommandError ? error.message : String(error);
+      if (error instanceof CommandError && error.code === "unauthorized") {
+        this.#store.set({ wanted: "control" });
+      }
     }
     this.#store.set({ ...this.#truth, pending: false });
     return problem;
@@ -231,12 +235,18 @@ export class Session {
   /** @param {import("./aidash-client.js").State} connection */
   #onState(connection) {
     const before = this.#store.state.connection.phase;
-    this.#store.set({ connection });
+    this.#store.set(connection.phase === "live" ? { connection, cause: "", refusal: "" } : { connection });
     if (connection.phase === "waiting") {
       if (before === "live") {
         this.feed.open("offline", this.feed.lastTime || seconds(), "offline");
       }
       this.#findCause();
+    } else if (connection.phase === "connecting") {
+      setTimeout(() => { // a server that waits for a key says nothing at first
+        if (this.#store.state.connection === connection) {
+          this.#findCause();
+        }
+      }, MUTE_MS);
     }
     this.#frame.request();
   }
@@ -367,7 +377,11 @@ export class Session {
     }
     const { cause, sentence: refusal } = found;
     if (refusal && refusal !== store.state.refusal) {
-      notice(cause === "refused" ? `Refused: ${refusal}` : refusal);
+      if (cause === "locked") {
+        store.set({ wanted: "view" });
+      } else {
+        notice(cause === "refused" ? `Refused: ${refusal}` : refusal);
+      }
     }
     store.set({ cause, refusal });
   }
@@ -375,13 +389,14 @@ export class Session {
 
 /**
  * Does the server refuse this page? Only some requests say which page they come
- * from: a WebSocket handshake does, GET does not, POST does. This one adds nothing.
+ * from: a WebSocket handshake does, GET does not, POST does. This one asks for
+ * nothing, so that any other page would get 400.
  */
 async function findRefusal() {
   try {
-    await request("ingest", { method: "POST" });
+    await request("auth/asked", { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" });
   } catch (error) {
-    return error instanceof Response ? causeOf(error) : null;
+    return error instanceof Response && error.status !== 400 ? causeOf(error) : null;
   }
   return null;
 }

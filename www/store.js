@@ -25,6 +25,8 @@
  * @property {number} benchRuns    the number of the benchmark that runs, or 0
  * @property {import("./contract").Bench | null} bench  the latest event of a benchmark
  * @property {import("./contract").Board | null} board  what the board's sensors said last
+ * @property {import("./credentials.js").Access | null} access  who this browser is to the server, if known
+ * @property {string} wanted       a right that this browser was refused just now, or ""
  * @property {boolean} pending     a command waits for its answer
  * @property {import("./contract").StatusAnswer | null} status  the latest GET /status
  * @property {boolean} filled      the server's history is here, or could not be fetched
@@ -57,6 +59,8 @@ export class Store {
     benchRuns: 0,
     bench: null,
     board: null,
+    access: null,
+    wanted: "",
     pending: false,
     status: null,
     filled: false,

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 
 const IGNORED = new Set(['description', 'title', '$schema', 'minimum', 'maximum', 'minLength', 'maxLength', 'minItems',
-  'maxItems', 'anyOf', 'pattern']);
+  'maxItems', 'uniqueItems', 'anyOf', 'pattern']);
 const KNOWN = new Set(['$ref', 'type', 'const', 'enum', 'oneOf', 'properties', 'required', 'additionalProperties', 'items']);
 
 export function declarations(schema) {

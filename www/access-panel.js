@@ -1,0 +1,169 @@
+// @ts-check
+/** The dialog in which this browser is signed in, lets others in, and sees what it may do; its button in the header. */
+
+import { approve, askOthers, deviceName, pair, signOut, wasApproved, whoAmI } from "./credentials.js";
+import { byId, notice, setAttr, setText } from "./dom.js";
+
+const ASK_EVERY_MS = 2_000;
+
+/** What a right lets somebody do. @type {Record<string, string>} */
+const DOES = { view: "watch", control: "control the engine", ingest: "send ticks", infer: "send requests to the engine" };
+
+/**
+ * @param {import("./app.js").Context} context
+ * @param {{code: string, problem: string}} address  what the page's address brought
+ */
+export function mountAccess({ store, session }, address) {
+  const dialog = byId("access", HTMLDialogElement);
+  const open = byId("access-open", HTMLButtonElement);
+  const code = byId("access-code", HTMLInputElement);
+  const name = byId("access-name", HTMLInputElement);
+  const problem = byId("access-problem", HTMLElement);
+  const askButton = byId("access-ask", HTMLButtonElement);
+  const asked = byId("access-asked", HTMLElement);
+  const approveForm = byId("access-approve", HTMLFormElement);
+  const approveCode = byId("access-approve-code", HTMLInputElement);
+  const approveProblem = byId("access-approve-problem", HTMLElement);
+  const out = byId("access-out", HTMLButtonElement);
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer; // until it is asked again whether this device was approved
+
+  name.value = deviceName();
+  open.addEventListener("click", show);
+  byId("access-close", HTMLButtonElement).addEventListener("click", () => dialog.close());
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog) {
+      dialog.close(); // a click outside of it
+    }
+  });
+  dialog.addEventListener("close", stopAsking);
+
+  byId("access-form", HTMLFormElement).addEventListener("submit", async (event) => {
+    event.preventDefault();
+    setText(problem, "");
+    const answer = await pair(code.value.replaceAll(/\D/g, ""), name.value.trim());
+    if (answer.problem) {
+      setText(problem, answer.problem);
+    } else {
+      signedIn(answer.body);
+    }
+  });
+
+  askButton.addEventListener("click", async () => {
+    stopAsking();
+    const { problem: why, body } = await askOthers(name.value.trim());
+    if (why) {
+      setText(asked, why);
+      return;
+    }
+    setText(asked, `On a device that is signed in, open Access and type ${body.code} there.`);
+    timer = setTimeout(() => waitForApproval(body.ask), ASK_EVERY_MS);
+  });
+
+  approveForm.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const answer = await approve(approveCode.value.trim(), ["view", "control"]);
+    setText(approveProblem, answer.problem);
+    if (!answer.problem) {
+      approveCode.value = "";
+      notice("The device may watch and control now.");
+    }
+  });
+
+  out.addEventListener("click", async () => {
+    const answer = await signOut();
+    notice(answer.problem || "This browser is signed out.");
+    if (!answer.problem) {
+      dialog.close();
+      session.client.reconnect();
+      refresh();
+    }
+  });
+
+  /** @param {string} id */
+  async function waitForApproval(id) {
+    const { status, problem: why, body } = await wasApproved(id);
+    if (!dialog.open) {
+      return;
+    }
+    if (status === 202 || status === 0) {
+      timer = setTimeout(() => waitForApproval(id), ASK_EVERY_MS);
+    } else if (why) {
+      setText(asked, why);
+    } else {
+      signedIn(body);
+    }
+  }
+
+  function stopAsking() {
+    clearTimeout(timer);
+    setText(asked, "");
+  }
+
+  /** The next connection has the new cookie. @param {import("./credentials.js").Access} access */
+  function signedIn(access) {
+    code.value = "";
+    store.set({ access, wanted: "" });
+    dialog.close();
+    notice(`Signed in as ${access.name}.`);
+    session.client.reconnect();
+  }
+
+  async function refresh() {
+    const { problem: why, body } = await whoAmI();
+    if (!why) {
+      store.set({ access: body });
+    }
+  }
+
+  function show() {
+    refresh();
+    setText(problem, "");
+    setText(approveProblem, "");
+    if (!dialog.open) {
+      dialog.showModal();
+    }
+  }
+
+  /** @param {import("./credentials.js").Access} access */
+  function about({ name: key, rights, needs }) {
+    const may = Object.keys(DOES).filter((right) => rights.includes(right)).map((right) => DOES[right]);
+    const first = `${key ? `${key} may` : "This browser may"} ${may.length ? may.join(", ") : "do nothing yet"}.`;
+    const lacks = ["view", "control"].filter((right) => !rights.includes(right));
+    return [first, ...lacks.map((right) => needs[right] === "local"
+      ? `Only the board itself may ${DOES[right]}.` : `To ${DOES[right]}, sign in.`)].join(" ");
+  }
+
+  store.on(["access", "status"], ({ access, status }) => {
+    const lacks = access && ["view", "control"].some((right) => !access.rights.includes(right) && access.needs[right] !== "local");
+    const posture = status?.posture ?? "";
+    open.hidden = !access;
+    setText(byId("access-text", HTMLElement), access?.name ?? (lacks ? access?.rights.includes("view") ? "View only" : "Sign in" : ""));
+    setAttr(open, "title", posture || null);
+    setText(byId("access-posture", HTMLElement), posture);
+    setText(byId("access-about", HTMLElement), access ? about(access) : "");
+    byId("access-sign-in", HTMLElement).hidden = !lacks;
+    approveForm.hidden = !access?.rights.includes("control") || !(access.name || access.local);
+    out.hidden = !access?.name;
+  });
+  store.on(["filled"], ({ filled }) => {
+    if (filled) {
+      refresh();
+    }
+  });
+  // Somebody pressed what he may not, or may not even watch.
+  store.on(["wanted"], ({ wanted }) => {
+    if (wanted) {
+      show();
+      store.set({ wanted: "" });
+    }
+  });
+
+  if (address.problem) {
+    notice(address.problem);
+  }
+  if (address.code) {
+    code.value = address.code;
+    show();
+  }
+}
