@@ -6,8 +6,13 @@ import { byId, notice, setAttr, setText } from "./dom.js";
 
 const ASK_EVERY_MS = 2_000;
 
-/** What a right lets somebody do. @type {Record<string, string>} */
-const DOES = { view: "watch", control: "control the engine", ingest: "send ticks", infer: "send requests to the engine" };
+/** @typedef {import("./credentials.js").Access} Access */
+/** @typedef {Access["rights"][number]} Right */
+
+/** What a right lets somebody do. @type {[Right, string][]} */
+const DOES = [["view", "watch"], ["control", "control the engine"], ["ingest", "send ticks"], ["infer", "send requests to the engine"]];
+/** Those that a browser needs. */
+const WANTED = DOES.slice(0, 2);
 
 /**
  * @param {import("./app.js").Context} context
@@ -100,7 +105,7 @@ export function mountAccess({ store, session }, address) {
     setText(asked, "");
   }
 
-  /** The next connection has the new cookie. @param {import("./credentials.js").Access} access */
+  /** The next connection has the new cookie. @param {Access} access */
   function signedIn(access) {
     code.value = "";
     store.set({ access, wanted: "" });
@@ -125,17 +130,17 @@ export function mountAccess({ store, session }, address) {
     }
   }
 
-  /** @param {import("./credentials.js").Access} access */
+  /** @param {Access} access */
   function about({ name: key, rights, needs }) {
-    const may = Object.keys(DOES).filter((right) => rights.includes(right)).map((right) => DOES[right]);
+    const may = DOES.filter(([right]) => rights.includes(right)).map(([, does]) => does);
     const first = `${key ? `${key} may` : "This browser may"} ${may.length ? may.join(", ") : "do nothing yet"}.`;
-    const lacks = ["view", "control"].filter((right) => !rights.includes(right));
-    return [first, ...lacks.map((right) => needs[right] === "local"
-      ? `Only the board itself may ${DOES[right]}.` : `To ${DOES[right]}, sign in.`)].join(" ");
+    const lacks = WANTED.filter(([right]) => !rights.includes(right));
+    return [first, ...lacks.map(([right, does]) => needs[right] === "local"
+      ? `Only the board itself may ${does}.` : `To ${does}, sign in.`)].join(" ");
   }
 
   store.on(["access", "status"], ({ access, status }) => {
-    const lacks = access && ["view", "control"].some((right) => !access.rights.includes(right) && access.needs[right] !== "local");
+    const lacks = access && WANTED.some(([right]) => !access.rights.includes(right) && access.needs[right] !== "local");
     const posture = status?.posture ?? "";
     open.hidden = !access;
     setText(byId("access-text", HTMLElement), access?.name ?? (lacks ? access?.rights.includes("view") ? "View only" : "Sign in" : ""));
