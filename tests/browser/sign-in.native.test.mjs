@@ -8,7 +8,7 @@ import path from 'node:path';
 import { run } from '../e2e/aidash.mjs';
 import { assertAccessible, bind, live, open, says, screenshots, serve, text, until } from './browser.mjs';
 
-const DENIED = /40[1-3]|410/; // what Chromium logs of answers that the test is about
+const DENIED = /40[1-4]|410/; // what Chromium logs of answers that the test is about
 
 async function board(t, ...args) {
   const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-sign-in-'));
