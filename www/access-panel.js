@@ -9,10 +9,8 @@ const ASK_EVERY_MS = 2_000;
 /** @typedef {import("./credentials.js").Access} Access */
 /** @typedef {Access["rights"][number]} Right */
 
-/** What a right lets somebody do. @type {[Right, string][]} */
-const DOES = [["view", "watch"], ["control", "control the engine"], ["ingest", "send ticks"], ["infer", "send requests to the engine"]];
-/** Those that a browser needs. */
-const WANTED = DOES.slice(0, 2);
+/** The rights that a browser uses, and what they let it do. @type {[Right, string][]} */
+const USED = [["view", "watch"], ["control", "control the engine"]];
 
 /**
  * @param {import("./app.js").Context} context
@@ -30,6 +28,7 @@ export function mountAccess({ store, session }, address) {
   const approveCode = byId("access-approve-code", HTMLInputElement);
   const approveProblem = byId("access-approve-problem", HTMLElement);
   const out = byId("access-out", HTMLButtonElement);
+  const postureLine = byId("access-posture", HTMLElement);
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer; // until it is asked again whether this device was approved
 
@@ -132,20 +131,22 @@ export function mountAccess({ store, session }, address) {
 
   /** @param {Access} access */
   function about({ name: key, rights, needs }) {
-    const may = DOES.filter(([right]) => rights.includes(right)).map(([, does]) => does);
-    const first = `${key ? `${key} may` : "This browser may"} ${may.length ? may.join(", ") : "do nothing yet"}.`;
-    const lacks = WANTED.filter(([right]) => !rights.includes(right));
-    return [first, ...lacks.map(([right, does]) => needs[right] === "local"
-      ? `Only the board itself may ${does}.` : `To ${does}, sign in.`)].join(" ");
+    const does = (/** @type {(right: Right) => boolean} */ which) => USED.filter(([right]) => which(right)).map(([, what]) => what).join(" or ");
+    const may = does((right) => rights.includes(right)).replace(" or ", " and ");
+    const withKey = does((right) => !rights.includes(right) && needs[right] !== "local");
+    const never = does((right) => !rights.includes(right) && needs[right] === "local");
+    return [may && `${key ?? "This browser"} may ${may}.`, withKey && `To ${withKey}, sign in.`, never && `Nobody but the board itself may ${never}.`]
+      .filter(Boolean).join(" ");
   }
 
   store.on(["access", "status"], ({ access, status }) => {
-    const lacks = access && WANTED.some(([right]) => !access.rights.includes(right) && access.needs[right] !== "local");
+    const lacks = access && USED.some(([right]) => !access.rights.includes(right) && access.needs[right] !== "local");
     const posture = status?.posture ?? "";
     open.hidden = !access;
     setText(byId("access-text", HTMLElement), access?.name ?? (lacks ? access?.rights.includes("view") ? "View only" : "Sign in" : ""));
     setAttr(open, "title", posture || null);
-    setText(byId("access-posture", HTMLElement), posture);
+    setText(postureLine, posture && posture[0].toUpperCase() + posture.slice(1));
+    postureLine.hidden = !posture;
     setText(byId("access-about", HTMLElement), access ? about(access) : "");
     byId("access-sign-in", HTMLElement).hidden = !lacks;
     approveForm.hidden = !access?.rights.includes("control") || !(access.name || access.local);

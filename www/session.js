@@ -80,6 +80,7 @@ export class Session {
     } catch (error) {
       problem = error instanceof CommandError ? error.message : String(error);
       if (error instanceof CommandError && error.code === "unauthorized") {
+        problem = "Sign in to control the engine.";
         this.#store.set({ wanted: "control" });
       }
     }
