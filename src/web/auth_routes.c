@@ -40,12 +40,6 @@ struct ad_auth {
     struct ad_text *fields, *out;
 };
 
-/* A credential was wrong: it counts against the budget of its address. */
-static void ad_auth_failed(const struct ad_auth *a)
-{
-    (void)ad_throttle_take(AD_BUDGET_FAIL, a->address, ad_hub.now_ns);
-}
-
 /* ---- answers ---- */
 
 /* {"name":…,"rights":[…],"local":…,"needs":{…}} */
@@ -92,6 +86,21 @@ static int ad_auth_refuse(const struct ad_auth *a, int status, const char *why)
 {
     ad_put_http_error(a->out, status, why);
     return status;
+}
+
+static int ad_auth_wait(const struct ad_auth *a, unsigned wait_s)
+{
+    ad_putf(a->fields, "Retry-After: %u\r\n", wait_s);
+    return ad_auth_refuse(a, 429, "too many wrong codes or keys came from this "
+                                  "address: wait");
+}
+
+/* A credential was wrong, which counts against the budget of its address. */
+static int ad_auth_failed(const struct ad_auth *a, int status, const char *why)
+{
+    unsigned wait_s = ad_throttle_failed(a->address, ad_hub.now_ns);
+
+    return wait_s > 0 ? ad_auth_wait(a, wait_s) : ad_auth_refuse(a, status, why);
 }
 
 /* A Set-Cookie line of our cookie; `suffix` is "" or "_token". age_s 0 removes it. */
@@ -177,8 +186,7 @@ static int ad_auth_pair(struct ad_auth *a)
 {
     char code[32], name[AD_GRANT_NAME_MAX + 1];
     const char *device = ad_auth_name(a, name);
-    unsigned rights = 0;
-    int status;
+    unsigned rights = 0, wait_s;
 
     if (!ad_auth_text(a, "code", code, sizeof(code) - 1) || device == NULL) {
         return ad_auth_refuse(a, 400, "code must be the 8 digits that `aidash pair` "
@@ -188,22 +196,20 @@ static int ad_auth_pair(struct ad_auth *a)
     if (strlen(code) != AD_PAIR_DIGITS || strspn(code, "0123456789") != AD_PAIR_DIGITS) {
         return ad_auth_refuse(a, 400, "a code has 8 digits");
     }
+    wait_s = ad_throttle_blocked(a->address, ad_hub.now_ns);
+    if (wait_s > 0) {
+        return ad_auth_wait(a, wait_s);
+    }
     switch (ad_pair_try(ad_slice_of(code), a->address, ad_hub.now_ms, &rights)) {
     case AD_PAIR_GOOD:
-        status = ad_auth_sign_in(a, device, rights);
-        return status;
+        return ad_auth_sign_in(a, device, rights);
     case AD_PAIR_PAUSE:
-        ad_putf(a->fields, "Retry-After: %u\r\n",
-                ad_pair_wait_s(a->address, ad_hub.now_ms));
-        return ad_auth_refuse(a, 429, "too many wrong codes came from this address: "
-                                      "wait a minute");
+        return ad_auth_wait(a, ad_pair_wait_s(a->address, ad_hub.now_ms));
     case AD_PAIR_NONE:
-        ad_auth_failed(a);
-        return ad_auth_refuse(a, 410, "no code is valid now: `aidash pair`, on the "
+        return ad_auth_failed(a, 410, "no code is valid now: `aidash pair`, on the "
                                       "machine where aidash runs, shows a new one");
     default:
-        ad_auth_failed(a);
-        return ad_auth_refuse(a, 403, "the code is wrong");
+        return ad_auth_failed(a, 403, "the code is wrong");
     }
 }
 
@@ -212,23 +218,16 @@ static int ad_auth_token(struct ad_auth *a)
 {
     char token[AD_AUTH_TOKEN_MAX + 1];
     struct ad_slice text;
-    unsigned wait_s;
     const char *why;
 
     if (!ad_auth_text(a, "token", token, AD_AUTH_TOKEN_MAX)) {
         return ad_auth_refuse(a, 400, "token must be a text that is not longer than a "
                                       "cookie may be");
     }
-    wait_s = ad_throttle_wait_s(AD_BUDGET_FAIL, a->address, ad_hub.now_ns);
-    if (wait_s > 0) {
-        ad_putf(a->fields, "Retry-After: %u\r\n", wait_s);
-        return ad_auth_refuse(a, 429, "too many wrong keys came from this address");
-    }
     text = ad_slice_of(token);
     if (ad_credential_judge(text, ad_hub_unix_s(), &a->who.grant, &why) !=
         AD_CREDENTIAL_GOOD) {
-        ad_auth_failed(a);
-        return ad_auth_refuse(a, 403,
+        return ad_auth_failed(a, 403,
                               why != NULL ? why
                                           : "the token is wrong, has expired or was "
                                             "revoked");
@@ -352,8 +351,7 @@ static int ad_auth_approve(struct ad_auth *a)
     }
     ask = ad_ask_approve(ad_slice_of(code), rights, ad_hub.now_ms);
     if (ask == NULL) {
-        ad_auth_failed(a);
-        return ad_auth_refuse(a, 404, "no device that asks shows this code");
+        return ad_auth_failed(a, 404, "no device that asks shows this code");
     }
     ad_puts(a->out, "{\"name\":");
     ad_put_string(a->out, ask->name);
@@ -466,6 +464,9 @@ static bool ad_auth_begin(const struct ad_route_request *r, struct ad_auth_head 
     head->post = (uint8_t)i;
     /* A browser names the scheme of the page that asks, also behind a proxy. */
     head->secure = ad_slice_begins(r->verdict.origin, "https:");
+#if AIDASH_TLS
+    head->secure = head->secure || r->pending->tls != 0;
+#endif
     head->device_key = ad_auth_device_key(r);
     return true;
 }
@@ -496,6 +497,7 @@ static void ad_auth_housekeeping(void)
 {
     char text[AD_PAIR_FILE_MAX], why[AD_STATE_WHY_MAX];
     unsigned i = ad_auth_listener();
+    const char *scheme = "http";
     struct ad_text t;
     size_t len, host;
 
@@ -505,7 +507,10 @@ static void ad_auth_housekeeping(void)
     t = ad_text_in(text, sizeof(text));
     t.len = len;
     host = ad_spec_host(ad_acceptor.listen[i]);
-    ad_putf(&t, "http %u %.*s\n", ad_acceptor.ports[i], host == 0 ? 1 : (int)host,
+#if AIDASH_TLS
+    scheme = ad_pumps.serving ? "https" : scheme;
+#endif
+    ad_putf(&t, "%s %u %.*s\n", scheme, ad_acceptor.ports[i], host == 0 ? 1 : (int)host,
             host == 0 ? "*" : ad_acceptor.listen[i]);
     if (!ad_state_write(AD_PAIRED_FILE, t.at, t.len, why)) {
         ad_log(AIDASH_LOG_ERROR, "can't answer `aidash pair`: %s", why);

@@ -1,8 +1,10 @@
 /* Signing in, from outside: `aidash pair`, `aidash keys`, the endpoints below /auth, and the key file. Who may do what with a
  * key: rights.test.mjs. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import https from 'node:https';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -94,6 +96,29 @@ test('a page that came by https gets a Secure cookie, and the rights that pair n
     assert.equal(answer.status, 200, answer.text);
     assert.match(answer.headers['set-cookie'][0], /; HttpOnly; SameSite=Strict; Secure$/);
     assert.match(await keys(dir), /^ +1 {2}view +\S+ +- +wall$/m);
+});
+
+test('over TLS the cookie is Secure, and aidash pair prints https', async (t) => {
+    if (!(await run(['--help'])).stdout.includes('--tls-cert')) {
+        t.skip('this build has no TLS');
+        return;
+    }
+    const dir = stateDir(t);
+    const [cert, key] = ['cert', 'key'].map((name) => path.join(path.dirname(dir), name));
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', key, '-out', cert,
+        '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'], { stdio: 'ignore' });
+    const server = await guarded(t, dir, '--tls-cert', cert, '--tls-key', key);
+    const { code, stdout } = await pair(dir);
+    assert.ok(stdout.includes(`at https://127.0.0.1:${server.port}/`), stdout);
+    const answer = await within(new Promise((done, fail) => {
+        const body = JSON.stringify({ code });
+        const req = https.request({ host: '127.0.0.1', port: server.port, path: '/auth/pair', method: 'POST', ca: readFileSync(cert),
+            servername: 'localhost', headers: { Host: 'localhost', 'Content-Length': body.length }, agent: false }, (res) => { res.resume(); done(res); });
+        req.on('error', fail);
+        req.end(body);
+    }), 'an answer over TLS');
+    assert.equal(answer.statusCode, 200);
+    assert.match(answer.headers['set-cookie'][0], /; HttpOnly; SameSite=Strict; Secure$/);
 });
 
 test('five wrong codes end all codes; an address that guesses has to wait, and spends no tries of the next code', async (t) => {
@@ -230,13 +255,11 @@ test('where control is open to everybody, nobody is let in without a key for it'
 
 test('a token becomes a cookie; signing out forgets it, but revokes the key of a device', async (t) => {
     const dir = stateDir(t);
-    const server = await guarded(t, dir);
     const token = (await run(['token', '--scope', 'view', '--ttl', '10m', '--name', 'link', '--state-dir', dir])).stdout.trim();
     assert.match(token, KEY);
-    const traded = await poll(async () => {
-        const answer = await send(server, '/auth/token', { token });
-        return answer.status === 200 && answer;
-    }, 'a server that knows the token');
+    const server = await guarded(t, dir);
+    const traded = await send(server, '/auth/token', { token });
+    assert.equal(traded.status, 200, traded.text);
     assert.equal(validate(traded.json, 'AuthAnswer').name, 'link');
     const [, age] = traded.headers['set-cookie'][0].match(new RegExp(`^aidash_${server.port}_token=${token}; Path=/; Max-Age=(\\d+); HttpOnly; SameSite=Strict$`));
     assert.ok(age > 500 && age <= 600, age);
