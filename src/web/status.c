@@ -52,13 +52,17 @@ struct ad_status_call {
 static void ad_posture(char out[AD_POSTURE_MAX])
 {
     unsigned rights = AD_MAY_VIEW | AD_MAY_CONTROL | AD_MAY_INGEST;
+    bool tls = false;
 
+#if AIDASH_TLS
+    tls = ad_pumps.serving;
+#endif
 #if AIDASH_METER
     if (ad_upstreams.n > 0) {
         rights |= AD_MAY_INFER;
     }
 #endif
-    ad_put_posture(out, rights, ad_acceptor_reachable(), false);
+    ad_put_posture(out, rights, ad_acceptor_reachable(), tls);
 }
 
 static void ad_status_run(struct ad_call *call)

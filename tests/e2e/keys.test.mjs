@@ -107,7 +107,8 @@ test('over TLS the cookie is Secure, and aidash pair prints https', async (t) =>
     const [cert, key] = ['cert', 'key'].map((name) => path.join(path.dirname(dir), name));
     execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', key, '-out', cert,
         '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'], { stdio: 'ignore' });
-    const server = await guarded(t, dir, '--tls-cert', cert, '--tls-key', key);
+    const server = await serve(t, ['--source', 'none', '--state-dir', dir, '--view', 'key', '--tls-cert', cert, '--tls-key', key],
+        { ready: /listening on https:\/\/(\S+):(\d+).*\n/ });
     const { code, stdout } = await pair(dir);
     assert.ok(stdout.includes(`at https://127.0.0.1:${server.port}/`), stdout);
     const answer = await within(new Promise((done, fail) => {
