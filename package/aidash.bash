@@ -21,6 +21,7 @@ _aidash()
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
+    --*/WHO) words='open remote-key key local' ;;
     --*/LEVEL) words='error warn info debug' ;;
     --*/*'|'*) words=${value//|/ } ;;
     --*/?*) ;; # free text

@@ -308,6 +308,8 @@ const cases = {
 
   // its clients
   'curl -d \'{"action":"pause"}\' http://localhost:8080/command': curl(/"event":"ack","action":"pause"/),
+  'curl -H "Authorization: Bearer $KEY" -d \'{"action":"pause"}\' http://BOARD:8080/command':
+    covered('tests/e2e/rights.test.mjs', '-H "Authorization: Bearer $KEY" http://192.0.2.7:8080/command', 'it needs a key'),
   'curl -d \'{"action":"resume"}\' http://localhost:8080/command': curl(/"event":"ack","action":"resume"/),
   'curl -d \'{"tokens":3,"latency_ms":41.5}\' http://localhost:8080/ingest': curl(/"accepted":1/),
   'your-engine | curl -sN -T - http://BOARD:8080/ingest': curl(/"accepted":1/),

@@ -58,15 +58,15 @@ static const struct ad_option {
      AD_OPT_TEXT},
     {"jwt-issuer", "NAME", "tokens must be of this issuer (iss)", AD_OPT_TEXT},
 #endif
-    {"view", "open|remote-key|key|local", "who may watch: everybody; "
-     "programs of this machine, others with a key; only with a key; this machine "
-     "alone (default open)", AD_OPT_TEXT},
-    {"control", "open|remote-key|key|local", "who may send commands, likewise (default remote-key; open "
+    {"view", "WHO", "who may watch: open (everybody), remote-key (this machine; "
+     "others with a key), key (this machine, too, only with one) or local (this "
+     "machine alone) (default open)", AD_OPT_TEXT},
+    {"control", "WHO", "who may send commands, likewise (default remote-key; open "
      "with the simulator)", AD_OPT_TEXT},
-    {"ingest", "open|remote-key|key|local", "who may send ticks, likewise (default remote-key; open with "
+    {"ingest", "WHO", "who may send ticks, likewise (default remote-key; open with "
      "the simulator)", AD_OPT_TEXT},
 #if AIDASH_METER
-    {"infer", "open|remote-key|key|local", "who may send requests to the engine, likewise (default open; "
+    {"infer", "WHO", "who may send requests to the engine, likewise (default open; "
      "remote-key with --upstream-key-file)", AD_OPT_TEXT},
     {"upstream", "[NAME=]URL", "forward requests to this engine and measure them; "
      "may be repeated: the request's model chooses", AD_OPT_LIST},

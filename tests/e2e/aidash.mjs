@@ -126,7 +126,7 @@ export async function run(args, { env = {}, bin = BIN } = {}) {
  * yet). Returns when the log has the line that says where it listens, or
  * another one that is `ready`. */
 export async function start(args = [], { env = {}, input, bin = BIN,
-    listen = ['--listen', '127.0.0.1:0'], ready = /listening on http:\/\/(\S+):(\d+).*\n/ } = {}) {
+    listen = ['--listen', '127.0.0.1:0'], ready = /listening on https?:\/\/(\S+):(\d+).*\n/ } = {}) {
     const proc = spawn(bin, [...listen, ...args],
         { env: environment(env), stdio: [input === undefined ? 'ignore' : 'pipe', 'ignore', 'pipe'] });
     let log = '';
