@@ -114,7 +114,7 @@ async function background(t, command, { cwd = dir, env = {}, seconds = 60 } = {}
   const listens = new Promise((done, fail) => {
     shell.stderr.on('data', (text) => {
       log += text;
-      const found = log.match(/listening on http:\/\/127\.0\.0\.1:(\d+).*\n/);
+      const found = log.match(/listening on https?:\/\/127\.0\.0\.1:(\d+).*\n/);
       if (found) done(Number(found[1]));
     });
     ended.then(() => fail(new Error(`it ended: ${log}`)));
@@ -279,6 +279,16 @@ const cases = {
   'aidash keys add laptop --rights infer --ttl 30d': ends(/^aidash_[\w-]{43}$/m),
   'aidash token --scope view --ttl 1h': ends(/^aidash_[\w-]{43}$/m),
   'aidash token': covered('tests/e2e/keys.test.mjs', "'token', '--scope'", 'it is the name of a command'),
+  'aidash --tls-cert board.crt --tls-key board.key': async (t, command) => {
+    for (const one of [...commands.keys()].filter((text) => text.startsWith('openssl req'))) await ends(/^/)(t, one);
+    await starts(async (server) => {
+      const { code, output } = await finish(`curl -sS --cacert ca.crt --resolve board.local:${server.port}:127.0.0.1 https://board.local:${server.port}/healthz`);
+      assert.equal(code, 0, output);
+      assert.match(output, /"ok"/);
+    })(t, command);
+  },
+  ...Object.fromEntries([...commands.keys()].filter((text) => /^(openssl req|curl --cacert ca\.crt) /.test(text))
+    .map((text) => [text, covered('tests/docs.test.mjs', "startsWith('openssl req')", 'it is a part of the test of --tls-cert')])),
   'aidash --listen 127.0.0.1:8080': starts(isSource('sim')),
   '(umask 077; head -c 48 /dev/urandom | base64 > jwt.secret)': async (t, command) => {
     const cwd = mkdtempSync(path.join(dir, 'secret-'));
@@ -349,6 +359,7 @@ const cases = {
   'make clean': cleans(['build/deps', 'tests/node_modules']),
   'make distclean': cleans([]),
   'make bench': (t) => makes(/aidash_publish/, { as: 'make bench PART="--quick start publish"', env: { BENCH_OUT: path.join(dir, 'bench') } })(t),
+  'make bench PART=tls': covered('tests/bench/tls.mjs', 'export async function viewersOverTls', 'it takes minutes'),
   'make bench PART=proxies': covered('tests/bench/proxies.mjs', 'export async function proxies', 'it takes minutes'),
   'make bench PART=gateway': covered('tests/embed/sizes.test.mjs', 'ten thousand viewers', 'it takes minutes, and needs 10,000 open files'),
   'make fuzz FUZZ_SECONDS=60': (t) => needs('clang', makes(/^ +FUZZ +line: \d+ inputs, none failed$/m, { as: 'make fuzz FUZZ_SECONDS=1' }))(t),
@@ -359,6 +370,7 @@ const cases = {
   'make asan': covered('tests/run.mjs', "'e2e-asan': ", 'it is suites'),
   'make tsan': covered('tests/run.mjs', "'e2e-tsan': ", 'it is a suite'),
   'make CC=clang CFLAGS=-O3': covered('tests/build.test.sh', 'quick CFLAGS=-O1', 'it would build anew what the other tests use'),
+  'make TLS=0': covered('tests/build.test.sh', '--no-print-directory TLS=0', 'it would build anew what the other tests use'),
   'make CIVETWEB_VERSION=1.16': covered('tests/run.mjs', "'e2e-civetweb'", 'it would build anew what the other tests use'),
   'sudo make install': covered('tests/build.test.sh', 'install DESTDIR="$tmp/dest" PREFIX=/usr', 'it changes the machine that it runs on'),
   'make install PREFIX=/usr DESTDIR=/tmp/root': covered('tests/build.test.sh', 'install DESTDIR="$tmp/dest" PREFIX=/usr', 'it writes outside of the test'),
@@ -421,7 +433,7 @@ test('every command that this file knows is printed', () => {
 /* ---- the other blocks -------------------------------------------------------------- */
 
 test('each block of code is of a kind that is tested', () => {
-  const tested = { sh: /./, c: /README|embed/, json: /./, js: /api/, make: /build/, ini: /deploy/, nginx: /deploy/ };
+  const tested = { sh: /./, c: /README|embed/, json: /./, js: /api/, make: /build/, ini: /deploy/, nginx: /deploy/, caddy: /deploy/ };
   for (const { at, page, language } of blocks) assert.match(page, tested[language] ?? /^$/, `${at}: a block of "${language}"`);
   // an indented line after an empty one would be a block without a fence
   prose.forEach(({ at, line }, i) => assert.ok(!/^ {4}/.test(line) || prose[i - 1].line !== '', `${at}: code without a fence`));
