@@ -110,7 +110,7 @@ async function background(t, command, { cwd = dir, env = {}, seconds = 60 } = {}
   const listens = new Promise((done, fail) => {
     shell.stderr.on('data', (text) => {
       log += text;
-      const found = log.match(/listening on http:\/\/127\.0\.0\.1:(\d+).*\n/);
+      const found = log.match(/listening on https?:\/\/127\.0\.0\.1:(\d+).*\n/);
       if (found) done(Number(found[1]));
     });
     ended.then(() => fail(new Error(`it ended: ${log}`)));
@@ -264,6 +264,16 @@ const cases = {
       assert.equal((await request(server, '/status', { headers: { Origin } })).status, code);
     }
   }),
+  'aidash --tls-cert board.crt --tls-key board.key': async (t, command) => {
+    for (const one of [...commands.keys()].filter((text) => text.startsWith('openssl req'))) await ends(/^/)(t, one);
+    await starts(async (server) => {
+      const { code, output } = await finish(`curl -sS --cacert ca.crt --resolve board.local:${server.port}:127.0.0.1 https://board.local:${server.port}/healthz`);
+      assert.equal(code, 0, output);
+      assert.match(output, /"ok"/);
+    })(t, command);
+  },
+  ...Object.fromEntries([...commands.keys()].filter((text) => /^(openssl req|curl --cacert ca\.crt) /.test(text))
+    .map((text) => [text, covered('tests/docs.test.mjs', "startsWith('openssl req')", 'it is a part of the test of --tls-cert')])),
   'aidash --listen 127.0.0.1:8080': starts(isSource('sim')),
   'your-engine | aidash --stdin': starts(hasTick((tick) => tick.model === 'yours' && tick.tokens_generated === 7)),
   'echo \'{"tokens":3,"latency_ms":41.5,"model":"yolo"}\' | aidash --stdin':
@@ -330,6 +340,7 @@ const cases = {
   'make asan': covered('tests/run.mjs', "'e2e-asan': ", 'it is suites'),
   'make tsan': covered('tests/run.mjs', "'e2e-tsan': ", 'it is a suite'),
   'make CC=clang CFLAGS=-O3': covered('tests/build.test.sh', 'quick CFLAGS=-O1', 'it would build anew what the other tests use'),
+  'make TLS=0': covered('tests/build.test.sh', '--no-print-directory TLS=0', 'it would build anew what the other tests use'),
   'make CIVETWEB_VERSION=1.16': covered('tests/run.mjs', "'e2e-civetweb'", 'it would build anew what the other tests use'),
   'sudo make install': covered('tests/build.test.sh', 'install DESTDIR="$tmp/dest" PREFIX=/usr', 'it changes the machine that it runs on'),
   'make install PREFIX=/usr DESTDIR=/tmp/root': covered('tests/build.test.sh', 'install DESTDIR="$tmp/dest" PREFIX=/usr', 'it writes outside of the test'),
@@ -392,7 +403,7 @@ test('every command that this file knows is printed', () => {
 /* ---- the other blocks -------------------------------------------------------------- */
 
 test('each block of code is of a kind that is tested', () => {
-  const tested = { sh: /./, c: /README|embed/, json: /./, js: /api/, make: /build/, ini: /deploy/, nginx: /deploy/ };
+  const tested = { sh: /./, c: /README|embed/, json: /./, js: /api/, make: /build/, ini: /deploy/, nginx: /deploy/, caddy: /deploy/ };
   for (const { at, page, language } of blocks) assert.match(page, tested[language] ?? /^$/, `${at}: a block of "${language}"`);
   // an indented line after an empty one would be a block without a fence
   prose.forEach(({ at, line }, i) => assert.ok(!/^ {4}/.test(line) || prose[i - 1].line !== '', `${at}: code without a fence`));

@@ -16,6 +16,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { proxies } from './proxies.mjs';
 import { at, attacks, starve } from './starve.mjs';
+import { viewersOverTls } from './tls.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const root = path.resolve(here, '../..');
@@ -293,6 +294,10 @@ const parts = {
     build('relay');
     relays.push(...await proxies({ json, out, aidash }, { quick, median }));
     faults.push(...relays.filter((line) => line.startsWith('FAULT: ')).map((line) => line.slice(7)));
+  },
+
+  async tls() {
+    relays.push('', ...await viewersOverTls({ out, aidash }, { quick, median }));
   },
 
   async peer() {

@@ -280,7 +280,8 @@ test('garbage, at every phase, ends that connection and no other', async (t) => 
         raw.write(bytes);
         await closed(raw);
     }
-    await inbox.next(isTick, 'tick after all of it');
+    ws.send(JSON.stringify({ action: 'pause' }));
+    await inbox.next((event) => event.event === 'status' && event.paused, 'answer after all of it');
     ws.terminate();
     await poll(async () => (await statusOf(server)).tls.sessions <= 1, 'end of all these sessions', 20000 * SLOW);
 });
@@ -339,8 +340,8 @@ test('a changed certificate is used by the next connection, a broken one is not'
     copyFileSync(at('rsa.crt'), at('live.crt'));
     await server.logged(/live\.crt: read again/);
     assert.equal(await subject(), 'rsa');
-    inbox.all.length = 0;
-    await inbox.next(isTick, 'tick of the connection from before');
+    ws.send(JSON.stringify({ action: 'pause' }));
+    await inbox.next((event) => event.event === 'status' && event.paused, 'answer on the connection from before');
     ws.terminate();
 });
 
