@@ -330,6 +330,7 @@ const cases = {
   'make clean': cleans(['build/deps', 'tests/node_modules']),
   'make distclean': cleans([]),
   'make bench': (t) => makes(/aidash_publish/, { as: 'make bench PART="--quick start publish"', env: { BENCH_OUT: path.join(dir, 'bench') } })(t),
+  'make bench PART=tls': covered('tests/bench/tls.mjs', 'export async function viewersOverTls', 'it takes minutes'),
   'make bench PART=proxies': covered('tests/bench/proxies.mjs', 'export async function proxies', 'it takes minutes'),
   'make bench PART=gateway': covered('tests/embed/sizes.test.mjs', 'ten thousand viewers', 'it takes minutes, and needs 10,000 open files'),
   'make fuzz FUZZ_SECONDS=60': (t) => needs('clang', makes(/^ +FUZZ +line: \d+ inputs, none failed$/m, { as: 'make fuzz FUZZ_SECONDS=1' }))(t),

@@ -20,8 +20,6 @@
 enum {
     AD_PUMP_PIECE = 4096,      /* bytes that are decrypted at once */
     AD_PUMP_TURN = 64 * 1024,  /* of one connection in one turn */
-    AD_PUMP_CLOSED_MS = 60000, /* a side that is closed, by itself: so long the
-                                * other may be silent */
     AD_PUMP_HELLO = 22         /* the first byte of a TLS connection (RFC 8446 5.1) */
 };
 
@@ -34,7 +32,6 @@ struct ad_pump {
     int fd;             /* TCP */
     int inner;          /* our end of the pair */
     uint8_t events, inner_events; /* that they are watched for */
-    bool connecting;    /* we do, and the TCP connection is not there yet */
     bool shaken;        /* the handshake is done */
     bool in_over;       /* the peer sends no more, and the pair's end was told */
     bool out_over;      /* the pair's other end sends no more */
@@ -379,13 +376,12 @@ static bool ad_pump_is_late(const struct ad_pump *p)
 {
     uint32_t idle_ms = ad_hub.now_ms - p->moved_ms;
 
-    if (p->gone) {
-        return p->finished ? ad_hub.now_ms - p->since_ms >= AD_LINGER_MS
-                           : idle_ms >= AD_STALL_MS ||
-                                 ad_hub_too_slow(p->since_ms, p->sent);
+    if (!p->gone) {
+        return false; /* its owner grants the times */
     }
-    /* Its owner grants the times; but it may not notice an end of one side only. */
-    return (p->in_over || p->finished) && idle_ms >= AD_PUMP_CLOSED_MS;
+    return p->finished ? ad_hub.now_ms - p->since_ms >= AD_LINGER_MS
+                       : idle_ms >= AD_STALL_MS ||
+                             ad_hub_too_slow(p->since_ms, p->sent);
 }
 
 /* Once a second. */
@@ -418,7 +414,6 @@ static int ad_pump_begin(struct ad_tls *tls, int fd, bool connecting)
     p->tls = tls;
     p->fd = fd;
     p->inner = pair[0];
-    p->connecting = connecting;
     p->moved_ms = ad_hub.now_ms;
     p->born_ns = ad_hub.now_ns;
     tls->io.peer = p;

@@ -5,11 +5,13 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import { test } from 'node:test';
+import { test as any } from 'node:test';
 import tls from 'node:tls';
-import { ROOT, connect, poll, serve, status, within } from './aidash.mjs';
+import { ROOT, connect, poll, run, serve, status, within } from './aidash.mjs';
 
 const SESSIONS = 4;
+/* `make TLS=0` has none of it. */
+const test = (await run(['--help'])).stdout.includes('--tls-cert') ? any : any.skip;
 
 test('viewers keep their sessions, silent ones give way, the next one gets an alert, plain viewers go on', async (t) => {
     const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-tls-full-'));
