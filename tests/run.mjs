@@ -160,7 +160,7 @@ const suites = {
       env: { ...sanitized.env, AIDASH_LIB: path.resolve('build/tsan/lib/aidash.o'), LIB_FLAGS: '-O1 -fsanitize=thread' },
     })),
   ],
-  'e2e-poll': () => on('poll', /^(backpressure|contract|ingest|meter-control|meter-faults|rfc6455|slow|tls)\./),
+  'e2e-poll': () => on('poll', /^(backpressure|contract|ingest|meter-control|meter-faults|rfc6455|slow|tls|meter-tls)\./),
   cross: () => {
     if (!'cross'.includes(only)) return [];
     const reason = refused('sh', '-c', boards.map((target) => `${make} -s TOOLCHAIN=${target} toolchain`).join(' && '));

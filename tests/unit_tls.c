@@ -337,16 +337,23 @@ static void test_full(void)
 
     connect_ends(32768, 32768);
     for (i = 0; i < AIDASH_TLS_SESSIONS; i++) {
-        all[i] = ad_tls_accept(&server_io);
+        if (i == AIDASH_TLS_SESSIONS - AD_TLS_KEPT) {
+            CHECK(ad_tls_accept(&server_io) == NULL); /* the rest is for engines */
+        }
+        all[i] = i < AIDASH_TLS_SESSIONS - AD_TLS_KEPT
+                     ? ad_tls_accept(&server_io)
+                     : ad_tls_connect(&client_io, "board.local", false);
         CHECK(all[i] != NULL);
     }
     CHECK(ad_tls_accept(&server_io) == NULL);
+    CHECK(ad_tls_connect(&client_io, "board.local", false) == NULL);
+    CHECK_EQ(ad_tls.n_engines, AD_TLS_KEPT);
     ad_tls_free(all[7]);
     CHECK(ad_tls_accept(&server_io) == all[7]);
     for (i = 0; i < AIDASH_TLS_SESSIONS; i++) {
         ad_tls_free(all[i]);
     }
-    CHECK(ad_tls.n == 0);
+    CHECK(ad_tls.n == 0 && ad_tls.n_engines == 0);
 }
 
 /* Bytes that are no TLS end the session, and only it. */

@@ -74,7 +74,7 @@ static const struct ad_option {
      "clients that send none", AD_OPT_TEXT},
     {"upstream-ca", "FILE", "certificates of the authorities that vouch for https "
      "engines, instead of the system's", AD_OPT_TEXT},
-    {"upstream-pin", "sha256/BASE64", "accept an engine with this key, whatever its "
+    {"upstream-pin", "PIN", "accept an engine with this key, sha256/BASE64, whatever its "
      "certificate says; may be repeated", AD_OPT_LIST},
     {"upstream-timeout", "S", "longest silence within an answer, in seconds "
      "(default 600); 12 times that before it", AD_OPT_NUMBER},

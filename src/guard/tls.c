@@ -34,6 +34,8 @@ enum {
                     MBEDTLS_SSL_CID_TLS1_3_PADDING_GRANULARITY,
     AD_TLS_TICKET_S = 24 * 3600, /* a session may be resumed for so long; the
                                   * tickets' keys change as often */
+    AD_TLS_KEPT = AIDASH_TLS_SESSIONS / 8, /* sessions for engines with https alone,
+                                            * where there are such */
     AD_TLS_NONE = 65535
 };
 #ifdef MBEDTLS_SSL_MAX_FRAGMENT_LENGTH
@@ -97,6 +99,7 @@ static struct {
     unsigned n_used;     /* sessions ever used */
     uint16_t first_free; /* a session, plus 1; 0: none */
     unsigned n;          /* sessions taken */
+    unsigned n_engines;  /* of these, those of ad_tls_connect() */
     size_t heap_high;    /* bytes: the most that a session had */
 } ad_tls;
 
@@ -194,6 +197,9 @@ static int ad_tls_ticket_parse(void *context, mbedtls_ssl_session *session,
 static void ad_tls_free(struct ad_tls *s)
 {
     ad_tls_leave_identity(s);
+    if (s->host != NULL) {
+        ad_tls.n_engines--;
+    }
     mbedtls_ssl_free(&s->ssl);
     if (s->heap.high > ad_tls.heap_high) {
         ad_tls.heap_high = s->heap.high;
@@ -244,10 +250,17 @@ static struct ad_tls *ad_tls_take(const mbedtls_ssl_config *config,
     return s;
 }
 
-/* A session with a client. NULL: all are taken. */
+/* A session with a client. NULL: all are taken, but for those that are kept for
+ * engines with https. */
 static struct ad_tls *ad_tls_accept(const struct ad_tls_io *io)
 {
-    return ad_tls.server_ready ? ad_tls_take(&ad_tls.server, io) : NULL;
+    unsigned kept = ad_tls.client_ready ? AD_TLS_KEPT : 0;
+
+    if (!ad_tls.server_ready ||
+        ad_tls.n - ad_tls.n_engines + kept >= AIDASH_TLS_SESSIONS) {
+        return NULL;
+    }
+    return ad_tls_take(&ad_tls.server, io);
 }
 
 #if AIDASH_METER
@@ -270,6 +283,7 @@ static struct ad_tls *ad_tls_connect(const struct ad_tls_io *io, const char *hos
         return NULL;
     }
     s->host = host;
+    ad_tls.n_engines++;
     before = ad_crypto_use(&s->heap);
     /* An address is neither sent (RFC 6066 3) nor is it a name: trust.c looks. */
     ret = mbedtls_ssl_set_hostname(

@@ -67,7 +67,8 @@ static const struct ad_refusal
     ad_refuse_chunks = {400, "invalid_request_error", "refused",
                         "the request's chunks are malformed"},
     ad_refuse_lacks = {503, "overloaded_error", "refused",
-                       "no descriptor is left for a connection to the engine"},
+                       "no descriptor is left for a connection to the engine, or no "
+                       "TLS session"},
     ad_refuse_unreachable = {502, "upstream_error", "failed",
                              "the engine can't be reached"},
     ad_refuse_no_answer = {502, "upstream_error", "failed",

@@ -480,12 +480,22 @@ static void ad_proxy_report_end(const struct ad_proxy *p, const char *status)
 /* ---- ticks ---- */
 
 /* Name the request's model: the one that its answer names first, to the end;
- * else the one that was asked for. */
+ * else the one that was asked for. Ollama calls a model as the request does, with
+ * or without the tag that its list has: that is one model, by the list's name. */
 static void ad_proxy_name_model(struct ad_proxy *p)
 {
-    if (p->name[0] == '\0') {
-        (void)snprintf(p->name, sizeof(p->name), "%s", ad_facts_name(p));
+    const struct ad_upstream_state *e = &ad_upstreams.state[p->upstream];
+    const char *name = ad_facts_name(p);
+    unsigned i;
+
+    if (p->name[0] != '\0') {
+        return;
     }
+    if (ad_upstream_find(e, name, false) == e->n_models) {
+        i = ad_upstream_find(e, name, true);
+        name = name[0] != '\0' && i < e->n_models ? e->models[i] : name;
+    }
+    (void)snprintf(p->name, sizeof(p->name), "%s", name);
 }
 
 /* The model that a request's ticks count for. It answers, so it is the one that

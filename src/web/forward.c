@@ -68,15 +68,18 @@ static bool ad_route_may_infer(const struct ad_route_request *r)
     return false;
 }
 
-/* Is it a field by which a proxy tells of its client? */
+/* Is it a field by which a proxy tells of its client? Engines that are built on CGI's
+ * names (RFC 3875 4.1.18), as those in Python are, take _ for -. */
 static bool ad_route_tells_client(struct ad_slice name)
 {
-    static const char prefix[] = "X-Forwarded-";
-    struct ad_slice begin = name;
+    static const char prefix[] = "x-forwarded-";
+    size_t i = 0;
 
-    begin.len = sizeof(prefix) - 1;
-    return ad_slice_is_nocase(name, "Forwarded") ||
-           (name.len >= begin.len && ad_slice_is_nocase(begin, prefix));
+    while (i < name.len && i < sizeof(prefix) - 1 &&
+           (name.at[i] == '_' ? '-' : name.at[i] | 0x20) == prefix[i]) {
+        i++;
+    }
+    return ad_slice_is_nocase(name, "Forwarded") || i == sizeof(prefix) - 1;
 }
 
 /* Does this field ask for an answer in another form? A list that is put together of
@@ -112,7 +115,8 @@ static bool ad_route_passes(const struct ad_route_request *r,
         }
     }
     return !ad_http_is_hop_by_hop(&r->head, name) &&
-           (trusted || !ad_route_tells_client(name));
+           (!ad_route_tells_client(name) ||
+            (trusted && memchr(name.at, '_', name.len) == NULL));
 }
 
 /* Is the value of this field, which is not Cookie, a credential of ours? */

@@ -81,6 +81,11 @@ test('X-Forwarded-*: the client\'s own words are replaced, those of a trusted pr
     assert.deepEqual(await sent([], told), [...forwarded('board.lan:8080'), 'X-Real-IP: 6.6.6.6'].sort());
     assert.deepEqual(await sent([], [], '[::1]:9'), forwarded('[::1]:9').sort());
     const trusting = ['--trust-proxy', '127.0.0.1'];
+    // CGI's names, and so those of engines in Python, make no difference between - and _.
+    const underscored = ['X_Forwarded_For: 6.6.6.6', 'x-forwarded_proto: https', 'X_Forwarded-Host: evil.example', 'X_FORWARDED_PREFIX: /a'];
+    for (const args of [[], trusting]) {
+        assert.deepEqual(await sent(args, underscored), forwarded('board.lan:8080').sort());
+    }
     assert.deepEqual(await sent(trusting, []), forwarded('board.lan:8080').sort());
     assert.deepEqual(await sent(trusting, told.filter((line) => !line.startsWith('Forwarded'))), [
         'X-Forwarded-For: 6.6.6.6, 10.0.0.9, 10.0.0.8, 127.0.0.1', 'X-Forwarded-Host: board.example:443', 'X-Forwarded-Port: 443',
@@ -575,12 +580,10 @@ test('hundreds that wait and are refused take nothing from the dashboard', async
     await viewer.command({ action: 'pause' });
     const clients = await Promise.all(Array.from({ length: 200 }, () => begin(server)));
     await statusWhen(server, (now) => now.requests.queued === 60 && now.requests.refused === 140);
-    const before = Date.now();
     for (let i = 0; i < 20; i++) {
-        assert.equal((await request(server, '/status')).status, 200);
+        assert.equal((await status(server)).requests.queued, 60, 'they wait all the while');
         (await connect(server, `/ws/v${i}`)).close();
     }
-    assert.ok(Date.now() - before < 3000 * SLOW, `${Date.now() - before} ms`);
     clients.forEach((client) => client.reset());
     await queued(server, 0);
 });

@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import net from 'node:net';
 import { Ollama } from 'ollama';
 import OpenAI from 'openai';
-import { assertRefused, connect, exchange, post, request, run, serve, validate } from './aidash.mjs';
+import { assertRefused, connect, exchange, post, request, run, serve, statusWhen, validate } from './aidash.mjs';
 import { DONE_EVENT, LAST_CHUNK, STREAM_HEAD, abreast, answer, chatEvent, chunk, isRequest, replay, takeApart } from './engine.mjs';
 
 const test = abreast('usage');
@@ -54,6 +54,21 @@ async function stage(t, args = [], tokens = { prompt: 10, completion: 5, cached:
 const openai = (server, apiKey, headers = {}) => new OpenAI({ baseURL: `${server.url}/v1`, apiKey, maxRetries: 0,
     defaultHeaders: headers });
 const say = (model, more = {}) => ({ model, messages: [{ role: 'user', content: 'x' }], ...more });
+
+test('a model that Ollama lists with its tag is one model, asked for with the tag or without', async (t) => {
+    const engine = await replay(t, { models: ['llama3:latest', 'qwen:7b'] });
+    engine.answerAll((call) => call.socket.end(answer(JSON.stringify({ model: JSON.parse(call.request.body).model, done: true,
+        message: { role: 'assistant', content: 'a' }, prompt_eval_count: 3, eval_count: 2 }))));
+    const server = await serve(t, ['--upstream', engine.url], { env: { TZ: NOON } });
+    await statusWhen(server, (now) => now.models.length === 2);
+    const viewer = await connect(server);
+    for (const model of ['llama3', 'llama3:latest', 'qwen:7b', 'qwen']) {
+        assert.equal((await post(server, '/api/chat', JSON.stringify({ ...say(model), stream: false }))).json.model, model);
+        await viewer.next(isRequest);
+    }
+    const rows = (await usage(server, '?by=model')).rows.map((row) => [row.model, row.requests, row.completion_tokens]);
+    assert.deepEqual(rows.sort(), [['llama3:latest', 2, 4], ['qwen', 1, 2], ['qwen:7b', 1, 2]]);
+});
 
 test('two clients of npm openai: the sums are exactly what the engine told', async (t) => {
     const { server, served } = await stage(t);
