@@ -9,7 +9,7 @@
 #   ARGS="--rate 20"                  options for `make run`
 #   SUITE=unit,e2e TEST=ingest        only these suites, only the test files whose name contains this
 #   FUZZ_SECONDS=60                   how long `make fuzz` stays on each input
-#   SECONDS=3600 SEED=2               how long `make fuzz-sockets` runs, and with which cases
+#   SECONDS=3600 SEED=2               how long `make fuzz-sockets` and `make soak` run, and with which cases
 #   HOST=pi@raspberrypi.local SSH=ssh the board of `make deploy`, and the command that reaches it
 #   VERSION=x.y.z TARGETS="aarch64"   what `make release` makes, and for which of toolchains/*.mk (all)
 
@@ -363,6 +363,9 @@ fuzz: $(FUZZ) ## fuzz each input for FUZZ_SECONDS with clang's libFuzzer; finds 
 fuzz-sockets: $(HAVE_TEST) ## send mutated bytes to the sanitizer build for SECONDS, from SEED; part of `make test`, for 20 s
 	@FUZZ_SOCKETS_SECONDS="$(SECONDS)" FUZZ_SOCKETS_SEED="$(SEED)" $(RUN_TESTS) fuzz-sockets
 
+soak: $(HAVE_TEST) build/asan/aidash ## all that goes wrong, for SECONDS (600), chosen by SEED, on two builds; part of `make test`, for 60 s
+	@SOAK_SECONDS="$(or $(SECONDS),600)" SOAK_SEED="$(SEED)" $(RUN_TESTS) soak
+
 bench: all build/gateway/aidash build/lib/aidash.o tests/node_modules/.installed ## measure against a raw send() loop; PART=gateway is one part
 	@CC="$(CC)" AIDASH=$(OUT)/aidash AIDASH_GATEWAY=build/gateway/aidash AIDASH_LIB=build/lib/aidash.o \
 	    node tests/bench/run.mjs $(PART)
@@ -472,4 +475,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all $(TARGETS) dist run test lint asan tsan fuzz fuzz-sockets bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE
+.PHONY: all $(TARGETS) dist run test lint asan tsan fuzz fuzz-sockets soak bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE

@@ -291,6 +291,23 @@ test('fine', () => {});
 test('then it ends', () => process.exit(7));
 JS
 check 'a file that exits early fails the run' says '[1-9] failed' 1 run_suite
+# One that fails beside others is run again alone, and that is told; one that crashed is not.
+cat >tests/e2e/b.test.mjs <<'JS'
+import { existsSync, writeFileSync } from 'node:fs';
+import { test } from 'node:test';
+test('by chance', () => { if (!existsSync('ran')) { writeFileSync('ran', ''); throw new Error('only once'); } });
+JS
+check 'a test that fails beside others and passes alone is passed' says '^[34] passed, 0 failed, 1 skipped$' 0 run_suite
+check 'and told' grep -q 'b: PASSED ALONE; beside others it failed:' "$tmp/says.out"
+check 'with what failed' grep -q '\*\*\*   not ok - by chance' "$tmp/says.out"
+rm ran
+only_one() { TEST=b.test run_once; }
+run_once() { CIVETWEB=deps/civetweb JSMN=deps ZLIB=deps/zlib UPLOT=deps/uplot node tests/run.mjs e2e; }
+check 'one that ran alone is not run again' says '^0 passed, 1 failed$' 1 only_one
+rm -f ran
+sed -i "s/throw new/console.log('ERROR: AddressSanitizer: heap-use-after-free'); throw new/" tests/e2e/b.test.mjs
+check "nor one with a sanitizer's report" says '1 failed, 1 skipped$' 1 run_suite
+rm -f ran
 pick=nothing
 check 'a run of no test fails' says '^0 passed, 0 failed$' 1 run_suite
 cd "$root" || exit 1

@@ -369,6 +369,7 @@ const cases = {
   'make lint': covered('tests/run.mjs', 'lint: ', 'it is a suite'),
   'make asan': covered('tests/run.mjs', "'e2e-asan': ", 'it is suites'),
   'make tsan': covered('tests/run.mjs', "'e2e-tsan': ", 'it is a suite'),
+  'make soak SECONDS=3600 SEED=7': covered('tests/run.mjs', '  soak: ', 'it takes an hour; a minute of it is a suite'),
   'make CC=clang CFLAGS=-O3': covered('tests/build.test.sh', 'quick CFLAGS=-O1', 'it would build anew what the other tests use'),
   'make TLS=0': covered('tests/build.test.sh', '--no-print-directory TLS=0', 'it would build anew what the other tests use'),
   'make CIVETWEB_VERSION=1.16': covered('tests/run.mjs', "'e2e-civetweb'", 'it would build anew what the other tests use'),

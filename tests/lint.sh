@@ -36,6 +36,26 @@ else
     skip 'the compile with clang: there is none'
 fi
 
+# clang-tidy's checks that fit C. Off are:
+#   suspicious-include, reserved-identifier, dcl37, dcl51    one unit of parts, and _GNU_SOURCE: both on purpose
+#   easily-swappable-parameters                              nearly every function that has a buffer and a length
+#   narrowing-conversions, implicit-widening...              -Wconversion says what matters; left are constants and case of letters
+#   not-null-terminated-result                               slices have a length and no NUL
+#   err34                                                    atoi() and sscanf() read what was checked before, or the kernel's files
+if command -v clang-tidy >/dev/null; then
+    off=-bugprone-suspicious-include,-bugprone-reserved-identifier,-cert-dcl37-c,-cert-dcl51-cpp
+    off=$off,-bugprone-easily-swappable-parameters,-bugprone-narrowing-conversions
+    off=$off,-bugprone-implicit-widening-of-multiplication-result,-bugprone-not-null-terminated-result,-cert-err34-c
+    # shellcheck disable=SC2086
+    tidy() {
+        clang-tidy --quiet --header-filter=/src/ --checks="-*,bugprone-*,cert-*,$off" --warnings-as-errors='*' aidash.c \
+            -- ${compile#"$cc"} -w
+    }
+    check 'clang-tidy finds nothing' tidy
+else
+    skip 'clang-tidy: there is none'
+fi
+
 # ---- symbols --------------------------------------------------------------------
 
 only_ours() {

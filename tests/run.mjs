@@ -122,7 +122,10 @@ const sanitized = {
  *   civetweb  the other civetweb: request heads, handshakes, and what it hands over to the hub
  *   onefile   tests/onefile.test.sh proves that it is the same program; one file shows that it runs */
 const suites = {
-  lint: () => script('lint', ['build/compile', 'build/aidash_www.h']),
+  lint: () => {
+    if ('lint'.includes(only)) refused('sh', 'toolchains/fetch.sh', 'need', 'clang-tidy'); // where it can't be had, lint.sh says so
+    return script('lint', ['build/compile', 'build/aidash_www.h']);
+  },
   docs: () => list('tests', /^docs\.test\.mjs$/)
     .map((file) => ({ ...node(file, { build: ['all', 'amalgamation', 'build/gateway/aidash', 'build/lib/aidash.o'] }), seconds: 600 })),
   build: () => script('build', []),
@@ -136,6 +139,9 @@ const suites = {
   'fuzz-sockets': () => list('tests', /^fuzz_sockets\.mjs$/)
     .map((file) => ({ ...node(file, { variant: 'asan', build: ['build/asan/aidash'], bin: 'build/asan/aidash', ...sanitized }),
       seconds: Number(process.env.FUZZ_SOCKETS_SECONDS || 20) + 180 })),
+  soak: () => [['', {}], ['asan', { build: ['build/asan/aidash'], bin: 'build/asan/aidash', ...sanitized }]]
+    .flatMap(([variant, options]) => list('tests', /^soak\.mjs$/).map((file) => ({
+      ...node(file, { variant, build: ['all'], ...options }), seconds: Number(process.env.SOAK_SECONDS || 60) + 600, narrow: false }))),
   web: () => list('tests/web', /\.test\.mjs$/).map((file) => node(file, { build: ['types', 'build/aidash_www.h'] })),
   e2e: () => list('tests/e2e', /\.test\.mjs$/).map((file) => node(file, { build: ['all',
     ...[['library', 'lib/aidash.o'], ['standstill', 'hasty/aidash'], ['limits', 'strict/aidash'], ['tls-full', 'few-tls/aidash']]
@@ -238,7 +244,14 @@ const column = (number, unit) => `${number.toFixed(1).padStart(7)} ${unit}`;
 const total = { passed: 0, failed: 0, skipped: 0, cpu: 0 };
 const started = performance.now();
 
-async function runJob({ suite, ...job }) {
+/* What may have failed because of what ran beside it: no crash, no signal, no sanitizer's report, no standstill. */
+const mayBeChance = ({ output, code, late }, beside) => beside && !late && code > 0 && code < 66
+  && !/Sanitizer|runtime error:|SIG(SEGV|ABRT|BUS|ILL|FPE)|core dumped|\bexit (null|66|1[23]\d)\b|exited with|Assertion .* failed\./.test(output);
+const AGAIN = 3; // jobs that are run once more
+const again = [];
+
+/* Runs a job and counts what it says. One that failed beside others is run again at the end. */
+async function runJob({ suite, ...job }, first) {
   if (job.skip) {
     total.skipped++;
     console.log(`skip  ${suite}  ${job.skip}`);
@@ -256,7 +269,13 @@ async function runJob({ suite, ...job }) {
     result.failed++;
     result.failures.push(`${job.name} ${why}\n${tail(output, 30)}`);
   }
-  for (const key of ['passed', 'failed', 'skipped']) total[key] += result[key];
+  const chance = result.failed > 0 && mayBeChance({ output, code, late: late || nothing || built.code !== 0 }, plan.length > 1 && !job.alone && !first);
+  const later = chance && again.length < AGAIN;
+  if (later) {
+    again.push({ suite, ...job, said: result.failures.map((failure) => failure.split('\n')[0].slice(0, 200)) });
+  } else {
+    for (const key of ['passed', 'failed', 'skipped']) total[key] += result[key];
+  }
   total.cpu += built.cpu + cpu;
   console.log(`${result.failed ? 'FAIL' : 'ok  '}  ${`${suite}  ${job.name}`.padEnd(44)} ${String(result.passed).padStart(4)} passed`
     + `${result.failed ? `, ${result.failed} failed` : ''}${result.skipped ? `, ${result.skipped} skipped` : ''}`.padEnd(24)
@@ -265,14 +284,42 @@ async function runJob({ suite, ...job }) {
   if (result.failed) {
     for (const failure of result.failures) console.log(failure.replace(/^.*/gm, (line) => `      | ${line.slice(0, 300)}`));
     console.log(`      | all of it: ${path.relative(root, log)}`);
+    if (later) console.log('      | it is run again, alone, at the end');
   }
+  return result.failed === 0;
 }
 
-/* Runs jobs, so many at a time. */
-async function runAll(jobs, atOnce) {
+/* The share of time in which the cores had nothing to do, since the last call. */
+const spent = () => os.cpus().reduce(([idle, all], { times }) => [idle + times.idle, all + Object.values(times).reduce((a, b) => a + b)], [0, 0]);
+let before = spent();
+function idle() {
+  const now = spent();
+  const share = now[1] > before[1] ? (now[0] - before[0]) / (now[1] - before[1]) : 0;
+  before = now;
+  return share;
+}
+
+/* Runs jobs: `least` at a time, and one more every 2 s, up to `most`, as long as the cores are idle for two fifths of the time. */
+async function runAll(jobs, least, most) {
   const queue = [...jobs];
-  const worker = async () => { while (queue.length) await runJob(queue.shift()); };
-  await Promise.all(Array.from({ length: atOnce }, worker));
+  const now = new Set();
+  const start = () => {
+    const job = runJob(queue.shift()).finally(() => now.delete(job));
+    now.add(job);
+  };
+  while (queue.length > 0 || now.size > 0) {
+    while (queue.length > 0 && now.size < least) start();
+    if (queue.length > 0 && now.size < most) {
+      const began = performance.now();
+      let timer;
+      await Promise.race([...now, new Promise((done) => { timer = setTimeout(done, 2000); })]);
+      clearTimeout(timer);
+      const share = idle();
+      if (queue.length > 0 && now.size >= least && performance.now() - began >= 1900 && share > 0.4) start();
+    } else {
+      await Promise.race(now);
+    }
+  }
 }
 
 // ---- all of it
@@ -296,18 +343,28 @@ if (targets.length > 0) {
   console.log(`built${' '.repeat(78)}${column((performance.now() - started) / 1000, 's')} ${column(built.cpu, 's of CPU')}`);
 }
 
-// The tests of the long limits only wait, so they run beside all others. Of these, what has narrow limits of time comes first,
-// one job a core; then what is slow or has no such limits, two a core, as it also waits; in the end, alone, what measures.
-const waits = ({ name }) => /\bslow\b/.test(name);
+// The tests of the long limits and the soak mostly wait, so they run beside all others. Of these, what has narrow limits of time
+// comes first, one job a core; then what is slow or has no such limits, two a core; more where the cores are idle, as most tests
+// wait; in the end, alone, what measures.
+const waits = ({ name }) => /\b(slow|soak)\b/.test(name);
 const rest = plan.filter((job) => !waits(job));
 await Promise.all([
   ...plan.filter(waits).map(runJob),
   (async () => {
-    await runAll(rest.filter((job) => job.narrow && !job.alone), cores);
-    await runAll(rest.filter((job) => !job.narrow), 2 * cores);
+    await runAll(rest.filter((job) => job.narrow && !job.alone), cores, 3 * cores);
+    await runAll(rest.filter((job) => !job.narrow), 2 * cores, 4 * cores);
   })(),
 ]);
-await runAll(rest.filter((job) => job.alone), 1);
+await runAll(rest.filter((job) => job.alone), 1, 1);
+
+// A test that fails beside others and passes alone says something about the test, or about a race: it is not passed over in silence.
+for (const { said, ...job } of [...again]) {
+  if (await runJob(job, true)) {
+    console.log(`\n*** ${job.suite} ${job.name}: PASSED ALONE; beside others it failed:`);
+    for (const failure of said) console.log(`***   ${failure}`);
+    console.log('');
+  }
+}
 
 console.log(`${Math.round((performance.now() - started) / 1000)} s, ${Math.round(total.cpu)} s of CPU`);
 console.log(`${total.passed} passed, ${total.failed} failed${total.skipped ? `, ${total.skipped} skipped` : ''}`);
