@@ -49,15 +49,6 @@ static const struct ad_option {
      "may be repeated", AD_OPT_LIST},
     {"trust-proxy", "ADDR[/BITS]", "believe what this proxy says of its clients; "
      "may be repeated", AD_OPT_LIST},
-#if AIDASH_TLS
-    {"jwt-secret-file", "FILE", "accept JSON Web Tokens that are signed with the "
-     "secret in this file (HS256)", AD_OPT_TEXT},
-    {"jwt-key-file", "FILE", "accept JSON Web Tokens that a key in this file "
-     "signs: PEM or JWKS (RS256, ES256)", AD_OPT_TEXT},
-    {"jwt-audience", "NAME", "tokens must be for this audience (aud)",
-     AD_OPT_TEXT},
-    {"jwt-issuer", "NAME", "tokens must be of this issuer (iss)", AD_OPT_TEXT},
-#endif
     {"view", "open|remote-key|key|local", "who may watch: everybody; "
      "programs of this machine, others with a key; only with a key; this machine "
      "alone (default open)", AD_OPT_TEXT},
@@ -68,6 +59,17 @@ static const struct ad_option {
 #if AIDASH_METER
     {"infer", "open|remote-key|key|local", "who may send requests to the engine, likewise (default open; "
      "remote-key with --upstream-key-file)", AD_OPT_TEXT},
+#endif
+#if AIDASH_TLS
+    {"jwt-secret-file", "FILE", "accept JSON Web Tokens that are signed with the "
+     "secret in this file (HS256)", AD_OPT_TEXT},
+    {"jwt-key-file", "FILE", "accept JSON Web Tokens that a key in this file "
+     "signs: PEM or JWKS (RS256, ES256)", AD_OPT_TEXT},
+    {"jwt-audience", "NAME", "tokens must be for this audience (aud)",
+     AD_OPT_TEXT},
+    {"jwt-issuer", "NAME", "tokens must be of this issuer (iss)", AD_OPT_TEXT},
+#endif
+#if AIDASH_METER
     {"upstream", "[NAME=]URL", "forward requests to this engine and measure them; "
      "may be repeated: the request's model chooses", AD_OPT_LIST},
     {"upstream-key-file", "FILE", "file with the engine's bearer token, for "
