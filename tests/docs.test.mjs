@@ -477,7 +477,7 @@ const codes = (rows) => rows.flatMap(([cell]) => [...cell.matchAll(/`([^`]+)`/g)
 
 test('the options are those of --help, with their defaults', async () => {
   const { stdout } = await run(['--help']);
-  const known = [...stdout.matchAll(/^ {2}(--\S+(?: [^ ]+)?) {2,}(.*)$/gm)].map(([, option, text]) => ({ option, by: text.match(/default (?:for sim: )?([\w.,]+?)[;,)]/)?.[1] }));
+  const known = [...stdout.matchAll(/^ {2}(--\S+(?: [^ ]+)?) +(.*)$/gm)].map(([, option, text]) => ({ option, by: text.match(/default (?:for sim: )?([\w.,]+?)[;,)]/)?.[1] }));
   const printed = table('docs/api.md', 'option');
   assert.deepEqual(codes(printed), known.map(({ option }) => option));
   printed.forEach(([name, , value], i) => {
