@@ -538,6 +538,23 @@ test('the folders in docs/architecture.md are those of src', () => {
   assert.deepEqual(codes(table('docs/architecture.md', 'folder')).sort(), folders.sort());
 });
 
+test('the tests that SECURITY.md names exist', () => {
+  let n = 0;
+  for (const row of read('SECURITY.md').match(/^\| .* \|$/gm).slice(2)) {
+    const shown = row.split(' | ')[2];
+    const files = [...shown.matchAll(/`(tests\/[\w./]+)`((?::? ?;? ?"[^"]+")*)/g)];
+    assert.ok(files.length > 0, `shown by nothing: ${row}`);
+    for (const [, file, names] of files) {
+      assert.ok(existsSync(path.join(ROOT, file)), file);
+      for (const [, name] of names.matchAll(/"([^"]+)"/g)) {
+        assert.ok(read(file).replaceAll("\\'", "'").includes(name), `${file} has no "${name}"`);
+        n++;
+      }
+    }
+  }
+  assert.ok(n >= 20, `${n} names`);
+});
+
 test('the README is two screens', () => {
   assert.ok(read('README.md').split('\n').length <= 110);
 });
