@@ -57,6 +57,7 @@ AD_BARE := $(AD_NO_TLS) -DAIDASH_METER=0 -DAIDASH_DASHBOARD=0
 AD_ONE_WORKER := -DAIDASH_WORKERS=1
 AD_HASTY := -DAD_HASTE=10
 AD_STRICT := -DAIDASH_CONNECT_BURST=8 -DAIDASH_CONNECT_RATE=1 -DAIDASH_COMMAND_RATE=1
+AD_FEW_TLS := -DAIDASH_TLS_SESSIONS=4
 AD_GATEWAY := -DAIDASH_CONFIG='"examples/sizes/gateway.h"'
 
 # ---- dependencies ---------------------------------------------------------------
@@ -244,6 +245,7 @@ $(eval $(call program,build/tiny-meter/aidash,$(CIVETWEB_DIR),AD_TINY_METER))
 $(eval $(call program,build/bare/aidash,$(CIVETWEB_DIR),AD_BARE))
 $(eval $(call program,build/hasty/aidash,$(CIVETWEB_DIR),AD_HASTY))
 $(eval $(call program,build/strict/aidash,$(CIVETWEB_DIR),AD_STRICT))
+$(eval $(call program,build/few-tls/aidash,$(CIVETWEB_DIR),AD_FEW_TLS))
 $(eval $(call program,build/gateway/aidash,$(CIVETWEB_DIR),AD_GATEWAY))
 $(eval $(call program,build/one-worker/aidash,$(CIVETWEB_DIR),AD_ONE_WORKER))
 $(eval $(call program,build/civetweb-1.15/aidash,build/deps/civetweb-1.15))

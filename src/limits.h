@@ -38,7 +38,7 @@
 #if AIDASH_TLS
 /* TLS connections at once, to viewers, other clients and engines. When all are
  * taken, one that has not sent a whole request head gives way; if there is none, a
- * newcomer gets an alert and is closed. 1..60000, 71 kB each; a viewer touches some
+ * newcomer gets an alert and is closed. 1..60000, 62 kB each; a viewer touches some
  * 30 kB of that, the rest stays unused pages. */
 #ifndef AIDASH_TLS_SESSIONS
 #define AIDASH_TLS_SESSIONS 1280

@@ -109,8 +109,8 @@ check 'aidash.c without src/ says how to get one file' without_parts
 
 # The map that `aidash --sizes` prints has a row for each part, AD_MEMORY(part, count, bytes) at the part's end.
 mapped() { cat src/*/*.[ch] | tr '\n' ' ' | grep -o ' AD_MEMORY([^;]*;' | grep -o 'sizeof([a-z_]*)' | sed 's/sizeof(\(.*\))/\1/' | sort -u; }
-variables() { # "BYTES NAME" of each static variable of the program; constants are in other sections
-    objdump -t build/aidash.debug | awk '$3 == "O" && ($4 == ".bss" || $4 == ".data") { print $5, $NF }' |
+variables() { # "BYTES NAME" of each static variable of the program, but for mbedTLS's keys; constants are in other sections
+    objdump -t build/aidash.debug | awk '$3 == "O" && ($4 == ".bss" || $4 == ".data") && $NF != "global_data" { print $5, $NF }' |
         while read -r bytes name; do echo "$((0x$bytes)) $name"; done
 }
 all_mapped() {

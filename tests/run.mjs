@@ -138,7 +138,8 @@ const suites = {
       seconds: Number(process.env.FUZZ_SOCKETS_SECONDS || 20) + 180 })),
   web: () => list('tests/web', /\.test\.mjs$/).map((file) => node(file, { build: ['types', 'build/aidash_www.h'] })),
   e2e: () => list('tests/e2e', /\.test\.mjs$/).map((file) => node(file, { build: ['all',
-    ...(file.includes('library') ? ['build/lib/aidash.o'] : []), ...(file.includes('standstill') ? ['build/hasty/aidash'] : []), ...(file.includes('limits') ? ['build/strict/aidash'] : [])] })),
+    ...(file.includes('library') ? ['build/lib/aidash.o'] : []), ...(file.includes('standstill') ? ['build/hasty/aidash'] : []), ...(file.includes('limits') ? ['build/strict/aidash'] : []),
+    ...(file.includes('tls-full') ? ['build/few-tls/aidash'] : [])] })),
   firmware: () => list('tests/embed', /^firmware\.test\.mjs$/).flatMap(firmware),
   sizes: () => list('tests/embed', /^sizes\.test\.mjs$/)
     .map((file) => node(file, { build: ['all', ...['tiny/aidash', 'tiny-meter/aidash', 'gateway/aidash', 'bare/aidash', 'bench/load'].map((target) => `build/${target}`)] })),

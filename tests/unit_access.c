@@ -54,7 +54,7 @@ static void judge(const char *fields, const char *from,
 
     CHECK_EQ(ad_http_parse_request(&head, text, (size_t)len, store, 32),
              AD_HTTP_OK);
-    ad_access_judge(&head, &peer, v);
+    ad_access_judge(&head, &peer, false, v);
 }
 
 static unsigned status_of(const char *fields, const char *from)

@@ -146,6 +146,16 @@ static void ad_log_posture(void)
     ad_log(AIDASH_LOG_INFO, "%s", posture);
 }
 
+/* What begins the address of this server. */
+static const char *ad_own_scheme(void)
+{
+#if AIDASH_TLS
+    return ad_pumps.serving ? "https" : "http";
+#else
+    return "http";
+#endif
+}
+
 /* Log where a listener can be reached. */
 static void ad_log_listener(const char *spec, unsigned port)
 {
@@ -154,16 +164,16 @@ static void ad_log_listener(const char *spec, unsigned port)
     unsigned i, n;
 
     if (host_len > 0) {
-        ad_log(AIDASH_LOG_INFO, "listening on http://%.*s:%u", (int)host_len,
-               spec, port);
+        ad_log(AIDASH_LOG_INFO, "listening on %s://%.*s:%u", ad_own_scheme(),
+               (int)host_len, spec, port);
         return;
     }
-    ad_log(AIDASH_LOG_INFO, "listening on http://localhost:%u (all interfaces)",
-           port);
+    ad_log(AIDASH_LOG_INFO, "listening on %s://localhost:%u (all interfaces)",
+           ad_own_scheme(), port);
     n = ad_lan_list(lan);
     for (i = 0; i < n; i++) {
-        ad_log(AIDASH_LOG_INFO, "on the LAN: http://%s:%u (%s)", lan[i].host,
-               port, lan[i].by);
+        ad_log(AIDASH_LOG_INFO, "on the LAN: %s://%s:%u (%s)", ad_own_scheme(),
+               lan[i].host, port, lan[i].by);
     }
 }
 

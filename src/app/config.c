@@ -552,7 +552,10 @@ static int ad_configure_tls(const struct aidash_config *config)
                                 config->hsts_s, &why);
     if (wrong != NULL) {
         return ad_fail(AIDASH_EINVAL, "%s: %.150s: %s",
-                       wrong == config->tls_cert ? "tls-cert" : "tls-key", wrong,
+                       wrong == config->tls_cert || wrong == ad_certificate.cert
+                           ? "tls-cert"
+                           : "tls-key",
+                       wrong,
                        why);
     }
     return 0;

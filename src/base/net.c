@@ -231,7 +231,7 @@ static bool ad_ip_is_loopback(const uint8_t ip[16])
 }
 
 /* Is it one of this machine's programs that has this address? */
-static bool ad_address_is_loopback(const struct sockaddr_storage *peer)
+static AD_UNUSED bool ad_address_is_loopback(const struct sockaddr_storage *peer)
 {
     const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)peer;
     const struct sockaddr_in6 *v6 =

@@ -477,7 +477,7 @@ static void ad_access_refuse_host(struct ad_access_verdict *v,
 
 /* Judge Host and Origin of a request. Hub thread. */
 static void ad_access_judge(const struct ad_http_head *head,
-                            const struct sockaddr_storage *peer,
+                            const struct sockaddr_storage *peer, bool tls,
                             struct ad_access_verdict *v)
 {
     struct ad_http_forwarded forwarded;
@@ -489,6 +489,9 @@ static void ad_access_judge(const struct ad_http_head *head,
 
     memset(v, 0, sizeof(*v));
     v->local = ad_access_is_local(head, peer);
+    if (tls) {
+        scheme = ad_slice_of("https");
+    }
     if (ad_access.n_proxies > 0 && ad_access_trusted(peer)) {
         struct ad_http_host named;
 

@@ -58,10 +58,10 @@ static struct {
     uint64_t turn_ns;     /* the turn that handshaken_ns is of */
     uint64_t spent_ns;    /* that its handshakes have taken */
     unsigned char piece[AD_TLS_RECORD]; /* on its way from one side to the other */
-    _Atomic uint64_t accepted; /* [a] handshakes that were done with clients */
-    _Atomic uint64_t failed;   /* [a] and that were not */
-    _Atomic uint64_t full;     /* [a] connections that got no session */
-    _Atomic unsigned open;     /* [a] sessions */
+    uint64_t accepted; /* handshakes that were done with clients */
+    uint64_t failed;   /* and that were not */
+    uint64_t full;     /* connections that got no session */
+    unsigned open;     /* sessions */
 } ad_pumps;
 
 /* Before each run. */

@@ -306,6 +306,13 @@ static int ad_tls_handshake(struct ad_tls *s)
     struct ad_heap *before = ad_crypto_use(&s->heap);
     int ret = mbedtls_ssl_handshake(&s->ssl);
 
+    if (ret == MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE ||
+        ret == MBEDTLS_ERR_SSL_ALLOC_FAILED) {
+        /* mbedTLS is silent in some of these cases. */
+        (void)mbedtls_ssl_send_alert_message(
+            &s->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL,
+            MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE);
+    }
     if (ret != 0 && ret != MBEDTLS_ERR_SSL_WANT_READ &&
         ret != MBEDTLS_ERR_SSL_WANT_WRITE) {
         s->flags = mbedtls_ssl_get_verify_result(&s->ssl);

@@ -531,7 +531,7 @@ static void ad_route_pending(struct ad_pending *p)
     r.head_only = ad_route_is(&r, "HEAD");
     r.prefix = ad_pending_buffer(p) + p->find.end;
     r.prefix_len = p->len - p->find.end;
-    ad_access_judge(&r.head, &p->peer, &r.verdict);
+    ad_access_judge(&r.head, &p->peer, p->tls != 0, &r.verdict);
     if (r.verdict.status == 421 ||
         (r.verdict.status != 0 && !ad_route_is_public(&r))) {
         ad_access_report(&r.verdict);

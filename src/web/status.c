@@ -51,13 +51,17 @@ struct ad_status_call {
 static void ad_posture(char out[AD_POSTURE_MAX])
 {
     unsigned rights = AD_MAY_VIEW | AD_MAY_CONTROL | AD_MAY_INGEST;
+    bool tls = false;
 
+#if AIDASH_TLS
+    tls = ad_pumps.serving;
+#endif
 #if AIDASH_METER
     if (ad_upstreams.n > 0) {
         rights |= AD_MAY_INFER;
     }
 #endif
-    ad_put_posture(out, rights, ad_acceptor_reachable(), false);
+    ad_put_posture(out, rights, ad_acceptor_reachable(), tls);
 }
 
 static void ad_status_run(struct ad_call *call)
@@ -112,6 +116,18 @@ static void ad_status_run(struct ad_call *call)
         ad_putf(t, "%s\"%s\":%llu", i > 0 ? "," : "", counters[i].name,
                 (unsigned long long)counters[i].value);
     }
+#if AIDASH_TLS
+    if (ad_pumps.serving) {
+        ad_putf(t,
+                "},\"tls\":{\"sessions\":%u,\"max\":%d,\"handshakes\":%llu,"
+                "\"failed\":%llu,\"full\":%llu,\"heap_bytes\":%d,"
+                "\"heap_high_water_bytes\":%zu",
+                ad_pumps.open, AIDASH_TLS_SESSIONS,
+                (unsigned long long)ad_pumps.accepted,
+                (unsigned long long)ad_pumps.failed,
+                (unsigned long long)ad_pumps.full, AD_TLS_HEAP, ad_tls.heap_high);
+    }
+#endif
 #if AIDASH_METER
     ad_putf(t,
             "},\"requests\":{\"running\":%u,\"queued\":%u,\"refused\":%llu,"
