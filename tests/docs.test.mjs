@@ -510,7 +510,7 @@ const codes = (rows) => rows.flatMap(([cell]) => [...cell.matchAll(/`([^`]+)`/g)
 
 test('the options are those of --help, with their defaults', async () => {
   const { stdout } = await run(['--help']);
-  const known = [...stdout.matchAll(/^ {2}(--\S+(?: [^ ]+)?) {2,}(.*)$/gm)].map(([, option, text]) => ({ option, by: text.match(/default (?:for sim: )?([\w.,]+?)[;,)]/)?.[1] }));
+  const known = [...stdout.matchAll(/^ {2}(--\S+(?: [^ ]+)?) +(.*)$/gm)].map(([, option, text]) => ({ option, by: text.match(/default (?:for sim: )?([\w.,]+?)[;,)]/)?.[1] }));
   const printed = table('docs/api.md', 'option');
   assert.deepEqual(codes(printed), known.map(({ option }) => option));
   printed.forEach(([name, , value], i) => {
@@ -569,6 +569,23 @@ test('each member of a record and each command of the contract is explained', ()
 test('the folders in docs/architecture.md are those of src', () => {
   const folders = readdirSync(path.join(ROOT, 'src'), { withFileTypes: true }).filter((entry) => entry.isDirectory()).map(({ name }) => `src/${name}`);
   assert.deepEqual(codes(table('docs/architecture.md', 'folder')).sort(), folders.sort());
+});
+
+test('the tests that SECURITY.md names exist', () => {
+  let n = 0;
+  for (const row of read('SECURITY.md').match(/^\| .* \|$/gm).slice(2)) {
+    const shown = row.split(' | ')[2];
+    const files = [...shown.matchAll(/`(tests\/[\w./]+)`((?::? ?;? ?"[^"]+")*)/g)];
+    assert.ok(files.length > 0, `shown by nothing: ${row}`);
+    for (const [, file, names] of files) {
+      assert.ok(existsSync(path.join(ROOT, file)), file);
+      for (const [, name] of names.matchAll(/"([^"]+)"/g)) {
+        assert.ok(read(file).replaceAll("\\'", "'").includes(name), `${file} has no "${name}"`);
+        n++;
+      }
+    }
+  }
+  assert.ok(n >= 20, `${n} names`);
 });
 
 test('the README is two screens', () => {
