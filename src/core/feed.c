@@ -8,7 +8,7 @@
 #include "../base/text.c"
 #include "../codec/websocket.c"
 
-/* hello: 700 bytes of fixed text, numbers and client_id, the reason of the engine's
+/* hello: 760 bytes of fixed text, numbers, client_id and the reason of the engine's
  * state, then each model in quotes with a comma, the active one again, and those in memory; then what is
  * known of some of them (meter/models.c). A request's record: 860 bytes of names and
  * fixed words, 32 numbers of 20 digits, route and client 220, a finish reason and an
@@ -17,7 +17,7 @@
 enum {
     AD_FACTS_JSON_MAX = AIDASH_METER ? 1536 : 0,
     AD_FACTS_RECORD_MAX = 160, /* context, cut prompt, prompt cache */
-    AD_HELLO_MAX = 864 + 2 * AIDASH_REASON_MAX + (2 * AIDASH_MODELS + 1) * (2 * AIDASH_MODEL_MAX + 3) +
+    AD_HELLO_MAX = 768 + (2 * AIDASH_MODELS + 1) * (2 * AIDASH_MODEL_MAX + 3) +
                    AD_FACTS_JSON_MAX,
     AD_RECORD_MAX = AIDASH_METER ? 2190 + 2 * AIDASH_MODEL_MAX + AD_FACTS_RECORD_MAX
                                  : 0,
