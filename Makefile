@@ -60,8 +60,8 @@ AD_FUZZ := -U_FORTIFY_SOURCE -O1 -fno-omit-frame-pointer -fsanitize=fuzzer,addre
 AD_TSAN := -U_FORTIFY_SOURCE -O1 -fno-omit-frame-pointer -fsanitize=thread
 AD_POLL := -DAIDASH_USE_POLL=1
 AD_NO_TLS := -UAIDASH_TLS
-AD_TINY := $(AD_NO_TLS) -DAIDASH_CONFIG='"examples/sizes/tiny.h"' -DAIDASH_METER=0
-AD_TINY_METER := $(AD_NO_TLS) -DAIDASH_CONFIG='"examples/sizes/tiny.h"'
+AD_TINY := $(AD_NO_TLS) -DAIDASH_CONFIG='"examples/sizes/tiny.h"'
+AD_TINY_METER := $(AD_NO_TLS) -DAIDASH_CONFIG='"examples/sizes/tiny.h"' -DAIDASH_METER=1
 AD_BARE := $(AD_NO_TLS) -DAIDASH_METER=0 -DAIDASH_DASHBOARD=0
 AD_ONE_WORKER := -DAIDASH_WORKERS=1
 AD_HASTY := -DAD_HASTE=10
@@ -403,6 +403,11 @@ build/firmware-cmake/firmware: $(FIRMWARE) $(ONE_FILE)
 	@cmake -S examples/firmware -B $(@D) -DAIDASH=$(CURDIR)/build/dist -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_COMPILER=$(CC) \
 	    -DCMAKE_C_FLAGS="$(AD_EMBED)"
 	@cmake --build $(@D)
+
+build/firmware-meson/firmware: $(FIRMWARE) $(ONE_FILE)
+	@echo "  MESON build/firmware-meson"
+	@rm -rf $(@D) && CC='$(CC)' meson setup $(@D) examples/firmware -Daidash=$(CURDIR)/build/dist >/dev/null
+	@meson compile -C $(@D) >/dev/null
 
 ifndef TOOLCHAIN
 build/aarch64/firmware/firmware: FORCE

@@ -198,7 +198,9 @@ struct aidash_config {
     double upstream_timeout_s, queue_timeout_s;
     /* Most requests that run at the engine at once, 1 to AIDASH_FLOWS. 0: 16. */
     unsigned max_inflight;
-    /* Most requests in the queue, up to AIDASH_FLOWS; -1: no queue. 0: 64. */
+    /* Most requests in the queue, up to AIDASH_FLOWS. 0 is the default, as for all
+     * members: 64. So -1 says that there is none: what can't run at once is refused
+     * with 503. */
     int queue;
     /* Most tokens a day, in and out, comma-separated: CLIENT=TOKENS, up to 16.
      * CLIENT is ADDR, ADDR/BITS or * (each address on its own; the closest one
@@ -275,7 +277,7 @@ struct aidash_config {
  * returns.
  *
  * Returns 0, AIDASH_EINVAL (an option is wrong), AIDASH_ESTATE (it is
- * already running, or header and library differ), AIDASH_EBIND or AIDASH_ESYS;
+ * already running, or aidash.h is newer than aidash.c), AIDASH_EBIND or AIDASH_ESYS;
  * aidash_last_error() says what exactly is wrong. Not from a callback. */
 #define aidash_start(config) \
     aidash_start_sized((config), sizeof(struct aidash_config))
@@ -329,6 +331,10 @@ struct aidash_tick {
  * Returns 0, AIDASH_EINVAL (a member out of range), or AIDASH_ESTATE (not
  * started, or stopping). Any thread, callbacks included. */
 int aidash_publish(const struct aidash_tick *tick);
+
+/* Why the latest aidash_publish() of this thread that failed did: one sentence that
+ * names the member. Static storage; "" when none failed. Any thread. */
+const char *aidash_publish_error(void);
 
 /* ---- gauges --------------------------------------------------------------- */
 

@@ -10,6 +10,133 @@
 #ifndef AD_LIMITS_H
 #define AD_LIMITS_H
 
+#include "misspelt.h"
+
+/* A profile sets many limits at once; what is set beside it wins.
+ * AIDASH_PROFILE_TINY: a firmware with 8 viewers, without the meter unless
+ * AIDASH_METER is 1. AIDASH_PROFILE_GATEWAY: 10,000 viewers, not on the engine's
+ * machine; it needs an open file for each. AIDASH_PROFILE_DEFAULT: the values below,
+ * as without a profile. */
+#if defined(AIDASH_PROFILE_TINY) + defined(AIDASH_PROFILE_DEFAULT) + \
+        defined(AIDASH_PROFILE_GATEWAY) > 1
+#error "choose one profile: AIDASH_PROFILE_TINY, _DEFAULT or _GATEWAY"
+#endif
+#ifdef AIDASH_PROFILE_TINY
+#ifndef AIDASH_METER
+#define AIDASH_METER 0
+#endif
+#ifndef AIDASH_BOARD
+#define AIDASH_BOARD 0
+#endif
+#ifndef AIDASH_HISTORY
+#define AIDASH_HISTORY 0
+#endif
+#ifndef AIDASH_THROTTLED
+#define AIDASH_THROTTLED 16
+#endif
+#ifndef AIDASH_CLIENTS
+#define AIDASH_CLIENTS 8
+#endif
+#ifndef AIDASH_EXCHANGES
+#define AIDASH_EXCHANGES 2
+#endif
+#ifndef AIDASH_PENDING
+#define AIDASH_PENDING 8
+#endif
+#ifndef AIDASH_WORKERS
+#define AIDASH_WORKERS 1
+#endif
+#ifndef AIDASH_HEAD_MAX
+#define AIDASH_HEAD_MAX 2048
+#endif
+#ifndef AIDASH_MESSAGE_MAX
+#define AIDASH_MESSAGE_MAX 512
+#endif
+#ifndef AIDASH_SCRATCH
+#define AIDASH_SCRATCH 18432
+#endif
+#ifndef AIDASH_FEED_BYTES
+#define AIDASH_FEED_BYTES 32768
+#endif
+#ifndef AIDASH_EVENTS
+#define AIDASH_EVENTS 256
+#endif
+#ifndef AIDASH_INBOX
+#define AIDASH_INBOX 64
+#endif
+#ifndef AIDASH_MODELS
+#define AIDASH_MODELS 8
+#endif
+#ifndef AIDASH_SERIES
+#define AIDASH_SERIES 8
+#endif
+#ifndef AIDASH_SEND_BUFFER
+#define AIDASH_SEND_BUFFER 8192
+#endif
+#ifndef AIDASH_FLOWS
+#define AIDASH_FLOWS 2
+#endif
+#ifndef AIDASH_EDITS
+#define AIDASH_EDITS 1
+#endif
+#ifndef AIDASH_UPSTREAMS
+#define AIDASH_UPSTREAMS 1
+#endif
+#ifndef AIDASH_RECORDS
+#define AIDASH_RECORDS 10
+#endif
+#ifndef AIDASH_TOTALS
+#define AIDASH_TOTALS 16
+#endif
+#ifndef AIDASH_BENCH_STREAMS
+#define AIDASH_BENCH_STREAMS 2
+#endif
+#ifndef AIDASH_BENCHES
+#define AIDASH_BENCHES 2
+#endif
+#ifndef AIDASH_GAUGES
+#define AIDASH_GAUGES 8
+#endif
+#ifndef AIDASH_POSTS
+#define AIDASH_POSTS 8
+#endif
+#ifndef AIDASH_NOTES
+#define AIDASH_NOTES 8
+#endif
+#ifndef AIDASH_COMMANDS
+#define AIDASH_COMMANDS 4
+#endif
+#ifndef AIDASH_UNFINISHED
+#define AIDASH_UNFINISHED 2
+#endif
+#ifndef AIDASH_REQUESTS
+#define AIDASH_REQUESTS 4
+#endif
+#endif
+#ifdef AIDASH_PROFILE_GATEWAY
+#ifndef AIDASH_CLIENTS
+#define AIDASH_CLIENTS 10240
+#endif
+#ifndef AIDASH_EXCHANGES
+#define AIDASH_EXCHANGES 256
+#endif
+#ifndef AIDASH_PENDING
+#define AIDASH_PENDING 4096
+#endif
+#ifndef AIDASH_CONNECT_BURST
+#define AIDASH_CONNECT_BURST 10240
+#endif
+#ifndef AIDASH_WORKERS
+#define AIDASH_WORKERS 8
+#endif
+#ifndef AIDASH_MESSAGE_MAX
+#define AIDASH_MESSAGE_MAX 1024
+#endif
+#ifndef AIDASH_METER
+#define AIDASH_METER 0
+#endif
+#endif
+
 /* 1: poll() instead of epoll, for systems other than Linux. */
 #ifndef AIDASH_USE_POLL
 #ifdef __linux__

@@ -321,6 +321,7 @@ const cases = {
   'curl -H "Authorization: Bearer $KEY" -d \'{"action":"pause"}\' http://BOARD:8080/command':
     covered('tests/e2e/rights.test.mjs', '-H "Authorization: Bearer $KEY" http://192.0.2.7:8080/command', 'it needs a key'),
   'curl -d \'{"action":"resume"}\' http://localhost:8080/command': curl(/"event":"ack","action":"resume"/),
+  'curl -d \'{"gauge":"temperature","unit":"C","value":61.5}\' http://localhost:8080/ingest': curl(/"accepted":1/),
   'curl -d \'{"tokens":3,"latency_ms":41.5}\' http://localhost:8080/ingest': curl(/"accepted":1/),
   'your-engine | curl -sN -T - http://BOARD:8080/ingest': curl(/"accepted":1/),
   'curl -T - http://BOARD:8080/ingest': curl(/"accepted":0/), // of nothing
@@ -395,7 +396,8 @@ const cases = {
   // the compiler
   'cc app.c aidash.c -DAIDASH_NO_MAIN -lpthread': compiles,
   'cc app.c aidash.c -DAIDASH_NO_MAIN -DAIDASH_CLIENTS=8 -lpthread': compiles,
-  'cc app.c aidash.c -DAIDASH_NO_MAIN -DAIDASH_CONFIG=\'"tiny.h"\' -DAIDASH_METER=0 -lpthread': compiles,
+  'cc app.c aidash.c -DAIDASH_NO_MAIN -DAIDASH_PROFILE_TINY -lpthread': compiles,
+  'cc app.c aidash.c -DAIDASH_NO_MAIN -DAIDASH_CONFIG=\'"tiny.h"\' -lpthread': compiles,
   'cc app.c aidash.c -DAIDASH_NO_MAIN -DAIDASH_METER=0 -DAIDASH_DASHBOARD=0 -lpthread': compiles,
 
   // the example with Tesseract

@@ -20,6 +20,14 @@ check 'the program compiles without a warning' syntax aidash.c
 check 'src/limits.h names the ranges of its limits' test "$(least | wc -l)" -eq "$(grep -c '^#error "AIDASH_' src/limits.h)"
 check 'it compiles with every limit at its least' syntax $(least) aidash.c
 check 'it compiles with every limit at its greatest' syntax $(greatest) aidash.c
+misspelt() { sh toolchains/misspelt.sh | cmp - src/misspelt.h && ! syntax -DAIDASH_CLIENT=8 aidash.c 2>"$tmp/misspelt" && grep -q 'do you mean AIDASH_CLIENTS' "$tmp/misspelt"; }
+check 'a limit that is misspelt is refused, and src/misspelt.h knows all (else: sh toolchains/misspelt.sh >src/misspelt.h)' misspelt
+profiles() {
+    for profile in TINY DEFAULT GATEWAY; do syntax -DAIDASH_PROFILE_$profile aidash.c || return 1; done
+    syntax -DAIDASH_PROFILE_TINY -DAIDASH_METER=1 aidash.c || return 1
+    ! syntax -DAIDASH_PROFILE_TINY -DAIDASH_PROFILE_GATEWAY aidash.c 2>/dev/null
+}
+check 'it compiles in each profile, and not in two' profiles
 check 'it compiles without the dashboard' syntax -DAIDASH_DASHBOARD=0 aidash.c
 check 'it compiles without the meter' syntax -DAIDASH_METER=0 aidash.c
 check 'it compiles without TLS' syntax -UAIDASH_TLS aidash.c

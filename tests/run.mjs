@@ -65,6 +65,7 @@ const script = (name, build, args = [], seconds = 300) => (name.includes(only)
 const firmware = (file) => [
   ['firmware', 'build/firmware/firmware', [], []],
   ['firmware by cmake', 'build/firmware-cmake/firmware', [], ['sh', 'toolchains/fetch.sh', 'need', 'cmake']],
+  ['firmware by meson', 'build/firmware-meson/firmware', [], ['sh', 'toolchains/fetch.sh', 'need', 'meson']],
   ['firmware for aarch64', 'build/aarch64/firmware/firmware', ['qemu-aarch64-static'],
     ['sh', '-c', `${make} -s TOOLCHAIN=aarch64 toolchain && sh toolchains/fetch.sh need qemu-aarch64-static`]],
 ].map(([name, target, runner, needs]) => {

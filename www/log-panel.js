@@ -18,7 +18,8 @@ export function mountLog({ frame, session: { feed } }) {
     if (version !== feed.marksVersion) {
       version = feed.marksVersion;
       const latest = feed.marks[feed.marks.length - 1];
-      byId("log", HTMLElement).hidden = !latest;
+      // It comes with the first note: a pause alone does not move what is below.
+      byId("log", HTMLElement).hidden &&= !feed.marks.some(({ kind }) => ["note", "warn", "error"].includes(kind));
       setText(byId("log-latest", HTMLElement), latest ? `${clockTime(latest.from)} ${textOf(latest)}` : "");
     }
     if (details.open && listed !== version) {

@@ -1,7 +1,9 @@
 /* firmware.c - aidash inside a firmware: a loop of 1,000 steps per second
- * stands for the accelerator. It publishes each step, and obeys a viewer who
- * pauses it or switches its model. SIGINT and SIGTERM end it. Build: make, or
- * cmake. */
+ * stands for the accelerator. It publishes each step and, once per second, its
+ * temperature; it obeys a viewer who pauses it, switches its model or sets its
+ * threshold. Once per second it describes a picture: a request with 20 tokens.
+ * SIGUSR1 stands for a button on the board: it pauses the loop, and viewers see
+ * it. SIGINT and SIGTERM end it. Build: make, or cmake. */
 #define _POSIX_C_SOURCE 200809L
 #include "aidash.h"
 #include <signal.h>
@@ -15,7 +17,9 @@ enum { STEP_NS = 1000000 };
 
 static const char *const models[] = {"yolov8n", "resnet50"};
 static atomic_int model, paused; /* a viewer's wishes, which the loop obeys */
-static volatile sig_atomic_t stopped;
+static _Atomic uint64_t switching; /* the number of the command, 0: none */
+static _Atomic double threshold = 0.5;
+static volatile sig_atomic_t stopped, pressed;
 
 /* Runs on aidash's thread: notes the wish and returns. */
 static int on_command(const struct aidash_command *command, void *user)
@@ -23,7 +27,14 @@ static int on_command(const struct aidash_command *command, void *user)
     (void)user;
     switch (command->action) {
     case AIDASH_SWITCH_MODEL:
+        if (switching != 0) {
+            return aidash_refuse(command, "another model is being loaded");
+        }
         model = strcmp(command->model, models[1]) == 0;
+        switching = command->number;
+        return aidash_later(command, 60);
+    case AIDASH_OWN: /* the threshold: it is the only one */
+        threshold = command->value;
         return 0;
     case AIDASH_PAUSE:
     case AIDASH_RESUME:
@@ -36,8 +47,54 @@ static int on_command(const struct aidash_command *command, void *user)
 
 static void on_signal(int signal_number)
 {
-    (void)signal_number;
-    stopped = 1;
+    if (signal_number == SIGUSR1) {
+        pressed = 1;
+    } else {
+        stopped = 1;
+    }
+}
+
+/* The button on the board: the engine's side leads, and viewers see it. */
+static void on_button(void)
+{
+    pressed = 0;
+    paused = !paused;
+    aidash_set_state(paused ? AIDASH_STATE_PAUSED : AIDASH_STATE_RUNNING,
+                     paused ? "the button on the board" : NULL);
+    aidash_note(AIDASH_LOG_INFO, paused ? "button: paused" : "button: resumed");
+}
+
+/* The model that a viewer wants is loaded: here at once. */
+static void end_switch(void)
+{
+    uint64_t number = atomic_exchange(&switching, 0);
+
+    if (number != 0) {
+        aidash_finish(number, 1, NULL);
+    }
+}
+
+/* Once per second: how the board is, and a picture to describe. Each step then adds
+ * a token, see describe(). */
+static uint64_t every_second(unsigned long second)
+{
+    struct aidash_request request = {0};
+
+    aidash_gauge("temperature", "C", 55 + (double)(second % 10) * threshold);
+    request.client = "door camera";
+    request.route = "describe";
+    return aidash_request_begin(&request);
+}
+
+/* A step of the description: a token, and the end behind the 20th. */
+static uint64_t describe(uint64_t request, unsigned tokens)
+{
+    aidash_request_progress(request, 1);
+    if (tokens < 20) {
+        return request;
+    }
+    aidash_request_end(request, AIDASH_FINISHED, NULL);
+    return 0;
 }
 
 static double ms_between(const struct timespec *a, const struct timespec *b)
@@ -63,10 +120,13 @@ int main(void)
     struct sigaction action = {0};
     struct timespec due, last, now;
     unsigned long steps = 0;
+    unsigned tokens = 0;
+    uint64_t request = 0;
 
     action.sa_handler = on_signal;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL);
 
     config.listen = getenv("AIDASH_LISTEN"); /* NULL: port 8080 */
     config.models = "yolov8n,resnet50";
@@ -75,11 +135,16 @@ int main(void)
         fprintf(stderr, "firmware: %s\n", aidash_last_error());
         return 1;
     }
+    aidash_command_add("threshold", AIDASH_NUMBER, 0, 1, threshold, "Threshold");
     clock_gettime(CLOCK_MONOTONIC, &due);
     last = due;
     while (!stopped) {
         wait_for_step(&due);
         clock_gettime(CLOCK_MONOTONIC, &now);
+        if (pressed) {
+            on_button();
+        }
+        end_switch();
         if (!paused) {
             struct aidash_tick tick = {0};
 
@@ -87,10 +152,16 @@ int main(void)
             tick.tokens = 1;
             tick.latency_ms = ms_between(&last, &now);
             aidash_publish(&tick);
-            steps++;
+            if (steps++ % 1000 == 0 && request == 0) {
+                request = every_second(steps / 1000);
+                tokens = 0;
+            } else if (request != 0 && steps % 10 == 0) {
+                request = describe(request, ++tokens);
+            }
         }
         last = now;
     }
+    aidash_request_end(request, AIDASH_CUT, "the firmware ends"); /* if one runs */
     aidash_stop();
     fprintf(stderr, "firmware: stopped after %lu steps\n", steps);
     return 0;

@@ -196,14 +196,20 @@ static void ad_log_listener(const char *spec, unsigned port)
     }
 }
 
+/* The configuration of the first version: later members are behind it, and zeros
+ * for who does not know them. */
+enum {
+    AD_CONFIG_LEAST = offsetof(struct aidash_config, allow_frame) + sizeof(const char *)
+};
+
 int aidash_start_sized(const struct aidash_config *config, size_t size)
 {
-    static const struct aidash_config defaults;
+    static struct aidash_config given; /* in this version's form */
     sigset_t all, before;
     int rc, state = AD_STOPPED;
     unsigned i;
 
-    if (size != sizeof(struct aidash_config)) {
+    if (size < AD_CONFIG_LEAST || size > sizeof(struct aidash_config)) {
         return ad_fail(AIDASH_ESTATE, "aidash.h and aidash.c are not of the "
                                       "same version");
     }
@@ -216,7 +222,11 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
     if (!ad_life.hears_forks) {
         ad_life.hears_forks = pthread_atfork(NULL, NULL, ad_forked) == 0;
     }
-    config = config != NULL ? config : &defaults;
+    memset(&given, 0, sizeof(given));
+    if (config != NULL) {
+        memcpy(&given, config, size);
+    }
+    config = &given;
     ad_error_text[0] = '\0';
     ad_reset();
     rc = ad_configure(config);
@@ -318,25 +328,54 @@ static bool ad_copy_name(char *out, const char *name, size_t max)
     return true;
 }
 
-/* A tick into a sample. Returns 0 or AIDASH_EINVAL. */
-static int ad_sample_of(const struct aidash_tick *tick, struct ad_sample *out)
+/* Why the latest tick of this thread was refused; static storage. */
+static _Thread_local const char *ad_tick_problem = "";
+
+const char *aidash_publish_error(void)
 {
-    if (tick == NULL ||
-        (tick->tokens == 0 && tick->tokens_generated == 0 &&
-         tick->latency_ms == 0) ||
-        tick->tokens > AD_TOKENS_LIMIT ||
-        tick->tokens_generated > AD_TOTAL_LIMIT ||
-        !(tick->latency_ms >= 0 && tick->latency_ms <= AD_LATENCY_LIMIT) ||
-        !(tick->tokens_per_second >= 0 &&
-          tick->tokens_per_second <= AD_RATE_LIMIT) ||
-        !(tick->timestamp >= 0 && tick->timestamp <= AD_TIME_LIMIT)) {
-        return AIDASH_EINVAL;
+    return ad_tick_problem;
+}
+
+/* What is wrong with a tick's numbers? */
+static enum ad_fault ad_tick_fault(const struct aidash_tick *tick)
+{
+    if (tick->tokens > AD_TOKENS_LIMIT) {
+        return AD_FAULT_SAMPLE_TOKENS;
+    }
+    if (tick->tokens_generated > AD_TOTAL_LIMIT) {
+        return AD_FAULT_SAMPLE_TOTAL;
+    }
+    if (!(tick->latency_ms >= 0 && tick->latency_ms <= AD_LATENCY_LIMIT)) {
+        return AD_FAULT_SAMPLE_LATENCY;
+    }
+    if (!(tick->tokens_per_second >= 0 &&
+          tick->tokens_per_second <= AD_RATE_LIMIT)) {
+        return AD_FAULT_SAMPLE_RATE;
+    }
+    if (!(tick->timestamp >= 0 && tick->timestamp <= AD_TIME_LIMIT)) {
+        return AD_FAULT_SAMPLE_TIME;
+    }
+    return tick->tokens == 0 && tick->tokens_generated == 0 && tick->latency_ms == 0
+               ? AD_FAULT_SAMPLE_EMPTY
+               : AD_FAULT_NONE;
+}
+
+/* A tick into a sample. */
+static enum ad_fault ad_sample_of(const struct aidash_tick *tick,
+                                  struct ad_sample *out)
+{
+    enum ad_fault fault = tick != NULL ? ad_tick_fault(tick) : AD_FAULT_SAMPLE_EMPTY;
+
+    if (fault != AD_FAULT_NONE) {
+        return fault;
     }
     out->model[0] = out->node[0] = '\0';
     out->overcount = 0;
-    if (!ad_copy_name(out->model, tick->model, AIDASH_MODEL_MAX) ||
-        !ad_copy_name(out->node, tick->node, AIDASH_NODE_MAX)) {
-        return AIDASH_EINVAL;
+    if (!ad_copy_name(out->model, tick->model, AIDASH_MODEL_MAX)) {
+        return AD_FAULT_SAMPLE_MODEL;
+    }
+    if (!ad_copy_name(out->node, tick->node, AIDASH_NODE_MAX)) {
+        return AD_FAULT_SAMPLE_NODE;
     }
     out->tokens = tick->tokens;
     out->total = tick->tokens_generated;
@@ -348,7 +387,7 @@ static int ad_sample_of(const struct aidash_tick *tick, struct ad_sample *out)
                (tick->latency_ms > 0 ? AD_HAS_LATENCY : 0u) |
                (tick->tokens_per_second > 0 ? AD_HAS_RATE : 0u) |
                (tick->timestamp > 0 ? AD_HAS_TIME : 0u);
-    return 0;
+    return AD_FAULT_NONE;
 }
 
 /* Queue a sample, and wake the hub if it sleeps. */
@@ -375,17 +414,20 @@ static void ad_queue_sample(const struct ad_sample *sample)
 int aidash_publish(const struct aidash_tick *tick)
 {
     struct ad_sample sample;
-    int rc;
+    enum ad_fault fault;
 
     if (!ad_enter()) {
+        ad_tick_problem = "the server does not run";
         return AIDASH_ESTATE;
     }
-    rc = ad_sample_of(tick, &sample);
-    if (rc == 0) {
+    fault = ad_sample_of(tick, &sample);
+    if (fault == AD_FAULT_NONE) {
         ad_queue_sample(&sample);
+    } else {
+        ad_tick_problem = ad_fault_text(fault);
     }
     ad_leave();
-    return rc;
+    return fault == AD_FAULT_NONE ? 0 : AIDASH_EINVAL;
 }
 
 struct ad_stats_call {

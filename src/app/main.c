@@ -255,7 +255,9 @@ static int ad_run(struct ad_options *o, int argc, char **argv)
     return AD_EXIT_OK;
 }
 
-int main(int argc, char **argv)
+/* Weak: a program with a main() of its own, compiled without AIDASH_NO_MAIN, links,
+ * and its own is the one that runs. */
+__attribute__((weak)) int main(int argc, char **argv)
 {
     struct ad_options options = {0};
     bool doctor = false;

@@ -8,7 +8,7 @@
 #include "../base/text.c"
 #include "../codec/websocket.c"
 
-/* hello: 700 bytes of fixed text, numbers, rights and client_id, the reason of the
+/* hello: 810 bytes of fixed text, numbers, rights, client_id and the reason of the
  * engine's state, then each model in quotes with a comma, the active one again, and
  * those in memory; then what is
  * known of some of them (meter/models.c). A request's record: 860 bytes of names and
@@ -18,7 +18,7 @@
 enum {
     AD_FACTS_JSON_MAX = AIDASH_METER ? 1536 : 0,
     AD_FACTS_RECORD_MAX = 160, /* context, cut prompt, prompt cache */
-    AD_HELLO_MAX = 864 + 2 * AIDASH_REASON_MAX + (2 * AIDASH_MODELS + 1) * (2 * AIDASH_MODEL_MAX + 3) +
+    AD_HELLO_MAX = 832 + (2 * AIDASH_MODELS + 1) * (2 * AIDASH_MODEL_MAX + 3) +
                    AD_FACTS_JSON_MAX,
     AD_RECORD_MAX = AIDASH_METER ? 2330 + 2 * AIDASH_MODEL_MAX + AD_FACTS_RECORD_MAX
                                  : 0,

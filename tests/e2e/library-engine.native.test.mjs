@@ -215,6 +215,17 @@ test('own commands: a button, a switch, a number; checked, offered, told', async
     assert.equal((await connect(server)).hello.commands, 3);
 });
 
+test('hello holds the longest names and reason, and all else', async (t) => {
+    const { ask, server } = await firmware(t);
+    await ask('models', Array.from({ length: 32 }, (_, i) => `${i}${'"'.repeat(63 - String(i).length)}`).join());
+    await ask('state', 3, '"'.repeat(63));
+    await ask('begin', '', '', '', 0, 0);
+    await ask('add', 'a', 1, 0, 0, 0, '');
+    const { hello } = await connect(server, `/ws/${'c'.repeat(64)}`);
+    assert.deepEqual([hello.models.length, hello.reason.length, hello.running, hello.commands, hello.client_id.length], [32, 63, 1, 1, 64]);
+    validate(hello);
+});
+
 test('on_command may replace the models', async (t) => {
     const { ask, server } = await firmware(t);
     const viewer = await connect(server);

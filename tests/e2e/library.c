@@ -11,6 +11,7 @@
  *                           -> starts and stops so often while N threads call all
  *                              other functions; how many of their calls worked,
  *                              and how many gave a code that they may not give
+ *     why                   -> aidash_publish_error()
  *     port                  -> of the first listener
  *     fork                  -> in a child: the codes of publish, get_stats, start
  *     stop
@@ -213,6 +214,8 @@ int main(void)
             storm(n, ticks, a, b, ms);
         } else if (sscanf(line, "storm %d %d", &n, &ticks) == 2) {
             storm(n, ticks, "127.0.0.1:0", NULL, 2);
+        } else if (strncmp(line, "why", 3) == 0) {
+            printf("= %s\n", aidash_publish_error());
         } else if (strncmp(line, "port", 4) == 0) {
             printf("= %u\n", aidash_port(0));
         } else if (strncmp(line, "fork", 4) == 0) {

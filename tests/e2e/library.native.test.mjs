@@ -239,6 +239,7 @@ test('what can\'t be started says why and can be tried again', async (t) => {
         assert.match(answer, new RegExp(`^${code} `), bad);
         assert.match(answer, reason, bad);
     }
+    assert.match(await unit.ask('bad size 100000'), /^-2 /, 'a newer header');
     const viewer = await connect(await unit.start());
     await unit.ask('publish yolo 1 1');
     await viewer.tick();
@@ -250,6 +251,11 @@ test('a tick that is out of range is refused', async (t) => {
     for (const tick of ['yolo 0 0', 'yolo 1000000001 1', 'yolo 1 -1', 'yolo 1 nan', 'yolo 1 inf', 'yolo 1 1e10',
         `${'m'.repeat(64)} 1 1`]) {
         assert.equal(await unit.ask(`publish ${tick}`), '-1', tick);
+    }
+    for (const [tick, why] of [['yolo 0 0', /^one of "tokens"/], ['yolo 1 -1', /^"latency_ms" must be/], ['yolo 1000000001 1', /^"tokens" must be/],
+        [`${'m'.repeat(64)} 1 1`, /^"model" must be/]]) {
+        await unit.ask(`publish ${tick}`);
+        assert.match(await unit.ask('why'), why, tick);
     }
     assert.equal(await unit.ask(`publish ${'m'.repeat(63)} 1 1`), '0');
 });

@@ -16,7 +16,8 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
             && Math.abs(tick.tokens_per_second - 1000) < 100);
 
         assert.equal((await viewer.command({ action: 'switch_model', model: 'none-such' })).code, 'unknown_model');
-        await viewer.command({ action: 'switch_model', model: 'resnet50' });
+        assert.ok((await viewer.command({ action: 'switch_model', model: 'resnet50' })).number > 0, 'it takes its time');
+        await viewer.next((event) => event.event === 'command' && event.state === 'done');
         await viewer.tick((tick) => tick.model === 'resnet50');
 
         await viewer.command({ action: 'pause' });
@@ -34,6 +35,18 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
         await viewer.tick();
         assert.deepEqual(viewer.events.slice(held).filter((event) => event.event === 'inference_tick')
             .map((tick) => tick.model).filter((model) => model !== 'yolov8n'), []);
+
+        const gauge = await viewer.next((event) => event.event === 'gauge', 'temperature');
+        assert.deepEqual([gauge.gauge, gauge.unit], ['temperature', 'C']);
+        const record = await viewer.next((event) => event.event === 'request' && event.status === 'finished', 'description');
+        assert.deepEqual([record.client, record.route, record.completion_tokens], ['door camera', 'describe', 20]);
+        assert.ok(record.ttft_ms > 0 && record.itl_p50_ms > 0);
+        assert.equal((await viewer.command({ action: 'own', command: 'threshold', value: 0.75 })).event, 'ack');
+        assert.equal((await viewer.command({ action: 'own', command: 'threshold', value: 2 })).code, 'invalid_command');
+        firmware.proc.kill('SIGUSR1');
+        const pressed = await viewer.next((event) => isStatus(event) && event.paused, 'button');
+        assert.equal(pressed.reason, 'the button on the board');
+        await viewer.next((event) => event.event === 'note' && event.text === 'button: paused');
 
         await firmware.stop(signal);
         assert.match(firmware.stderr(), /stopped after \d+ steps\n$/);
