@@ -405,9 +405,77 @@ static void gone(void)
     tidy();
 }
 
+/* ---- nvidia-smi ---- */
+
+/* A program of that name that prints this and, unless it stays, ends. */
+static void smi(const char *prints, bool stays)
+{
+    char path[128], text[512];
+
+    (void)snprintf(text, sizeof(text),
+                   "#!/bin/sh\ncase \"$*\" in *--loop=1*) ;; *) exit 1 ;; esac\n"
+                   "printf '%s'\n%s", prints, stays ? "exec sleep 600\n" : "");
+    put("/nvidia-smi", text);
+    (void)snprintf(path, sizeof(path), "%s/nvidia-smi", root);
+    CHECK(chmod(path, 0755) == 0);
+}
+
+/* Let it run at this time until it has told a GPU, or has ended. */
+static void smi_until(uint64_t now_ns, bool ended)
+{
+    static const struct timespec nap = {0, 10000000};
+    unsigned i;
+
+    for (i = 0; i < 6000 && (ended ? ad_smi.pid != 0 || i == 0
+                                   : ad_smi_gpu(0, now_ns) == NULL); i++) {
+        ad_smi_run(now_ns);
+        (void)nanosleep(&nap, NULL);
+    }
+}
+
+static void child(void)
+{
+    char path[1024];
+    const char *before = getenv("PATH");
+    uint64_t now_ns = 5000 * AD_NS_PER_S;
+    pid_t pid;
+
+    fresh();
+    (void)snprintf(path, sizeof(path), "%s:%.900s", root, before);
+    CHECK(setenv("PATH", path, 1) == 0);
+    ad_smi_init();
+    smi("0, A GPU, 50, 7, 1, 2, 3, 4, 5.5\\n", true);
+    smi_until(now_ns, false);
+    CHECK(ad_smi_gpu(0, now_ns) != NULL && ad_smi_gpu(0, now_ns)->percent.number == 7);
+    CHECK(ad_smi_gpu(1, now_ns) == NULL);
+    CHECK(ad_smi_gpu(0, now_ns + 6 * AD_NS_PER_S) == NULL); /* it has fallen silent */
+    pid = ad_smi.pid;
+    CHECK(pid > 0 && kill(pid, 0) == 0);
+    ad_smi_end(now_ns);
+    CHECK(kill(pid, 0) != 0 && errno == ESRCH); /* and was waited for */
+    /* One that ends at once is started again after 1, 2, 4 ... seconds. */
+    ad_smi_init();
+    smi("nonsense\\n", false);
+    smi_until(now_ns, true);
+    CHECK_EQ(ad_smi.start_ns, now_ns + 1 * AD_NS_PER_S);
+    ad_smi_run(now_ns + AD_NS_PER_S / 2);
+    CHECK_EQ(ad_smi.pid, 0);
+    smi_until(now_ns + 1 * AD_NS_PER_S, true);
+    CHECK_EQ(ad_smi.start_ns, now_ns + 3 * AD_NS_PER_S);
+    ad_smi_end(0);
+    ad_smi.backoff_s = 256;
+    ad_smi_end(0);
+    ad_smi_end(0);
+    CHECK_EQ(ad_smi.backoff_s, AD_SMI_BACKOFF_S);
+    ad_smi_init();
+    CHECK(setenv("PATH", before, 1) == 0);
+    tidy();
+}
+
 int main(void)
 {
     values();
+    child();
     cpu();
     firmware();
     outside();

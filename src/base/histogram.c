@@ -51,7 +51,7 @@ static void ad_histogram_add(struct ad_histogram *g, uint64_t gap_us, uint32_t k
     g->bins[bin] += k;
 }
 
-#if AIDASH_METER
+#if AIDASH_METER || AIDASH_HISTORY
 
 /* Add all that is in `from` to `to`. */
 static void ad_histogram_merge(struct ad_histogram *to,
@@ -66,7 +66,7 @@ static void ad_histogram_merge(struct ad_histogram *to,
     }
 }
 
-#endif /* AIDASH_METER */
+#endif
 
 /* The time in us that `percent` (1..100) of the gaps do not exceed; 0 if there
  * are none. */

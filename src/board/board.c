@@ -170,11 +170,13 @@ static void ad_board_run(void)
     atomic_store(&ad_board.turn, AD_BOARD_FREE);
 }
 
-/* Once a second: ask for the next report. While a sensor hangs there is none. */
+/* Once a second: ask for the next report. While a sensor hangs there is none. The first
+ * one is told a second after the start: until then nothing has been counted. */
 static void ad_board_housekeeping(void)
 {
     ad_board_run();
-    if (ad_board.on && atomic_load(&ad_board.turn) == AD_BOARD_FREE) {
+    if (ad_board.on && ad_hub.now_ns - ad_hub.start_ns >= AD_NS_PER_S &&
+        atomic_load(&ad_board.turn) == AD_BOARD_FREE) {
         atomic_store(&ad_board.turn, AD_BOARD_ASKED);
         (void)sem_post(&ad_board.wake);
     }
