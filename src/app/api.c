@@ -204,7 +204,7 @@ enum {
 
 int aidash_start_sized(const struct aidash_config *config, size_t size)
 {
-    static struct aidash_config given; /* in this version's form */
+    struct aidash_config given = {0}; /* in this version's form */
     sigset_t all, before;
     int rc, state = AD_STOPPED;
     unsigned i;
@@ -222,7 +222,6 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
     if (!ad_life.hears_forks) {
         ad_life.hears_forks = pthread_atfork(NULL, NULL, ad_forked) == 0;
     }
-    memset(&given, 0, sizeof(given));
     if (config != NULL) {
         memcpy(&given, config, size);
     }

@@ -104,7 +104,7 @@ static void ad_smi_end(uint64_t now_ns)
 static void ad_smi_start(uint64_t now_ns)
 {
     static const char *const argv[] = {
-        "nvidia-smi", "--query-gpu=" AD_NVIDIA_QUERY, "--format=csv,noheader,nounits",
+        "nvidia-smi", ("--query-gpu=" AD_NVIDIA_QUERY), "--format=csv,noheader,nounits",
         "--loop=1", NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
