@@ -191,6 +191,40 @@ static void test_errors(void)
     }
 }
 
+/* What is written ends where the message says, whatever stood there before. */
+static void test_auth(void)
+{
+    static const struct {
+        const char *text;
+        enum ad_fault fault;
+        const char *id, *token;
+    } cases[] = {
+        {"{\"action\":\"auth\",\"token\":\"k\",\"id\":7}", AD_FAULT_NONE, "7", "k"},
+        {"{\"action\":\"auth\",\"token\":\"k\",\"id\":\"a\"}", AD_FAULT_NONE, "\"a\"", "k"},
+        {"{\"action\":\"auth\",\"token\":\"k\",\"id\":null}", AD_FAULT_NONE, "", "k"},
+        {"{\"action\":\"auth\",\"token\":\"\"}", AD_FAULT_NONE, "", ""},
+        {"{\"action\":\"auth\",\"token\":1,\"id\":7}", AD_FAULT_TOKEN, "7", NULL},
+        {"{\"action\":\"auth\",\"id\":7.5}", AD_FAULT_ID, "", NULL},
+        {"{\"action\":\"pause\",\"token\":\"auth\"}", AD_FAULT_ACTION_UNKNOWN, "", NULL},
+        {"no JSON, but \"auth\"", AD_FAULT_ACTION_UNKNOWN, "", NULL},
+        {"", AD_FAULT_ACTION_UNKNOWN, "", NULL},
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct ad_slice token = {"", 0};
+        char id[AD_ID_MAX + 1];
+
+        memset(id, 'x', sizeof(id));
+        CHECK_EQ((long long)ad_auth_parse(cases[i].text, strlen(cases[i].text), &token, id), (long long)cases[i].fault);
+        CHECK_EQ((long long)strnlen(id, sizeof(id)), (long long)strlen(cases[i].id));
+        CHECK(memcmp(id, cases[i].id, strlen(cases[i].id)) == 0);
+        if (cases[i].token != NULL) {
+            CHECK(ad_slice_is(token, cases[i].token));
+        }
+    }
+}
+
 int main(void)
 {
     test_client_id();
@@ -199,5 +233,6 @@ int main(void)
     test_request();
     test_actions_named();
     test_errors();
+    test_auth();
     return check_report();
 }

@@ -223,14 +223,15 @@ static const char *const ad_action_names[] = {
 _Static_assert(AD_COUNT(ad_action_names) == AD_ACTION_PING + 1,
                "each action has its name");
 
-/* The raw text of a command's "id", if there is one: an integer, or a string. null
- * counts as not there. */
+/* The raw text of a command's "id": an integer, or a string; "" if there is none, as
+ * with null. */
 static bool ad_command_id(const struct ad_json *j, char out[AD_ID_MAX + 1])
 {
     const jsmntok_t *t = ad_json_get(j, "id");
     const char *s;
     size_t len;
 
+    out[0] = '\0';
     if (t == NULL || ad_json_is_null(j, t)) {
         return true;
     }
@@ -246,6 +247,7 @@ static bool ad_command_id(const struct ad_json *j, char out[AD_ID_MAX + 1])
         return false;
     }
     memcpy(out, s, len);
+    out[len] = '\0';
     return true;
 }
 
