@@ -9,9 +9,9 @@ warnings='-Wall -Wextra -Werror'
 # ---- what it is ----------------------------------------------------------------
 
 # What the compiler sees once all is included, without what only the one file has: the pragmas around others' parts, and
-# the number of a line that says its number.
+# the place that an assertion or a function tells.
 # shellcheck disable=SC2086 # words are meant to be split
-seen() { $compile "$@" -E -P | sed '/^ *$/d; /^#pragma GCC diagnostic/d; s/__func__, [0-9]*,/__func__,/'; }
+seen() { $compile "$@" -E -P | sed '/^ *$/d; /^#pragma GCC diagnostic/d; s/__func__, [0-9]*,/__func__,/; s/"[^"]*", [0-9]*, __extension__ __PRETTY_FUNCTION__/__func__/g'; }
 faithful() {
     seen "$@" aidash.c >"$tmp/parts.i" && seen "$@" $one >"$tmp/one.i" && [ "$(wc -l <"$tmp/one.i")" -gt 10000 ] &&
         diff "$tmp/parts.i" "$tmp/one.i"

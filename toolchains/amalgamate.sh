@@ -79,6 +79,7 @@ printf '%s\n' "$parts" | awk '
     function copy(file,    line, name, path, read) {
         seen[file] = 1
         while ((read = (getline line < file)) > 0) {
+            if (line ~ /^[ \t]*#[ \t]*pragma once/) continue # each file is here once
             if (line !~ /^[ \t]*#[ \t]*include[ \t]*["<]/) {
                 print line
                 continue

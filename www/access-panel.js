@@ -28,7 +28,6 @@ export function mountAccess({ store, session }, address) {
   const approveCode = byId("access-approve-code", HTMLInputElement);
   const approveProblem = byId("access-approve-problem", HTMLElement);
   const out = byId("access-out", HTMLButtonElement);
-  const postureLine = byId("access-posture", HTMLElement);
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer; // until it is asked again whether this device was approved
 
@@ -140,13 +139,13 @@ export function mountAccess({ store, session }, address) {
   }
 
   store.on(["access", "status"], ({ access, status }) => {
-    const lacks = access && USED.some(([right]) => !access.rights.includes(right) && access.needs[right] !== "local");
+    const lacks = USED.find(([right]) => access && !access.rights.includes(right) && access.needs[right] !== "local");
+    const state = access?.name ?? (lacks ? `sign in to ${lacks[1]}` : "");
     const posture = status?.posture ?? "";
-    open.hidden = !access;
-    setText(byId("access-text", HTMLElement), access?.name ?? (lacks ? access?.rights.includes("view") ? "View only" : "Sign in" : ""));
-    setAttr(open, "title", posture || null);
-    setText(postureLine, posture && posture[0].toUpperCase() + posture.slice(1));
-    postureLine.hidden = !posture;
+    setAttr(open, "aria-label", state ? `Access: ${state}` : "Access");
+    setAttr(open, "title", state || null);
+    setAttr(open, "data-lacks", lacks ? "" : null);
+    setText(byId("posture", HTMLElement), posture && posture[0].toUpperCase() + posture.slice(1));
     setText(byId("access-about", HTMLElement), access ? about(access) : "");
     byId("access-sign-in", HTMLElement).hidden = !lacks;
     approveForm.hidden = !access?.rights.includes("control") || !(access.name || access.local);

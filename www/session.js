@@ -390,14 +390,14 @@ export class Session {
 
 /**
  * Does the server refuse this page? Only some requests say which page they come
- * from: a WebSocket handshake does, GET does not, POST does. This one asks for
- * nothing, so that any other page would get 400.
+ * from: a WebSocket handshake does, GET does not, POST does. This one adds nothing,
+ * and that a key would be needed to add something is no refusal of the page.
  */
 async function findRefusal() {
   try {
-    await request("auth/asked", { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" });
+    await request("ingest", { method: "POST" });
   } catch (error) {
-    return error instanceof Response && error.status !== 400 ? causeOf(error) : null;
+    return error instanceof Response && !error.headers.has("WWW-Authenticate") ? causeOf(error) : null;
   }
   return null;
 }

@@ -7,7 +7,9 @@ import path from 'node:path';
 import { chromium } from 'playwright-core';
 import { ROOT, poll, serve, status, within } from '../e2e/aidash.mjs';
 
-const scripts = [...readFileSync(path.join(ROOT, 'docs/api.md'), 'utf8').matchAll(/```js\n([^]*?)```/g)].map(([, script]) => script);
+// That of Node.js is run by jwt.test.mjs.
+const scripts = [...readFileSync(path.join(ROOT, 'docs/api.md'), 'utf8').matchAll(/```js\n([^]*?)```/g)].map(([, script]) => script)
+  .filter((script) => !script.includes('from "node:'));
 
 let browser;
 before(async () => {

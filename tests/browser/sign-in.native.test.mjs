@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { run } from '../e2e/aidash.mjs';
-import { assertAccessible, bind, live, open, says, screenshots, serve, text, until } from './browser.mjs';
+import { assertAccessible, bind, live, open, says as shows, screenshots, serve, text, until } from './browser.mjs';
 
 const DENIED = /40[1-4]|410/; // what Chromium logs of answers that the test is about
 
@@ -23,6 +23,7 @@ async function board(t, ...args) {
 }
 
 const device = (t, { lan }, options = {}) => open(t, lan, { expected: DENIED, locale: 'en-GB', ...options }); // a context of its own has cookies of its own
+const says = (page, wanted) => until(page, (name) => document.querySelector('#access-open').getAttribute('aria-label') === name, wanted);
 const pairCode = async ({ command }) => (await command('pair')).match(/^ {4}(\d{4} \d{4})$/m)[1];
 const shown = (page) => until(page, () => document.querySelector('#access').open);
 const rights = (page) => page.evaluate(() => app.store.state.access.rights);
@@ -37,22 +38,22 @@ async function signIn(page, code, name = 'Test phone') {
 test('who may watch alone is asked for a code when he presses Pause, and may after it', async (t) => {
   const set = await board(t, '--control', 'key');
   const page = await live(await device(t, set));
-  await says(page, 'access-text', 'View only');
+  await says(page, 'Access: sign in to control the engine');
   await page.click('#pause');
   await shown(page);
   assert.match(await text(page, 'access-about'), /^This browser may watch\. To control the engine, sign in\.$/);
-  assert.match(await text(page, 'access-posture'), /Control needs a key\./);
+  assert.match(await text(page, 'posture'), /Control needs a key\./);
   assert.equal(await page.evaluate(() => app.store.state.paused), false);
   await assertAccessible(page);
   await screenshots(page, 'sign-in');
 
   const code = await pairCode(set);
   await signIn(page, `${code.slice(0, 8)}${(Number(code[8]) + 1) % 10}`);
-  await says(page, 'access-problem', /./);
+  await shows(page, 'access-problem', /./);
   assert.equal((await cookies(page)).length, 0);
   await signIn(page, code);
   await until(page, () => !document.querySelector('#access').open);
-  await says(page, 'access-text', 'Test phone');
+  await says(page, 'Access: Test phone');
   assert.ok((await rights(page)).includes('control'));
   assert.equal(await page.evaluate(() => document.cookie), '', 'no script can read it');
   await live(page);
@@ -62,10 +63,10 @@ test('who may watch alone is asked for a code when he presses Pause, and may aft
   // It outlives a reload, and ends with its key.
   await page.reload();
   await bind(page);
-  await says(page, 'access-text', 'Test phone');
+  await says(page, 'Access: Test phone');
   await page.click('#access-open');
   await page.click('#access-out');
-  await says(page, 'access-text', 'View only');
+  await says(page, 'Access: sign in to control the engine');
   assert.doesNotMatch(await set.command('keys'), /Test phone/);
 });
 
@@ -73,7 +74,7 @@ test('who may not even watch is asked at once; a second device is let in by the 
   const set = await board(t, '--view', 'key', '--control', 'key');
   const page = await device(t, set);
   await shown(page);
-  await says(page, 'access-text', 'Sign in');
+  await says(page, 'Access: sign in to watch');
   assert.equal(await text(page, 'rate'), '–');
   await signIn(page, await pairCode(set), 'First');
   await live(page);
@@ -82,18 +83,18 @@ test('who may not even watch is asked at once; a second device is let in by the 
   await shown(second);
   await second.fill('#access-name', 'Second');
   await second.click('#access-ask');
-  await says(second, 'access-asked', /type \d{4} there/);
+  await shows(second, 'access-asked', /type \d{4} there/);
   await screenshots(second, 'sign-in-asking');
   const [code] = (await text(second, 'access-asked')).match(/\d{4}/);
   await page.click('#access-open');
   await page.fill('#access-approve-code', String((Number(code) + 1) % 1e4).padStart(4, '0'));
   await page.click('#access-approve button');
-  await says(page, 'access-approve-problem', /./);
+  await shows(page, 'access-approve-problem', /./);
   await page.fill('#access-approve-code', code);
   await page.click('#access-approve button');
-  await says(page, 'notice', /may watch and control/);
+  await shows(page, 'notice', /may watch and control/);
   await live(second);
-  await says(second, 'access-text', 'Second');
+  await says(second, 'Access: Second');
 
   // A revoked device is out at once, and says why.
   const [, number] = (await set.command('keys')).match(/^ +(\d+) .*Second$/m);
@@ -117,7 +118,7 @@ test('a key or a code in the address is used, and is not left there', async (t) 
   await live(phone);
 
   const wrong = await device(t, set, { where: '?token=aidash_nobody' });
-  await says(wrong, 'notice', /wrong|expired|token/);
+  await shows(wrong, 'notice', /wrong|expired|token/);
   assert.match(wrong.url(), /\/$/);
   await shown(wrong);
 });
@@ -127,7 +128,7 @@ test('on the server\'s own machine nobody is asked', async (t) => {
   const page = await open(t, set.server);
   await until(page, () => app.store.state.access?.local);
   assert.ok((await rights(page)).includes('control'));
-  assert.equal(await text(page, 'access-text'), '');
+  await says(page, 'Access');
   await page.click('#access-open');
   assert.equal(await page.isVisible('#access-sign-in'), false);
   assert.equal(await page.isVisible('#access-approve'), true);

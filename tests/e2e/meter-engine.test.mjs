@@ -105,7 +105,7 @@ test('a request of 5 MB passes without being kept', async (t) => {
     const before = residentKb(server);
     const answer = await request(server, CHAT, { method: 'POST', body, headers: { 'Content-Length': body.length } });
     assert.equal(answer.json.usage.completion_tokens, 20, answer.text);
-    assertGrownAtMost(server, before, 1000);
+    assertGrownAtMost(server, before, SLOW > 1 ? 3500 : 1000); // qemu keeps what it translates
     assert.equal((await viewer.next(isRequest)).completion_tokens, 20);
 });
 

@@ -26,7 +26,7 @@ const keyFile = path.join(dir, 'key');
 writeFileSync(keyFile, `${SECRET}\n`);
 const CHAT = JSON.stringify({ model: 'replayed', stream: true, messages: [{ role: 'user', content: 'x' }] });
 
-const ask = (server, where = '/v1/x') => exchange(server, get(where));
+const ask = (server, where = '/v1/x') => exchange(server, get(where).replace('Host: a', 'Host: localhost')); // it may use the operator's key
 const meter = (t, url, args = ['--upstream-ca', ca.file], options = {}) => serve(t,
     ['--backlog', '2048', ...[url].flat().flatMap((each) => ['--upstream', each]), ...args], options);
 

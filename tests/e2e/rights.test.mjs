@@ -30,6 +30,7 @@ const SENT = {
     '/status': ['GET', 200],
     '/ticks': ['GET', 200],
     '/events': ['GET', 200],
+    '/history': ['GET', 200],
     '/requests': ['GET', 200],
     '/usage': ['GET', 200],
     '/bench': ['GET', 200],

@@ -142,7 +142,8 @@ for (const from of ADDRESSES) {
     ]) {
         test(`${what}, from ${where}`, async (t) => {
             const server = await serve(t, RATE);
-            await survives(t, server, attacked(server, kind, from, count), { share });
+            // This machine's own programs have no limit of connections: a flood of theirs is work.
+            await survives(t, server, attacked(server, kind, from, count), { share: share && from === ADDRESSES[0] ? Infinity : share });
         });
     }
 
