@@ -168,6 +168,7 @@ static void ad_route_attach(const struct ad_route_request *r,
 {
     a->cors = r->cors;
     a->address = r->pending->address;
+    a->tls = r->pending->tls;
     a->who = r->who;
     a->rest = (uint8_t *)r->prefix;
     a->rest_len = r->prefix_len;
