@@ -640,7 +640,8 @@ static void ad_route_pending(struct ad_pending *p)
     }
 #endif
     ad_access_cors(&r.verdict, r.cors);
-    ad_credentials_read(&r.head, r.verdict.own, ad_hub_unix_s(), &r.credentials);
+    ad_credentials_read(&r.head, r.verdict.own, ad_acceptor.ports[0], ad_hub_unix_s(),
+                        &r.credentials);
     r.who.local = r.verdict.local;
     r.who.grant = r.credentials.grant;
     ad_route(&r);
