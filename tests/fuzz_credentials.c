@@ -15,6 +15,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define NOW 1700000000
+#define PORT 8080
 #define KEY "aidash_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 #define GONE "aidash_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"
 
@@ -38,8 +39,8 @@ static void check(const struct ad_http_head *head, const char *text, size_t len)
 {
     struct ad_credentials own, other;
 
-    ad_credentials_read(head, true, NOW, &own);
-    ad_credentials_read(head, false, NOW, &other);
+    ad_credentials_read(head, true, PORT, NOW, &own);
+    ad_credentials_read(head, false, PORT, NOW, &other);
     REQUIRE(own.grant.rights == 0 ||
             (own.grant.key == 1 && own.grant.rights == AD_MAY_VIEW && has(text, len, KEY)));
     REQUIRE(other.grant.rights == 0 || own.grant.rights == other.grant.rights);

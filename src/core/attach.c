@@ -14,6 +14,7 @@ struct ad_attach {
     enum ad_kind kind;
     int fd;              /* non-blocking */
     uint64_t address;    /* of the peer, as ad_address_key() has it */
+    uint32_t tls;        /* as struct ad_pending has it */
     const char *id;      /* viewers: client_id, or NULL */
     const char *cors;    /* header lines for the answer, or NULL */
     struct ad_asker who;
@@ -170,6 +171,7 @@ static bool ad_client_attach(const struct ad_attach *a)
     c->fd = a->fd;
     c->kind = (uint8_t)a->kind;
     c->address = a->address;
+    c->tls = a->tls;
     c->subscribed = AD_NO_SLOT;
     c->rx_ms = c->tx_ms = c->ping_ms = ad_hub.now_ms;
     c->local = a->who.local;

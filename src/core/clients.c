@@ -22,6 +22,7 @@
 #include "formats.c"
 #include "access.c"
 #include "peers.c"
+#include "tls_pump.c"
 
 enum {
     AD_INGEST_ERRORS = 5, /* bad lines that an answer describes */
@@ -98,6 +99,7 @@ struct ad_client {
     uint32_t ping_ms;     /* last ping */
     uint32_t since_ms;    /* when its phase began */
     uint32_t sent;        /* bytes that the socket has taken since then */
+    uint32_t tls;         /* fd is one end of a pair: ad_pump_handle(); 0: plain */
     uint64_t address;     /* of the peer, as ad_address_key() has it */
     uint64_t command_full_ns; /* its bucket of commands: commands.c */
     union {
@@ -334,6 +336,17 @@ static bool ad_client_holds(const struct ad_client *c)
 {
     return !c->keyed || ad_grant_holds(&ad_client_buffers_of(c)->grant,
                                        ad_hub_unix_s());
+}
+
+/* The socket whose peer the client is, with TLS, too; -1: it is gone. */
+static int ad_client_socket(const struct ad_client *c)
+{
+#if AIDASH_TLS
+    if (c->tls != 0) {
+        return ad_pump_socket(c->tls);
+    }
+#endif
+    return c->fd;
 }
 
 /* Does it wait for its credential? */

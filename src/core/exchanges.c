@@ -212,7 +212,7 @@ static uint64_t *ad_exchange_command_bucket(const struct ad_client *c)
     socklen_t len = sizeof(peer);
 
     if (ad_address_is_own(c->address) ||
-        (getpeername(c->fd, (struct sockaddr *)&peer, &len) == 0 &&
+        (getpeername(ad_client_socket(c), (struct sockaddr *)&peer, &len) == 0 &&
          ad_access_trusted(&peer))) {
         return NULL;
     }
@@ -244,7 +244,7 @@ static void ad_exchange_end(struct ad_client *c, struct ad_text *reply)
     } else {
         const struct ad_asker who = ad_client_asker(c);
 
-        status = ad_command(buffers->in, len, "", c->fd, &who,
+        status = ad_command(buffers->in, len, "", ad_client_socket(c), &who,
                             ad_exchange_command_bucket(c), &t);
         ad_exchange_answer(c, status, &t, reply);
     }

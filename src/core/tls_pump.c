@@ -20,6 +20,10 @@
 enum {
     AD_PUMP_PIECE = 4096,      /* bytes that are decrypted at once */
     AD_PUMP_TURN = 64 * 1024,  /* of one connection in one turn */
+    /* How often a connection is read at once. mbedTLS goes on by itself behind a
+     * record without data, as a warning: a peer that sends these as fast as they are
+     * read must not have the whole turn. A record takes two. */
+    AD_PUMP_READS = 256,
     AD_PUMP_HELLO = 22         /* the first byte of a TLS connection (RFC 8446 5.1) */
 };
 
@@ -54,6 +58,7 @@ static struct {
     bool serving;         /* TLS connections are accepted */
     uint64_t turn_ns;     /* the turn that handshaken_ns is of */
     uint64_t spent_ns;    /* that its handshakes have taken */
+    unsigned reads;       /* of the connection that runs now */
     unsigned char piece[AD_TLS_RECORD]; /* on its way from one side to the other */
     uint64_t accepted; /* handshakes that were done with clients */
     uint64_t failed;   /* and that were not */
@@ -106,6 +111,10 @@ static int ad_pump_on_recv(void *peer, unsigned char *bytes, size_t len)
     struct ad_pump *p = peer;
     ssize_t n;
 
+    if (ad_pumps.reads == AD_PUMP_READS) {
+        return AD_TLS_WANT_READ; /* the next turn finds it ready again */
+    }
+    ad_pumps.reads++;
     do {
         n = recv(p->fd, bytes, len, 0);
     } while (n < 0 && errno == EINTR);
@@ -294,6 +303,7 @@ static void ad_pump_run(struct ad_pump *p)
 {
     unsigned wait, want = 0, inner_want = 0;
 
+    ad_pumps.reads = 0;
     if (!p->shaken && !ad_pump_shake(p, &wait)) {
         if (p->tls != NULL) {
             ad_pump_watch(p, wait, p->gone ? 0 : AD_RESET);
@@ -447,6 +457,14 @@ static int ad_pump_accept(int fd, uint32_t *handle)
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
     *handle = ad_pump_handle(&ad_pump[tls - ad_tls_session]);
     return inner;
+}
+
+/* The TCP socket of a connection, whose peer is the client; -1: it is over. */
+static int ad_pump_socket(uint32_t handle)
+{
+    const struct ad_pump *p = ad_pump_of(handle);
+
+    return p != NULL && p->tls != NULL ? p->fd : -1;
 }
 
 /* End it now: its session is free for another one. */

@@ -132,7 +132,7 @@ static void ad_ws_text(struct ad_client *c, const struct ad_ws_event *event,
     }
     who = ad_client_asker(c);
     (void)ad_command(event->payload, event->len,
-                     ad_client_ids[ad_client_index(c)], c->fd, &who,
+                     ad_client_ids[ad_client_index(c)], ad_client_socket(c), &who,
                      ad_address_is_own(c->address) ? NULL : &c->command_full_ns,
                      &t);
     ad_put_frame(reply, 1, t.at, t.len);

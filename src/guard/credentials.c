@@ -17,6 +17,10 @@
 
 #define AD_COOKIE_PREFIX "aidash_" /* of the names of our cookies */
 
+/* Texts of a request that are judged at most: a signature costs time. One of a browser
+ * has two cookies, and two more of each other aidash of this machine. */
+enum { AD_CREDENTIALS_JUDGED = 8 };
+
 /* How a text was judged. */
 enum ad_credential {
     AD_CREDENTIAL_FOREIGN, /* not one of ours */
@@ -28,6 +32,7 @@ enum ad_credential {
 struct ad_credentials {
     bool offered; /* there is one, good or bad, ours or not */
     bool bearer, api_key, query; /* there, it is one of ours: nobody else gets it */
+    unsigned judged; /* texts */
     struct ad_grant grant; /* of the first that is good; rights 0: none is */
     const char *why; /* a sentence: what is wrong with a token, else NULL */
 };
@@ -62,27 +67,38 @@ static enum ad_credential ad_credential_judge_jwt(struct ad_slice token,
 
 #endif
 
+/* Is it a key of the key file? BAD: it is, but it gives nothing any more. */
+static enum ad_credential ad_credential_key(struct ad_slice token, int64_t now_s,
+                                            struct ad_grant *grant)
+{
+    bool found = ad_keys_find(token, grant);
+
+    if (found && grant->rights != 0 &&
+        (grant->expires_s == 0 || grant->expires_s > now_s)) {
+        return AD_CREDENTIAL_GOOD;
+    }
+    memset(grant, 0, sizeof(*grant));
+    return found ? AD_CREDENTIAL_BAD : AD_CREDENTIAL_FOREIGN;
+}
+
 /* Judge one text, at this Unix time. *why becomes a sentence about a token that is not
  * good, else NULL. */
 static enum ad_credential ad_credential_judge(struct ad_slice token, int64_t now_s,
                                               struct ad_grant *grant,
                                               const char **why)
 {
-    bool found = ad_keys_find(token, grant);
+    enum ad_credential judged = ad_credential_key(token, now_s, grant);
 
     *why = NULL;
-    if (found && grant->rights != 0 &&
-        (grant->expires_s == 0 || grant->expires_s > now_s)) {
-        return AD_CREDENTIAL_GOOD;
+    if (judged != AD_CREDENTIAL_FOREIGN) {
+        return judged;
     }
-    memset(grant, 0, sizeof(*grant));
 #if AIDASH_TLS
-    if (!found && ad_jwt_on() && ad_jwt_looks_like(token)) {
+    if (ad_jwt_on() && ad_jwt_looks_like(token)) {
         return ad_credential_judge_jwt(token, now_s, grant, why);
     }
 #endif
-    return found || ad_credential_is_ours(token) ? AD_CREDENTIAL_BAD
-                                                 : AD_CREDENTIAL_FOREIGN;
+    return ad_credential_is_ours(token) ? AD_CREDENTIAL_BAD : AD_CREDENTIAL_FOREIGN;
 }
 
 /* Does what an open connection lives by still hold? */
@@ -139,19 +155,31 @@ static bool ad_credential_query(struct ad_slice item, struct ad_slice *token)
     return true;
 }
 
-/* Is this pair of a Cookie field (RFC 6265 4.2.1) one of ours, and what is its
- * value? */
-static bool ad_credential_cookie(struct ad_slice pair, struct ad_slice *token)
+/* Is this pair of a Cookie field (RFC 6265 4.2.1) one of ours, what is its name, and
+ * its value? */
+static bool ad_credential_cookie(struct ad_slice pair, struct ad_slice *name,
+                                 struct ad_slice *token)
 {
-    struct ad_slice name;
-
     pair = ad_slice_trim(pair);
     if (!ad_slice_begins(pair, AD_COOKIE_PREFIX) ||
-        !ad_credential_cut(&pair, '=', &name)) {
+        !ad_credential_cut(&pair, '=', name)) {
         return false;
     }
     *token = pair;
     return true;
+}
+
+/* Is it the name of a cookie that we set at this port? */
+static bool ad_credential_cookie_is_own(struct ad_slice name, unsigned port)
+{
+    char own[sizeof(AD_COOKIE_PREFIX "_token") + 10];
+
+    (void)snprintf(own, sizeof(own), AD_COOKIE_PREFIX "%u", port);
+    if (ad_slice_is(name, own)) {
+        return true;
+    }
+    (void)snprintf(own, sizeof(own), AD_COOKIE_PREFIX "%u_token", port);
+    return ad_slice_is(name, own);
 }
 
 /* Judge a text that was found; the first good one gives its grant. Returns whether
@@ -160,10 +188,15 @@ static bool ad_credentials_add(struct ad_credentials *c, struct ad_slice token,
                                int64_t now_s)
 {
     struct ad_grant grant;
+    enum ad_credential judged;
     const char *why;
-    enum ad_credential judged = ad_credential_judge(token, now_s, &grant, &why);
 
     c->offered = true;
+    if (c->judged == AD_CREDENTIALS_JUDGED) {
+        return ad_credential_is_ours(token);
+    }
+    c->judged++;
+    judged = ad_credential_judge(token, now_s, &grant, &why);
     c->why = c->why != NULL ? c->why : why;
     if (judged == AD_CREDENTIAL_GOOD && c->grant.rights == 0) {
         c->grant = grant;
@@ -171,13 +204,58 @@ static bool ad_credentials_add(struct ad_credentials *c, struct ad_slice token,
     return judged != AD_CREDENTIAL_FOREIGN;
 }
 
+/* A cookie of another port. Browsers send it here, too (RFC 6265 8.5): most often it
+ * is another aidash's of this machine, and then no wrong key that somebody tries. But
+ * it may be a key of ours, which listened there before. */
+static void ad_credentials_add_other(struct ad_credentials *c, struct ad_slice token,
+                                     int64_t now_s)
+{
+    struct ad_grant grant;
+
+    if (c->judged < AD_CREDENTIALS_JUDGED) {
+        c->judged++;
+        if (ad_credential_key(token, now_s, &grant) == AD_CREDENTIAL_GOOD) {
+            c->offered = true;
+            c->grant = grant;
+        }
+    }
+}
+
+/* The cookies that we set at this port, or those of other ports (`others`), until one
+ * is good. */
+static void ad_credentials_cookies(const struct ad_http_head *head, unsigned port,
+                                   bool others, int64_t now_s,
+                                   struct ad_credentials *out)
+{
+    struct ad_slice value, item, name, token;
+    size_t i;
+
+    for (i = 0; i < head->fields.n; i++) {
+        if (!ad_slice_is_nocase(head->fields.at[i].name, "Cookie")) {
+            continue;
+        }
+        value = head->fields.at[i].value;
+        while (out->grant.rights == 0 && ad_credential_cut(&value, ';', &item)) {
+            if (!ad_credential_cookie(item, &name, &token) ||
+                ad_credential_cookie_is_own(name, port) == others) {
+                continue;
+            }
+            if (others) {
+                ad_credentials_add_other(out, token, now_s);
+            } else {
+                (void)ad_credentials_add(out, token, now_s);
+            }
+        }
+    }
+}
+
 /* What the request with this head brings. `own`: its cookies count, see
- * ad_access_verdict. now_s: Unix time. */
+ * ad_access_verdict. `port`: in the names of our cookies. now_s: Unix time. */
 static void ad_credentials_read(const struct ad_http_head *head, bool own,
-                                int64_t now_s, struct ad_credentials *out)
+                                unsigned port, int64_t now_s,
+                                struct ad_credentials *out)
 {
     struct ad_slice value, item, token;
-    size_t i;
 
     memset(out, 0, sizeof(*out));
     if (ad_http_field_get(&head->fields, "Authorization", &value) &&
@@ -193,16 +271,9 @@ static void ad_credentials_read(const struct ad_http_head *head, bool own,
             out->query = ad_credentials_add(out, token, now_s);
         }
     }
-    for (i = 0; i < head->fields.n && own; i++) {
-        if (ad_slice_is_nocase(head->fields.at[i].name, "Cookie")) {
-            value = head->fields.at[i].value;
-            while (out->grant.rights == 0 &&
-                   ad_credential_cut(&value, ';', &item)) {
-                if (ad_credential_cookie(item, &token)) {
-                    (void)ad_credentials_add(out, token, now_s);
-                }
-            }
-        }
+    if (own) {
+        ad_credentials_cookies(head, port, false, now_s, out);
+        ad_credentials_cookies(head, port, true, now_s, out);
     }
 }
 

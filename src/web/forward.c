@@ -138,10 +138,10 @@ static bool ad_route_is_ours(const struct ad_route_request *r,
 static void ad_route_put_cookies(struct ad_text *t, struct ad_slice value)
 {
     const char *before = "Cookie: ";
-    struct ad_slice pair, token;
+    struct ad_slice pair, name, token;
 
     while (ad_credential_cut(&value, ';', &pair)) {
-        if (!ad_credential_cookie(pair, &token)) {
+        if (!ad_credential_cookie(pair, &name, &token)) {
             ad_puts(t, before);
             ad_http_put_slice(t, before[0] == ';' ? pair : ad_slice_trim(pair));
             before = ";";

@@ -168,6 +168,7 @@ static void ad_route_attach(const struct ad_route_request *r,
 {
     a->cors = r->cors;
     a->address = r->pending->address;
+    a->tls = r->pending->tls;
     a->who = r->who;
     a->rest = (uint8_t *)r->prefix;
     a->rest_len = r->prefix_len;
@@ -639,7 +640,8 @@ static void ad_route_pending(struct ad_pending *p)
     }
 #endif
     ad_access_cors(&r.verdict, r.cors);
-    ad_credentials_read(&r.head, r.verdict.own, ad_hub_unix_s(), &r.credentials);
+    ad_credentials_read(&r.head, r.verdict.own, ad_acceptor.ports[0], ad_hub_unix_s(),
+                        &r.credentials);
     r.who.local = r.verdict.local;
     r.who.grant = r.credentials.grant;
     ad_route(&r);

@@ -139,6 +139,7 @@ static void ad_worker_upgrade(struct ad_pending *p, size_t head_len)
     a.kind = p->batch ? AD_WS_BATCH : AD_WS;
     a.id = p->client_id;
     a.address = p->address;
+    a.tls = p->tls;
     a.who = p->who;
     a.waits = p->waits;
     a.refused = p->refused;

@@ -31,6 +31,9 @@ const SENT = {
     '/ticks': ['GET', 200],
     '/events': ['GET', 200],
     '/history': ['GET', 200],
+    '/gauges': ['GET', 200],
+    '/notes': ['GET', 200],
+    '/commands': ['GET', 200],
     '/requests': ['GET', 200],
     '/usage': ['GET', 200],
     '/bench': ['GET', 200],
@@ -135,7 +138,7 @@ const WAYS = {
     bearer: (token) => [{ Authorization: `Bearer ${token}` }, ''],
     'x-api-key': (token) => [{ 'X-API-Key': token }, ''],
     query: (token) => [{}, `?token=${token}`],
-    cookie: (token) => [{ Cookie: `theme=dark; aidash_8080=${token}` }, ''],
+    cookie: (token, port) => [{ Cookie: `theme=dark; aidash_${port}=${token}` }, ''],
 };
 
 const modesOf = (mode) => RIGHTS.flatMap((right) => [`--${right}`, mode]);
@@ -172,7 +175,7 @@ for (const mode of MODES) {
                 for (const [credential, token] of Object.entries(tokens)) {
                     const ways = token === null ? ['bearer'] : from === 'here' || from === 'by a name of the LAN' ? Object.keys(WAYS) : ['bearer'];
                     for (const way of ways) {
-                        const [headers, query] = token === null ? [{}, ''] : WAYS[way](token);
+                        const [headers, query] = token === null ? [{}, ''] : WAYS[way](token, server.port);
                         await check(`${route.method} ${route.path} ${from}, ${credential} by ${way}`,
                             { ...route, path: route.path + query }, { ...asker.headers, ...headers },
                             expected(route, mode, asker, credential));
@@ -298,6 +301,24 @@ test('the engine, open to all: its own keys pass, a key of ours that is revoked 
     }
     const tunnel = await ask(server, { path: '/v1/chat/completions', method: 'POST', body: '{}' }, ASKERS['by a proxy'].headers);
     assert.equal(tunnel.status, 200);
+});
+
+test('a cookie of another aidash of this machine is no wrong key, nor in the way of our own', async (t) => {
+    const { dir, keys } = await makeKeys(t);
+    const server = await serve(t, ['--state-dir', dir, '--view', 'key']);
+    const others = Array.from({ length: 12 }, (_, i) => `aidash_${i + 1}=${keys.wrong}; aidash_${i + 1}_token=a.b.c`).join('; ');
+    const status = (Cookie) => ask(server, { path: '/status', method: 'GET' }, { Cookie });
+    const unknown = await status(others);
+    assert.deepEqual([unknown.status, unknown.challenge], [401, 'Bearer realm="aidash"']);
+    assert.equal((await status(`${others}; aidash_${server.port}=${keys.right}`)).status, 200);
+    assert.equal((await status(`${others}; aidash_${server.port}_token=${keys.right}`)).status, 200);
+    assert.equal((await status(`aidash_1=${keys.right}`)).status, 200, 'of ours, when we were at another port');
+    const wrong = await status(`aidash_${server.port}=${keys.wrong}`);
+    assert.deepEqual([wrong.status, wrong.challenge], [401, 'Bearer realm="aidash", error="invalid_token"']);
+    const viewer = await socket(t, server, '/ws/kitchen', { Cookie: others });
+    assert.equal(viewer.status, 101);
+    viewer.send({ action: 'auth', token: keys.right });
+    await viewer.next((event) => event.event === 'hello');
 });
 
 test('errors of the engine\'s paths have the shape of its API', async (t) => {

@@ -12,7 +12,7 @@ import path from 'node:path';
 import { before, after, test as any } from 'node:test';
 import tls from 'node:tls';
 import { WebSocket } from 'ws';
-import { Inbox, SLOW, isTick, openFiles, poll, run, serve, sleep, validate, within } from './aidash.mjs';
+import { Inbox, SLOW, isTick, openFiles, poll, request, run, serve, sleep, validate, within } from './aidash.mjs';
 
 /* `make TLS=0` has none of it. */
 const test = (await run(['--help'])).stdout.includes('--tls-cert') ? any : any.skip;
@@ -246,6 +246,17 @@ test('a side that says its end gets the rest of the answer', async (t) => {
     assert.match(Buffer.concat(parts).toString(), /200 OK[^]*"missed":0/);
 });
 
+/* A ClientHello of node's. */
+async function clientHello(options = {}) {
+    const catcher = net.createServer();
+    await new Promise((done) => { catcher.listen(0, '127.0.0.1', done); });
+    const caught = new Promise((done) => { catcher.once('connection', (from) => from.once('data', (data) => { done(data); from.destroy(); })); });
+    tls.connect({ port: catcher.address().port, host: '127.0.0.1', ...options }).on('error', () => {});
+    const hello = await within(caught, 'ClientHello');
+    catcher.close();
+    return hello;
+}
+
 test('garbage, at every phase, ends that connection and no other', async (t) => {
     const server = await secure(t, ['--rate', '50']);
     const ws = new WebSocket(`wss://127.0.0.1:${server.port}/ws/watcher`, { ca: ca() });
@@ -260,12 +271,7 @@ test('garbage, at every phase, ends that connection and no other', async (t) => 
         await closed(socket);
     }
     for (let cut = 1; cut < 500; cut += 61) { // a ClientHello of node's, cut and then something else
-        const catcher = net.createServer();
-        await new Promise((done) => { catcher.listen(0, '127.0.0.1', done); });
-        const caught = new Promise((done) => { catcher.once('connection', (from) => from.once('data', (data) => { done(data); from.destroy(); })); });
-        tls.connect({ port: catcher.address().port, host: '127.0.0.1' }).on('error', () => {});
-        const hello = await within(caught, 'ClientHello');
-        catcher.close();
+        const hello = await clientHello();
         const socket = await tcp(server);
         socket.on('error', () => {});
         socket.write(hello.subarray(0, cut));
@@ -287,6 +293,36 @@ test('garbage, at every phase, ends that connection and no other', async (t) => 
     await inbox.next((event) => event.event === 'status' && event.paused, 'answer after all of it');
     ws.terminate();
     await poll(async () => (await statusOf(server)).tls.sessions <= 1, 'end of all these sessions', 20000 * SLOW);
+});
+
+test('a flood of warnings, which mbedTLS reads by itself, does not hold up others', async (t) => {
+    const server = await secure(t);
+    const socket = await tcp(server);
+    const answered = new Promise((done) => { socket.once('data', done); });
+    socket.on('error', () => {});
+    socket.write(await clientHello({ maxVersion: 'TLSv1.2' }));
+    await within(answered, 'ServerHello');
+    const warnings = Buffer.alloc(7 * 30000, Buffer.from([21, 3, 3, 0, 2, 1, 90])); // user_canceled: not an end
+    const flood = () => { while (!socket.destroyed && socket.write(warnings)); };
+    socket.on('drain', flood);
+    flood();
+    for (let i = 0; i < 20; i++) {
+        assert.equal((await request(server, '/healthz')).status, 200);
+    }
+    assert.ok(!socket.destroyed && socket.bytesWritten > 7 * 30000, 'the flood went on all the time');
+    socket.destroy();
+    await poll(async () => (await statusOf(server)).tls.sessions <= 1, 'end of its session');
+});
+
+test('the log names the peer of a command over TLS', async (t) => {
+    const server = await secure(t);
+    await get(server, '/command', { method: 'POST', body: JSON.stringify({ action: 'pause' }) });
+    await server.logged(/pause: asked for by POST \/command from 127\.0\.0\.1\n/);
+    const ws = new WebSocket(`wss://127.0.0.1:${server.port}/ws/kitchen`, { ca: ca() });
+    await within(new Promise((done, fail) => { ws.on('open', done).on('error', fail); }), 'WebSocket');
+    ws.send(JSON.stringify({ action: 'resume' }));
+    await server.logged(/resume: asked for by kitchen from 127\.0\.0\.1\n/);
+    ws.terminate();
 });
 
 test('a handshake that stands still gets no longer than a head', async (t) => {
