@@ -1,6 +1,7 @@
 /* The inbox under several producers, the feed at its wrap, batch frames. */
 #include "../src/core/formats.c"
 #include "../src/core/inbox.c"
+#include "../src/core/posts.c"
 #include "check.h"
 #include "feed_events.h"
 
@@ -101,13 +102,51 @@ static void test_inbox_hub_interrupted(void)
     (void)alarm(0);
     CHECK_EQ(atomic_load(&ad_inbox.dropped) - before, 10);
     atomic_store(&ad_inbox.cells[held % AIDASH_INBOX].turn,
-                 ad_inbox_turn(held) + 2);
+                 ad_inbox_turn(held) + AIDASH_INBOX);
     for (i = 1; ad_inbox_pop(&s); i++) {
         if (s.tokens != i) {
             CHECK_EQ(s.tokens, i);
         }
     }
     CHECK_EQ(i, AIDASH_INBOX);
+}
+
+/* The positions of both rings are at their end: they go on from 0. */
+static void test_rings_wrap(void)
+{
+    const size_t inbox = (size_t)0 - AIDASH_INBOX;
+    const size_t posts = (size_t)0 - AIDASH_POSTS;
+    struct ad_sample s;
+    struct ad_post post;
+    uint64_t i;
+
+    memset(&s, 0, sizeof(s));
+    memset(&post, 0, sizeof(post));
+    for (i = 0; i < AIDASH_INBOX; i++) {
+        atomic_store(&ad_inbox.cells[i].turn, ad_inbox_turn(inbox));
+    }
+    atomic_store(&ad_inbox.head, inbox);
+    atomic_store(&ad_inbox.tail, inbox);
+    for (i = 0; i < AIDASH_POSTS; i++) {
+        atomic_store(&ad_posts.cells[i].turn, ad_posts_turn(posts));
+    }
+    atomic_store(&ad_posts.head, posts);
+    atomic_store(&ad_posts.tail, posts);
+    (void)alarm(10); /* a ring that is stuck never returns */
+    for (i = 0; i < 3 * AIDASH_INBOX; i++) {
+        s.tokens = i;
+        ad_inbox_push(&s);
+        s.tokens = 0;
+        CHECK(ad_inbox_pop(&s) && s.tokens == i);
+    }
+    for (i = 0; i < 3 * AIDASH_POSTS; i++) {
+        post.id = i;
+        CHECK(ad_posts_push(&post));
+        post.id = 0;
+        CHECK(ad_posts_pop(&post) && post.id == i);
+    }
+    (void)alarm(0);
+    CHECK(!ad_inbox_pop(&s) && !ad_posts_pop(&post));
     ad_inbox_push(&s); /* and it goes on */
     CHECK_EQ(ad_inbox_fill(), 1);
     CHECK(ad_inbox_pop(&s));
@@ -218,6 +257,7 @@ int main(void)
     test_inbox_full();
     test_inbox_producers();
     test_inbox_hub_interrupted();
+    test_rings_wrap();
     test_feed_wrap();
     test_feed_events();
     test_batch();

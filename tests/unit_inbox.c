@@ -96,7 +96,7 @@ static void test_hub_interrupted(void)
     CHECK_EQ(atomic_load(&ad_inbox.dropped), 2);
     CHECK_EQ(ad_inbox_fill(), AIDASH_INBOX - 1);
 
-    atomic_store(&ad_inbox.cells[at % AIDASH_INBOX].turn, ad_inbox_turn(at) + 2);
+    atomic_store(&ad_inbox.cells[at % AIDASH_INBOX].turn, ad_inbox_turn(at) + AIDASH_INBOX);
     push(102);
     for (i = 2; i <= AIDASH_INBOX; i++) {
         CHECK_EQ(pop(), i);

@@ -7,9 +7,10 @@
 #include "../codec/messages.c"
 
 /* A bounded queue of samples from any thread to the hub: Dmitry Vyukov's MPMC
- * ring (1024cores.net, "Bounded MPMC queue"). A cell's turn is twice the lap
- * that it waits for, and one more once it is filled, so that zeros are an empty
- * queue and untouched cells cost no page. [a] */
+ * ring (1024cores.net, "Bounded MPMC queue"). A cell's turn is the position at
+ * which the lap begins that it waits for, and one more once it is filled, so that
+ * zeros are an empty queue and untouched cells cost no page. Positions and turns
+ * wrap together: a size_t of 32 bits does so after some weeks. [a] */
 struct ad_inbox_cell {
     _Atomic size_t turn;
     struct ad_sample sample;
@@ -26,7 +27,7 @@ static struct ad_inbox ad_inbox;
 /* The turn at which the cell for position `at` may be filled. */
 static size_t ad_inbox_turn(size_t at)
 {
-    return at / AIDASH_INBOX * 2;
+    return at - at % AIDASH_INBOX;
 }
 
 /* Take the oldest sample (out may be NULL to drop it). Any thread. */
@@ -45,7 +46,7 @@ static bool ad_inbox_pop(struct ad_sample *out)
                 if (out != NULL) {
                     *out = cell->sample;
                 }
-                atomic_store_explicit(&cell->turn, turn + 1,
+                atomic_store_explicit(&cell->turn, turn - 1 + AIDASH_INBOX,
                                       memory_order_release);
                 return true;
             }

@@ -18,7 +18,7 @@ struct ad_post {
 };
 
 /* Dmitry Vyukov's bounded queue, as in inbox.c, with one consumer: a cell's turn is
- * twice the lap that it waits for, and one more once it is filled. [a] */
+ * where the lap begins that it waits for, and one more once it is filled. [a] */
 static struct {
     struct {
         _Atomic size_t turn;
@@ -30,7 +30,7 @@ static struct {
 
 static size_t ad_posts_turn(size_t at)
 {
-    return at / AIDASH_POSTS * 2;
+    return at - at % AIDASH_POSTS;
 }
 
 /* Add one. False when the ring is full. Any thread. */
@@ -72,7 +72,8 @@ static bool ad_posts_pop(struct ad_post *out)
         return false;
     }
     *out = ad_posts.cells[i].post;
-    atomic_store_explicit(&ad_posts.cells[i].turn, turn + 1, memory_order_release);
+    atomic_store_explicit(&ad_posts.cells[i].turn, turn - 1 + AIDASH_POSTS,
+                          memory_order_release);
     atomic_store_explicit(&ad_posts.head, at + 1, memory_order_relaxed);
     return true;
 }
