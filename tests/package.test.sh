@@ -173,14 +173,25 @@ check 'the sample config has each option that a service can use' conf_options
 check 'and as it is, sets none' sh -c '! grep -v "^#" package/aidash.conf | grep -q .'
 # Each line alone: the program starts with it, and says where it listens.
 conf_values() {
+    newline='
+'
     echo secret >"$tmp/key"
+    echo 0123456789012345678901234567890123456789 >"$tmp/jwt.secret"
+    chmod 600 "$tmp/jwt.secret"
     openssl req -x509 -newkey rsa:2048 -nodes -keyout "$tmp/ca.key" -out "$tmp/ca.pem" -subj /CN=test -days 1 2>"$tmp/ca.log" ||
         { cat "$tmp/ca.log"; return 1; }
+    openssl x509 -in "$tmp/ca.pem" -pubkey -noout >"$tmp/jwt.pem"
     sed -n 's/^#\([a-z-]* = .*\)/\1/p' package/aidash.conf >"$tmp/lines"
     while read -r line; do
         case $line in
         upstream-key-file*) line="upstream-key-file = $tmp/key" ;;
         upstream-ca*) line="upstream-ca = $tmp/ca.pem" ;;
+        jwt-secret-file*) line="jwt-secret-file = $tmp/jwt.secret" ;;
+        jwt-key-file*) line="jwt-key-file = $tmp/jwt.pem" ;;
+        jwt-*) line="jwt-secret-file = $tmp/jwt.secret$newline$line" ;;
+        tls-*) line="tls-cert = $tmp/ca.pem${newline}tls-key = $tmp/ca.key" ;;
+        hsts*) line="tls-cert = $tmp/ca.pem${newline}tls-key = $tmp/ca.key$newline$line" ;;
+        state-dir*) line="state-dir = $tmp/state" ;;
         esac
         echo "$line" | sed 's/:9000/:0/' >"$tmp/line.conf"
         : >"$tmp/line.log"
