@@ -60,6 +60,7 @@
  *   guard/throttle.c         how often an address may do what costs us
  *   core/poller.c            epoll or poll()
  *   core/hub.c               the hub's clock, sleep, calls to it
+ *   core/key_writer.c        what changes the key file, in a thread
  *   core/inbox.c             samples from any thread to the hub
  *   core/feed.c              the byte ring of finished frames
  *   core/formats.c           batch, SSE and JSON forms of the feed
@@ -239,6 +240,7 @@
 #include "src/guard/throttle.c"
 #include "src/core/poller.c"
 #include "src/core/hub.c"
+#include "src/core/key_writer.c"
 #include "src/core/inbox.c"
 #include "src/core/feed.c"
 #include "src/core/formats.c"

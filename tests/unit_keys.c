@@ -56,6 +56,23 @@ static void reset(void)
     n_logged = 0;
 }
 
+/* Change the file, and read what it is then, as the server does. */
+static bool add_key(const char *name, unsigned rights, int64_t expires_s, bool wait,
+                    char secret[AD_KEY_LEN + 1], struct ad_grant *out,
+                    char why[AD_STATE_WHY_MAX])
+{
+    const struct ad_key_order order = {name, rights, expires_s, 0};
+
+    return ad_keys_add(&ad_keys.work, &order, wait, secret, out, why) &&
+           ad_keys_poll(true);
+}
+
+static bool change_key(uint32_t number, const char *name, bool wait,
+                       char why[AD_STATE_WHY_MAX])
+{
+    return ad_keys_change(&ad_keys.work, number, name, wait, why) && ad_keys_poll(true);
+}
+
 static struct ad_slice slice(const char *text)
 {
     return ad_slice_of(text);
@@ -321,7 +338,7 @@ static void test_add_find(void)
     size_t i;
 
     reset();
-    CHECK(ad_keys_add("Anna's phone", AD_MAY_VIEW | AD_MAY_CONTROL, 0, true, secret,
+    CHECK(add_key("Anna's phone", AD_MAY_VIEW | AD_MAY_CONTROL, 0, true, secret,
                       &grant, why));
     CHECK_EQ(grant.key, 1);
     CHECK_EQ(grant.rights, AD_MAY_VIEW | AD_MAY_CONTROL);
@@ -334,8 +351,8 @@ static void test_add_find(void)
     CHECK(stat(path, &info) == 0 && (info.st_mode & 07777) == 0600);
     path_of("keys.new", path);
     CHECK(stat(path, &info) != 0);
-    CHECK(memmem(ad_keys.text, sizeof(ad_keys.text), secret, AD_KEY_LEN) == NULL);
-    CHECK(ad_keys_add("script", AD_MAY_INFER, AD_DATE_MAX_S, false, other, &grant,
+    CHECK(memmem(ad_keys.work.text, sizeof(ad_keys.work.text), secret, AD_KEY_LEN) == NULL);
+    CHECK(add_key("script", AD_MAY_INFER, AD_DATE_MAX_S, false, other, &grant,
                       why));
     CHECK_EQ(grant.key, 2);
     CHECK(strcmp(secret, other) != 0);
@@ -378,18 +395,18 @@ static void test_change(void)
     struct ad_grant grant;
 
     reset();
-    CHECK(ad_keys_add("one", AD_MAY_VIEW, 0, true, secret, &grant, why));
-    CHECK(ad_keys_change(1, "eins", true, why));
+    CHECK(add_key("one", AD_MAY_VIEW, 0, true, secret, &grant, why));
+    CHECK(change_key(1, "eins", true, why));
     CHECK(ad_keys_find(slice(secret), &grant));
     CHECK_STR(grant.name, "eins");
-    CHECK(!ad_keys_change(2, "zwei", true, why));
+    CHECK(!change_key(2, "zwei", true, why));
     CHECK_STR(why, "there is no key 2");
     CHECK(ad_keys_valid(1));
-    CHECK(ad_keys_change(1, NULL, true, why));
+    CHECK(change_key(1, NULL, true, why));
     CHECK(!ad_keys_valid(1));
     CHECK(!ad_keys_find(slice(secret), &grant));
     /* A number is never given twice. */
-    CHECK(ad_keys_add("two", AD_MAY_VIEW, 0, true, secret, &grant, why));
+    CHECK(add_key("two", AD_MAY_VIEW, 0, true, secret, &grant, why));
     CHECK_EQ(grant.key, 2);
     CHECK(!ad_keys_valid(0) && !ad_keys_valid(1) && ad_keys_valid(2));
 }
@@ -401,19 +418,19 @@ static void test_expiry(void)
     unsigned i;
 
     reset();
-    CHECK(ad_keys_add("past", AD_MAY_VIEW, ad_keys_now_s(), true, past, &grant, why));
+    CHECK(add_key("past", AD_MAY_VIEW, ad_keys_now_s(), true, past, &grant, why));
     CHECK(!ad_keys_find(slice(past), &grant));
     CHECK(!ad_keys_valid(1));
     /* All places taken: the one that has expired gives way, and nobody else. */
     for (i = 1; i < AIDASH_KEYS; i++) {
-        CHECK(ad_keys_add("n", AD_MAY_VIEW, 0, true, secret, &grant, why));
+        CHECK(add_key("n", AD_MAY_VIEW, 0, true, secret, &grant, why));
     }
     CHECK_EQ(ad_keys.now.n, AIDASH_KEYS);
-    CHECK(ad_keys_add("last", AD_MAY_VIEW, 0, true, secret, &grant, why));
+    CHECK(add_key("last", AD_MAY_VIEW, 0, true, secret, &grant, why));
     CHECK_EQ(ad_keys.now.n, AIDASH_KEYS);
     CHECK_EQ(grant.key, AIDASH_KEYS + 1);
     CHECK_STR(ad_keys.now.list[0].name, "n");
-    CHECK(!ad_keys_add("one more", AD_MAY_VIEW, 0, true, secret, &grant, why));
+    CHECK(!add_key("one more", AD_MAY_VIEW, 0, true, secret, &grant, why));
     CHECK(strstr(why, "AIDASH_KEYS") != NULL);
     CHECK(!ad_keys_find(slice(secret), &grant));
     CHECK_EQ(ad_keys.now.n, AIDASH_KEYS);
@@ -468,19 +485,19 @@ static void test_unwritten(void)
     struct ad_grant grant;
 
     reset();
-    CHECK(ad_keys_add("one", AD_MAY_VIEW, 0, true, secret, &grant, why));
+    CHECK(add_key("one", AD_MAY_VIEW, 0, true, secret, &grant, why));
     path_of("keys.new", path);
     CHECK(mkdir(path, 0700) == 0);
-    CHECK(!ad_keys_add("two", AD_MAY_VIEW, 0, true, secret, &grant, why));
-    CHECK(!ad_keys_change(1, NULL, true, why));
+    CHECK(!add_key("two", AD_MAY_VIEW, 0, true, secret, &grant, why));
+    CHECK(!change_key(1, NULL, true, why));
     CHECK(ad_keys_valid(1) && !ad_keys_valid(2));
     CHECK(rmdir(path) == 0);
     /* What a program left that ended while it wrote is in nobody's way. */
     CHECK(close(open(path, O_CREAT | O_WRONLY, 0400)) == 0);
-    CHECK(ad_keys_change(1, "uno", true, why));
+    CHECK(change_key(1, "uno", true, why));
     /* A broken file is never written over. */
     put_file("rubbish\n", 8, 0600);
-    CHECK(!ad_keys_add("two", AD_MAY_VIEW, 0, true, secret, &grant, why));
+    CHECK(!add_key("two", AD_MAY_VIEW, 0, true, secret, &grant, why));
     CHECK(strstr(why, "line 1") != NULL);
     CHECK(ad_keys_valid(1));
 }
@@ -495,24 +512,24 @@ static void test_lock(void)
     pid_t child;
 
     reset();
-    lock = ad_keys_begin(true, why);
+    lock = ad_keys_begin(&ad_keys.work, true, why);
     CHECK(lock >= 0);
     child = fork();
     if (child == 0) {
-        _exit(ad_keys_add("busy", AD_MAY_VIEW, 0, false, secret, &grant, why) ||
+        _exit(add_key("busy", AD_MAY_VIEW, 0, false, secret, &grant, why) ||
               strstr(why, "try again") == NULL);
     }
     CHECK(waitpid(child, &status, 0) == child && status == 0);
     child = fork();
     if (child == 0) {
         ad_state_unlock(lock); /* the copy that fork() made of it */
-        _exit(!ad_keys_add("second", AD_MAY_VIEW, 0, true, secret, &grant, why));
+        _exit(!add_key("second", AD_MAY_VIEW, 0, true, secret, &grant, why));
     }
-    ad_keys.fresh.n = 1;
+    ad_keys.work.table.n = 1;
     CHECK(ad_keys_line(slice("1 " DIGEST " view 2026-11-26T19:51:21Z - first"),
-                       &ad_keys.fresh.list[0]) == NULL);
-    ad_keys.fresh.next = 2;
-    CHECK(ad_keys_done(lock, true, why));
+                       &ad_keys.work.table.list[0]) == NULL);
+    ad_keys.work.table.next = 2;
+    CHECK(ad_keys_done(&ad_keys.work, lock, true, why));
     CHECK(waitpid(child, &status, 0) == child && status == 0);
     CHECK(ad_keys_poll(false));
     CHECK_EQ(ad_keys.now.n, 2);
@@ -534,7 +551,7 @@ static void test_directory(void)
     CHECK(ad_state_set(deep));
     CHECK(!ad_keys_poll(true) || ad_keys.now.n == 0);
     CHECK(stat(deep, &info) != 0);
-    CHECK(ad_keys_add("one", AD_MAY_VIEW, 0, true, secret, &grant, why));
+    CHECK(add_key("one", AD_MAY_VIEW, 0, true, secret, &grant, why));
     CHECK(stat(deep, &info) == 0 && (info.st_mode & 07777) == 0700);
     (void)snprintf(path, sizeof(path), "%s/keys", deep);
     CHECK(unlink(path) == 0 && rmdir(deep) == 0);
@@ -542,13 +559,13 @@ static void test_directory(void)
     CHECK(rmdir(path) == 0);
     CHECK(ad_state_set(NULL));
     CHECK(!ad_keys_poll(true));
-    CHECK(!ad_keys_add("one", AD_MAY_VIEW, 0, true, secret, &grant, why));
+    CHECK(!add_key("one", AD_MAY_VIEW, 0, true, secret, &grant, why));
     CHECK(strstr(why, "--state-dir") != NULL);
     memset(longest, 'd', sizeof(longest) - 1);
     CHECK(!ad_state_set(longest));
     longest[AD_STATE_DIR_MAX] = '\0';
     CHECK(ad_state_set(longest));
-    CHECK(!ad_keys_add("one", AD_MAY_VIEW, 0, true, secret, &grant, why));
+    CHECK(!add_key("one", AD_MAY_VIEW, 0, true, secret, &grant, why));
 }
 
 int main(void)

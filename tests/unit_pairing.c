@@ -132,6 +132,15 @@ static void test_code_places(void)
     }
 }
 
+/* What the server does once a second, the steps of both threads in one. */
+static bool pair_poll(uint32_t now_ms, char text[AD_PAIR_FILE_MAX], size_t *len)
+{
+    char why[AD_STATE_WHY_MAX];
+
+    return ad_pair_left() && ad_pair_fetch(text, len, why) && *len != SIZE_MAX &&
+           ad_pair_take(text, *len, now_ms);
+}
+
 static void test_file(void)
 {
     static const char *const wrong[] = {
@@ -159,7 +168,7 @@ static void test_file(void)
         free(copy);
     }
     ad_pairing_init();
-    CHECK(!ad_pair_poll(7, text, &len));
+    CHECK(!pair_poll(7, text, &len));
     digest_of("12345678", digest);
     t = ad_text_in(text, sizeof(text));
     ad_pair_put(&t, digest, AD_MAY_ALL, ad_keys_now_s() + 100);
@@ -167,22 +176,22 @@ static void test_file(void)
     CHECK(ad_pair_parse(text, t.len, seen, &rights, &ends_s));
     CHECK(memcmp(seen, digest, sizeof(seen)) == 0 && rights == AD_MAY_ALL);
     CHECK(ad_state_write(AD_PAIR_FILE, t.at, t.len, why));
-    CHECK(ad_pair_poll(7, text, &len));
+    CHECK(pair_poll(7, text, &len));
     CHECK_EQ(len, t.len);
-    CHECK(!ad_pair_poll(7, text, &len)); /* it is taken, and gone */
+    CHECK(!pair_poll(7, text, &len)); /* it is taken, and gone */
     CHECK_EQ(try("12345678", 1, 7 + 101000), AD_PAIR_NONE); /* as long as it says */
     /* One whose time is over is removed, and no code. */
     t = ad_text_in(text, sizeof(text));
     ad_pair_put(&t, digest, AD_MAY_ALL, ad_keys_now_s());
     CHECK(ad_state_write(AD_PAIR_FILE, t.at, t.len, why));
-    CHECK(!ad_pair_poll(7, text, &len));
+    CHECK(!pair_poll(7, text, &len));
     CHECK(!ad_state_remove(AD_PAIR_FILE));
     CHECK(!ad_pair_lives(7));
     /* One that lives longer than a code may lives as long as a code. */
     t = ad_text_in(text, sizeof(text));
     ad_pair_put(&t, digest, AD_MAY_ALL, AD_DATE_MAX_S);
     CHECK(ad_state_write(AD_PAIR_FILE, t.at, t.len, why));
-    CHECK(ad_pair_poll(7, text, &len));
+    CHECK(pair_poll(7, text, &len));
     CHECK(ad_pair_lives(7) && !ad_pair_lives(7 + AD_PAIR_MS));
 }
 

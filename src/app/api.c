@@ -100,6 +100,8 @@ static void ad_reset(void)
     ad_clients_init();
     ad_exchanges_init();
     ad_throttle_init();
+    ad_key_writer_init();
+    ad_auth_init();
     ad_commands_init();
 #if AIDASH_TLS
     ad_pump_init();
@@ -246,6 +248,8 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     if (!ad_resolver_start()) {
         rc = ad_fail(AIDASH_ESYS, "can't start the resolver's thread");
+    } else if (!ad_key_writer_start()) {
+        rc = ad_fail(AIDASH_ESYS, "can't start the key file's thread");
     } else if (!ad_board_start()) {
         rc = ad_fail(AIDASH_ESYS, "can't start the board's thread");
     } else if (!ad_civetweb_start()) {
@@ -266,6 +270,7 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
     return 0;
 
 stop_threads:
+    ad_key_writer_stop();
     ad_board_stop();
     ad_resolver_stop();
 close_sockets:
@@ -295,6 +300,7 @@ void aidash_stop(void)
     atomic_store(&ad_hub.stop, 2);
     ad_wake();
     (void)pthread_join(ad_hub.thread, NULL);
+    ad_key_writer_stop();
     ad_board_stop();
     ad_resolver_stop();
     ad_close();

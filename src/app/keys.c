@@ -207,17 +207,17 @@ static int ad_keys_list(void)
     int64_t now_s = ad_keys_now_s();
     unsigned i;
 
-    if (!ad_keys_read(why)) {
+    if (!ad_keys_read(&ad_keys.work, why)) {
         return ad_keys_failed("keys", why);
     }
-    if (ad_keys.fresh.n == 0) {
+    if (ad_keys.work.table.n == 0) {
         printf("there are no keys in %s\n", ad_state.dir);
         return AD_EXIT_OK;
     }
     printf("%6s  %-*s  %-*s  %-*s  %s\n", "number", AD_RIGHTS_TEXT_MAX, "rights",
            AD_DATE_LEN, "created", AD_DATE_LEN, "expires", "name");
-    for (i = 0; i < ad_keys.fresh.n; i++) {
-        const struct ad_key *key = &ad_keys.fresh.list[i];
+    for (i = 0; i < ad_keys.work.table.n; i++) {
+        const struct ad_key *key = &ad_keys.work.table.list[i];
         char rights[AD_RIGHTS_TEXT_MAX + 1];
         struct ad_text t = ad_text_in(rights, AD_RIGHTS_TEXT_MAX);
 
@@ -236,10 +236,11 @@ static int ad_keys_print_new(const char *command, const char *name, unsigned rig
                              int64_t ttl_s)
 {
     char secret[AD_KEY_LEN + 1], why[AD_STATE_WHY_MAX];
+    const struct ad_key_order order = {
+        name, rights, ttl_s > 0 ? ad_keys_now_s() + ttl_s : 0, 0};
     struct ad_grant grant;
 
-    if (!ad_keys_add(name, rights, ttl_s > 0 ? ad_keys_now_s() + ttl_s : 0, true,
-                     secret, &grant, why)) {
+    if (!ad_keys_add(&ad_keys.work, &order, true, secret, &grant, why)) {
         return ad_keys_failed(command, why);
     }
     /* The key alone goes to standard output: KEY=$(aidash keys add ...). */
@@ -264,7 +265,7 @@ static int ad_keys_alter(const struct ad_keys_args *a, bool revokes)
     if (!revokes && !ad_keys_name("keys", a->word[2])) {
         return AD_EXIT_USAGE;
     }
-    if (!ad_keys_change(number, revokes ? NULL : a->word[2], true, why)) {
+    if (!ad_keys_change(&ad_keys.work, number, revokes ? NULL : a->word[2], true, why)) {
         return ad_keys_failed("keys", why);
     }
     return AD_EXIT_OK;

@@ -173,6 +173,7 @@ static void ad_hub_turn(void)
     ad_fan_out_if_due();
     ad_hub_calls();
     ad_routes_run();
+    ad_auth_run();
     ad_acceptor_run();
 #if AIDASH_METER
     ad_meter_run();

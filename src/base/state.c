@@ -1,14 +1,14 @@
 /* state.c - the state directory: the files that outlive a run.
- * Owns ad_state, which is set at start. Called by the hub and by the command line.
+ * Owns ad_state, which is set at start. Any thread.
  *
  * A file is written whole or not at all: into NAME.new, which takes the name of the
  * old one when it is on the disk. Who reads a file, changes it and writes it back
  * holds the lock meanwhile, so that two programs lose no change. Nobody else may
  * read or change these files: one that others can is refused.
  *
- * They are some kilobytes on a local file system. A read takes microseconds. A write
- * waits for the disk (fsync), on a slow SD card for some tenths of a second: the hub
- * writes only when a person signs a device in or out.
+ * They are some kilobytes on a local file system. A read takes microseconds. What
+ * changes the directory waits for the disk, on an SD card from 50 ms to seconds, and
+ * for who has the lock: the hub never does it (core/key_writer.c).
  */
 #ifndef AD_BASE_STATE_C
 #define AD_BASE_STATE_C

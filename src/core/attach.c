@@ -232,7 +232,8 @@ static void ad_client_half_closed(struct ad_client *c)
     char bytes[AD_OUT_CAP];
     struct ad_text t = ad_text_in(bytes, sizeof(bytes));
 
-    if (c->phase == AD_OPEN && (c->kind == AD_INGEST || c->kind == AD_COMMAND)) {
+    if (c->phase == AD_OPEN && !ad_exchange_waits(c) &&
+        (c->kind == AD_INGEST || c->kind == AD_COMMAND)) {
         ad_exchange_fail(c, 400, "the body ended before its end", &t);
     } else if (c->phase == AD_OPEN && c->kind == AD_SSE) {
         ad_put_sse_ping(&t);

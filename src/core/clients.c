@@ -128,6 +128,8 @@ struct ad_auth_head {
     uint8_t post;        /* which one it is */
     bool secure;         /* the page came by https */
     uint32_t device_key; /* the key in the cookie of this device, 0: none */
+    uint32_t ticket;     /* not 0: the body has come, and the answer waits for the key
+                          * file */
 };
 
 struct ad_client_buffers {

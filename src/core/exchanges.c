@@ -35,6 +35,13 @@ static void ad_exchange_fail(struct ad_client *c, int status, const char *why,
     ad_exchange_answer(c, status, &t, reply);
 }
 
+/* Has its body come, and its answer waits for the key file? */
+static bool ad_exchange_waits(const struct ad_client *c)
+{
+    return c->phase == AD_OPEN && c->kind == AD_COMMAND &&
+           ad_client_buffers_of(c)->auth.ticket != 0;
+}
+
 /* -- POST /ingest -- */
 
 /* One line; len SIZE_MAX: it was too long. Many lines come at once: the viewers
@@ -297,6 +304,9 @@ static void ad_exchange_input(struct ad_client *c, const uint8_t *data,
 {
     struct ad_body *body = &c->in.post.body;
 
+    if (ad_exchange_waits(c)) {
+        return;
+    }
     while (len > 0 && body->state != AD_BODY_DONE &&
            body->state != AD_BODY_BAD) {
         const uint8_t *piece = NULL;
@@ -329,7 +339,7 @@ static bool ad_exchange_housekeeping(struct ad_client *c)
     char bytes[AD_OUT_CAP];
     struct ad_text t = ad_text_in(bytes, sizeof(bytes));
 
-    if (c->kind == AD_TICKS) {
+    if (c->kind == AD_TICKS || ad_exchange_waits(c)) {
         return true;
     }
     if (!ad_client_holds(c)) {
@@ -355,7 +365,7 @@ static bool ad_exchange_housekeeping(struct ad_client *c)
  * after AD_GRACE_MS? A stream may be silent. */
 static bool ad_exchange_slow(const struct ad_client *c)
 {
-    if (c->phase == AD_FREE || ad_kind_class(c->kind) == 0) {
+    if (c->phase == AD_FREE || ad_kind_class(c->kind) == 0 || ad_exchange_waits(c)) {
         return false;
     }
     if (c->blocked) {

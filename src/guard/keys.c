@@ -1,7 +1,9 @@
 /* keys.c - the key file: who may do what.
- * Owns ad_keys. In the server, the hub thread alone uses it; in a command
- * (aidash keys), the main thread. Called by whoever judges a credential, by
- * pairing, and once a second by the hub's loop.
+ * Owns ad_keys: the hub thread's in the server, the main thread's in a command
+ * (aidash keys). Called by whoever judges a credential, by pairing, and once a second
+ * by the hub's loop. What changes the file waits for the disk: in the server that is
+ * for core/key_writer.c's thread, which brings its own struct ad_keys_work. Then the
+ * hub reads the file again: what counts is what is written there.
  *
  * The file "keys" of the state directory is text, one key a line, in fields
  * between blanks:
@@ -64,11 +66,18 @@ struct ad_key_table {
     struct ad_key list[AIDASH_KEYS];
 };
 
+/* Memory of one thread for reading the file, and changing it. */
+struct ad_keys_work {
+    uint32_t least; /* the number of the next key, if there is no file; 0: 1 */
+    bool busy;      /* the last change failed because another program has the lock */
+    struct ad_key_table table;   /* what is being read, or written */
+    char text[AD_KEYS_TEXT_MAX]; /* of the file */
+};
+
 static struct {
     struct ad_state_stamp stamp; /* of the file that was read last */
     struct ad_key_table now;     /* what counts */
-    struct ad_key_table fresh;   /* what is being read, or written */
-    char text[AD_KEYS_TEXT_MAX]; /* of the file */
+    struct ad_keys_work work;
 } ad_keys;
 
 /* ---- the text ---- */
@@ -268,26 +277,25 @@ static void ad_keys_put(struct ad_text *t, const struct ad_key_table *table)
 
 /* ---- the file ---- */
 
-/* Read the file into ad_keys.fresh; without one, there are no keys. False, and
- * why[] says so, if it is broken or must not be read. */
-static bool ad_keys_read(char why[AD_STATE_WHY_MAX])
+/* Read the file into w->table; without one, there are no keys. False, and why[] says
+ * so, if it is broken or must not be read. Any thread. */
+static bool ad_keys_read(struct ad_keys_work *w, char why[AD_STATE_WHY_MAX])
 {
     char what[128];
     const char *fault;
     unsigned line;
     size_t len;
 
-    if (!ad_state_read(AD_KEYS_FILE, ad_keys.text, sizeof(ad_keys.text), &len,
-                       why)) {
+    if (!ad_state_read(AD_KEYS_FILE, w->text, sizeof(w->text), &len, why)) {
         return false;
     }
     if (len == SIZE_MAX) {
-        ad_keys.fresh.n = 0;
+        w->table.n = 0;
         /* A new file gives no number that the old one, which is gone, has given. */
-        ad_keys.fresh.next = ad_keys.now.next > 0 ? ad_keys.now.next : 1;
+        w->table.next = w->least > 0 ? w->least : 1;
         return true;
     }
-    fault = ad_keys_parse(ad_keys.text, len, &ad_keys.fresh, &line);
+    fault = ad_keys_parse(w->text, len, &w->table, &line);
     if (fault != NULL) {
         (void)snprintf(what, sizeof(what), "line %u: %s", line, fault);
         return ad_state_fail(why, AD_KEYS_FILE, what);
@@ -305,61 +313,59 @@ static bool ad_keys_poll(bool force)
         (!ad_state_changed(AD_KEYS_FILE, &ad_keys.stamp) && !force)) {
         return false;
     }
-    if (!ad_keys_read(why)) {
+    ad_keys.work.least = ad_keys.now.next;
+    if (!ad_keys_read(&ad_keys.work, why)) {
         ad_log(AIDASH_LOG_ERROR, "%s; the keys stay as they were: %u", why,
                ad_keys.now.n);
         return false;
     }
-    ad_keys.now = ad_keys.fresh;
+    ad_keys.now = ad_keys.work.table;
     return true;
 }
 
-/* Write ad_keys.fresh, which then counts. */
-static bool ad_keys_write(char why[AD_STATE_WHY_MAX])
+/* Write w->table. */
+static bool ad_keys_write(struct ad_keys_work *w, char why[AD_STATE_WHY_MAX])
 {
-    struct ad_text t = ad_text_in(ad_keys.text, sizeof(ad_keys.text));
+    struct ad_text t = ad_text_in(w->text, sizeof(w->text));
 
-    ad_keys_put(&t, &ad_keys.fresh);
-    if (!ad_state_write(AD_KEYS_FILE, t.at, t.len, why)) {
-        return false;
-    }
-    ad_keys.now = ad_keys.fresh;
-    (void)ad_state_changed(AD_KEYS_FILE, &ad_keys.stamp);
-    return true;
+    ad_keys_put(&t, &w->table);
+    return ad_state_write(AD_KEYS_FILE, t.at, t.len, why);
 }
 
-/* ---- changes ---- */
+/* ---- changes: any thread, which has its own work ---- */
 
-/* Begin a change: the lock, and the file as it is now in ad_keys.fresh. `wait` for
- * another program that changes it, or fail. Returns what ad_keys_done() takes, or
- * -1, and why[] says why. */
-static int ad_keys_begin(bool wait, char why[AD_STATE_WHY_MAX])
+/* Begin a change: the lock, and the file as it is now in w->table. `wait` for another
+ * program that changes it, or fail, and w->busy says so. Returns what ad_keys_done()
+ * takes, or -1, and why[] says why. */
+static int ad_keys_begin(struct ad_keys_work *w, bool wait, char why[AD_STATE_WHY_MAX])
 {
     int lock;
 
+    w->busy = false;
     if (!ad_state_is_set()) {
         (void)snprintf(why, AD_STATE_WHY_MAX,
                        "there is no state directory for keys: --state-dir");
         return -1;
     }
     if (!ad_state_make() || (lock = ad_state_lock(wait)) < 0) {
-        (void)ad_state_fail(why, "", errno == EWOULDBLOCK
-                                         ? "another program changes the keys: try "
-                                           "again"
-                                         : strerror(errno));
+        w->busy = errno == EWOULDBLOCK;
+        (void)ad_state_fail(why, "",
+                            w->busy ? "another program changes the keys: try again"
+                                    : strerror(errno));
         return -1;
     }
-    if (!ad_keys_read(why)) {
+    if (!ad_keys_read(w, why)) {
         ad_state_unlock(lock);
         return -1;
     }
     return lock;
 }
 
-/* End a change; with `change`, ad_keys.fresh is written. */
-static bool ad_keys_done(int lock, bool change, char why[AD_STATE_WHY_MAX])
+/* End a change; with `change`, w->table is written. */
+static bool ad_keys_done(struct ad_keys_work *w, int lock, bool change,
+                         char why[AD_STATE_WHY_MAX])
 {
-    bool done = change && ad_keys_write(why);
+    bool done = change && ad_keys_write(w, why);
 
     ad_state_unlock(lock);
     return done;
@@ -443,15 +449,22 @@ static void ad_key_grant(const struct ad_key *key, struct ad_grant *out)
     out->expires_s = key->expires_s;
 }
 
-/* Add a key: its secret, which is told this once, and what it gives. name: as
- * ad_name_ok() has it; expires_s: 0 or up to AD_DATE_MAX_S. `wait`: see
+/* What a new key is to be. */
+struct ad_key_order {
+    const char *name; /* as ad_name_ok() has it */
+    unsigned rights;
+    int64_t expires_s; /* 0 or up to AD_DATE_MAX_S */
+    uint32_t replaces; /* the key that is revoked for it; 0: none */
+};
+
+/* Add a key: its secret, which is told this once, and what it gives. `wait`: see
  * ad_keys_begin(). False, and why[] says why, if there is no room, no randomness, or
  * the file can't be written. */
-static bool ad_keys_add(const char *name, unsigned rights, int64_t expires_s,
+static bool ad_keys_add(struct ad_keys_work *w, const struct ad_key_order *order,
                         bool wait, char secret[AD_KEY_LEN + 1],
                         struct ad_grant *out, char why[AD_STATE_WHY_MAX])
 {
-    struct ad_key_table *table = &ad_keys.fresh;
+    struct ad_key_table *table = &w->table;
     int64_t now_s = ad_keys_now_s();
     struct ad_key *key;
     int lock;
@@ -461,51 +474,55 @@ static bool ad_keys_add(const char *name, unsigned rights, int64_t expires_s,
                        "the system has no random numbers yet: try again");
         return false;
     }
-    lock = ad_keys_begin(wait, why);
+    lock = ad_keys_begin(w, wait, why);
     if (lock < 0) {
         return false;
+    }
+    key = ad_key_of(table, order->replaces);
+    if (key != NULL) {
+        ad_key_remove(table, key);
     }
     if (table->next == UINT32_MAX || !ad_keys_make_room(table, now_s)) {
         (void)snprintf(why, AD_STATE_WHY_MAX,
                        "there are %d keys already (AIDASH_KEYS): revoke one, "
                        "aidash keys",
                        AIDASH_KEYS);
-        return ad_keys_done(lock, false, why);
+        return ad_keys_done(w, lock, false, why);
     }
     key = &table->list[table->n++];
     memset(key, 0, sizeof(*key));
     key->number = table->next++;
     ad_sha256(secret, AD_KEY_LEN, key->digest);
-    key->rights = (uint8_t)rights;
+    key->rights = (uint8_t)order->rights;
     key->created_s = now_s;
-    key->expires_s = expires_s;
-    (void)snprintf(key->name, sizeof(key->name), "%s", name);
+    key->expires_s = order->expires_s;
+    (void)snprintf(key->name, sizeof(key->name), "%s", order->name);
     ad_key_grant(key, out);
-    return ad_keys_done(lock, true, why);
+    return ad_keys_done(w, lock, true, why);
 }
 
 /* The key `number` has another name, or with NULL is revoked. False, and why[] says
  * why, if there is none or the file can't be written. */
-static bool ad_keys_change(uint32_t number, const char *name, bool wait,
-                           char why[AD_STATE_WHY_MAX])
+static bool ad_keys_change(struct ad_keys_work *w, uint32_t number, const char *name,
+                           bool wait, char why[AD_STATE_WHY_MAX])
 {
-    int lock = ad_keys_begin(wait, why);
+    int lock = ad_keys_begin(w, wait, why);
     struct ad_key *key;
 
     if (lock < 0) {
         return false;
     }
-    key = ad_key_of(&ad_keys.fresh, number);
+    key = ad_key_of(&w->table, number);
     if (key == NULL) {
         (void)snprintf(why, AD_STATE_WHY_MAX, "there is no key %u", number);
-        return ad_keys_done(lock, false, why);
+        return ad_keys_done(w, lock, false, why);
     }
     if (name == NULL) {
-        ad_key_remove(&ad_keys.fresh, key);
+        ad_key_remove(&w->table, key);
     } else {
         (void)snprintf(key->name, sizeof(key->name), "%s", name);
     }
-    return ad_keys_done(lock, true, why);
+    return ad_keys_done(w, lock, true, why);
 }
 
 /* ---- who asks ---- */

@@ -1,11 +1,12 @@
 /* pairing.c - how a device gets a key: by a one-time code, or because a device that
  * is signed in lets it in.
- * Owns ad_pairing. Hub thread only. Called by web/auth_routes.c.
+ * Owns ad_pairing. Hub thread only, but for ad_pair_fetch(). Called by
+ * web/auth_routes.c.
  *
  * A code has 8 digits and lives for AD_PAIR_MS. `aidash pair`, another process, makes
  * it, and leaves its digest in the file "pairing" of the state directory, which is
- * this user's alone. The server looks there once a second, takes the code into its
- * memory, removes the file, and leaves in "paired" where it listens: so `aidash pair`
+ * this user's alone. The server looks there once a second, removes the file, takes the
+ * code into its memory, and leaves in "paired" where it listens: so `aidash pair`
  * knows that a server has it. Who can read the file could guess its code; but he
  * could as well write the key file. A code signs one device in. After AD_PAIR_TRIES
  * wrong ones all codes are dead: nobody guesses one of 10^8 by then. An address that
@@ -47,11 +48,17 @@ enum ad_pair_result {
 };
 
 /* How it stands with a device that asks. */
-enum ad_ask_state { AD_ASK_FREE, AD_ASK_WAITS, AD_ASK_APPROVED, AD_ASK_REFUSED };
+enum ad_ask_state {
+    AD_ASK_FREE,
+    AD_ASK_WAITS,
+    AD_ASK_APPROVED,
+    AD_ASK_SIGNS_IN, /* its key is being written: nobody gets a second one */
+    AD_ASK_REFUSED
+};
 
 struct ad_ask {
     uint8_t state; /* enum ad_ask_state */
-    uint8_t rights; /* AD_ASK_APPROVED */
+    uint8_t rights; /* AD_ASK_APPROVED, AD_ASK_SIGNS_IN */
     char id[AD_ASK_ID + 1], code[AD_ASK_DIGITS + 1];
     char name[AD_GRANT_NAME_MAX + 1];
     uint64_t address; /* as ad_address_key() has it */
@@ -254,26 +261,35 @@ static void ad_pair_put(struct ad_text *t, const uint8_t digest[AD_SHA256_BYTES]
 }
 #endif
 
-/* Once a second: a code that `aidash pair` has left. True if there is one: then the
- * caller leaves the answer, which begins with the line in text[0..*len). */
-static bool ad_pair_poll(uint32_t now_ms, char text[AD_PAIR_FILE_MAX], size_t *len)
+/* Once a second: has `aidash pair` left a code since the last time? */
+static bool ad_pair_left(void)
+{
+    return ad_state_is_set() && ad_state_changed(AD_PAIR_FILE, &ad_pairing.stamp);
+}
+
+/* The code that `aidash pair` has left into text[0..*len), and its file is gone. *len
+ * SIZE_MAX: there is none, or another server of this directory has taken it. False if
+ * it can't be read, and why[] says so. Any thread; may wait for the disk. */
+static bool ad_pair_fetch(char text[AD_PAIR_FILE_MAX], size_t *len,
+                          char why[AD_STATE_WHY_MAX])
+{
+    if (!ad_state_read(AD_PAIR_FILE, text, AD_PAIR_FILE_MAX, len, why)) {
+        return false;
+    }
+    if (*len != SIZE_MAX && !ad_state_remove(AD_PAIR_FILE)) {
+        *len = SIZE_MAX;
+    }
+    return true;
+}
+
+/* Take the code that was fetched. False if it is malformed, or its time is over. */
+static bool ad_pair_take(const char *text, size_t len, uint32_t now_ms)
 {
     uint8_t digest[AD_SHA256_BYTES];
-    char why[AD_STATE_WHY_MAX];
     int64_t ends_s, left_s;
     unsigned rights;
 
-    if (!ad_state_is_set() || !ad_state_changed(AD_PAIR_FILE, &ad_pairing.stamp)) {
-        return false;
-    }
-    if (!ad_state_read(AD_PAIR_FILE, text, AD_PAIR_FILE_MAX, len, why)) {
-        ad_log(AIDASH_LOG_ERROR, "%s", why);
-        return false;
-    }
-    if (*len == SIZE_MAX || !ad_state_remove(AD_PAIR_FILE)) {
-        return false; /* another server of this directory has it */
-    }
-    if (!ad_pair_parse(text, *len, digest, &rights, &ends_s)) {
+    if (!ad_pair_parse(text, len, digest, &rights, &ends_s)) {
         return false;
     }
     left_s = ends_s - ad_keys_now_s();

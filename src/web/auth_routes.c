@@ -1,6 +1,13 @@
 /* auth_routes.c - signing in and out: /auth and what is below it.
- * Owns nothing: the keys are guard/keys.c's, the codes guard/pairing.c's. Hub thread
+ * Owns ad_signing: who waits for a change of the key file, and what `aidash pair` is
+ * to be told. The keys are guard/keys.c's, the codes guard/pairing.c's. Hub thread
  * only.
+ *
+ * The hub never waits for the file. A request that changes it takes a place here, and
+ * gets its answer, and its cookie, when the change is on the disk: a browser never has
+ * a key that a power cut takes away. core/key_writer.c makes the changes, one at a
+ * time. Who waits longer than AD_SIGN_IN_MS, because another program has the lock, gets
+ * 503. A device that has left meanwhile leaves no key behind.
  *
  * A browser's key is in a cookie that scripts can't read (RFC 6265): its name has the
  * port, as cookies do not know ports. The key of a device is in the cookie
@@ -15,11 +22,15 @@
 
 #include "../core/accept.c"
 #include "../core/attach.c"
-#include "../guard/pairing.c"
+#include "../core/key_writer.c"
 #include "../guard/throttle.c"
 #include "route.c"
 
 enum {
+    AD_SIGN_INS = 8, /* requests at once that wait for a change of the key file; who
+                      * gets there has a code, or a key: one more is told to try
+                      * again */
+    AD_SIGN_IN_MS = 10000, /* so long another program may have the lock */
     AD_AUTH_YEAR_S = 365 * 86400,
     /* Bytes: with name and attributes within the 4096 of a cookie that browsers take
      * (RFC 6265 6.1). */
@@ -38,7 +49,38 @@ struct ad_auth {
     uint64_t address; /* as ad_address_key() has it */
     struct ad_json *json; /* of the body; NULL: it is empty */
     struct ad_text *fields, *out;
+    unsigned client; /* its slot */
 };
+
+/* A handler's status: the answer comes when the key file is written. */
+enum { AD_AUTH_LATER = 0 };
+
+/* A request that waits for a change of the key file. */
+struct ad_sign_in {
+    uint32_t ticket; /* its client's, while that waits; 0: the place is free */
+    unsigned client; /* its slot */
+    uint32_t since_ms;
+    struct ad_key_question question;
+    char ask[AD_ASK_ID + 1]; /* of the device that asked; "": another request */
+};
+
+static struct {
+    uint32_t tickets;          /* given so far */
+    unsigned next;             /* who is asked for first */
+    struct ad_sign_in *asked;  /* whom the writer's question is about; NULL: none */
+    uint32_t lost;             /* a key whose device has left: to be revoked; 0: none */
+    bool code_left;            /* `aidash pair` has left a code */
+    bool tells;                /* it is to be told `told` */
+    char told[AD_PAIR_FILE_MAX];
+    size_t told_len;
+    struct ad_sign_in list[AD_SIGN_INS];
+} ad_signing;
+
+/* Before each run. */
+static void ad_auth_init(void)
+{
+    memset(&ad_signing, 0, sizeof(ad_signing));
+}
 
 /* ---- answers ---- */
 
@@ -159,23 +201,71 @@ static void ad_auth_digits(char *code)
     *to = '\0';
 }
 
-/* The device becomes a new key's; the one that it had is revoked. */
-static int ad_auth_sign_in(struct ad_auth *a, const char *name, unsigned rights)
+/* Does it wait for the key file? `ask`: the secret of a device that asked, or "". */
+static int ad_auth_change(const struct ad_auth *a, const struct ad_key_question *q,
+                          const char *ask)
 {
-    char secret[AD_KEY_LEN + 1], why[AD_STATE_WHY_MAX];
+    struct ad_auth_head *head = &ad_client_buffers[a->client].auth;
+    unsigned i = 0;
+
+    while (i < AD_SIGN_INS && ad_signing.list[i].ticket != 0) {
+        i++;
+    }
+    if (i == AD_SIGN_INS) {
+        ad_puts(a->fields, "Retry-After: 1\r\n");
+        return ad_auth_refuse(a, 503, "others are signing in: try again");
+    }
+    ad_signing.tickets++;
+    if (ad_signing.tickets == 0) {
+        ad_signing.tickets = 1;
+    }
+    head->ticket = ad_signing.tickets;
+    ad_signing.list[i].ticket = head->ticket;
+    ad_signing.list[i].client = a->client;
+    ad_signing.list[i].since_ms = ad_hub.now_ms;
+    ad_signing.list[i].question = *q;
+    (void)snprintf(ad_signing.list[i].ask, sizeof(ad_signing.list[i].ask), "%s", ask);
+    return AD_AUTH_LATER;
+}
+
+/* The device becomes a new key's; the one that it had is revoked. */
+static int ad_auth_sign_in(const struct ad_auth *a, const char *name, unsigned rights,
+                           const char *ask)
+{
+    struct ad_key_question q = {.job = AD_KEY_JOB_ADD,
+                                .rights = (uint8_t)rights,
+                                .number = a->head->device_key};
+
+    if (!ad_state_is_set()) {
+        return ad_auth_refuse(a, 503, "this aidash keeps no keys (--state-dir)");
+    }
+    (void)snprintf(q.name, sizeof(q.name), "%s", name);
+    return ad_auth_change(a, &q, ask);
+}
+
+/* Its key is written. */
+static int ad_auth_signed_in(struct ad_auth *a, const struct ad_key_answer *answer)
+{
     static const struct ad_slice none = {"", 0};
 
-    if (!ad_keys_add(name, rights, 0, false, secret, &a->who.grant, why)) {
-        ad_log(AIDASH_LOG_ERROR, "can't sign in a device: %s", why);
-        return ad_auth_refuse(a, 503, "the key can't be written; the log says why");
-    }
-    if (a->head->device_key != 0) {
-        (void)ad_keys_change(a->head->device_key, NULL, false, why);
-    }
-    ad_log(AIDASH_LOG_INFO, "key %u: %s has signed in", a->who.grant.key, name);
-    ad_auth_cookie(a, "", ad_slice_of(secret), AD_AUTH_YEAR_S);
+    a->who.grant = answer->grant;
+    ad_log(AIDASH_LOG_INFO, "key %u: %s has signed in", answer->grant.key,
+           answer->grant.name);
+    ad_auth_cookie(a, "", ad_slice_of(answer->secret), AD_AUTH_YEAR_S);
     ad_auth_cookie(a, "_token", none, 0);
     ad_put_auth(a->out, &a->who);
+    return 200;
+}
+
+/* The key of the device is gone, if it had one. */
+static int ad_auth_signed_out(const struct ad_auth *a)
+{
+    static const struct ad_slice none = {"", 0};
+    struct ad_asker nobody = {.local = a->who.local};
+
+    ad_auth_cookie(a, "", none, 0);
+    ad_auth_cookie(a, "_token", none, 0);
+    ad_put_auth(a->out, &nobody);
     return 200;
 }
 
@@ -202,7 +292,7 @@ static int ad_auth_pair(struct ad_auth *a)
     }
     switch (ad_pair_try(ad_slice_of(code), a->address, ad_hub.now_ms, &rights)) {
     case AD_PAIR_GOOD:
-        return ad_auth_sign_in(a, device, rights);
+        return ad_auth_sign_in(a, device, rights, "");
     case AD_PAIR_PAUSE:
         return ad_auth_wait(a, ad_pair_wait_s(a->address, ad_hub.now_ms));
     case AD_PAIR_NONE:
@@ -278,9 +368,9 @@ static int ad_auth_asked(struct ad_auth *a)
     }
     switch (ask->state) {
     case AD_ASK_APPROVED:
-        status = ad_auth_sign_in(a, ask->name, ask->rights);
-        if (status == 200) {
-            ad_ask_end(ask);
+        status = ad_auth_sign_in(a, ask->name, ask->rights, ask->id);
+        if (status == AD_AUTH_LATER) {
+            ask->state = AD_ASK_SIGNS_IN;
         }
         return status;
     case AD_ASK_REFUSED:
@@ -363,20 +453,10 @@ static int ad_auth_approve(struct ad_auth *a)
 
 static int ad_auth_sign_out(struct ad_auth *a)
 {
-    static const struct ad_slice none = {"", 0};
-    struct ad_asker nobody = {.local = a->who.local};
-    char why[AD_STATE_WHY_MAX];
+    const struct ad_key_question q = {.job = AD_KEY_JOB_REVOKE,
+                                      .number = a->head->device_key};
 
-    if (a->head->device_key != 0 &&
-        !ad_keys_change(a->head->device_key, NULL, false, why) &&
-        ad_keys_valid(a->head->device_key)) {
-        ad_log(AIDASH_LOG_ERROR, "can't sign out a device: %s", why);
-        return ad_auth_refuse(a, 503, "the key can't be revoked now: try again");
-    }
-    ad_auth_cookie(a, "", none, 0);
-    ad_auth_cookie(a, "_token", none, 0);
-    ad_put_auth(a->out, &nobody);
-    return 200;
+    return q.number != 0 ? ad_auth_change(a, &q, "") : ad_auth_signed_out(a);
 }
 
 /* ---- bodies ---- */
@@ -394,8 +474,18 @@ static const struct {
     {"/auth/sign-out", ad_auth_sign_out, true},
 };
 
-/* The body of one of these has come: the answer into *reply, which ends the
- * exchange. */
+/* The answer into *reply, which ends the exchange. */
+static void ad_auth_reply(struct ad_client *c, const struct ad_auth *a, int status,
+                          struct ad_text *reply)
+{
+    a->fields->at[a->fields->len] = '\0';
+    ad_put_head(reply, status, "application/json", a->out->len, a->fields->at);
+    ad_put(reply, a->out->at, a->out->len);
+    ad_client_end(c);
+}
+
+/* The body of one of these has come: the answer into *reply, or the request waits for
+ * the key file. */
 static void ad_auth_body(struct ad_client *c, const uint8_t *body, size_t len,
                          struct ad_text *reply)
 {
@@ -403,7 +493,8 @@ static void ad_auth_body(struct ad_client *c, const uint8_t *body, size_t len,
     char fields[AD_AUTH_FIELDS_MAX], out[AD_REPLY_MAX];
     struct ad_text f = ad_text_in(fields, sizeof(fields) - 1);
     struct ad_text o = ad_text_in(out, sizeof(out));
-    struct ad_auth a = {ad_client_asker(c), head, c->address, NULL, &f, &o};
+    struct ad_auth a = {ad_client_asker(c), head, c->address, NULL, &f, &o,
+                        ad_client_index(c)};
     enum ad_fault fault = AD_FAULT_NONE;
     struct ad_json json;
     int status;
@@ -415,10 +506,9 @@ static void ad_auth_body(struct ad_client *c, const uint8_t *body, size_t len,
     }
     status = fault != AD_FAULT_NONE ? ad_auth_refuse(&a, 400, ad_fault_text(fault))
                                     : ad_auth_posts[head->post].answer(&a);
-    f.at[f.len] = '\0';
-    ad_put_head(reply, status, "application/json", o.len, f.at);
-    ad_put(reply, o.at, o.len);
-    ad_client_end(c);
+    if (status != AD_AUTH_LATER) {
+        ad_auth_reply(c, &a, status, reply);
+    }
 }
 
 /* The key in the cookie of this device, 0 if it has none that is good. */
@@ -491,30 +581,206 @@ static unsigned ad_auth_listener(void)
     return 0;
 }
 
-/* Once a second: take the code that `aidash pair` has left, and tell it where we
- * are. */
-static void ad_auth_housekeeping(void)
+/* The code that `aidash pair` has left is fetched: tell it where we are. */
+static void ad_auth_fetched(const char *text, size_t len)
 {
-    char text[AD_PAIR_FILE_MAX], why[AD_STATE_WHY_MAX];
+    struct ad_text t = ad_text_in(ad_signing.told, sizeof(ad_signing.told));
     unsigned i = ad_auth_listener();
     const char *scheme = "http";
-    struct ad_text t;
-    size_t len, host;
+    size_t host = ad_spec_host(ad_acceptor.listen[i]);
 
-    if (!ad_pair_poll(ad_hub.now_ms, text, &len)) {
+    if (len == SIZE_MAX || !ad_pair_take(text, len, ad_hub.now_ms)) {
         return;
     }
-    t = ad_text_in(text, sizeof(text));
-    t.len = len;
-    host = ad_spec_host(ad_acceptor.listen[i]);
 #if AIDASH_TLS
     scheme = ad_pumps.serving ? "https" : scheme;
 #endif
+    ad_put(&t, text, len);
     ad_putf(&t, "%s %u %.*s\n", scheme, ad_acceptor.ports[i], host == 0 ? 1 : (int)host,
             host == 0 ? "*" : ad_acceptor.listen[i]);
-    if (!ad_state_write(AD_PAIRED_FILE, t.at, t.len, why)) {
-        ad_log(AIDASH_LOG_ERROR, "can't answer `aidash pair`: %s", why);
+    ad_signing.told_len = t.len;
+    ad_signing.tells = true;
+}
+
+/* ---- changes of the key file ---- */
+
+/* Has somebody waited here too long? */
+static bool ad_sign_in_late(const struct ad_sign_in *s)
+{
+    return s->ticket != 0 && ad_hub.now_ms - s->since_ms >= AD_SIGN_IN_MS;
+}
+
+/* The client that waits in this place; NULL: it has left. */
+static struct ad_client *ad_sign_in_client(const struct ad_sign_in *s)
+{
+    struct ad_client *c = &ad_clients[s->client];
+
+    return ad_exchange_waits(c) && ad_client_buffers_of(c)->auth.ticket == s->ticket
+               ? c
+               : NULL;
+}
+
+/* Answer who waits in this place, and free it. `answer` NULL: its time is over.
+ * False if it has left. */
+static bool ad_sign_in_end(struct ad_sign_in *s, const struct ad_key_answer *answer)
+{
+    struct ad_client *c = ad_sign_in_client(s);
+    struct ad_ask *ask = ad_ask_of(ad_slice_of(s->ask), ad_hub.now_ms);
+    char bytes[AD_OUT_CAP], fields[AD_AUTH_FIELDS_MAX], out[AD_REPLY_MAX];
+    struct ad_text t = ad_text_in(bytes, sizeof(bytes));
+    struct ad_text f = ad_text_in(fields, sizeof(fields) - 1);
+    struct ad_text o = ad_text_in(out, sizeof(out));
+    bool done = answer != NULL && answer->result == AD_KEY_DONE;
+    int status;
+
+    if (s->question.job == AD_KEY_JOB_REVOKE) {
+        done = !ad_keys_valid(s->question.number); /* whoever has revoked it */
+    }
+    if (ask != NULL && done && c != NULL) {
+        ad_ask_end(ask);
+    } else if (ask != NULL) {
+        ask->state = AD_ASK_APPROVED; /* it may try again */
+    }
+    s->ticket = 0;
+    if (c == NULL) {
+        return false;
+    }
+    {
+        struct ad_auth a = {ad_client_asker(c), &ad_client_buffers_of(c)->auth,
+                            c->address, NULL, &f, &o, s->client};
+
+        ad_puts(&f, AD_FIELDS_FRESH);
+        if (!done) {
+            ad_puts(&f, "Retry-After: 5\r\n");
+            status = ad_auth_refuse(&a, 503, answer == NULL
+                                                 ? "another program changes the keys: "
+                                                   "try again"
+                                                 : "the key file can't be written; the "
+                                                   "log says why");
+        } else if (s->question.job == AD_KEY_JOB_ADD) {
+            status = ad_auth_signed_in(&a, answer);
+        } else {
+            status = ad_auth_signed_out(&a);
+        }
+        ad_auth_reply(c, &a, status, &t);
+    }
+    (void)ad_client_send(c, &t);
+    return true;
+}
+
+/* The writer has answered. */
+static void ad_auth_written(const struct ad_key_answer *answer)
+{
+    const struct ad_key_question *q = &ad_key_writer.question;
+    struct ad_sign_in *s = ad_signing.asked;
+
+    ad_signing.asked = NULL;
+    if (answer->result == AD_KEY_FAILED) {
+        ad_log(AIDASH_LOG_ERROR, "state directory: %s", answer->why);
+    }
+    switch (q->job) {
+    case AD_KEY_JOB_FETCH:
+        if (answer->result == AD_KEY_DONE) {
+            ad_auth_fetched(ad_key_writer.text, ad_key_writer.text_len);
+        }
+        return;
+    case AD_KEY_JOB_TELL:
+        return;
+    default:
+        break;
+    }
+    if (answer->result == AD_KEY_BUSY) {
+        if (s != NULL && ad_sign_in_late(s)) {
+            (void)ad_sign_in_end(s, NULL);
+        }
+        return; /* else it is asked again when its turn comes */
+    }
+    (void)ad_keys_poll(true);
+    if (s == NULL) {
+        ad_signing.lost = 0;
+    } else if (!ad_sign_in_end(s, answer) && q->job == AD_KEY_JOB_ADD &&
+               answer->result == AD_KEY_DONE) {
+        ad_signing.lost = answer->grant.key;
     }
 }
+
+/* The next that waits for its turn; NULL: nobody. Who has left loses his place. */
+static struct ad_sign_in *ad_sign_in_next(void)
+{
+    unsigned i;
+
+    for (i = 0; i < AD_SIGN_INS; i++) {
+        struct ad_sign_in *s = &ad_signing.list[(ad_signing.next + i) % AD_SIGN_INS];
+
+        if (s->ticket != 0 && ad_sign_in_client(s) == NULL) {
+            (void)ad_sign_in_end(s, NULL);
+        } else if (s->ticket != 0) {
+            ad_signing.next = (ad_signing.next + i + 1) % AD_SIGN_INS;
+            return s;
+        }
+    }
+    return NULL;
+}
+
+/* Ask the writer, which is free, for what is due: first what `aidash pair` waits for,
+ * which needs no lock. */
+static void ad_auth_write_next(void)
+{
+    struct ad_key_question q = {0};
+    struct ad_text told = {.at = ad_signing.told, .len = ad_signing.told_len};
+
+    if (ad_signing.tells) {
+        ad_signing.tells = false;
+        q.job = AD_KEY_JOB_TELL;
+        ad_key_writer_ask(&q, &told);
+    } else if (ad_signing.code_left) {
+        ad_signing.code_left = false;
+        q.job = AD_KEY_JOB_FETCH;
+        ad_key_writer_ask(&q, NULL);
+    } else if (ad_signing.lost != 0) {
+        q.job = AD_KEY_JOB_REVOKE;
+        q.number = ad_signing.lost;
+        ad_key_writer_ask(&q, NULL);
+    } else {
+        ad_signing.asked = ad_sign_in_next();
+        if (ad_signing.asked != NULL) {
+            ad_key_writer_ask(&ad_signing.asked->question, NULL);
+        }
+    }
+}
+
+/* Each turn. */
+static void ad_auth_run(void)
+{
+    const struct ad_key_answer *answer = ad_key_writer_answered();
+
+    if (answer != NULL) {
+        ad_auth_written(answer);
+        ad_key_writer_end();
+    }
+    if (ad_key_writer_free()) {
+        ad_auth_write_next();
+    }
+}
+
+/* Once a second: has `aidash pair` left a code? Whose time is over? The one that is
+ * being written waits for that, so that its key is known. */
+static void ad_auth_housekeeping(void)
+{
+    unsigned i;
+
+    if (ad_pair_left()) {
+        ad_signing.code_left = true;
+    }
+    for (i = 0; i < AD_SIGN_INS; i++) {
+        struct ad_sign_in *s = &ad_signing.list[i];
+
+        if (s != ad_signing.asked && ad_sign_in_late(s)) {
+            (void)ad_sign_in_end(s, NULL);
+        }
+    }
+}
+
+AD_MEMORY(signing, AD_SIGN_INS, sizeof(ad_signing));
 
 #endif

@@ -24,6 +24,8 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_throttled,
     &ad_memory_poller,
     &ad_memory_hub,
+    &ad_memory_key_writer,
+    &ad_memory_signing,
     &ad_memory_inbox,
     &ad_memory_feed,
     &ad_memory_formats,

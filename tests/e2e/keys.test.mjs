@@ -1,7 +1,7 @@
 /* Signing in, from outside: `aidash pair`, `aidash keys`, the endpoints below /auth, and the key file. Who may do what with a
  * key: rights.test.mjs. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import https from 'node:https';
@@ -196,6 +196,61 @@ test('aidash pair says so when no server runs with this state directory', async 
     assert.deepEqual([code, stdout], [1, '']);
     assert.match(stderr, /no aidash runs with the state directory .*state: start it, or name .*--state-dir/);
     assert.ok(!existsSync(path.join(dir, 'pairing')), 'nobody can use that code later');
+});
+
+/* ---- another program has the lock ---- */
+
+/* util-linux's flock holds the lock of the directory, until the test lets go. */
+async function holdLock(t, dir) {
+    const child = spawn('flock', [dir, 'sh', '-c', 'echo held; read line'], { stdio: ['pipe', 'pipe', 'ignore'] });
+    const ended = new Promise((done) => { child.on('close', done); });
+    t.after(() => child.stdin.end());
+    await within(new Promise((done) => { child.stdout.once('data', done); }), 'the lock');
+    return async () => {
+        child.stdin.end('go\n');
+        await within(ended, 'the end of who had the lock');
+    };
+}
+
+test('while another program has the lock, viewers get their ticks, and who signs in waits for it', async (t) => {
+    const dir = stateDir(t);
+    const server = await serve(t, ['--source', 'sim', '--state-dir', dir, '--view', 'open', '--control', 'key']);
+    const { code } = await pair(dir);
+    const release = await holdLock(t, dir);
+    let ticks = 0;
+    const ws = new WebSocket(`ws://127.0.0.1:${server.port}/ws/test`);
+    t.after(() => ws.terminate());
+    ws.on('message', () => { ticks++; });
+    await poll(() => ticks > 0, 'a first event');
+    let answered = false;
+    const answer = send(server, '/auth/pair', { code, name: 'patient' });
+    answer.then(() => { answered = true; }, () => {});
+    await sleep(1500);
+    const before = ticks;
+    await poll(() => ticks >= before + 20, 'ticks while the lock is held');
+    assert.equal((await ask(server)).status, 200);
+    assert.ok(!answered, 'no cookie before the key is in the file');
+    await release();
+    const got = await answer;
+    assert.equal(got.status, 200, got.text);
+    assert.match(await keys(dir), / patient$/m);
+    assert.equal((await ask(server, { Cookie: cookieOf(got) })).json.name, 'patient');
+});
+
+test('who waits for the lock too long gets 503, and one who leaves leaves no key', async (t) => {
+    const dir = stateDir(t);
+    const server = await guarded(t, dir);
+    const Cookie = await signIn(server, dir);
+    const { code } = await pair(dir);
+    const release = await holdLock(t, dir);
+    const answer = await send(server, '/auth/pair', { code, name: 'late' });
+    assertRefused(answer, 503);
+    assertRefused(await send(server, '/auth/sign-out', undefined, { Cookie }), 503);
+    assert.equal((await ask(server, { Cookie })).json.name, 'first');
+    await release();
+    assert.equal((await send(server, '/auth/sign-out', undefined, { Cookie })).status, 200);
+    const list = await keys(dir);
+    assert.ok(!/ late$/m.test(list) && !/ first$/m.test(list), list);
 });
 
 /* ---- a device that asks ---- */
