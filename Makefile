@@ -155,6 +155,11 @@ WWW := $(wildcard $(addprefix www/,*.html *.css *.js *.mjs *.svg *.png *.webmani
 build/aidash_www.h: www/embed.sh www/strip.awk build/www.files $(WWW)
 	@sh www/embed.sh $@ $(WWW)
 
+# Names that look like a limit's: src/limits.h includes it.
+build/aidash_misspelt.h: toolchains/misspelt.sh src/limits.h aidash.h
+	@mkdir -p $(@D)
+	@sh toolchains/misspelt.sh > $@
+
 # An editor finds these through www/tsconfig.json: with them it knows every type of the page's modules.
 build/types/contract.d.ts: www/contract.schema.json tests/web/contract-types.mjs
 	@mkdir -p $(@D)
@@ -232,7 +237,7 @@ $(eval $(call note,build/compile,$(CC) $(AD_CFLAGS) $(AD_TLS) $(CPPFLAGS) $(CFLA
 # $(call needs,FILE,CIVETWEB_DIR,FLAGS): what each compile of aidash.c waits for, its flags among them.
 define needs
 $(call note,$(1).flags,$(CC) $(AD_CFLAGS) $(AD_TLS) $(3) $(CPPFLAGS) $(CFLAGS) $(2) $(JSMN_DIR) $(ZLIB_DIR) $(QRCODEGEN_DIR) $(call link,$(3)))
-$(1): $(1).flags aidash.c aidash.h $(PARTS) build/aidash_www.h $(2)/src/civetweb.c $(JSMN_DIR)/jsmn.h \
+$(1): $(1).flags aidash.c aidash.h $(PARTS) build/aidash_www.h build/aidash_misspelt.h $(2)/src/civetweb.c $(JSMN_DIR)/jsmn.h \
     build/zlib/zlib_inflate.c $(QRCODEGEN_DIR)/qrcodegen.c $(MBEDTLS_FIRST) $(TARGET_NEEDS)
 -include $(1).d
 endef
@@ -342,7 +347,7 @@ test: $(HAVE_TEST) ## run every test; the last line is "N passed, N failed"
 	@$(RUN_TESTS) $(SUITE)
 
 # What the build needs is enough; `make test` brings what lint.sh else leaves out.
-lint: build/compile build/aidash_www.h ## warnings, exported symbols, allocators, the map, the header from C99 and C++98
+lint: build/compile build/aidash_www.h build/aidash_misspelt.h ## warnings, exported symbols, allocators, the map, the header from C99 and C++98
 	@MAKE="$(MAKE)" CC="$(CC)" sh tests/lint.sh
 
 asan: $(HAVE_TEST) ## unit tests, corpus and end-to-end tests under the address and undefined-behaviour sanitizers
@@ -375,8 +380,8 @@ bench: all build/gateway/aidash build/lib/aidash.o tests/node_modules/.installed
 INCLUDED := build $(CIVETWEB_DIR)/include $(CIVETWEB_DIR)/src $(JSMN_DIR) $(ZLIB_DIR) build/zlib $(QRCODEGEN_DIR)
 $(eval $(call note,build/dist.included,$(INCLUDED)))
 
-build/dist/aidash.c: toolchains/amalgamate.sh aidash.c aidash.h $(PARTS) build/aidash_www.h $(CIVETWEB_DIR)/src/civetweb.c \
-    $(JSMN_DIR)/jsmn.h build/zlib/zlib_inflate.c $(QRCODEGEN_DIR)/qrcodegen.c LICENSE THIRD-PARTY.md build/dist.included
+build/dist/aidash.c: toolchains/amalgamate.sh aidash.c aidash.h $(PARTS) build/aidash_www.h build/aidash_misspelt.h \
+    $(CIVETWEB_DIR)/src/civetweb.c $(JSMN_DIR)/jsmn.h build/zlib/zlib_inflate.c $(QRCODEGEN_DIR)/qrcodegen.c LICENSE THIRD-PARTY.md build/dist.included
 	@mkdir -p $(@D)
 	@sh toolchains/amalgamate.sh $(CC) -std=c11 $(addprefix -I,$(INCLUDED)) > $@
 

@@ -5,7 +5,6 @@
  * the parts that it uses, all of them above it here. `make amalgamation` joins
  * aidash.c and all that it includes into one file to drop into a project.
  *
- *   misspelt.h               names that are none of them
  *   limits.h                 the public AIDASH_* size macros
  *   base/memory.h            rows of the map of static memory
  *   base/platform.h          feature macros, system headers, compilers
@@ -185,7 +184,6 @@
 #include AIDASH_CONFIG
 #endif
 
-#include "src/misspelt.h"
 #include "src/limits.h"
 #include "src/base/memory.h"
 #include "src/base/platform.h"

@@ -10,7 +10,16 @@
 #ifndef AD_LIMITS_H
 #define AD_LIMITS_H
 
-#include "misspelt.h"
+/* The preprocessor would ignore a misspelt limit in silence: here such names are
+ * refused. toolchains/misspelt.sh writes the file; a compile without build/ goes
+ * without it. */
+#if defined(AD_AMALGAMATION)
+#include "aidash_misspelt.h"
+#elif defined(__has_include)
+#if __has_include("aidash_misspelt.h")
+#include "aidash_misspelt.h"
+#endif
+#endif
 
 /* A profile sets many limits at once; what is set beside it wins.
  * AIDASH_PROFILE_TINY: a firmware with 8 viewers, without the meter unless

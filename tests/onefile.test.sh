@@ -47,6 +47,8 @@ for std in c11 gnu17; do
     check "a C program takes it in with gcc -std=$std" dropped_in "${CC:-gcc}" -D_GNU_SOURCE -std=$std
 done
 check 'without the meter and the page' dropped_in "${CC:-gcc}" -O3 -DAIDASH_METER=0 -DAIDASH_DASHBOARD=0
+misspelt() { ! "${CC:-gcc}" -fsyntax-only -DAIDASH_CLIENT=8 aidash.c 2>misspelt.log && grep 'do you mean AIDASH_CLIENTS' misspelt.log; }
+check 'a limit that is misspelt is refused' misspelt
 check 'as an object' "${CC:-gcc}" -c aidash.c -DAIDASH_NO_MAIN
 check 'that a C++ program links' g++ -std=c++98 -Wall -Wextra -Wno-long-long -Werror app.cc aidash.o -lpthread -o app
 if command -v clang >/dev/null; then

@@ -125,7 +125,7 @@ const sanitized = {
 const suites = {
   lint: () => {
     if ('lint'.includes(only)) refused('sh', 'toolchains/fetch.sh', 'need', 'clang-tidy'); // where it can't be had, lint.sh says so
-    return script('lint', ['build/compile', 'build/aidash_www.h']);
+    return script('lint', ['build/compile', 'build/aidash_www.h', 'build/aidash_misspelt.h']);
   },
   docs: () => list('tests', /^docs\.test\.mjs$/)
     .map((file) => ({ ...node(file, { build: ['all', 'amalgamation', 'build/gateway/aidash', 'build/lib/aidash.o'] }), seconds: 600 })),

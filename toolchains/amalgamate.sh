@@ -91,7 +91,7 @@ printf '%s\n' "$parts" | awk '
             if (path == "" && (line ~ /</ || name ~ /\//)) print line # of the system, or of a library
             else if (path == "") print "#error \"" name " is not in this file\""
             else if (path in seen) print "/* " name " is above */"
-            else insert(path, path ~ /^(src\/|aidash)/ || path ~ /(^|\/)aidash_www\.h$/)
+            else insert(path, path ~ /^(src\/|aidash)/ || path ~ /(^|\/)aidash_(www|misspelt)\.h$/)
         }
         if (read < 0) {
             print "amalgamate.sh: cannot read " file | "cat >&2"

@@ -1,15 +1,15 @@
 #!/bin/sh
-# misspelt.sh - writes src/misspelt.h: for each limit of src/limits.h, names that look like it and are none. Run it from the root,
-# after a limit came or went: sh toolchains/misspelt.sh >src/misspelt.h
+# misspelt.sh - prints build/aidash_misspelt.h: for each limit of src/limits.h, names that look like it and are none. Run it from
+# the root; make does.
 set -eu
 
 cat <<'END'
-/* misspelt.h - names that look like a limit of limits.h and are none: the preprocessor
- * would ignore them in silence. For each limit, its name with an S at the end or
- * without, and with _MAX or without. Made by toolchains/misspelt.sh.
+/* aidash_misspelt.h - names that look like a limit of src/limits.h and are none: the
+ * preprocessor would ignore them in silence. For each limit, its name with an S at the
+ * end or without, and with _MAX or without. Made by toolchains/misspelt.sh.
  */
-#ifndef AD_MISSPELT_H
-#define AD_MISSPELT_H
+#ifndef AIDASH_MISSPELT_H_INCLUDED
+#define AIDASH_MISSPELT_H_INCLUDED
 
 END
 sed -n 's/^#ifndef \(AIDASH_[A-Z_]*\)$/\1/p' src/limits.h | awk '!seen[$0]++' | awk '
