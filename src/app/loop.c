@@ -153,7 +153,7 @@ static void ad_hub_turn(void)
     atomic_store(&ad_hub.sleep, pacing ? AD_PACING : AD_ASLEEP);
     workers_ns = ad_workers_deadline();
     deadline_ns = workers_ns < deadline_ns ? workers_ns : deadline_ns;
-    if (ad_sources_wait() || ad_posts_wait() ||
+    if (ad_sources_wait() || ad_posts_wait() || ad_key_writer_answered() != NULL ||
         atomic_load(&ad_hub.calls) != NULL ||
         ad_inbox_fill() > (pacing ? AIDASH_INBOX / 2 : 0)) {
         deadline_ns = 0;

@@ -7,7 +7,7 @@
  * gets its answer, and its cookie, when the change is on the disk: a browser never has
  * a key that a power cut takes away. core/key_writer.c makes the changes, one at a
  * time. Who waits longer than AD_SIGN_IN_MS, because another program has the lock, gets
- * 503. A device that has left meanwhile leaves no key behind.
+ * 503. A device whose connection was reset meanwhile leaves no key behind.
  *
  * A browser's key is in a cookie that scripts can't read (RFC 6265): its name has the
  * port, as cookies do not know ports. The key of a device is in the cookie
@@ -30,7 +30,7 @@ enum {
     AD_SIGN_INS = 8, /* requests at once that wait for a change of the key file; who
                       * gets there has a code, or a key: one more is told to try
                       * again */
-    AD_SIGN_IN_MS = 10000, /* so long another program may have the lock */
+    AD_SIGN_IN_MS = 5000, /* so long another program may have the lock */
     AD_AUTH_YEAR_S = 365 * 86400,
     /* Bytes: with name and attributes within the 4096 of a cookie that browsers take
      * (RFC 6265 6.1). */
@@ -201,7 +201,7 @@ static void ad_auth_digits(char *code)
     *to = '\0';
 }
 
-/* Does it wait for the key file? `ask`: the secret of a device that asked, or "". */
+/* The request waits for this change. `ask`: the secret of a device that asked, or "". */
 static int ad_auth_change(const struct ad_auth *a, const struct ad_key_question *q,
                           const char *ask)
 {
@@ -550,6 +550,7 @@ static bool ad_auth_begin(const struct ad_route_request *r, struct ad_auth_head 
         ad_route_refuse(r, 403, "", "only pages of this server may sign in or out");
         return false;
     }
+    memset(head, 0, sizeof(*head));
     head->answer = ad_auth_body;
     head->post = (uint8_t)i;
     /* A browser names the scheme of the page that asks, also behind a proxy. */

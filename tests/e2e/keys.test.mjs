@@ -237,7 +237,7 @@ test('while another program has the lock, viewers get their ticks, and who signs
     assert.equal((await ask(server, { Cookie: cookieOf(got) })).json.name, 'patient');
 });
 
-test('who waits for the lock too long gets 503, and one who leaves leaves no key', async (t) => {
+test('who waits for the lock too long gets 503, and has changed nothing', async (t) => {
     const dir = stateDir(t);
     const server = await guarded(t, dir);
     const Cookie = await signIn(server, dir);
