@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { run } from '../e2e/aidash.mjs';
+import { poll, request, run } from '../e2e/aidash.mjs';
 import { assertAccessible, bind, live, open, says as shows, screenshots, serve, text, until } from './browser.mjs';
 
 const DENIED = /40[1-4]|410/; // what Chromium logs of answers that the test is about
@@ -107,6 +107,7 @@ test('who may not even watch is asked at once; a second device is let in by the 
 test('a key or a code in the address is used, and is not left there', async (t) => {
   const set = await board(t, '--view', 'key', '--control', 'key');
   const key = (await set.command('keys', 'add', 'wall', '--rights', 'view')).match(/aidash_[\w-]{43}/)[0];
+  await poll(async () => (await request(set.server, '/status', { headers: { Authorization: `Bearer ${key}` } })).status === 200, 'key known to the server');
   const wall = await live(await device(t, set, { where: `?kiosk=1&token=${key}` }));
   assert.match(wall.url(), /\/\?kiosk=1$/);
   assert.deepEqual(await wall.evaluate(() => document.cookie), '');
