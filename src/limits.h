@@ -584,7 +584,7 @@
 #endif
 
 /* Keys that the key file may have: signed-in devices and programs. 1..1024,
- * 453 bytes each. */
+ * 776 bytes each. */
 #ifndef AIDASH_KEYS
 #define AIDASH_KEYS 64
 #endif
