@@ -40,7 +40,8 @@
  * Errors: 0 or a count is success; failures are the negative AIDASH_E* codes.
  *
  * Threads: aidash_start() makes one hub thread and AIDASH_WORKERS HTTP workers,
- * one that reads the board's sensors (unless no_board), and one for getaddrinfo()
+ * one that reads the board's sensors (unless no_board), one that writes the key file
+ * (if there is a state_dir), and one for getaddrinfo()
  * if an engine is given by a name.
  * Callbacks run on the hub thread: they must return quickly, and may call
  * aidash_publish(), but not aidash_start(), aidash_stop() or
@@ -285,7 +286,7 @@ int aidash_start_sized(const struct aidash_config *config, size_t size);
 
 /* Stop: viewers get close code 1001 (RFC 6455 7.4.1), sockets are closed, the
  * threads end, but for one that still waits for getaddrinfo() or for a sensor: it
- * ends behind that. Takes less than a second. Does nothing when not started. From
+ * ends behind that. Takes less than a second, or until a key is on the disk. Does nothing when not started. From
  * the thread that started, not from a callback. Other threads may be inside
  * aidash_publish(), aidash_get_stats() or aidash_port() meanwhile: a call that
  * has begun is finished first, a later one returns AIDASH_ESTATE (or port 0).

