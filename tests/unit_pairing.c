@@ -210,14 +210,14 @@ static void test_asks(void)
     b = ad_ask_begin("tablet", 2, 0);
     CHECK(strcmp(b->id, id) != 0 && strcmp(b->code, code) != 0);
     CHECK(ad_ask_of(ad_slice_of(id), 1) == a);
-    CHECK(ad_ask_approve(ad_slice_of("none"), AD_MAY_VIEW, 1) == NULL);
-    CHECK(ad_ask_approve(ad_slice_of(code), AD_MAY_VIEW, 1) == a);
+    CHECK(ad_ask_approve(ad_slice_of("none"), AD_MAY_VIEW, 0, 1) == NULL);
+    CHECK(ad_ask_approve(ad_slice_of(code), AD_MAY_VIEW, 0, 1) == a);
     CHECK_EQ(a->state, AD_ASK_APPROVED);
     CHECK_EQ(a->rights, AD_MAY_VIEW);
-    CHECK(ad_ask_approve(ad_slice_of(code), AD_MAY_ALL, 1) == NULL); /* once */
+    CHECK(ad_ask_approve(ad_slice_of(code), AD_MAY_ALL, 0, 1) == NULL); /* once */
     ad_ask_end(ad_ask_of(ad_slice_of(id), 1));
     CHECK(ad_ask_of(ad_slice_of(id), 1) == NULL);
-    CHECK(ad_ask_approve(ad_slice_of(b->code), 0, 1) == b);
+    CHECK(ad_ask_approve(ad_slice_of(b->code), 0, 0, 1) == b);
     CHECK_EQ(b->state, AD_ASK_REFUSED);
     CHECK(ad_ask_of(ad_slice_of(b->id), AD_PAIR_MS - 1) == b);
     memcpy(id, b->id, sizeof(id));

@@ -31,6 +31,7 @@ struct ad_key_question {
     uint8_t rights;
     char name[AD_GRANT_NAME_MAX + 1];
     uint32_t number;
+    int64_t expires_s; /* AD_KEY_JOB_ADD: Unix time; 0: never */
 };
 
 enum ad_key_result { AD_KEY_FAILED, AD_KEY_BUSY, AD_KEY_DONE };
@@ -61,7 +62,8 @@ static struct {
 /* The question as it is asked. False, and why[] says why, if that can't be done. */
 static bool ad_key_writer_do(const struct ad_key_question *q, struct ad_key_answer *a)
 {
-    const struct ad_key_order order = {q->name, q->rights, 0, q->number};
+    const struct ad_key_order order = {q->name, q->rights, q->expires_s,
+                                       q->number};
 
     switch (q->job) {
     case AD_KEY_JOB_ADD:

@@ -63,6 +63,7 @@ struct ad_ask {
     char name[AD_GRANT_NAME_MAX + 1];
     uint64_t address; /* as ad_address_key() has it */
     uint32_t since_ms;
+    int64_t expires_s; /* AD_ASK_APPROVED: of its key, Unix time; 0: never */
 };
 
 static struct {
@@ -415,10 +416,10 @@ static struct ad_ask *ad_ask_of(struct ad_slice id, uint32_t now_ms)
     return found;
 }
 
-/* Let in the device that shows this code, with these rights; 0 refuses it. NULL if
- * none shows it. */
+/* Let in the device that shows this code, with these rights; 0 refuses it. Its key
+ * expires then (Unix time; 0: never). NULL if none shows it. */
 static const struct ad_ask *ad_ask_approve(struct ad_slice code, unsigned rights,
-                                           uint32_t now_ms)
+                                           int64_t expires_s, uint32_t now_ms)
 {
     struct ad_ask *a;
 
@@ -427,6 +428,7 @@ static const struct ad_ask *ad_ask_approve(struct ad_slice code, unsigned rights
     if (a != NULL) {
         a->state = rights != 0 ? AD_ASK_APPROVED : AD_ASK_REFUSED;
         a->rights = (uint8_t)rights;
+        a->expires_s = expires_s;
     }
     return a;
 }

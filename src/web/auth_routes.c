@@ -228,12 +228,14 @@ static int ad_auth_change(const struct ad_auth *a, const struct ad_key_question 
     return AD_AUTH_LATER;
 }
 
-/* The device becomes a new key's; the one that it had is revoked. */
+/* The device becomes a new key's, which expires then (Unix time; 0: never); the one
+ * that it had is revoked. */
 static int ad_auth_sign_in(const struct ad_auth *a, const char *name, unsigned rights,
-                           const char *ask)
+                           int64_t expires_s, const char *ask)
 {
     struct ad_key_question q = {.job = AD_KEY_JOB_ADD,
                                 .rights = (uint8_t)rights,
+                                .expires_s = expires_s,
                                 .number = a->head->device_key};
 
     if (!ad_state_is_set()) {
@@ -251,7 +253,7 @@ static int ad_auth_signed_in(struct ad_auth *a, const struct ad_key_answer *answ
     a->who.grant = answer->grant;
     ad_log(AIDASH_LOG_INFO, "key %u: %s has signed in", answer->grant.key,
            answer->grant.name);
-    ad_auth_cookie(a, "", ad_slice_of(answer->secret), AD_AUTH_YEAR_S);
+    ad_auth_cookie(a, "", ad_slice_of(answer->secret), ad_auth_age_s(answer->grant.expires_s));
     ad_auth_cookie(a, "_token", none, 0);
     ad_put_auth(a->out, &a->who);
     return 200;
@@ -292,7 +294,7 @@ static int ad_auth_pair(struct ad_auth *a)
     }
     switch (ad_pair_try(ad_slice_of(code), a->address, ad_hub.now_ms, &rights)) {
     case AD_PAIR_GOOD:
-        return ad_auth_sign_in(a, device, rights, "");
+        return ad_auth_sign_in(a, device, rights, 0, "");
     case AD_PAIR_PAUSE:
         return ad_auth_wait(a, ad_pair_wait_s(a->address, ad_hub.now_ms));
     case AD_PAIR_NONE:
@@ -368,7 +370,12 @@ static int ad_auth_asked(struct ad_auth *a)
     }
     switch (ask->state) {
     case AD_ASK_APPROVED:
-        status = ad_auth_sign_in(a, ask->name, ask->rights, ask->id);
+        if (ask->expires_s != 0 && ask->expires_s <= ad_hub_unix_s()) {
+            ad_ask_end(ask);
+            return ad_auth_refuse(a, 410, "the key of the device that let this one in "
+                                          "has expired: ask again");
+        }
+        status = ad_auth_sign_in(a, ask->name, ask->rights, ask->expires_s, ask->id);
         if (status == AD_AUTH_LATER) {
             ask->state = AD_ASK_SIGNS_IN;
         }
@@ -411,7 +418,7 @@ static bool ad_auth_rights(const struct ad_auth *a, unsigned may, unsigned usual
 }
 
 /* {"code":"1234","rights":["view","control"]}: a device that is signed in lets in the
- * one that shows this code; no rights refuse it. Where control is open to everybody, a
+ * one that shows this code, for as long as it is itself; no rights refuse it. Where control is open to everybody, a
  * key is needed all the same: keys outlive such a run. */
 static int ad_auth_approve(struct ad_auth *a)
 {
@@ -439,7 +446,8 @@ static int ad_auth_approve(struct ad_auth *a)
         return ad_auth_refuse(a, 400, "rights must be a list of the rights that this "
                                       "device has itself");
     }
-    ask = ad_ask_approve(ad_slice_of(code), rights, ad_hub.now_ms);
+    ask = ad_ask_approve(ad_slice_of(code), rights,
+                         here ? 0 : a->who.grant.expires_s, ad_hub.now_ms);
     if (ask == NULL) {
         return ad_auth_failed(a, 404, "no device that asks shows this code");
     }

@@ -298,6 +298,19 @@ test('who is asked may refuse, and gives no more than he has', async (t) => {
     assertRefused(await send(server, '/auth/approve', { code: next.code }, { Cookie: viewer }), 403);
 });
 
+test('who is let in by a token that expires is let in for as long', async (t) => {
+    const dir = stateDir(t);
+    const token = (await run(['token', '--scope', 'view,control', '--ttl', '1h', '--state-dir', dir])).stdout.trim();
+    const server = await guarded(t, dir);
+    const { ask: id, code } = (await send(server, '/auth/ask', { name: 'guest' })).json;
+    assert.equal((await send(server, '/auth/approve', { code }, { Authorization: `Bearer ${token}` })).status, 200);
+    const answer = await send(server, '/auth/asked', { ask: id });
+    assert.equal(answer.status, 200, answer.text);
+    const [, age] = answer.headers['set-cookie'][0].match(/; Max-Age=(\d+);/);
+    assert.ok(age > 0 && age <= 3600, age);
+    assert.doesNotMatch(await keys(dir), /never.* guest$/m);
+});
+
 test('where control is open to everybody, nobody is let in without a key for it', async (t) => {
     const server = await serve(t, ['--source', 'none', '--state-dir', stateDir(t), '--control', 'open']);
     const { code } = (await send(server, '/auth/ask')).json;
