@@ -124,7 +124,7 @@ const sanitized = {
  *   onefile   tests/onefile.test.sh proves that it is the same program; one file shows that it runs */
 const suites = {
   lint: () => {
-    if ('lint'.includes(only)) refused('sh', 'toolchains/fetch.sh', 'need', 'clang-tidy'); // where it can't be had, lint.sh says so
+    if ('lint'.includes(only)) for (const tool of ['clang-tidy', 'cppcheck']) refused('sh', 'toolchains/fetch.sh', 'need', tool); // where one can't be had, lint.sh says so
     return script('lint', ['build/compile', 'build/aidash_www.h', 'build/aidash_misspelt.h']);
   },
   docs: () => list('tests', /^docs\.test\.mjs$/)
