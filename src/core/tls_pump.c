@@ -198,8 +198,9 @@ static bool ad_pump_give(struct ad_pump *p, const unsigned char *bytes, size_t l
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)) {
         n = 0;
-    } else if (n < 0) {
-        return true; /* nobody reads any more: the poller reports that, too */
+    } else if (n < 0) { /* nobody reads any more: the poller reports that, too */
+        p->rest_len = 0;
+        return true;
     }
     if (n > 0) {
         p->moved_ms = ad_hub.now_ms;

@@ -152,6 +152,9 @@ static void ad_heap_trim(struct ad_heap *h)
         h->fresh = end + (end > 0 ? AD_HEAP_HEADER : 0);
     } else {
         h->fresh = h->size;
+        if (end == 0) { /* the header at the begin was made zero above */
+            ad_heap_put(h, 0, h->size, NULL);
+        }
     }
 #else
     (void)h;

@@ -21,6 +21,7 @@
 #include "trust.c"
 
 #include <mbedtls/ssl.h>
+#include <mbedtls/platform_util.h>
 #include <mbedtls/ssl_ticket.h>
 
 enum {
@@ -488,9 +489,9 @@ static bool ad_tls_key_try(mbedtls_pk_context *key)
 
 /* Read both files into this identity, which is empty. Returns NULL, or the file
  * that is wrong and *why. */
-static const char *ad_tls_identity_read(struct ad_tls_identity *identity,
-                                        const char *cert, const char *key,
-                                        const char **why)
+static const char *ad_tls_identity_parse(struct ad_tls_identity *identity,
+                                         const char *cert, const char *key,
+                                         const char **why)
 {
     size_t len = ad_tls_file_read(cert, why);
     int ret;
@@ -512,7 +513,6 @@ static const char *ad_tls_identity_read(struct ad_tls_identity *identity,
     }
     ret = mbedtls_pk_parse_key(&identity->key, (unsigned char *)ad_tls_file,
                                len, NULL, 0, ad_crypto_random, NULL);
-    memset(ad_tls_file, 0, sizeof(ad_tls_file));
     if (ret != 0) {
         *why = ret == MBEDTLS_ERR_PK_PASSWORD_REQUIRED
                    ? "it is encrypted: aidash asks for no password"
@@ -530,6 +530,17 @@ static const char *ad_tls_identity_read(struct ad_tls_identity *identity,
         return key;
     }
     return NULL;
+}
+
+/* Likewise; nothing of the key stays behind but what mbedTLS has. */
+static const char *ad_tls_identity_read(struct ad_tls_identity *identity,
+                                        const char *cert, const char *key,
+                                        const char **why)
+{
+    const char *failed = ad_tls_identity_parse(identity, cert, key, why);
+
+    mbedtls_platform_zeroize(ad_tls_file, sizeof(ad_tls_file));
+    return failed;
 }
 
 static void ad_tls_identity_clear(struct ad_tls_identity *identity)
