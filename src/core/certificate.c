@@ -5,40 +5,19 @@
 #ifndef AD_CORE_CERTIFICATE_C
 #define AD_CORE_CERTIFICATE_C
 
+#include "../base/file.c"
 #include "tls_pump.c"
 
 #if AIDASH_TLS
 
 enum { AD_CERTIFICATE_NAME = 1024 }; /* bytes of a file's name with its NUL */
 
-/* What tells one state of a file from another. */
-struct ad_file_state {
-    uint64_t device, inode, size;
-    int64_t s, ns; /* of its last change */
-};
-
 static struct {
     char cert[AD_CERTIFICATE_NAME], key[AD_CERTIFICATE_NAME]; /* [I] the files */
     unsigned hsts_s; /* [I] of Strict-Transport-Security; 0: none */
-    struct ad_file_state seen[2];
+    struct ad_file_stamp seen[2];
     bool again; /* read them whatever has been seen */
 } ad_certificate;
-
-static struct ad_file_state ad_file_state_of(const char *name)
-{
-    struct ad_file_state state;
-    struct stat s;
-
-    memset(&state, 0, sizeof(state));
-    if (stat(name, &s) == 0) {
-        state.device = (uint64_t)s.st_dev;
-        state.inode = (uint64_t)s.st_ino;
-        state.size = (uint64_t)s.st_size;
-        state.s = (int64_t)s.st_mtim.tv_sec;
-        state.ns = (int64_t)s.st_mtim.tv_nsec;
-    }
-    return state;
-}
 
 /* A warning, if the certificate is not good now. */
 static void ad_certificate_doubt(void)
@@ -56,15 +35,16 @@ static const char *ad_certificate_read(const char **why)
     const char *wrong;
     bool busy;
 
-    ad_certificate.seen[0] = ad_file_state_of(ad_certificate.cert);
-    ad_certificate.seen[1] = ad_file_state_of(ad_certificate.key);
+    ad_certificate.seen[0] = ad_file_stamp(ad_certificate.cert);
+    ad_certificate.seen[1] = ad_file_stamp(ad_certificate.key);
     wrong = ad_tls_load(ad_certificate.cert, ad_certificate.key, why, &busy);
     ad_certificate.again = busy;
     return wrong;
 }
 
 /* Have TLS, with these files; NULL: no TLS. Browsers are told to use nothing else
- * for hsts_s seconds, if that is not 0. While starting. Returns NULL, or the file that is wrong, with *why. */
+ * for hsts_s seconds, if that is not 0. While starting. Returns NULL, or the file that
+ * is wrong, with *why. */
 static const char *ad_certificate_open(const char *cert, const char *key,
                                        unsigned hsts_s, const char **why)
 {
@@ -103,16 +83,17 @@ static void ad_certificate_again(void)
  * is logged once, and the certificate before stays. */
 static void ad_certificate_housekeeping(void)
 {
-    struct ad_file_state state[2];
+    struct ad_file_stamp state[2];
     const char *why, *wrong;
 
     if (!ad_pumps.serving) {
         return;
     }
-    state[0] = ad_file_state_of(ad_certificate.cert);
-    state[1] = ad_file_state_of(ad_certificate.key);
+    state[0] = ad_file_stamp(ad_certificate.cert);
+    state[1] = ad_file_stamp(ad_certificate.key);
     if (!ad_certificate.again &&
-        memcmp(state, ad_certificate.seen, sizeof(state)) == 0) {
+        ad_file_stamp_same(&state[0], &ad_certificate.seen[0]) &&
+        ad_file_stamp_same(&state[1], &ad_certificate.seen[1])) {
         return;
     }
     wrong = ad_certificate_read(&why);
