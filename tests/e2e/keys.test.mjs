@@ -153,14 +153,20 @@ test('a code is over when its time is', async (t) => {
         const line = `${createHash('sha256').update(code).digest('hex')} view ${new Date(ends).toISOString().replace(/\.\d+/, '')}\n`;
         writeFileSync(path.join(dir, 'half'), line, { mode: 0o600 });
         renameSync(path.join(dir, 'half'), path.join(dir, 'pairing'));
-        return poll(() => !existsSync(path.join(dir, 'pairing')), 'a server that takes the code');
+        return line;
     };
-    await leave('11111111', Date.now() - 5000);
+    /* The file goes first; "paired" repeats its line when the code is valid. */
+    const paired = path.join(dir, 'paired');
+    const has = (line) => existsSync(paired) && readFileSync(paired, 'utf8').startsWith(line);
+    leave('11111111', Date.now() - 5000);
+    await poll(() => !existsSync(path.join(dir, 'pairing')), 'a server that takes the file');
     assertRefused(await send(server, '/auth/pair', { code: '11111111' }), 410);
-    await leave('22222222', Date.now() + 60000);
+    const second = leave('22222222', Date.now() + 60000);
+    await poll(() => has(second), 'a server that has the code');
     assert.equal((await send(server, '/auth/pair', { code: '22222222' })).status, 200);
-    const ends = Date.now() + 2000;
-    await leave('33333333', ends);
+    const ends = Date.now() + 5000;
+    const third = leave('33333333', ends);
+    await poll(() => has(third) || Date.now() > ends, 'a server that has the code');
     await sleep(Math.max(0, ends - Date.now()) + 1500);
     assertRefused(await send(server, '/auth/pair', { code: '33333333' }), 410);
     /* What is not written as it should be is no code, and is gone. */
