@@ -85,6 +85,7 @@
  *   core/shares.c            pending places by address: who gives way
  *   core/pending.c           a connection up to its whole head; short answers
  *   core/accept.c            listeners, accept()
+ *   meter/baseline.c         how fast each model usually is
  *   meter/totals.c           what each client has used of each model
  *   meter/identity.c         who sends a request
  *   meter/quota.c            how many tokens a client may use a day
@@ -117,6 +118,9 @@
  *   board/helpers.c          its firmware, nvidia-smi
  *   board/report.c           all that its sensors say now
  *   board/history.c          rows of seconds to minutes, GET /history
+ *   board/marks.c            what may slow an engine down
+ *   board/verdict.c          why it is slow, in a sentence
+ *   board/energy.c           what answers cost in energy
  *   board/board.c            the event that tells it, once a second
  *   web/seam.h               the calls that run up to civetweb
  *   web/arena.c              civetweb's static memory
@@ -264,6 +268,7 @@
 #include "src/core/shares.c"
 #include "src/core/pending.c"
 #include "src/core/accept.c"
+#include "src/meter/baseline.c"
 #include "src/meter/totals.c"
 #include "src/meter/identity.c"
 #include "src/meter/quota.c"
@@ -296,6 +301,9 @@
 #include "src/board/helpers.c"
 #include "src/board/report.c"
 #include "src/board/history.c"
+#include "src/board/marks.c"
+#include "src/board/verdict.c"
+#include "src/board/energy.c"
 #include "src/board/board.c"
 #include "src/web/seam.h"
 #include "src/web/arena.c"

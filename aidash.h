@@ -272,6 +272,10 @@ struct aidash_config {
     const char *sysroot;
     /* Not 0: no such event, and no thread that reads sensors. */
     int no_board;
+
+    /* What a kilowatt-hour costs, in any currency, 0 to 1e6: the event `energy` then
+     * tells the cost of what was measured. 0: not told. */
+    double price_kwh;
 };
 
 /* Start the server. config may be NULL (all defaults). It listens when this

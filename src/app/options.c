@@ -103,6 +103,10 @@ static const struct ad_option {
     {"sysroot", "DIR", "read the sensors of another board: DIR has a copy of its "
      "/proc and /sys", AD_OPT_TEXT},
 #endif
+#if AIDASH_METER && AIDASH_ENERGY
+    {"price-kwh", "N", "what a kilowatt-hour costs, for the cost of what was "
+     "measured (default 0: not told)", AD_OPT_NUMBER},
+#endif
     {"log-level", "LEVEL", "error, warn, info or debug (default info)",
      AD_OPT_TEXT},
     {"config", "FILE", "read options from this file, lines of `key = value`",

@@ -34,9 +34,20 @@ static uint64_t ad_records_count(void)
 
 /* Bytes of the answer. */
 enum {
+#if AIDASH_METER && AIDASH_BASELINES
+    AD_STATUS_VERDICTS = AD_VERDICT_WATCHED * AD_VERDICT_MAX + 512,
+#else
+    AD_STATUS_VERDICTS = 0,
+#endif
+#if AIDASH_METER && AIDASH_ENERGY
+    AD_STATUS_ENERGY = AD_ENERGY_MAX,
+#else
+    AD_STATUS_ENERGY = 0,
+#endif
 #if AIDASH_METER
     AD_STATUS_MAX = AD_EVENT_MAX + 4096 + AD_BOARD_MAX +
-                    AIDASH_UPSTREAMS * AD_UPSTREAM_SHOWN
+                    AIDASH_UPSTREAMS * AD_UPSTREAM_SHOWN + AD_STATUS_VERDICTS +
+                    AD_STATUS_ENERGY
 #else
     AD_STATUS_MAX = AD_EVENT_MAX + 4096 + AD_BOARD_MAX
 #endif
@@ -162,6 +173,12 @@ static void ad_status_run(struct ad_call *call)
     ad_put_string(t, posture);
 #if AIDASH_BOARD
     ad_put_board(t);
+#endif
+#if AIDASH_METER && AIDASH_BASELINES
+    ad_put_verdicts(t);
+#endif
+#if AIDASH_METER && AIDASH_ENERGY
+    ad_put_energy_status(t);
 #endif
     ad_puts(t, "}");
 }
