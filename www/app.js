@@ -33,6 +33,8 @@
  *   log-panel         panel: what happened, as a list
  *   model-facts       panel: what is known of the models, below the active one's name
  *   requests-panel    panel: the table of requests
+ *   waterfall         where a request's time went
+ *   address           what is seen, as a link
  *   usage-panel       panel: what clients have used
  *   settings-panel    panel: the settings dialog
  *   bench-panel       panel: the benchmark's dialog
@@ -51,6 +53,7 @@
  *   export            ticks and requests as files, the charts as a picture
  */
 
+import { mountAddress } from "./address.js";
 import { Lines } from "./chart-lines.js";
 import { Colours } from "./colours.js";
 import { fromAddress } from "./credentials.js";
@@ -80,6 +83,7 @@ const address = await fromAddress(); // a token in it is for the connection, too
 const session = new Session(store, frame); // it connects while the panels load
 /** @type {Context} */
 export const context = { settings, store, frame, colours: new Colours(), lines: new Lines(), session, view: new View({ settings, store, session }) };
+mountAddress(context);
 
 const [{ mountConnection }, { mountGlance }, { mountControl }, { mountModelFacts }, { mountRequests }, { mountUsage }, { mountSettings }, { mountBench }, { mountBoard }, { mountAccess }, { mountKeys }, { mountKiosk }, { mountGauges }, { mountOwnCommands }, { mountLog }] = await Promise.all([
   import("./connection.js"), import("./glance.js"), import("./control.js"), import("./model-facts.js"), import("./requests-panel.js"), import("./usage-panel.js"),
