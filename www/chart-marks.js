@@ -1,7 +1,7 @@
 // @ts-check
 /** What happened, on the time axis: pauses, benchmarks and lost connections are shaded, moments and limits get a dashed line. */
 
-/** @import uPlot from "./uPlot.esm.js" */
+/** @import uPlot from "uplot" */
 
 const TEXTS_PX = 60; // only the first of marks nearer to each other has its text
 

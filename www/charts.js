@@ -5,7 +5,7 @@
  * pixels that there are.
  */
 
-import uPlot from "./uPlot.esm.js";
+import uPlot from "uplot";
 import { drawEmpty } from "./chart-empty.js";
 import { addTouch, mountInput, zoomToSelection } from "./chart-input.js";
 import { drawLegend, mountLegend } from "./chart-legend.js";
