@@ -40,6 +40,9 @@
 #ifndef AIDASH_HISTORY
 #define AIDASH_HISTORY 0
 #endif
+#ifndef AIDASH_ALERTS
+#define AIDASH_ALERTS 0
+#endif
 #ifndef AIDASH_THROTTLED
 #define AIDASH_THROTTLED 16
 #endif
@@ -222,6 +225,14 @@
 #endif
 #if AIDASH_HISTORY_FIVES < 10 || AIDASH_HISTORY_FIVES > 105408
 #error "AIDASH_HISTORY_FIVES must be 10..105408"
+#endif
+
+/* Rules of alerts (--alert). 0: without alerts. 0..64, 384 bytes each. */
+#ifndef AIDASH_ALERTS
+#define AIDASH_ALERTS 16
+#endif
+#if AIDASH_ALERTS < 0 || AIDASH_ALERTS > 64
+#error "AIDASH_ALERTS must be 0..64"
 #endif
 
 /* Viewers (WebSocket and SSE) at once. 1..60000, 17.7 kB each. An ordinary
