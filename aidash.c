@@ -108,6 +108,7 @@
  *   meter/bench.c            a benchmark: requests of aidash's own
  *   meter/discovery.c        engines' models and metrics
  *   meter/scrape.c           an engine's page of metrics
+ *   meter/outbox.c           what aidash itself sends to other servers
  *   meter/meter.c            the meter as the hub's loop sees it
  *   board/value.c            what a sensor says: a number, or why there is none
  *   board/parse.c            the texts that tell of a board
@@ -117,6 +118,9 @@
  *   board/helpers.c          its firmware, nvidia-smi
  *   board/report.c           all that its sensors say now
  *   board/history.c          rows of seconds to minutes, GET /history
+ *   board/alert_rules.c      rules of alerts: their text, when they fire
+ *   board/alerts.c           their values, the event, GET /alerts
+ *   board/alert_send.c       alerts on their way to a webhook
  *   board/board.c            the event that tells it, once a second
  *   web/seam.h               the calls that run up to civetweb
  *   web/arena.c              civetweb's static memory
@@ -141,6 +145,7 @@
  *   app/engines.c            the engines that doctor finds
  *   app/machine.c            what it asks of this machine
  *   app/doctor.c             aidash doctor
+ *   app/alert.c              the command alert test
  *   app/bench.c              aidash bench
  *   app/keys.c               aidash keys, aidash token
  *   app/qr.c                 QR codes on a terminal
@@ -287,6 +292,7 @@
 #include "src/meter/bench.c"
 #include "src/meter/discovery.c"
 #include "src/meter/scrape.c"
+#include "src/meter/outbox.c"
 #include "src/meter/meter.c"
 #include "src/board/value.c"
 #include "src/board/parse.c"
@@ -296,6 +302,9 @@
 #include "src/board/helpers.c"
 #include "src/board/report.c"
 #include "src/board/history.c"
+#include "src/board/alert_rules.c"
+#include "src/board/alerts.c"
+#include "src/board/alert_send.c"
 #include "src/board/board.c"
 #include "src/web/seam.h"
 #include "src/web/arena.c"
@@ -320,6 +329,7 @@
 #include "src/app/engines.c"
 #include "src/app/machine.c"
 #include "src/app/doctor.c"
+#include "src/app/alert.c"
 #include "src/app/bench.c"
 #include "src/app/keys.c"
 #include "src/app/qr.c"

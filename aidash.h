@@ -272,6 +272,14 @@ struct aidash_config {
     const char *sysroot;
     /* Not 0: no such event, and no thread that reads sensors. */
     int no_board;
+
+    /* Rules of alerts, comma-separated, as "latency_p95_ms > 200 for 30s"
+     * (docs/alerts.md); AIDASH_ALERTS at most. NULL: none. */
+    const char *alerts;
+    /* The http:// or https:// URL to which each alert is POSTed, and in which form:
+     * "json" (NULL: the same), "ntfy" or "text"; a file whose first line is a bearer
+     * token for it, read while starting. Not without AIDASH_METER. NULL: none. */
+    const char *alert_url, *alert_format, *alert_key_file;
 };
 
 /* Start the server. config may be NULL (all defaults). It listens when this

@@ -40,6 +40,12 @@
 #ifndef AIDASH_HISTORY
 #define AIDASH_HISTORY 0
 #endif
+#ifndef AIDASH_ALERTS
+#define AIDASH_ALERTS 0
+#endif
+#ifndef AIDASH_OTLP
+#define AIDASH_OTLP 0
+#endif
 #ifndef AIDASH_THROTTLED
 #define AIDASH_THROTTLED 16
 #endif
@@ -222,6 +228,23 @@
 #endif
 #if AIDASH_HISTORY_FIVES < 10 || AIDASH_HISTORY_FIVES > 105408
 #error "AIDASH_HISTORY_FIVES must be 10..105408"
+#endif
+
+/* Rules of alerts (--alert). 0: without alerts. 0..64, 384 bytes each. */
+#ifndef AIDASH_ALERTS
+#define AIDASH_ALERTS 16
+#endif
+#if AIDASH_ALERTS < 0 || AIDASH_ALERTS > 64
+#error "AIDASH_ALERTS must be 0..64"
+#endif
+
+/* Requests that ended and wait to be sent as spans (--otlp); one more is dropped. 0:
+ * without OpenTelemetry. 0..1000, 300 bytes each. */
+#ifndef AIDASH_OTLP
+#define AIDASH_OTLP 64
+#endif
+#if AIDASH_OTLP < 0 || AIDASH_OTLP > 1000
+#error "AIDASH_OTLP must be 0..1000"
 #endif
 
 /* Viewers (WebSocket and SSE) at once. 1..60000, 17.7 kB each. An ordinary

@@ -114,6 +114,12 @@ static void ad_reset(void)
 #if AIDASH_HISTORY
     ad_history_init();
 #endif
+#if AIDASH_ALERTS
+    ad_alerts_init();
+#if AIDASH_METER
+    ad_alert_post_init();
+#endif
+#endif
 #if AIDASH_BOARD
     ad_board_init();
 #endif

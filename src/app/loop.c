@@ -36,6 +36,9 @@ static void ad_hub_housekeeping(void)
 #if AIDASH_HISTORY
     ad_history_advance();
 #endif
+#if AIDASH_ALERTS
+    ad_alerts_housekeeping();
+#endif
     ad_log_housekeeping();
     ad_hub.housekeeping_ns = ad_hub.now_ns + AD_NS_PER_S;
 }
@@ -115,6 +118,7 @@ static void ad_hub_dispatch(const struct ad_ready *ready)
     case AD_TAG_DISCOVERY:
     case AD_TAG_SCRAPE:
     case AD_TAG_BENCH:
+    case AD_TAG_OUTBOX:
 #if AIDASH_METER
         ad_meter_event(ready);
 #endif

@@ -8,6 +8,7 @@
 #include "../core/posts.c"
 #include "arena.c"
 #include "assets.c"
+#include "../board/alert_send.c"
 #include "../board/board.c"
 #include "routes.c"
 
@@ -71,12 +72,21 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_fetch,
     &ad_memory_discovery,
     &ad_memory_scrape,
+#if AD_OUTBOX
+    &ad_memory_outbox,
+#endif
 #if AIDASH_TLS
     &ad_memory_trust,
 #endif
 #endif
 #if AIDASH_HISTORY
     &ad_memory_history,
+#endif
+#if AIDASH_ALERTS
+    &ad_memory_alerts,
+#if AIDASH_METER
+    &ad_memory_alert_post,
+#endif
 #endif
 #if AIDASH_BOARD
     &ad_memory_nvidia_smi,

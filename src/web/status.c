@@ -35,11 +35,17 @@ static uint64_t ad_records_count(void)
 /* Bytes of the answer. */
 enum {
 #if AIDASH_METER
-    AD_STATUS_MAX = AD_EVENT_MAX + 4096 + AD_BOARD_MAX +
-                    AIDASH_UPSTREAMS * AD_UPSTREAM_SHOWN
+    AD_STATUS_UPSTREAMS = AIDASH_UPSTREAMS * AD_UPSTREAM_SHOWN,
 #else
-    AD_STATUS_MAX = AD_EVENT_MAX + 4096 + AD_BOARD_MAX
+    AD_STATUS_UPSTREAMS = 0,
 #endif
+#if AIDASH_ALERTS
+    AD_STATUS_ALERTS = AD_ALERTS_STATUS_MAX,
+#else
+    AD_STATUS_ALERTS = 0,
+#endif
+    AD_STATUS_MAX = AD_EVENT_MAX + 4096 + AD_BOARD_MAX + AD_STATUS_UPSTREAMS +
+                    AD_STATUS_ALERTS
 };
 
 struct ad_status_call {
@@ -162,6 +168,9 @@ static void ad_status_run(struct ad_call *call)
     ad_put_string(t, posture);
 #if AIDASH_BOARD
     ad_put_board(t);
+#endif
+#if AIDASH_ALERTS
+    ad_put_alerts_status(t);
 #endif
     ad_puts(t, "}");
 }
