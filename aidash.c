@@ -116,7 +116,9 @@
  *   board/find.c             which sensors it has
  *   board/helpers.c          its firmware, nvidia-smi
  *   board/report.c           all that its sensors say now
- *   board/history.c          rows of seconds to minutes, GET /history
+ *   board/history.c          rows of seconds to minutes
+ *   board/history_file.c     and over a reboot
+ *   board/history_answer.c   GET /history
  *   board/board.c            the event that tells it, once a second
  *   web/seam.h               the calls that run up to civetweb
  *   web/arena.c              civetweb's static memory
@@ -296,6 +298,8 @@
 #include "src/board/helpers.c"
 #include "src/board/report.c"
 #include "src/board/history.c"
+#include "src/board/history_file.c"
+#include "src/board/history_answer.c"
 #include "src/board/board.c"
 #include "src/web/seam.h"
 #include "src/web/arena.c"

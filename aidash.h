@@ -272,6 +272,14 @@ struct aidash_config {
     const char *sysroot;
     /* Not 0: no such event, and no thread that reads sensors. */
     int no_board;
+
+    /* A file that keeps history over a reboot, of a fixed size (GET /status tells
+     * it), which is made if it is not there. A thread of its own
+     * writes to it once in 5 minutes; aidash_stop() writes the rest, and waits for
+     * the disk. A file of something else is refused with AIDASH_EINVAL; that of
+     * another version or build is left as it is, with a line in the log. NULL:
+     * none. */
+    const char *history_file;
 };
 
 /* Start the server. config may be NULL (all defaults). It listens when this

@@ -59,6 +59,8 @@ static struct {
     /* [I] The benchmark's: told of each request that ended, with the status of
      * its record; or NULL. */
     void (*ended)(const struct ad_proxy *p, const char *status);
+    void (*observe)(const char *model); /* [I] the history's, likewise; "": it is
+                                         * not known */
     uint64_t count; /* of requests that ended */
     struct ad_record ring[AIDASH_RECORDS]; /* number n at n % AIDASH_RECORDS */
 } ad_records;
@@ -475,6 +477,9 @@ static void ad_proxy_report_end(const struct ad_proxy *p, const char *status)
     if (ad_records.ended != NULL) {
         ad_records.ended(p, status);
     }
+    if (ad_records.observe != NULL) {
+        ad_records.observe(p->name[0] != '\0' ? p->name : p->request.model);
+    }
 }
 
 /* ---- ticks ---- */
@@ -614,7 +619,18 @@ static void ad_reports_init(void)
 {
     ad_records.count = 0;
     ad_records.ended = NULL;
+    ad_records.observe = NULL;
 }
+
+#if AIDASH_HISTORY
+
+/* Hand the model of each request that ended to this function, too. While starting. */
+static void ad_records_observe(void (*observe)(const char *model))
+{
+    ad_records.observe = observe;
+}
+
+#endif
 
 AD_MEMORY(records, AIDASH_RECORDS, sizeof(ad_records));
 

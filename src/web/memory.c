@@ -9,6 +9,7 @@
 #include "arena.c"
 #include "assets.c"
 #include "../board/board.c"
+#include "../board/history_file.c"
 #include "routes.c"
 
 static const struct ad_memory *const ad_memory[] = {
@@ -77,6 +78,7 @@ static const struct ad_memory *const ad_memory[] = {
 #endif
 #if AIDASH_HISTORY
     &ad_memory_history,
+    &ad_memory_history_file,
 #endif
 #if AIDASH_BOARD
     &ad_memory_nvidia_smi,

@@ -35,10 +35,10 @@ static uint64_t ad_records_count(void)
 /* Bytes of the answer. */
 enum {
 #if AIDASH_METER
-    AD_STATUS_MAX = AD_EVENT_MAX + 4096 + AD_BOARD_MAX +
+    AD_STATUS_MAX = AD_EVENT_MAX + 4352 + AD_BOARD_MAX +
                     AIDASH_UPSTREAMS * AD_UPSTREAM_SHOWN
 #else
-    AD_STATUS_MAX = AD_EVENT_MAX + 4096 + AD_BOARD_MAX
+    AD_STATUS_MAX = AD_EVENT_MAX + 4352 + AD_BOARD_MAX
 #endif
 };
 
@@ -162,6 +162,9 @@ static void ad_status_run(struct ad_call *call)
     ad_put_string(t, posture);
 #if AIDASH_BOARD
     ad_put_board(t);
+#endif
+#if AIDASH_HISTORY
+    ad_put_history(t);
 #endif
     ad_puts(t, "}");
 }
