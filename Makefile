@@ -65,7 +65,7 @@ AD_TINY := $(AD_NO_TLS) -DAIDASH_CONFIG='"examples/sizes/tiny.h"'
 AD_TINY_METER := $(AD_NO_TLS) -DAIDASH_CONFIG='"examples/sizes/tiny.h"' -DAIDASH_METER=1
 AD_BARE := $(AD_NO_TLS) -DAIDASH_METER=0 -DAIDASH_DASHBOARD=0
 AD_ONE_WORKER := -DAIDASH_WORKERS=1
-AD_HASTY := -DAD_HASTE=10
+AD_HASTY := -DAD_HASTE=10 -DAD_HISTORY_HASTE=500
 AD_STRICT := -DAIDASH_CONNECT_BURST=8 -DAIDASH_CONNECT_RATE=1 -DAIDASH_COMMAND_RATE=1
 AD_FEW_TLS := -DAIDASH_TLS_SESSIONS=4
 AD_GATEWAY := -DAIDASH_CONFIG='"examples/sizes/gateway.h"'
@@ -388,6 +388,9 @@ fuzz-sockets: $(HAVE_TEST) ## send mutated bytes to the sanitizer build for SECO
 soak: $(HAVE_TEST) build/asan/aidash ## all that goes wrong, for SECONDS (600), chosen by SEED, on two builds; part of `make test`, for 60 s
 	@SOAK_SECONDS="$(or $(SECONDS),600)" SOAK_SEED="$(SEED)" $(RUN_TESTS) soak
 
+kills: $(HAVE_TEST) ## kill -9 a server that keeps its history in a file, KILLS times (200), at random moments; `make test` does 10
+	@AIDASH_KILLS=$(or $(KILLS),200) MAKE="$(MAKE)" CC="$(CC)" TEST=history node tests/run.mjs e2e
+
 bench: all build/gateway/aidash build/lib/aidash.o tests/node_modules/.installed ## measure against a raw send() loop; PART=gateway is one part
 	@CC="$(CC)" AIDASH=$(OUT)/aidash AIDASH_GATEWAY=build/gateway/aidash AIDASH_LIB=build/lib/aidash.o \
 	    node tests/bench/run.mjs $(PART)
@@ -502,4 +505,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all $(TARGETS) dist run test lint asan tsan fuzz fuzz-sockets soak bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE
+.PHONY: all $(TARGETS) dist run test lint asan tsan fuzz fuzz-sockets soak kills bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE

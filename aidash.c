@@ -117,6 +117,9 @@
  *   board/find.c             which sensors it has
  *   board/helpers.c          its firmware, nvidia-smi
  *   board/report.c           all that its sensors say now
+ *   board/history.c          rows of seconds to minutes
+ *   board/history_file.c     and over a reboot
+ *   board/history_answer.c   GET /history
  *   board/history.c          rows of seconds to minutes, GET /history
  *   board/alert_rules.c      rules of alerts: their text, when they fire
  *   board/alerts.c           their values, the event, GET /alerts
@@ -302,6 +305,8 @@
 #include "src/board/helpers.c"
 #include "src/board/report.c"
 #include "src/board/history.c"
+#include "src/board/history_file.c"
+#include "src/board/history_answer.c"
 #include "src/board/alert_rules.c"
 #include "src/board/alerts.c"
 #include "src/board/alert_send.c"

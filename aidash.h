@@ -273,6 +273,13 @@ struct aidash_config {
     /* Not 0: no such event, and no thread that reads sensors. */
     int no_board;
 
+    /* A file that keeps history over a reboot, of a fixed size (GET /status tells
+     * it), which is made if it is not there. A thread of its own
+     * writes to it once in 5 minutes; aidash_stop() writes the rest, and waits for
+     * the disk. A file of something else is refused with AIDASH_EINVAL; that of
+     * another version or build is left as it is, with a line in the log. NULL:
+     * none. */
+    const char *history_file;
     /* Rules of alerts, comma-separated, as "latency_p95_ms > 200 for 30s"
      * (docs/alerts.md); AIDASH_ALERTS at most. NULL: none. */
     const char *alerts;

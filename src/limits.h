@@ -205,8 +205,17 @@
 #define AIDASH_HISTORY 1
 #endif
 
+/* Models that have rows of history of their own; one more set of rows is that of all
+ * the others. 0..8; 0: none has. 227 kB each, and the others' as much. */
+#ifndef AIDASH_HISTORY_MODELS
+#define AIDASH_HISTORY_MODELS 2
+#endif
+#if AIDASH_HISTORY_MODELS < 0 || AIDASH_HISTORY_MODELS > 8
+#error "AIDASH_HISTORY_MODELS must be 0..8"
+#endif
+
 /* Rows of history that are kept: of a second (a quarter of an hour), of ten seconds
- * (six hours) and of five minutes (14 days). 10..86400, 56 bytes each. */
+ * (six hours) and of five minutes (14 days). 10..86400, 152 bytes each. */
 #ifndef AIDASH_HISTORY_SECONDS
 #define AIDASH_HISTORY_SECONDS 900
 #endif
@@ -214,20 +223,20 @@
 #error "AIDASH_HISTORY_SECONDS must be 10..86400"
 #endif
 
-/* Likewise of ten seconds. 10..86400, 56 bytes each. */
+/* Likewise of ten seconds. 60..86400, 152 bytes each. */
 #ifndef AIDASH_HISTORY_TENS
 #define AIDASH_HISTORY_TENS 2160
 #endif
-#if AIDASH_HISTORY_TENS < 10 || AIDASH_HISTORY_TENS > 86400
-#error "AIDASH_HISTORY_TENS must be 10..86400"
+#if AIDASH_HISTORY_TENS < 60 || AIDASH_HISTORY_TENS > 86400
+#error "AIDASH_HISTORY_TENS must be 60..86400"
 #endif
 
-/* Likewise of five minutes. 10..105408 (a year), 56 bytes each. */
+/* Likewise of five minutes. 24..105408 (a year), 152 bytes each. */
 #ifndef AIDASH_HISTORY_FIVES
 #define AIDASH_HISTORY_FIVES 4032
 #endif
-#if AIDASH_HISTORY_FIVES < 10 || AIDASH_HISTORY_FIVES > 105408
-#error "AIDASH_HISTORY_FIVES must be 10..105408"
+#if AIDASH_HISTORY_FIVES < 24 || AIDASH_HISTORY_FIVES > 105408
+#error "AIDASH_HISTORY_FIVES must be 24..105408"
 #endif
 
 /* Rules of alerts (--alert). 0: without alerts. 0..64, 384 bytes each. */

@@ -338,7 +338,8 @@ const cases = {
   'curl -s \'http://localhost:8080/usage?by=client&span=today\'': curl(/^\{"by":"client","span":"today",.*"rows":\[\],/),
   'curl -s \'http://localhost:8080/usage?format=csv\'': curl(/^kind,client,key,agent,model,requests,/),
   'curl -s \'http://localhost:8080/history?from=-3600&series=tokens_per_second,latency_p95_ms,celsius\'':
-    curl(/^\{"step":1,"series":\["time","latency_p95_ms","celsius","tokens_per_second"\],"rows":\[/),
+    curl(/^\{"step":1,"models":\["llama3","other"\],"series":\["time","latency_p95_ms","celsius","tokens_per_second"\],"rows":\[/),
+  'curl -s \'http://localhost:8080/history?model=other&from=-3600\'': curl(/"rows":\[/),
   'curl -s \'http://localhost:8080/history?step=300&format=csv\' >history.csv': (t, command) => curl(/^time,ticks,/)(t, command.replace(' >history.csv', '')),
   'sh tests/boards/collect.sh': ends(/^@ \/proc\/stat$/m, { cwd: ROOT }),
   'curl -s http://localhost:8080/alerts': curl(/^\{"alerts":\[\]\}$/),

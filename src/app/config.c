@@ -7,6 +7,7 @@
 #include "../base/url.c"
 #include "../board/alert_send.c"
 #include "../board/board.c"
+#include "../board/history_file.c"
 #include "../core/access.c"
 #include "../core/certificate.c"
 #include "../guard/jwt_files.c"
@@ -764,6 +765,24 @@ static int ad_configure_state(const struct aidash_config *config)
     return 0;
 }
 
+/* The file of history: it is read now. */
+static int ad_configure_history(const struct aidash_config *config)
+{
+#if AIDASH_HISTORY
+    char why[AD_HISTORY_WHY_MAX];
+
+    if (!ad_history_file_open(config->history_file, why)) {
+        return ad_fail(AIDASH_EINVAL, "history-file: %s", why);
+    }
+    return 0;
+#else
+    return config->history_file == NULL
+               ? 0
+               : ad_fail(AIDASH_EINVAL, "history-file: this aidash was built without "
+                                        "history (AIDASH_HISTORY)");
+#endif
+}
+
 /* The certificate: the files are read now. */
 static int ad_configure_tls(const struct aidash_config *config)
 {
@@ -859,6 +878,9 @@ static int ad_configure(const struct aidash_config *config)
     }
     if (rc == 0) {
         rc = ad_configure_tls(config);
+    }
+    if (rc == 0) {
+        rc = ad_configure_history(config);
     }
     if (rc == 0) {
         rc = ad_configure_listen(listen);

@@ -79,6 +79,9 @@ static bool ad_options_config(const struct ad_options *o,
     config->jwt_audience = ad_option_value(o, "jwt-audience");
     config->jwt_issuer = ad_option_value(o, "jwt-issuer");
 #endif
+#if AIDASH_HISTORY
+    config->history_file = ad_option_value(o, "history-file");
+#endif
 #if AIDASH_BOARD
     config->sysroot = ad_option_value(o, "sysroot");
 #endif

@@ -98,6 +98,10 @@ static const struct ad_option {
     {"hsts", "S", "tell browsers to use nothing but TLS for so many seconds "
      "(default 0: not)", AD_OPT_NUMBER},
 #endif
+#if AIDASH_HISTORY
+    {"history-file", "FILE", "keep history over a reboot in this file of a fixed "
+     "size; one write in 5 minutes (default: none)", AD_OPT_TEXT},
+#endif
     {"no-board", "", "do not read the board's sensors", AD_OPT_FLAG},
 #if AIDASH_BOARD
     {"sysroot", "DIR", "read the sensors of another board: DIR has a copy of its "

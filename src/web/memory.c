@@ -10,6 +10,7 @@
 #include "assets.c"
 #include "../board/alert_send.c"
 #include "../board/board.c"
+#include "../board/history_file.c"
 #include "routes.c"
 
 static const struct ad_memory *const ad_memory[] = {
@@ -81,6 +82,7 @@ static const struct ad_memory *const ad_memory[] = {
 #endif
 #if AIDASH_HISTORY
     &ad_memory_history,
+    &ad_memory_history_file,
 #endif
 #if AIDASH_ALERTS
     &ad_memory_alerts,

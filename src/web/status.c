@@ -44,7 +44,7 @@ enum {
 #else
     AD_STATUS_ALERTS = 0,
 #endif
-    AD_STATUS_MAX = AD_EVENT_MAX + 4096 + AD_BOARD_MAX + AD_STATUS_UPSTREAMS +
+    AD_STATUS_MAX = AD_EVENT_MAX + 4352 + AD_BOARD_MAX + AD_STATUS_UPSTREAMS +
                     AD_STATUS_ALERTS
 };
 
@@ -171,6 +171,9 @@ static void ad_status_run(struct ad_call *call)
 #endif
 #if AIDASH_ALERTS
     ad_put_alerts_status(t);
+#endif
+#if AIDASH_HISTORY
+    ad_put_history(t);
 #endif
     ad_puts(t, "}");
 }
