@@ -109,6 +109,7 @@
  *   meter/bench.c            a benchmark: requests of aidash's own
  *   meter/discovery.c        engines' models and metrics
  *   meter/scrape.c           an engine's page of metrics
+ *   meter/outbox.c           what aidash itself sends to other servers
  *   meter/meter.c            the meter as the hub's loop sees it
  *   board/value.c            what a sensor says: a number, or why there is none
  *   board/parse.c            the texts that tell of a board
@@ -117,7 +118,12 @@
  *   board/find.c             which sensors it has
  *   board/helpers.c          its firmware, nvidia-smi
  *   board/report.c           all that its sensors say now
- *   board/history.c          rows of seconds to minutes, GET /history
+ *   board/history.c          rows of seconds to minutes
+ *   board/history_file.c     and over a reboot
+ *   board/history_answer.c   GET /history
+ *   board/alert_rules.c      rules of alerts: their text, when they fire
+ *   board/alerts.c           their values, the event, GET /alerts
+ *   board/alert_send.c       alerts on their way to a webhook
  *   board/marks.c            what may slow an engine down
  *   board/verdict.c          why it is slow, in a sentence
  *   board/energy.c           what answers cost in energy
@@ -145,6 +151,7 @@
  *   app/engines.c            the engines that doctor finds
  *   app/machine.c            what it asks of this machine
  *   app/doctor.c             aidash doctor
+ *   app/alert.c              the command alert test
  *   app/bench.c              aidash bench
  *   app/keys.c               aidash keys, aidash token
  *   app/qr.c                 QR codes on a terminal
@@ -292,6 +299,7 @@
 #include "src/meter/bench.c"
 #include "src/meter/discovery.c"
 #include "src/meter/scrape.c"
+#include "src/meter/outbox.c"
 #include "src/meter/meter.c"
 #include "src/board/value.c"
 #include "src/board/parse.c"
@@ -301,6 +309,11 @@
 #include "src/board/helpers.c"
 #include "src/board/report.c"
 #include "src/board/history.c"
+#include "src/board/history_file.c"
+#include "src/board/history_answer.c"
+#include "src/board/alert_rules.c"
+#include "src/board/alerts.c"
+#include "src/board/alert_send.c"
 #include "src/board/marks.c"
 #include "src/board/verdict.c"
 #include "src/board/energy.c"
@@ -328,6 +341,7 @@
 #include "src/app/engines.c"
 #include "src/app/machine.c"
 #include "src/app/doctor.c"
+#include "src/app/alert.c"
 #include "src/app/bench.c"
 #include "src/app/keys.c"
 #include "src/app/qr.c"

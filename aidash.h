@@ -276,6 +276,20 @@ struct aidash_config {
     /* What a kilowatt-hour costs, in any currency, 0 to 1e6: the event `energy` then
      * tells the cost of what was measured. 0: not told. */
     double price_kwh;
+    /* A file that keeps history over a reboot, of a fixed size (GET /status tells
+     * it), which is made if it is not there. A thread of its own
+     * writes to it once in 5 minutes; aidash_stop() writes the rest, and waits for
+     * the disk. A file of something else is refused with AIDASH_EINVAL; that of
+     * another version or build is left as it is, with a line in the log. NULL:
+     * none. */
+    const char *history_file;
+    /* Rules of alerts, comma-separated, as "latency_p95_ms > 200 for 30s"
+     * (docs/alerts.md); AIDASH_ALERTS at most. NULL: none. */
+    const char *alerts;
+    /* The http:// or https:// URL to which each alert is POSTed, and in which form:
+     * "json" (NULL: the same), "ntfy" or "text"; a file whose first line is a bearer
+     * token for it, read while starting. Not without AIDASH_METER. NULL: none. */
+    const char *alert_url, *alert_format, *alert_key_file;
 };
 
 /* Start the server. config may be NULL (all defaults). It listens when this

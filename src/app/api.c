@@ -113,6 +113,13 @@ static void ad_reset(void)
 #endif
 #if AIDASH_HISTORY
     ad_history_init();
+    ad_history_file_init();
+#endif
+#if AIDASH_ALERTS
+    ad_alerts_init();
+#if AIDASH_METER
+    ad_alert_post_init();
+#endif
 #endif
 #if AIDASH_BOARD
     ad_board_init();
@@ -259,6 +266,8 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
         rc = ad_fail(AIDASH_ESYS, "can't start the resolver's thread");
     } else if (!ad_key_writer_start()) {
         rc = ad_fail(AIDASH_ESYS, "can't start the key file's thread");
+    } else if (!ad_history_file_start()) {
+        rc = ad_fail(AIDASH_ESYS, "can't start the history file's thread");
     } else if (!ad_board_start()) {
         rc = ad_fail(AIDASH_ESYS, "can't start the board's thread");
     } else if (!ad_civetweb_start()) {
@@ -280,11 +289,15 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
 
 stop_threads:
     ad_key_writer_stop();
+    ad_history_file_stop();
     ad_board_stop();
     ad_resolver_stop();
 close_sockets:
     ad_close();
 not_running:
+#if AIDASH_HISTORY
+    ad_history_file_close();
+#endif
     atomic_store(&ad_life.state, AD_STOPPED);
     return rc;
 }
@@ -310,6 +323,10 @@ void aidash_stop(void)
     ad_wake();
     (void)pthread_join(ad_hub.thread, NULL);
     ad_key_writer_stop();
+    ad_history_file_stop();
+#if AIDASH_HISTORY
+    ad_history_file_finish();
+#endif
     ad_board_stop();
     ad_resolver_stop();
     ad_close();

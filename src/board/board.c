@@ -11,6 +11,7 @@
 
 #include "../core/events.c"
 #include "energy.c"
+#include "alerts.c"
 #include "history.c"
 #include "report.c"
 #include "verdict.c"
@@ -233,6 +234,9 @@ static void ad_board_run(void)
         ad_energy_board(ad_value_is_number(&ad_board.figures.power),
                         ad_board.figures.power.number, ad_board.figures.power_scope,
                         ad_board.figures.power_estimate);
+#endif
+#if AIDASH_ALERTS
+        ad_alerts_board(&ad_board.figures);
 #endif
     }
     atomic_store(&ad_board.turn, AD_BOARD_FREE);

@@ -45,12 +45,17 @@ enum {
     AD_STATUS_ENERGY = 0,
 #endif
 #if AIDASH_METER
-    AD_STATUS_MAX = AD_EVENT_MAX + 4096 + AD_BOARD_MAX +
-                    AIDASH_UPSTREAMS * AD_UPSTREAM_SHOWN + AD_STATUS_VERDICTS +
-                    AD_STATUS_ENERGY
+    AD_STATUS_UPSTREAMS = AIDASH_UPSTREAMS * AD_UPSTREAM_SHOWN,
 #else
-    AD_STATUS_MAX = AD_EVENT_MAX + 4096 + AD_BOARD_MAX
+    AD_STATUS_UPSTREAMS = 0,
 #endif
+#if AIDASH_ALERTS
+    AD_STATUS_ALERTS = AD_ALERTS_STATUS_MAX,
+#else
+    AD_STATUS_ALERTS = 0,
+#endif
+    AD_STATUS_MAX = AD_EVENT_MAX + 4352 + AD_BOARD_MAX + AD_STATUS_UPSTREAMS +
+                    AD_STATUS_ALERTS + AD_STATUS_VERDICTS + AD_STATUS_ENERGY
 };
 
 struct ad_status_call {
@@ -179,6 +184,12 @@ static void ad_status_run(struct ad_call *call)
 #endif
 #if AIDASH_METER && AIDASH_ENERGY
     ad_put_energy_status(t);
+#endif
+#if AIDASH_ALERTS
+    ad_put_alerts_status(t);
+#endif
+#if AIDASH_HISTORY
+    ad_put_history(t);
 #endif
     ad_puts(t, "}");
 }
