@@ -492,7 +492,7 @@
 #error "AIDASH_NOTES must be 1..256"
 #endif
 
-/* Records of ended requests kept for GET /requests. 1..10000, 2.82 kB each. */
+/* Records of ended requests kept for GET /requests. 1..10000, 3.02 kB each. */
 #ifndef AIDASH_RECORDS
 #define AIDASH_RECORDS 50
 #endif

@@ -38,6 +38,7 @@
  *   usage-panel       panel: what clients have used
  *   settings-panel    panel: the settings dialog
  *   bench-panel       panel: the benchmark's dialog
+ *   why-panel         panel: why it is slow; energy
  *   board-panel       panel: what the board's sensors say
  *   credentials       signing in, as the server does it
  *   access-panel      panel: who this browser is, and what it may do
@@ -78,6 +79,7 @@ import { Settings } from "./settings.js";
 import { Store } from "./store.js";
 import { mountUsage } from "./usage-panel.js";
 import { View } from "./view.js";
+import { mountWhy } from "./why-panel.js";
 
 /**
  * What the panels work with. There is one of each.
@@ -110,6 +112,7 @@ mountUsage(context);
 mountSettings(context);
 mountBench(context);
 mountBoard(context);
+mountWhy(context);
 mountAccess(context, address);
 mountKeys(context);
 mountKiosk();

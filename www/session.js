@@ -216,6 +216,10 @@ export class Session {
       this.#store.set({ bench: event });
     } else if (event.event === "board") {
       this.#store.set({ board: event });
+    } else if (event.event === "verdict") {
+      this.#store.set({ verdict: event });
+    } else if (event.event === "energy") {
+      this.#store.set({ energy: event });
     }
   }
 
