@@ -4,6 +4,7 @@
 #ifndef AD_WEB_STATUS_C
 #define AD_WEB_STATUS_C
 
+#include "brand.c"
 #include "memory.c"
 
 /* Events lost so far, those of clients that are blocked now included. */
@@ -35,10 +36,10 @@ static uint64_t ad_records_count(void)
 /* Bytes of the answer. */
 enum {
 #if AIDASH_METER
-    AD_STATUS_MAX = AD_EVENT_MAX + 4096 + AD_BOARD_MAX +
+    AD_STATUS_MAX = AD_EVENT_MAX + 4096 + AD_BOARD_MAX + AD_BRAND_JSON_MAX +
                     AIDASH_UPSTREAMS * AD_UPSTREAM_SHOWN
 #else
-    AD_STATUS_MAX = AD_EVENT_MAX + 4096 + AD_BOARD_MAX
+    AD_STATUS_MAX = AD_EVENT_MAX + 4096 + AD_BOARD_MAX + AD_BRAND_JSON_MAX
 #endif
 };
 
@@ -160,6 +161,7 @@ static void ad_status_run(struct ad_call *call)
     ad_puts(t, ",\"posture\":");
     ad_posture(posture);
     ad_put_string(t, posture);
+    ad_put_brand(t);
 #if AIDASH_BOARD
     ad_put_board(t);
 #endif
