@@ -30,6 +30,7 @@
  *   control           panel: the engine
  *   gauge-tiles       panel: the gauges among the tiles
  *   own-commands      panel: the engine's own commands, and those that take their time
+ *   own-panel         panel: the embedding program's own; its title and logo
  *   log-panel         panel: what happened, as a list
  *   model-facts       panel: what is known of the models, below the active one's name
  *   requests-panel    panel: the table of requests
@@ -81,10 +82,10 @@ const session = new Session(store, frame); // it connects while the panels load
 /** @type {Context} */
 export const context = { settings, store, frame, colours: new Colours(), lines: new Lines(), session, view: new View({ settings, store, session }) };
 
-const [{ mountConnection }, { mountGlance }, { mountControl }, { mountModelFacts }, { mountRequests }, { mountUsage }, { mountSettings }, { mountBench }, { mountBoard }, { mountAccess }, { mountKeys }, { mountKiosk }, { mountGauges }, { mountOwnCommands }, { mountLog }] = await Promise.all([
+const [{ mountConnection }, { mountGlance }, { mountControl }, { mountModelFacts }, { mountRequests }, { mountUsage }, { mountSettings }, { mountBench }, { mountBoard }, { mountAccess }, { mountKeys }, { mountKiosk }, { mountGauges }, { mountOwnCommands }, { mountOwnPanel }, { mountLog }] = await Promise.all([
   import("./connection.js"), import("./glance.js"), import("./control.js"), import("./model-facts.js"), import("./requests-panel.js"), import("./usage-panel.js"),
   import("./settings-panel.js"), import("./bench-panel.js"), import("./board-panel.js"), import("./access-panel.js"), import("./keys.js"), import("./kiosk.js"), import("./gauge-tiles.js"),
-  import("./own-commands.js"), import("./log-panel.js")]);
+  import("./own-commands.js"), import("./own-panel.js"), import("./log-panel.js")]);
 mountConnection(context);
 mountGlance(context);
 mountControl(context);
@@ -99,6 +100,7 @@ mountKeys(context);
 mountKiosk();
 mountGauges(context);
 mountOwnCommands(context);
+mountOwnPanel(context);
 mountLog(context);
 
 // uPlot takes its time to start: the first numbers do not wait for it.

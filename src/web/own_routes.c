@@ -14,6 +14,8 @@
 #include "route.c"
 #include "workers.c"
 
+#if AIDASH_ROUTES
+
 /* What is wrong with a path of the program's own: it ends a sentence. NULL: nothing.
  * Paths are compared byte by byte, as they are in the request: so there is one way to
  * write each (RFC 3986 3.3). */
@@ -40,8 +42,6 @@ static const char *ad_own_path_problem(const char *path)
     return NULL;
 }
 _Static_assert(AIDASH_PATH_MAX == 63, "as the sentence says");
-
-#if AIDASH_ROUTES
 
 enum {
     AD_OWN_ETAG_MAX = 24, /* bytes with quotes and NUL */

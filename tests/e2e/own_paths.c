@@ -5,7 +5,7 @@
  *     route PATH TYPE RIGHT KIND   -> aidash_route()'s code and sentence; KIND is a
  *                                     callback of the table below, or "none"
  *     static PATH TYPE RIGHT N     -> the same for aidash_route_static(): N bytes
- *     module PATH TEXT             -> the same for a script
+ *     text PATH TYPE TEXT          -> the same for this text
  *     gauge NAME VALUE             -> aidash_gauge()'s code
  *     start VIEW CONTROL STATE_DIR TITLE LOGO PANEL UPSTREAM
  *                                  -> aidash_start()'s code, the port, the sentence
@@ -189,11 +189,14 @@ int main(void)
             n = aidash_route_static(word[1], word[2], (unsigned)atoi(word[3]), bytes,
                                     (size_t)atol(word[4]));
             printf("= %d %s\n", n, aidash_last_error());
-        } else if (strcmp(word[0], "module") == 0) { /* its text stays: it is leaked */
-            char *text = strdup(word[2]);
+        } else if (strcmp(word[0], "text") == 0) {
+            static char texts[8][4096]; /* they stay as they are */
+            static int used;
+            char *text = texts[used++ % 8];
 
-            n = aidash_route_static(word[1], "text/javascript", 0, text, strlen(text));
-            printf("= %d\n", n);
+            snprintf(text, sizeof(texts[0]), "%s", word[3]);
+            n = aidash_route_static(word[1], word[2], 0, text, strlen(text));
+            printf("= %d %s\n", n, aidash_last_error());
         } else if (strcmp(word[0], "start") == 0) {
             start((char *const *)word);
         } else if (strcmp(word[0], "release") == 0) {
