@@ -30,6 +30,7 @@
  *   control           panel: the engine
  *   gauge-tiles       panel: the gauges among the tiles
  *   own-commands      panel: the engine's own commands, and those that take their time
+ *   own-panel         panel: the embedding program's own; its title and logo
  *   log-panel         panel: what happened, as a list
  *   model-facts       panel: what is known of the models, below the active one's name
  *   requests-panel    panel: the table of requests
@@ -71,6 +72,7 @@ import { mountKiosk } from "./kiosk.js";
 import { mountLog } from "./log-panel.js";
 import { mountModelFacts } from "./model-facts.js";
 import { mountOwnCommands } from "./own-commands.js";
+import { mountOwnPanel } from "./own-panel.js";
 import { mountRequests } from "./requests-panel.js";
 import { Session } from "./session.js";
 import { mountSettings } from "./settings-panel.js";
@@ -115,6 +117,7 @@ mountKeys(context);
 mountKiosk();
 mountGauges(context);
 mountOwnCommands(context);
+mountOwnPanel(context);
 mountLog(context);
 
 // uPlot takes its time to start: the first numbers do not wait for it.

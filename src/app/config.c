@@ -15,6 +15,7 @@
 #include "../guard/rights.c"
 #include "../guard/trust.c"
 #include "../meter/meter.c"
+#include "../web/brand.c"
 
 static char ad_error_text[512]; /* what aidash_last_error() returns */
 
@@ -819,6 +820,24 @@ static int ad_configure_tls(const struct aidash_config *config)
 #endif
 }
 
+static int ad_configure_brand(const struct aidash_config *config)
+{
+    const char *title = config->title, *logo = config->logo, *panel = config->panel;
+
+    if (title != NULL && title[0] != '\0' && !ad_brand_set_title(title)) {
+        return ad_fail(AIDASH_EINVAL,
+                       "title: it must be at most %d bytes of UTF-8 without control "
+                       "characters", AIDASH_TITLE_MAX);
+    }
+    if (logo != NULL && logo[0] != '\0' && !ad_brand_set_path(ad_brand.logo, logo)) {
+        return ad_fail(AIDASH_EINVAL, "logo: there is no route '%.100s'", logo);
+    }
+    if (panel != NULL && panel[0] != '\0' && !ad_brand_set_path(ad_brand.panel, panel)) {
+        return ad_fail(AIDASH_EINVAL, "panel: there is no route '%.100s'", panel);
+    }
+    return 0;
+}
+
 /* Check all that can be checked without opening anything, and hand it to the
  * parts. */
 static int ad_configure(const struct aidash_config *config)
@@ -881,6 +900,9 @@ static int ad_configure(const struct aidash_config *config)
     }
     if (rc == 0) {
         rc = ad_configure_history(config);
+    }
+    if (rc == 0) {
+        rc = ad_configure_brand(config);
     }
     if (rc == 0) {
         rc = ad_configure_listen(listen);

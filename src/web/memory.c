@@ -96,6 +96,9 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_board,
 #endif
     &ad_memory_routes,
+#if AIDASH_ROUTES
+    &ad_memory_own_routes,
+#endif
 #if AIDASH_DASHBOARD
     &ad_memory_inflate,
 #endif
