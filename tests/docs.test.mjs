@@ -363,7 +363,7 @@ const cases = {
   'make bench PART=tls': covered('tests/bench/tls.mjs', 'export async function viewersOverTls', 'it takes minutes'),
   'make bench PART=proxies': covered('tests/bench/proxies.mjs', 'export async function proxies', 'it takes minutes'),
   'make bench PART=gateway': covered('tests/embed/sizes.test.mjs', 'ten thousand viewers', 'it takes minutes, and needs 10,000 open files'),
-  'make fuzz FUZZ_SECONDS=60': (t) => needs('clang', makes(/^ +FUZZ +line: \d+ inputs, none failed$/m, { as: 'make fuzz FUZZ_SECONDS=1' }))(t),
+  'make fuzz FUZZ_SECONDS=60': (t) => needs('clang', makes(/^ +FUZZ +line: \d+ inputs, none failed$/m, { as: 'make fuzz FUZZ_SECONDS=1 TEST=line' }))(t),
   'make test': covered('.ci/run', 'make test', 'this is a part of it'),
   'make test SUITE=e2e TEST=ingest': covered('tests/build.test.sh', 'TEST="${pick:-}" node tests/run.mjs e2e', 'this is a part of it'),
   'make test SUITE=qemu-aarch64': covered('tests/run.mjs', "'qemu-aarch64': ", 'it is a suite'),
