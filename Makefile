@@ -324,6 +324,20 @@ $(eval $(call needs,build/tsan/lib/aidash.o,$(CIVETWEB_DIR),$(AD_TSAN) $(AD_NO_T
 build/tsan/lib/aidash.o:
 	@$(call compile,$(CIVETWEB_DIR),$(AD_TSAN) $(AD_NO_TLS) -DAIDASH_NO_MAIN,-c aidash.c)
 
+# And for those of addresses and undefined behaviour.
+$(eval $(call needs,build/asan/lib/aidash.o,$(CIVETWEB_DIR),$(AD_ASAN) $(AD_NO_TLS) -DAIDASH_NO_MAIN))
+build/asan/lib/aidash.o:
+	@$(call compile,$(CIVETWEB_DIR),$(AD_ASAN) $(AD_NO_TLS) -DAIDASH_NO_MAIN,-c aidash.c)
+
+# A firmware that calls everything: in C++ with the one object, in C with the other.
+build/asan/embed/every: tests/embed/every.c aidash.h build/asan/lib/aidash.o
+	@mkdir -p $(@D)
+	@$(or $(CXX),g++) -std=c++98 -pedantic -Wno-long-long -Wall -Wextra -Werror $(AD_ASAN) -I. -o $@ -x c++ $< -x none $(lastword $^) $(LDFLAGS) $(AD_LIBS)
+
+build/tsan/embed/every: tests/embed/every.c aidash.h build/tsan/lib/aidash.o
+	@mkdir -p $(@D)
+	@$(CC) -std=gnu99 $(AD_WARN) $(AD_TSAN) -I. -o $@ $< $(lastword $^) $(LDFLAGS) $(AD_LIBS)
+
 build/alloc_count: tests/alloc_count.c build/lib/aidash.o
 	@$(CC) -std=c11 -O2 -g $(AD_WARN) $(CPPFLAGS) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(AD_LIBS)
 
@@ -400,16 +414,26 @@ build/onefile/aidash: build/dist/aidash.c
 # examples/firmware with nothing but the two files: a copy of the project, built by its own Makefile or by CMake. What names
 # a toolchain's parts by build/... finds them from there.
 ONE_FILE := build/dist/aidash.c build/dist/aidash.h
-FIRMWARE := $(wildcard examples/firmware/*)
+FIRMWARE := $(filter-out %/components,$(wildcard examples/firmware/*))
 AD_EMBED := $(TARGET_CFLAGS) -O2 -Wall -Wextra -Werror
 $(OUT)/firmware/firmware: $(FIRMWARE) $(ONE_FILE) $(TARGET_NEEDS)
 	@rm -rf $(@D) && mkdir -p $(@D) && cp $(FIRMWARE) $(@D) && ln -s $(CURDIR)/build $(@D)/build
 	@$(MAKE) --no-print-directory -C $(@D) AIDASH=build/dist CC="$(CC)" CFLAGS="$(AD_EMBED)" LDFLAGS="$(TARGET_LDFLAGS)"
 
+$(OUT)/embed/every: tests/embed/every.c $(ONE_FILE) $(TARGET_NEEDS)
+	@mkdir -p $(@D)
+	@$(CC) $(AD_EMBED) -DAIDASH_NO_MAIN -DAIDASH_PROFILE_TINY -Ibuild/dist -o $@ $(filter %.c,$^) $(TARGET_LDFLAGS) $(AD_LIBS)
+
 build/firmware-cmake/firmware: $(FIRMWARE) $(ONE_FILE)
 	@rm -rf $(@D)
 	@cmake -S examples/firmware -B $(@D) -DAIDASH=$(CURDIR)/build/dist -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_COMPILER=$(CC) \
 	    -DCMAKE_C_FLAGS="$(AD_EMBED)"
+	@cmake --build $(@D)
+
+build/firmware-components/firmware: $(FIRMWARE) $(ONE_FILE) examples/firmware/components/aidash/CMakeLists.txt tests/embed/components/CMakeLists.txt
+	@rm -rf $(@D)
+	@cmake -S tests/embed/components -B $(@D) -DFIRMWARE=$(CURDIR)/examples/firmware -DAIDASH=$(CURDIR)/build/dist -DCMAKE_C_COMPILER=$(CC) \
+	    -DCMAKE_C_FLAGS="$(AD_EMBED) -O0"
 	@cmake --build $(@D)
 
 build/firmware-meson/firmware: $(FIRMWARE) $(ONE_FILE)
@@ -418,7 +442,7 @@ build/firmware-meson/firmware: $(FIRMWARE) $(ONE_FILE)
 	@meson compile -C $(@D) >/dev/null
 
 ifndef TOOLCHAIN
-build/aarch64/firmware/firmware: FORCE
+build/aarch64/firmware/firmware build/aarch64/embed/every: FORCE
 	@$(MAKE) --no-print-directory TOOLCHAIN=aarch64 $@
 endif
 
