@@ -267,8 +267,13 @@ static int ad_run(struct ad_options *o, int argc, char **argv)
     return AD_EXIT_OK;
 }
 
-/* Weak: a program with a main() of its own, compiled without AIDASH_NO_MAIN, links,
- * and its own is the one that runs. */
+/* The GNU linkers print this where another object calls aidash_start_sized(): in a
+ * program that has aidash inside (ld's manual: .gnu.warning.SYMBOL). */
+__attribute__((section(".gnu.warning.aidash_start_sized"), used)) static const char
+    ad_main_warning[] = "aidash.c was compiled without -DAIDASH_NO_MAIN: its command "
+                        "line is in this program, too";
+
+/* Weak: such a program links, and its own main() is the one that runs. */
 __attribute__((weak)) int main(int argc, char **argv)
 {
     struct ad_options options = {0};
