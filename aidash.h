@@ -280,6 +280,10 @@ struct aidash_config {
      * "json" (NULL: the same), "ntfy" or "text"; a file whose first line is a bearer
      * token for it, read while starting. Not without AIDASH_METER. NULL: none. */
     const char *alert_url, *alert_format, *alert_key_file;
+    /* The http:// or https:// URL of an OpenTelemetry collector (OTLP/HTTP, JSON): it
+     * gets metrics, and a span for each request through the meter, at /v1/metrics and
+     * /v1/traces below the URL. Not without AIDASH_METER. NULL: none. */
+    const char *otlp;
 };
 
 /* Start the server. config may be NULL (all defaults). It listens when this

@@ -37,6 +37,7 @@
  *   settings-panel    panel: the settings dialog
  *   bench-panel       panel: the benchmark's dialog
  *   board-panel       panel: what the board's sensors say
+ *   alerts-panel      the alerts that fire
  *   credentials       signing in, as the server does it
  *   access-panel      panel: who this browser is, and what it may do
  *   keys              keys for the whole page
@@ -81,9 +82,9 @@ const session = new Session(store, frame); // it connects while the panels load
 /** @type {Context} */
 export const context = { settings, store, frame, colours: new Colours(), lines: new Lines(), session, view: new View({ settings, store, session }) };
 
-const [{ mountConnection }, { mountGlance }, { mountControl }, { mountModelFacts }, { mountRequests }, { mountUsage }, { mountSettings }, { mountBench }, { mountBoard }, { mountAccess }, { mountKeys }, { mountKiosk }, { mountGauges }, { mountOwnCommands }, { mountLog }] = await Promise.all([
+const [{ mountConnection }, { mountGlance }, { mountControl }, { mountModelFacts }, { mountRequests }, { mountUsage }, { mountSettings }, { mountBench }, { mountBoard }, { mountAlerts }, { mountAccess }, { mountKeys }, { mountKiosk }, { mountGauges }, { mountOwnCommands }, { mountLog }] = await Promise.all([
   import("./connection.js"), import("./glance.js"), import("./control.js"), import("./model-facts.js"), import("./requests-panel.js"), import("./usage-panel.js"),
-  import("./settings-panel.js"), import("./bench-panel.js"), import("./board-panel.js"), import("./access-panel.js"), import("./keys.js"), import("./kiosk.js"), import("./gauge-tiles.js"),
+  import("./settings-panel.js"), import("./bench-panel.js"), import("./board-panel.js"), import("./alerts-panel.js"), import("./access-panel.js"), import("./keys.js"), import("./kiosk.js"), import("./gauge-tiles.js"),
   import("./own-commands.js"), import("./log-panel.js")]);
 mountConnection(context);
 mountGlance(context);
@@ -94,6 +95,7 @@ mountUsage(context);
 mountSettings(context);
 mountBench(context);
 mountBoard(context);
+mountAlerts(context);
 mountAccess(context, address);
 mountKeys(context);
 mountKiosk();

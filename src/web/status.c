@@ -172,6 +172,9 @@ static void ad_status_run(struct ad_call *call)
 #if AIDASH_ALERTS
     ad_put_alerts_status(t);
 #endif
+#if AIDASH_OTLP && AIDASH_METER
+    ad_put_otlp(t);
+#endif
     ad_puts(t, "}");
 }
 
