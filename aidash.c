@@ -38,6 +38,7 @@
  *   codec/websocket.c        WebSocket frames
  *   codec/messages.c         samples, commands, client_id
  *   codec/tick.c             the tick that never changes
+ *   codec/traceparent.c      which trace a request belongs to
  *   codec/llm_paths.c        what of an engine's JSON matters
  *   codec/llm_facts.c        an engine's answer: token counts and times
  *   codec/llm_events.c       an event of its body
@@ -125,6 +126,7 @@
  *   board/alerts.c           their values, the event, GET /alerts
  *   board/alert_send.c       alerts on their way to a webhook
  *   board/board.c            the event that tells it, once a second
+ *   board/otlp.c             spans and metrics for an OpenTelemetry collector
  *   web/seam.h               the calls that run up to civetweb
  *   web/arena.c              civetweb's static memory
  *   web/assets.c             the dashboard's files
@@ -228,6 +230,7 @@
 #include "src/codec/websocket.c"
 #include "src/codec/messages.c"
 #include "src/codec/tick.c"
+#include "src/codec/traceparent.c"
 #include "src/codec/llm_paths.c"
 #include "src/codec/llm_facts.c"
 #include "src/codec/llm_events.c"
@@ -314,6 +317,7 @@
 #include "src/board/alerts.c"
 #include "src/board/alert_send.c"
 #include "src/board/board.c"
+#include "src/board/otlp.c"
 #include "src/web/seam.h"
 #include "src/web/arena.c"
 #include "src/web/assets.c"

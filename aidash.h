@@ -302,6 +302,10 @@ struct aidash_config {
      * own: see aidash_route(). Each is a path that was added before. NULL or "":
      * none. */
     const char *logo, *panel;
+    /* The http:// or https:// URL of an OpenTelemetry collector (OTLP/HTTP, JSON): it
+     * gets metrics, and a span for each request through the meter, at /v1/metrics and
+     * /v1/traces below the URL. Not without AIDASH_METER. NULL: none. */
+    const char *otlp;
 };
 
 /* Start the server. config may be NULL (all defaults). It listens when this

@@ -262,6 +262,7 @@ const cases = {
     covered('tests/e2e/alerts.test.mjs', "'--alert-format', format", 'it would send to a server elsewhere'),
   'aidash alert test --alert-url https://ntfy.sh/my-board --alert-format ntfy':
     covered('tests/e2e/alerts.test.mjs', "run(['alert', 'test', '--alert-url', `${hook.url}/x`", 'it would send to a server elsewhere'),
+  'aidash --upstream http://127.0.0.1:11434 --otlp http://127.0.0.1:4318': starts(proxies),
   'aidash --source none': starts(isSource('none')),
   'aidash --source none --udp 9000': starts((server) => assert.match(server.log(), /UDP ingest on/)),
   'aidash --rate 20': starts(async (server) => assert.equal((await status(server)).rate_hz, 20)),

@@ -40,6 +40,7 @@
  *   settings-panel    panel: the settings dialog
  *   bench-panel       panel: the benchmark's dialog
  *   board-panel       panel: what the board's sensors say
+ *   alerts-panel      the alerts that fire
  *   credentials       signing in, as the server does it
  *   access-panel      panel: who this browser is, and what it may do
  *   keys              keys for the whole page
@@ -57,6 +58,7 @@
 
 import { mountAccess } from "./access-panel.js";
 import { mountAddress } from "./address.js";
+import { mountAlerts } from "./alerts-panel.js";
 import { mountBench } from "./bench-panel.js";
 import { mountBoard } from "./board-panel.js";
 import { Lines } from "./chart-lines.js";
@@ -112,6 +114,7 @@ mountUsage(context);
 mountSettings(context);
 mountBench(context);
 mountBoard(context);
+mountAlerts(context);
 mountAccess(context, address);
 mountKeys(context);
 mountKiosk();

@@ -25,6 +25,7 @@
  * @property {number} benchRuns    the number of the benchmark that runs, or 0
  * @property {import("./contract").Bench | null} bench  the latest event of a benchmark
  * @property {import("./contract").Board | null} board  what the board's sensors said last
+ * @property {{name: string, sentence?: string}[]} alerts  those that fire
  * @property {import("./credentials.js").Access | null} access  who this browser is to the server, if known
  * @property {string} wanted       a right that this browser was refused just now, or ""
  * @property {boolean} pending     a command waits for its answer
@@ -62,6 +63,7 @@ export class Store {
     benchRuns: 0,
     bench: null,
     board: null,
+    alerts: [],
     access: null,
     wanted: "",
     pending: false,

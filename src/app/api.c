@@ -122,6 +122,9 @@ static void ad_reset(void)
     ad_alert_post_init();
 #endif
 #endif
+#if AIDASH_OTLP && AIDASH_METER
+    ad_otlp_init();
+#endif
 #if AIDASH_BOARD
     ad_board_init();
 #endif

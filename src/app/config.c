@@ -8,6 +8,7 @@
 #include "../board/alert_send.c"
 #include "../board/board.c"
 #include "../board/history_file.c"
+#include "../board/otlp.c"
 #include "../core/access.c"
 #include "../core/certificate.c"
 #include "../guard/jwt_files.c"
@@ -403,6 +404,26 @@ static int ad_configure_webhook(const struct aidash_config *config)
 
 #endif
 
+/* The collector that gets spans and metrics. */
+static int ad_configure_otlp(const char *url)
+{
+#if AIDASH_OTLP
+    struct ad_upstream to;
+    int rc = ad_configure_outbox("otlp", url, ad_otlp_outbox(), &to);
+
+    if (rc == 0 && !ad_otlp_set(&to)) {
+        rc = ad_fail(AIDASH_EINVAL, "otlp: '%.*s': its path is too long, or has a query; "
+                                    "/v1/traces and /v1/metrics are added to it",
+                     ad_shown(strlen(url)), url);
+    }
+    return rc;
+#else
+    return ad_fail(AIDASH_EINVAL, "otlp: '%.*s': this aidash was built without "
+                                  "OpenTelemetry (AIDASH_OTLP)",
+                   ad_shown(strlen(url)), url);
+#endif
+}
+
 /* `given`, or without it (0) `usual`, but never more than AIDASH_FLOWS. */
 static unsigned ad_flows_or(unsigned given, unsigned usual)
 {
@@ -550,6 +571,9 @@ static int ad_configure_meter(const struct aidash_config *config)
         rc = ad_configure_webhook(config);
     }
 #endif
+    if (rc == 0 && config->otlp != NULL) {
+        rc = ad_configure_otlp(config->otlp);
+    }
     if (rc == 0) {
         rc = ad_configure_trust(config);
     }

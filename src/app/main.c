@@ -146,6 +146,9 @@ static bool ad_options_meter(const struct ad_options *o,
     config->upstream_pin = ad_option_value(o, "upstream-pin");
     config->scrape = ad_option_value(o, "scrape");
     config->quota = ad_option_value(o, "quota");
+#if AIDASH_OTLP
+    config->otlp = ad_option_value(o, "otlp");
+#endif
 #if AIDASH_ALERTS
     config->alert_url = ad_option_value(o, "alert-url");
     config->alert_format = ad_option_value(o, "alert-format");

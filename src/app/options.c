@@ -117,6 +117,10 @@ static const struct ad_option {
     {"alert-key-file", "FILE", "file with the webhook's bearer token", AD_OPT_TEXT},
 #endif
 #endif
+#if AIDASH_METER && AIDASH_OTLP
+    {"otlp", "URL", "send metrics, and a span for each request, to this OpenTelemetry "
+     "collector (OTLP/HTTP)", AD_OPT_TEXT},
+#endif
     {"log-level", "LEVEL", "error, warn, info or debug (default info)",
      AD_OPT_TEXT},
     {"config", "FILE", "read options from this file, lines of `key = value`",

@@ -177,6 +177,9 @@ static void ad_status_run(struct ad_call *call)
 #if AIDASH_HISTORY
     ad_put_history(t);
 #endif
+#if AIDASH_OTLP && AIDASH_METER
+    ad_put_otlp(t);
+#endif
     ad_puts(t, "}");
 }
 
