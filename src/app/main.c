@@ -68,6 +68,7 @@ static bool ad_options_config(const struct ad_options *o,
     }
     config->listen = ad_option_value(o, "listen");
     config->models = ad_option_value(o, "models");
+    config->title = ad_option_value(o, "title");
     config->udp = ad_option_value(o, "udp");
     config->allow_origin = ad_option_value(o, "allow-origin");
     config->allow_frame = ad_option_value(o, "allow-frame");

@@ -36,6 +36,7 @@ static const struct ad_option {
     {"seed", "N", "seed of the simulator (default 1)", AD_OPT_NUMBER},
     {"models", "A,B,C", "models that viewers can switch to (default with sim: "
      "llama3,mistral,qwen2.5; else learned from ticks)", AD_OPT_LIST},
+    {"title", "TEXT", "title of the dashboard (default aidash)", AD_OPT_TEXT},
     {"udp", "[ADDR:]PORT", "receive ticks as UDP datagrams here", AD_OPT_TEXT},
     {"backlog", "N", "events that a slow viewer may be behind (default 100)",
      AD_OPT_NUMBER},

@@ -12,7 +12,7 @@ import {
     BIN, OP, Raw, RawViewer, SLOW, connect, environment, ingest, isStatus, poll, post, request, run, serve, start, status, udpPort, within,
 } from './aidash.mjs';
 
-const OPTIONS = ['listen', 'source', 'stdin', 'rate', 'seed', 'models', 'udp', 'backlog', 'per-address',
+const OPTIONS = ['listen', 'source', 'stdin', 'rate', 'seed', 'models', 'title', 'udp', 'backlog', 'per-address',
     'allow-origin', 'allow-frame', 'allow-host', 'trust-proxy', 'view', 'control', 'ingest', 'infer', 'state-dir', 'upstream-ca', 'upstream-pin', 'quota', 'history-file', 'no-board', 'sysroot', 'tls-cert', 'tls-key', 'hsts', 'alert', 'alert-url', 'alert-format', 'alert-key-file', 'otlp', 'log-level', 'config', 'sizes', 'version', 'help'];
 
 const file = (t, name, text) => {
