@@ -140,15 +140,15 @@ static void lead(unsigned long chunk)
 
     must(id != 0 && aidash_request_progress(id, 1) == 0 &&
              aidash_request_end(id, AIDASH_FINISHED, NULL) == 0,
-          "a request is taken", chunk);
+         "a request is taken", chunk);
     must(aidash_gauge("chunk", "", (double)chunk) == 0, "a gauge is taken", chunk);
     must(rc == 0 || rc == AIDASH_EFULL, "a note is taken, or waits", chunk);
     rc = aidash_set_state(AIDASH_STATE_RUNNING, chunk % 2 == 0 ? "even" : "odd");
     must(rc == 0 || rc == AIDASH_EFULL, "a state is taken, or waits", chunk);
     must(aidash_set_models("llama3,mistral", chunk % 2 == 0 ? "llama3" : "mistral") ==
-                  0 &&
+                 0 &&
              aidash_command_add("c", AIDASH_NUMBER, 0, 1e9, (double)chunk, NULL) == 0,
-          "models and commands are taken", chunk);
+         "models and commands are taken", chunk);
 }
 
 /* Publish all the ticks, and more until the viewers have done their part. Each
