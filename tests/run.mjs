@@ -318,8 +318,8 @@ function idle() {
   return share;
 }
 
-/* Runs jobs: `least` at a time, and one more every 2 s, up to `most`, as long as the cores are idle for two fifths of the time. */
-async function runAll(jobs, least, most) {
+/* Runs jobs: `least` at a time, and one more every second, up to `most`, as long as the cores are idle for more than this share. */
+async function runAll(jobs, least, most, share) {
   const queue = [...jobs];
   const now = new Set();
   const start = () => {
@@ -331,10 +331,10 @@ async function runAll(jobs, least, most) {
     if (queue.length > 0 && now.size < most) {
       const began = performance.now();
       let timer;
-      await Promise.race([...now, new Promise((done) => { timer = setTimeout(done, 2000); })]);
+      await Promise.race([...now, new Promise((done) => { timer = setTimeout(done, 1000); })]);
       clearTimeout(timer);
-      const share = idle();
-      if (queue.length > 0 && now.size >= least && performance.now() - began >= 1900 && share > 0.4) start();
+      const was = idle();
+      if (queue.length > 0 && now.size >= least && performance.now() - began >= 900 && was > share) start();
     } else {
       await Promise.race(now);
     }
@@ -370,11 +370,11 @@ const rest = plan.filter((job) => !waits(job));
 await Promise.all([
   ...plan.filter(waits).map(runJob),
   (async () => {
-    await runAll(rest.filter((job) => job.narrow && !job.alone), cores, 3 * cores);
-    await runAll(rest.filter((job) => !job.narrow), 2 * cores, 4 * cores);
+    await runAll(rest.filter((job) => job.narrow && !job.alone), cores, 3 * cores, 0.4);
+    await runAll(rest.filter((job) => !job.narrow), 2 * cores, 6 * cores, 0.2);
   })(),
 ]);
-await runAll(rest.filter((job) => job.alone), 1, 1);
+await runAll(rest.filter((job) => job.alone), 1, 1, 1);
 
 // A test that fails beside others and passes alone says something about the test, or about a race: it is not passed over in silence.
 for (const { said, ...job } of [...again]) {
