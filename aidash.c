@@ -38,6 +38,7 @@
  *   codec/websocket.c        WebSocket frames
  *   codec/messages.c         samples, commands, client_id
  *   codec/tick.c             the tick that never changes
+ *   codec/traceparent.c      which trace a request belongs to
  *   codec/llm_paths.c        what of an engine's JSON matters
  *   codec/llm_facts.c        an engine's answer: token counts and times
  *   codec/llm_events.c       an event of its body
@@ -128,6 +129,7 @@
  *   board/verdict.c          why it is slow, in a sentence
  *   board/energy.c           what answers cost in energy
  *   board/board.c            the event that tells it, once a second
+ *   board/otlp.c             spans and metrics for an OpenTelemetry collector
  *   web/seam.h               the calls that run up to civetweb
  *   web/arena.c              civetweb's static memory
  *   web/assets.c             the dashboard's files
@@ -137,8 +139,10 @@
  *   web/meter_routes.c       GET /requests, /usage, /bench
  *   web/extra_routes.c       GET /gauges, /notes, /commands
  *   web/forward.c            what goes to the engine
+ *   web/own_routes.c         what the program that embeds aidash answers
  *   web/routes.c             where a judged request goes
  *   web/memory.c             the map of static memory
+ *   web/brand.c              the program's title, logo and panel in the page
  *   web/status.c             GET /status
  *   app/config.c             the configuration, checked
  *   app/lan.c                this machine's names and addresses
@@ -146,6 +150,7 @@
  *   app/loop.c               the hub's loop
  *   app/api.c                what aidash.h declares
  *   app/api_engine.c         gauges, notes, the engine's side of it
+ *   app/api_routes.c         paths of the program's own
  *   app/options.c            options: file, environment, arguments
  *   app/ports.c              which program has a port
  *   app/engines.c            the engines that doctor finds
@@ -228,6 +233,7 @@
 #include "src/codec/websocket.c"
 #include "src/codec/messages.c"
 #include "src/codec/tick.c"
+#include "src/codec/traceparent.c"
 #include "src/codec/llm_paths.c"
 #include "src/codec/llm_facts.c"
 #include "src/codec/llm_events.c"
@@ -318,6 +324,7 @@
 #include "src/board/verdict.c"
 #include "src/board/energy.c"
 #include "src/board/board.c"
+#include "src/board/otlp.c"
 #include "src/web/seam.h"
 #include "src/web/arena.c"
 #include "src/web/assets.c"
@@ -327,8 +334,10 @@
 #include "src/web/meter_routes.c"
 #include "src/web/extra_routes.c"
 #include "src/web/forward.c"
+#include "src/web/own_routes.c"
 #include "src/web/routes.c"
 #include "src/web/memory.c"
+#include "src/web/brand.c"
 #include "src/web/status.c"
 #include "src/app/config.c"
 #include "src/app/lan.c"
@@ -336,6 +345,7 @@
 #include "src/app/loop.c"
 #include "src/app/api.c"
 #include "src/app/api_engine.c"
+#include "src/app/api_routes.c"
 #include "src/app/options.c"
 #include "src/app/ports.c"
 #include "src/app/engines.c"

@@ -27,7 +27,7 @@ for target; do
 done
 name=aidash-$version-amalgamation
 mkdir "$tmp/$name"
-cp -R build/dist/aidash.c build/dist/aidash.h LICENSE THIRD-PARTY.md README.md CHANGELOG.md docs "$tmp/$name/"
+cp -R build/dist/aidash.c build/dist/aidash.h package/aidash.service package/aidash.conf package/aidash.1 LICENSE THIRD-PARTY.md README.md CHANGELOG.md docs "$tmp/$name/"
 archive "$out/$name.tar.gz" "$tmp" "$name"
 node package/sbom.mjs "$version" "$out" "$@" >"$tmp/sbom"
 mv "$tmp/sbom" "$out/aidash-$version.spdx.json"

@@ -40,17 +40,17 @@
 #ifndef AIDASH_HISTORY
 #define AIDASH_HISTORY 0
 #endif
-#ifndef AIDASH_BASELINES
-#define AIDASH_BASELINES 0
-#endif
-#ifndef AIDASH_ENERGY
-#define AIDASH_ENERGY 0
-#endif
 #ifndef AIDASH_ALERTS
 #define AIDASH_ALERTS 0
 #endif
 #ifndef AIDASH_OTLP
 #define AIDASH_OTLP 0
+#endif
+#ifndef AIDASH_BASELINES
+#define AIDASH_BASELINES 0
+#endif
+#ifndef AIDASH_ENERGY
+#define AIDASH_ENERGY 0
 #endif
 #ifndef AIDASH_THROTTLED
 #define AIDASH_THROTTLED 16
@@ -132,6 +132,12 @@
 #endif
 #ifndef AIDASH_REQUESTS
 #define AIDASH_REQUESTS 4
+#endif
+#ifndef AIDASH_ROUTES
+#define AIDASH_ROUTES 4
+#endif
+#ifndef AIDASH_ROUTE_BYTES
+#define AIDASH_ROUTE_BYTES 4096
 #endif
 #endif
 #ifdef AIDASH_PROFILE_GATEWAY
@@ -525,6 +531,25 @@
 #endif
 #if AIDASH_UNFINISHED < 1 || AIDASH_UNFINISHED > 32
 #error "AIDASH_UNFINISHED must be 1..32"
+#endif
+
+/* Paths that the program answers itself: aidash_route(), aidash_route_static(). One
+ * more is refused. 0..64, 192 bytes each; 0: without them. */
+#ifndef AIDASH_ROUTES
+#define AIDASH_ROUTES 16
+#endif
+#if AIDASH_ROUTES < 0 || AIDASH_ROUTES > 64
+#error "AIDASH_ROUTES must be 0..64"
+#endif
+
+/* Longest answer of such a callback, in bytes: there is one buffer, as one callback
+ * runs at a time. Of an answer above some 256 kB, who takes it slowly keeps the others
+ * waiting. */
+#ifndef AIDASH_ROUTE_BYTES
+#define AIDASH_ROUTE_BYTES 262144
+#endif
+#if AIDASH_ROUTE_BYTES < 1024 || AIDASH_ROUTE_BYTES > 16777216
+#error "AIDASH_ROUTE_BYTES must be 1024..16777216"
 #endif
 
 /* Longest command and longest ingest line, in bytes. A longer WebSocket

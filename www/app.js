@@ -30,6 +30,7 @@
  *   control           panel: the engine
  *   gauge-tiles       panel: the gauges among the tiles
  *   own-commands      panel: the engine's own commands, and those that take their time
+ *   own-panel         panel: the embedding program's own; its title and logo
  *   log-panel         panel: what happened, as a list
  *   model-facts       panel: what is known of the models, below the active one's name
  *   requests-panel    panel: the table of requests
@@ -40,6 +41,7 @@
  *   bench-panel       panel: the benchmark's dialog
  *   why-panel         panel: why it is slow; energy
  *   board-panel       panel: what the board's sensors say
+ *   alerts-panel      the alerts that fire
  *   credentials       signing in, as the server does it
  *   access-panel      panel: who this browser is, and what it may do
  *   keys              keys for the whole page
@@ -57,6 +59,7 @@
 
 import { mountAccess } from "./access-panel.js";
 import { mountAddress } from "./address.js";
+import { mountAlerts } from "./alerts-panel.js";
 import { mountBench } from "./bench-panel.js";
 import { mountBoard } from "./board-panel.js";
 import { Lines } from "./chart-lines.js";
@@ -72,6 +75,7 @@ import { mountKiosk } from "./kiosk.js";
 import { mountLog } from "./log-panel.js";
 import { mountModelFacts } from "./model-facts.js";
 import { mountOwnCommands } from "./own-commands.js";
+import { mountOwnPanel } from "./own-panel.js";
 import { mountRequests } from "./requests-panel.js";
 import { Session } from "./session.js";
 import { mountSettings } from "./settings-panel.js";
@@ -113,11 +117,13 @@ mountSettings(context);
 mountBench(context);
 mountBoard(context);
 mountWhy(context);
+mountAlerts(context);
 mountAccess(context, address);
 mountKeys(context);
 mountKiosk();
 mountGauges(context);
 mountOwnCommands(context);
+mountOwnPanel(context);
 mountLog(context);
 
 // uPlot takes its time to start: the first numbers do not wait for it.

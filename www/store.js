@@ -27,6 +27,7 @@
  * @property {import("./contract").Board | null} board  what the board's sensors said last
  * @property {import("./contract").Verdict | null} verdict  the latest one
  * @property {import("./contract").Energy | null} energy  what the answers take of energy, the latest
+ * @property {{name: string, sentence?: string}[]} alerts  those that fire
  * @property {import("./credentials.js").Access | null} access  who this browser is to the server, if known
  * @property {string} wanted       a right that this browser was refused just now, or ""
  * @property {boolean} pending     a command waits for its answer
@@ -66,6 +67,7 @@ export class Store {
     board: null,
     verdict: null,
     energy: null,
+    alerts: [],
     access: null,
     wanted: "",
     pending: false,

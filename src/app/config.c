@@ -8,6 +8,7 @@
 #include "../board/alert_send.c"
 #include "../board/board.c"
 #include "../board/history_file.c"
+#include "../board/otlp.c"
 #include "../core/access.c"
 #include "../core/certificate.c"
 #include "../guard/jwt_files.c"
@@ -15,6 +16,7 @@
 #include "../guard/rights.c"
 #include "../guard/trust.c"
 #include "../meter/meter.c"
+#include "../web/brand.c"
 
 static char ad_error_text[512]; /* what aidash_last_error() returns */
 
@@ -402,6 +404,26 @@ static int ad_configure_webhook(const struct aidash_config *config)
 
 #endif
 
+/* The collector that gets spans and metrics. */
+static int ad_configure_otlp(const char *url)
+{
+#if AIDASH_OTLP
+    struct ad_upstream to;
+    int rc = ad_configure_outbox("otlp", url, ad_otlp_outbox(), &to);
+
+    if (rc == 0 && !ad_otlp_set(&to)) {
+        rc = ad_fail(AIDASH_EINVAL, "otlp: '%.*s': its path is too long, or has a query; "
+                                    "/v1/traces and /v1/metrics are added to it",
+                     ad_shown(strlen(url)), url);
+    }
+    return rc;
+#else
+    return ad_fail(AIDASH_EINVAL, "otlp: '%.*s': this aidash was built without "
+                                  "OpenTelemetry (AIDASH_OTLP)",
+                   ad_shown(strlen(url)), url);
+#endif
+}
+
 /* `given`, or without it (0) `usual`, but never more than AIDASH_FLOWS. */
 static unsigned ad_flows_or(unsigned given, unsigned usual)
 {
@@ -549,6 +571,9 @@ static int ad_configure_meter(const struct aidash_config *config)
         rc = ad_configure_webhook(config);
     }
 #endif
+    if (rc == 0 && config->otlp != NULL) {
+        rc = ad_configure_otlp(config->otlp);
+    }
     if (rc == 0) {
         rc = ad_configure_trust(config);
     }
@@ -828,6 +853,24 @@ static int ad_configure_tls(const struct aidash_config *config)
 #endif
 }
 
+static int ad_configure_brand(const struct aidash_config *config)
+{
+    const char *title = config->title, *logo = config->logo, *panel = config->panel;
+
+    if (title != NULL && title[0] != '\0' && !ad_brand_set_title(title)) {
+        return ad_fail(AIDASH_EINVAL,
+                       "title: it must be at most %d bytes of UTF-8 without control "
+                       "characters", AIDASH_TITLE_MAX);
+    }
+    if (logo != NULL && logo[0] != '\0' && !ad_brand_set_path(ad_brand.logo, logo)) {
+        return ad_fail(AIDASH_EINVAL, "logo: there is no route '%.100s'", logo);
+    }
+    if (panel != NULL && panel[0] != '\0' && !ad_brand_set_path(ad_brand.panel, panel)) {
+        return ad_fail(AIDASH_EINVAL, "panel: there is no route '%.100s'", panel);
+    }
+    return 0;
+}
+
 /* Check all that can be checked without opening anything, and hand it to the
  * parts. */
 static int ad_configure(const struct aidash_config *config)
@@ -895,6 +938,9 @@ static int ad_configure(const struct aidash_config *config)
     }
     if (rc == 0) {
         rc = ad_configure_history(config);
+    }
+    if (rc == 0) {
+        rc = ad_configure_brand(config);
     }
     if (rc == 0) {
         rc = ad_configure_listen(listen);

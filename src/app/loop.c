@@ -6,6 +6,7 @@
 
 #include "../board/board.c"
 #include "../board/history_file.c"
+#include "../board/otlp.c"
 #include "../core/certificate.c"
 #include "../guard/jwt_files.c"
 #include "../guard/keys.c"
@@ -45,6 +46,9 @@ static void ad_hub_housekeeping(void)
 #endif
 #if AIDASH_ALERTS
     ad_alerts_housekeeping();
+#endif
+#if AIDASH_OTLP && AIDASH_METER
+    ad_otlp_housekeeping();
 #endif
     ad_log_housekeeping();
     ad_hub.housekeeping_ns = ad_hub.now_ns + AD_NS_PER_S;

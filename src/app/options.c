@@ -36,6 +36,7 @@ static const struct ad_option {
     {"seed", "N", "seed of the simulator (default 1)", AD_OPT_NUMBER},
     {"models", "A,B,C", "models that viewers can switch to (default with sim: "
      "llama3,mistral,qwen2.5; else learned from ticks)", AD_OPT_LIST},
+    {"title", "TEXT", "title of the dashboard (default aidash)", AD_OPT_TEXT},
     {"udp", "[ADDR:]PORT", "receive ticks as UDP datagrams here", AD_OPT_TEXT},
     {"backlog", "N", "events that a slow viewer may be behind (default 100)",
      AD_OPT_NUMBER},
@@ -120,6 +121,10 @@ static const struct ad_option {
      AD_OPT_TEXT},
     {"alert-key-file", "FILE", "file with the webhook's bearer token", AD_OPT_TEXT},
 #endif
+#endif
+#if AIDASH_METER && AIDASH_OTLP
+    {"otlp", "URL", "send metrics, and a span for each request, to this OpenTelemetry "
+     "collector (OTLP/HTTP)", AD_OPT_TEXT},
 #endif
     {"log-level", "LEVEL", "error, warn, info or debug (default info)",
      AD_OPT_TEXT},

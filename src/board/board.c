@@ -10,8 +10,8 @@
 #define AD_BOARD_BOARD_C
 
 #include "../core/events.c"
-#include "energy.c"
 #include "alerts.c"
+#include "energy.c"
 #include "history.c"
 #include "report.c"
 #include "verdict.c"
@@ -226,6 +226,9 @@ static void ad_board_run(void)
 #if AIDASH_HISTORY
         ad_history_board(&ad_board.figures);
 #endif
+#if AIDASH_ALERTS
+        ad_alerts_board(&ad_board.figures);
+#endif
 #if AIDASH_METER && AIDASH_BASELINES
         ad_marks_board(&ad_board.figures, ad_verdict_busy(), !ad_verdict_any(),
                        ad_hub.now_ns);
@@ -234,9 +237,6 @@ static void ad_board_run(void)
         ad_energy_board(ad_value_is_number(&ad_board.figures.power),
                         ad_board.figures.power.number, ad_board.figures.power_scope,
                         ad_board.figures.power_estimate);
-#endif
-#if AIDASH_ALERTS
-        ad_alerts_board(&ad_board.figures);
 #endif
     }
     atomic_store(&ad_board.turn, AD_BOARD_FREE);

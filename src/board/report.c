@@ -15,10 +15,16 @@
  * board). */
 enum { AD_BOARD_TEXT = AD_BOARD_MAX - 64 };
 
-/* The figures of a board that history keeps, alerts look at, and those that tell what
- * may slow it down; NAN is not needed: each says why. */
+/* The figures of a board that history keeps, alerts look at, and that tell what may
+ * slow it down; NAN is not needed: each says why. */
 struct ad_board_figures {
     struct ad_value cpu_percent, memory_used, celsius, watts, gpu_percent, clock_mhz;
+    struct ad_value memory_total, disk_free;
+    unsigned n_temperatures; /* those that are known */
+    struct {
+        char name[AD_UNIT_NAME];
+        double celsius;
+    } temperatures[AD_TEMPERATURES];
     struct ad_value gpu_clock_mhz; /* of the fastest */
     struct ad_value iowait_percent, steal_percent, swap_used;
     struct ad_value throttled;     /* AD_PI_* of now */
@@ -31,12 +37,6 @@ struct ad_board_figures {
     bool power_estimate;     /* something is left out, or in twice */
     bool power_mean;         /* it is the mean since the last report */
     bool power_fast;         /* ad_probe_watts() reads it, too */
-    struct ad_value memory_total, disk_free;
-    unsigned n_temperatures; /* those that are known */
-    struct {
-        char name[AD_UNIT_NAME];
-        double celsius;
-    } temperatures[AD_TEMPERATURES];
 };
 
 static struct {
@@ -142,8 +142,8 @@ static void ad_put_memory(struct ad_text *t, struct ad_board_figures *figures)
     ad_put_member(t, ",\"swap_total_bytes\":", &m.swap_total, 0);
     ad_put_member(t, ",\"swap_used_bytes\":", &swap_used, 0);
     ad_puts(t, "}");
-    figures->swap_used = swap_used;
     figures->memory_total = m.total;
+    figures->swap_used = swap_used;
     figures->memory_used = m.available;
     if (ad_value_is_number(&m.available) && ad_value_is_number(&m.total)) {
         figures->memory_used = ad_value_of(m.total.number - m.available.number);

@@ -48,6 +48,7 @@ struct ad_outbox {
                      * body begins, of cap bytes */
     size_t cap;
     void (*ended)(bool taken); /* the message is over: taken, or lost */
+    bool strict; /* it is OTLP, which says what may be sent again: 429, 502, 503, 504 */
     /* [h] */
     bool busy;  /* there is a message */
     bool told;  /* it was logged that the server takes none */
@@ -108,8 +109,17 @@ static void ad_outbox_try(struct ad_outbox *o, uint32_t now_ms)
                         now_ms);
 }
 
-/* What became of a try that has ended; why[]: the end of a sentence. What may be
- * tried again is as for OTLP (its specification, "Failures"), and 408 and 500. */
+/* May what was answered with this status be sent again? OTLP's specification names
+ * four ("Failures"). */
+static bool ad_outbox_again(const struct ad_outbox *o, unsigned status)
+{
+    if (o->strict) {
+        return status == 429 || (status >= 502 && status <= 504);
+    }
+    return status == 408 || status == 429 || (status >= 500 && status != 501);
+}
+
+/* What became of a try that has ended; why[]: the end of a sentence. */
 static enum ad_outbox_end ad_outbox_judge(const struct ad_outbox *o,
                                           char why[AD_OUTBOX_WHY_MAX])
 {
@@ -129,9 +139,7 @@ static enum ad_outbox_end ad_outbox_judge(const struct ad_outbox *o,
     }
     if (status != 0) {
         (void)snprintf(why, AD_OUTBOX_WHY_MAX, "answers with status %u", status);
-        return status == 408 || status == 429 || (status >= 500 && status != 501)
-                   ? AD_OUTBOX_LATER
-                   : AD_OUTBOX_REFUSED;
+        return ad_outbox_again(o, status) ? AD_OUTBOX_LATER : AD_OUTBOX_REFUSED;
     }
     if (q->lacks) {
         (void)snprintf(why, AD_OUTBOX_WHY_MAX, "was not asked: no descriptor or memory "

@@ -77,11 +77,11 @@ static struct {
     /* [I] The benchmark's: told of each request that ended, with the status of
      * its record; or NULL. */
     void (*ended)(const struct ad_proxy *p, const char *status);
+    /* [I] Told of each request that ended, with its figures; or NULL. */
+    ad_record_observer *observers[AD_RECORD_OBSERVERS];
     /* [I] Called with each request that ends, before its record is written: they may
      * set members of it. NULL: none. */
     void (*ending[AD_RECORD_HOOKS])(struct ad_proxy *p);
-    /* [I] Told of each request that ended, with its figures; or NULL. */
-    ad_record_observer *observers[AD_RECORD_OBSERVERS];
     uint64_t count; /* of requests that ended */
     struct ad_record ring[AIDASH_RECORDS]; /* number n at n % AIDASH_RECORDS */
 } ad_records;
@@ -665,8 +665,8 @@ static void ad_reports_init(void)
 {
     ad_records.count = 0;
     ad_records.ended = NULL;
-    memset(ad_records.ending, 0, sizeof(ad_records.ending));
     memset(ad_records.observers, 0, sizeof(ad_records.observers));
+    memset(ad_records.ending, 0, sizeof(ad_records.ending));
 }
 
 AD_MEMORY(records, AIDASH_RECORDS, sizeof(ad_records));

@@ -11,6 +11,7 @@
 #include "../board/alert_send.c"
 #include "../board/board.c"
 #include "../board/history_file.c"
+#include "../board/otlp.c"
 #include "routes.c"
 
 static const struct ad_memory *const ad_memory[] = {
@@ -103,7 +104,13 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_probe,
     &ad_memory_board,
 #endif
+#if AIDASH_OTLP && AIDASH_METER
+    &ad_memory_otlp,
+#endif
     &ad_memory_routes,
+#if AIDASH_ROUTES
+    &ad_memory_own_routes,
+#endif
 #if AIDASH_DASHBOARD
     &ad_memory_inflate,
 #endif
