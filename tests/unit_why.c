@@ -28,6 +28,9 @@ static void begin(void)
     ad_hub.now_us = ad_hub.start_us = 1700000000000000ull;
     ad_requests_init();
     ad_reports_init();
+#if AIDASH_ALERTS
+    memset(ad_alerts.causes, 0, sizeof(ad_alerts.causes));
+#endif
     ad_verdict_init();
     ad_verdicts.told = told;
     n_told = 0;
