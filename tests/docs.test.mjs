@@ -333,6 +333,7 @@ const cases = {
     covered('tests/e2e/rights.test.mjs', '-H "Authorization: Bearer $KEY" http://192.0.2.7:8080/command', 'it needs a key'),
   'curl -d \'{"action":"resume"}\' http://localhost:8080/command': curl(/"event":"ack","action":"resume"/),
   'curl -d \'{"gauge":"temperature","unit":"C","value":61.5}\' http://localhost:8080/ingest': curl(/"accepted":1/),
+  'curl -d \'{"watts":123.4}\' http://localhost:8080/ingest': curl(/"accepted":1/),
   'curl -d \'{"tokens":3,"latency_ms":41.5}\' http://localhost:8080/ingest': curl(/"accepted":1/),
   'your-engine | curl -sN -T - http://BOARD:8080/ingest': curl(/"accepted":1/),
   'curl -T - http://BOARD:8080/ingest': curl(/"accepted":0/), // of nothing
