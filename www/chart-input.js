@@ -6,7 +6,7 @@ import { announce, byId, setAttr } from "./dom.js";
 import { duration, moment, short } from "./format.js";
 import { isPast } from "./past.js";
 
-/** @import uPlot from "./uPlot.esm.js" */
+/** @import uPlot from "uplot" */
 /** @typedef {import("./charts.js").Chart} Chart */
 /** @typedef {import("./chart-lines.js").Lines} Lines */
 /** @typedef {import("./view.js").View} View */

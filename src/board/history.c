@@ -376,10 +376,16 @@ static void ad_history_tick(const char *model, uint64_t tokens, double latency_m
 
 #if AIDASH_METER
 
-/* A request to a model that ended; "": nobody knows to which. */
-static void ad_history_request(const char *model)
+/* A request ended. */
+static void ad_history_request(const struct ad_proxy *p, const char *status,
+                               const struct ad_proxy_figures *figures)
 {
+    /* "": nobody knows to which model. */
+    const char *model = p->name[0] != '\0' ? p->name : p->request.model;
     unsigned set;
+
+    (void)status;
+    (void)figures;
 
     ad_history_advance();
     ad_history.open[0][AD_HISTORY_ALL].requests += 1;
@@ -517,7 +523,7 @@ static void ad_history_init(void)
     memset(ad_history.board, 0, sizeof(ad_history.board));
     ad_ticks_observe(ad_history_tick);
 #if AIDASH_METER
-    ad_records_observe(ad_history_request);
+    ad_reports_observe(ad_history_request);
 #endif
 }
 

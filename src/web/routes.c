@@ -2,7 +2,8 @@
  *
  * A connection that lasts, and an answer that may be long, is the hub's own from
  * here on: viewers, GET /ticks, bodies, proxied requests. Short answers and the
- * WebSocket handshake are civetweb's, behind glass (workers.c, pages.c).
+ * WebSocket handshake are civetweb's, behind glass (workers.c, pages.c); the program's
+ * own paths are a thread's of their own (own_routes.c).
  * Owns ad_route_fields.
  */
 #ifndef AD_WEB_ROUTES_C
@@ -15,6 +16,7 @@
 #include "extra_routes.c"
 #include "forward.c"
 #include "meter_routes.c"
+#include "own_routes.c"
 #include "workers.c"
 
 enum { AD_ROUTES_FIELD_MAX = 256 }; /* bytes of a field that a worker gets */
@@ -410,8 +412,9 @@ static void ad_route_all_requests(const struct ad_route_request *r)
 /* ---- the table ---- */
 
 /* `right`: what GET and POST need, AD_MAY_VIEW or another, or AD_MAY_ANYWAY. OPTIONS
- * needs nothing. Beside these: /ws/ID needs AD_MAY_VIEW, the page's files nothing,
- * all that is the engine's AD_MAY_INFER. tests/e2e/rights.test.mjs reads the
+ * needs nothing. Beside these: /ws/ID needs AD_MAY_VIEW, the page's files nothing, the
+ * program's own paths (own_routes.c) what it says, all that is the engine's
+ * AD_MAY_INFER. tests/e2e/rights.test.mjs reads the
  * table. */
 static const struct {
     const char *path;
@@ -426,6 +429,9 @@ static const struct {
     {"/events", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_events, NULL},
 #if AIDASH_HISTORY
     {"/history", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_history, NULL},
+#endif
+#if AIDASH_ALERTS
+    {"/alerts", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_alerts, NULL},
 #endif
     {"/gauges", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_gauges, NULL},
     {"/notes", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_notes, NULL},
@@ -473,8 +479,8 @@ static void ad_route_own(const struct ad_route_request *r, unsigned right,
     }
 }
 
-/* Is a path ours, whatever else is asked for? */
-static bool ad_route_is_own(struct ad_slice path)
+/* Is a path aidash's own, whatever else is asked for? */
+static bool ad_route_is_aidash(struct ad_slice path)
 {
     size_t i;
 
@@ -485,6 +491,14 @@ static bool ad_route_is_own(struct ad_slice path)
     }
     return ad_slice_begins(path, "/ws/") ||
            ad_asset_find(path.at, path.len) != NULL;
+}
+
+/* Is it ours: aidash's, or the program's that embeds it? */
+static bool ad_route_is_own(struct ad_slice path)
+{
+    unsigned right;
+
+    return ad_route_is_aidash(path) || ad_own_route_has(path, &right);
 }
 
 /* Is it a file of the page? But / is that for browsers alone, which ask for
@@ -542,6 +556,7 @@ static bool ad_route_is_engines(const struct ad_route_request *r)
 static void ad_route(const struct ad_route_request *r)
 {
     struct ad_slice path = r->head.path, key;
+    unsigned right;
     size_t i;
 
     if (ad_slice_begins(path, "/ws/") ||
@@ -562,6 +577,10 @@ static void ad_route(const struct ad_route_request *r)
                      NULL);
         return;
     }
+    if (ad_own_route_has(path, &right)) {
+        ad_route_own(r, right, "GET, HEAD, OPTIONS", ad_route_own_answer, NULL);
+        return;
+    }
 #if AIDASH_METER
     if (ad_upstreams.n > 0 && path.at[0] == '/') {
         ad_route_forward(r);
@@ -579,10 +598,14 @@ static void ad_route(const struct ad_route_request *r)
  * OPTIONS tells them that they may not have the rest. */
 static bool ad_route_is_public(const struct ad_route_request *r)
 {
+    unsigned right;
     size_t i;
 
     if (ad_route_is_asset(r)) {
         return true;
+    }
+    if (ad_own_route_has(r->head.path, &right)) {
+        return ad_route_is(r, "OPTIONS");
     }
     for (i = 0; i < AD_COUNT(ad_routes); i++) {
         if (ad_slice_is(r->head.path, ad_routes[i].path)) {
@@ -674,6 +697,7 @@ static void ad_routes_run(void)
         ad_route_pending(p);
     }
     ad_workers_run();
+    ad_caller_run();
 }
 
 AD_MEMORY(routes, 1, sizeof(ad_route_fields));
