@@ -118,6 +118,9 @@
  *   board/find.c             which sensors it has
  *   board/helpers.c          its firmware, nvidia-smi
  *   board/report.c           all that its sensors say now
+ *   board/history.c          rows of seconds to minutes
+ *   board/history_file.c     and over a reboot
+ *   board/history_answer.c   GET /history
  *   board/history.c          rows of seconds to minutes, GET /history
  *   board/alert_rules.c      rules of alerts: their text, when they fire
  *   board/alerts.c           their values, the event, GET /alerts
@@ -133,8 +136,10 @@
  *   web/meter_routes.c       GET /requests, /usage, /bench
  *   web/extra_routes.c       GET /gauges, /notes, /commands
  *   web/forward.c            what goes to the engine
+ *   web/own_routes.c         what the program that embeds aidash answers
  *   web/routes.c             where a judged request goes
  *   web/memory.c             the map of static memory
+ *   web/brand.c              the program's title, logo and panel in the page
  *   web/status.c             GET /status
  *   app/config.c             the configuration, checked
  *   app/lan.c                this machine's names and addresses
@@ -142,6 +147,7 @@
  *   app/loop.c               the hub's loop
  *   app/api.c                what aidash.h declares
  *   app/api_engine.c         gauges, notes, the engine's side of it
+ *   app/api_routes.c         paths of the program's own
  *   app/options.c            options: file, environment, arguments
  *   app/ports.c              which program has a port
  *   app/engines.c            the engines that doctor finds
@@ -305,6 +311,8 @@
 #include "src/board/helpers.c"
 #include "src/board/report.c"
 #include "src/board/history.c"
+#include "src/board/history_file.c"
+#include "src/board/history_answer.c"
 #include "src/board/alert_rules.c"
 #include "src/board/alerts.c"
 #include "src/board/alert_send.c"
@@ -319,8 +327,10 @@
 #include "src/web/meter_routes.c"
 #include "src/web/extra_routes.c"
 #include "src/web/forward.c"
+#include "src/web/own_routes.c"
 #include "src/web/routes.c"
 #include "src/web/memory.c"
+#include "src/web/brand.c"
 #include "src/web/status.c"
 #include "src/app/config.c"
 #include "src/app/lan.c"
@@ -328,6 +338,7 @@
 #include "src/app/loop.c"
 #include "src/app/api.c"
 #include "src/app/api_engine.c"
+#include "src/app/api_routes.c"
 #include "src/app/options.c"
 #include "src/app/ports.c"
 #include "src/app/engines.c"

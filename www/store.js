@@ -36,6 +36,9 @@
  * @property {number} span         seconds that the charts show; Infinity: all
  * @property {number} frozenAt     the charts stopped at this Unix time; 0: they run
  * @property {[number, number] | null} zoom  the part that the charts show, Unix seconds
+ * @property {[number, number] | null} lit   a part that the charts mark, Unix seconds
+ * @property {string} find         the table shows the requests that have this text
+ * @property {number} opened       the request that was opened last, or 0
  */
 
 export class Store {
@@ -71,6 +74,9 @@ export class Store {
     span: 60,
     frozenAt: 0,
     zoom: null,
+    lit: null,
+    find: "",
+    opened: 0,
   };
   /** @type {{keys: (keyof PageState)[], run: (state: Readonly<PageState>) => void}[]} */
   #subscribers = [];

@@ -7,6 +7,7 @@
 #include "../base/url.c"
 #include "../board/alert_send.c"
 #include "../board/board.c"
+#include "../board/history_file.c"
 #include "../board/otlp.c"
 #include "../core/access.c"
 #include "../core/certificate.c"
@@ -15,6 +16,7 @@
 #include "../guard/rights.c"
 #include "../guard/trust.c"
 #include "../meter/meter.c"
+#include "../web/brand.c"
 
 static char ad_error_text[512]; /* what aidash_last_error() returns */
 
@@ -788,6 +790,24 @@ static int ad_configure_state(const struct aidash_config *config)
     return 0;
 }
 
+/* The file of history: it is read now. */
+static int ad_configure_history(const struct aidash_config *config)
+{
+#if AIDASH_HISTORY
+    char why[AD_HISTORY_WHY_MAX];
+
+    if (!ad_history_file_open(config->history_file, why)) {
+        return ad_fail(AIDASH_EINVAL, "history-file: %s", why);
+    }
+    return 0;
+#else
+    return config->history_file == NULL
+               ? 0
+               : ad_fail(AIDASH_EINVAL, "history-file: this aidash was built without "
+                                        "history (AIDASH_HISTORY)");
+#endif
+}
+
 /* The certificate: the files are read now. */
 static int ad_configure_tls(const struct aidash_config *config)
 {
@@ -822,6 +842,24 @@ static int ad_configure_tls(const struct aidash_config *config)
 #else
     return ad_fail(AIDASH_EINVAL, "tls-cert: this aidash was built without TLS");
 #endif
+}
+
+static int ad_configure_brand(const struct aidash_config *config)
+{
+    const char *title = config->title, *logo = config->logo, *panel = config->panel;
+
+    if (title != NULL && title[0] != '\0' && !ad_brand_set_title(title)) {
+        return ad_fail(AIDASH_EINVAL,
+                       "title: it must be at most %d bytes of UTF-8 without control "
+                       "characters", AIDASH_TITLE_MAX);
+    }
+    if (logo != NULL && logo[0] != '\0' && !ad_brand_set_path(ad_brand.logo, logo)) {
+        return ad_fail(AIDASH_EINVAL, "logo: there is no route '%.100s'", logo);
+    }
+    if (panel != NULL && panel[0] != '\0' && !ad_brand_set_path(ad_brand.panel, panel)) {
+        return ad_fail(AIDASH_EINVAL, "panel: there is no route '%.100s'", panel);
+    }
+    return 0;
 }
 
 /* Check all that can be checked without opening anything, and hand it to the
@@ -883,6 +921,12 @@ static int ad_configure(const struct aidash_config *config)
     }
     if (rc == 0) {
         rc = ad_configure_tls(config);
+    }
+    if (rc == 0) {
+        rc = ad_configure_history(config);
+    }
+    if (rc == 0) {
+        rc = ad_configure_brand(config);
     }
     if (rc == 0) {
         rc = ad_configure_listen(listen);

@@ -5,6 +5,7 @@
 #define AD_APP_LOOP_C
 
 #include "../board/board.c"
+#include "../board/history_file.c"
 #include "../board/otlp.c"
 #include "../core/certificate.c"
 #include "../guard/jwt_files.c"
@@ -189,6 +190,9 @@ static void ad_hub_turn(void)
     ad_posts_run();
 #if AIDASH_BOARD
     ad_board_run();
+#endif
+#if AIDASH_HISTORY
+    ad_history_file_run();
 #endif
     ad_inbox_run();
     ad_fan_out_if_due();

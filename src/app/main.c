@@ -68,6 +68,7 @@ static bool ad_options_config(const struct ad_options *o,
     }
     config->listen = ad_option_value(o, "listen");
     config->models = ad_option_value(o, "models");
+    config->title = ad_option_value(o, "title");
     config->udp = ad_option_value(o, "udp");
     config->allow_origin = ad_option_value(o, "allow-origin");
     config->allow_frame = ad_option_value(o, "allow-frame");
@@ -78,6 +79,9 @@ static bool ad_options_config(const struct ad_options *o,
     config->jwt_key_file = ad_option_value(o, "jwt-key-file");
     config->jwt_audience = ad_option_value(o, "jwt-audience");
     config->jwt_issuer = ad_option_value(o, "jwt-issuer");
+#endif
+#if AIDASH_HISTORY
+    config->history_file = ad_option_value(o, "history-file");
 #endif
 #if AIDASH_BOARD
     config->sysroot = ad_option_value(o, "sysroot");
@@ -267,8 +271,13 @@ static int ad_run(struct ad_options *o, int argc, char **argv)
     return AD_EXIT_OK;
 }
 
-/* Weak: a program with a main() of its own, compiled without AIDASH_NO_MAIN, links,
- * and its own is the one that runs. */
+/* The GNU linkers print this where another object calls aidash_start_sized(): in a
+ * program that has aidash inside (ld's manual: .gnu.warning.SYMBOL). */
+__attribute__((section(".gnu.warning.aidash_start_sized"), used)) static const char
+    ad_main_warning[] = "aidash.c was compiled without -DAIDASH_NO_MAIN: its command "
+                        "line is in this program, too";
+
+/* Weak: such a program links, and its own main() is the one that runs. */
 __attribute__((weak)) int main(int argc, char **argv)
 {
     struct ad_options options = {0};

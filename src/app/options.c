@@ -36,6 +36,7 @@ static const struct ad_option {
     {"seed", "N", "seed of the simulator (default 1)", AD_OPT_NUMBER},
     {"models", "A,B,C", "models that viewers can switch to (default with sim: "
      "llama3,mistral,qwen2.5; else learned from ticks)", AD_OPT_LIST},
+    {"title", "TEXT", "title of the dashboard (default aidash)", AD_OPT_TEXT},
     {"udp", "[ADDR:]PORT", "receive ticks as UDP datagrams here", AD_OPT_TEXT},
     {"backlog", "N", "events that a slow viewer may be behind (default 100)",
      AD_OPT_NUMBER},
@@ -97,6 +98,10 @@ static const struct ad_option {
     {"tls-key", "FILE", "PEM file with the key of --tls-cert", AD_OPT_TEXT},
     {"hsts", "S", "tell browsers to use nothing but TLS for so many seconds "
      "(default 0: not)", AD_OPT_NUMBER},
+#endif
+#if AIDASH_HISTORY
+    {"history-file", "FILE", "keep history over a reboot in this file of a fixed "
+     "size; one write in 5 minutes (default: none)", AD_OPT_TEXT},
 #endif
     {"no-board", "", "do not read the board's sensors", AD_OPT_FLAG},
 #if AIDASH_BOARD

@@ -190,9 +190,11 @@ static double ad_alerts_latency(unsigned percent)
 #if AIDASH_HISTORY
     uint64_t tens = ad_history.second / ad_history_levels[1].step_s;
 
-    if (tens > 0) {
-        return (double)ad_history_row(1, tens - 1)
-            ->values[percent == 50 ? AD_HISTORY_P50 : AD_HISTORY_P95];
+    /* Rows before this run's are of an earlier one. */
+    if (ad_history.n_runs > 0 && tens > ad_history.runs[ad_history.n_runs - 1].first_s /
+                                            ad_history_levels[1].step_s) {
+        return (double)ad_history.rows[AD_HISTORY_ALL][ad_history_at(1, tens - 1)]
+            .values[percent == 50 ? AD_HISTORY_P50 : AD_HISTORY_P95];
     }
 #else
     (void)percent;

@@ -62,7 +62,7 @@ struct ad_proxy_figures {
     double engine_ms;   /* from when the engine had all of it to now */
 };
 
-enum { AD_RECORD_OBSERVERS = 2 };
+enum { AD_RECORD_OBSERVERS = 4 };
 typedef void ad_record_observer(const struct ad_proxy *p, const char *status,
                                 const struct ad_proxy_figures *figures);
 

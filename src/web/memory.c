@@ -10,6 +10,7 @@
 #include "assets.c"
 #include "../board/alert_send.c"
 #include "../board/board.c"
+#include "../board/history_file.c"
 #include "../board/otlp.c"
 #include "routes.c"
 
@@ -82,6 +83,7 @@ static const struct ad_memory *const ad_memory[] = {
 #endif
 #if AIDASH_HISTORY
     &ad_memory_history,
+    &ad_memory_history_file,
 #endif
 #if AIDASH_ALERTS
     &ad_memory_alerts,
@@ -98,6 +100,9 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_otlp,
 #endif
     &ad_memory_routes,
+#if AIDASH_ROUTES
+    &ad_memory_own_routes,
+#endif
 #if AIDASH_DASHBOARD
     &ad_memory_inflate,
 #endif

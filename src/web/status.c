@@ -4,6 +4,7 @@
 #ifndef AD_WEB_STATUS_C
 #define AD_WEB_STATUS_C
 
+#include "brand.c"
 #include "memory.c"
 
 /* Events lost so far, those of clients that are blocked now included. */
@@ -44,8 +45,8 @@ enum {
 #else
     AD_STATUS_ALERTS = 0,
 #endif
-    AD_STATUS_MAX = AD_EVENT_MAX + 4096 + AD_BOARD_MAX + AD_STATUS_UPSTREAMS +
-                    AD_STATUS_ALERTS
+    AD_STATUS_MAX = AD_EVENT_MAX + 4352 + AD_BOARD_MAX + AD_BRAND_JSON_MAX +
+                    AD_STATUS_UPSTREAMS + AD_STATUS_ALERTS
 };
 
 struct ad_status_call {
@@ -166,11 +167,15 @@ static void ad_status_run(struct ad_call *call)
     ad_puts(t, ",\"posture\":");
     ad_posture(posture);
     ad_put_string(t, posture);
+    ad_put_brand(t);
 #if AIDASH_BOARD
     ad_put_board(t);
 #endif
 #if AIDASH_ALERTS
     ad_put_alerts_status(t);
+#endif
+#if AIDASH_HISTORY
+    ad_put_history(t);
 #endif
 #if AIDASH_OTLP && AIDASH_METER
     ad_put_otlp(t);
