@@ -39,7 +39,8 @@ struct ad_otlp_span {
 };
 
 static struct {
-    char base[AD_OUTBOX_TARGET_MAX + 1]; /* [I] the URL's path, without a / behind it */
+    /* [I] The URL's path, without a / behind it. */
+    char base[AD_OUTBOX_TARGET_MAX + 1 - sizeof(AD_OTLP_METRICS)];
     char host[AD_OTLP_HOST_MAX + 1];     /* [I] */
     uint64_t next, n; /* numbers of spans: of the next to be sent, of the next to come */
     uint64_t dropped;
@@ -515,8 +516,7 @@ static bool ad_otlp_set(const struct ad_upstream *to)
     if (len > 0 && o->target[len - 1] == '/') {
         o->target[--len] = '\0';
     }
-    if (len + sizeof(AD_OTLP_METRICS) > sizeof(o->target) ||
-        strchr(o->target, '?') != NULL) {
+    if (len >= sizeof(ad_otlp.base) || strchr(o->target, '?') != NULL) {
         return false;
     }
     memcpy(ad_otlp.base, o->target, len + 1);
