@@ -86,6 +86,7 @@
  *   core/shares.c            pending places by address: who gives way
  *   core/pending.c           a connection up to its whole head; short answers
  *   core/accept.c            listeners, accept()
+ *   meter/baseline.c         how fast each model usually is
  *   meter/totals.c           what each client has used of each model
  *   meter/identity.c         who sends a request
  *   meter/quota.c            how many tokens a client may use a day
@@ -121,10 +122,12 @@
  *   board/history.c          rows of seconds to minutes
  *   board/history_file.c     and over a reboot
  *   board/history_answer.c   GET /history
- *   board/history.c          rows of seconds to minutes, GET /history
  *   board/alert_rules.c      rules of alerts: their text, when they fire
  *   board/alerts.c           their values, the event, GET /alerts
  *   board/alert_send.c       alerts on their way to a webhook
+ *   board/marks.c            what may slow an engine down
+ *   board/verdict.c          why it is slow, in a sentence
+ *   board/energy.c           what answers cost in energy
  *   board/board.c            the event that tells it, once a second
  *   board/otlp.c             spans and metrics for an OpenTelemetry collector
  *   web/seam.h               the calls that run up to civetweb
@@ -278,6 +281,7 @@
 #include "src/core/shares.c"
 #include "src/core/pending.c"
 #include "src/core/accept.c"
+#include "src/meter/baseline.c"
 #include "src/meter/totals.c"
 #include "src/meter/identity.c"
 #include "src/meter/quota.c"
@@ -316,6 +320,9 @@
 #include "src/board/alert_rules.c"
 #include "src/board/alerts.c"
 #include "src/board/alert_send.c"
+#include "src/board/marks.c"
+#include "src/board/verdict.c"
+#include "src/board/energy.c"
 #include "src/board/board.c"
 #include "src/board/otlp.c"
 #include "src/web/seam.h"

@@ -306,6 +306,9 @@ struct aidash_config {
      * gets metrics, and a span for each request through the meter, at /v1/metrics and
      * /v1/traces below the URL. Not without AIDASH_METER. NULL: none. */
     const char *otlp;
+    /* What a kilowatt-hour costs, in any currency, 0 to 1e6: the event `energy` then
+     * tells the cost of what was measured. 0: not told. */
+    double price_kwh;
 };
 
 /* Start the server. config may be NULL (all defaults). It listens when this

@@ -46,6 +46,12 @@
 #ifndef AIDASH_OTLP
 #define AIDASH_OTLP 0
 #endif
+#ifndef AIDASH_BASELINES
+#define AIDASH_BASELINES 0
+#endif
+#ifndef AIDASH_ENERGY
+#define AIDASH_ENERGY 0
+#endif
 #ifndef AIDASH_THROTTLED
 #define AIDASH_THROTTLED 16
 #endif
@@ -203,6 +209,24 @@
 #define AIDASH_BOARD 1
 #else
 #define AIDASH_BOARD 0
+#endif
+#endif
+
+#if AIDASH_METER
+/* Kinds of requests whose usual speed is known: each model has one for each length of
+ * context and number of streams that it is used with. Verdicts on slowness need them.
+ * The one that was used the longest ago gives way. 1..255, 120 bytes each; 0: without
+ * verdicts. */
+#ifndef AIDASH_BASELINES
+#define AIDASH_BASELINES 32
+#endif
+#if AIDASH_BASELINES < 0 || AIDASH_BASELINES > 255
+#error "AIDASH_BASELINES must be 0..255"
+#endif
+
+/* 0: without the energy of requests, the event `energy`. */
+#ifndef AIDASH_ENERGY
+#define AIDASH_ENERGY 1
 #endif
 #endif
 

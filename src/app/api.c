@@ -128,6 +128,12 @@ static void ad_reset(void)
 #if AIDASH_BOARD
     ad_board_init();
 #endif
+#if AIDASH_METER && AIDASH_BASELINES
+    ad_verdict_init();
+#endif
+#if AIDASH_METER && AIDASH_ENERGY
+    ad_energy_init();
+#endif
 }
 
 #ifndef AIDASH_NO_MAIN
@@ -248,6 +254,9 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
     ad_hub_begin();
 #if AIDASH_HISTORY
     ad_history_begin();
+#endif
+#if AIDASH_METER && AIDASH_ENERGY
+    ad_energy_begin(config->price_kwh);
 #endif
     rc = ad_open(config);
     if (rc != 0) {

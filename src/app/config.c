@@ -673,6 +673,15 @@ static int ad_configure_viewers(const struct aidash_config *config)
     return 0;
 }
 
+#if AIDASH_METER && AIDASH_ENERGY
+static int ad_configure_price(const struct aidash_config *config)
+{
+    return config->price_kwh >= 0 && config->price_kwh <= 1e6
+               ? 0
+               : ad_fail(AIDASH_EINVAL, "price-kwh: must be from 0 to 1000000");
+}
+#endif
+
 #if AIDASH_BOARD
 static int ad_configure_board(const struct aidash_config *config)
 {
@@ -905,6 +914,11 @@ static int ad_configure(const struct aidash_config *config)
                                "an origin, such as http://host:port, or *",
                                AD_FRAMES, ad_access_add_frame);
     }
+#if AIDASH_METER && AIDASH_ENERGY
+    if (rc == 0) {
+        rc = ad_configure_price(config);
+    }
+#endif
 #if AIDASH_BOARD
     if (rc == 0) {
         rc = ad_configure_board(config);

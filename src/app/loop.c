@@ -35,6 +35,12 @@ static void ad_hub_housekeeping(void)
 #if AIDASH_BOARD
     ad_board_housekeeping();
 #endif
+#if AIDASH_METER && AIDASH_BASELINES
+    ad_verdict_housekeeping();
+#endif
+#if AIDASH_METER && AIDASH_ENERGY
+    ad_energy_housekeeping();
+#endif
 #if AIDASH_HISTORY
     ad_history_advance();
 #endif

@@ -133,6 +133,11 @@ static bool ad_options_meter(const struct ad_options *o,
 {
     uint64_t max_inflight = 0, queue = 0;
 
+#if AIDASH_ENERGY
+    if (!ad_option_number(o, "price-kwh", 0, 1e6, &config->price_kwh)) {
+        return false;
+    }
+#endif
     if (!ad_option_number(o, "upstream-timeout", 1, 86400,
                           &config->upstream_timeout_s) ||
         !ad_option_whole(o, "max-inflight", 1, AIDASH_FLOWS, &max_inflight) ||

@@ -108,6 +108,10 @@ static const struct ad_option {
     {"sysroot", "DIR", "read the sensors of another board: DIR has a copy of its "
      "/proc and /sys", AD_OPT_TEXT},
 #endif
+#if AIDASH_METER && AIDASH_ENERGY
+    {"price-kwh", "N", "what a kilowatt-hour costs, for the cost of what was "
+     "measured (default 0: not told)", AD_OPT_NUMBER},
+#endif
 #if AIDASH_ALERTS
     {"alert", "RULE", "raise an alert, as \"latency_p95_ms > 200 for 30s\"; may be "
      "repeated", AD_OPT_LIST},

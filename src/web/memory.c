@@ -81,6 +81,14 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_trust,
 #endif
 #endif
+#if AIDASH_METER && AIDASH_BASELINES
+    &ad_memory_baselines,
+    &ad_memory_marks,
+    &ad_memory_verdicts,
+#endif
+#if AIDASH_METER && AIDASH_ENERGY
+    &ad_memory_energy,
+#endif
 #if AIDASH_HISTORY
     &ad_memory_history,
     &ad_memory_history_file,
