@@ -115,12 +115,15 @@ static void ad_otlp_put_end(struct ad_text *t)
     ad_puts(t, "]}]}]}");
 }
 
-/* Send what was written for this path below the URL's own. */
+/* Send what was written for this path below the URL's own: ad_otlp_set() saw that both
+ * have room. */
 static void ad_otlp_send(const char *path, size_t len)
 {
     struct ad_outbox *o = ad_otlp_outbox();
+    size_t base_len = strlen(ad_otlp.base);
 
-    (void)snprintf(o->target, sizeof(o->target), "%s%s", ad_otlp.base, path);
+    memcpy(o->target, ad_otlp.base, base_len);
+    memcpy(o->target + base_len, path, strlen(path) + 1);
     ad_outbox_send(o, len, "application/json", "");
 }
 
