@@ -2,6 +2,7 @@
 #
 # Yours to set: CC, CFLAGS, CPPFLAGS, LDFLAGS, PREFIX, DESTDIR, and
 #   CIVETWEB=DIR JSMN=DIR ZLIB=DIR QRCODEGEN=DIR MBEDTLS=DIR UPLOT=DIR   source trees of your own instead of the fetched ones
+#   ESBUILD=PROGRAM   an esbuild of your own, which puts the page's modules together
 #   TLS=0                             a build without TLS, and so without mbedTLS
 #   CIVETWEB_VERSION=1.15|1.16        another civetweb than the distribution's
 #   TOOLCHAIN=NAME                    what to build for: toolchains/NAME.mk, into build/NAME/ (make NAME is short for it)
@@ -66,7 +67,7 @@ AD_TINY := $(AD_TRIAL) $(AD_NO_TLS) -DAIDASH_CONFIG='"examples/sizes/tiny.h"'
 AD_TINY_METER := $(AD_TRIAL) $(AD_NO_TLS) -DAIDASH_CONFIG='"examples/sizes/tiny.h"' -DAIDASH_METER=1
 AD_BARE := $(AD_TRIAL) $(AD_NO_TLS) -DAIDASH_METER=0 -DAIDASH_DASHBOARD=0
 AD_ONE_WORKER := $(AD_TRIAL) -DAIDASH_WORKERS=1
-AD_HASTY := $(AD_TRIAL) -DAD_HASTE=10
+AD_HASTY := $(AD_TRIAL) -DAD_HASTE=10 -DAD_HISTORY_HASTE=500
 AD_STRICT := $(AD_TRIAL) -DAIDASH_CONNECT_BURST=8 -DAIDASH_CONNECT_RATE=1 -DAIDASH_COMMAND_RATE=1
 AD_FEW_TLS := $(AD_TRIAL) -DAIDASH_TLS_SESSIONS=4
 AD_GATEWAY := -DAIDASH_CONFIG='"examples/sizes/gateway.h"'
@@ -80,13 +81,14 @@ ZLIB_DIR := $(or $(ZLIB),build/deps/zlib)
 QRCODEGEN_DIR := $(or $(QRCODEGEN),build/deps/qr-code-generator)/c
 MBEDTLS_DIR := $(or $(MBEDTLS),build/deps/mbedtls)
 UPLOT_DIR := $(or $(UPLOT),build/deps/uplot)
+ESBUILD_PROGRAM := $(or $(ESBUILD),build/deps/esbuild)
 
 # Programs that the build runs; asked for once a compiler.
 HAVE_TOOLS := build/deps/.tools-$(notdir $(firstword $(CC)))
 $(HAVE_TOOLS): toolchains/fetch.sh
 	@mkdir -p $(@D)
 	@CC="$(CC)" $(FETCH) need $(firstword $(CC)) $(if $(TOOLCHAIN),,libc-headers) $(STRIP) gzip xz od sha256sum \
-	    $(if $(UPLOT),,node npm ca-certificates)
+	    $(if $(and $(UPLOT),$(ESBUILD)),,node npm ca-certificates)
 	@touch $@
 
 build/deps/civetweb/src/civetweb.c: | $(HAVE_TOOLS)
@@ -109,7 +111,12 @@ build/deps/mbedtls/library/ssl_tls.c: | $(HAVE_TOOLS)
 	@$(FETCH) need bzip2 && $(FETCH) sources build/deps mbedtls
 
 build/deps/uplot/dist/uPlot.iife.min.js: www/package-lock.json | $(HAVE_TOOLS)
-	@cmp -s $< build/deps/uplot/package-lock.json || { $(FETCH) uplot build/deps www && cp $< build/deps/uplot/; }
+	@cmp -s $< build/deps/uplot/package-lock.json || { $(FETCH) page build/deps www && cp $< build/deps/uplot/; }
+	@touch -c $@
+
+# uPlot's rule brings both.
+build/deps/esbuild: www/package-lock.json | $(UPLOT_DIR)/dist/uPlot.iife.min.js
+	@test -x $@ || $(FETCH) page build/deps www
 	@touch -c $@
 
 # zlib's inflateBack() in one file: its headers have no include guards.
@@ -147,14 +154,24 @@ endif
 # ---- the dashboard ----------------------------------------------------------------
 
 # uPlot's minified script is half the size of its ES module; with this last line it is one.
-build/www/uPlot.esm.js: $(UPLOT_DIR)/dist/uPlot.iife.min.js
-	@mkdir -p $(@D)
-	@{ echo '/*'; cat $(UPLOT_DIR)/LICENSE; echo; echo '*/'; cat $<; echo; echo 'export default uPlot;'; } > $@
+build/uPlot.esm.js: $(UPLOT_DIR)/dist/uPlot.iife.min.js
+	@{ echo '/*!'; cat $(UPLOT_DIR)/LICENSE; echo; echo '*/'; cat $<; echo; echo 'export default uPlot;'; } > $@
 
-WWW := $(wildcard $(addprefix www/,*.html *.css *.js *.mjs *.svg *.png *.webmanifest contract.schema.json)) \
-    build/www/uPlot.esm.js
+# The page's modules in three files: what draws the first numbers (app.js), what comes after (later.js), and what both need
+# (chunk.js). Beside them the theme, the style sheet, and the client for other pages, each a file as it was.
+MODULES := $(wildcard www/*.js)
+BUNDLE := app.js later.js chunk.js theme.js aidash-client.js style.css
+BUNDLING := --minify --legal-comments=inline --log-level=warning --target=chrome92,firefox98,safari15.4 --outdir=build/www
+$(addprefix build/www/,$(BUNDLE)) &: $(MODULES) www/style.css build/uPlot.esm.js build/www.files $(ESBUILD_PROGRAM)
+	@rm -rf build/www
+	@$(ESBUILD_PROGRAM) www/app.js --bundle --splitting --format=esm --alias:uplot=./build/uPlot.esm.js \
+	    --chunk-names=[name] $(BUNDLING)
+	@$(ESBUILD_PROGRAM) www/theme.js www/style.css --bundle --format=esm $(BUNDLING)
+	@$(ESBUILD_PROGRAM) www/aidash-client.js --banner:js="$$(sed -n '/^\/\*\*/,/^ \*\//p; /^ \*\//q' www/aidash-client.js)" $(BUNDLING)
 
-build/aidash_www.h: www/embed.sh www/strip.awk build/www.files $(WWW)
+WWW := $(addprefix build/www/,$(BUNDLE)) $(wildcard $(addprefix www/,*.html *.svg *.png *.webmanifest contract.schema.json))
+
+build/aidash_www.h: www/embed.sh build/www.files $(WWW)
 	@sh www/embed.sh $@ $(WWW)
 
 # Names that look like a limit's: src/limits.h includes it.
@@ -167,11 +184,11 @@ build/types/contract.d.ts: www/contract.schema.json tests/web/contract-types.mjs
 	@mkdir -p $(@D)
 	@node tests/web/contract-types.mjs $< > $@
 
-build/types/uPlot.esm.d.ts: $(UPLOT_DIR)/dist/uPlot.iife.min.js
+build/types/uplot.d.ts: $(UPLOT_DIR)/dist/uPlot.iife.min.js
 	@mkdir -p $(@D)
 	@cp $(UPLOT_DIR)/dist/uPlot.d.ts $@
 
-types: build/types/contract.d.ts build/types/uPlot.esm.d.ts ## TypeScript declarations, for editors of the page's modules
+types: build/types/contract.d.ts build/types/uplot.d.ts ## TypeScript declarations, for editors of the page's modules
 
 # ---- the compile --------------------------------------------------------------------
 
@@ -182,7 +199,7 @@ $(1): FORCE
 	@printf '%s\n' '$(subst ','\'',$(2))' | cmp -s - $$@ || printf '%s\n' '$(subst ','\'',$(2))' > $$@
 endef
 
-$(eval $(call note,build/www.files,$(WWW)))
+$(eval $(call note,build/www.files,$(MODULES) $(WWW)))
 
 # mbedTLS: only the files that toolchains/include/mbedtls/mbedtls_config.h asks for, built once for each set of flags.
 ifeq ($(TLS),1)
@@ -388,6 +405,9 @@ fuzz-sockets: $(HAVE_TEST) ## send mutated bytes to the sanitizer build for SECO
 soak: $(HAVE_TEST) build/asan/aidash ## all that goes wrong, for SECONDS (600), chosen by SEED, on two builds; part of `make test`, for 60 s
 	@SOAK_SECONDS="$(or $(SECONDS),600)" SOAK_SEED="$(SEED)" $(RUN_TESTS) soak
 
+kills: $(HAVE_TEST) ## kill -9 a server that keeps its history in a file, KILLS times (200), at random moments; `make test` does 10
+	@AIDASH_KILLS=$(or $(KILLS),200) MAKE="$(MAKE)" CC="$(CC)" TEST=history node tests/run.mjs e2e
+
 bench: all build/gateway/aidash build/tiny/aidash build/lib/aidash.o tests/node_modules/.installed ## measure against a raw send() loop; PART=gateway is one part
 	@CC="$(CC)" AIDASH=$(OUT)/aidash AIDASH_GATEWAY=build/gateway/aidash AIDASH_LIB=build/lib/aidash.o \
 	    node tests/bench/run.mjs $(PART)
@@ -512,4 +532,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all $(TARGETS) dist run test lint asan tsan fuzz fuzz-sockets soak bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE
+.PHONY: all $(TARGETS) dist run test lint asan tsan fuzz fuzz-sockets soak kills bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE

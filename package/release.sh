@@ -5,8 +5,8 @@
 set -eu
 . package/common.sh
 [ "${1:-}" = "$version" ] || die "this is version $version (aidash.h, CHANGELOG.md): make release VERSION=$version"
-[ -z "${CIVETWEB:-}${JSMN:-}${ZLIB:-}${MBEDTLS:-}${UPLOT:-}" ] ||
-    die "a release is of the pinned sources, not of CIVETWEB, JSMN, ZLIB, MBEDTLS or UPLOT"
+[ -z "${CIVETWEB:-}${JSMN:-}${ZLIB:-}${MBEDTLS:-}${UPLOT:-}${ESBUILD:-}" ] ||
+    die "a release is of the pinned sources, not of CIVETWEB, JSMN, ZLIB, MBEDTLS, UPLOT or ESBUILD"
 [ "${TLS:-1}" = 1 ] || die "a release has TLS"
 shift
 make="${MAKE:-make} --no-print-directory"

@@ -40,6 +40,12 @@
 #ifndef AIDASH_HISTORY
 #define AIDASH_HISTORY 0
 #endif
+#ifndef AIDASH_ALERTS
+#define AIDASH_ALERTS 0
+#endif
+#ifndef AIDASH_OTLP
+#define AIDASH_OTLP 0
+#endif
 #ifndef AIDASH_THROTTLED
 #define AIDASH_THROTTLED 16
 #endif
@@ -121,6 +127,12 @@
 #ifndef AIDASH_REQUESTS
 #define AIDASH_REQUESTS 4
 #endif
+#ifndef AIDASH_ROUTES
+#define AIDASH_ROUTES 4
+#endif
+#ifndef AIDASH_ROUTE_BYTES
+#define AIDASH_ROUTE_BYTES 4096
+#endif
 #endif
 #ifdef AIDASH_PROFILE_GATEWAY
 #ifndef AIDASH_CLIENTS
@@ -199,8 +211,17 @@
 #define AIDASH_HISTORY 1
 #endif
 
+/* Models that have rows of history of their own; one more set of rows is that of all
+ * the others. 0..8; 0: none has. 227 kB each, and the others' as much. */
+#ifndef AIDASH_HISTORY_MODELS
+#define AIDASH_HISTORY_MODELS 2
+#endif
+#if AIDASH_HISTORY_MODELS < 0 || AIDASH_HISTORY_MODELS > 8
+#error "AIDASH_HISTORY_MODELS must be 0..8"
+#endif
+
 /* Rows of history that are kept: of a second (a quarter of an hour), of ten seconds
- * (six hours) and of five minutes (14 days). 10..86400, 56 bytes each. */
+ * (six hours) and of five minutes (14 days). 10..86400, 152 bytes each. */
 #ifndef AIDASH_HISTORY_SECONDS
 #define AIDASH_HISTORY_SECONDS 900
 #endif
@@ -208,20 +229,37 @@
 #error "AIDASH_HISTORY_SECONDS must be 10..86400"
 #endif
 
-/* Likewise of ten seconds. 10..86400, 56 bytes each. */
+/* Likewise of ten seconds. 60..86400, 152 bytes each. */
 #ifndef AIDASH_HISTORY_TENS
 #define AIDASH_HISTORY_TENS 2160
 #endif
-#if AIDASH_HISTORY_TENS < 10 || AIDASH_HISTORY_TENS > 86400
-#error "AIDASH_HISTORY_TENS must be 10..86400"
+#if AIDASH_HISTORY_TENS < 60 || AIDASH_HISTORY_TENS > 86400
+#error "AIDASH_HISTORY_TENS must be 60..86400"
 #endif
 
-/* Likewise of five minutes. 10..105408 (a year), 56 bytes each. */
+/* Likewise of five minutes. 24..105408 (a year), 152 bytes each. */
 #ifndef AIDASH_HISTORY_FIVES
 #define AIDASH_HISTORY_FIVES 4032
 #endif
-#if AIDASH_HISTORY_FIVES < 10 || AIDASH_HISTORY_FIVES > 105408
-#error "AIDASH_HISTORY_FIVES must be 10..105408"
+#if AIDASH_HISTORY_FIVES < 24 || AIDASH_HISTORY_FIVES > 105408
+#error "AIDASH_HISTORY_FIVES must be 24..105408"
+#endif
+
+/* Rules of alerts (--alert). 0: without alerts. 0..64, 384 bytes each. */
+#ifndef AIDASH_ALERTS
+#define AIDASH_ALERTS 16
+#endif
+#if AIDASH_ALERTS < 0 || AIDASH_ALERTS > 64
+#error "AIDASH_ALERTS must be 0..64"
+#endif
+
+/* Requests that ended and wait to be sent as spans (--otlp); one more is dropped. 0:
+ * without OpenTelemetry. 0..1000, 300 bytes each. */
+#ifndef AIDASH_OTLP
+#define AIDASH_OTLP 64
+#endif
+#if AIDASH_OTLP < 0 || AIDASH_OTLP > 1000
+#error "AIDASH_OTLP must be 0..1000"
 #endif
 
 /* Viewers (WebSocket and SSE) at once. 1..60000, 17.7 kB each. An ordinary
@@ -469,6 +507,25 @@
 #endif
 #if AIDASH_UNFINISHED < 1 || AIDASH_UNFINISHED > 32
 #error "AIDASH_UNFINISHED must be 1..32"
+#endif
+
+/* Paths that the program answers itself: aidash_route(), aidash_route_static(). One
+ * more is refused. 0..64, 192 bytes each; 0: without them. */
+#ifndef AIDASH_ROUTES
+#define AIDASH_ROUTES 16
+#endif
+#if AIDASH_ROUTES < 0 || AIDASH_ROUTES > 64
+#error "AIDASH_ROUTES must be 0..64"
+#endif
+
+/* Longest answer of such a callback, in bytes: there is one buffer, as one callback
+ * runs at a time. Of an answer above some 256 kB, who takes it slowly keeps the others
+ * waiting. */
+#ifndef AIDASH_ROUTE_BYTES
+#define AIDASH_ROUTE_BYTES 262144
+#endif
+#if AIDASH_ROUTE_BYTES < 1024 || AIDASH_ROUTE_BYTES > 16777216
+#error "AIDASH_ROUTE_BYTES must be 1024..16777216"
 #endif
 
 /* Longest command and longest ingest line, in bytes. A longer WebSocket

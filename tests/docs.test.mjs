@@ -256,6 +256,13 @@ const cases = {
     assert.equal(`sha256/${(await finish(command, { cwd: ca.dir })).output.trim()}`, leaf.pin);
   },
   'aidash --scrape http://127.0.0.1:8000/metrics': starts((server, engine) => poll(() => engine.asked.includes('GET /metrics'), 'scrape')),
+  "aidash --alert 'latency_p95_ms > 200 for 30s' --alert 'hot: temperature > 80 for 60s clear 70' --alert 'engine_down for 10s'":
+    starts(async (server) => assert.equal((await status(server)).alerts.rules, 3)),
+  "aidash --alert 'temperature > 80 for 60s' --alert-url https://ntfy.sh/my-board --alert-format ntfy":
+    covered('tests/e2e/alerts.test.mjs', "'--alert-format', format", 'it would send to a server elsewhere'),
+  'aidash alert test --alert-url https://ntfy.sh/my-board --alert-format ntfy':
+    covered('tests/e2e/alerts.test.mjs', "run(['alert', 'test', '--alert-url', `${hook.url}/x`", 'it would send to a server elsewhere'),
+  'aidash --upstream http://127.0.0.1:11434 --otlp http://127.0.0.1:4318': starts(proxies),
   'aidash --source none': starts(isSource('none')),
   'aidash --source none --udp 9000': starts((server) => assert.match(server.log(), /UDP ingest on/)),
   'aidash --rate 20': starts(async (server) => assert.equal((await status(server)).rate_hz, 20)),
@@ -336,9 +343,11 @@ const cases = {
   'curl -s \'http://localhost:8080/usage?by=client&span=today\'': curl(/^\{"by":"client","span":"today",.*"rows":\[\],/),
   'curl -s \'http://localhost:8080/usage?format=csv\'': curl(/^kind,client,key,agent,model,requests,/),
   'curl -s \'http://localhost:8080/history?from=-3600&series=tokens_per_second,latency_p95_ms,celsius\'':
-    curl(/^\{"step":1,"series":\["time","latency_p95_ms","celsius","tokens_per_second"\],"rows":\[/),
+    curl(/^\{"step":1,"models":\["llama3","other"\],"series":\["time","latency_p95_ms","celsius","tokens_per_second"\],"rows":\[/),
+  'curl -s \'http://localhost:8080/history?model=other&from=-3600\'': curl(/"rows":\[/),
   'curl -s \'http://localhost:8080/history?step=300&format=csv\' >history.csv': (t, command) => curl(/^time,ticks,/)(t, command.replace(' >history.csv', '')),
   'sh tests/boards/collect.sh': ends(/^@ \/proc\/stat$/m, { cwd: ROOT }),
+  'curl -s http://localhost:8080/alerts': curl(/^\{"alerts":\[\]\}$/),
   'curl -s http://localhost:8080/bench': curl(/^\{"results":\[\]\}$/),
   'curl -s http://localhost:8080/status': curl(/"ticks":150/),
   'curl -s http://localhost:8080/healthz': curl(/^\{"status":"ok"\}$/),

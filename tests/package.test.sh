@@ -235,6 +235,7 @@ conf_values() {
         tls-*) line="tls-cert = $tmp/ca.pem${newline}tls-key = $tmp/ca.key" ;;
         hsts*) line="tls-cert = $tmp/ca.pem${newline}tls-key = $tmp/ca.key$newline$line" ;;
         state-dir*) line="state-dir = $tmp/state" ;;
+        history-file*) line="history-file = $tmp/history" ;;
         esac
         echo "$line" | sed 's/:9000/:0/' >"$tmp/line.conf"
         : >"$tmp/line.log"

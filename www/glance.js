@@ -253,7 +253,7 @@ export function mountGlance({ settings, store, frame, colours, lines, view, sess
     const model = store.state.model || present.lane?.model || "";
     const unit = feed.tokenless ? "/s" : "tok/s";
     const text = state === "running" ? `${rate(present.rate)} ${unit}` : STATES[state];
-    document.title = [text, model, "aidash"].filter(Boolean).join(" · ");
+    document.title = [text, model, store.state.status?.page?.title ?? "aidash"].filter(Boolean).join(" · ");
   }
 }
 

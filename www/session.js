@@ -22,6 +22,8 @@ export class Session {
   requests = new RequestLog();
   gauges = new Gauges();
   client;
+  /** Hears each event behind the page. @type {(event: string, data: any) => void} */
+  tap = () => {};
 
   #store;
   #frame;
@@ -51,7 +53,10 @@ export class Session {
       onTicks: (ticks, seq) => this.#onTicks(ticks, seq),
       onStatus: (status) => this.#onStatus(status),
       onDropped: (gap) => this.#onDropped(gap),
-      onEvent: (event) => this.#onEvent(event),
+      onEvent: (event) => {
+        this.#onEvent(event);
+        this.tap(event.event, event);
+      },
       onState: (state) => this.#onState(state),
     });
     document.addEventListener("visibilitychange", () => {
@@ -118,6 +123,7 @@ export class Session {
       this.#clockAsked = now;
       this.#pollStatus();
     }
+    ticks.forEach((tick) => this.tap("inference_tick", tick));
     this.#frame.request();
   }
 
@@ -132,6 +138,7 @@ export class Session {
     const query = this.feed.connected(hello, gap, now);
     this.#setTruth(hello, now);
     this.#store.set({ hello });
+    this.tap("hello", hello);
     this.#fill(query, hello, ++this.#connections);
   }
 
@@ -142,6 +149,7 @@ export class Session {
     this.#setTruth(status, now);
     const { hello } = this.#store.state;
     this.#store.set({ hello: hello && { ...hello, source: status.source, rate_hz: status.rate_hz } });
+    this.tap("status", status);
   }
 
   /** @param {Hello | Status} said @param {number} now */
@@ -216,6 +224,9 @@ export class Session {
       this.#store.set({ bench: event });
     } else if (event.event === "board") {
       this.#store.set({ board: event });
+    } else if (event.event === "alert") {
+      const others = this.#store.state.alerts.filter(({ name }) => name !== event.name);
+      this.#store.set({ alerts: event.state === "firing" ? [...others, event] : others });
     }
   }
 
@@ -267,6 +278,7 @@ export class Session {
       this.#fillRequests(hello, connection, clock);
     }
     this.#fillExtras(connection, clock);
+    this.#fillAlerts(connection);
     try {
       while (query) {
         const answer = /** @type {import("./contract").TicksAnswer} */ (await request(`ticks?${query}`));
@@ -310,6 +322,19 @@ export class Session {
       }
     } catch {
       // those from now on arrive as events
+    }
+  }
+
+  /**
+   * Fetch the alerts that fire.
+   *
+   * @param {number} connection  as for #fill()
+   */
+  async #fillAlerts(connection) {
+    /** @type {{alerts: import("./contract").AlertsAnswer["alerts"]}} */
+    const { alerts } = await request("alerts").catch(() => ({ alerts: [] }));
+    if (connection === this.#connections) {
+      this.#store.set({ alerts: alerts.filter(({ state }) => state === "firing") });
     }
   }
 

@@ -10,6 +10,7 @@
 #define AD_BOARD_BOARD_C
 
 #include "../core/events.c"
+#include "alerts.c"
 #include "history.c"
 #include "report.c"
 
@@ -165,6 +166,9 @@ static void ad_board_run(void)
         ad_board.newest_len = ad_board.len;
 #if AIDASH_HISTORY
         ad_history_board(&ad_board.figures);
+#endif
+#if AIDASH_ALERTS
+        ad_alerts_board(&ad_board.figures);
 #endif
     }
     atomic_store(&ad_board.turn, AD_BOARD_FREE);

@@ -15,9 +15,16 @@
  * board). */
 enum { AD_BOARD_TEXT = AD_BOARD_MAX - 64 };
 
-/* The figures of a board that history keeps; NAN is not needed: each says why. */
+/* The figures of a board that history keeps, and alerts look at; NAN is not needed:
+ * each says why. */
 struct ad_board_figures {
     struct ad_value cpu_percent, memory_used, celsius, watts, gpu_percent, clock_mhz;
+    struct ad_value memory_total, disk_free;
+    unsigned n_temperatures; /* those that are known */
+    struct {
+        char name[AD_UNIT_NAME];
+        double celsius;
+    } temperatures[AD_TEMPERATURES];
 };
 
 static struct {
@@ -121,6 +128,7 @@ static void ad_put_memory(struct ad_text *t, struct ad_board_figures *figures)
     ad_put_member(t, ",\"swap_total_bytes\":", &m.swap_total, 0);
     ad_put_member(t, ",\"swap_used_bytes\":", &swap_used, 0);
     ad_puts(t, "}");
+    figures->memory_total = m.total;
     figures->memory_used = m.available;
     if (ad_value_is_number(&m.available) && ad_value_is_number(&m.total)) {
         figures->memory_used = ad_value_of(m.total.number - m.available.number);
@@ -146,6 +154,13 @@ static void ad_put_temperatures(struct ad_text *t, uint64_t now_ns,
         if (ad_value_is_number(&v) && (!ad_value_is_number(&figures->celsius) ||
                                        v.number > figures->celsius.number)) {
             figures->celsius = v;
+        }
+        if (ad_value_is_number(&v)) {
+            unsigned n = figures->n_temperatures++;
+
+            memcpy(figures->temperatures[n].name, u->temperatures[i].name,
+                   sizeof(figures->temperatures[n].name));
+            figures->temperatures[n].celsius = v.number;
         }
     }
     ad_puts(t, "]");
@@ -515,7 +530,7 @@ static void ad_put_fans(struct ad_text *t, uint64_t now_ns)
 }
 
 /* The file system of the root; of a copied tree there is none. */
-static void ad_put_disk(struct ad_text *t)
+static void ad_put_disk(struct ad_text *t, struct ad_board_figures *figures)
 {
     struct ad_value all = ad_value_none(AD_VALUE_ABSENT), left = all;
     struct statvfs disk;
@@ -531,6 +546,7 @@ static void ad_put_disk(struct ad_text *t)
     ad_put_member(t, ",\"disk\":{\"total_bytes\":", &all, 0);
     ad_put_member(t, ",\"free_bytes\":", &left, 0);
     ad_puts(t, "}");
+    figures->disk_free = left;
 }
 
 static void ad_put_networks(struct ad_text *t, uint64_t now_ns)
@@ -597,7 +613,7 @@ static void ad_probe_take(struct ad_text *t, uint64_t now_ns,
     ad_put_gpus(t, now_ns, figures);
     ad_put_power(t, now_ns, figures);
     ad_put_fans(t, now_ns);
-    ad_put_disk(t);
+    ad_put_disk(t, figures);
     ad_put_networks(t, now_ns);
 }
 

@@ -49,6 +49,23 @@ static const char *ad_operation_of(const char *route)
     return NULL;
 }
 
+/* How a request went. Times in milliseconds; -1: not known. */
+struct ad_proxy_figures {
+    uint64_t tokens;
+    bool estimated;
+    double ttft_ms;     /* from its arrival to the first token */
+    double queue_ms;    /* in aidash's queue, and in the engine's if that is known */
+    double load_ms, prefill_ms, think_ms, decode_ms;
+    double prefill_per_s, decode_per_s, whole_per_s; /* tokens a second */
+    double thinking;    /* share of the answer, 0 to 1 */
+    double duration_ms; /* from its coming in to now */
+    double engine_ms;   /* from when the engine had all of it to now */
+};
+
+enum { AD_RECORD_OBSERVERS = 4 };
+typedef void ad_record_observer(const struct ad_proxy *p, const char *status,
+                                const struct ad_proxy_figures *figures);
+
 /* How a request went: its last event. */
 struct ad_record {
     uint16_t len;
@@ -59,6 +76,8 @@ static struct {
     /* [I] The benchmark's: told of each request that ended, with the status of
      * its record; or NULL. */
     void (*ended)(const struct ad_proxy *p, const char *status);
+    /* [I] Told of each request that ended, with its figures; or NULL. */
+    ad_record_observer *observers[AD_RECORD_OBSERVERS];
     uint64_t count; /* of requests that ended */
     struct ad_record ring[AIDASH_RECORDS]; /* number n at n % AIDASH_RECORDS */
 } ad_records;
@@ -209,19 +228,6 @@ static void ad_proxy_report_progress(struct ad_proxy *p)
 }
 
 /* ---- the end ---- */
-
-/* How a request went. Times in milliseconds; -1: not known. */
-struct ad_proxy_figures {
-    uint64_t tokens;
-    bool estimated;
-    double ttft_ms;     /* from its arrival to the first token */
-    double queue_ms;    /* in aidash's queue, and in the engine's if that is known */
-    double load_ms, prefill_ms, think_ms, decode_ms;
-    double prefill_per_s, decode_per_s, whole_per_s; /* tokens a second */
-    double thinking;    /* share of the answer, 0 to 1 */
-    double duration_ms; /* from its coming in to now */
-    double engine_ms;   /* from when the engine had all of it to now */
-};
 
 /* Time in which a request waited for its turn. Its time to the first token tells
  * the engine's own queue only if all else in it is known. */
@@ -475,6 +481,25 @@ static void ad_proxy_report_end(const struct ad_proxy *p, const char *status)
     if (ad_records.ended != NULL) {
         ad_records.ended(p, status);
     }
+    if (ad_records.observers[0] != NULL) {
+        struct ad_proxy_figures figures = ad_proxy_figures_of(p);
+        unsigned i;
+
+        for (i = 0; i < AD_RECORD_OBSERVERS && ad_records.observers[i] != NULL; i++) {
+            ad_records.observers[i](p, status, &figures);
+        }
+    }
+}
+
+/* Tell this function of each request that ends. While starting. */
+static void ad_reports_observe(ad_record_observer *observer)
+{
+    unsigned i = 0;
+
+    while (i + 1 < AD_RECORD_OBSERVERS && ad_records.observers[i] != NULL) {
+        i++;
+    }
+    ad_records.observers[i] = observer;
 }
 
 /* ---- ticks ---- */
@@ -614,6 +639,7 @@ static void ad_reports_init(void)
 {
     ad_records.count = 0;
     ad_records.ended = NULL;
+    memset(ad_records.observers, 0, sizeof(ad_records.observers));
 }
 
 AD_MEMORY(records, AIDASH_RECORDS, sizeof(ad_records));

@@ -15,6 +15,7 @@
 #include "../codec/llm_prompt.c"
 #include "../codec/llm_scan.c"
 #include "../codec/tick.c"
+#include "../codec/traceparent.c"
 #include "../core/accept.c"
 #include "../guard/grant.c"
 #include "fetch.c"
@@ -87,6 +88,7 @@ struct ad_proxy_request {
     char route[64];  /* its path as viewers see it: ASCII */
     char client[AD_ADDRESS_TEXT_MAX]; /* its address, likewise */
     struct ad_totals_client who; /* for GET /usage and quotas */
+    struct ad_trace trace; /* that the client is in */
     struct ad_grant grant; /* of the key that it was let in by; rights 0: none */
     char model[AIDASH_MODEL_MAX + 1]; /* as asked for, "": not known */
 };

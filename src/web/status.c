@@ -4,6 +4,7 @@
 #ifndef AD_WEB_STATUS_C
 #define AD_WEB_STATUS_C
 
+#include "brand.c"
 #include "memory.c"
 
 /* Events lost so far, those of clients that are blocked now included. */
@@ -35,11 +36,17 @@ static uint64_t ad_records_count(void)
 /* Bytes of the answer. */
 enum {
 #if AIDASH_METER
-    AD_STATUS_MAX = AD_EVENT_MAX + 4096 + AD_BOARD_MAX +
-                    AIDASH_UPSTREAMS * AD_UPSTREAM_SHOWN
+    AD_STATUS_UPSTREAMS = AIDASH_UPSTREAMS * AD_UPSTREAM_SHOWN,
 #else
-    AD_STATUS_MAX = AD_EVENT_MAX + 4096 + AD_BOARD_MAX
+    AD_STATUS_UPSTREAMS = 0,
 #endif
+#if AIDASH_ALERTS
+    AD_STATUS_ALERTS = AD_ALERTS_STATUS_MAX,
+#else
+    AD_STATUS_ALERTS = 0,
+#endif
+    AD_STATUS_MAX = AD_EVENT_MAX + 4352 + AD_BOARD_MAX + AD_BRAND_JSON_MAX +
+                    AD_STATUS_UPSTREAMS + AD_STATUS_ALERTS
 };
 
 struct ad_status_call {
@@ -160,8 +167,18 @@ static void ad_status_run(struct ad_call *call)
     ad_puts(t, ",\"posture\":");
     ad_posture(posture);
     ad_put_string(t, posture);
+    ad_put_brand(t);
 #if AIDASH_BOARD
     ad_put_board(t);
+#endif
+#if AIDASH_ALERTS
+    ad_put_alerts_status(t);
+#endif
+#if AIDASH_HISTORY
+    ad_put_history(t);
+#endif
+#if AIDASH_OTLP && AIDASH_METER
+    ad_put_otlp(t);
 #endif
     ad_puts(t, "}");
 }
