@@ -39,7 +39,8 @@ struct ad_otlp_span {
 };
 
 static struct {
-    char base[AD_OUTBOX_TARGET_MAX + 1]; /* [I] the URL's path, without a / behind it */
+    /* [I] the URL's path, without a / behind it; with the longest path below it it fits. */
+    char base[AD_OUTBOX_TARGET_MAX + 2 - sizeof(AD_OTLP_METRICS)];
     char host[AD_OTLP_HOST_MAX + 1];     /* [I] */
     uint64_t next, n; /* numbers of spans: of the next to be sent, of the next to come */
     uint64_t dropped;
