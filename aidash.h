@@ -281,6 +281,20 @@ struct aidash_config {
     /* Not 0: no such event, and no thread that reads sensors. */
     int no_board;
 
+    /* A file that keeps history over a reboot, of a fixed size (GET /status tells
+     * it), which is made if it is not there. A thread of its own
+     * writes to it once in 5 minutes; aidash_stop() writes the rest, and waits for
+     * the disk. A file of something else is refused with AIDASH_EINVAL; that of
+     * another version or build is left as it is, with a line in the log. NULL:
+     * none. */
+    const char *history_file;
+    /* Rules of alerts, comma-separated, as "latency_p95_ms > 200 for 30s"
+     * (docs/alerts.md); AIDASH_ALERTS at most. NULL: none. */
+    const char *alerts;
+    /* The http:// or https:// URL to which each alert is POSTed, and in which form:
+     * "json" (NULL: the same), "ntfy" or "text"; a file whose first line is a bearer
+     * token for it, read while starting. Not without AIDASH_METER. NULL: none. */
+    const char *alert_url, *alert_format, *alert_key_file;
     /* The page's title, at most AIDASH_TITLE_MAX bytes, as a model's name. NULL or "":
      * aidash. */
     const char *title;
@@ -288,6 +302,13 @@ struct aidash_config {
      * own: see aidash_route(). Each is a path that was added before. NULL or "":
      * none. */
     const char *logo, *panel;
+    /* The http:// or https:// URL of an OpenTelemetry collector (OTLP/HTTP, JSON): it
+     * gets metrics, and a span for each request through the meter, at /v1/metrics and
+     * /v1/traces below the URL. Not without AIDASH_METER. NULL: none. */
+    const char *otlp;
+    /* What a kilowatt-hour costs, in any currency, 0 to 1e6: the event `energy` then
+     * tells the cost of what was measured. 0: not told. */
+    double price_kwh;
 };
 
 /* Start the server. config may be NULL (all defaults). It listens when this

@@ -34,14 +34,18 @@
  *   log-panel         panel: what happened, as a list
  *   model-facts       panel: what is known of the models, below the active one's name
  *   requests-panel    panel: the table of requests
+ *   waterfall         where a request's time went
+ *   address           what is seen, as a link
  *   usage-panel       panel: what clients have used
  *   settings-panel    panel: the settings dialog
  *   bench-panel       panel: the benchmark's dialog
  *   board-panel       panel: what the board's sensors say
+ *   alerts-panel      the alerts that fire
  *   credentials       signing in, as the server does it
  *   access-panel      panel: who this browser is, and what it may do
  *   keys              keys for the whole page
  *   kiosk             the page on a wall
+ *   later             all that follows; it is loaded after the first numbers
  *   charts            panel: the charts; when and what to draw
  *   chart-options     how uPlot draws
  *   chart-lines       which models are drawn
@@ -52,13 +56,31 @@
  *   export            ticks and requests as files, the charts as a picture
  */
 
+import { mountAccess } from "./access-panel.js";
+import { mountAddress } from "./address.js";
+import { mountAlerts } from "./alerts-panel.js";
+import { mountBench } from "./bench-panel.js";
+import { mountBoard } from "./board-panel.js";
 import { Lines } from "./chart-lines.js";
 import { Colours } from "./colours.js";
+import { mountConnection } from "./connection.js";
+import { mountControl } from "./control.js";
 import { fromAddress } from "./credentials.js";
 import { Frame } from "./frame.js";
+import { mountGauges } from "./gauge-tiles.js";
+import { mountGlance } from "./glance.js";
+import { mountKeys } from "./keys.js";
+import { mountKiosk } from "./kiosk.js";
+import { mountLog } from "./log-panel.js";
+import { mountModelFacts } from "./model-facts.js";
+import { mountOwnCommands } from "./own-commands.js";
+import { mountOwnPanel } from "./own-panel.js";
+import { mountRequests } from "./requests-panel.js";
 import { Session } from "./session.js";
+import { mountSettings } from "./settings-panel.js";
 import { Settings } from "./settings.js";
 import { Store } from "./store.js";
+import { mountUsage } from "./usage-panel.js";
 import { View } from "./view.js";
 
 /**
@@ -81,11 +103,8 @@ const address = await fromAddress(); // a token in it is for the connection, too
 const session = new Session(store, frame); // it connects while the panels load
 /** @type {Context} */
 export const context = { settings, store, frame, colours: new Colours(), lines: new Lines(), session, view: new View({ settings, store, session }) };
+mountAddress(context);
 
-const [{ mountConnection }, { mountGlance }, { mountControl }, { mountModelFacts }, { mountRequests }, { mountUsage }, { mountSettings }, { mountBench }, { mountBoard }, { mountAccess }, { mountKeys }, { mountKiosk }, { mountGauges }, { mountOwnCommands }, { mountOwnPanel }, { mountLog }] = await Promise.all([
-  import("./connection.js"), import("./glance.js"), import("./control.js"), import("./model-facts.js"), import("./requests-panel.js"), import("./usage-panel.js"),
-  import("./settings-panel.js"), import("./bench-panel.js"), import("./board-panel.js"), import("./access-panel.js"), import("./keys.js"), import("./kiosk.js"), import("./gauge-tiles.js"),
-  import("./own-commands.js"), import("./own-panel.js"), import("./log-panel.js")]);
 mountConnection(context);
 mountGlance(context);
 mountControl(context);
@@ -95,6 +114,7 @@ mountUsage(context);
 mountSettings(context);
 mountBench(context);
 mountBoard(context);
+mountAlerts(context);
 mountAccess(context, address);
 mountKeys(context);
 mountKiosk();
@@ -112,5 +132,5 @@ await new Promise((go) => {
   });
   setTimeout(go, 1000);
 });
-const [{ mountCharts }, { mountExport }] = await Promise.all([import("./charts.js"), import("./export.js")]);
+const { mountCharts, mountExport } = await import("./later.js");
 mountExport(context, mountCharts(context));

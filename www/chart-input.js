@@ -5,7 +5,7 @@ import { laneName } from "./chart-lines.js";
 import { announce, byId, setAttr } from "./dom.js";
 import { clockTime, duration, short } from "./format.js";
 
-/** @import uPlot from "./uPlot.esm.js" */
+/** @import uPlot from "uplot" */
 /** @typedef {import("./charts.js").Chart} Chart */
 /** @typedef {import("./chart-lines.js").Lines} Lines */
 /** @typedef {import("./view.js").View} View */

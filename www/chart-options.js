@@ -1,7 +1,7 @@
 // @ts-check
 /** How uPlot draws a chart: its axes, scales and lines. */
 
-import uPlot from "./uPlot.esm.js";
+import uPlot from "uplot";
 import { LINES, RANGE_PX } from "./decimate.js";
 import { clockTime, niceCeiling, short } from "./format.js";
 

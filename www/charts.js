@@ -5,7 +5,7 @@
  * pixels that there are.
  */
 
-import uPlot from "./uPlot.esm.js";
+import uPlot from "uplot";
 import { drawEmpty } from "./chart-empty.js";
 import { addTouch, mountInput, zoomToSelection } from "./chart-input.js";
 import { drawLegend, mountLegend } from "./chart-legend.js";
@@ -70,7 +70,7 @@ export function mountCharts(context) {
         select: (selected) => zoomToSelection(selected, view),
         cursor: () => { legendDrawn = 0; frame.request(); },
         reset: () => view.resetZoom(),
-        axes: (drawing) => drawMarks(drawing, feed.marks, limitOf(metric), look, metric === "latency"),
+        axes: (drawing) => drawMarks(drawing, feed.marks, store.state.lit, limitOf(metric), look, metric === "latency"),
       }), [[], ...rows.y], area);
       addTouch(plot, view, charts);
       return { metric, figure, area, rows, plot };
@@ -196,7 +196,7 @@ export function mountCharts(context) {
   new ResizeObserver(fit).observe(byId("plots", HTMLElement));
   mountInput(context, charts, lines);
   mountLegend(lines, redraw);
-  store.on(["restyled", "span", "frozenAt", "zoom", "paused", "connection", "sourceState", "filled", "model"], redraw);
+  store.on(["restyled", "span", "frozenAt", "zoom", "lit", "paused", "connection", "sourceState", "filled", "model"], redraw);
   frame.add(draw);
   return () => charts.filter(({ figure }) => !figure.hidden)
     .map(({ figure, plot }) => ({ title: figure.querySelector("figcaption")?.textContent ?? "", canvas: plot.ctx.canvas }));

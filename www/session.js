@@ -224,6 +224,9 @@ export class Session {
       this.#store.set({ bench: event });
     } else if (event.event === "board") {
       this.#store.set({ board: event });
+    } else if (event.event === "alert") {
+      const others = this.#store.state.alerts.filter(({ name }) => name !== event.name);
+      this.#store.set({ alerts: event.state === "firing" ? [...others, event] : others });
     }
   }
 
@@ -275,6 +278,7 @@ export class Session {
       this.#fillRequests(hello, connection, clock);
     }
     this.#fillExtras(connection, clock);
+    this.#fillAlerts(connection);
     try {
       while (query) {
         const answer = /** @type {import("./contract").TicksAnswer} */ (await request(`ticks?${query}`));
@@ -318,6 +322,19 @@ export class Session {
       }
     } catch {
       // those from now on arrive as events
+    }
+  }
+
+  /**
+   * Fetch the alerts that fire.
+   *
+   * @param {number} connection  as for #fill()
+   */
+  async #fillAlerts(connection) {
+    /** @type {{alerts: import("./contract").AlertsAnswer["alerts"]}} */
+    const { alerts } = await request("alerts").catch(() => ({ alerts: [] }));
+    if (connection === this.#connections) {
+      this.#store.set({ alerts: alerts.filter(({ state }) => state === "firing") });
     }
   }
 

@@ -28,6 +28,11 @@ export class View {
     this.#store.set({ frozenAt: this.#store.state.frozenAt ? 0 : this.#edge(Date.now() / 1000), zoom: null });
   }
 
+  /** Show the present, and let the charts run. */
+  goLive() {
+    this.#store.set({ frozenAt: 0, zoom: null });
+  }
+
   /**
    * Show only this part.
    *

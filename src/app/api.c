@@ -114,9 +114,25 @@ static void ad_reset(void)
 #endif
 #if AIDASH_HISTORY
     ad_history_init();
+    ad_history_file_init();
+#endif
+#if AIDASH_ALERTS
+    ad_alerts_init();
+#if AIDASH_METER
+    ad_alert_post_init();
+#endif
+#endif
+#if AIDASH_OTLP && AIDASH_METER
+    ad_otlp_init();
 #endif
 #if AIDASH_BOARD
     ad_board_init();
+#endif
+#if AIDASH_METER && AIDASH_BASELINES
+    ad_verdict_init();
+#endif
+#if AIDASH_METER && AIDASH_ENERGY
+    ad_energy_init();
 #endif
 }
 
@@ -239,6 +255,9 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
 #if AIDASH_HISTORY
     ad_history_begin();
 #endif
+#if AIDASH_METER && AIDASH_ENERGY
+    ad_energy_begin(config->price_kwh);
+#endif
     rc = ad_open(config);
     if (rc != 0) {
         goto close_sockets;
@@ -251,6 +270,8 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
         rc = ad_fail(AIDASH_ESYS, "can't start the resolver's thread");
     } else if (!ad_key_writer_start()) {
         rc = ad_fail(AIDASH_ESYS, "can't start the key file's thread");
+    } else if (!ad_history_file_start()) {
+        rc = ad_fail(AIDASH_ESYS, "can't start the history file's thread");
     } else if (!ad_board_start()) {
         rc = ad_fail(AIDASH_ESYS, "can't start the board's thread");
     } else if (!ad_caller_start()) {
@@ -275,11 +296,15 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
 stop_threads:
     ad_caller_stop();
     ad_key_writer_stop();
+    ad_history_file_stop();
     ad_board_stop();
     ad_resolver_stop();
 close_sockets:
     ad_close();
 not_running:
+#if AIDASH_HISTORY
+    ad_history_file_close();
+#endif
     atomic_store(&ad_life.state, AD_STOPPED);
     return rc;
 }
@@ -306,6 +331,10 @@ void aidash_stop(void)
     (void)pthread_join(ad_hub.thread, NULL);
     ad_caller_stop();
     ad_key_writer_stop();
+    ad_history_file_stop();
+#if AIDASH_HISTORY
+    ad_history_file_finish();
+#endif
     ad_board_stop();
     ad_resolver_stop();
     ad_close();

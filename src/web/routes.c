@@ -11,7 +11,7 @@
 
 #include "../core/certificate.c"
 #include "assets.c"
-#include "../board/history.c"
+#include "../board/history_answer.c"
 #include "auth_routes.c"
 #include "extra_routes.c"
 #include "forward.c"
@@ -321,7 +321,8 @@ static void ad_route_history(const struct ad_route_request *r)
     uint64_t from_us = 0, to_us = UINT64_MAX, step_s = 0;
     struct ad_text t;
 
-    ask.columns = (1u << AD_HISTORY_COLUMNS) - 1;
+    ask.set = AD_HISTORY_ALL;
+    ask.columns = AD_HISTORY_OF_ALL;
     ask.csv = ad_http_wants_csv(&r->head);
     if (ad_route_query_text(r, "format", &text)) {
         ask.csv = ad_slice_is(text, "csv");
@@ -338,6 +339,23 @@ static void ad_route_history(const struct ad_route_request *r)
                         "latency_p95_ms, latency_max_ms, requests, cpu_percent, "
                         "memory_used_bytes, celsius, watts, gpu_percent, clock_mhz");
         return;
+    }
+    if (ad_route_query_text(r, "model", &text)) {
+        if (!ad_history_find_model(text, &ask.set)) {
+            ad_route_refuse(r, 404, "",
+                            "no such model has a history of its own: the answer "
+                            "without model lists those that have");
+            return;
+        }
+        if (!ad_route_query_text(r, "series", &text)) {
+            ask.columns = AD_HISTORY_OF_MODEL;
+        }
+        if ((ask.columns & ~(uint32_t)AD_HISTORY_OF_MODEL) != 0) {
+            ad_route_refuse(r, 400, "",
+                            "a model has ticks, tokens, tokens_per_second, latencies "
+                            "and requests; the rest is the board's");
+            return;
+        }
     }
     if (!ad_route_time(r, "from", &from_us) || !ad_route_time(r, "to", &to_us) ||
         ad_route_query(r, "step", 300, &step_s) < 0 ||
@@ -411,6 +429,9 @@ static const struct {
     {"/events", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_events, NULL},
 #if AIDASH_HISTORY
     {"/history", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_history, NULL},
+#endif
+#if AIDASH_ALERTS
+    {"/alerts", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_alerts, NULL},
 #endif
     {"/gauges", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_gauges, NULL},
     {"/notes", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_notes, NULL},
