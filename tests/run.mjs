@@ -42,7 +42,7 @@ const node = (file, { variant = '', slow = 1, env = {}, build = [], bin = 'build
   build,
   command: [process.execPath, '--test-reporter=./tests/reporter.mjs', file],
   env: { ...env, AIDASH_BIN: path.resolve(bin), AIDASH_SLOW: String(slow) },
-  seconds: 180 * slow,
+  seconds: 300 * slow,
   narrow: slow === 1,
 });
 
