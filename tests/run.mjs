@@ -154,7 +154,7 @@ const suites = {
   build: () => script('build', []),
   onefile: () => script('onefile', ['amalgamation', 'build/compile']),
   'e2e-onefile': () => on('onefile', /^contract\./),
-  package: () => script('package', [], [], 600),
+  package: () => script('package', [], [], 1200),
   unit: () => list('tests', /^unit_.*\.c$/).map((file) => program(file, `build/unit/${named(file, 'unit_')}`)),
   corpus: () => list('tests', /^fuzz_(?!replay).*\.c$/).map((file) => program(file,
     `build/replay/${named(file, 'fuzz_')}`, [`tests/corpus/${named(file, 'fuzz_')}`])),
