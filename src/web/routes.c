@@ -15,6 +15,7 @@
 #include "extra_routes.c"
 #include "forward.c"
 #include "meter_routes.c"
+#include "metrics_routes.c"
 #include "workers.c"
 
 enum { AD_ROUTES_FIELD_MAX = 256 }; /* bytes of a field that a worker gets */
@@ -408,6 +409,9 @@ static const struct {
     {"/events", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_events, NULL},
 #if AIDASH_HISTORY
     {"/history", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_history, NULL},
+#endif
+#if AIDASH_METRICS
+    {"/metrics", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_metrics, NULL},
 #endif
     {"/gauges", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_gauges, NULL},
     {"/notes", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_notes, NULL},

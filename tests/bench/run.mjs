@@ -15,6 +15,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { proxies } from './proxies.mjs';
+import { scrapes } from './scrape.mjs';
 import { at, attacks, starve } from './starve.mjs';
 import { viewersOverTls } from './tls.mjs';
 
@@ -298,6 +299,10 @@ const parts = {
 
   async tls() {
     relays.push('', ...await viewersOverTls({ out, aidash }, { quick, median }));
+  },
+
+  async scrape() {
+    relays.push('', ...await scrapes({ aidash }, { quick }));
   },
 
   async peer() {
