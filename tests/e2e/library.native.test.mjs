@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
@@ -147,11 +147,16 @@ test('a second run finds nothing left of the first', async (t) => {
     }
 });
 
-test('other threads may call everything while it starts and stops', async (t) => {
+test('four threads may call everything while it starts and stops two hundred times', { timeout: 120_000 * SLOW }, async (t) => {
     const unit = firmware(t);
-    const [worked, wrong] = (await unit.ask('storm 40 3')).split(' ').map(Number);
-    assert.ok(worked > 0);
+    await unit.start();
+    await unit.ask('stop');
+    const left = () => [openFiles(unit), readdirSync(`/proc/${unit.pid}/task`).length];
+    const before = left();
+    const [worked, wrong] = (await unit.ask('storm 200 4', 60_000 * SLOW)).split(' ').map(Number);
+    assert.ok(worked > 200);
     assert.equal(wrong, 0);
+    assert.deepEqual(left(), before, 'no descriptor and no thread is left');
 });
 
 test('and viewers and requests to the engine may come at any moment of it', { timeout: 120_000 * SLOW }, async (t) => {

@@ -2,7 +2,7 @@
  * dropped in as two files. FIRMWARE is the command that runs it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { connect, isStatus, poll, sleep, start, status } from '../e2e/aidash.mjs';
+import { connect, isStatus, poll, request, sleep, start, status } from '../e2e/aidash.mjs';
 
 const [bin, ...args] = process.env.FIRMWARE.split(' ');
 
@@ -35,6 +35,12 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
         await viewer.tick();
         assert.deepEqual(viewer.events.slice(held).filter((event) => event.event === 'inference_tick')
             .map((tick) => tick.model).filter((model) => model !== 'yolov8n'), []);
+
+        assert.deepEqual((await status(firmware)).page, { title: 'Door camera', panel: '/door/panel.js' });
+        const picture = await request(firmware, '/door/snap.bmp?1');
+        assert.deepEqual([picture.status, picture.headers['content-type'], picture.bytes.length, picture.bytes.readUInt16BE(0), picture.bytes.readUInt32LE(2)],
+            [200, 'image/bmp', 54 + 3 * 32 * 24, 0x424d, 54 + 3 * 32 * 24]);
+        assert.match((await request(firmware, '/door/panel.js')).text, /^export default function mount[^]*\}\n$/);
 
         const gauge = await viewer.next((event) => event.event === 'gauge', 'temperature');
         assert.deepEqual([gauge.gauge, gauge.unit], ['temperature', 'C']);
