@@ -11,7 +11,7 @@ import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, re
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { BIN, ROOT, SLOW, connect, ingest, poll, request, run, serve, status, validate, within } from './e2e/aidash.mjs';
+import { BIN, ROOT, SLOW, connect, ingest, poll, request, run, serve, status, statusWhen, validate, within } from './e2e/aidash.mjs';
 import { answer, missing, replay } from './e2e/engine.mjs';
 import { authority } from './e2e/tls.mjs';
 import { assertDocumented, families } from './metrics.mjs';
@@ -89,14 +89,17 @@ const local = (command, { port, engine }) => command
   .replace('--udp 9000', '--udp 127.0.0.1:0')
   .replace('/etc/aidash.conf', path.join(dir, 'aidash.conf'));
 
-/* Runs it in a shell until it ends. */
-async function finish(command, { cwd = dir, env = {}, seconds = 60 } = {}) {
+/* Runs it in a shell until it ends, or has printed `enough`. */
+async function finish(command, { cwd = dir, env = {}, seconds = 60, enough } = {}) {
   const shell = spawn('sh', ['-c', command], { cwd, env: environment(env), detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   shell.stdout.on('data', (text) => { output += text; });
   shell.stderr.on('data', (text) => { output += text; });
   try {
-    const code = await within(new Promise((done) => { shell.on('close', done); }), `end of ${command}`, seconds * 1000 * SLOW);
+    const code = await within(new Promise((done) => {
+      shell.on('close', done);
+      shell.stdout.on('data', () => enough?.test(output) && done(0));
+    }), `end of ${command}`, seconds * 1000 * SLOW);
     return { code, output };
   } finally {
     try { process.kill(-shell.pid, 'SIGKILL'); } catch { /* it has ended */ }
@@ -172,9 +175,10 @@ const hasTick = (match) => async (server) => {
 const asks = (pattern, { endless = false } = {}) => async (t, command) => {
   const server = await serve(t, ['--source', 'none', '--models', 'a,b']);
   await ingest(server, ...Array.from({ length: 150 }, () => ({ tokens: 1, latency_ms: 2 })));
+  await statusWhen(server, (now) => now.counters.ticks === 150);
   const line = local(command, { port: server.port });
   if (endless) {
-    assert.match((await finish(`timeout 2 ${line}`)).output, pattern);
+    assert.match((await finish(line, { enough: pattern })).output, pattern);
   } else {
     await ends(pattern)(t, line);
   }
@@ -265,7 +269,7 @@ const cases = {
     covered('tests/e2e/alerts.test.mjs', "run(['alert', 'test', '--alert-url', `${hook.url}/x`", 'it would send to a server elsewhere'),
   'aidash --upstream http://127.0.0.1:11434 --otlp http://127.0.0.1:4318': starts(proxies),
   'aidash --source none': starts(isSource('none')),
-  'aidash --source none --udp 9000': starts((server) => assert.match(server.log(), /UDP ingest on/)),
+  'aidash --source none --udp 9000': starts((server) => poll(() => /UDP ingest on/.test(server.log()), 'UDP')),
   'aidash --rate 20': starts(async (server) => assert.equal((await status(server)).rate_hz, 20)),
   'AIDASH_RATE=20 aidash': starts(async (server) => assert.equal((await status(server)).rate_hz, 20)),
   'aidash --config /etc/aidash.conf': starts(async (server) => assert.equal((await status(server)).rate_hz, 11)),
