@@ -11,9 +11,10 @@ import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, re
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { BIN, ROOT, SLOW, connect, ingest, poll, request, run, serve, status, validate, within } from './e2e/aidash.mjs';
+import { BIN, ROOT, SLOW, connect, ingest, poll, request, run, serve, status, statusWhen, validate, within } from './e2e/aidash.mjs';
 import { answer, missing, replay } from './e2e/engine.mjs';
 import { authority } from './e2e/tls.mjs';
+import { assertDocumented, families } from './metrics.mjs';
 
 const read = (file) => readFileSync(path.join(ROOT, file), 'utf8');
 const pages = ['README.md', ...readdirSync(path.join(ROOT, 'docs')).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)];
@@ -88,14 +89,17 @@ const local = (command, { port, engine }) => command
   .replace('--udp 9000', '--udp 127.0.0.1:0')
   .replace('/etc/aidash.conf', path.join(dir, 'aidash.conf'));
 
-/* Runs it in a shell until it ends. */
-async function finish(command, { cwd = dir, env = {}, seconds = 60 } = {}) {
+/* Runs it in a shell until it ends, or has printed `enough`. */
+async function finish(command, { cwd = dir, env = {}, seconds = 60, enough } = {}) {
   const shell = spawn('sh', ['-c', command], { cwd, env: environment(env), detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   shell.stdout.on('data', (text) => { output += text; });
   shell.stderr.on('data', (text) => { output += text; });
   try {
-    const code = await within(new Promise((done) => { shell.on('close', done); }), `end of ${command}`, seconds * 1000 * SLOW);
+    const code = await within(new Promise((done) => {
+      shell.on('close', done);
+      shell.stdout.on('data', () => enough?.test(output) && done(0));
+    }), `end of ${command}`, seconds * 1000 * SLOW);
     return { code, output };
   } finally {
     try { process.kill(-shell.pid, 'SIGKILL'); } catch { /* it has ended */ }
@@ -171,9 +175,10 @@ const hasTick = (match) => async (server) => {
 const asks = (pattern, { endless = false } = {}) => async (t, command) => {
   const server = await serve(t, ['--source', 'none', '--models', 'a,b']);
   await ingest(server, ...Array.from({ length: 150 }, () => ({ tokens: 1, latency_ms: 2 })));
+  await statusWhen(server, (now) => now.counters.ticks === 150);
   const line = local(command, { port: server.port });
   if (endless) {
-    assert.match((await finish(`timeout 2 ${line}`)).output, pattern);
+    assert.match((await finish(line, { enough: pattern })).output, pattern);
   } else {
     await ends(pattern)(t, line);
   }
@@ -264,7 +269,7 @@ const cases = {
     covered('tests/e2e/alerts.test.mjs', "run(['alert', 'test', '--alert-url', `${hook.url}/x`", 'it would send to a server elsewhere'),
   'aidash --upstream http://127.0.0.1:11434 --otlp http://127.0.0.1:4318': starts(proxies),
   'aidash --source none': starts(isSource('none')),
-  'aidash --source none --udp 9000': starts((server) => assert.match(server.log(), /UDP ingest on/)),
+  'aidash --source none --udp 9000': starts((server) => poll(() => /UDP ingest on/.test(server.log()), 'UDP')),
   'aidash --rate 20': starts(async (server) => assert.equal((await status(server)).rate_hz, 20)),
   'AIDASH_RATE=20 aidash': starts(async (server) => assert.equal((await status(server)).rate_hz, 20)),
   'aidash --config /etc/aidash.conf': starts(async (server) => assert.equal((await status(server)).rate_hz, 11)),
@@ -287,6 +292,7 @@ const cases = {
   'aidash keys rename 1 "Anna\'s phone"': covered('tests/e2e/keys.test.mjs', "'rename', '2', 'zwei'", 'it needs a key'),
   'aidash keys revoke 1': covered('tests/e2e/keys.test.mjs', "'revoke', '1'", 'it needs a key'),
   'aidash keys add camera --rights ingest': ends(/^aidash_[\w-]{43}$/m),
+  'aidash keys add prometheus --rights view': ends(/^aidash_[\w-]{43}$/m),
   'aidash keys add laptop --rights infer --ttl 30d': ends(/^aidash_[\w-]{43}$/m),
   'aidash token --scope view --ttl 1h': ends(/^aidash_[\w-]{43}$/m),
   'aidash token': covered('tests/e2e/keys.test.mjs', "'token', '--scope'", 'it is the name of a command'),
@@ -335,6 +341,8 @@ const cases = {
   'curl -d \'{"gauge":"temperature","unit":"C","value":61.5}\' http://localhost:8080/ingest': curl(/"accepted":1/),
   'curl -d \'{"watts":123.4}\' http://localhost:8080/ingest': curl(/"accepted":1/),
   'curl -d \'{"tokens":3,"latency_ms":41.5}\' http://localhost:8080/ingest': curl(/"accepted":1/),
+  'curl -s http://localhost:8080/metrics': curl(/^# TYPE aidash_ticks_total counter\naidash_ticks_total \d+$/m),
+  'curl -s -H \'Accept: application/openmetrics-text\' http://localhost:8080/metrics': curl(/^# TYPE aidash_ticks counter$[^]*\n# EOF\n$/m),
   'your-engine | curl -sN -T - http://BOARD:8080/ingest': curl(/"accepted":1/),
   'curl -T - http://BOARD:8080/ingest': curl(/"accepted":0/), // of nothing
   'curl -sN http://localhost:8080/events': curl(/^event: hello$/m, { endless: true }),
@@ -572,6 +580,39 @@ test('the limits are those of src/limits.h', () => {
   for (const [name, value] of rows) {
     const macro = name.match(/`(\w+)`/)[1];
     assert.equal(Number(value.match(/^[\d,]+/)[0].replaceAll(',', '')), defaults[macro], macro);
+  }
+});
+
+test('docs/metrics.md has the metrics of the program, each with its type, labels and sentence', assertDocumented);
+
+test('what the examples ask Prometheus for is there', () => {
+  const known = new Set(families().flatMap(({ series }) => series));
+  const named = (text) => [...text.matchAll(/\b(?:aidash|gen_ai|process)_\w+/g)].map(([name]) => name)
+    .filter((name) => !families().some(({ labels }) => labels.includes(name)));
+  const dashboard = JSON.parse(read('examples/grafana/aidash.json'));
+  const asked = dashboard.panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
+  assert.ok(asked.length > 30);
+  const variables = dashboard.templating.list;
+  for (const text of [...asked, ...variables.map(({ query }) => query.query ?? ''), read('examples/prometheus/alerts.yml'), read('examples/prometheus/alerts.test.yml')]) {
+    for (const name of named(text)) assert.ok(known.has(name), `${name} is no metric of aidash: ${text.slice(0, 200)}`);
+  }
+  for (const text of asked) {
+    assert.ok(named(text).length > 0, text);
+    for (const [, name] of text.matchAll(/\$(\w+)/g)) assert.ok(name === '__rate_interval' || variables.some((one) => one.name === name), `$${name}`);
+    // the labels that a legend or a sum names are of the metric
+    for (const [, list] of text.matchAll(/by \(([\w, ]+)\)/g)) {
+      for (const label of list.split(', ')) {
+        assert.ok(['instance', 'le'].includes(label) || families().some(({ labels, series }) => labels.includes(label) && series.some((one) => text.includes(one))), `${label} in ${text}`);
+      }
+    }
+  }
+  assert.equal(new Set(dashboard.panels.map(({ id }) => id)).size, dashboard.panels.length);
+  for (const panel of dashboard.panels) {
+    for (const { legendFormat, expr } of panel.targets ?? []) {
+      for (const [, label] of legendFormat.matchAll(/\{\{(\w+)\}\}/g)) {
+        assert.ok(label === 'instance' || families().some(({ labels, series }) => labels.includes(label) && series.some((one) => expr.includes(one))), `${label} in ${panel.title}`);
+      }
+    }
   }
 });
 

@@ -240,7 +240,7 @@ conf_values() {
         echo "$line" | sed 's/:9000/:0/' >"$tmp/line.conf"
         : >"$tmp/line.log"
         "$bin" --config "$tmp/line.conf" --listen 127.0.0.1:0 >"$tmp/line.log" 2>&1 &
-        pid=$! tries=100
+        pid=$! tries=600
         until grep -q 'listening' "$tmp/line.log" || [ $tries = 0 ] || ! kill -0 $pid 2>/dev/null; do tries=$((tries - 1)) && sleep 0.05; done
         kill $pid 2>/dev/null
         wait $pid || { echo "with $line:" && cat "$tmp/line.log" && return 1; }
@@ -359,7 +359,7 @@ boot() {
     sh -c 'echo $$ >"$1/cgroup.procs" && exec unshare -mpfCui --kill-child sh -c "mount -t proc proc $2/proc && mount -t cgroup2 none $2/sys/fs/cgroup &&
         exec chroot $2 /usr/bin/env -i container=lxc /lib/systemd/systemd --system --unit=basic.target --show-status=no"' sh "$group" "$1" &
     unshared=$!
-    tries=150
+    tries=600
     while [ $tries -gt 0 ] && kill -0 $unshared; do
         init=$(grep -l "^PPid:.$unshared\$" /proc/[0-9]*/status 2>/dev/null | cut -d/ -f3)
         [ -z "$init" ] || ! nsenter -t "$init" -m -p -r -w /bin/systemctl is-active -q basic.target || return 0
@@ -372,7 +372,7 @@ halt() {
     [ -n "$group" ] || return 0
     kill -9 "$unshared" 2>/dev/null
     wait "$unshared" 2>/dev/null
-    tries=50 # its processes take a moment to be gone
+    tries=300 # its processes take a moment to be gone
     until find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || [ $tries = 0 ]; do tries=$((tries - 1)) && sleep 0.1; done
 }
 
@@ -539,7 +539,7 @@ Host board
 CONFIG
     echo "[127.0.0.1]:$ssh_port $(cut -d' ' -f1,2 "$tmp/key_host.pub")" >"$tmp/known"
     chroot $board /usr/sbin/sshd -D -e -f /etc/ssh/test_config >"$tmp/sshd.log" 2>&1 &
-    tries=100
+    tries=600
     until grep -q 'listening' "$tmp/sshd.log" || [ $tries = 0 ]; do tries=$((tries - 1)) && sleep 0.05; done
     listing /mnt/board/upper >"$tmp/before"
 

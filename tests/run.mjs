@@ -42,7 +42,7 @@ const node = (file, { variant = '', slow = 1, env = {}, build = [], bin = 'build
   build,
   command: [process.execPath, '--test-reporter=./tests/reporter.mjs', file],
   env: { ...env, AIDASH_BIN: path.resolve(bin), AIDASH_SLOW: String(slow) },
-  seconds: 180 * slow,
+  seconds: 300 * slow,
   narrow: slow === 1,
 });
 
@@ -154,7 +154,7 @@ const suites = {
   build: () => script('build', []),
   onefile: () => script('onefile', ['amalgamation', 'build/compile']),
   'e2e-onefile': () => on('onefile', /^contract\./),
-  package: () => script('package', [], [], 600),
+  package: () => script('package', [], [], 1200),
   unit: () => list('tests', /^unit_.*\.c$/).map((file) => program(file, `build/unit/${named(file, 'unit_')}`)),
   corpus: () => list('tests', /^fuzz_(?!replay).*\.c$/).map((file) => program(file,
     `build/replay/${named(file, 'fuzz_')}`, [`tests/corpus/${named(file, 'fuzz_')}`])),

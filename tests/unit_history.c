@@ -157,13 +157,21 @@ static void borders(void)
 static void requests(void)
 {
 #if AIDASH_METER
+    static struct ad_proxy p;
+
     begin();
-    ad_history_request("a");
-    ad_history_request("a");
-    ad_history_request("");
+    (void)snprintf(p.request.model, sizeof(p.request.model), "asked for");
+    ad_history_request(&p, "finished", NULL);
+    (void)snprintf(p.name, sizeof(p.name), "answered");
+    ad_history_request(&p, "finished", NULL);
+    memset(&p, 0, sizeof(p)); /* nobody knows */
+    ad_history_request(&p, "refused", NULL);
     go(S);
-    ad_history_request("b");
+    ad_history_request(&p, "refused", NULL);
     go(9 * S);
+    CHECK_STR(ad_history.models[1].name, "asked for");
+    CHECK_STR(ad_history.models[2].name, "answered");
+    CHECK_EQ(*place(1, AD_HISTORY_OTHER, 0, AD_HISTORY_REQUESTS), 2);
     CHECK_EQ(value(0, 0, AD_HISTORY_REQUESTS), 3);
     CHECK_EQ(value(0, 1, AD_HISTORY_REQUESTS), 1);
     CHECK_EQ(value(1, 0, AD_HISTORY_REQUESTS), 4);

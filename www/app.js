@@ -14,6 +14,7 @@
  *   causes            why there is no connection
  *   session           server events -> feed, requests, store; commands
  *   feed, ring        ticks in fixed memory
+ *   past              what the server remembers of hours and days
  *   clock             the board's clock compared with the browser's
  *   requests          the requests through the proxy
  *   gauges            named values, such as temperatures, in fixed memory

@@ -6,6 +6,7 @@ import { causeOf, NO_SOCKET } from "./causes.js";
 import { notice } from "./dom.js";
 import { Feed } from "./feed.js";
 import { Gauges } from "./gauges.js";
+import { Past } from "./past.js";
 import { RequestLog } from "./requests.js";
 
 /** @typedef {import("./aidash-client.js").Gap} Gap */
@@ -19,6 +20,7 @@ const MUTE_MS = 1_000; // a connection without hello
 
 export class Session {
   feed = new Feed();
+  past = new Past(this.feed, request);
   requests = new RequestLog();
   gauges = new Gauges();
   client;

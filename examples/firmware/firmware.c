@@ -165,14 +165,14 @@ int main(void)
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGUSR1, &action, NULL);
 
-    config.listen = getenv("AIDASH_LISTEN"); /* NULL: port 8080 */
-    config.models = "yolov8n,resnet50";
-    config.on_command = on_command;
     aidash_route("/door/snap.bmp", "image/bmp", AIDASH_MAY_VIEW, on_snap, NULL);
     aidash_route_static("/door/panel.js", "text/javascript", AIDASH_MAY_VIEW, panel,
                         sizeof(panel) - 1);
     config.title = "Door camera";
     config.panel = "/door/panel.js";
+    config.listen = getenv("AIDASH_LISTEN"); /* NULL: port 8080 */
+    config.models = "yolov8n,resnet50";
+    config.on_command = on_command;
     if (aidash_start(&config) != 0) {
         fprintf(stderr, "firmware: %s\n", aidash_last_error());
         return 1;

@@ -8,6 +8,7 @@
 #include "config.c"
 #include "engines.c"
 #include "options.c"
+#include "ports.c"
 
 #ifndef AIDASH_NO_MAIN
 #if AIDASH_METER && AIDASH_ALERTS

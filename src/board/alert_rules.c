@@ -265,7 +265,7 @@ static bool ad_alert_read_op(struct ad_slice *rest, struct ad_alert_rule *out,
                              bool *given)
 {
     struct ad_slice after = *rest, word = ad_alert_word(&after);
-    uint8_t i;
+    unsigned i;
 
     *given = word.len > 0 && memchr("<>=", word.at[0], 3) != NULL;
     if (!*given) {
@@ -273,7 +273,7 @@ static bool ad_alert_read_op(struct ad_slice *rest, struct ad_alert_rule *out,
     }
     for (i = 0; i < AD_COUNT(ad_alert_ops); i++) {
         if (ad_slice_is(word, ad_alert_ops[i])) {
-            out->op = i;
+            out->op = (uint8_t)i;
             *rest = after;
             return true;
         }

@@ -124,6 +124,7 @@ static void ad_alert_post_take(const struct ad_alert_news *news)
 static void ad_put_alert_post(struct ad_text *t)
 {
     const struct ad_outbox *o = ad_alert_outbox();
+    uint64_t waiting = ad_alert_post.n - ad_alert_post.next + (o->busy ? 1 : 0);
 
     if (o->on) {
         ad_putf(t,
@@ -131,7 +132,7 @@ static void ad_put_alert_post(struct ad_text *t)
                 "\"waiting\":%llu},",
                 (unsigned long long)o->sent, (unsigned long long)o->lost,
                 (unsigned long long)ad_alert_post.dropped,
-                (unsigned long long)(ad_alert_post.n - ad_alert_post.next + o->busy));
+                (unsigned long long)waiting);
     }
 }
 

@@ -10,6 +10,7 @@
 
 #include "../meter/outbox.c"
 #include "../meter/reports.c"
+#include "metrics.c"
 
 #if AIDASH_OTLP && AIDASH_METER
 
@@ -39,7 +40,8 @@ struct ad_otlp_span {
 };
 
 static struct {
-    char base[AD_OUTBOX_TARGET_MAX + 1]; /* [I] the URL's path, without a / behind it */
+    /* [I] The URL's path, without a / behind it. */
+    char base[AD_OUTBOX_TARGET_MAX + 1 - sizeof(AD_OTLP_METRICS)];
     char host[AD_OTLP_HOST_MAX + 1];     /* [I] */
     uint64_t next, n; /* numbers of spans: of the next to be sent, of the next to come */
     uint64_t dropped;
@@ -114,12 +116,15 @@ static void ad_otlp_put_end(struct ad_text *t)
     ad_puts(t, "]}]}]}");
 }
 
-/* Send what was written for this path below the URL's own. */
+/* Send what was written for this path below the URL's own: ad_otlp_set() saw that both
+ * have room. */
 static void ad_otlp_send(const char *path, size_t len)
 {
     struct ad_outbox *o = ad_otlp_outbox();
+    size_t base_len = strlen(ad_otlp.base);
 
-    (void)snprintf(o->target, sizeof(o->target), "%s%s", ad_otlp.base, path);
+    memcpy(o->target, ad_otlp.base, base_len);
+    memcpy(o->target + base_len, path, strlen(path) + 1);
     ad_outbox_send(o, len, "application/json", "");
 }
 
@@ -515,8 +520,7 @@ static bool ad_otlp_set(const struct ad_upstream *to)
     if (len > 0 && o->target[len - 1] == '/') {
         o->target[--len] = '\0';
     }
-    if (len + sizeof(AD_OTLP_METRICS) > sizeof(o->target) ||
-        strchr(o->target, '?') != NULL) {
+    if (len >= sizeof(ad_otlp.base) || strchr(o->target, '?') != NULL) {
         return false;
     }
     memcpy(ad_otlp.base, o->target, len + 1);

@@ -58,7 +58,7 @@ test('an alert fires after its time, and is over when the value is back by 5 %',
     await stateOf(server, 'gauge:x > 100 for 2s', 'ok');
     const begun = performance.now();
     await gauge(server, 101.5);
-    await stateOf(server, 'gauge:x > 100 for 2s', 'pending');
+    await poll(async () => ['pending', 'firing'].includes((await alerts(server)).alerts[0].state), 'an alert that is pending, or was');
     const fired = validate(await nextAlert(viewer));
     assert.ok(performance.now() - begun > 1900);
     assert.equal(fired.state, 'firing');
@@ -240,7 +240,7 @@ test('a dead webhook holds nothing up; what finds no room is dropped, and it get
     }
     const { webhook: counts } = await alerts(server);
     assert.equal(counts.sent, 0);
-    assert.equal(counts.dropped + counts.waiting, 48);
+    assert.equal(counts.dropped + counts.lost + counts.waiting, 48);
     assert.ok(counts.waiting <= 33, 'the one under way, and 32');
     await server.logged(/more than 32 alerts wait/);
     assert.equal(server.stderr().match(/more than 32 alerts wait/g).length, 1);
@@ -260,7 +260,7 @@ test('a webhook that does not answer is given up; the hub goes on meanwhile', as
     await viewer.tick();
     assert.equal((await alerts(server)).webhook.waiting, 1);
     const second = await hook.next();
-    assert.ok(second.at - first.at > 9900, 'ten seconds');
+    assert.ok(second.at - first.at > 9000, 'ten seconds, but for when the first was seen here');
     await poll(async () => (await alerts(server)).webhook.sent === 1, 'taken');
 });
 

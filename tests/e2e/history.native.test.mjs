@@ -9,6 +9,7 @@ import { ROOT, post, request, run, serve, sleep, start, status, statusWhen, vali
 
 const HASTE = 500;
 const bin = path.join(ROOT, 'build/hasty/aidash');
+const RUNS = 128; // whose rows are told apart
 const KILLS = Number(process.env.AIDASH_KILLS ?? 10);
 
 const history = async (server, query = '') => validate((await request(server, `/history${query}`)).json, 'HistoryAnswer');
@@ -46,7 +47,7 @@ test(`killed at ${KILLS} random times: all that had been written is there`, { ti
             const [fives, tens] = [await tokensOf(server, 300), await tokensOf(server, 10)];
             assertKept(before.fives, fives, 300 / HASTE, before.until, `kill ${i}, five minutes`);
             assertKept(before.tens, tens, 10 / HASTE, before.until, `kill ${i}, ten seconds`);
-            assert.ok(fives.length >= rows, 'no row is lost');
+            assert.ok(fives.length >= rows || i >= RUNS, `kill ${i}: ${fives.length} rows of ${rows}`);
             most = Math.max(most, before.counted - seconds);
             // After a write, and at any moment from then on: also within the next one.
             await statusWhen(server, ({ history: { file: { written } } }) => written > i % 3);
@@ -61,7 +62,7 @@ test(`killed at ${KILLS} random times: all that had been written is there`, { ti
                 tens: await tokensOf(server, 10),
             });
             rows = before.fives.filter(([time]) => time + 300 / HASTE <= before.until).length;
-            assert.ok(rows > i, 'a row at least is in the file of each run');
+            assert.ok(rows > Math.min(i, RUNS - 1), `a row at least is in the file of each run: ${rows} of ${i + 1}`);
         } finally {
             await kill(server);
         }
@@ -83,13 +84,14 @@ test('a stop loses nothing; the file has a size of its own and one writer; the h
     await first.stop();
     const server = await serve(t, ['--source', 'none', '--history-file', file]);
     const { rows, models } = await history(server, '?series=tokens&step=10');
-    assert.deepEqual(rows.map(([, tokens]) => tokens).filter((n) => n > 0), [15]);
+    const sum = (numbers) => numbers.reduce((all, n) => all + n, 0);
+    assert.equal(sum(rows.map(([, tokens]) => tokens)), 15);
     assert.deepEqual(models, ['a b', 'c', 'other']);
     for (const [model, tokens] of [['a%20b', 7], ['c', 5], ['other', 3]]) {
         const own = await history(server, `?step=10&model=${model}`);
         assert.deepEqual(own.series, ['time', 'ticks', 'tokens', 'latency_min_ms', 'latency_mean_ms', 'latency_p50_ms', 'latency_p95_ms',
             'latency_max_ms', 'requests', 'tokens_per_second']);
-        assert.deepEqual(own.rows.map((row) => row[2]).filter((n) => n > 0), [tokens], model);
+        assert.equal(sum(own.rows.map((row) => row[2])), tokens, model);
     }
     assert.equal((await request(server, '/history?model=e')).status, 404);
     assert.equal((await request(server, '/history?model=c&series=celsius')).status, 400);

@@ -195,7 +195,7 @@ test('a stream without events ends as soon as its client has closed', async (t) 
     const since = performance.now();
     raw.socket.destroy(); /* all is read: a FIN, no reset */
     await statusWhen(own, (now) => now.clients.sse === 0);
-    assert.ok(performance.now() - since < 5000 * SLOW, 'long before a ping is due');
+    assert.ok(performance.now() - since < 12_000 * SLOW, 'before a ping is due, after 20 s');
 });
 
 test('what is no longer kept for a resuming stream is told by number', async (t) => {

@@ -100,10 +100,10 @@ static int hears(const char *words)
     return found;
 }
 
-/* ---- a viewer, who sends a command --------------------------------------------- */
+/* ---- a viewer, who sends a command or asks for a path ---------------------------- */
 
-/* The status code of POST /command with this body; 0: no answer. */
-static int post(const char *body)
+/* The status code of this request, with this body; 0: no answer. */
+static int ask(const char *request, const char *body)
 {
     struct sockaddr_in to;
     struct timeval patience = {60, 0};
@@ -117,9 +117,9 @@ static int post(const char *body)
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     snprintf(text, sizeof(text),
-             "POST /command HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+             "%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
              "Content-Type: application/json\r\nContent-Length: %u\r\n\r\n%s",
-             (unsigned)strlen(body), body);
+             request, (unsigned)strlen(body), body);
     if (sock >= 0 && connect(sock, (struct sockaddr *)&to, sizeof(to)) == 0 &&
         send(sock, text, strlen(text), 0) == (ssize_t)strlen(text)) {
         while (len < 12) {
@@ -135,6 +135,23 @@ static int post(const char *body)
     }
     close(sock);
     return code;
+}
+
+static int post(const char *body)
+{
+    return ask("POST /command", body);
+}
+
+static int on_visit(const struct aidash_visit *visit, void *user)
+{
+    struct aidash_stats stats;
+
+    check(user == &heard && strcmp(visit->method, "GET") == 0 &&
+              strcmp(visit->path, "/acme/snap") == 0 && strcmp(visit->query, "x=1") == 0 &&
+              strcmp(visit->address, "127.0.0.1") == 0 && visit->local == 1,
+          "a visit says what it asks for, and who asks");
+    check(aidash_get_stats(&stats) == 0, "there one may wait for the hub");
+    return aidash_reply(visit, "snap", 4) == 0 ? 201 : 500;
 }
 
 /* ---- the functions ---------------------------------------------------------------- */
@@ -194,6 +211,30 @@ static void start(void)
     check(aidash_last_error()[0] == '\0', "without an error");
     check(aidash_start(&config) == AIDASH_ESTATE, "once");
     check(aidash_port(0) != 0 && aidash_port(1) == 0, "it has one port");
+}
+
+/* Paths are added before the start, and stay. */
+static void add_paths(void)
+{
+    check(aidash_route("snap", "text/plain", 0, on_visit, &heard) == AIDASH_EINVAL,
+          "a path begins with a /");
+    check(aidash_last_error()[0] != '\0', "and it is said what is wrong");
+    check(aidash_route("/acme/snap", "text/plain", 0, on_visit, &heard) == 0,
+          "a path is added");
+    check(aidash_route_static("/acme/logo", "text/plain", AIDASH_MAY_VIEW, "logo", 4) == 0,
+          "and one whose bytes do not change");
+    check(aidash_reply(NULL, "x", 1) == AIDASH_EINVAL, "reply: in a callback alone");
+}
+
+static void paths(void)
+{
+    check(aidash_route("/acme/late", "text/plain", 0, on_visit, &heard) == AIDASH_ESTATE,
+          "route: it runs");
+    check(aidash_route_static("/acme/late", "text/plain", 0, "", 0) == AIDASH_ESTATE,
+          "route_static: it runs");
+    check(ask("GET /acme/snap?x=1", "") == 201, "the callback answers");
+    check(ask("GET /acme/logo", "") == 200, "and so do the bytes");
+    check(ask("GET /acme/late", "") == 404, "and no other path");
 }
 
 static void ticks_and_gauges(void)
@@ -304,6 +345,7 @@ int main(void)
         check(aidash_strerror(code)[0] != '\0', "each code has its sentence");
     }
     not_started();
+    add_paths();
     for (round = 0; round < 3; round++) {
         pthread_mutex_lock(&heard.lock);
         heard.len = 0;
@@ -315,6 +357,7 @@ int main(void)
         the_engine_leads();
         requests();
         commands();
+        paths();
         state();
         aidash_stop();
         check(heard.lines > 0, "its log comes to on_log");

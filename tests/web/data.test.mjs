@@ -7,6 +7,7 @@ import { decimate, LINES, Rows } from '../../www/decimate.js';
 import { Feed, LANES_MAX } from '../../www/feed.js';
 import { age, csv, duration, milliseconds, niceCeiling, percent, rate, short, span, whole } from '../../www/format.js';
 import { Gauges } from '../../www/gauges.js';
+import { Past } from '../../www/past.js';
 import { RequestLog } from '../../www/requests.js';
 import { BREAK, FIRST, Ring, SILENT } from '../../www/ring.js';
 import { Limit } from '../../www/limits.js';
@@ -680,6 +681,60 @@ test('a gauge holds no more than its ring, and the page no more gauges than its 
   const rows = new Rows();
   gauges.list[0].rows(0, 1e9, rows);
   assert.deepEqual([rows.x.length, rows.x[0], rows.x.at(-1)], [4096, 5904, 9999]);
+});
+
+/* ---- the past */
+
+/* The server's answers: models a and other, each with these rows; what was asked for is noted. */
+function server(rows, asked = []) {
+  return async (query) => {
+    asked.push(query);
+    const model = new URLSearchParams(query.split('?')[1]).get('model');
+    const from = Number(new URLSearchParams(query.split('?')[1]).get('from'));
+    return { step: 10, models: ['a', 'other'], series: ['time', 'ticks', 'latency_min_ms', 'latency_p50_ms', 'latency_p95_ms', 'tokens_per_second'],
+      rows: (model === null ? [] : rows[model] ?? []).filter(([time]) => from < 0 || time >= from) };
+  };
+}
+
+test('long windows have what the server remembers: gaps where none ran, silence as 0, and later only what is new', async () => {
+  const rows = { a: [[1000, 5, 1, 10, 20, 3], [1010, 0, null, null, null, 0], [1020, 5, 2, 11, 21, 4], [1100, 5, 3, 12, 22, 5]] };
+  const asked = [];
+  const feed = new Feed(1024);
+  const past = new Past(feed, server(rows, asked));
+  await past.update(3600, 1110);
+  assert.deepEqual(past.lanes.map(({ model, latency, rate: r, time }) => [model, latency, r, time]), [['a', 12, 5, 1110]], 'other had no tick');
+  const lineOf = new Int8Array(LANES_MAX).fill(-1);
+  lineOf[past.lanes[0].index] = 2;
+  const out = new Rows();
+  past.rows('rate', 0, 2000, lineOf, out);
+  assert.deepEqual([out.x, out.y[2]], [[1005, 1015, 1025, 1105, 1105], [3, 0, 4, null, 5]]);
+  past.rows('latency', 0, 2000, lineOf, out);
+  assert.deepEqual(out.y[2].filter((y) => y !== undefined), [10, null, 11, null, 12]);
+  assert.deepEqual([out.low[2][0], out.high[2][0], out.top], [1, 20, 22]);
+  const before = asked.length;
+  await past.update(3600, 1115);
+  assert.equal(asked.length, before, 'nothing can be new yet');
+  rows.a.push([1110, 1, 4, 13, 23, 6]);
+  await past.update(3600, 1120);
+  assert.match(asked[before + 1], /from=1101&model=a$/);
+  assert.equal(past.lanes[0].latency, 13);
+  past.rows('rate', 1095, 2000, lineOf, out);
+  assert.deepEqual(out.y[2], [5, 6]);
+  await past.update(86_400, 1121);
+  assert.match(asked.at(-1), /step=300&.*from=-86400&model=other$/);
+  past.reset();
+  assert.deepEqual(past.lanes, []);
+});
+
+test('a server whose history fails is asked again, and not at once', async () => {
+  let n = 0;
+  const past = new Past(new Feed(1024), async () => { n++; throw new Error('down'); });
+  await past.update(3600, 1000);
+  assert.match(past.problem, /history/);
+  await past.update(3600, 1005);
+  assert.equal(n, 1);
+  await past.update(3600, 1011);
+  assert.equal(n, 2);
 });
 
 /* ---- where a request's time went */
