@@ -590,6 +590,8 @@ static void ad_put_power(struct ad_text *t, uint64_t now_ns,
     ad_power_figure(figures, watts, row);
 }
 
+#if AIDASH_METER && AIDASH_ENERGY
+
 /* The board's power now, read from the rails alone: of a board of which
  * figures.power_fast was true. */
 static struct ad_value ad_probe_watts(uint64_t now_ns)
@@ -604,6 +606,8 @@ static struct ad_value ad_probe_watts(uint64_t now_ns)
     (void)ad_power_total(watts, &total);
     return total;
 }
+
+#endif
 
 /* ---- fans, disk, network ---- */
 
