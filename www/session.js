@@ -284,7 +284,7 @@ export class Session {
       this.#fillRequests(hello, connection, clock);
     }
     this.#fillExtras(connection, clock);
-    this.#fillAlerts(connection);
+    this.#fillAlerts(connection, clock);
     try {
       while (query) {
         const answer = /** @type {import("./contract").TicksAnswer} */ (await request(`ticks?${query}`));
@@ -332,13 +332,16 @@ export class Session {
   }
 
   /**
-   * Fetch the alerts that fire.
+   * Fetch the alerts that fire, where there are rules for some.
    *
    * @param {number} connection  as for #fill()
+   * @param {Promise<void>} clock
    */
-  async #fillAlerts(connection) {
+  async #fillAlerts(connection, clock) {
+    await clock;
+    const { status } = this.#store.state;
     /** @type {{alerts: import("./contract").AlertsAnswer["alerts"]}} */
-    const { alerts } = await request("alerts").catch(() => ({ alerts: [] }));
+    const { alerts } = status && !status.alerts ? { alerts: [] } : await request("alerts").catch(() => ({ alerts: [] }));
     if (connection === this.#connections) {
       this.#store.set({ alerts: alerts.filter(({ state }) => state === "firing") });
     }

@@ -39,6 +39,7 @@ test('the keyboard reaches everything, and shows where it is', async (t) => {
   const page = await open(t, server);
   await live(page);
   await page.locator('#legend button').waitFor();
+  await until(page, () => !document.querySelector('[data-span="3600"]').hidden); // the server has a history
   const reached = [];
   for (let i = 0; i < 40; i++) {
     await page.keyboard.press('Tab');
@@ -50,7 +51,7 @@ test('the keyboard reaches everything, and shows where it is', async (t) => {
     if (!at) break;
     reached.push(at);
   }
-  assert.deepEqual(reached.map(({ name }) => name), ['access-open', 'theme', 'settings-open', 'llama3', 'mistral', 'qwen2.5', 'pause', '60', '300', 'all', 'freeze',
+  assert.deepEqual(reached.map(({ name }) => name), ['access-open', 'theme', 'settings-open', 'llama3', 'mistral', 'qwen2.5', 'pause', '60', '300', 'all', '3600', '21600', '86400', '1209600', 'freeze',
     'Export', 'llama3', 'plots', 'API schema', 'status']);
   assert.deepEqual(reached.filter(({ outline }) => !outline), []);
 });
@@ -81,7 +82,7 @@ for (const width of [1280, 360]) {
 
 test('settings are remembered; a wrong memory does no harm', async (t) => {
   const server = await serve(t, []);
-  const page = await open(t, server);
+  const page = await open(t, server, { expected: /404 \(/ });
   await live(page);
   await page.click('#theme');
   assert.equal(await page.getAttribute('html', 'data-theme'), 'dark');
@@ -104,8 +105,10 @@ test('settings are remembered; a wrong memory does no harm', async (t) => {
   await page.click('#settings-close');
   await page.locator('#card-latency:not([data-alarm])').waitFor();
   for (const odd of ['{', '[]', 'null', '{"theme":"pink","span":7,"limitLatency":"x","limitRate":-1}']) {
+    await page.goto('about:blank');
+    await page.goto(`${server.url}/healthz`); // where no page saves what it shows; it has no icon
     await page.evaluate((value) => localStorage.setItem('aidash', value), odd);
-    await page.reload();
+    await page.goto(`${server.url}/`);
     await bind(page);
     await until(page, () => document.querySelector('[data-span="60"]').getAttribute('aria-pressed') === 'true');
   }

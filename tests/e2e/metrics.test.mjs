@@ -110,8 +110,10 @@ test('a proxied request: counts as its record has them, times in their buckets',
     const call = await engine.next();
     await poll(async () => (await metrics(server)).get('aidash_requests_running') === 1, 'a running request');
     await call.write(STREAM_HEAD + chunk(chatEvent('a')));
+    await viewer.tick(); // it was read: the gap begins
     await sleep(60);
     await call.write(chunk(chatEvent('b')));
+    await viewer.tick();
     await sleep(60);
     await call.write(chunk(chatEvent('c') + `data: ${JSON.stringify({ model: 'replayed', choices: [],
         usage: { prompt_tokens: 40, completion_tokens: 5, prompt_tokens_details: { cached_tokens: 30 } } })}\n\n` + DONE_EVENT) + LAST_CHUNK);
