@@ -215,13 +215,13 @@
 #if AIDASH_METER
 /* Kinds of requests whose usual speed is known: each model has one for each length of
  * context and number of streams that it is used with. Verdicts on slowness need them.
- * The one that was used the longest ago gives way. 1..255, 120 bytes each; 0: without
- * verdicts. */
+ * The one that was used the longest ago gives way. --history-file keeps them. 1..32,
+ * 120 bytes each; 0: without verdicts. */
 #ifndef AIDASH_BASELINES
 #define AIDASH_BASELINES 32
 #endif
-#if AIDASH_BASELINES < 0 || AIDASH_BASELINES > 255
-#error "AIDASH_BASELINES must be 0..255"
+#if AIDASH_BASELINES < 0 || AIDASH_BASELINES > 32
+#error "AIDASH_BASELINES must be 0..32"
 #endif
 
 /* 0: without the energy of requests, the event `energy`. */
@@ -498,7 +498,7 @@
 #error "AIDASH_NOTES must be 1..256"
 #endif
 
-/* Records of ended requests kept for GET /requests. 1..10000, 2.82 kB each. */
+/* Records of ended requests kept for GET /requests. 1..10000, 3.02 kB each. */
 #ifndef AIDASH_RECORDS
 #define AIDASH_RECORDS 50
 #endif
