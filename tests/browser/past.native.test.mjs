@@ -22,6 +22,7 @@ test('an hour has the rows of before a restart, a gap, and those of after it, fo
   t.after(() => rmSync(dir, { recursive: true }));
   const args = ['--source', 'none', '--history-file', path.join(dir, 'history')];
   const before = await start(args);
+  t.after(() => before.proc.kill('SIGKILL'));
   const old = await fill(before, 2);
   await before.stop();
   await sleep(16_000); // so far apart that no line joins their rows

@@ -74,6 +74,7 @@ test(`killed at ${KILLS} random times: all that had been written is there`, { ti
 test('a stop loses nothing; the file has a size of its own and one writer; the history goes on', { timeout: 60_000 }, async (t) => {
     const file = place(t);
     const first = await start(['--source', 'none', '--history-file', file]);
+    t.after(() => first.proc.kill('SIGKILL'));
     await post(first, '/ingest', '{"model":"a b","tokens":7,"latency_ms":10}\n{"model":"c","tokens":5,"latency_ms":10}\n{"model":"d","tokens":3,"latency_ms":30}\n');
     const { bytes } = (await statusWhen(first, (now) => now.history.tokens === 15)).history.file;
     assert.equal(statSync(file).size, bytes);
@@ -110,6 +111,7 @@ test('a file of something else stays as it is; so does one of another build, and
     await (await start(['--source', 'none', '--history-file', file])).stop();
     const bytes = readFileSync(file);
     const server = await start(['--source', 'none', '--history-file', file], { bin });
+    t.after(() => server.proc.kill('SIGKILL'));
     await server.logged(/history: \S+ is of another version or build of aidash, and was left as it is: this run writes no history/);
     assert.equal((await status(server)).history.file, null);
     await server.stop();
