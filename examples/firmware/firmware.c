@@ -3,7 +3,7 @@
  * temperature; it obeys a viewer who pauses it, switches its model or sets its
  * threshold. Once per second it describes a picture: a request with 20 tokens.
  * SIGUSR1 stands for a button on the board: it pauses the loop, and viewers see
- * it. The dashboard has its title, and a panel with a picture of its camera.
+ * it; SIGUSR2 for a card with a third model. The dashboard has its title, and a panel with a picture of its camera.
  * SIGINT and SIGTERM end it. Build: make, or cmake. */
 #define _POSIX_C_SOURCE 200809L
 #include "aidash.h"
@@ -34,11 +34,22 @@ static const char panel[] =
     "  look();\n"
     "}\n";
 
-static const char *const models[] = {"yolov8n", "resnet50"};
+static const char *const models[] = {"yolov8n", "resnet50", "vit"};
 static atomic_int model, paused; /* a viewer's wishes, which the loop obeys */
 static _Atomic uint64_t switching; /* the number of the command, 0: none */
 static _Atomic double threshold = 0.5;
-static volatile sig_atomic_t stopped, pressed;
+static volatile sig_atomic_t stopped, pressed, plugged;
+
+/* A viewer can switch to what is offered alone, so it is one of them. */
+static int find_model(const char *name)
+{
+    int i = 0;
+
+    while (strcmp(name, models[i]) != 0) {
+        i++;
+    }
+    return i;
+}
 
 /* Runs on aidash's thread: notes the wish and returns. */
 static int on_command(const struct aidash_command *command, void *user)
@@ -49,7 +60,7 @@ static int on_command(const struct aidash_command *command, void *user)
         if (switching != 0) {
             return aidash_refuse(command, "another model is being loaded");
         }
-        model = strcmp(command->model, models[1]) == 0;
+        model = find_model(command->model);
         switching = command->number;
         return aidash_later(command, 60);
     case AIDASH_OWN: /* the threshold: it is the only one */
@@ -68,6 +79,8 @@ static void on_signal(int signal_number)
 {
     if (signal_number == SIGUSR1) {
         pressed = 1;
+    } else if (signal_number == SIGUSR2) {
+        plugged = 1;
     } else {
         stopped = 1;
     }
@@ -81,6 +94,13 @@ static void on_button(void)
     aidash_set_state(paused ? AIDASH_STATE_PAUSED : AIDASH_STATE_RUNNING,
                      paused ? "the button on the board" : NULL);
     aidash_note(AIDASH_LOG_INFO, paused ? "button: paused" : "button: resumed");
+}
+
+/* A card with a third model was plugged in: viewers may switch to it. */
+static void on_card(void)
+{
+    plugged = 0;
+    aidash_set_models("yolov8n,resnet50,vit", models[model]);
 }
 
 /* The model that a viewer wants is loaded: here at once. */
@@ -164,6 +184,7 @@ int main(void)
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGUSR1, &action, NULL);
+    sigaction(SIGUSR2, &action, NULL);
 
     aidash_route("/door/snap.bmp", "image/bmp", AIDASH_MAY_VIEW, on_snap, NULL);
     aidash_route_static("/door/panel.js", "text/javascript", AIDASH_MAY_VIEW, panel,
@@ -185,6 +206,9 @@ int main(void)
         clock_gettime(CLOCK_MONOTONIC, &now);
         if (pressed) {
             on_button();
+        }
+        if (plugged) {
+            on_card();
         }
         end_switch();
         if (!paused) {

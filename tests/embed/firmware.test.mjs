@@ -54,6 +54,12 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
         assert.equal(pressed.reason, 'the button on the board');
         await viewer.next((event) => event.event === 'note' && event.text === 'button: paused');
 
+        firmware.proc.kill('SIGUSR2');
+        const plugged = await viewer.next((event) => isStatus(event) && event.models.length === 3, 'card');
+        assert.deepEqual([plugged.model, plugged.models], ['yolov8n', ['yolov8n', 'resnet50', 'vit']]);
+        assert.ok((await viewer.command({ action: 'switch_model', model: 'vit' })).number > 0);
+        await viewer.next((event) => event.event === 'command' && event.state === 'done' && event.model === 'vit');
+
         await firmware.stop(signal);
         assert.match(firmware.stderr(), /stopped after \d+ steps\n$/);
         assert.equal((await viewer.closed).code, 1001);
