@@ -20,7 +20,10 @@
 #include "../guard/throttle.c"
 #include "../meter/reports.c"
 #include "../meter/scrape.c"
+#include "alerts.c"
+#include "energy.c"
 #include "numbers.c"
+#include "verdict.c"
 
 #if AIDASH_METRICS
 
@@ -192,6 +195,74 @@ static bool ad_metric_model(const struct ad_metric *m, unsigned i,
     s->count = 1;
     return i == 0;
 }
+
+/* ---- what is made of it ---- */
+
+#if AIDASH_METER && AIDASH_BASELINES
+
+/* Verdicts that hold: 1; those that do not have no sample. Two engines may have the same
+ * one of the same model. */
+static bool ad_metric_slow(const struct ad_metric *m, unsigned i,
+                           struct ad_metric_sample *s)
+{
+    const struct ad_verdict *v = ad_verdicts.list;
+    unsigned k;
+
+    (void)m;
+    if (i >= AD_COUNT(ad_verdicts.list)) {
+        return false;
+    }
+    s->labels[0] = v[i].model;
+    s->labels[1] = v[i].figure == AD_FIGURE_WAIT ? "wait" : "decode";
+    s->labels[2] = ad_cause_names[v[i].cause];
+    s->absent = !v[i].on;
+    s->count = 1;
+    for (k = 0; k < i; k++) {
+        s->absent = s->absent || (v[k].on && v[k].figure == v[i].figure &&
+                                  v[k].cause == v[i].cause &&
+                                  strcmp(v[k].model, v[i].model) == 0);
+    }
+    return true;
+}
+
+#endif
+
+#if AIDASH_METER && AIDASH_ENERGY
+
+/* All joules since the start, or those of the requests; none before power was known. */
+static bool ad_metric_energy(const struct ad_metric *m, unsigned i,
+                             struct ad_metric_sample *s)
+{
+    s->absent = !(ad_energy.known_s > 0);
+    return ad_metric_number(s, m->which == 0 ? ad_energy.total_j
+                                             : ad_energy.requests_j) && i == 0;
+}
+
+#endif
+
+#if AIDASH_ALERTS
+
+/* One whose value is not known has no sample. Of two rules of one name, the first. */
+static bool ad_metric_alert(const struct ad_metric *m, unsigned i,
+                            struct ad_metric_sample *s)
+{
+    unsigned k;
+
+    (void)m;
+    if (i >= ad_alerts.n) {
+        return false;
+    }
+    s->labels[0] = ad_alerts.rules[i].name;
+    s->absent = !ad_alerts.states[i].known;
+    s->count = ad_alerts.states[i].firing;
+    for (k = 0; k < i; k++) {
+        s->absent = s->absent ||
+                    strcmp(ad_alerts.rules[k].name, ad_alerts.rules[i].name) == 0;
+    }
+    return true;
+}
+
+#endif
 
 /* ---- aidash itself ---- */
 
@@ -366,7 +437,7 @@ static bool ad_metric_board(const struct ad_metric *m, unsigned i,
                             struct ad_metric_sample *s)
 {
     /* From the report's percent and MHz. */
-    static const double scales[AD_METRIC_UNITS] = {1, 1, 1, .01, 1e6, 1, 1, 1};
+    static const double scales[AD_METRIC_UNITS] = {1, 1, 1, .01, 1e6, 1, 1, 1, 1};
     const struct ad_board_number *n = ad_board_number(m->path, i);
 
     if (n == NULL) {
@@ -451,6 +522,25 @@ static const struct ad_metric ad_metric_table[] = {
     {{"aidash_value", "name,unit", "A value that the engine's side set: aidash_gauge(), or gauge lines",
       AD_METRIC_GAUGE, AD_METRIC_IN_NONE},
      ad_metric_gauge, NULL, 0},
+    /* what is made of it */
+#if AIDASH_METER && AIDASH_BASELINES
+    {{"aidash_slow", "gen_ai_request_model,figure,cause", "A verdict: this figure of the model is slower than usual; absent where it is not",
+      AD_METRIC_GAUGE, AD_METRIC_IN_NONE},
+     ad_metric_slow, NULL, 0},
+#endif
+#if AIDASH_METER && AIDASH_ENERGY
+    {{"aidash_energy_joules", NULL, "Energy since aidash was started, while the power was known",
+      AD_METRIC_COUNTER, AD_METRIC_IN_JOULES},
+     ad_metric_energy, NULL, 0},
+    {{"aidash_requests_energy_joules", NULL, "What of it requests took, less what the board takes at rest",
+      AD_METRIC_COUNTER, AD_METRIC_IN_JOULES},
+     ad_metric_energy, NULL, 1},
+#endif
+#if AIDASH_ALERTS
+    {{"aidash_alert_firing", "alert", "Does the alert fire: 1, or 0",
+      AD_METRIC_GAUGE, AD_METRIC_IN_NONE},
+     ad_metric_alert, NULL, 0},
+#endif
     /* the stream */
     {{"aidash_viewers", "kind", "Viewers that are connected: WebSockets, those with batches, server-sent events",
       AD_METRIC_GAUGE, AD_METRIC_IN_NONE},

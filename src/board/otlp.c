@@ -321,7 +321,7 @@ static void ad_otlp_put_name(struct ad_text *t, const struct ad_metric_about *ab
 
 /* UCUM's units. */
 static const char *const ad_otlp_units[AD_METRIC_UNITS] = {"1", "s", "By", "1",
-                                                           "Hz", "Cel", "W", "{rpm}"};
+                                                           "Hz", "Cel", "W", "{rpm}", "J"};
 
 /* The attributes of a sample: gen_ai_... with dots. */
 static void ad_otlp_put_labels(struct ad_text *t, const struct ad_metric_about *about,

@@ -32,10 +32,12 @@ enum ad_metric_unit {
     AD_METRIC_IN_CELSIUS,
     AD_METRIC_IN_WATTS,
     AD_METRIC_IN_RPM,
+    AD_METRIC_IN_JOULES,
     AD_METRIC_UNITS
 };
 static const char *const ad_unit_names[AD_METRIC_UNITS] = {
-    "", "seconds", "bytes", "ratio", "hertz", "celsius", "watts", "rpm"};
+    "", "seconds", "bytes", "ratio", "hertz", "celsius", "watts", "rpm",
+    "joules"};
 
 enum {
     AD_METRIC_LABELS = 3,      /* of a family, at most */

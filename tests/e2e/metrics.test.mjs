@@ -215,6 +215,24 @@ test('gauges of odd names are escaped', async (t) => {
     }
 });
 
+test('alerts: which fire, and nothing of one whose value is not known; energy: what a wall meter told', async (t) => {
+    const server = await serve(t, ['--source', 'none', '--alert', 'hot: gauge:heat > 80', '--alert', 'queue > 5000', '--alert', 'gauge:absent > 1']);
+    assert.equal((await metrics(server)).families.has('aidash_energy_joules_total'), false);
+    await ingest(server, { gauge: 'heat', value: 90 });
+    await poll(async () => (await metrics(server)).get('aidash_alert_firing', { alert: 'hot' }) === 1, 'an alert that fires');
+    await ingest(server, { gauge: 'heat', value: 20 });
+    await poll(async () => (await metrics(server)).get('aidash_alert_firing', { alert: 'hot' }) === 0, 'its end');
+    assert.equal((await metrics(server)).get('aidash_alert_firing', { alert: 'gauge:absent > 1' }), undefined);
+    let joules = 0;
+    await poll(async () => {
+        await ingest(server, { watts: 100 });
+        joules = (await metrics(server)).get('aidash_energy_joules_total') ?? 0;
+        return joules > 50;
+    }, 'energy of half a second');
+    const now = (await metrics(server)).get('aidash_energy_joules_total');
+    assert.ok(now >= joules, `${now} ${joules}`);
+});
+
 /* ---- the board ---------------------------------------------------------------------------- */
 
 test('the board: each number of its event, none for a word', async (t) => {
