@@ -52,6 +52,9 @@
 #ifndef AIDASH_ENERGY
 #define AIDASH_ENERGY 0
 #endif
+#ifndef AIDASH_METRICS
+#define AIDASH_METRICS 0
+#endif
 #ifndef AIDASH_THROTTLED
 #define AIDASH_THROTTLED 16
 #endif
@@ -284,6 +287,15 @@
 #endif
 #if AIDASH_OTLP < 0 || AIDASH_OTLP > 1000
 #error "AIDASH_OTLP must be 0..1000"
+#endif
+
+/* Models that have their own counts in GET /metrics; what is of others is counted
+ * together. 0: without GET /metrics. 0..256, 1.7 kB each. */
+#ifndef AIDASH_METRICS
+#define AIDASH_METRICS 16
+#endif
+#if AIDASH_METRICS < 0 || AIDASH_METRICS > 256
+#error "AIDASH_METRICS must be 0..256"
 #endif
 
 /* Viewers (WebSocket and SSE) at once. 1..60000, 17.7 kB each. An ordinary

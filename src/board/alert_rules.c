@@ -84,7 +84,8 @@ static const struct {
     {"watts", "power", "W", AD_ALERT_NO_PART, false, false, AIDASH_BOARD},
     {"clock_mhz", "clock", "MHz", AD_ALERT_NO_PART, false, false, AIDASH_BOARD},
     {"gauge", "gauge", "", AD_ALERT_MUST_PART, false, false, true},
-    {"verdict", "it is slower than usual", "", AD_ALERT_MAY_PART, true, false, true},
+    {"verdict", "it is slower than usual", "", AD_ALERT_MAY_PART, true, false,
+     AIDASH_METER && AIDASH_BASELINES},
 };
 _Static_assert(AD_COUNT(ad_alert_series) == AD_ALERT_SERIES, "each has a row");
 

@@ -16,6 +16,7 @@
 #include "extra_routes.c"
 #include "forward.c"
 #include "meter_routes.c"
+#include "metrics_routes.c"
 #include "own_routes.c"
 #include "workers.c"
 
@@ -432,6 +433,9 @@ static const struct {
 #endif
 #if AIDASH_ALERTS
     {"/alerts", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_alerts, NULL},
+#endif
+#if AIDASH_METRICS
+    {"/metrics", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_metrics, NULL},
 #endif
     {"/gauges", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_gauges, NULL},
     {"/notes", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_notes, NULL},

@@ -32,6 +32,7 @@ const SENT = {
     '/events': ['GET', 200],
     '/history': ['GET', 200],
     '/alerts': ['GET', 200],
+    '/metrics': ['GET', 200],
     '/gauges': ['GET', 200],
     '/notes': ['GET', 200],
     '/commands': ['GET', 200],
