@@ -125,12 +125,12 @@
  *   board/history.c          rows of seconds to minutes
  *   board/history_file.c     and over a reboot
  *   board/history_answer.c   GET /history
- *   board/alert_rules.c      rules of alerts: their text, when they fire
- *   board/alerts.c           their values, the event, GET /alerts
- *   board/alert_send.c       alerts on their way to a webhook
  *   board/marks.c            what may slow an engine down
  *   board/verdict.c          why it is slow, in a sentence
  *   board/energy.c           what answers cost in energy
+ *   board/alert_rules.c      rules of alerts: their text, when they fire
+ *   board/alerts.c           their values, the event, GET /alerts
+ *   board/alert_send.c       alerts on their way to a webhook
  *   board/board.c            the event that tells it, once a second
  *   board/numbers.c          the numbers in a report
  *   board/metrics.c          all metrics: the table
@@ -326,12 +326,12 @@
 #include "src/board/history.c"
 #include "src/board/history_file.c"
 #include "src/board/history_answer.c"
-#include "src/board/alert_rules.c"
-#include "src/board/alerts.c"
-#include "src/board/alert_send.c"
 #include "src/board/marks.c"
 #include "src/board/verdict.c"
 #include "src/board/energy.c"
+#include "src/board/alert_rules.c"
+#include "src/board/alerts.c"
+#include "src/board/alert_send.c"
 #include "src/board/board.c"
 #include "src/board/numbers.c"
 #include "src/board/metrics.c"

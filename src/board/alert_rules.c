@@ -23,6 +23,11 @@ enum {
     AD_ALERT_FOR_MAX = 86400, /* seconds */
     AD_ALERT_GAP_MS = 3000    /* between two values that count as one time */
 };
+#if AIDASH_METER && AIDASH_BASELINES
+#define AD_ALERT_VERDICTS true
+#else
+#define AD_ALERT_VERDICTS false /* nobody says why a model is slow */
+#endif
 #define AD_ALERT_MARGIN 0.05 /* of the number, until an alert is over */
 
 enum ad_alert_series {
@@ -84,7 +89,8 @@ static const struct {
     {"watts", "power", "W", AD_ALERT_NO_PART, false, false, AIDASH_BOARD},
     {"clock_mhz", "clock", "MHz", AD_ALERT_NO_PART, false, false, AIDASH_BOARD},
     {"gauge", "gauge", "", AD_ALERT_MUST_PART, false, false, true},
-    {"verdict", "it is slower than usual", "", AD_ALERT_MAY_PART, true, false, true},
+    {"verdict", "it is slower than usual", "", AD_ALERT_MAY_PART, true, false,
+     AD_ALERT_VERDICTS},
 };
 _Static_assert(AD_COUNT(ad_alert_series) == AD_ALERT_SERIES, "each has a row");
 

@@ -11,6 +11,7 @@
 #include "../meter/scrape.c"
 #include "alert_rules.c"
 #include "history.c"
+#include "verdict.c"
 
 #if AIDASH_ALERTS
 
@@ -20,7 +21,6 @@ enum {
     AD_ALERT_BOARD_S = 5,      /* a report of the board counts for so long */
     AD_ALERT_SETTLE_S = 10,    /* after a model's switch or load */
     AD_ALERT_HOLD_MAX_S = 300, /* longer a hold does not last */
-    AD_ALERT_CAUSES = 16,      /* verdicts at once */
     AD_ALERT_SENTENCE = 256 + 2 * AD_ALERT_WHICH_MAX, /* bytes at most, unescaped */
     AD_ALERT_JSON_MAX = 512 + 2 * (AD_ALERT_NAME_MAX + AD_ALERT_WHICH_MAX +
                                    AD_ALERT_TEXT_MAX + AD_ALERT_SENTENCE)
@@ -56,33 +56,12 @@ static struct {
     uint64_t settled_ns; /* a switch or a load ends */
     uint64_t hold_ns;    /* when the hold began; 0: there is none */
     bool held;
-    char causes[AD_ALERT_CAUSES][AD_ALERT_WHICH_MAX + 1]; /* verdicts; "": free */
 #if AIDASH_BOARD
     struct ad_board_figures board;
 #endif
 } ad_alerts;
 
 /* ---- what comes in ---- */
-
-/* A verdict holds, or no more. `cause`: 1..31 bytes. */
-static void AD_UNUSED ad_alert_verdict(const char *cause, bool on)
-{
-    unsigned i, place = AD_ALERT_CAUSES;
-
-    for (i = 0; i < AD_ALERT_CAUSES; i++) {
-        if (strcmp(ad_alerts.causes[i], cause) == 0) {
-            place = i;
-            break;
-        }
-        if (ad_alerts.causes[i][0] == '\0' && place == AD_ALERT_CAUSES) {
-            place = i;
-        }
-    }
-    if (place < AD_ALERT_CAUSES) {
-        (void)snprintf(ad_alerts.causes[place], sizeof(ad_alerts.causes[0]), "%s",
-                       on ? cause : "");
-    }
-}
 
 /* Seconds that are over are emptied. */
 static void ad_alerts_turn(void)
@@ -282,18 +261,38 @@ static double ad_alerts_down(void)
                                           : ad_engine.word == AD_WORD_DOWN;
 }
 
-static double ad_alerts_verdict_of(const char *which)
+#if AIDASH_METER && AIDASH_BASELINES
+
+/* Is a model slower than usual, for this cause or, "", for any? */
+static double ad_alerts_verdict(const char *which)
 {
     unsigned i;
 
-    for (i = 0; i < AD_ALERT_CAUSES; i++) {
-        if (ad_alerts.causes[i][0] != '\0' &&
-            (which[0] == '\0' || strcmp(ad_alerts.causes[i], which) == 0)) {
+    for (i = 0; i < AD_VERDICT_WATCHED; i++) {
+        const struct ad_verdict *v = &ad_verdicts.list[i];
+
+        if (v->on && (which[0] == '\0' || strcmp(ad_cause_names[v->cause], which) == 0 ||
+                      (v->also != 0 && strcmp(ad_cause_names[v->also], which) == 0))) {
             return 1;
         }
     }
     return 0;
 }
+
+/* Is there a cause of this name? */
+static bool ad_alerts_is_cause(const char *which)
+{
+    unsigned i;
+
+    for (i = 0; i < AD_CAUSES; i++) {
+        if (strcmp(ad_cause_names[i], which) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+#endif
 
 static double ad_alerts_gauge(const char *name)
 {
@@ -379,8 +378,10 @@ static double ad_alerts_value(const struct ad_alert_rule *r)
         return ad_alerts_down();
     case AD_ALERT_GAUGE:
         return ad_alerts_gauge(r->which);
+#if AIDASH_METER && AIDASH_BASELINES
     case AD_ALERT_VERDICT:
-        return ad_alerts_verdict_of(r->which);
+        return ad_alerts_verdict(r->which);
+#endif
     default:
 #if AIDASH_BOARD
         return ad_alerts_board_value(r);
@@ -608,6 +609,16 @@ static bool ad_alerts_add(const char *text, size_t len, char why[AD_ALERT_WHY_MA
     if (!ad_alert_parse(text, len, &ad_alerts.rules[ad_alerts.n], why)) {
         return false;
     }
+#if AIDASH_METER && AIDASH_BASELINES
+    if (ad_alerts.rules[ad_alerts.n].series == AD_ALERT_VERDICT &&
+        ad_alerts.rules[ad_alerts.n].which[0] != '\0' &&
+        !ad_alerts_is_cause(ad_alerts.rules[ad_alerts.n].which)) {
+        (void)snprintf(why, AD_ALERT_WHY_MAX, "'%s': there is no cause of this name; "
+                                              "docs/why.md lists them",
+                       ad_alerts.rules[ad_alerts.n].which);
+        return false;
+    }
+#endif
 #if AIDASH_METER
     if (ad_alerts.n == 0) {
         ad_reports_observe(ad_alerts_request);

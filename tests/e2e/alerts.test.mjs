@@ -141,6 +141,7 @@ test('rules that are wrong, and what goes together', async () => {
         [rules('queue > 1 for ever'), /--alert: .*write `for` and 30s, 5m or 1h/],
         [rules('queue > 1ms'), /--alert: .*'ms' is no unit of queue/],
         [rules(...Array.from({ length: 17 }, (_, i) => `queue > ${i}`)), /--alert: there are more than 16 rules/],
+        [rules('verdict:heat'), /--alert: 'heat': there is no cause of this name/],
         [['--alert-url', 'http://127.0.0.1:1/'], /--alert-url: without a rule/],
         [['--alert-format', 'text', ...rules('queue > 1')], /--alert-format: without alert-url/],
         [['--alert-url', 'http://127.0.0.1:1/', '--alert-format', 'xml', ...rules('queue > 1')], /--alert-format: 'xml' must be json, ntfy or text/],

@@ -164,6 +164,64 @@ test('while the collector is dead, requests pass, and spans wait, as many as the
     assert.ok(dropped > 0 && dropped <= 6, `${dropped}`);
 });
 
+/* ---- metrics ------------------------------------------------------------------ */
+
+/* All metrics of a few messages by their names, each with its points; checked for the shape that opentelemetry-proto has in JSON. */
+function metricsOf(calls) {
+    const found = {};
+    for (const call of calls) {
+        assert.equal(call.type, 'application/json');
+        const { resourceMetrics: [one, ...more], ...rest } = JSON.parse(call.text);
+        assert.deepEqual([more, rest], [[], {}]);
+        resource(one.resource);
+        assert.deepEqual(one.scopeMetrics[0].scope, { name: 'aidash', version: '0.1.0' });
+        for (const { name, unit, description, ...data } of one.scopeMetrics[0].metrics) {
+            assert.match(name, /^[a-z][a-z0-9_.]*$/);
+            assert.equal(typeof unit + typeof description, 'stringstring', name);
+            const [[kind, { dataPoints, ...about }], ...others] = Object.entries(data);
+            assert.deepEqual(others, []);
+            assert.deepEqual(about, { gauge: {}, sum: { aggregationTemporality: 2, isMonotonic: true }, histogram: { aggregationTemporality: 2 } }[kind], name);
+            assert.ok(dataPoints.length > 0, name);
+            for (const point of dataPoints) {
+                assert.ok(Math.abs(nanos(point.timeUnixNano) - Date.now()) < 120_000);
+                if (kind !== 'gauge') assert.ok(nanos(point.startTimeUnixNano) <= nanos(point.timeUnixNano));
+                if (kind === 'histogram') {
+                    assert.equal(point.bucketCounts.length, point.explicitBounds.length + 1, name);
+                    assert.equal(String(point.bucketCounts.reduce((sum, text) => sum + Number(text), 0)), point.count, name);
+                    assert.deepEqual(point.explicitBounds, [...point.explicitBounds].sort((a, b) => a - b));
+                } else {
+                    assert.ok('asInt' in point ? /^\d+$/.test(point.asInt) : Number.isFinite(point.asDouble), `${name} ${JSON.stringify(point)}`);
+                }
+                (found[name] ??= { kind, unit, points: [] }).points.push({ ...point, of: values(point.attributes) });
+            }
+        }
+    }
+    return found;
+}
+
+test('all metrics, each 15 seconds, with the names and units of OpenTelemetry', async (t) => {
+    const sink = await collector(t);
+    const server = await serve(t, ['--upstream', (await engine(t)).url, '--otlp', sink.url]);
+    await chat(server);
+    await sink.next('/v1/traces');
+    const of = (now) => sink.calls.filter(({ url, text }) => url === '/v1/metrics' && now(text));
+    await poll(async () => of((text) => text.includes('gen_ai.client.token.usage')).length > 0 && of((text) => text.includes('"aidash.build"')).length > 1, 'metrics', 60_000);
+    const metrics = metricsOf(of(() => true));
+    const usage = metrics['gen_ai.client.token.usage'];
+    assert.deepEqual([usage.kind, usage.unit], ['histogram', '{token}']);
+    const last = (name, match) => metrics[name].points.filter(({ of: labels }) => Object.entries(match).every(([key, value]) => labels[key] === value)).at(-1);
+    assert.deepEqual([last('gen_ai.client.token.usage', { 'gen_ai.token.type': 'input' }).sum, last('gen_ai.client.token.usage', { 'gen_ai.token.type': 'output' }).sum], [11, 7]);
+    assert.equal(last('gen_ai.server.request.duration', { 'gen_ai.request.model': 'm' }).count, '1');
+    assert.equal(metrics['gen_ai.server.request.duration'].unit, 's');
+    assert.deepEqual(metrics['gen_ai.server.request.duration'].points[0].explicitBounds.slice(0, 3), [0.01, 0.02, 0.04]);
+    const ended = last('aidash.requests', { 'gen_ai.request.model': 'm', 'gen_ai.operation.name': 'chat', outcome: 'finished' });
+    assert.equal(ended.asInt, '1');
+    assert.deepEqual([metrics['aidash.sent'].kind, metrics['aidash.sent'].unit], ['sum', 'By']);
+    assert.equal(last('aidash.build', {}).of.version, '0.1.0');
+    const times = [...new Set(metrics['aidash.build'].points.map(({ timeUnixNano }) => nanos(timeUnixNano)))];
+    assert.ok(times[1] - times[0] > 14_000, 'fifteen seconds');
+});
+
 test('URLs that are none', async () => {
     for (const wrong of ['127.0.0.1', 'grpc://a:4317', 'http://a/?x=1', `http://a/${'x'.repeat(505)}`]) {
         const { code, stderr } = await run(['--listen', '127.0.0.1:0', '--source', 'none', '--otlp', wrong]);
