@@ -13,7 +13,6 @@
 #include "../core/engine.c"
 #include "../core/events.c"
 #include "../meter/reports.c"
-#include "alerts.c"
 #include "history_file.c"
 #include "marks.c"
 
@@ -75,7 +74,6 @@ struct ad_verdict {
 
 static struct {
     struct ad_verdict list[AD_VERDICT_WATCHED];
-    uint32_t alerted; /* causes that alerts know, a bit each */
     /* Told of each verdict that begins, changes or ends; NULL: nobody. [I] */
     void (*told)(const struct ad_verdict *v);
 } ad_verdicts;
@@ -274,26 +272,6 @@ static void ad_put_verdict(struct ad_text *t, const struct ad_verdict *v)
     ad_put_string(t, v->sentence);
 }
 
-/* Alerts know which causes there are. */
-static void ad_verdict_alert(void)
-{
-#if AIDASH_ALERTS
-    uint32_t now = 0, news;
-    unsigned i;
-
-    for (i = 0; i < AD_VERDICT_WATCHED; i++) {
-        now |= ad_verdicts.list[i].on ? 1u << ad_verdicts.list[i].cause : 0;
-    }
-    news = now ^ ad_verdicts.alerted;
-    ad_verdicts.alerted = now;
-    for (i = 0; i < AD_CAUSES; i++) {
-        if ((news >> i & 1) != 0) {
-            ad_alert_verdict(ad_cause_names[i], (now >> i & 1) != 0);
-        }
-    }
-#endif
-}
-
 static void ad_verdict_tell(struct ad_verdict *v)
 {
     char json[AD_VERDICT_MAX];
@@ -308,7 +286,6 @@ static void ad_verdict_tell(struct ad_verdict *v)
     ad_put_verdict(&t, v);
     ad_puts(&t, "}");
     ad_event_append(AD_EV_VERDICT, &t);
-    ad_verdict_alert();
     if (ad_verdicts.told != NULL) {
         ad_verdicts.told(v);
     }
