@@ -40,6 +40,9 @@
 #ifndef AIDASH_HISTORY
 #define AIDASH_HISTORY 0
 #endif
+#ifndef AIDASH_TOP
+#define AIDASH_TOP 0
+#endif
 #ifndef AIDASH_THROTTLED
 #define AIDASH_THROTTLED 16
 #endif
@@ -192,6 +195,11 @@
 #else
 #define AIDASH_BOARD 0
 #endif
+#endif
+
+/* 0: without the command `aidash top`, which is a part of the program alone. */
+#ifndef AIDASH_TOP
+#define AIDASH_TOP 1
 #endif
 
 /* 0: without history, GET /history. */
@@ -499,6 +507,17 @@
 #error "AIDASH_SCRATCH must be 16640..65536"
 #endif
 
+/* Bytes of the certificates of authorities that may vouch for https engines
+ * (--upstream-ca, or the system's, which take some 160,000), each 512 at least. They
+ * are there twice, so that they can be read anew while it runs, and only with
+ * AIDASH_TLS. 16384..16777216, 2 bytes and a bit each; untouched without https. */
+#ifndef AIDASH_TRUST_BYTES
+#define AIDASH_TRUST_BYTES (256 * 1024)
+#endif
+#if AIDASH_TRUST_BYTES < 16384 || AIDASH_TRUST_BYTES > 16777216
+#error "AIDASH_TRUST_BYTES must be 16384..16777216"
+#endif
+
 #if AIDASH_METER
 /* Proxied requests at once, running and in the queue. 1..1000, 208 kB each;
  * their pages are unused until the first request needs them. */
@@ -544,17 +563,6 @@
 #endif
 #if AIDASH_UPSTREAMS < 1 || AIDASH_UPSTREAMS > 16
 #error "AIDASH_UPSTREAMS must be 1..16"
-#endif
-
-/* Bytes of the certificates of authorities that may vouch for https engines
- * (--upstream-ca, or the system's, which take some 160,000), each 512 at least. They
- * are there twice, so that they can be read anew while it runs, and only with
- * AIDASH_TLS. 16384..16777216, 2 bytes and a bit each; untouched without https. */
-#ifndef AIDASH_TRUST_BYTES
-#define AIDASH_TRUST_BYTES (256 * 1024)
-#endif
-#if AIDASH_TRUST_BYTES < 16384 || AIDASH_TRUST_BYTES > 16777216
-#error "AIDASH_TRUST_BYTES must be 16384..16777216"
 #endif
 
 /* Pairs of a client and a model whose use GET /usage tells apart, and addresses

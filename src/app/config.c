@@ -173,7 +173,7 @@ static int ad_configure_rights(const struct aidash_config *config)
     return 0;
 }
 
-#if AIDASH_METER
+#if AD_DIALS
 
 /* The engine at the URL of an option. Without an address if it is given by a name:
  * that is for the resolver. Returns 0, or AIDASH_EINVAL: it is no URL. */
@@ -202,6 +202,10 @@ static int ad_upstream_at(const char *option, const char *text, size_t len,
     }
     return 0;
 }
+
+#endif
+
+#if AIDASH_METER
 
 /* How long the name in [NAME=]URL is, SIZE_MAX without a name: an = before the
  * first colon ends it. */

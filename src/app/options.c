@@ -515,6 +515,9 @@ static bool ad_options_env(struct ad_options *o)
 static const char *ad_options_command(const char *text, char out[AD_HINT_CAP])
 {
     static const char *const commands[] = {"keys", "pair", "token",
+#if AD_TOP
+                                           "top",
+#endif
 #if AIDASH_METER
                                            "bench", "doctor"
 #endif
@@ -847,6 +850,11 @@ static void ad_print_help(void)
            "       aidash pair [options]      let a phone or another browser sign in\n"
            "       aidash keys [options]      list, add, rename and revoke keys\n"
            "       aidash token [options]     make a key that is valid for a while\n"
+#if AD_TOP
+           "       aidash top [options] [HOST:PORT]\n"
+           "                                  show on a terminal what an aidash does\n"
+           "                                  (aidash top --help)\n"
+#endif
 #if AIDASH_METER
            "       aidash doctor [options]    find engines, free ports and "
            "addresses, and say\n"
@@ -871,7 +879,8 @@ static void ad_print_help(void)
            "exit codes: 0 stopped by a signal, 1 failed while running, 2 wrong "
            "option,\n            3 can't listen on an address; doctor: 0 found "
            "an engine, 1 found none;\n            bench: 0 "
-           "it has ended, 1 it failed or was stopped\n");
+           "it has ended, 1 it failed or was stopped;\n            top: 1 no aidash "
+           "answers\n");
 }
 
 #endif /* AIDASH_NO_MAIN */

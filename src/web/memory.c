@@ -68,9 +68,11 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_rewrites,
     &ad_memory_proxy_input,
     &ad_memory_bench,
-    &ad_memory_fetch,
     &ad_memory_discovery,
     &ad_memory_scrape,
+#endif
+#if AD_DIALS
+    &ad_memory_fetch,
 #if AIDASH_TLS
     &ad_memory_trust,
 #endif
