@@ -350,6 +350,16 @@
 #error "AIDASH_THROTTLED must be 4..65536"
 #endif
 
+/* Requests at once that wait for a change of the key file: sign-ins, and keys that are
+ * revoked. Who gets there has a code, or a key; one more is told to try again.
+ * 1..64, 136 bytes each. */
+#ifndef AIDASH_SIGN_INS
+#define AIDASH_SIGN_INS 8
+#endif
+#if AIDASH_SIGN_INS < 1 || AIDASH_SIGN_INS > 64
+#error "AIDASH_SIGN_INS must be 1..64"
+#endif
+
 /* HTTP worker threads. 1..64, 7.17 kB each, and a stack. They never wait for a
  * peer, so a few are enough. */
 #ifndef AIDASH_WORKERS
@@ -360,10 +370,11 @@
 #endif
 
 /* Bytes of encoded events that are kept. Viewers are served from them, and
- * GET /ticks and Last-Event-ID can go back to the oldest. A tick is some 170
- * bytes. A power of two. */
+ * GET /ticks and Last-Event-ID can go back to the oldest. A tick is some 150
+ * bytes, and the event of the board, once a second, 600: with five ticks a second
+ * the default goes back 12 minutes. A power of two. */
 #ifndef AIDASH_FEED_BYTES
-#define AIDASH_FEED_BYTES (512 * 1024)
+#define AIDASH_FEED_BYTES (1024 * 1024)
 #endif
 #if AIDASH_FEED_BYTES < 32768 || \
     (AIDASH_FEED_BYTES & (AIDASH_FEED_BYTES - 1)) != 0
@@ -372,7 +383,7 @@
 
 /* Events kept at most, whatever their size. A power of two, 9 bytes each. */
 #ifndef AIDASH_EVENTS
-#define AIDASH_EVENTS 4096
+#define AIDASH_EVENTS 8192
 #endif
 #if AIDASH_EVENTS < 64 || (AIDASH_EVENTS & (AIDASH_EVENTS - 1)) != 0
 #error "AIDASH_EVENTS must be a power of two, at least 64"

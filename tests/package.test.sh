@@ -356,7 +356,7 @@ else
     listing $busy >"$tmp/before"
 
     check 'install.sh starts the service, says what to open, and that no engine is named yet' \
-        says "open http://.*:$port/ .*aidash doctor" 0 into $busy "sh new/install.sh --listen 127.0.0.1:$port --seed=7 | tr '\\n' ' '"
+        says "open http://.*:$port/ .*sudo aidash pair .*aidash doctor" 0 into $busy "sh new/install.sh --listen 127.0.0.1:$port --seed=7 | tr '\\n' ' '"
     check 'it is enabled' test -L $busy/etc/systemd/system/multi-user.target.wants/aidash.service
     check 'and serves' serves "$port"
     check 'its log goes to standard error, for the journal' grep -q 'listening on' $busy/run/journal

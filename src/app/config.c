@@ -619,12 +619,16 @@ static int ad_configure_jwt(const struct aidash_config *config)
 
 static int ad_configure_jwt(const struct aidash_config *config)
 {
-    if (config->jwt_secret_file != NULL || config->jwt_key_file != NULL) {
+    const char *given = config->jwt_secret_file != NULL ? "jwt-secret-file"
+                        : config->jwt_key_file != NULL  ? "jwt-key-file"
+                        : config->jwt_audience != NULL  ? "jwt-audience"
+                        : config->jwt_issuer != NULL    ? "jwt-issuer"
+                                                        : NULL;
+
+    if (given != NULL) {
         return ad_fail(AIDASH_EINVAL,
                        "%s: this aidash was built without mbedTLS (AIDASH_TLS), "
-                       "which tokens need",
-                       config->jwt_secret_file != NULL ? "jwt-secret-file"
-                                                       : "jwt-key-file");
+                       "which tokens need", given);
     }
     return 0;
 }

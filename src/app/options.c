@@ -89,7 +89,7 @@ static const struct ad_option {
     {"scrape", "URL", "instead, read an engine's Prometheus page once per second",
      AD_OPT_TEXT},
 #endif
-    {"state-dir", "DIR", "directory for what outlives a run, as keys (default "
+    {"state-dir", "DIR", "directory for what outlives a run, such as keys (default "
      "~/.local/state/aidash, or what systemd gives)", AD_OPT_TEXT},
 #if AIDASH_TLS
     {"tls-cert", "FILE", "serve TLS, too: PEM file with the certificate and its "
