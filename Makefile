@@ -2,6 +2,7 @@
 #
 # Yours to set: CC, CFLAGS, CPPFLAGS, LDFLAGS, PREFIX, DESTDIR, and
 #   CIVETWEB=DIR JSMN=DIR ZLIB=DIR QRCODEGEN=DIR MBEDTLS=DIR UPLOT=DIR   source trees of your own instead of the fetched ones
+#   ESBUILD=PROGRAM   an esbuild of your own, which puts the page's modules together
 #   TLS=0                             a build without TLS, and so without mbedTLS
 #   CIVETWEB_VERSION=1.15|1.16        another civetweb than the distribution's
 #   TOOLCHAIN=NAME                    what to build for: toolchains/NAME.mk, into build/NAME/ (make NAME is short for it)
@@ -58,15 +59,17 @@ AD_ASAN := -U_FORTIFY_SOURCE -O1 -fno-omit-frame-pointer -fsanitize=address,unde
     -fno-sanitize-recover=undefined,float-cast-overflow
 AD_FUZZ := -U_FORTIFY_SOURCE -O1 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined,float-cast-overflow -DAD_UNIT
 AD_TSAN := -U_FORTIFY_SOURCE -O1 -fno-omit-frame-pointer -fsanitize=thread
-AD_POLL := -DAIDASH_USE_POLL=1
 AD_NO_TLS := -UAIDASH_TLS
-AD_TINY := $(AD_NO_TLS) -DAIDASH_CONFIG='"examples/sizes/tiny.h"'
-AD_TINY_METER := $(AD_NO_TLS) -DAIDASH_CONFIG='"examples/sizes/tiny.h"' -DAIDASH_METER=1
-AD_BARE := $(AD_NO_TLS) -DAIDASH_METER=0 -DAIDASH_DASHBOARD=0
-AD_ONE_WORKER := -DAIDASH_WORKERS=1
-AD_HASTY := -DAD_HASTE=10
-AD_STRICT := -DAIDASH_CONNECT_BURST=8 -DAIDASH_CONNECT_RATE=1 -DAIDASH_COMMAND_RATE=1
-AD_FEW_TLS := -DAIDASH_TLS_SESSIONS=4
+# Programs that only tests run and nothing measures: -O1 takes half the time of -O2 to compile.
+AD_TRIAL := -O1
+AD_POLL := $(AD_TRIAL) -DAIDASH_USE_POLL=1
+AD_TINY := $(AD_TRIAL) $(AD_NO_TLS) -DAIDASH_CONFIG='"examples/sizes/tiny.h"'
+AD_TINY_METER := $(AD_TRIAL) $(AD_NO_TLS) -DAIDASH_CONFIG='"examples/sizes/tiny.h"' -DAIDASH_METER=1
+AD_BARE := $(AD_TRIAL) $(AD_NO_TLS) -DAIDASH_METER=0 -DAIDASH_DASHBOARD=0
+AD_ONE_WORKER := $(AD_TRIAL) -DAIDASH_WORKERS=1
+AD_HASTY := $(AD_TRIAL) -DAD_HASTE=10 -DAD_HISTORY_HASTE=500
+AD_STRICT := $(AD_TRIAL) -DAIDASH_CONNECT_BURST=8 -DAIDASH_CONNECT_RATE=1 -DAIDASH_COMMAND_RATE=1
+AD_FEW_TLS := $(AD_TRIAL) -DAIDASH_TLS_SESSIONS=4
 AD_GATEWAY := -DAIDASH_CONFIG='"examples/sizes/gateway.h"'
 
 # ---- dependencies ---------------------------------------------------------------
@@ -78,13 +81,14 @@ ZLIB_DIR := $(or $(ZLIB),build/deps/zlib)
 QRCODEGEN_DIR := $(or $(QRCODEGEN),build/deps/qr-code-generator)/c
 MBEDTLS_DIR := $(or $(MBEDTLS),build/deps/mbedtls)
 UPLOT_DIR := $(or $(UPLOT),build/deps/uplot)
+ESBUILD_PROGRAM := $(or $(ESBUILD),build/deps/esbuild)
 
 # Programs that the build runs; asked for once a compiler.
 HAVE_TOOLS := build/deps/.tools-$(notdir $(firstword $(CC)))
 $(HAVE_TOOLS): toolchains/fetch.sh
 	@mkdir -p $(@D)
 	@CC="$(CC)" $(FETCH) need $(firstword $(CC)) $(if $(TOOLCHAIN),,libc-headers) $(STRIP) gzip xz od sha256sum \
-	    $(if $(UPLOT),,node npm ca-certificates)
+	    $(if $(and $(UPLOT),$(ESBUILD)),,node npm ca-certificates)
 	@touch $@
 
 build/deps/civetweb/src/civetweb.c: | $(HAVE_TOOLS)
@@ -107,7 +111,12 @@ build/deps/mbedtls/library/ssl_tls.c: | $(HAVE_TOOLS)
 	@$(FETCH) need bzip2 && $(FETCH) sources build/deps mbedtls
 
 build/deps/uplot/dist/uPlot.iife.min.js: www/package-lock.json | $(HAVE_TOOLS)
-	@cmp -s $< build/deps/uplot/package-lock.json || { $(FETCH) uplot build/deps www && cp $< build/deps/uplot/; }
+	@cmp -s $< build/deps/uplot/package-lock.json || { $(FETCH) page build/deps www && cp $< build/deps/uplot/; }
+	@touch -c $@
+
+# uPlot's rule brings both.
+build/deps/esbuild: www/package-lock.json | $(UPLOT_DIR)/dist/uPlot.iife.min.js
+	@test -x $@ || $(FETCH) page build/deps www
 	@touch -c $@
 
 # zlib's inflateBack() in one file: its headers have no include guards.
@@ -145,14 +154,24 @@ endif
 # ---- the dashboard ----------------------------------------------------------------
 
 # uPlot's minified script is half the size of its ES module; with this last line it is one.
-build/www/uPlot.esm.js: $(UPLOT_DIR)/dist/uPlot.iife.min.js
-	@mkdir -p $(@D)
-	@{ echo '/*'; cat $(UPLOT_DIR)/LICENSE; echo; echo '*/'; cat $<; echo; echo 'export default uPlot;'; } > $@
+build/uPlot.esm.js: $(UPLOT_DIR)/dist/uPlot.iife.min.js
+	@{ echo '/*!'; cat $(UPLOT_DIR)/LICENSE; echo; echo '*/'; cat $<; echo; echo 'export default uPlot;'; } > $@
 
-WWW := $(wildcard $(addprefix www/,*.html *.css *.js *.mjs *.svg *.png *.webmanifest contract.schema.json)) \
-    build/www/uPlot.esm.js
+# The page's modules in three files: what draws the first numbers (app.js), what comes after (later.js), and what both need
+# (chunk.js). Beside them the theme, the style sheet, and the client for other pages, each a file as it was.
+MODULES := $(wildcard www/*.js)
+BUNDLE := app.js later.js chunk.js theme.js aidash-client.js style.css
+BUNDLING := --minify --legal-comments=inline --log-level=warning --target=chrome92,firefox98,safari15.4 --outdir=build/www
+$(addprefix build/www/,$(BUNDLE)) &: $(MODULES) www/style.css build/uPlot.esm.js build/www.files $(ESBUILD_PROGRAM)
+	@rm -rf build/www
+	@$(ESBUILD_PROGRAM) www/app.js --bundle --splitting --format=esm --alias:uplot=./build/uPlot.esm.js \
+	    --chunk-names=[name] $(BUNDLING)
+	@$(ESBUILD_PROGRAM) www/theme.js www/style.css --bundle --format=esm $(BUNDLING)
+	@$(ESBUILD_PROGRAM) www/aidash-client.js --banner:js="$$(sed -n '/^\/\*\*/,/^ \*\//p; /^ \*\//q' www/aidash-client.js)" $(BUNDLING)
 
-build/aidash_www.h: www/embed.sh www/strip.awk build/www.files $(WWW)
+WWW := $(addprefix build/www/,$(BUNDLE)) $(wildcard $(addprefix www/,*.html *.svg *.png *.webmanifest contract.schema.json))
+
+build/aidash_www.h: www/embed.sh build/www.files $(WWW)
 	@sh www/embed.sh $@ $(WWW)
 
 # Names that look like a limit's: src/limits.h includes it.
@@ -165,11 +184,11 @@ build/types/contract.d.ts: www/contract.schema.json tests/web/contract-types.mjs
 	@mkdir -p $(@D)
 	@node tests/web/contract-types.mjs $< > $@
 
-build/types/uPlot.esm.d.ts: $(UPLOT_DIR)/dist/uPlot.iife.min.js
+build/types/uplot.d.ts: $(UPLOT_DIR)/dist/uPlot.iife.min.js
 	@mkdir -p $(@D)
 	@cp $(UPLOT_DIR)/dist/uPlot.d.ts $@
 
-types: build/types/contract.d.ts build/types/uPlot.esm.d.ts ## TypeScript declarations, for editors of the page's modules
+types: build/types/contract.d.ts build/types/uplot.d.ts ## TypeScript declarations, for editors of the page's modules
 
 # ---- the compile --------------------------------------------------------------------
 
@@ -180,7 +199,7 @@ $(1): FORCE
 	@printf '%s\n' '$(subst ','\'',$(2))' | cmp -s - $$@ || printf '%s\n' '$(subst ','\'',$(2))' > $$@
 endef
 
-$(eval $(call note,build/www.files,$(WWW)))
+$(eval $(call note,build/www.files,$(MODULES) $(WWW)))
 
 # mbedTLS: only the files that toolchains/include/mbedtls/mbedtls_config.h asks for, built once for each set of flags.
 ifeq ($(TLS),1)
@@ -262,8 +281,8 @@ $(eval $(call program,build/strict/aidash,$(CIVETWEB_DIR),AD_STRICT))
 $(eval $(call program,build/few-tls/aidash,$(CIVETWEB_DIR),AD_FEW_TLS))
 $(eval $(call program,build/gateway/aidash,$(CIVETWEB_DIR),AD_GATEWAY))
 $(eval $(call program,build/one-worker/aidash,$(CIVETWEB_DIR),AD_ONE_WORKER))
-$(eval $(call program,build/civetweb-1.15/aidash,build/deps/civetweb-1.15))
-$(eval $(call program,build/civetweb-1.16/aidash,build/deps/civetweb-1.16))
+$(eval $(call program,build/civetweb-1.15/aidash,build/deps/civetweb-1.15,AD_TRIAL))
+$(eval $(call program,build/civetweb-1.16/aidash,build/deps/civetweb-1.16,AD_TRIAL))
 
 # What is shipped has no symbols; a debugger finds them in aidash.debug beside it, which is the same program.
 $(OUT)/aidash: $(OUT)/aidash.debug
@@ -290,6 +309,7 @@ run: all ## build it and start it on port 8080 with the simulated engine; ARGS="
 # tests/browser/NAME.test.mjs is found by its name.
 UNIT := $(patsubst tests/unit_%.c,build/unit/%,$(wildcard tests/unit_*.c))
 FUZZ := $(patsubst tests/fuzz_%.c,build/fuzz/%,$(filter-out %/fuzz_replay.c,$(wildcard tests/fuzz_*.c)))
+FUZZ_THESE := $(foreach f,$(FUZZ),$(if $(TEST),$(if $(findstring $(TEST),$(notdir $(f))),$(f)),$(f)))
 REPLAY := $(patsubst build/fuzz/%,build/replay/%,$(FUZZ))
 # A unit test or a fuzzer includes the parts that it tests.
 AD_TEST := -DAD_UNIT -Wno-unused-function -Wno-unused-variable $(AD_WARN)
@@ -320,6 +340,20 @@ build/lib/aidash.o:
 $(eval $(call needs,build/tsan/lib/aidash.o,$(CIVETWEB_DIR),$(AD_TSAN) $(AD_NO_TLS) -DAIDASH_NO_MAIN))
 build/tsan/lib/aidash.o:
 	@$(call compile,$(CIVETWEB_DIR),$(AD_TSAN) $(AD_NO_TLS) -DAIDASH_NO_MAIN,-c aidash.c)
+
+# And for those of addresses and undefined behaviour.
+$(eval $(call needs,build/asan/lib/aidash.o,$(CIVETWEB_DIR),$(AD_ASAN) $(AD_NO_TLS) -DAIDASH_NO_MAIN))
+build/asan/lib/aidash.o:
+	@$(call compile,$(CIVETWEB_DIR),$(AD_ASAN) $(AD_NO_TLS) -DAIDASH_NO_MAIN,-c aidash.c)
+
+# A firmware that calls everything: in C++ with the one object, in C with the other.
+build/asan/embed/every: tests/embed/every.c aidash.h build/asan/lib/aidash.o
+	@mkdir -p $(@D)
+	@$(or $(CXX),g++) -std=c++98 -pedantic -Wno-long-long -Wall -Wextra -Werror $(AD_ASAN) -I. -o $@ -x c++ $< -x none $(lastword $^) $(LDFLAGS) $(AD_LIBS)
+
+build/tsan/embed/every: tests/embed/every.c aidash.h build/tsan/lib/aidash.o
+	@mkdir -p $(@D)
+	@$(CC) -std=gnu99 $(AD_WARN) $(AD_TSAN) -I. -o $@ $< $(lastword $^) $(LDFLAGS) $(AD_LIBS)
 
 build/alloc_count: tests/alloc_count.c build/lib/aidash.o
 	@$(CC) -std=c11 -O2 -g $(AD_WARN) $(CPPFLAGS) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(AD_LIBS)
@@ -356,8 +390,8 @@ asan: $(HAVE_TEST) ## unit tests, corpus and end-to-end tests under the address 
 tsan: $(HAVE_TEST) ## end-to-end tests under the thread sanitizer
 	@$(RUN_TESTS) e2e-tsan
 
-fuzz: $(FUZZ) ## fuzz each input for FUZZ_SECONDS with clang's libFuzzer; finds go to build/fuzz/
-	@for f in $(FUZZ); do \
+fuzz: $(FUZZ_THESE) ## fuzz each input for FUZZ_SECONDS with clang's libFuzzer; finds go to build/fuzz/
+	@for f in $(FUZZ_THESE); do \
 	    name=$${f##*/}; log=build/fuzz/$$name.log; mkdir -p build/fuzz/new-$$name; \
 	    $$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
 	        -artifact_prefix=build/fuzz/$$name- build/fuzz/new-$$name tests/corpus/$$name > $$log 2>&1 || \
@@ -371,7 +405,10 @@ fuzz-sockets: $(HAVE_TEST) ## send mutated bytes to the sanitizer build for SECO
 soak: $(HAVE_TEST) build/asan/aidash ## all that goes wrong, for SECONDS (600), chosen by SEED, on two builds; part of `make test`, for 60 s
 	@SOAK_SECONDS="$(or $(SECONDS),600)" SOAK_SEED="$(SEED)" $(RUN_TESTS) soak
 
-bench: all build/gateway/aidash build/lib/aidash.o tests/node_modules/.installed ## measure against a raw send() loop; PART=gateway is one part
+kills: $(HAVE_TEST) ## kill -9 a server that keeps its history in a file, KILLS times (200), at random moments; `make test` does 10
+	@AIDASH_KILLS=$(or $(KILLS),200) MAKE="$(MAKE)" CC="$(CC)" TEST=history node tests/run.mjs e2e
+
+bench: all build/gateway/aidash build/tiny/aidash build/lib/aidash.o tests/node_modules/.installed ## measure against a raw send() loop; PART=gateway is one part
 	@CC="$(CC)" AIDASH=$(OUT)/aidash AIDASH_GATEWAY=build/gateway/aidash AIDASH_LIB=build/lib/aidash.o \
 	    node tests/bench/run.mjs $(PART)
 
@@ -397,16 +434,26 @@ build/onefile/aidash: build/dist/aidash.c
 # examples/firmware with nothing but the two files: a copy of the project, built by its own Makefile or by CMake. What names
 # a toolchain's parts by build/... finds them from there.
 ONE_FILE := build/dist/aidash.c build/dist/aidash.h
-FIRMWARE := $(wildcard examples/firmware/*)
+FIRMWARE := $(filter-out %/components,$(wildcard examples/firmware/*))
 AD_EMBED := $(TARGET_CFLAGS) -O2 -Wall -Wextra -Werror
 $(OUT)/firmware/firmware: $(FIRMWARE) $(ONE_FILE) $(TARGET_NEEDS)
 	@rm -rf $(@D) && mkdir -p $(@D) && cp $(FIRMWARE) $(@D) && ln -s $(CURDIR)/build $(@D)/build
 	@$(MAKE) --no-print-directory -C $(@D) AIDASH=build/dist CC="$(CC)" CFLAGS="$(AD_EMBED)" LDFLAGS="$(TARGET_LDFLAGS)"
 
+$(OUT)/embed/every: tests/embed/every.c $(ONE_FILE) $(TARGET_NEEDS)
+	@mkdir -p $(@D)
+	@$(CC) $(AD_EMBED) -DAIDASH_NO_MAIN -DAIDASH_PROFILE_TINY -Ibuild/dist -o $@ $(filter %.c,$^) $(TARGET_LDFLAGS) $(AD_LIBS)
+
 build/firmware-cmake/firmware: $(FIRMWARE) $(ONE_FILE)
 	@rm -rf $(@D)
 	@cmake -S examples/firmware -B $(@D) -DAIDASH=$(CURDIR)/build/dist -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_COMPILER=$(CC) \
 	    -DCMAKE_C_FLAGS="$(AD_EMBED)"
+	@cmake --build $(@D)
+
+build/firmware-components/firmware: $(FIRMWARE) $(ONE_FILE) examples/firmware/components/aidash/CMakeLists.txt tests/embed/components/CMakeLists.txt
+	@rm -rf $(@D)
+	@cmake -S tests/embed/components -B $(@D) -DFIRMWARE=$(CURDIR)/examples/firmware -DAIDASH=$(CURDIR)/build/dist -DCMAKE_C_COMPILER=$(CC) \
+	    -DCMAKE_C_FLAGS="$(AD_EMBED) -O0"
 	@cmake --build $(@D)
 
 build/firmware-meson/firmware: $(FIRMWARE) $(ONE_FILE)
@@ -415,7 +462,7 @@ build/firmware-meson/firmware: $(FIRMWARE) $(ONE_FILE)
 	@meson compile -C $(@D) >/dev/null
 
 ifndef TOOLCHAIN
-build/aarch64/firmware/firmware: FORCE
+build/aarch64/firmware/firmware build/aarch64/embed/every: FORCE
 	@$(MAKE) --no-print-directory TOOLCHAIN=aarch64 $@
 endif
 
@@ -485,4 +532,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all $(TARGETS) dist run test lint asan tsan fuzz fuzz-sockets soak bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE
+.PHONY: all $(TARGETS) dist run test lint asan tsan fuzz fuzz-sockets soak kills bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE

@@ -38,6 +38,7 @@
  *   codec/websocket.c        WebSocket frames
  *   codec/messages.c         samples, commands, client_id
  *   codec/tick.c             the tick that never changes
+ *   codec/traceparent.c      which trace a request belongs to
  *   codec/llm_paths.c        what of an engine's JSON matters
  *   codec/llm_facts.c        an engine's answer: token counts and times
  *   codec/llm_events.c       an event of its body
@@ -85,6 +86,7 @@
  *   core/shares.c            pending places by address: who gives way
  *   core/pending.c           a connection up to its whole head; short answers
  *   core/accept.c            listeners, accept()
+ *   meter/baseline.c         how fast each model usually is
  *   meter/totals.c           what each client has used of each model
  *   meter/identity.c         who sends a request
  *   meter/quota.c            how many tokens a client may use a day
@@ -108,6 +110,7 @@
  *   meter/bench.c            a benchmark: requests of aidash's own
  *   meter/discovery.c        engines' models and metrics
  *   meter/scrape.c           an engine's page of metrics
+ *   meter/outbox.c           what aidash itself sends to other servers
  *   meter/meter.c            the meter as the hub's loop sees it
  *   board/value.c            what a sensor says: a number, or why there is none
  *   board/parse.c            the texts that tell of a board
@@ -116,8 +119,17 @@
  *   board/find.c             which sensors it has
  *   board/helpers.c          its firmware, nvidia-smi
  *   board/report.c           all that its sensors say now
- *   board/history.c          rows of seconds to minutes, GET /history
+ *   board/history.c          rows of seconds to minutes
+ *   board/history_file.c     and over a reboot
+ *   board/history_answer.c   GET /history
+ *   board/alert_rules.c      rules of alerts: their text, when they fire
+ *   board/alerts.c           their values, the event, GET /alerts
+ *   board/alert_send.c       alerts on their way to a webhook
+ *   board/marks.c            what may slow an engine down
+ *   board/verdict.c          why it is slow, in a sentence
+ *   board/energy.c           what answers cost in energy
  *   board/board.c            the event that tells it, once a second
+ *   board/otlp.c             spans and metrics for an OpenTelemetry collector
  *   web/seam.h               the calls that run up to civetweb
  *   web/arena.c              civetweb's static memory
  *   web/assets.c             the dashboard's files
@@ -127,8 +139,10 @@
  *   web/meter_routes.c       GET /requests, /usage, /bench
  *   web/extra_routes.c       GET /gauges, /notes, /commands
  *   web/forward.c            what goes to the engine
+ *   web/own_routes.c         what the program that embeds aidash answers
  *   web/routes.c             where a judged request goes
  *   web/memory.c             the map of static memory
+ *   web/brand.c              the program's title, logo and panel in the page
  *   web/status.c             GET /status
  *   app/config.c             the configuration, checked
  *   app/lan.c                this machine's names and addresses
@@ -136,11 +150,13 @@
  *   app/loop.c               the hub's loop
  *   app/api.c                what aidash.h declares
  *   app/api_engine.c         gauges, notes, the engine's side of it
+ *   app/api_routes.c         paths of the program's own
  *   app/options.c            options: file, environment, arguments
  *   app/ports.c              which program has a port
  *   app/engines.c            the engines that doctor finds
  *   app/machine.c            what it asks of this machine
  *   app/doctor.c             aidash doctor
+ *   app/alert.c              the command alert test
  *   app/bench.c              aidash bench
  *   app/keys.c               aidash keys, aidash token
  *   app/qr.c                 QR codes on a terminal
@@ -220,6 +236,7 @@
 #include "src/codec/websocket.c"
 #include "src/codec/messages.c"
 #include "src/codec/tick.c"
+#include "src/codec/traceparent.c"
 #include "src/codec/llm_paths.c"
 #include "src/codec/llm_facts.c"
 #include "src/codec/llm_events.c"
@@ -267,6 +284,7 @@
 #include "src/core/shares.c"
 #include "src/core/pending.c"
 #include "src/core/accept.c"
+#include "src/meter/baseline.c"
 #include "src/meter/totals.c"
 #include "src/meter/identity.c"
 #include "src/meter/quota.c"
@@ -290,6 +308,7 @@
 #include "src/meter/bench.c"
 #include "src/meter/discovery.c"
 #include "src/meter/scrape.c"
+#include "src/meter/outbox.c"
 #include "src/meter/meter.c"
 #include "src/board/value.c"
 #include "src/board/parse.c"
@@ -299,7 +318,16 @@
 #include "src/board/helpers.c"
 #include "src/board/report.c"
 #include "src/board/history.c"
+#include "src/board/history_file.c"
+#include "src/board/history_answer.c"
+#include "src/board/alert_rules.c"
+#include "src/board/alerts.c"
+#include "src/board/alert_send.c"
+#include "src/board/marks.c"
+#include "src/board/verdict.c"
+#include "src/board/energy.c"
 #include "src/board/board.c"
+#include "src/board/otlp.c"
 #include "src/web/seam.h"
 #include "src/web/arena.c"
 #include "src/web/assets.c"
@@ -309,8 +337,10 @@
 #include "src/web/meter_routes.c"
 #include "src/web/extra_routes.c"
 #include "src/web/forward.c"
+#include "src/web/own_routes.c"
 #include "src/web/routes.c"
 #include "src/web/memory.c"
+#include "src/web/brand.c"
 #include "src/web/status.c"
 #include "src/app/config.c"
 #include "src/app/lan.c"
@@ -318,11 +348,13 @@
 #include "src/app/loop.c"
 #include "src/app/api.c"
 #include "src/app/api_engine.c"
+#include "src/app/api_routes.c"
 #include "src/app/options.c"
 #include "src/app/ports.c"
 #include "src/app/engines.c"
 #include "src/app/machine.c"
 #include "src/app/doctor.c"
+#include "src/app/alert.c"
 #include "src/app/bench.c"
 #include "src/app/keys.c"
 #include "src/app/qr.c"

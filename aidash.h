@@ -41,9 +41,10 @@
  *
  * Threads: aidash_start() makes one hub thread and AIDASH_WORKERS HTTP workers,
  * one that reads the board's sensors (unless no_board), one that writes the key file
- * (if there is a state_dir), and one for getaddrinfo()
- * if an engine is given by a name.
- * Callbacks run on the hub thread: they must return quickly, and may call
+ * (if there is a state_dir), one for getaddrinfo()
+ * if an engine is given by a name, and one for the callbacks of aidash_route(), if
+ * there are any.
+ * All other callbacks run on the hub thread: they must return quickly, and may call
  * aidash_publish(), but not aidash_start(), aidash_stop() or
  * aidash_get_stats(). SIGPIPE is ignored from aidash_start() on.
  */
@@ -73,6 +74,12 @@ extern "C" {
 /* Longest route and longest client of a request of your own, likewise. */
 #define AIDASH_ROUTE_MAX 63
 #define AIDASH_ASKER_MAX 31
+/* Longest path, media type and query of an own path; longest title of the page,
+ * likewise. */
+#define AIDASH_PATH_MAX 63
+#define AIDASH_TYPE_MAX 63
+#define AIDASH_QUERY_MAX 255
+#define AIDASH_TITLE_MAX 63
 /* Longest time that a command may take, in seconds. */
 #define AIDASH_LATER_MAX 86400
 /* Longest client_id in /ws/{client_id}, in bytes. */
@@ -91,9 +98,10 @@ enum aidash_error {
 /* The sentence for an AIDASH_E* code; static storage, never NULL. */
 const char *aidash_strerror(int code);
 
-/* What exactly went wrong in the last aidash_start() that failed: one sentence
- * that names the option or the address. Static storage, valid until the next
- * aidash_start(); "" when nothing failed. Call it from the starting thread. */
+/* What exactly went wrong in the last aidash_start(), aidash_route() or
+ * aidash_route_static() that failed: one sentence that names the option, the address
+ * or the path. Static storage, valid until the next aidash_start() or failure; "" when
+ * nothing failed. Call it from the starting thread. */
 const char *aidash_last_error(void);
 
 /* ---- configuration -------------------------------------------------------- */
@@ -272,6 +280,35 @@ struct aidash_config {
     const char *sysroot;
     /* Not 0: no such event, and no thread that reads sensors. */
     int no_board;
+
+    /* A file that keeps history over a reboot, of a fixed size (GET /status tells
+     * it), which is made if it is not there. A thread of its own
+     * writes to it once in 5 minutes; aidash_stop() writes the rest, and waits for
+     * the disk. A file of something else is refused with AIDASH_EINVAL; that of
+     * another version or build is left as it is, with a line in the log. NULL:
+     * none. */
+    const char *history_file;
+    /* Rules of alerts, comma-separated, as "latency_p95_ms > 200 for 30s"
+     * (docs/alerts.md); AIDASH_ALERTS at most. NULL: none. */
+    const char *alerts;
+    /* The http:// or https:// URL to which each alert is POSTed, and in which form:
+     * "json" (NULL: the same), "ntfy" or "text"; a file whose first line is a bearer
+     * token for it, read while starting. Not without AIDASH_METER. NULL: none. */
+    const char *alert_url, *alert_format, *alert_key_file;
+    /* The page's title, at most AIDASH_TITLE_MAX bytes, as a model's name. NULL or "":
+     * aidash. */
+    const char *title;
+    /* The path of a picture beside it, and of an ES module that shows a panel of your
+     * own: see aidash_route(). Each is a path that was added before. NULL or "":
+     * none. */
+    const char *logo, *panel;
+    /* The http:// or https:// URL of an OpenTelemetry collector (OTLP/HTTP, JSON): it
+     * gets metrics, and a span for each request through the meter, at /v1/metrics and
+     * /v1/traces below the URL. Not without AIDASH_METER. NULL: none. */
+    const char *otlp;
+    /* What a kilowatt-hour costs, in any currency, 0 to 1e6: the event `energy` then
+     * tells the cost of what was measured. 0: not told. */
+    double price_kwh;
 };
 
 /* Start the server. config may be NULL (all defaults). It listens when this
@@ -285,8 +322,8 @@ struct aidash_config {
 int aidash_start_sized(const struct aidash_config *config, size_t size);
 
 /* Stop: viewers get close code 1001 (RFC 6455 7.4.1), sockets are closed, the
- * threads end, but for one that still waits for getaddrinfo() or for a sensor: it
- * ends behind that. Takes less than a second, or until a key is on the disk. Does nothing when not started. From
+ * threads end, but for one that still waits for getaddrinfo(), for a sensor or for a
+ * callback of aidash_route(): it ends behind that. Takes less than a second, or until a key is on the disk. Does nothing when not started. From
  * the thread that started, not from a callback. Other threads may be inside
  * aidash_publish(), aidash_get_stats() or aidash_port() meanwhile: a call that
  * has begun is finished first, a later one returns AIDASH_ESTATE (or port 0).
@@ -500,6 +537,60 @@ enum aidash_parameter {
  * are AIDASH_COMMANDS. Threads: as aidash_set_models(). */
 int aidash_command_add(const char *name, enum aidash_parameter kind, double min,
                        double max, double value, const char *label);
+
+/* ---- paths of your own ------------------------------------------------------- */
+
+/* Who asks for a path of your own. Valid during the callback only. */
+struct aidash_visit {
+    const char *method;   /* "GET", or "HEAD": what is replied is counted, not sent */
+    const char *path;     /* as it was added */
+    const char *query;    /* behind the "?", as it came (RFC 3986 3.4): percent-encoded, at
+                           * most AIDASH_QUERY_MAX bytes; "" if there is none */
+    const char *address;  /* the client's, or its proxy's, such as "192.0.2.7" */
+    const char *key_name; /* as in struct aidash_command */
+    unsigned rights;      /* what he may: AIDASH_MAY_VIEW and the others */
+    int local;            /* 1: a program on this machine, by no proxy */
+};
+
+/* Answer GET and HEAD for a path by a callback: a camera's picture, a page of your own.
+ *
+ * path    1..AIDASH_PATH_MAX bytes: segments of A-Z a-z 0-9 - . _ ~ ! $ & ' ( ) * + , ;
+ *         = : @, each behind a "/", none of them empty or "." or "..". None of aidash's
+ *         own paths; a later version may have more of these: those below a folder of
+ *         yours, such as "/acme/", stay free. Requests have to write it the same way,
+ *         byte by byte. With the meter, it is not the engine's any more.
+ * type    the media type, 3..AIDASH_TYPE_MAX characters, such as "image/jpeg".
+ * right   what one needs: AIDASH_MAY_VIEW or another one; 0 is AIDASH_MAY_VIEW.
+ * answer  calls aidash_reply() for the bytes, and returns an HTTP status, 200..599
+ *         (RFC 9110 15). An error without bytes gets a JSON body. It runs on a thread of
+ *         its own: one call at a time, whatever the path. A slow one keeps nobody
+ *         waiting but others who ask for such a path: after 30 s they, and its own
+ *         client, get 503. It may call all functions but aidash_start(),
+ *         aidash_stop() and aidash_route(). aidash_stop() waits 0.8 s for it: then the
+ *         client gets nothing, and the thread ends when the callback returns.
+ * user    passed to it.
+ *
+ * The answer is sent when the callback returns: whoever takes it slowly does not hold
+ * it up. path and type are copied. The same path again replaces it. Call it from the
+ * starting thread, before aidash_start(); it lasts over aidash_stop().
+ *
+ * Returns 0, AIDASH_EINVAL, AIDASH_EFULL (there are AIDASH_ROUTES of them), each with
+ * aidash_last_error(), or AIDASH_ESTATE: the server runs. */
+int aidash_route(const char *path, const char *type, unsigned right,
+                 int (*answer)(const struct aidash_visit *visit, void *user),
+                 void *user);
+
+/* The same for bytes that do not change, of any length: a logo, a script. They are not
+ * copied, and must stay as they are until the process ends, or the path is replaced. A
+ * browser that has them is told so (ETag, RFC 9110 8.8.3). No callback, no thread. */
+int aidash_route_static(const char *path, const char *type, unsigned right,
+                        const void *bytes, size_t len);
+
+/* In such a callback, and on its thread: append bytes to the answer, which has room for
+ * AIDASH_ROUTE_BYTES. They are copied. Returns 0, AIDASH_EINVAL (not in the callback),
+ * AIDASH_EFULL (there is no room: the client will get 500), or AIDASH_ESTATE: the server
+ * stops, and nobody will read it. */
+int aidash_reply(const struct aidash_visit *visit, const void *bytes, size_t len);
 
 /* ---- state ---------------------------------------------------------------- */
 

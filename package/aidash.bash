@@ -27,7 +27,8 @@ _aidash()
     --*/?*) ;; # free text
     *)
         words=$(sed -n 's/^  \(--[a-z-]*\).*/\1/p' <<<"$help")
-        [[ $COMP_CWORD -gt 1 ]] || words+=' doctor bench keys pair token top'
+        [[ $COMP_CWORD -gt 1 ]] || words+=' alert doctor bench keys pair token top'
+        [[ $COMP_CWORD/${COMP_WORDS[1]} != 2/alert ]] || words+=' test'
         [[ $COMP_CWORD-$command != 2-keys ]] || words+=' add revoke rename'
         ;;
     esac

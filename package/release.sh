@@ -5,8 +5,8 @@
 set -eu
 . package/common.sh
 [ "${1:-}" = "$version" ] || die "this is version $version (aidash.h, CHANGELOG.md): make release VERSION=$version"
-[ -z "${CIVETWEB:-}${JSMN:-}${ZLIB:-}${MBEDTLS:-}${UPLOT:-}" ] ||
-    die "a release is of the pinned sources, not of CIVETWEB, JSMN, ZLIB, MBEDTLS or UPLOT"
+[ -z "${CIVETWEB:-}${JSMN:-}${ZLIB:-}${MBEDTLS:-}${UPLOT:-}${ESBUILD:-}" ] ||
+    die "a release is of the pinned sources, not of CIVETWEB, JSMN, ZLIB, MBEDTLS, UPLOT or ESBUILD"
 [ "${TLS:-1}" = 1 ] || die "a release has TLS"
 shift
 make="${MAKE:-make} --no-print-directory"
@@ -27,7 +27,7 @@ for target; do
 done
 name=aidash-$version-amalgamation
 mkdir "$tmp/$name"
-cp -R build/dist/aidash.c build/dist/aidash.h LICENSE THIRD-PARTY.md README.md CHANGELOG.md docs "$tmp/$name/"
+cp -R build/dist/aidash.c build/dist/aidash.h package/aidash.service package/aidash.conf package/aidash.1 LICENSE THIRD-PARTY.md README.md CHANGELOG.md docs "$tmp/$name/"
 archive "$out/$name.tar.gz" "$tmp" "$name"
 node package/sbom.mjs "$version" "$out" "$@" >"$tmp/sbom"
 mv "$tmp/sbom" "$out/aidash-$version.spdx.json"

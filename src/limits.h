@@ -43,6 +43,18 @@
 #ifndef AIDASH_TOP
 #define AIDASH_TOP 0
 #endif
+#ifndef AIDASH_ALERTS
+#define AIDASH_ALERTS 0
+#endif
+#ifndef AIDASH_OTLP
+#define AIDASH_OTLP 0
+#endif
+#ifndef AIDASH_BASELINES
+#define AIDASH_BASELINES 0
+#endif
+#ifndef AIDASH_ENERGY
+#define AIDASH_ENERGY 0
+#endif
 #ifndef AIDASH_THROTTLED
 #define AIDASH_THROTTLED 16
 #endif
@@ -124,6 +136,12 @@
 #ifndef AIDASH_REQUESTS
 #define AIDASH_REQUESTS 4
 #endif
+#ifndef AIDASH_ROUTES
+#define AIDASH_ROUTES 4
+#endif
+#ifndef AIDASH_ROUTE_BYTES
+#define AIDASH_ROUTE_BYTES 4096
+#endif
 #endif
 #ifdef AIDASH_PROFILE_GATEWAY
 #ifndef AIDASH_CLIENTS
@@ -202,13 +220,40 @@
 #define AIDASH_TOP 1
 #endif
 
+#if AIDASH_METER
+/* Kinds of requests whose usual speed is known: each model has one for each length of
+ * context and number of streams that it is used with. Verdicts on slowness need them.
+ * The one that was used the longest ago gives way. 1..255, 120 bytes each; 0: without
+ * verdicts. */
+#ifndef AIDASH_BASELINES
+#define AIDASH_BASELINES 32
+#endif
+#if AIDASH_BASELINES < 0 || AIDASH_BASELINES > 255
+#error "AIDASH_BASELINES must be 0..255"
+#endif
+
+/* 0: without the energy of requests, the event `energy`. */
+#ifndef AIDASH_ENERGY
+#define AIDASH_ENERGY 1
+#endif
+#endif
+
 /* 0: without history, GET /history. */
 #ifndef AIDASH_HISTORY
 #define AIDASH_HISTORY 1
 #endif
 
+/* Models that have rows of history of their own; one more set of rows is that of all
+ * the others. 0..8; 0: none has. 227 kB each, and the others' as much. */
+#ifndef AIDASH_HISTORY_MODELS
+#define AIDASH_HISTORY_MODELS 2
+#endif
+#if AIDASH_HISTORY_MODELS < 0 || AIDASH_HISTORY_MODELS > 8
+#error "AIDASH_HISTORY_MODELS must be 0..8"
+#endif
+
 /* Rows of history that are kept: of a second (a quarter of an hour), of ten seconds
- * (six hours) and of five minutes (14 days). 10..86400, 56 bytes each. */
+ * (six hours) and of five minutes (14 days). 10..86400, 152 bytes each. */
 #ifndef AIDASH_HISTORY_SECONDS
 #define AIDASH_HISTORY_SECONDS 900
 #endif
@@ -216,20 +261,37 @@
 #error "AIDASH_HISTORY_SECONDS must be 10..86400"
 #endif
 
-/* Likewise of ten seconds. 10..86400, 56 bytes each. */
+/* Likewise of ten seconds. 60..86400, 152 bytes each. */
 #ifndef AIDASH_HISTORY_TENS
 #define AIDASH_HISTORY_TENS 2160
 #endif
-#if AIDASH_HISTORY_TENS < 10 || AIDASH_HISTORY_TENS > 86400
-#error "AIDASH_HISTORY_TENS must be 10..86400"
+#if AIDASH_HISTORY_TENS < 60 || AIDASH_HISTORY_TENS > 86400
+#error "AIDASH_HISTORY_TENS must be 60..86400"
 #endif
 
-/* Likewise of five minutes. 10..105408 (a year), 56 bytes each. */
+/* Likewise of five minutes. 24..105408 (a year), 152 bytes each. */
 #ifndef AIDASH_HISTORY_FIVES
 #define AIDASH_HISTORY_FIVES 4032
 #endif
-#if AIDASH_HISTORY_FIVES < 10 || AIDASH_HISTORY_FIVES > 105408
-#error "AIDASH_HISTORY_FIVES must be 10..105408"
+#if AIDASH_HISTORY_FIVES < 24 || AIDASH_HISTORY_FIVES > 105408
+#error "AIDASH_HISTORY_FIVES must be 24..105408"
+#endif
+
+/* Rules of alerts (--alert). 0: without alerts. 0..64, 384 bytes each. */
+#ifndef AIDASH_ALERTS
+#define AIDASH_ALERTS 16
+#endif
+#if AIDASH_ALERTS < 0 || AIDASH_ALERTS > 64
+#error "AIDASH_ALERTS must be 0..64"
+#endif
+
+/* Requests that ended and wait to be sent as spans (--otlp); one more is dropped. 0:
+ * without OpenTelemetry. 0..1000, 300 bytes each. */
+#ifndef AIDASH_OTLP
+#define AIDASH_OTLP 64
+#endif
+#if AIDASH_OTLP < 0 || AIDASH_OTLP > 1000
+#error "AIDASH_OTLP must be 0..1000"
 #endif
 
 /* Viewers (WebSocket and SSE) at once. 1..60000, 17.7 kB each. An ordinary
@@ -488,6 +550,25 @@
 #endif
 #if AIDASH_UNFINISHED < 1 || AIDASH_UNFINISHED > 32
 #error "AIDASH_UNFINISHED must be 1..32"
+#endif
+
+/* Paths that the program answers itself: aidash_route(), aidash_route_static(). One
+ * more is refused. 0..64, 192 bytes each; 0: without them. */
+#ifndef AIDASH_ROUTES
+#define AIDASH_ROUTES 16
+#endif
+#if AIDASH_ROUTES < 0 || AIDASH_ROUTES > 64
+#error "AIDASH_ROUTES must be 0..64"
+#endif
+
+/* Longest answer of such a callback, in bytes: there is one buffer, as one callback
+ * runs at a time. Of an answer above some 256 kB, who takes it slowly keeps the others
+ * waiting. */
+#ifndef AIDASH_ROUTE_BYTES
+#define AIDASH_ROUTE_BYTES 262144
+#endif
+#if AIDASH_ROUTE_BYTES < 1024 || AIDASH_ROUTE_BYTES > 16777216
+#error "AIDASH_ROUTE_BYTES must be 1024..16777216"
 #endif
 
 /* Longest command and longest ingest line, in bytes. A longer WebSocket

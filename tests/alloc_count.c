@@ -1,9 +1,10 @@
 /* alloc_count.c - nothing is allocated after the start.
  *
  * Replaces the C library's allocator by one that counts, starts aidash, drives
- * a million ticks through it while viewers of every kind connect, lag, ask and
- * leave, and expects the count to stay at zero. The test's own side is raw
- * sockets and static buffers, so every call counted is the server's.
+ * a million ticks through it, and gauges, notes, requests and the like, while
+ * viewers of every kind connect, lag, ask and leave, and expects the count to stay
+ * at zero. The test's own side is raw sockets and static buffers, so every call
+ * counted is the server's.
  *
  * usage: alloc_count [TICKS]
  */
@@ -122,6 +123,34 @@ static unsigned long ticks = 1000000;
 static _Atomic unsigned long steps; /* taken by the viewers */
 static _Atomic int done;
 
+static void must(int ok, const char *what, unsigned long got)
+{
+    if (!ok) {
+        check(0, what, got);
+    }
+}
+
+/* What the engine's side says beside its ticks, once for each chunk of them. Its
+ * request is a tick. */
+static void lead(unsigned long chunk)
+{
+    struct aidash_request request = {.client = "door camera", .route = "describe"};
+    uint64_t id = aidash_request_begin(&request);
+    int rc = aidash_note(AIDASH_LOG_INFO, "a chunk");
+
+    must(id != 0 && aidash_request_progress(id, 1) == 0 &&
+             aidash_request_end(id, AIDASH_FINISHED, NULL) == 0,
+         "a request is taken", chunk);
+    must(aidash_gauge("chunk", "", (double)chunk) == 0, "a gauge is taken", chunk);
+    must(rc == 0 || rc == AIDASH_EFULL, "a note is taken, or waits", chunk);
+    rc = aidash_set_state(AIDASH_STATE_RUNNING, chunk % 2 == 0 ? "even" : "odd");
+    must(rc == 0 || rc == AIDASH_EFULL, "a state is taken, or waits", chunk);
+    must(aidash_set_models("llama3,mistral", chunk % 2 == 0 ? "llama3" : "mistral") ==
+                 0 &&
+             aidash_command_add("c", AIDASH_NUMBER, 0, 1e9, (double)chunk, NULL) == 0,
+         "models and commands are taken", chunk);
+}
+
 /* Publish all the ticks, and more until the viewers have done their part. Each
  * chunk goes when the hub has taken the one before. */
 static void *engine(void *arg)
@@ -129,9 +158,11 @@ static void *engine(void *arg)
     static const char *const models[] = {"llama3", "mistral"};
     struct aidash_tick tick = {0};
     struct aidash_stats stats;
+    unsigned long chunks = 0;
 
     (void)arg;
     for (unsigned long i = 0; i < ticks || atomic_load(&steps) < STEPS_MIN;) {
+        lead(chunks++);
         for (unsigned long end = i + CHUNK; i < end; i++) {
             tick.model = models[i % 2];
             tick.node = i % 3 == 0 ? "pi-2" : NULL;
@@ -146,7 +177,7 @@ static void *engine(void *arg)
                 check(0, "the statistics are given", i);
                 break;
             }
-        } while (stats.ticks + stats.inbox_dropped < i);
+        } while (stats.ticks + stats.inbox_dropped < i + chunks);
     }
     atomic_store(&done, 1);
     return NULL;

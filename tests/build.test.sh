@@ -152,20 +152,20 @@ fi
 
 # ---- npm: a closed port, then a stub ---------------------------------------------------------
 
-uplot() { sh toolchains/fetch.sh uplot "$tmp/uplot-deps" www; }
-closed_uplot() {
-    npm_config_registry=http://127.0.0.1:9 npm_config_fetch_retries=0 npm_config_cache=$tmp/npm-cache uplot
+page_parts() { sh toolchains/fetch.sh page "$tmp/page-deps" www; }
+closed_npm() {
+    npm_config_registry=http://127.0.0.1:9 npm_config_fetch_retries=0 npm_config_cache=$tmp/npm-cache page_parts
 }
-check 'an npm registry that is not reached is told' says "npm can't get uPlot.*registry.*UPLOT=DIR" 1 closed_uplot
-check 'and leaves no half of uPlot' empty "$tmp/uplot-deps"
+check 'an npm registry that is not reached is told' says "npm can't get uPlot and esbuild.*registry.*UPLOT=DIR" 1 closed_npm
+check 'and leaves no half of uPlot' empty "$tmp/page-deps"
 mkdir "$tmp/npm"
 stub "$tmp/npm/npm" <<'STUB'
 #!/bin/sh
 mkdir -p node_modules/uplot/dist && echo 'var uPlot=0;' >node_modules/uplot/dist/uPlot.iife.min.js
 STUB
-other_uplot() { PATH=$tmp/npm:$PATH uplot; }
+other_uplot() { PATH=$tmp/npm:$PATH page_parts; }
 check "a changed file of uPlot is refused" says "checksum of uPlot's uPlot.iife.min.js differs: expected SHA-256 19c8d4" 1 other_uplot
-check 'and is not kept' empty "$tmp/uplot-deps"
+check 'and is not kept' empty "$tmp/page-deps"
 
 # ---- the embedded page ---------------------------------------------------------------------------
 
@@ -226,6 +226,7 @@ cp tests/run.mjs tests/reporter.mjs tests/lint.sh tests/check.sh "$small/tests/"
 touch "$small/src/limits.h" "$small/deps/qr/c/qrcodegen.c" "$small/deps/civetweb/src/civetweb.c" "$small/deps/jsmn.h" "$small/aidash.h" "$small/deps/uplot/LICENSE"
 for f in infback.c inftrees.h inflate.h inffast.h inffast.c inftrees.c; do touch "$small/deps/zlib/$f"; done
 echo 'var uPlot = 1;' >"$small/deps/uplot/dist/uPlot.iife.min.js"
+cp "${ESBUILD:-build/deps/esbuild}" "$small/deps/esbuild"
 cat >"$small/aidash.c" <<'C'
 struct ad_asset {
     const char *path, *type; int gzip; const unsigned char *data; unsigned long len; const char *etag; unsigned long plain_len; const char *plain_etag;
@@ -235,19 +236,21 @@ int main(void) { return (int)ad_assets[0].len * 0; }
 C
 cd "$small" || exit 1
 mkdir -p build/deps
-quick() { "${MAKE:-make}" --no-print-directory TLS=0 CIVETWEB=deps/civetweb JSMN=deps ZLIB=deps/zlib QRCODEGEN=deps/qr UPLOT=deps/uplot "$@"; }
+quick() { "${MAKE:-make}" --no-print-directory TLS=0 CIVETWEB=deps/civetweb JSMN=deps ZLIB=deps/zlib QRCODEGEN=deps/qr UPLOT=deps/uplot ESBUILD=deps/esbuild "$@"; }
 quiet() { quick "$@" >"$tmp/quiet.out" 2>&1 && [ ! -s "$tmp/quiet.out" ] || { cat "$tmp/quiet.out"; return 1; }; }
 builds='stripped'
 check 'make builds and prints the size' says "build/aidash: [0-9]+ kB $builds" 0 quick
 check 'make does and says nothing when all is done' quiet
 touch www/index.html
 check 'a touched page file is built in' says $builds 0 quick
-echo '/* */' >www/zz.js
+touch www/view.js
+check 'and a module of it' says $builds 0 quick
+echo '<svg/>' >www/zz.svg
 check 'a new page file is built in' says $builds 0 quick
-check 'a new page file is in the header' grep -q '"/zz.js"' build/aidash_www.h
-rm www/zz.js
+check 'a new page file is in the header' grep -q '"/zz.svg"' build/aidash_www.h
+rm www/zz.svg
 check 'a removed page file is taken out' says $builds 0 quick
-check 'a removed page file is not in the header' sh -c '! grep -q zz.js build/aidash_www.h'
+check 'a removed page file is not in the header' sh -c '! grep -q zz.svg build/aidash_www.h'
 check 'other CFLAGS build anew' says $builds 0 quick CFLAGS=-O1
 check 'the same CFLAGS do not' quiet CFLAGS=-O1
 touch aidash.h
@@ -276,7 +279,7 @@ import { test } from 'node:test';
 test('group', async (t) => { await t.test('one', () => {}); await t.test('two', () => {}); });
 test('left out', { skip: 'why not' }, () => {});
 JS
-run_suite() { TLS=0 CIVETWEB=deps/civetweb JSMN=deps ZLIB=deps/zlib QRCODEGEN=deps/qr UPLOT=deps/uplot TEST="${pick:-}" node tests/run.mjs e2e; }
+run_suite() { TLS=0 CIVETWEB=deps/civetweb JSMN=deps ZLIB=deps/zlib QRCODEGEN=deps/qr UPLOT=deps/uplot ESBUILD=deps/esbuild TEST="${pick:-}" node tests/run.mjs e2e; }
 check 'passed and skipped tests are counted' says '^[23] passed, 0 failed, 1 skipped$' 0 run_suite
 echo "import { test } from 'node:test'; test('wrong', () => { throw new Error('the reason'); });" >tests/e2e/b.test.mjs
 check 'a failed test fails the run, with its reason' says 'the reason' 1 run_suite
@@ -302,7 +305,7 @@ check 'and told' grep -q 'b: PASSED ALONE; beside others it failed:' "$tmp/says.
 check 'with what failed' grep -q '\*\*\*   not ok - by chance' "$tmp/says.out"
 rm ran
 only_one() { TEST=b.test run_once; }
-run_once() { CIVETWEB=deps/civetweb JSMN=deps ZLIB=deps/zlib UPLOT=deps/uplot node tests/run.mjs e2e; }
+run_once() { CIVETWEB=deps/civetweb JSMN=deps ZLIB=deps/zlib UPLOT=deps/uplot ESBUILD=deps/esbuild node tests/run.mjs e2e; }
 check 'one that ran alone is not run again' says '^0 passed, 1 failed$' 1 only_one
 rm -f ran
 sed -i "s/throw new/console.log('ERROR: AddressSanitizer: heap-use-after-free'); throw new/" tests/e2e/b.test.mjs

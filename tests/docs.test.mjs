@@ -11,7 +11,7 @@ import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, re
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { BIN, ROOT, SLOW, connect, ingest, poll, request, run, serve, status, validate, within } from './e2e/aidash.mjs';
+import { BIN, ROOT, SLOW, connect, ingest, poll, request, run, serve, status, statusWhen, validate, within } from './e2e/aidash.mjs';
 import { answer, missing, replay } from './e2e/engine.mjs';
 import { authority } from './e2e/tls.mjs';
 
@@ -88,14 +88,17 @@ const local = (command, { port, engine }) => command
   .replace('--udp 9000', '--udp 127.0.0.1:0')
   .replace('/etc/aidash.conf', path.join(dir, 'aidash.conf'));
 
-/* Runs it in a shell until it ends. */
-async function finish(command, { cwd = dir, env = {}, seconds = 60 } = {}) {
+/* Runs it in a shell until it ends, or has printed `enough`. */
+async function finish(command, { cwd = dir, env = {}, seconds = 60, enough } = {}) {
   const shell = spawn('sh', ['-c', command], { cwd, env: environment(env), detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   shell.stdout.on('data', (text) => { output += text; });
   shell.stderr.on('data', (text) => { output += text; });
   try {
-    const code = await within(new Promise((done) => { shell.on('close', done); }), `end of ${command}`, seconds * 1000 * SLOW);
+    const code = await within(new Promise((done) => {
+      shell.on('close', done);
+      shell.stdout.on('data', () => enough?.test(output) && done(0));
+    }), `end of ${command}`, seconds * 1000 * SLOW);
     return { code, output };
   } finally {
     try { process.kill(-shell.pid, 'SIGKILL'); } catch { /* it has ended */ }
@@ -171,9 +174,10 @@ const hasTick = (match) => async (server) => {
 const asks = (pattern, { endless = false } = {}) => async (t, command) => {
   const server = await serve(t, ['--source', 'none', '--models', 'a,b']);
   await ingest(server, ...Array.from({ length: 150 }, () => ({ tokens: 1, latency_ms: 2 })));
+  await statusWhen(server, (now) => now.counters.ticks === 150);
   const line = local(command, { port: server.port });
   if (endless) {
-    assert.match((await finish(`timeout 2 ${line}`)).output, pattern);
+    assert.match((await finish(line, { enough: pattern })).output, pattern);
   } else {
     await ends(pattern)(t, line);
   }
@@ -207,10 +211,10 @@ const cleans = (left) => async (t, command) => {
   rmSync(project, { recursive: true });
 };
 
-/* README's program as app.c, beside the two files and tiny.h: compiled as printed, and run. */
-const compiles = async (t, command) => {
+/* A page's program as app.c, beside the two files and tiny.h: compiled as printed, and run. */
+const builds = async (t, command, page) => {
   const app = mkdtempSync(path.join(dir, 'app-'));
-  const [program] = blocks.filter(({ page, language }) => page === 'README.md' && language === 'c');
+  const [program] = blocks.filter((block) => block.page === page && block.language === 'c');
   writeFileSync(path.join(app, 'app.c'), program.text.replace('"8080"', '"127.0.0.1:0"'));
   for (const file of ['build/dist/aidash.c', 'build/dist/aidash.h', 'examples/sizes/tiny.h']) {
     symlinkSync(path.join(ROOT, file), path.join(app, path.basename(file)));
@@ -220,6 +224,10 @@ const compiles = async (t, command) => {
   const server = await background(t, './a.out', { cwd: app });
   const viewer = await connect(server);
   await viewer.tick((tick) => tick.model === 'yolov8n' && tick.latency_ms === 20);
+};
+const compiles = (t, command) => builds(t, command, 'README.md');
+const compilesBoth = async (t, command) => {
+  for (const page of ['README.md', 'docs/embed.md']) await builds(t, command, page);
 };
 
 const needs = (program, then) => async (t, command) => {
@@ -252,8 +260,15 @@ const cases = {
     assert.equal(`sha256/${(await finish(command, { cwd: ca.dir })).output.trim()}`, leaf.pin);
   },
   'aidash --scrape http://127.0.0.1:8000/metrics': starts((server, engine) => poll(() => engine.asked.includes('GET /metrics'), 'scrape')),
+  "aidash --alert 'latency_p95_ms > 200 for 30s' --alert 'hot: temperature > 80 for 60s clear 70' --alert 'engine_down for 10s'":
+    starts(async (server) => assert.equal((await status(server)).alerts.rules, 3)),
+  "aidash --alert 'temperature > 80 for 60s' --alert-url https://ntfy.sh/my-board --alert-format ntfy":
+    covered('tests/e2e/alerts.test.mjs', "'--alert-format', format", 'it would send to a server elsewhere'),
+  'aidash alert test --alert-url https://ntfy.sh/my-board --alert-format ntfy':
+    covered('tests/e2e/alerts.test.mjs', "run(['alert', 'test', '--alert-url', `${hook.url}/x`", 'it would send to a server elsewhere'),
+  'aidash --upstream http://127.0.0.1:11434 --otlp http://127.0.0.1:4318': starts(proxies),
   'aidash --source none': starts(isSource('none')),
-  'aidash --source none --udp 9000': starts((server) => assert.match(server.log(), /UDP ingest on/)),
+  'aidash --source none --udp 9000': starts((server) => poll(() => /UDP ingest on/.test(server.log()), 'UDP')),
   'aidash --rate 20': starts(async (server) => assert.equal((await status(server)).rate_hz, 20)),
   'AIDASH_RATE=20 aidash': starts(async (server) => assert.equal((await status(server)).rate_hz, 20)),
   'aidash --config /etc/aidash.conf': starts(async (server) => assert.equal((await status(server)).rate_hz, 11)),
@@ -336,9 +351,11 @@ const cases = {
   'curl -s \'http://localhost:8080/usage?by=client&span=today\'': curl(/^\{"by":"client","span":"today",.*"rows":\[\],/),
   'curl -s \'http://localhost:8080/usage?format=csv\'': curl(/^kind,client,key,agent,model,requests,/),
   'curl -s \'http://localhost:8080/history?from=-3600&series=tokens_per_second,latency_p95_ms,celsius\'':
-    curl(/^\{"step":1,"series":\["time","latency_p95_ms","celsius","tokens_per_second"\],"rows":\[/),
+    curl(/^\{"step":1,"models":\["llama3","other"\],"series":\["time","latency_p95_ms","celsius","tokens_per_second"\],"rows":\[/),
+  'curl -s \'http://localhost:8080/history?model=other&from=-3600\'': curl(/"rows":\[/),
   'curl -s \'http://localhost:8080/history?step=300&format=csv\' >history.csv': (t, command) => curl(/^time,ticks,/)(t, command.replace(' >history.csv', '')),
   'sh tests/boards/collect.sh': ends(/^@ \/proc\/stat$/m, { cwd: ROOT }),
+  'curl -s http://localhost:8080/alerts': curl(/^\{"alerts":\[\]\}$/),
   'curl -s http://localhost:8080/bench': curl(/^\{"results":\[\]\}$/),
   'curl -s http://localhost:8080/status': curl(/"ticks":150/),
   'curl -s http://localhost:8080/healthz': curl(/^\{"status":"ok"\}$/),
@@ -364,10 +381,11 @@ const cases = {
   'make clean': cleans(['build/deps', 'tests/node_modules']),
   'make distclean': cleans([]),
   'make bench': (t) => makes(/aidash_publish/, { as: 'make bench PART="--quick start publish"', env: { BENCH_OUT: path.join(dir, 'bench') } })(t),
+  'make bench PART=memory': makes(/^\| aidash \| [\d.]+ \| [\d.]+ \|/m, { as: 'make bench PART="--quick memory"', env: { BENCH_OUT: path.join(os.tmpdir(), 'aidash-docs-bench') } }),
   'make bench PART=tls': covered('tests/bench/tls.mjs', 'export async function viewersOverTls', 'it takes minutes'),
   'make bench PART=proxies': covered('tests/bench/proxies.mjs', 'export async function proxies', 'it takes minutes'),
   'make bench PART=gateway': covered('tests/embed/sizes.test.mjs', 'ten thousand viewers', 'it takes minutes, and needs 10,000 open files'),
-  'make fuzz FUZZ_SECONDS=60': (t) => needs('clang', makes(/^ +FUZZ +line: \d+ inputs, none failed$/m, { as: 'make fuzz FUZZ_SECONDS=1' }))(t),
+  'make fuzz FUZZ_SECONDS=60': (t) => needs('clang', makes(/^ +FUZZ +line: \d+ inputs, none failed$/m, { as: 'make fuzz FUZZ_SECONDS=1 TEST=line' }))(t),
   'make test': covered('.ci/run', 'make test', 'this is a part of it'),
   'make test SUITE=e2e TEST=ingest': covered('tests/build.test.sh', 'TEST="${pick:-}" node tests/run.mjs e2e', 'this is a part of it'),
   'make test SUITE=qemu-aarch64': covered('tests/run.mjs', "'qemu-aarch64': ", 'it is a suite'),
@@ -398,7 +416,7 @@ const cases = {
   },
 
   // the compiler
-  'cc app.c aidash.c -DAIDASH_NO_MAIN -lpthread': compiles,
+  'cc app.c aidash.c -DAIDASH_NO_MAIN -lpthread': compilesBoth,
   'cc app.c aidash.c -DAIDASH_NO_MAIN -DAIDASH_CLIENTS=8 -lpthread': compiles,
   'cc app.c aidash.c -DAIDASH_NO_MAIN -DAIDASH_PROFILE_TINY -lpthread': compiles,
   'cc app.c aidash.c -DAIDASH_NO_MAIN -DAIDASH_CONFIG=\'"tiny.h"\' -lpthread': compiles,
@@ -448,13 +466,28 @@ test('each block of code is of a kind that is tested', () => {
 
 const squeezed = (text) => text.replace(/\s+/g, ' ').trim();
 
-test('the code in docs/embed.md is that of examples/firmware', () => {
-  const found = blocks.filter(({ page, language }) => page === 'docs/embed.md' && language === 'c');
+test('the code in docs/embed.md is of examples/firmware, or compiles without a warning', () => {
+  const [program, ...found] = blocks.filter(({ page, language }) => page === 'docs/embed.md' && language === 'c').map(({ at, text }) => ({ at, text }));
+  assert.equal(program.text.trimEnd().split('\n').length, 12, 'the program at the top is one of a dozen lines');
   const firmware = squeezed(read('examples/firmware/firmware.c'));
-  assert.ok(found.length >= 3);
-  for (const { at, text } of found) {
-    for (const part of text.split('\n\n')) assert.ok(firmware.includes(squeezed(part)), `${at} is not in firmware.c: ${part}`);
-  }
+  const own = found.filter(({ text }) => !text.split('\n\n').every((part) => firmware.includes(squeezed(part))));
+  assert.ok(own.length >= 8);
+  const functions = own.filter(({ text }) => text.startsWith('static '));
+  const statements = own.filter(({ text }) => !text.startsWith('static '));
+  const file = path.join(dir, 'embed.c');
+  writeFileSync(file, ['#include "aidash.h"\n#include <stdint.h>\n#include <stdio.h>\nint main(void);\n', ...functions.map(({ text }) => text), 'int main(void)\n{',
+    ...statements.map(({ text }) => `{\n${text}}\n`), 'return 0;\n}\n'].join('\n'));
+  const { status, stderr } = spawnSync(process.env.CC || 'cc', ['-std=c99', '-Wall', '-Wextra', '-Werror', '-I', ROOT, '-fsyntax-only', file], { encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
+});
+
+const DECLARED = [...read('aidash.h').replace(/\/\*[\s\S]*?\*\//g, '').matchAll(/^[a-z][\w *]*?\b(aidash_\w+)\(/gm)]
+  .map(([, name]) => name.replace('_start_sized', '_start'));
+
+test('docs/embed.md has every function: in its code, and once in the table of threads', () => {
+  assert.deepEqual(codes(table('docs/embed.md', 'function')).sort(), [...DECLARED].sort());
+  const code = blocks.filter(({ page, language }) => page === 'docs/embed.md' && language === 'c').map(({ text }) => text).join('');
+  assert.deepEqual(DECLARED.filter((name) => !code.includes(`${name}(`) && !['aidash_stop', 'aidash_strerror'].includes(name)), []);
 });
 
 test('each JSON line is of the contract', () => {

@@ -1,16 +1,20 @@
 /* Fuzzes aidash from outside, over sockets: request heads, chunked bodies, frames behind a
- * handshake, and an engine's answers, mutated and cut at random places. The server must stay
- * alive, clean under the sanitizers, and of use to others meanwhile.
+ * handshake, an engine's answers, and TLS at every phase, mutated and cut at random places.
+ * The server must stay alive, clean under the sanitizers, and of use to others meanwhile.
  *
  *   FUZZ_SOCKETS_SECONDS  how long, default 20
  *   FUZZ_SOCKETS_SEED     default 1; case N of a seed always sends the same bytes in the
- *                         same pieces
+ *                         same pieces (but for what TLS makes of chance)
  *   FUZZ_SOCKETS_CASE     this case alone, a hundred times
  */
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import net from 'node:net';
+import path from 'node:path';
 import { test } from 'node:test';
-import { SLOW, connect, frame, handshakeText, openFiles, poll, request, sleep, start, within } from './e2e/aidash.mjs';
+import tls from 'node:tls';
+import { SLOW, connect, frame, handshakeText, openFiles, poll, request, run, sleep, start, status, within } from './e2e/aidash.mjs';
+import { authority } from './e2e/tls.mjs';
 
 const SECONDS = Number(process.env.FUZZ_SOCKETS_SECONDS || 20);
 const SEED = Number(process.env.FUZZ_SOCKETS_SEED || 1);
@@ -149,23 +153,94 @@ const KINDS = {
     answer: (r) => bodies(r), /* it is the engine that misbehaves */
 };
 
+/* ---- TLS ---------------------------------------------------------------------------------- */
+
+const record = (type, body, { version = 0x0303, length = body.length } = {}) => Buffer.concat([Buffer.from([type, version >> 8, version & 255, length >> 8 & 255, length & 255]), body]);
+const noise = (r, n) => Buffer.from(Array.from({ length: n }, () => r.below(256)));
+
+/* Records that come at the wrong time, or are none: alerts, a ClientHello (renegotiation), a change of the cipher, data that nobody
+ * can decrypt, lengths that lie, what is longer than a record may be. */
+function records(r, hello) {
+    return Buffer.concat(Array.from({ length: 1 + r.below(4) }, () => r.one([
+        () => record(21, Buffer.from([1 + r.below(2), r.one([0, 10, 40, 90, 100, 255])])),
+        () => mutate(r, hello, [hello]),
+        () => hello,
+        () => record(22, Buffer.from([r.one([0, 1, 2, 11, 16, 20, 24]), 0, 0, r.below(60)])),
+        () => record(20, Buffer.from([r.below(3)])),
+        () => record(23, noise(r, r.below(200))),
+        () => record(r.below(256), noise(r, r.below(40)), { version: r.one([0, 0x0300, 0x0301, 0x0303, 0x0304, 0x7f12]) }),
+        () => record(23, noise(r, 30), { length: r.one([0, 31, 16384, 16640, 16641, 65535]) }),
+        () => record(23, Buffer.alloc(16_641, r.below(256))),
+        () => record(21, Buffer.from([1, 90])).subarray(0, 1 + r.below(6)),
+    ])()));
+}
+
+/* A ClientHello of node's. */
+async function clientHello(options) {
+    const catcher = net.createServer();
+    await new Promise((ready) => { catcher.listen(0, '127.0.0.1', ready); });
+    const caught = new Promise((done) => { catcher.once('connection', (from) => from.once('data', (data) => { done(data); from.destroy(); })); });
+    tls.connect({ port: catcher.address().port, host: '127.0.0.1', ...options }).on('error', () => {});
+    const hello = await within(caught, 'ClientHello');
+    catcher.close();
+    return hello;
+}
+
+/* The bytes go below a session, into it, or in place of a handshake. Returns what to end. */
+async function speakTls(r, socket, bytes, hellos) {
+    const hello = r.one(hellos);
+    const phase = r.one(['hello', 'hello', 'half', 'inside', 'inside', 'below', 'again']);
+    if (phase === 'hello') {
+        await writeCut(r, socket, Buffer.concat([mutate(r, hello, hellos), records(r, hello)]));
+        return socket;
+    }
+    if (phase === 'half') { /* to the ServerHello, and then something else */
+        const answered = new Promise((done) => { for (const event of ['data', 'end', 'close']) socket.once(event, done); });
+        socket.write(hello);
+        await Promise.race([answered, sleep(CASE_MS)]);
+        await writeCut(r, socket, records(r, hello));
+        return socket;
+    }
+    const session = tls.connect({ socket, rejectUnauthorized: false, maxVersion: r.one(['TLSv1.2', 'TLSv1.3']) });
+    trouble(session);
+    const secured = await Promise.race([new Promise((done) => { session.once('secureConnect', () => done(true)); session.once('close', () => done(false)); }), sleep(20 * CASE_MS)]);
+    if (!secured) {
+        return session;
+    }
+    session.resume();
+    if (phase === 'again' && session.getProtocol() === 'TLSv1.2') {
+        session.renegotiate({ rejectUnauthorized: false }, () => {});
+    }
+    if (phase === 'below') {
+        await writeCut(r, session, bytes.subarray(0, r.below(200)));
+        await writeCut(r, socket, records(r, hello));
+    } else {
+        await writeCut(r, session, bytes);
+    }
+    return r.maybe(0.5) ? session : socket; /* with close_notify, or without */
+}
+
 /* ---- one case --------------------------------------------------------------------------- */
 
 const trouble = (socket) => socket.on('error', () => {});
 
-async function runCase(server, number) {
+async function runCase(server, number, hellos) {
     const r = chance(SEED * 1_000_003 + number);
     const bytes = KINDS[r.one(Object.keys(KINDS))](r);
     const socket = net.connect({ host: server.host, port: server.port, noDelay: true, allowHalfOpen: true });
     const closed = new Promise((done) => { socket.once('close', done); });
     trouble(socket);
-    if (r.maybe(0.9)) {
+    const overTls = hellos.length > 0 && r.maybe(0.3);
+    if (r.maybe(0.9) && !overTls) {
         socket.resume();
     }
-    await writeCut(r, socket, bytes);
+    const outer = overTls ? await speakTls(r, socket, bytes, hellos) : socket;
+    if (!overTls) {
+        await writeCut(r, socket, bytes);
+    }
     const ending = r.one(['wait', 'wait', 'fin', 'fin', 'reset', 'gone']);
-    if (ending === 'fin' && socket.writable) {
-        socket.end();
+    if (ending === 'fin' && outer.writable) {
+        outer.end();
     }
     if (ending === 'wait' || ending === 'fin') {
         await Promise.race([closed, new Promise((done) => { socket.once('end', done); }), sleep(1 + r.below(CASE_MS))]);
@@ -173,8 +248,29 @@ async function runCase(server, number) {
     if (ending === 'reset' && !socket.writableEnded) {
         socket.resetAndDestroy();
     }
+    outer.destroy();
     socket.destroy();
     await closed;
+}
+
+/* An engine of https that answers a ClientHello with anything. */
+async function fuzzTlsEngine(t, hellos) {
+    let number = 0;
+    const sockets = new Set();
+    const engine = net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
+        const r = chance(SEED * 5_000_011 + number++);
+        trouble(socket);
+        sockets.add(socket);
+        socket.once('close', () => sockets.delete(socket));
+        socket.on('data', async () => {
+            await writeCut(r, socket, r.maybe(0.2) ? r.one(ANSWERS) : Buffer.concat([
+                record(22, Buffer.concat([Buffer.from([2, 0, 0, 70, 3, 3]), noise(r, 32), Buffer.from([0, 0x13, 1 + r.below(3), 0, 0, 30]), noise(r, 30)])), records(r, r.one(hellos))]));
+            socket.end();
+        });
+    });
+    await new Promise((ready) => { engine.listen(0, '127.0.0.1', ready); });
+    t.after(() => { engine.close(); sockets.forEach((socket) => socket.destroy()); });
+    return `https://127.0.0.1:${engine.address().port}`;
 }
 
 /* An engine that answers with anything, to what aidash asks by itself too. */
@@ -215,7 +311,17 @@ async function assertUseful(server) {
 }
 
 test(`${SECONDS} s of malformed bytes from seed ${SEED}`, { timeout: (SECONDS + 120) * 1000 }, async (t) => {
-    const server = await start(['--upstream', await fuzzEngine(t), '--upstream', await fuzzEngine(t)]);
+    const args = [];
+    const hellos = [];
+    if ((await run(['--help'])).stdout.includes('--tls-cert')) { /* a build without TLS has none of it */
+        const ca = authority();
+        t.after(ca.remove);
+        const leaf = ca.issue();
+        const files = ['cert', 'key'].map((name) => { writeFileSync(path.join(ca.dir, `fuzz.${name}`), leaf[name], { mode: 0o600 }); return path.join(ca.dir, `fuzz.${name}`); });
+        hellos.push(await clientHello({ maxVersion: 'TLSv1.2' }), await clientHello({ minVersion: 'TLSv1.3' }), await clientHello({ ALPNProtocols: ['http/1.1'] }));
+        args.push('--tls-cert', files[0], '--tls-key', files[1], '--upstream', await fuzzTlsEngine(t, hellos));
+    }
+    const server = await start(['--upstream', await fuzzEngine(t), '--upstream', await fuzzEngine(t), ...args]);
     let number = ONLY === undefined ? 0 : Number(ONLY);
     let done = 0;
     try {
@@ -225,7 +331,7 @@ test(`${SECONDS} s of malformed bytes from seed ${SEED}`, { timeout: (SECONDS + 
         const more = () => (ONLY === undefined ? performance.now() < end : done < 100);
         const lane = async () => {
             while (more()) {
-                await runCase(server, ONLY === undefined ? number++ : number);
+                await runCase(server, ONLY === undefined ? number++ : number, hellos);
                 if (++done % 500 === 0) {
                     await assertUseful(server);
                 }
@@ -233,8 +339,13 @@ test(`${SECONDS} s of malformed bytes from seed ${SEED}`, { timeout: (SECONDS + 
         };
         await Promise.all(Array.from({ length: LANES }, lane));
         await assertUseful(server);
-        /* Two lists of engines may be asked just then. */
-        await poll(() => openFiles(server) <= files + 2, 'descriptors of before', 30_000 * SLOW);
+        if (hellos.length > 0) {
+            const { failed, sessions } = await poll(async () => { const { tls: now } = await status(server); return now.sessions === 0 && now; }, 'end of all sessions', 30_000 * SLOW);
+            assert.ok(failed > 0 && sessions === 0);
+            console.log(`# ${failed} handshakes that failed`);
+        }
+        /* The lists of three engines may be asked just then. */
+        await poll(() => openFiles(server) <= files + 3, 'descriptors of before', 30_000 * SLOW);
     } catch (error) {
         error.message = `seed ${SEED}, about case ${number}: ${error.message}`;
         throw error;

@@ -50,6 +50,8 @@ check 'it compiles at -O2 with NDEBUG' syntax -DNDEBUG aidash.c
 if command -v clang >/dev/null; then
     clang_syntax() { clang ${compile#"$cc"} $warnings -fsyntax-only "$@"; }
     check 'it compiles with clang without a warning' clang_syntax aidash.c
+    fuzzers() { for file in tests/fuzz_*.c; do clang_syntax -DAD_UNIT -Wno-unused-function -Wno-unused-variable "$file" || return 1; done; }
+    check 'and so do the fuzzers' fuzzers
 else
     skip 'the compile with clang: there is none'
 fi
@@ -77,12 +79,12 @@ fi
 # clang's static analyzer, which scan-build runs: all parts that the last one includes, in the mode that takes seconds.
 if command -v clang >/dev/null; then
     # shellcheck disable=SC2086
-    analyze() {
-        clang --analyze ${compile#"$cc"} -w -DAD_UNIT -D_GNU_SOURCE -Xclang -analyzer-output=text -Xclang -analyzer-opt-analyze-headers \
-            -Xclang -analyzer-config -Xclang mode=shallow "$1" >"$tmp/analyze" 2>&1 && ! grep . "$tmp/analyze"
+    analyze() { # the program, and what the workers answer
+        printf '#include "src/app/main.c"\n#include "src/web/pages.c"\n' >"$tmp/all.c"
+        clang --analyze ${compile#"$cc"} -I. -w -DAD_UNIT -D_GNU_SOURCE -Xclang -analyzer-output=text -Xclang -analyzer-opt-analyze-headers \
+            -Xclang -analyzer-config -Xclang mode=shallow "$tmp/all.c" >"$tmp/analyze" 2>&1 && ! grep . "$tmp/analyze"
     }
-    check "clang's analyzer finds nothing" analyze src/app/main.c
-    check 'nor in what the workers answer' analyze src/web/pages.c
+    check "clang's analyzer finds nothing" analyze
 else
     skip "clang's analyzer: there is none"
 fi
@@ -220,9 +222,9 @@ costs() {
             text = ""
         }' src/limits.h
 }
-static_bytes() { # with these flags; aidash's own functions are not called, and so not linked
+static_bytes() { # with these flags; -O1 leaves out at once what main() does not call, which is nearly everything
     # shellcheck disable=SC2086
-    $compile -w -O0 -g0 -DAD_UNIT -I. -Wl,--gc-sections "$@" -o "$tmp/sum" "$tmp/sum.c" && "$tmp/sum"
+    $compile -w -O1 -g0 -DAD_UNIT -I. -Wl,--gc-sections "$@" -o "$tmp/sum" "$tmp/sum.c" && "$tmp/sum"
 }
 costs_are_true() { # half as many cost half as much, within 5 %
     printf '#include "src/web/memory.c"\nint main(void) { return printf("%%zu\\n", ad_memory_sum()) < 0; }\n' >"$tmp/sum.c"

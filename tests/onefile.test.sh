@@ -49,6 +49,22 @@ done
 check 'without the meter and the page' dropped_in "${CC:-gcc}" -O3 -DAIDASH_METER=0 -DAIDASH_DASHBOARD=0
 misspelt() { ! "${CC:-gcc}" -fsyntax-only -DAIDASH_CLIENT=8 aidash.c 2>misspelt.log && grep 'do you mean AIDASH_CLIENTS' misspelt.log; }
 check 'a limit that is misspelt is refused' misspelt
+cat >own.c <<'C'
+#include "aidash.h"
+#include <stdio.h>
+int main(void)
+{
+    struct aidash_config config = {.source = "no such"};
+    return printf("my own: %d\n", aidash_start(&config)) < 0;
+}
+C
+without_no_main() { # it links, and says so; its own main() is the one that runs
+    "${CC:-gcc}" $warnings own.c aidash.c -lpthread -o own 2>link.log || return 1
+    grep 'warning: aidash.c was compiled without -DAIDASH_NO_MAIN' link.log && [ "$(./own)" = 'my own: -1' ]
+}
+check 'AIDASH_NO_MAIN that was forgotten is told by the linker' without_no_main
+no_warning() { "${CC:-gcc}" $warnings aidash.c -lpthread -o aidash 2>link.log && [ ! -s link.log ]; }
+check 'aidash itself links without a word' no_warning
 check 'as an object' "${CC:-gcc}" -c aidash.c -DAIDASH_NO_MAIN
 check 'that a C++ program links' g++ -std=c++98 -Wall -Wextra -Wno-long-long -Werror app.cc aidash.o -lpthread -o app
 if command -v clang >/dev/null; then

@@ -83,6 +83,49 @@ one_file() {
 check 'the one-file sources in it build' one_file
 check 'and the links of their documentation lead to files, too' links_lead "$tmp/aidash-$version-amalgamation"
 
+# The Yocto layer on this release. There is no BitBake in the distribution: tests/bitbake.mjs does what it would do.
+layer=examples/yocto
+recipe=$layer/recipes-support/aidash/aidash_$version.bb
+bitbake() { node tests/bitbake.mjs "$recipe" "$out" "$tmp/yocto" "$@"; }
+yocto() { # PATTERN SETTING...: it builds, installs no other files than these, and what it installs prints the pattern
+    pattern=$1
+    shift
+    bitbake "$@" >"$tmp/installed" || { cat "$tmp/installed"; return 1; }
+    # shellcheck disable=SC2086 # none or one
+    printf '%s\n' /etc/aidash.conf /usr/bin/aidash $units /usr/share/man/man1/aidash.1 | diff - "$tmp/installed" &&
+        "$tmp/yocto/image/usr/bin/aidash" --sizes | grep "$pattern"
+}
+units=/usr/lib/systemd/system/aidash.service
+check 'the Yocto recipe builds from it, with a service' yocto '^clients '
+check 'its service is as the other, in another place' sh -c \
+    "sed 's|/usr/bin/aidash|/usr/local/bin/aidash|' $tmp/yocto/image$units | cmp - package/aidash.service"
+units=''
+check 'without systemd, in another size' yocto '^clients  *10 ' DISTRO_FEATURES=sysvinit AIDASH_SIZES=-DAIDASH_PROFILE_TINY CFLAGS=-O0
+with_tls() {
+    $make build/mbedtls/libmbedtls.a && mkdir -p "$tmp/mbedtls" || return 1
+    for part in mbedtls mbedx509 mbedcrypto; do cp build/mbedtls/libmbedtls.a "$tmp/mbedtls/lib$part.a"; done
+    yocto '^tls  *1280 ' PACKAGECONFIG=tls CFLAGS=-O0 "LDFLAGS=-L$tmp/mbedtls" \
+        "CPPFLAGS=-isystem $root/toolchains/include -isystem $root/build/deps/mbedtls/include"
+}
+units=/usr/lib/systemd/system/aidash.service
+check 'and with TLS' with_tls
+broken() { # SED PATTERN: a recipe that was broken so is refused so
+    mkdir -p "$tmp/broken" && sed "$1" "$recipe" >"$tmp/broken/aidash_$version.bb"
+    ! cmp -s "$tmp/broken/aidash_$version.bb" "$recipe" || return 1
+    says "$2" 1 node tests/bitbake.mjs "$tmp/broken/aidash_$version.bb" "$out" "$tmp/yocto"
+}
+check 'a name that is misspelt is refused' broken 's/^SUMMARY/SUMARY/' 'SUMARY is no variable'
+check 'and an override of old style' broken 's/^CONFFILES:/CONFFILES_/' 'CONFFILES_.* is no variable'
+check 'and what is not defined' broken 's/{bindir}/{bindirs}/' 'bindirs. is not defined'
+check 'and another licence' broken 's/md5=56/md5=65/' LICENSE
+check 'and a string without an end' broken '/^SECTION/s/"$//' 'not understood: SECTION'
+check 'and a file that no package has' broken 's|${D}${mandir}/man1/aidash.1|${D}/aidash.1|' 'aidash.1 is in no package'
+layer_conf() { # each line is an assignment; the recipe is where it says
+    ! grep -vE '^(#.*|BBPATH \.= "[^"]+"|BBFILES \+= "[^"]+"|(BBFILE_(COLLECTIONS|PATTERN_aidash|PRIORITY_aidash)|LAYER[A-Z_]+_aidash) \+?= "[^"]+")$' \
+        $layer/conf/layer.conf && [ "$(ls $layer/recipes-*/*/*.bb)" = "$recipe" ]
+}
+check 'the layer names its recipe' layer_conf
+
 cat >"$tmp/sbom.mjs" <<'JS'
 /* What SPDX 2.3 asks of a document and its packages, and what this one must name. */
 import assert from 'node:assert';
@@ -193,11 +236,12 @@ conf_values() {
         tls-*) line="tls-cert = $tmp/ca.pem${newline}tls-key = $tmp/ca.key" ;;
         hsts*) line="tls-cert = $tmp/ca.pem${newline}tls-key = $tmp/ca.key$newline$line" ;;
         state-dir*) line="state-dir = $tmp/state" ;;
+        history-file*) line="history-file = $tmp/history" ;;
         esac
         echo "$line" | sed 's/:9000/:0/' >"$tmp/line.conf"
         : >"$tmp/line.log"
         "$bin" --config "$tmp/line.conf" --listen 127.0.0.1:0 >"$tmp/line.log" 2>&1 &
-        pid=$! tries=100
+        pid=$! tries=600
         until grep -q 'listening' "$tmp/line.log" || [ $tries = 0 ] || ! kill -0 $pid 2>/dev/null; do tries=$((tries - 1)) && sleep 0.05; done
         kill $pid 2>/dev/null
         wait $pid || { echo "with $line:" && cat "$tmp/line.log" && return 1; }
@@ -316,7 +360,7 @@ boot() {
     sh -c 'echo $$ >"$1/cgroup.procs" && exec unshare -mpfCui --kill-child sh -c "mount -t proc proc $2/proc && mount -t cgroup2 none $2/sys/fs/cgroup &&
         exec chroot $2 /usr/bin/env -i container=lxc /lib/systemd/systemd --system --unit=basic.target --show-status=no"' sh "$group" "$1" &
     unshared=$!
-    tries=150
+    tries=600
     while [ $tries -gt 0 ] && kill -0 $unshared; do
         init=$(grep -l "^PPid:.$unshared\$" /proc/[0-9]*/status 2>/dev/null | cut -d/ -f3)
         [ -z "$init" ] || ! nsenter -t "$init" -m -p -r -w /bin/systemctl is-active -q basic.target || return 0
@@ -329,7 +373,7 @@ halt() {
     [ -n "$group" ] || return 0
     kill -9 "$unshared" 2>/dev/null
     wait "$unshared" 2>/dev/null
-    tries=50 # its processes take a moment to be gone
+    tries=300 # its processes take a moment to be gone
     until find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || [ $tries = 0 ]; do tries=$((tries - 1)) && sleep 0.1; done
 }
 
@@ -496,7 +540,7 @@ Host board
 CONFIG
     echo "[127.0.0.1]:$ssh_port $(cut -d' ' -f1,2 "$tmp/key_host.pub")" >"$tmp/known"
     chroot $board /usr/sbin/sshd -D -e -f /etc/ssh/test_config >"$tmp/sshd.log" 2>&1 &
-    tries=100
+    tries=600
     until grep -q 'listening' "$tmp/sshd.log" || [ $tries = 0 ]; do tries=$((tries - 1)) && sleep 0.05; done
     listing /mnt/board/upper >"$tmp/before"
 

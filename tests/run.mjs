@@ -42,7 +42,7 @@ const node = (file, { variant = '', slow = 1, env = {}, build = [], bin = 'build
   build,
   command: [process.execPath, '--test-reporter=./tests/reporter.mjs', file],
   env: { ...env, AIDASH_BIN: path.resolve(bin), AIDASH_SLOW: String(slow) },
-  seconds: 180 * slow,
+  seconds: 300 * slow,
   narrow: slow === 1,
 });
 
@@ -61,19 +61,32 @@ const program = (source, target, args = []) => ({
 const script = (name, build, args = [], seconds = 300) => (name.includes(only)
   ? [{ name, build, command: ['sh', `tests/${name === 'lint' ? 'lint' : `${name}.test`}.sh`, ...args], seconds }] : []);
 
-// examples/firmware, built by make and by CMake for this machine, and by make for another.
+const ARM = ['sh', '-c', `${make} -s TOOLCHAIN=aarch64 toolchain && sh toolchains/fetch.sh need qemu-aarch64-static`];
+
+// examples/firmware, built by make, CMake and Meson for this machine, and by make for another.
 const firmware = (file) => [
   ['firmware', 'build/firmware/firmware', [], []],
   ['firmware by cmake', 'build/firmware-cmake/firmware', [], ['sh', 'toolchains/fetch.sh', 'need', 'cmake']],
+  ['firmware of components', 'build/firmware-components/firmware', [], ['sh', 'toolchains/fetch.sh', 'need', 'cmake']],
   ['firmware by meson', 'build/firmware-meson/firmware', [], ['sh', 'toolchains/fetch.sh', 'need', 'meson']],
-  ['firmware for aarch64', 'build/aarch64/firmware/firmware', ['qemu-aarch64-static'],
-    ['sh', '-c', `${make} -s TOOLCHAIN=aarch64 toolchain && sh toolchains/fetch.sh need qemu-aarch64-static`]],
+  ['firmware for aarch64', 'build/aarch64/firmware/firmware', ['qemu-aarch64-static'], ARM],
 ].map(([name, target, runner, needs]) => {
   const reason = needs.length && refused(...needs);
   return reason ? { name, skip: `${name} can't be built and run here. ${reason}` } : {
     ...node(file, { slow: runner.length ? 5 : 1, build: [target], env: { FIRMWARE: [...runner, path.resolve(target)].join(' ') } }),
     name,
   };
+});
+
+// tests/embed/every.c: as C++ and as C under the sanitizers, and on another machine.
+const every = (file) => [
+  ['every function from C++', 'build/asan/embed/every', []],
+  ['every function from C', 'build/tsan/embed/every', []],
+  ['every function on aarch64', 'build/aarch64/embed/every', ['qemu-aarch64-static']],
+].map(([name, target, runner]) => {
+  const reason = runner.length && refused(...ARM);
+  return reason ? { name, skip: `${name} can't be built and run here. ${reason}` }
+    : { ...program(file, target), name, command: [...runner, path.resolve(target)], env: sanitized.env };
 });
 
 const named = (file, prefix) => path.basename(file, '.c').slice(prefix.length);
@@ -118,6 +131,15 @@ const sanitized = {
   },
 };
 
+/* The tests of the library, with an object for these sanitizers. */
+const library = (variant, sanitizers) => list('tests/e2e', /^library.*\.native\.test\.mjs$/).map((file) => node(file, {
+  ...sanitized,
+  variant,
+  build: [`build/${variant}/aidash`, `build/${variant}/lib/aidash.o`],
+  bin: `build/${variant}/aidash`,
+  env: { ...sanitized.env, AIDASH_LIB: path.resolve(`build/${variant}/lib/aidash.o`), LIB_FLAGS: `-O1 -fsanitize=${sanitizers}` },
+}));
+
 /* A build that differs from the ordinary one in one thing runs what concerns that thing:
  *   poll      poll() for epoll: all that waits, wakes up, is held back or hangs up
  *   civetweb  the other civetweb: request heads, handshakes, and what it hands over to the hub
@@ -132,7 +154,7 @@ const suites = {
   build: () => script('build', []),
   onefile: () => script('onefile', ['amalgamation', 'build/compile']),
   'e2e-onefile': () => on('onefile', /^contract\./),
-  package: () => script('package', [], [], 600),
+  package: () => script('package', [], [], 1200),
   unit: () => list('tests', /^unit_.*\.c$/).map((file) => program(file, `build/unit/${named(file, 'unit_')}`)),
   corpus: () => list('tests', /^fuzz_(?!replay).*\.c$/).map((file) => program(file,
     `build/replay/${named(file, 'fuzz_')}`, [`tests/corpus/${named(file, 'fuzz_')}`])),
@@ -144,10 +166,15 @@ const suites = {
     .flatMap(([variant, options]) => list('tests', /^soak\.mjs$/).map((file) => ({
       ...node(file, { variant, build: ['all'], ...options }), seconds: Number(process.env.SOAK_SECONDS || 60) + 600, narrow: false }))),
   web: () => list('tests/web', /\.test\.mjs$/).map((file) => node(file, { build: ['types', 'build/aidash_www.h'] })),
-  e2e: () => list('tests/e2e', /\.test\.mjs$/).map((file) => node(file, { build: ['all',
-    ...[['library', 'lib/aidash.o'], ['standstill', 'hasty/aidash'], ['limits', 'strict/aidash'], ['tls-full', 'few-tls/aidash']]
-      .filter(([name]) => file.includes(name)).map(([, target]) => `build/${target}`)] })),
-  firmware: () => list('tests/embed', /^firmware\.test\.mjs$/).flatMap(firmware),
+  e2e: () => list('tests/e2e', /\.test\.mjs$/).map((file) => ({ ...node(file, { build: ['all',
+    ...[['library', 'lib/aidash.o'], ['standstill', 'hasty/aidash'], ['history', 'hasty/aidash'], ['limits', 'strict/aidash'], ['tls-full', 'few-tls/aidash']]
+      .filter(([name]) => file.includes(name)).map(([, target]) => `build/${target}`)] }),
+    ...(file.includes('history') && process.env.AIDASH_KILLS ? { seconds: 180 + 20 * process.env.AIDASH_KILLS } : {}) })),
+  firmware: () => [
+    ...list('tests/embed', /^firmware\.test\.mjs$/).flatMap(firmware),
+    ...list('tests/embed', /^every\.c$/).flatMap(every),
+    ...list('tests/embed', /^builds\.test\.mjs$/).map((file) => node(file, { build: ['amalgamation'] })),
+  ],
   sizes: () => list('tests/embed', /^sizes\.test\.mjs$/)
     .map((file) => node(file, { build: ['all', ...['tiny/aidash', 'tiny-meter/aidash', 'gateway/aidash', 'bare/aidash', 'bench/load'].map((target) => `build/${target}`)] })),
   browser: () => {
@@ -156,17 +183,8 @@ const suites = {
     return reason ? [{ name: 'browser', skip: `no browser to test the page in. ${reason}` }]
       : files.map((file) => ({ ...node(file, { build: ['all', 'build/tiny/aidash', 'build/lib/aidash.o'] }), alone: file.includes('load') })); // it measures
   },
-  'e2e-asan': () => on('asan', /./, sanitized),
-  'e2e-tsan': () => [
-    ...on('tsan', /./, sanitized),
-    ...list('tests/e2e', /^library.*\.native\.test\.mjs$/).map((file) => node(file, {
-      ...sanitized,
-      variant: 'tsan',
-      build: ['build/tsan/aidash', 'build/tsan/lib/aidash.o'],
-      bin: 'build/tsan/aidash',
-      env: { ...sanitized.env, AIDASH_LIB: path.resolve('build/tsan/lib/aidash.o'), LIB_FLAGS: '-O1 -fsanitize=thread' },
-    })),
-  ],
+  'e2e-asan': () => [...on('asan', /./, sanitized), ...library('asan', 'address,undefined')],
+  'e2e-tsan': () => [...on('tsan', /./, sanitized), ...library('tsan', 'thread')],
   'e2e-poll': () => on('poll', /^(backpressure|contract|ingest|meter-control|meter-faults|rfc6455|slow|tls|meter-tls)\./),
   cross: () => {
     if (!'cross'.includes(only)) return [];
@@ -300,8 +318,8 @@ function idle() {
   return share;
 }
 
-/* Runs jobs: `least` at a time, and one more every 2 s, up to `most`, as long as the cores are idle for two fifths of the time. */
-async function runAll(jobs, least, most) {
+/* Runs jobs: `least` at a time, and one more every second, up to `most`, as long as the cores are idle for more than this share. */
+async function runAll(jobs, least, most, share) {
   const queue = [...jobs];
   const now = new Set();
   const start = () => {
@@ -313,10 +331,10 @@ async function runAll(jobs, least, most) {
     if (queue.length > 0 && now.size < most) {
       const began = performance.now();
       let timer;
-      await Promise.race([...now, new Promise((done) => { timer = setTimeout(done, 2000); })]);
+      await Promise.race([...now, new Promise((done) => { timer = setTimeout(done, 1000); })]);
       clearTimeout(timer);
-      const share = idle();
-      if (queue.length > 0 && now.size >= least && performance.now() - began >= 1900 && share > 0.4) start();
+      const was = idle();
+      if (queue.length > 0 && now.size >= least && performance.now() - began >= 900 && was > share) start();
     } else {
       await Promise.race(now);
     }
@@ -352,11 +370,11 @@ const rest = plan.filter((job) => !waits(job));
 await Promise.all([
   ...plan.filter(waits).map(runJob),
   (async () => {
-    await runAll(rest.filter((job) => job.narrow && !job.alone), cores, 3 * cores);
-    await runAll(rest.filter((job) => !job.narrow), 2 * cores, 4 * cores);
+    await runAll(rest.filter((job) => job.narrow && !job.alone), cores, 3 * cores, 0.4);
+    await runAll(rest.filter((job) => !job.narrow), 2 * cores, 6 * cores, 0.2);
   })(),
 ]);
-await runAll(rest.filter((job) => job.alone), 1, 1);
+await runAll(rest.filter((job) => job.alone), 1, 1, 1);
 
 // A test that fails beside others and passes alone says something about the test, or about a race: it is not passed over in silence.
 for (const { said, ...job } of [...again]) {

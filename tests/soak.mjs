@@ -1,10 +1,12 @@
 /* Soak: aidash in front of an engine, for SOAK_SECONDS (60), with all that goes wrong on a board, chosen by SOAK_SEED:
  * viewers that join, lag, reset, stop in the middle; commands, ingest, proxied requests; an engine that dies and returns; a clock
  * that jumps; no descriptors (EMFILE); system calls that fail or do a part (tests/soak_faults.c); kill -9 and a new start.
+ * Guests have keys and JSON Web Tokens that expire while they watch: they are told so (4401), and come back with fresh ones.
  * In the calm after each round every viewer that stays is there and gets ticks, nothing else is open, and resident memory and
  * descriptors do not grow: over the rounds, by the slope. A sanitizer's report, a crash or an unclean end fails it. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { createHmac, randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
@@ -12,7 +14,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import WebSocket from 'ws';
-import { BIN, SANITIZED, SLOW, handshakeText, openFiles, poll, post, request, residentKb, sleep, start, status } from './e2e/aidash.mjs';
+import { BIN, SANITIZED, SLOW, handshakeText, openFiles, poll, post, request, residentKb, run, sleep, start, status } from './e2e/aidash.mjs';
 import { freePort } from './programs.mjs';
 
 const SECONDS = Number(process.env.SOAK_SECONDS || 60);
@@ -105,6 +107,66 @@ class Keeper {
     }
 }
 
+const secret = randomBytes(32).toString('base64url');
+const secretFile = path.join(scratch, 'jwt.secret');
+const stateDir = path.join(scratch, 'state');
+const base64url = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+
+/* A token that lasts a second or two. A JWT's exp has a leeway of 30 s (src/guard/jwt.c). */
+const tokens = {
+    jwt: async () => {
+        const signed = `${base64url({ alg: 'HS256', typ: 'JWT' })}.${base64url({ sub: 'guest', scope: 'view', exp: Math.floor(Date.now() / 1000) + 2 - 30 })}`;
+        return `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`;
+    },
+    key: async () => (await run(['token', '--scope', 'view', '--ttl', '3s', '--name', 'guest', '--state-dir', stateDir])).stdout.trim(),
+};
+
+/* A viewer that needs a token, as it does not ask by a name of this machine alone. When that has expired it is out, and comes
+ * back with a fresh one, from another address: to be out is no guess, but to be refused is one. It rests between the rounds. */
+class Guest {
+    static address = 0;
+
+    constructor(port, id, kind, first) {
+        Object.assign(this, { port, id, kind, first, awake: false, joining: false, ws: null, ticks: 0, expired: 0 });
+    }
+
+    wake() {
+        this.awake = true;
+        if (!this.joining && this.ws === null) this.join();
+    }
+
+    /* With its own token once more: the server reads its key file once a second. */
+    async join(again = null) {
+        this.joining = true;
+        const token = again ?? await tokens[this.kind]().catch(() => '');
+        const made = again === null ? Date.now() : this.made;
+        this.made = made;
+        this.joining = false;
+        if (!this.awake || this.ws !== null) return;
+        Guest.address = (Guest.address + 1) % 250;
+        const headers = { Host: 'board.local', ...(this.first ? {} : { Authorization: `Bearer ${token}` }) };
+        const ws = new WebSocket(`ws://127.0.0.1:${this.port}/ws/guest${this.id}`, { perMessageDeflate: false, headers,
+            localAddress: `127.0.1.${1 + Guest.address}`, handshakeTimeout: 3000 * SLOW });
+        this.ws = ws;
+        let ticks = 0;
+        ws.on('open', () => this.first && ws.send(JSON.stringify({ action: 'auth', token })));
+        ws.on('message', (text) => { ticks += JSON.parse(text).event === 'inference_tick' ? 1 : 0; });
+        ws.on('error', () => {});
+        ws.on('close', (code) => {
+            this.ws = null;
+            this.ticks += ticks;
+            this.expired += code === 4401 && ticks > 0 ? 1 : 0;
+            const early = code === 4401 && ticks === 0 && this.kind === 'key' && Date.now() - made < 2000;
+            setTimeout(() => this.awake && this.ws === null && !this.joining && this.join(early ? token : null), ticks > 0 ? 100 : 400);
+        });
+    }
+
+    rest() {
+        this.awake = false;
+        this.ws?.terminate();
+    }
+}
+
 const done = {};
 const count = (what) => { done[what] = (done[what] ?? 0) + 1; };
 const open = new Set();
@@ -123,7 +185,7 @@ function raw(port, bytes, ms, end) {
 const ask = (server, ...args) => request(server, ...args).catch(() => {});
 const actions = {
     'viewers that join and leave': ({ server }) => raw(server.port, handshakeText(server), below(800), oneOf(['end', 'reset', 'destroy'])).resume(),
-    'viewers that lag': ({ server }) => raw(server.port, oneOf([handshakeText(server), 'GET /events HTTP/1.1\r\nHost: a\r\n\r\n']), 300 + below(1500), 'reset').pause(),
+    'viewers that lag': ({ server }) => raw(server.port, oneOf([handshakeText(server), 'GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n']), 300 + below(1500), 'reset').pause(),
     'heads that stop': ({ server }) => raw(server.port, handshakeText(server).slice(0, 1 + below(60)), below(1000), oneOf(['end', 'reset'])),
     'half-open viewers': ({ server }) => { const socket = raw(server.port, handshakeText(server), 1500, 'reset').resume(); setTimeout(() => socket.end(), 100); },
     'requests cut short': ({ server }) => raw(server.port, `POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: ${CHAT.length}\r\n\r\n${CHAT}`, below(150), 'reset').resume(),
@@ -165,15 +227,21 @@ test(`soak for ${SECONDS} s, seed ${SEED}`, async (t) => {
     const port = await freePort();
     const env = { LD_PRELOAD: shim, SOAK_FAULTS: faultFile,
         ...(SANITIZED ? { ASAN_OPTIONS: `${process.env.ASAN_OPTIONS ?? ''}:verify_asan_link_order=0` } : {}) };
-    const launch = () => start(['--upstream', e.url], { env, listen: ['--listen', `127.0.0.1:${port}`] });
+    writeFileSync(secretFile, `${secret}\n`, { mode: 0o600 });
+    const withTls = (await run(['--help'])).stdout.includes('--jwt-secret-file'); // a build without TLS has no JWT
+    const launch = () => start(['--upstream', e.url, '--state-dir', stateDir, '--view', 'remote-key', ...(withTls ? ['--jwt-secret-file', secretFile] : [])],
+        { env, listen: ['--listen', `127.0.0.1:${port}`] });
     let server = await launch();
     const keepers = Array.from({ length: KEEPERS }, (_, i) => new Keeper(port, i));
-    t.after(() => { keepers.forEach((k) => k.end()); return e.dies(); });
+    const guests = (withTls ? ['jwt', 'key'] : ['key']).flatMap((kind) => [false, true].flatMap((first) => [0, 1].map((i) => new Guest(port, `${kind}-${first}-${i}`, kind, first))));
+    t.after(() => { [...keepers, ...guests].forEach((each) => (each.end ?? each.rest).call(each)); return e.dies(); });
 
     /* All that came is gone, all who stay are there and get ticks. Returns what is open, and resident, then. */
     const calm = async () => {
         faults();
         for (const socket of open) socket.destroy();
+        guests.forEach((guest) => guest.rest());
+        await poll(() => guests.every((guest) => guest.ws === null && !guest.joining), 'end of the guests', 20_000 * SLOW);
         await poll(() => open.size === 0, 'end of what was opened', 20_000 * SLOW);
         await poll(async () => {
             const now = await status(server).catch(() => null);
@@ -197,6 +265,7 @@ test(`soak for ${SECONDS} s, seed ${SEED}`, async (t) => {
         const end = performance.now() + ROUND_MS;
         const wait = (ms) => sleep(Math.max(0, Math.min(ms, end - performance.now())));
         count(`rounds in which ${name}`);
+        guests.forEach((guest) => guest.wake());
         const troubled = trouble({ server, engine: e, wait });
         while (performance.now() < end) {
             const what = oneOf(Object.keys(actions));
@@ -219,6 +288,8 @@ test(`soak for ${SECONDS} s, seed ${SEED}`, async (t) => {
     }
     t.diagnostic(Object.entries(done).map(([what, n]) => `${n} ${what}`).join(', '));
     t.diagnostic(`open: ${samples.map(({ files }) => files).join(' ')}; resident, kB: ${samples.map(({ kb }) => kb).join(' ')}`);
+    const expired = Object.fromEntries(guests.map(({ kind }) => [kind, guests.filter((guest) => guest.kind === kind).reduce((sum, guest) => sum + guest.expired, 0)]));
+    t.diagnostic(`tokens that expired while their guest watched, who came back: ${JSON.stringify(expired)}`);
     t.diagnostic(`viewers came back ${keepers.reduce((sum, k) => sum + k.joins - 1, 0)} times and got ${keepers.reduce((sum, k) => sum + k.ticks, 0)} ticks`);
     /* Memory that was not touched before is touched in the first minutes: the history of events fills. A leak of 1 kB a connection
      * would be some 150 kB a round. */
@@ -227,6 +298,7 @@ test(`soak for ${SECONDS} s, seed ${SEED}`, async (t) => {
         assert.ok(slope(later.map(({ files }) => files)) < 0.5, 'descriptors grow');
         assert.ok(SANITIZED || slope(later.map(({ kb }) => kb)) < (later.length >= 30 ? 15 : 100), 'resident memory grows');
     }
+    for (const [kind, n] of Object.entries(expired)) assert.ok(n > 2, `${n} tokens of kind ${kind} expired while their guest watched`);
     assert.ok(Math.max(...later.map(({ files }) => files)) - Math.min(...later.map(({ files }) => files)) <= 4, 'descriptors stay open');
     keepers.forEach((k) => k.end());
     await server.stop();

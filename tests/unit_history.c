@@ -1,6 +1,6 @@
 /* History: rows of seconds, ten seconds and five minutes against values that are
  * computed exactly; their times; what is asked for, and the answer's forms. */
-#include "../src/board/history.c"
+#include "../src/board/history_answer.c"
 #include "check.h"
 
 #define S AD_NS_PER_S
@@ -25,9 +25,6 @@ static void begin(void)
     ad_hub.now_us = ad_hub.start_us = 1700000000 * US;
     ad_history_init();
     ad_history_begin();
-#if AIDASH_METER
-    ad_records.count = 0;
-#endif
 }
 
 /* Time goes on. */
@@ -40,13 +37,22 @@ static void go(uint64_t ns)
 
 static void tick(uint64_t tokens, double latency_ms)
 {
-    ad_history_tick(tokens, latency_ms, false);
+    ad_history_tick("a", tokens, latency_ms, false);
     all[n_all++] = latency_ms;
+}
+
+static float *place(unsigned level, unsigned set, uint64_t number, unsigned column)
+{
+    unsigned at = ad_history_at(level, number);
+
+    return column < AD_HISTORY_VALUES
+               ? &ad_history.rows[set][at].values[column]
+               : &ad_history.figures[at].values[column - AD_HISTORY_CPU];
 }
 
 static float value(unsigned level, uint64_t number, enum ad_history_column column)
 {
-    return ad_history_row(level, number)->values[column];
+    return *place(level, AD_HISTORY_ALL, number, column);
 }
 
 /* A row agrees with the latencies in all[]: percentiles within 5 %. */
@@ -106,7 +112,7 @@ static void levels(void)
         for (i = 0; i < 40; i++) {
             tick(3, random_ms());
         }
-        ad_history_tick(1, 1e6, true); /* a first token's is no latency */
+        ad_history_tick("a", 1, 1e6, true); /* a first token's is no latency */
         memcpy(second, all + before, 40 * sizeof(double));
         go(S);
         if (s % 50 == 0) { /* the second alone; what is before it stays */
@@ -116,7 +122,7 @@ static void levels(void)
             memcpy(kept, all, n_kept * sizeof(double));
             memcpy(all, second, 40 * sizeof(double));
             n_all = 40;
-            ad_history_row(0, s)->values[AD_HISTORY_TICKS] -= 1;
+            *place(0, 0, s, AD_HISTORY_TICKS) -= 1;
             agrees(0, s);
             memcpy(all, kept, n_kept * sizeof(double));
             n_all = n_kept;
@@ -125,7 +131,7 @@ static void levels(void)
     CHECK_EQ(value(0, 7, AD_HISTORY_TOKENS), 121);
     CHECK_EQ(value(1, 7, AD_HISTORY_TOKENS), 1210);
     CHECK_EQ(value(2, 0, AD_HISTORY_TOKENS), 36300);
-    ad_history_row(2, 0)->values[AD_HISTORY_TICKS] -= 300;
+    *place(2, 0, 0, AD_HISTORY_TICKS) -= 300;
     agrees(2, 0);
 }
 
@@ -151,11 +157,21 @@ static void borders(void)
 static void requests(void)
 {
 #if AIDASH_METER
+    static struct ad_proxy p;
+
     begin();
-    ad_records.count = 3;
+    (void)snprintf(p.request.model, sizeof(p.request.model), "asked for");
+    ad_history_request(&p, "finished", NULL);
+    (void)snprintf(p.name, sizeof(p.name), "answered");
+    ad_history_request(&p, "finished", NULL);
+    memset(&p, 0, sizeof(p)); /* nobody knows */
+    ad_history_request(&p, "refused", NULL);
     go(S);
-    ad_records.count = 4;
+    ad_history_request(&p, "refused", NULL);
     go(9 * S);
+    CHECK_STR(ad_history.models[1].name, "asked for");
+    CHECK_STR(ad_history.models[2].name, "answered");
+    CHECK_EQ(*place(1, AD_HISTORY_OTHER, 0, AD_HISTORY_REQUESTS), 2);
     CHECK_EQ(value(0, 0, AD_HISTORY_REQUESTS), 3);
     CHECK_EQ(value(0, 1, AD_HISTORY_REQUESTS), 1);
     CHECK_EQ(value(1, 0, AD_HISTORY_REQUESTS), 4);
@@ -191,7 +207,7 @@ static void figures(void)
 /* What is chosen of what is kept. */
 static void choice(void)
 {
-    struct ad_history_ask ask;
+    struct ad_history_ask ask = {0};
     uint64_t start = 1700000000 * US;
 
     begin();
@@ -246,8 +262,8 @@ static void put_text(const struct ad_history_ask *ask, char *out, size_t cap)
 
 static void forms(void)
 {
-    struct ad_history_ask ask;
-    char text[1024];
+    struct ad_history_ask ask = {0};
+    char text[2048];
     struct ad_text t = ad_text_in(text, sizeof(text));
     unsigned i;
 
@@ -260,7 +276,7 @@ static void forms(void)
     CHECK(ad_history_choose(&ask, 0, UINT64_MAX, 1));
     ask.csv = false;
     put_text(&ask, text, sizeof(text));
-    CHECK_STR(text, "{\"step\":1,\"series\":[\"time\",\"latency_max_ms\","
+    CHECK_STR(text, "{\"step\":1,\"models\":[\"a\",\"other\"],\"series\":[\"time\",\"latency_max_ms\","
                     "\"tokens_per_second\"],\"rows\":[[1700000000,12.5,30]"
                     "[1700000001,null,0]");
     ask.csv = true;
@@ -274,7 +290,7 @@ static void forms(void)
     /* The longest row has the room that is kept for it. */
     ask.columns = (1u << AD_HISTORY_COLUMNS) - 1;
     for (i = 0; i < AD_HISTORY_KEPT; i++) {
-        ad_history_row(0, 0)->values[i] = -3e38f;
+        *place(0, 0, 0, i) = -3e38f;
     }
     ad_history_put_row(&t, &ask, 0);
     CHECK(!t.full && t.len <= AD_HISTORY_ROW_MAX);

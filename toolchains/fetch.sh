@@ -8,7 +8,8 @@
 #   fetch.sh musl DIR CROSS ARCH [SOURCE] static musl for the compiler CROSS-gcc, into DIR/CROSS with its gcc.specs: the
 #                                         distribution's package, else built from its source package (or from SOURCE)
 #   fetch.sh unpack DIR PACKAGE...        unpack packages, and what they need that this machine lacks, into DIR: none is installed
-#   fetch.sh uplot DIR PACKAGE_DIR        uPlot from npm, into DIR/uplot, pinned by PACKAGE_DIR's lock file
+#   fetch.sh page DIR PACKAGE_DIR         uPlot and esbuild from npm, into DIR/uplot and DIR/esbuild, pinned by PACKAGE_DIR's lock
+#                                         file
 #   fetch.sh modules PACKAGE_DIR          the npm packages of PACKAGE_DIR, into its node_modules
 #
 # What is fetched is checked against the SHA-256 sums below, and appears under its final name only when it is whole.
@@ -102,7 +103,8 @@ need() {
     [ -n "$missing" ] || return 0
     if ! have apt-get; then
         die "these are missing and there is no apt-get to install them:$missing. Install them (the build wants a C" \
-            "compiler with its headers, gzip, node and npm); with no node: make UPLOT=DIR names a copy of uPlot's package"
+            "compiler with its headers, gzip, node and npm); with no node: make UPLOT=DIR ESBUILD=PROGRAM names a copy of uPlot's" \
+            "package and esbuild"
     fi
     if [ "${NO_INSTALL:-0}" != 0 ]; then
         die "missing:$missing. NO_INSTALL is set, so nothing is installed. As root: apt-get install$packages"
@@ -379,15 +381,18 @@ npm_ci() {
     rm -f npm.log
 }
 
-uplot() {
+page() {
     scratch "$1"
     cp "$2/package.json" "$2/package-lock.json" "$work/" || die "no package files in $2"
-    (cd "$work" && npm_ci uPlot ', or make UPLOT=DIR names a copy of its package') || exit 1
+    (cd "$work" && npm_ci 'uPlot and esbuild' ', or make UPLOT=DIR ESBUILD=PROGRAM names a copy of the one and the other') || exit 1
     dist=$work/node_modules/uplot/dist
     check_sum "$dist/uPlot.iife.min.js" $uplot_js_sum "uPlot's uPlot.iife.min.js" UPLOT
-    rm -rf "$1/uplot"
-    mv "$work/node_modules/uplot" "$1/uplot" || die "can't write to $1"
-    say "fetched uPlot (SHA-256 checked)"
+    # npm installs the one package of @esbuild that is for this machine.
+    set -- "$1" "$work"/node_modules/@esbuild/*/bin/esbuild
+    [ -x "$2" ] || die "npm has no esbuild for this machine: make ESBUILD=PROGRAM names one"
+    rm -rf "$1/uplot" "$1/esbuild"
+    mv "$2" "$1/esbuild" && mv "$work/node_modules/uplot" "$1/uplot" || die "can't write to $1"
+    say "fetched uPlot and esbuild (checksums checked)"
 }
 
 modules() {
@@ -408,7 +413,7 @@ need) need "$@" ;;
 sources) [ $# -ge 2 ] || usage; sources "$@" ;;
 musl) [ $# -ge 3 ] || usage; musl "$@" ;;
 unpack) [ $# -ge 2 ] || usage; unpack "$@" ;;
-uplot) [ $# -eq 2 ] || usage; uplot "$@" ;;
+page) [ $# -eq 2 ] || usage; page "$@" ;;
 modules) modules "$@" ;;
 *) usage ;;
 esac

@@ -14,6 +14,7 @@
  *   causes            why there is no connection
  *   session           server events -> feed, requests, store; commands
  *   feed, ring        ticks in fixed memory
+ *   past              what the server remembers of hours and days
  *   clock             the board's clock compared with the browser's
  *   requests          the requests through the proxy
  *   gauges            named values, such as temperatures, in fixed memory
@@ -30,17 +31,22 @@
  *   control           panel: the engine
  *   gauge-tiles       panel: the gauges among the tiles
  *   own-commands      panel: the engine's own commands, and those that take their time
+ *   own-panel         panel: the embedding program's own; its title and logo
  *   log-panel         panel: what happened, as a list
  *   model-facts       panel: what is known of the models, below the active one's name
  *   requests-panel    panel: the table of requests
+ *   waterfall         where a request's time went
+ *   address           what is seen, as a link
  *   usage-panel       panel: what clients have used
  *   settings-panel    panel: the settings dialog
  *   bench-panel       panel: the benchmark's dialog
  *   board-panel       panel: what the board's sensors say
+ *   alerts-panel      the alerts that fire
  *   credentials       signing in, as the server does it
  *   access-panel      panel: who this browser is, and what it may do
  *   keys              keys for the whole page
  *   kiosk             the page on a wall
+ *   later             all that follows; it is loaded after the first numbers
  *   charts            panel: the charts; when and what to draw
  *   chart-options     how uPlot draws
  *   chart-lines       which models are drawn
@@ -51,13 +57,31 @@
  *   export            ticks and requests as files, the charts as a picture
  */
 
+import { mountAccess } from "./access-panel.js";
+import { mountAddress } from "./address.js";
+import { mountAlerts } from "./alerts-panel.js";
+import { mountBench } from "./bench-panel.js";
+import { mountBoard } from "./board-panel.js";
 import { Lines } from "./chart-lines.js";
 import { Colours } from "./colours.js";
+import { mountConnection } from "./connection.js";
+import { mountControl } from "./control.js";
 import { fromAddress } from "./credentials.js";
 import { Frame } from "./frame.js";
+import { mountGauges } from "./gauge-tiles.js";
+import { mountGlance } from "./glance.js";
+import { mountKeys } from "./keys.js";
+import { mountKiosk } from "./kiosk.js";
+import { mountLog } from "./log-panel.js";
+import { mountModelFacts } from "./model-facts.js";
+import { mountOwnCommands } from "./own-commands.js";
+import { mountOwnPanel } from "./own-panel.js";
+import { mountRequests } from "./requests-panel.js";
 import { Session } from "./session.js";
+import { mountSettings } from "./settings-panel.js";
 import { Settings } from "./settings.js";
 import { Store } from "./store.js";
+import { mountUsage } from "./usage-panel.js";
 import { View } from "./view.js";
 
 /**
@@ -80,11 +104,8 @@ const address = await fromAddress(); // a token in it is for the connection, too
 const session = new Session(store, frame); // it connects while the panels load
 /** @type {Context} */
 export const context = { settings, store, frame, colours: new Colours(), lines: new Lines(), session, view: new View({ settings, store, session }) };
+mountAddress(context);
 
-const [{ mountConnection }, { mountGlance }, { mountControl }, { mountModelFacts }, { mountRequests }, { mountUsage }, { mountSettings }, { mountBench }, { mountBoard }, { mountAccess }, { mountKeys }, { mountKiosk }, { mountGauges }, { mountOwnCommands }, { mountLog }] = await Promise.all([
-  import("./connection.js"), import("./glance.js"), import("./control.js"), import("./model-facts.js"), import("./requests-panel.js"), import("./usage-panel.js"),
-  import("./settings-panel.js"), import("./bench-panel.js"), import("./board-panel.js"), import("./access-panel.js"), import("./keys.js"), import("./kiosk.js"), import("./gauge-tiles.js"),
-  import("./own-commands.js"), import("./log-panel.js")]);
 mountConnection(context);
 mountGlance(context);
 mountControl(context);
@@ -94,11 +115,13 @@ mountUsage(context);
 mountSettings(context);
 mountBench(context);
 mountBoard(context);
+mountAlerts(context);
 mountAccess(context, address);
 mountKeys(context);
 mountKiosk();
 mountGauges(context);
 mountOwnCommands(context);
+mountOwnPanel(context);
 mountLog(context);
 
 // uPlot takes its time to start: the first numbers do not wait for it.
@@ -110,5 +133,5 @@ await new Promise((go) => {
   });
   setTimeout(go, 1000);
 });
-const [{ mountCharts }, { mountExport }] = await Promise.all([import("./charts.js"), import("./export.js")]);
+const { mountCharts, mountExport } = await import("./later.js");
 mountExport(context, mountCharts(context));

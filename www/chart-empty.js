@@ -3,16 +3,17 @@
 
 import { byId, setText } from "./dom.js";
 import { age, whole } from "./format.js";
+import { isPast } from "./past.js";
 
 /**
  * @param {import("./app.js").Context} context
  * @param {number} now  Unix seconds
  */
-export function drawEmpty({ store, session: { feed, requests, gauges } }, now) {
+export function drawEmpty({ store, session: { feed, past, requests, gauges } }, now) {
   const { connection, hello, filled, down } = store.state;
   const box = byId("empty", HTMLElement);
   const code = byId("empty-code", HTMLElement);
-  box.hidden = feed.ring.end > 0 || gauges.list.length > 0 || (connection.phase === "live" && !filled) || (connection.phase === "connecting" && !connection.attempt);
+  box.hidden = feed.ring.end > 0 || (isPast(store.state.span) && past.lanes.length > 0) || gauges.list.length > 0 || (connection.phase === "live" && !filled) || (connection.phase === "connecting" && !connection.attempt);
   if (box.hidden) {
     return;
   }

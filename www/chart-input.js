@@ -3,9 +3,10 @@
 
 import { laneName } from "./chart-lines.js";
 import { announce, byId, setAttr } from "./dom.js";
-import { clockTime, duration, short } from "./format.js";
+import { duration, moment, short } from "./format.js";
+import { isPast } from "./past.js";
 
-/** @import uPlot from "./uPlot.esm.js" */
+/** @import uPlot from "uplot" */
 /** @typedef {import("./charts.js").Chart} Chart */
 /** @typedef {import("./chart-lines.js").Lines} Lines */
 /** @typedef {import("./view.js").View} View */
@@ -23,6 +24,14 @@ export function mountInput({ store, view }, charts, lines) {
     const span = button instanceof HTMLElement && button.dataset.span === "all" ? Infinity : Number(button.getAttribute("data-span"));
     button.addEventListener("click", () => view.setSpan(span));
     store.on(["span", "zoom"], (state) => setAttr(button, "aria-pressed", String(state.span === span && state.zoom === null)));
+    if (isPast(span) && button instanceof HTMLElement) {
+      store.on(["status"], ({ status, span: shown }) => {
+        button.hidden = !status?.history; // a server of before has none, or one without it
+        if (status && button.hidden && shown === span) {
+          view.setSpan(300);
+        }
+      });
+    }
   }
   const freeze = byId("freeze", HTMLButtonElement);
   const reset = byId("reset", HTMLButtonElement);
@@ -166,5 +175,5 @@ function onKey(event, view, charts, lines) {
   const values = lines.lanes.flatMap((lane, line) => (lane === null ? []
     : [`${laneName(lane)}: ${duration(valueAt(charts, "latency", line))}, ${short(valueAt(charts, "rate", line) ?? NaN)} per second`]));
   const time = cursorTime(charts);
-  announce(time === null ? "" : `${clockTime(time)}. ${values.join(". ")}`);
+  announce(time === null ? "" : `${moment(time, to - from)}. ${values.join(". ")}`);
 }

@@ -4,8 +4,9 @@
 import { cursorTime, valueAt } from "./chart-input.js";
 import { laneName } from "./chart-lines.js";
 import { byId, make, setAttr, setName, setText } from "./dom.js";
-import { age, clockTime, duration, NONE, rate as rateText, span } from "./format.js";
+import { age, duration, moment, NONE, rate as rateText, span } from "./format.js";
 import { valueText } from "./gauges.js";
+import { isPast } from "./past.js";
 
 /**
  * A click on a name hides its line, or shows it again.
@@ -29,9 +30,10 @@ export function mountLegend(lines, redraw) {
  * @param {[number, number]} range  the edges of the charts, Unix seconds
  * @param {number} now
  */
-export function drawLegend({ colours, lines, store, session: { feed, gauges } }, charts, [from, to], now) {
+export function drawLegend({ colours, lines, store, session: { feed, past, gauges } }, charts, [from, to], now) {
   const legend = byId("legend", HTMLUListElement);
-  const seen = feed.lanes.filter((lane) => lane.time >= from);
+  const long = isPast(store.state.span);
+  const seen = (long ? past.lanes : feed.lanes).filter((lane) => lane.time >= from);
   const lanes = seen.filter((lane) => lines.lineOf[lane.index] >= 0 || lines.hides(lane));
   while (legend.children.length > lanes.length) {
     legend.lastElementChild?.remove();
@@ -69,9 +71,9 @@ export function drawLegend({ colours, lines, store, session: { feed, gauges } },
   const ttft = time === null ? undefined : lines.lanes.map((_, line) => valueAt(charts, "ttft", line)).find((value) => value !== undefined);
   setText(byId("plot-ttft-value", HTMLElement), ttft === undefined ? "" : duration(ttft));
   setText(byId("plot-rate-caption", HTMLElement), feed.tokenless ? "Inferences per second" : "Tokens per second");
-  setText(byId("legend-time", HTMLElement), time === null ? "latest" : clockTime(time, 2));
+  setText(byId("legend-time", HTMLElement), time === null ? "latest" : moment(time, to - from));
   const { zoom, frozenAt } = store.state;
-  setText(byId("behind", HTMLElement), zoom ? `${span(to - from)} shown, ended ${age(now - to)} ago` : frozenAt ? `stopped ${age(now - frozenAt)} ago` : "");
+  setText(byId("behind", HTMLElement), zoom ? `${span(to - from)} shown, ended ${age(now - to)} ago` : frozenAt ? `stopped ${age(now - frozenAt)} ago` : long ? past.problem : "");
   for (const { metric, figure } of charts) {
     const gauge = metric.startsWith("gauge") && gauges.list[Number(metric.slice(6))];
     const [name, value] = figure.querySelectorAll("figcaption > *");
@@ -80,7 +82,7 @@ export function drawLegend({ colours, lines, store, session: { feed, gauges } },
       setText(value, time === null ? valueText(gauge.value) : valueText(valueAt(charts, metric, 0) ?? NaN));
     }
   }
-  drawTip(charts, lines, colours, time, unit);
+  drawTip(charts, lines, colours, time, to - from, unit);
 }
 
 /**
@@ -90,9 +92,10 @@ export function drawLegend({ colours, lines, store, session: { feed, gauges } },
  * @param {import("./chart-lines.js").Lines} lines
  * @param {import("./colours.js").Colours} colours
  * @param {number | null} time
+ * @param {number} window  that the charts show, seconds
  * @param {string} unit  of the rate
  */
-function drawTip(charts, lines, colours, time, unit) {
+function drawTip(charts, lines, colours, time, window, unit) {
   const tip = byId("tip", HTMLElement);
   const rows = lines.lanes.flatMap((lane, line) => {
     const [latency, rate, ttft] = /** @type {const} */ (["latency", "rate", "ttft"]).map((metric) => valueAt(charts, metric, line));
@@ -104,7 +107,7 @@ function drawTip(charts, lines, colours, time, unit) {
   if (tip.hidden || time === null) {
     return;
   }
-  tip.replaceChildren(clockTime(time, 2), ...rows);
+  tip.replaceChildren(moment(time, window), ...rows);
   const { over, cursor } = charts[0].plot;
   const area = byId("plots", HTMLElement).getBoundingClientRect();
   const x = over.getBoundingClientRect().left - area.left + (cursor.left ?? 0);

@@ -1,18 +1,19 @@
 // @ts-check
 /** What happened, on the time axis: pauses, benchmarks and lost connections are shaded, moments and limits get a dashed line. */
 
-/** @import uPlot from "./uPlot.esm.js" */
+/** @import uPlot from "uplot" */
 
 const TEXTS_PX = 60; // only the first of marks nearer to each other has its text
 
 /**
  * @param {uPlot} plot
  * @param {import("./feed.js").Mark[]} marks
+ * @param {readonly [number, number] | null} lit  a part of the time that is marked
  * @param {number | null} limit  a value of the y axis
  * @param {{rem: number, colours: import("./colours.js").Colours}} look
  * @param {boolean} texts        with a text beside each mark
  */
-export function drawMarks(plot, marks, limit, { rem, colours }, texts) {
+export function drawMarks(plot, marks, lit, limit, { rem, colours }, texts) {
   const { ctx, bbox } = plot;
   const ratio = devicePixelRatio;
   const { min = 0, max = 0 } = plot.scales.x;
@@ -24,6 +25,11 @@ export function drawMarks(plot, marks, limit, { rem, colours }, texts) {
   ctx.textBaseline = "top";
   ctx.textAlign = "left";
   ctx.lineWidth = ratio;
+  if (lit) {
+    const [left, right] = lit.map((time) => plot.valToPos(Math.min(Math.max(time, min), max), "x", true));
+    ctx.fillStyle = `${colours.accent}33`;
+    ctx.fillRect(left, bbox.top, Math.max(right - left, ratio), bbox.height);
+  }
   let textEnd = -Infinity;
   for (const mark of marks) {
     if (mark.to < min || mark.from > max) {

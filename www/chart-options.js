@@ -1,9 +1,9 @@
 // @ts-check
 /** How uPlot draws a chart: its axes, scales and lines. */
 
-import uPlot from "./uPlot.esm.js";
+import uPlot from "uplot";
 import { LINES, RANGE_PX } from "./decimate.js";
-import { clockTime, niceCeiling, short } from "./format.js";
+import { clockTime, day, niceCeiling, short } from "./format.js";
 
 /** @typedef {import("./decimate.js").Rows} Rows */
 /** @typedef {import("./charts.js").Metric} Metric */
@@ -190,5 +190,6 @@ function timeLabels(plot, splits, rem) {
   const step = splits.length > 1 ? splits[1] - splits[0] : 1;
   const end = plot.bbox.width / devicePixelRatio - rem; // a label further to the right would be cut
   return splits.map((at) => (plot.valToPos(at, "x") > end ? ""
-    : step < 1 ? clockTime(at, 2) : step < 60 ? clockTime(at) : clockTime(at).slice(0, 5)));
+    : step < 1 ? clockTime(at, 2) : step < 60 ? clockTime(at)
+    : step >= 86_400 || (step > 3600 && clockTime(at) === "00:00:00") ? day(at) : clockTime(at).slice(0, 5)));
 }

@@ -5,7 +5,7 @@
  * pixels that there are.
  */
 
-import uPlot from "./uPlot.esm.js";
+import uPlot from "uplot";
 import { drawEmpty } from "./chart-empty.js";
 import { addTouch, mountInput, zoomToSelection } from "./chart-input.js";
 import { drawLegend, mountLegend } from "./chart-legend.js";
@@ -14,6 +14,7 @@ import { chartOptions } from "./chart-options.js";
 import { decimate, DENSE, RANGE_PX, Rows } from "./decimate.js";
 import { byId, make } from "./dom.js";
 import { GAUGE_CHARTS } from "./gauges.js";
+import { isPast } from "./past.js";
 
 /** @typedef {"latency" | "rate" | "ttft" | `gauge-${number}`} Metric */
 
@@ -36,7 +37,7 @@ const SLOWEST_MS = 1000;
  * @returns {() => {title: string, canvas: HTMLCanvasElement}[]} the canvases that are shown, for a picture of them
  */
 export function mountCharts(context) {
-  const { settings, store, frame, colours, lines, view, session: { feed, requests, gauges } } = context;
+  const { settings, store, frame, colours, lines, view, session: { feed, past, requests, gauges } } = context;
   const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
   /** @type {Chart[]} always this array: legend and input hold it too */
   const charts = [];
@@ -46,6 +47,7 @@ export function mountCharts(context) {
   let drawnRange = [0, 0];
   let drawnEnd = 0;
   let drawnGauges = 0;
+  let drawnPast = 0;
   let legendDrawn = 0; // when, s
 
   function redraw() {
@@ -70,7 +72,7 @@ export function mountCharts(context) {
         select: (selected) => zoomToSelection(selected, view),
         cursor: () => { legendDrawn = 0; frame.request(); },
         reset: () => view.resetZoom(),
-        axes: (drawing) => drawMarks(drawing, feed.marks, limitOf(metric), look, metric === "latency"),
+        axes: (drawing) => drawMarks(drawing, feed.marks, store.state.lit, limitOf(metric), look, metric === "latency"),
       }), [[], ...rows.y], area);
       addTouch(plot, view, charts);
       return { metric, figure, area, rows, plot };
@@ -101,6 +103,9 @@ export function mountCharts(context) {
     showTtft();
     showGauges();
     const [from, to] = view.range(now);
+    if (isPast(store.state.span)) {
+      past.update(store.state.span, now).then(() => past.version !== drawnPast && redraw());
+    }
     const width = charts[0]?.plot.bbox.width || 1;
     // A movement by less than a pixel is not drawn.
     const pixel = (1000 * (to - from) * devicePixelRatio) / width;
@@ -115,6 +120,7 @@ export function mountCharts(context) {
       drawnRange = [from, to];
       drawnEnd = feed.ring.end;
       drawnGauges = gauges.version;
+      drawnPast = past.version;
       drawCharts(from, to);
     }
     if (now - legendDrawn >= LEGEND_EVERY_S) {
@@ -159,7 +165,8 @@ export function mountCharts(context) {
    */
   function drawCharts(from, to) {
     const { ring } = feed;
-    lines.choose(feed.lanes, from);
+    const long = isPast(store.state.span);
+    lines.choose(long ? past.lanes : feed.lanes, from);
     // One more tick on each side, so that lines reach the edges.
     const first = Math.max(ring.find(from) - 1, ring.first);
     const last = Math.min(ring.find(to) + 1, ring.end);
@@ -169,6 +176,8 @@ export function mountCharts(context) {
         ttftRows(requests.ttft, from, to, lineOfModel, rows);
       } else if (metric.startsWith("gauge")) {
         gauges.list[Number(metric.slice(6))].rows(from, to, rows);
+      } else if (long) {
+        past.rows(/** @type {"latency" | "rate"} */ (metric), from, to, lines.lineOf, rows);
       } else {
         const columns = Math.max(1, plot.bbox.width / devicePixelRatio);
         const dense = last - first > DENSE * columns * lines.count;
@@ -196,7 +205,8 @@ export function mountCharts(context) {
   new ResizeObserver(fit).observe(byId("plots", HTMLElement));
   mountInput(context, charts, lines);
   mountLegend(lines, redraw);
-  store.on(["restyled", "span", "frozenAt", "zoom", "paused", "connection", "sourceState", "filled", "model"], redraw);
+  store.on(["restyled", "span", "frozenAt", "zoom", "lit", "paused", "connection", "sourceState", "filled", "model"], redraw);
+  store.on(["hello"], () => past.reset());
   frame.add(draw);
   return () => charts.filter(({ figure }) => !figure.hidden)
     .map(({ figure, plot }) => ({ title: figure.querySelector("figcaption")?.textContent ?? "", canvas: plot.ctx.canvas }));

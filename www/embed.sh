@@ -1,6 +1,5 @@
 #!/bin/sh
 # embed.sh OUT FILE... - turns page files into a C header: one gzipped byte array a file, and the table of them.
-# Comments and indentation are left out (strip.awk).
 #
 # index.html is served as /, contract.schema.json as /contract.json (stored plain, so that any tool can read it), every
 # other file as /NAME. The same files give the same header. The struct is declared where the header is included:
@@ -44,14 +43,9 @@ sort "$tmp/files" >"$tmp/list"
 twice=$(cut -f1 "$tmp/list" | uniq -d)
 [ -z "$twice" ] || { echo "embed.sh: two files for $twice" >&2; exit 1; }
 
-# A file as it is embedded: ours without comments and indentation. The comment that tells how to use the client stays.
-here=$(dirname "$0")
+# A file as it is embedded: the page without its indentation.
 plain() {
     case ${1##*/} in
-    uPlot.*) cat "$1" ;;
-    aidash-client.js) awk -v keep=1 -f "$here/strip.awk" "$1" ;;
-    *.js | *.mjs) awk -f "$here/strip.awk" "$1" ;;
-    *.css) awk -v css=1 -f "$here/strip.awk" "$1" ;;
     *.html) sed 's/^ *//' "$1" ;;
     *) cat "$1" ;;
     esac

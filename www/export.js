@@ -4,6 +4,7 @@
 import { laneName } from "./chart-lines.js";
 import { notice } from "./dom.js";
 import { csv } from "./format.js";
+import { matches } from "./requests-panel.js";
 
 const TICK_FIELDS = ["timestamp", "model", "node", "latency_ms", "tokens_generated", "tokens_per_second", "estimated", "request", "first"];
 const REQUEST_FIELDS = [
@@ -18,7 +19,7 @@ const REQUEST_FIELDS = [
  * @param {import("./app.js").Context} context
  * @param {() => {title: string, canvas: HTMLCanvasElement}[]} pictures  of the charts
  */
-export function mountExport({ colours, lines, view, session: { feed, requests } }, pictures) {
+export function mountExport({ colours, lines, store, view, session: { feed, requests } }, pictures) {
   document.addEventListener("click", (event) => {
     const target = event.target instanceof Element ? event.target : null;
     const what = target?.closest("[data-export]")?.getAttribute("data-export");
@@ -44,8 +45,8 @@ export function mountExport({ colours, lines, view, session: { feed, requests } 
     switch (what) {
       case "csv": return save("ticks.csv", "text/csv", csv(TICK_FIELDS, shownTicks(feed, view)));
       case "ndjson": return save("ticks.ndjson", "application/x-ndjson", ndjson(shownTicks(feed, view)));
-      case "requests-csv": return save("requests.csv", "text/csv", csv(REQUEST_FIELDS, requestRecords(requests)));
-      case "requests-ndjson": return save("requests.ndjson", "application/x-ndjson", ndjson(requestRecords(requests)));
+      case "requests-csv": return save("requests.csv", "text/csv", csv(REQUEST_FIELDS, requestRecords(requests, store.state.find)));
+      case "requests-ndjson": return save("requests.ndjson", "application/x-ndjson", ndjson(requestRecords(requests, store.state.find)));
       case "png": return savePicture(pictures(), colours, lines);
     }
   }
@@ -67,9 +68,9 @@ function shownTicks(feed, view) {
   return ticks;
 }
 
-/** @param {import("./requests.js").RequestLog} requests */
-function requestRecords(requests) {
-  return requests.list().map(({ at, last }) => ({ time: new Date(at * 1000).toISOString(), ...last }));
+/** @param {import("./requests.js").RequestLog} requests @param {string} find */
+function requestRecords(requests, find) {
+  return requests.list().filter((entry) => matches(entry, find)).map(({ at, last }) => ({ time: new Date(at * 1000).toISOString(), ...last }));
 }
 
 /** @param {object[]} records */

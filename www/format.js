@@ -78,7 +78,8 @@ export function percent(fraction) {
  * @param {number} seconds
  */
 export function span(seconds) {
-  return seconds < 9.95 ? `${Number(seconds.toPrecision(2))} s` : seconds < 600 && seconds % 60 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
+  return seconds < 9.95 ? `${Number(seconds.toPrecision(2))} s` : seconds < 600 && seconds % 60 ? `${Math.round(seconds)} s`
+    : seconds < 5400 ? `${Math.round(seconds / 60)} min` : seconds < 172_800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} d`;
 }
 
 /**
@@ -115,6 +116,21 @@ export function clockTime(unix, decimals = 0) {
   const date = new Date(unix * 1000);
   const fraction = decimals ? `.${String(date.getMilliseconds()).padStart(3, "0").slice(0, decimals)}` : "";
   return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}${fraction}`;
+}
+
+/** @param {number} unix  seconds @returns {string} a day, as this browser's language has it: 27 Nov */
+export function day(unix) {
+  return new Date(unix * 1000).toLocaleDateString(undefined, { day: "numeric", month: "short" });
+}
+
+/**
+ * A time in a window: of a long one with the day, of a short one with fractions of a second.
+ *
+ * @param {number} unix   seconds
+ * @param {number} window  seconds
+ */
+export function moment(unix, window) {
+  return window > 43_200 ? `${day(unix)} ${clockTime(unix)}` : clockTime(unix, window < 600 ? 2 : 0);
 }
 
 /**

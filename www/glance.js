@@ -7,6 +7,7 @@ import { LANES_MAX } from "./feed.js";
 import { age, duration, milliseconds, NONE, percent, rate, short, span, whole } from "./format.js";
 import { Limit } from "./limits.js";
 import { loadingText } from "./model-facts.js";
+import { isPast } from "./past.js";
 import { drawSpark } from "./spark.js";
 import { quantiles, rates } from "./statistics.js";
 
@@ -15,6 +16,7 @@ const STATISTICS_EVERY_S = 1;
 const MEDIAN_S = 2; // the latency shown is the median of this time
 const QUIET_S = 60; // between two notifications about the same limit
 const LOOK_BACK = 100; // ticks in which the last rate that is not 0 is searched
+const LIVE_S = 300; // beside charts of hours
 const FILL_S = 1; // without history after this time, the page counts as empty
 
 /** @typedef {keyof typeof STATES} EngineState */
@@ -222,8 +224,10 @@ export function mountGlance({ settings, store, frame, colours, lines, view, sess
   /** @param {number} now */
   function drawStatistics(now) {
     const { ring } = feed;
-    const { connection, span: chosen, zoom, hello } = store.state;
-    const [from, to] = view.range(now);
+    const { connection, span: shown, zoom: part, hello } = store.state;
+    const chosen = isPast(shown) ? LIVE_S : shown; // the cards tell the present
+    const zoom = isPast(shown) ? null : part;
+    const [from, to] = isPast(shown) ? [now - LIVE_S, now] : view.range(now);
     const end = connection.phase === "live" ? to : Math.min(to, feed.lastTime); // what came then is not known
     const [p50, p95] = quantiles(ring, ring.find(from), ring.find(end), [0.5, 0.95]);
     setText(node["latency-p50"], duration(p50));
@@ -253,7 +257,7 @@ export function mountGlance({ settings, store, frame, colours, lines, view, sess
     const model = store.state.model || present.lane?.model || "";
     const unit = feed.tokenless ? "/s" : "tok/s";
     const text = state === "running" ? `${rate(present.rate)} ${unit}` : STATES[state];
-    document.title = [text, model, "aidash"].filter(Boolean).join(" · ");
+    document.title = [text, model, store.state.status?.page?.title ?? "aidash"].filter(Boolean).join(" · ");
   }
 }
 

@@ -23,6 +23,10 @@ export function mountKeys({ settings, store, view, session }) {
       document.getElementById("settings-open")?.click();
     } else if (key in SPANS) {
       view.setSpan(SPANS[key]);
+    } else if (key === ".") {
+      view.goLive();
+    } else if (key === "/") {
+      document.getElementById("requests-search")?.focus();
     } else if (key === "p") {
       togglePause();
     } else {

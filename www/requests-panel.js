@@ -4,6 +4,7 @@
 import { byId, make, notice, setAttr, setName, setText } from "./dom.js";
 import { clockTime, duration, NONE, percent, short, whole } from "./format.js";
 import { loadingText } from "./model-facts.js";
+import { makeWaterfall, phases } from "./waterfall.js";
 
 /** @typedef {import("./requests.js").Entry} Entry */
 /** @typedef {import("./requests.js").RequestLog} RequestLog */
@@ -29,7 +30,7 @@ const columns = [
   { title: "First token", value: ({ last }) => field(last, "ttft_ms"), text: duration },
   { title: "Prefill /s", value: ({ last }) => field(last, "prefill_tokens_per_second"), text: short },
   { title: "Decode /s", value: (entry, now) => field(entry.last, "decode_tokens_per_second") ?? liveRate(entry, now), text: short },
-  { title: "Duration", value: (entry, now) => field(entry.last, "duration_ms") ?? (entry.running ? Math.max(0, now - entry.at) * 1000 : undefined), text: duration },
+  { title: "Duration", value: (entry, now) => (entry.running ? elapsed(entry, now) : field(entry.last, "duration_ms")), text: duration },
   { title: "Context", value: ({ last }) => fillOf(last), text: percent },
 ];
 const STATUS = 1;
@@ -40,6 +41,7 @@ const IN = 5;
 const OUT = 6;
 const DECODE = 9;
 const CONTEXT = 11;
+const SHOW_ROOM = 0.1; // beside a request's span, in spans
 const FIND_FROM = 8; // requests before there is a search field
 
 /**
@@ -85,11 +87,7 @@ const details = [
   ["Route", ({ route }) => route],
   ["Cached prompt tokens", ({ cached_tokens: n }) => known(n, whole)],
   ["Written to the cache", ({ cache_write_tokens: n }) => known(n, whole)],
-  ["Waited", ({ queue_ms: ms }) => known(ms, duration)],
-  ["Loading", ({ load_ms: ms }) => known(ms, duration)],
-  ["Prefill", ({ prefill_ms: ms }) => known(ms, duration)],
   ["Thinking", (last) => joined(known(last.thinking_share, percent), known(last.reasoning_tokens, (n) => `${whole(n)} tokens`), known(last.think_ms, duration))],
-  ["Decode", ({ decode_ms: ms }) => known(ms, duration)],
   ["Draft accepted", ({ draft_tokens: n, draft_accepted_tokens: of }) => known(n, () => `${percent(of / n)}, ${whole(of)} of ${whole(n)}`)],
   ["Between tokens, p50", ({ itl_p50_ms: ms }) => known(ms, duration)],
   ["p95", ({ itl_p95_ms: ms }) => known(ms, duration)],
@@ -114,28 +112,30 @@ const details = [
  * @property {HTMLButtonElement} open
  * @property {HTMLButtonElement} cancel
  * @property {HTMLTableRowElement | null} more
+ * @property {ReturnType<typeof makeWaterfall> | null} fall  there with `more`
  */
 
 /** @param {import("./app.js").Context} context */
-export function mountRequests({ store, frame, session }) {
+export function mountRequests({ store, frame, view, session }) {
   const { requests, feed } = session;
   const panel = byId("requests", HTMLElement);
   const body = byId("requests-body", HTMLTableSectionElement);
   const search = byId("requests-search", HTMLInputElement);
-  search.addEventListener("input", () => {
-    version = -1;
-    frame.request();
-  });
+  search.addEventListener("input", () => store.set({ find: search.value }));
   /** @type {Map<number, Line>} */
   const lines = new Map();
   let version = -1;
-  store.on(["down"], () => {
+  store.on(["down", "find", "opened"], ({ find }) => {
+    if (search.value !== find) {
+      search.value = find;
+    }
     version = -1;
     frame.request();
   });
   let sortBy = 0;
   let descending = true;
   let drawn = 0;
+  let shown = 0; // the request of `opened` that was opened
 
   byId("requests-head", HTMLTableRowElement).append(...columns.map((column, i) => heading(column.title, i)));
   frame.add((now) => {
@@ -170,9 +170,9 @@ export function mountRequests({ store, frame, session }) {
 
   /** @param {number} now */
   function drawRows(now) {
-    const wanted = search.value.trim().toLowerCase();
-    search.hidden = requests.entries.size < FIND_FROM && !wanted;
-    const entries = requests.list().filter((entry) => matches(entry, wanted)).sort((a, b) => Number(b.running) - Number(a.running) || compare(a, b, now));
+    const { find, opened } = store.state;
+    search.hidden = requests.entries.size < FIND_FROM && !find;
+    const entries = requests.list().filter((entry) => matches(entry, find)).sort((a, b) => Number(b.running) - Number(a.running) || compare(a, b, now));
     const known = new Set(entries.map((entry) => entry.id));
     for (const [id, line] of lines) {
       if (!known.has(id)) {
@@ -186,6 +186,10 @@ export function mountRequests({ store, frame, session }) {
     for (const entry of entries) {
       const line = lines.get(entry.id) ?? newLine(entry.id);
       fillLine(line, entry, now);
+      if (entry.id === opened && opened !== shown) {
+        shown = opened;
+        open(entry, line, now);
+      }
       for (const row of line.more ? [line.row, line.more] : [line.row]) {
         if (row === place) {
           place = place.nextElementSibling;
@@ -227,9 +231,15 @@ export function mountRequests({ store, frame, session }) {
     cells[ROUTE].className = "route";
     const row = make("tr", {}, ...cells);
     /** @type {Line} */
-    const line = { row, cells, texts: [open, status, ...rest], open, cancel, more: null };
+    const line = { row, cells, texts: [open, status, ...rest], open, cancel, more: null, fall: null };
     lines.set(id, line);
     open.addEventListener("click", () => toggle(id, line));
+    for (const type of ["pointerenter", "focusin"]) {
+      row.addEventListener(type, () => store.set({ lit: spanOf(id) }));
+    }
+    for (const type of ["pointerleave", "focusout"]) {
+      row.addEventListener(type, () => store.set({ lit: null }));
+    }
     cancel.addEventListener("click", async () => {
       cancel.disabled = true;
       const problem = await session.send({ action: "cancel", request: id });
@@ -282,8 +292,19 @@ export function mountRequests({ store, frame, session }) {
     line.texts[CONTEXT].style.setProperty("--fill", `${Math.min(100, (fillOf(entry.last) ?? 0) * 100)}%`);
     setAttr(line.texts[CONTEXT], "title", fillOf(entry.last) === undefined ? null : `${fillText(entry.last)} tokens`);
     if (line.more) {
-      fillDetails(line.more, entry);
+      fillDetails(line, entry, now);
     }
+  }
+
+  /**
+   * From when to when it was there.
+   *
+   * @param {number} id
+   * @returns {[number, number] | null}
+   */
+  function spanOf(id) {
+    const entry = requests.entries.get(id);
+    return entry ? [entry.at, entry.at + elapsed(entry, Date.now() / 1000) / 1000] : null;
   }
 
   /**
@@ -308,16 +329,38 @@ export function mountRequests({ store, frame, session }) {
    */
   function toggle(id, line) {
     const entry = requests.entries.get(id);
+    shown = line.more || !entry ? 0 : id;
+    store.set({ opened: shown });
     if (line.more || !entry) {
       line.more?.remove();
-      line.more = null;
+      line.more = line.fall = null;
+      setAttr(line.open, "aria-expanded", "false");
     } else {
-      const list = make("dl", {}, ...details.map(([label]) => make("div", {}, make("dt", {}, label), make("dd", label === "Error" ? {} : { class: "number" }))));
-      line.more = make("tr", { class: "more" }, make("td", { colspan: String(columns.length) }, list));
-      fillDetails(line.more, entry);
-      line.row.after(line.more);
+      open(entry, line, Date.now() / 1000);
     }
-    setAttr(line.open, "aria-expanded", String(line.more !== null));
+  }
+
+  /**
+   * @param {Entry} entry
+   * @param {Line} line
+   * @param {number} now
+   */
+  function open(entry, line, now) {
+    const list = make("dl", {}, ...details.map(([label]) => make("div", {}, make("dt", {}, label), make("dd", label === "Error" ? {} : { class: "number" }))));
+    const show = make("button", { type: "button", class: "small" }, "Show in the charts");
+    show.addEventListener("click", () => {
+      const span = spanOf(entry.id);
+      if (span) {
+        const room = (span[1] - span[0]) * SHOW_ROOM;
+        view.zoomTo(span[0] - room, span[1] + room);
+        byId("plots", HTMLElement).scrollIntoView({ block: "nearest" });
+      }
+    });
+    line.fall = makeWaterfall();
+    line.more = make("tr", { class: "more" }, make("td", { colspan: String(columns.length) }, make("div", {}, line.fall.bar, line.fall.list, show), list));
+    fillDetails(line, entry, now);
+    line.row.after(line.more);
+    setAttr(line.open, "aria-expanded", "true");
   }
 }
 
@@ -332,16 +375,29 @@ function amount(index) {
 }
 
 /**
- * @param {HTMLTableRowElement} more
+ * @param {Line} line  that is open
  * @param {Entry} entry
+ * @param {number} now
  */
-function fillDetails(more, entry) {
-  const values = more.querySelectorAll("dd");
+function fillDetails({ more, fall }, entry, now) {
+  const values = more?.querySelectorAll("dd") ?? [];
+  fall?.fill(phases(entry.last, elapsed(entry, now)));
   details.forEach(([, text], i) => {
     const shown = text(entry.last, entry);
     setText(values[i], shown ?? "");
     setAttr(values[i].parentElement ?? values[i], "hidden", shown ? null : "");
   });
+}
+
+/**
+ * How long it took, or takes until now, ms.
+ *
+ * @param {Entry} entry
+ * @param {number} now
+ * @returns {number}
+ */
+function elapsed({ at, last }, now) {
+  return field(last, "duration_ms") ?? Math.max(0, now - at) * 1000;
 }
 
 /**
@@ -425,10 +481,13 @@ function liveRate({ running, firstAt, live, last }, now) {
 }
 
 /**
+ * Has it this text?
+ *
  * @param {Entry} entry
- * @param {string} wanted  in lower case
+ * @param {string} find
  */
-function matches(entry, wanted) {
+export function matches(entry, find) {
+  const wanted = find.trim().toLowerCase();
   const { model, client, route, id } = entry.last;
   return [model, client, route, stateOf(entry)[0], String(id)].some((text) => text.toLowerCase().includes(wanted));
 }

@@ -6,6 +6,7 @@ import { causeOf, NO_SOCKET } from "./causes.js";
 import { notice } from "./dom.js";
 import { Feed } from "./feed.js";
 import { Gauges } from "./gauges.js";
+import { Past } from "./past.js";
 import { RequestLog } from "./requests.js";
 
 /** @typedef {import("./aidash-client.js").Gap} Gap */
@@ -19,9 +20,12 @@ const MUTE_MS = 1_000; // a connection without hello
 
 export class Session {
   feed = new Feed();
+  past = new Past(this.feed, request);
   requests = new RequestLog();
   gauges = new Gauges();
   client;
+  /** Hears each event behind the page. @type {(event: string, data: any) => void} */
+  tap = () => {};
 
   #store;
   #frame;
@@ -51,7 +55,10 @@ export class Session {
       onTicks: (ticks, seq) => this.#onTicks(ticks, seq),
       onStatus: (status) => this.#onStatus(status),
       onDropped: (gap) => this.#onDropped(gap),
-      onEvent: (event) => this.#onEvent(event),
+      onEvent: (event) => {
+        this.#onEvent(event);
+        this.tap(event.event, event);
+      },
       onState: (state) => this.#onState(state),
     });
     document.addEventListener("visibilitychange", () => {
@@ -118,6 +125,7 @@ export class Session {
       this.#clockAsked = now;
       this.#pollStatus();
     }
+    ticks.forEach((tick) => this.tap("inference_tick", tick));
     this.#frame.request();
   }
 
@@ -132,6 +140,7 @@ export class Session {
     const query = this.feed.connected(hello, gap, now);
     this.#setTruth(hello, now);
     this.#store.set({ hello });
+    this.tap("hello", hello);
     this.#fill(query, hello, ++this.#connections);
   }
 
@@ -142,6 +151,7 @@ export class Session {
     this.#setTruth(status, now);
     const { hello } = this.#store.state;
     this.#store.set({ hello: hello && { ...hello, source: status.source, rate_hz: status.rate_hz } });
+    this.tap("status", status);
   }
 
   /** @param {Hello | Status} said @param {number} now */
@@ -216,6 +226,9 @@ export class Session {
       this.#store.set({ bench: event });
     } else if (event.event === "board") {
       this.#store.set({ board: event });
+    } else if (event.event === "alert") {
+      const others = this.#store.state.alerts.filter(({ name }) => name !== event.name);
+      this.#store.set({ alerts: event.state === "firing" ? [...others, event] : others });
     }
   }
 
@@ -267,6 +280,7 @@ export class Session {
       this.#fillRequests(hello, connection, clock);
     }
     this.#fillExtras(connection, clock);
+    this.#fillAlerts(connection);
     try {
       while (query) {
         const answer = /** @type {import("./contract").TicksAnswer} */ (await request(`ticks?${query}`));
@@ -310,6 +324,19 @@ export class Session {
       }
     } catch {
       // those from now on arrive as events
+    }
+  }
+
+  /**
+   * Fetch the alerts that fire.
+   *
+   * @param {number} connection  as for #fill()
+   */
+  async #fillAlerts(connection) {
+    /** @type {{alerts: import("./contract").AlertsAnswer["alerts"]}} */
+    const { alerts } = await request("alerts").catch(() => ({ alerts: [] }));
+    if (connection === this.#connections) {
+      this.#store.set({ alerts: alerts.filter(({ state }) => state === "firing") });
     }
   }
 

@@ -57,7 +57,7 @@ function load() {
   if (saved?.theme === "light" || saved?.theme === "dark") {
     good.theme = saved.theme;
   }
-  if (saved?.span === 300 || saved?.span === "all") {
+  if ([300, 3600, 21_600, 86_400, 1_209_600, "all"].includes(saved?.span)) {
     good.span = saved.span === "all" ? Infinity : saved.span;
   }
   for (const name of /** @type {const} */ (["limitLatency", "limitRate"])) {

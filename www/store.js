@@ -25,6 +25,7 @@
  * @property {number} benchRuns    the number of the benchmark that runs, or 0
  * @property {import("./contract").Bench | null} bench  the latest event of a benchmark
  * @property {import("./contract").Board | null} board  what the board's sensors said last
+ * @property {{name: string, sentence?: string}[]} alerts  those that fire
  * @property {import("./credentials.js").Access | null} access  who this browser is to the server, if known
  * @property {string} wanted       a right that this browser was refused just now, or ""
  * @property {boolean} pending     a command waits for its answer
@@ -35,6 +36,9 @@
  * @property {number} span         seconds that the charts show; Infinity: all
  * @property {number} frozenAt     the charts stopped at this Unix time; 0: they run
  * @property {[number, number] | null} zoom  the part that the charts show, Unix seconds
+ * @property {[number, number] | null} lit   a part that the charts mark, Unix seconds
+ * @property {string} find         the table shows the requests that have this text
+ * @property {number} opened       the request that was opened last, or 0
  */
 
 export class Store {
@@ -59,6 +63,7 @@ export class Store {
     benchRuns: 0,
     bench: null,
     board: null,
+    alerts: [],
     access: null,
     wanted: "",
     pending: false,
@@ -69,6 +74,9 @@ export class Store {
     span: 60,
     frozenAt: 0,
     zoom: null,
+    lit: null,
+    find: "",
+    opened: 0,
   };
   /** @type {{keys: (keyof PageState)[], run: (state: Readonly<PageState>) => void}[]} */
   #subscribers = [];

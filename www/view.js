@@ -1,6 +1,8 @@
 // @ts-check
 /** Which part of the time the charts show. */
 
+import { isPast } from "./past.js";
+
 const ZOOM_MIN_S = 0.05;
 const SPAN_MIN_S = 10; // the least that "all" shows
 
@@ -26,6 +28,11 @@ export class View {
   /** Stop the charts, or let them run again. */
   toggleFreeze() {
     this.#store.set({ frozenAt: this.#store.state.frozenAt ? 0 : this.#edge(Date.now() / 1000), zoom: null });
+  }
+
+  /** Show the present, and let the charts run. */
+  goLive() {
+    this.#store.set({ frozenAt: 0, zoom: null });
   }
 
   /**
@@ -78,6 +85,6 @@ export class View {
   #edge(now) {
     const { frozenAt, span } = this.#store.state;
     const room = Math.min(span, 300) * 0.06; // for the mark of what ended it
-    return frozenAt || (this.moving || !this.#feed.ring.end ? now : Math.min(now, this.#feed.lastTime + room));
+    return frozenAt || (this.moving || isPast(span) || !this.#feed.ring.end ? now : Math.min(now, this.#feed.lastTime + room));
   }
 }

@@ -3,7 +3,8 @@
  * temperature; it obeys a viewer who pauses it, switches its model or sets its
  * threshold. Once per second it describes a picture: a request with 20 tokens.
  * SIGUSR1 stands for a button on the board: it pauses the loop, and viewers see
- * it. SIGINT and SIGTERM end it. Build: make, or cmake. */
+ * it. The dashboard has its title, and a panel with a picture of its camera.
+ * SIGINT and SIGTERM end it. Build: make, or cmake. */
 #define _POSIX_C_SOURCE 200809L
 #include "aidash.h"
 #include <signal.h>
@@ -13,7 +14,25 @@
 #include <string.h>
 #include <time.h>
 
-enum { STEP_NS = 1000000 };
+enum { STEP_NS = 1000000, SNAP_W = 32, SNAP_H = 24, SNAP_BYTES = 54 + 3 * SNAP_W * SNAP_H };
+
+/* A panel on the dashboard: an ES module. It shows a new picture for each request. */
+static const char panel[] =
+    "export default function mount(element, { on }) {\n"
+    "  const picture = document.createElement('img');\n"
+    "  const text = document.createElement('p');\n"
+    "  const look = () => {\n"
+    "    picture.src = `./door/snap.bmp?${Date.now()}`;\n"
+    "  };\n"
+    "  picture.alt = 'What the camera sees';\n"
+    "  picture.width = 320;\n"
+    "  on('request', look);\n"
+    "  on('gauge', ({ gauge, value, unit }) => {\n"
+    "    text.textContent = `${gauge}: ${value} ${unit}`;\n"
+    "  });\n"
+    "  element.append(picture, text);\n"
+    "  look();\n"
+    "}\n";
 
 static const char *const models[] = {"yolov8n", "resnet50"};
 static atomic_int model, paused; /* a viewer's wishes, which the loop obeys */
@@ -97,6 +116,24 @@ static uint64_t describe(uint64_t request, unsigned tokens)
     return 0;
 }
 
+/* Stands for the camera: a picture (BMP) whose colours move. Runs on a thread of
+ * aidash's for such callbacks, one at a time. */
+static int on_snap(const struct aidash_visit *visit, void *user)
+{
+    static unsigned char bmp[SNAP_BYTES] = {
+        'B', 'M', SNAP_BYTES & 255, SNAP_BYTES >> 8, [10] = 54, [14] = 40,
+        [18] = SNAP_W, [22] = SNAP_H, [26] = 1, [28] = 24};
+    unsigned i, now = (unsigned)time(NULL) % 64;
+
+    (void)user;
+    for (i = 0; i < SNAP_W * SNAP_H; i++) {
+        bmp[54 + 3 * i] = (unsigned char)(i % SNAP_W * 8);
+        bmp[55 + 3 * i] = (unsigned char)(i / SNAP_W * 10);
+        bmp[56 + 3 * i] = (unsigned char)((i % SNAP_W + now) * 4);
+    }
+    return aidash_reply(visit, bmp, sizeof(bmp)) == 0 ? 200 : 500;
+}
+
 static double ms_between(const struct timespec *a, const struct timespec *b)
 {
     return (double)(b->tv_sec - a->tv_sec) * 1e3 +
@@ -128,6 +165,11 @@ int main(void)
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGUSR1, &action, NULL);
 
+    aidash_route("/door/snap.bmp", "image/bmp", AIDASH_MAY_VIEW, on_snap, NULL);
+    aidash_route_static("/door/panel.js", "text/javascript", AIDASH_MAY_VIEW, panel,
+                        sizeof(panel) - 1);
+    config.title = "Door camera";
+    config.panel = "/door/panel.js";
     config.listen = getenv("AIDASH_LISTEN"); /* NULL: port 8080 */
     config.models = "yolov8n,resnet50";
     config.on_command = on_command;

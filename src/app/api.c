@@ -108,14 +108,31 @@ static void ad_reset(void)
 #endif
     ad_pending_init();
     ad_acceptor_init();
+    ad_brand_init();
 #if AIDASH_METER
     ad_meter_init();
 #endif
 #if AIDASH_HISTORY
     ad_history_init();
+    ad_history_file_init();
+#endif
+#if AIDASH_ALERTS
+    ad_alerts_init();
+#if AIDASH_METER
+    ad_alert_post_init();
+#endif
+#endif
+#if AIDASH_OTLP && AIDASH_METER
+    ad_otlp_init();
 #endif
 #if AIDASH_BOARD
     ad_board_init();
+#endif
+#if AIDASH_METER && AIDASH_BASELINES
+    ad_verdict_init();
+#endif
+#if AIDASH_METER && AIDASH_ENERGY
+    ad_energy_init();
 #endif
 }
 
@@ -238,6 +255,9 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
 #if AIDASH_HISTORY
     ad_history_begin();
 #endif
+#if AIDASH_METER && AIDASH_ENERGY
+    ad_energy_begin(config->price_kwh);
+#endif
     rc = ad_open(config);
     if (rc != 0) {
         goto close_sockets;
@@ -250,8 +270,12 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
         rc = ad_fail(AIDASH_ESYS, "can't start the resolver's thread");
     } else if (!ad_key_writer_start()) {
         rc = ad_fail(AIDASH_ESYS, "can't start the key file's thread");
+    } else if (!ad_history_file_start()) {
+        rc = ad_fail(AIDASH_ESYS, "can't start the history file's thread");
     } else if (!ad_board_start()) {
         rc = ad_fail(AIDASH_ESYS, "can't start the board's thread");
+    } else if (!ad_caller_start()) {
+        rc = ad_fail(AIDASH_ESYS, "can't start the thread of the routes");
     } else if (!ad_civetweb_start()) {
         rc = ad_fail(AIDASH_ESYS, "can't start civetweb's threads");
     } else if (pthread_create(&ad_hub.thread, NULL, ad_hub_main, NULL) != 0) {
@@ -270,12 +294,17 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
     return 0;
 
 stop_threads:
+    ad_caller_stop();
     ad_key_writer_stop();
+    ad_history_file_stop();
     ad_board_stop();
     ad_resolver_stop();
 close_sockets:
     ad_close();
 not_running:
+#if AIDASH_HISTORY
+    ad_history_file_close();
+#endif
     atomic_store(&ad_life.state, AD_STOPPED);
     return rc;
 }
@@ -300,7 +329,12 @@ void aidash_stop(void)
     atomic_store(&ad_hub.stop, 2);
     ad_wake();
     (void)pthread_join(ad_hub.thread, NULL);
+    ad_caller_stop();
     ad_key_writer_stop();
+    ad_history_file_stop();
+#if AIDASH_HISTORY
+    ad_history_file_finish();
+#endif
     ad_board_stop();
     ad_resolver_stop();
     ad_close();

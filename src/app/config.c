@@ -5,7 +5,10 @@
 #define AD_APP_CONFIG_C
 
 #include "../base/url.c"
+#include "../board/alert_send.c"
 #include "../board/board.c"
+#include "../board/history_file.c"
+#include "../board/otlp.c"
 #include "../core/access.c"
 #include "../core/certificate.c"
 #include "../guard/jwt_files.c"
@@ -13,8 +16,9 @@
 #include "../guard/rights.c"
 #include "../guard/trust.c"
 #include "../meter/meter.c"
+#include "../web/brand.c"
 
-static char ad_error_text[256]; /* what aidash_last_error() returns */
+static char ad_error_text[512]; /* what aidash_last_error() returns */
 
 enum { AD_SHOWN_MAX = 100 }; /* bytes of a wrong value that an error shows */
 
@@ -315,6 +319,115 @@ static int ad_configure_scrape(const char *url)
     return rc;
 }
 
+#if AD_OUTBOX
+
+/* Where an outbox sends to, by the URL of an option. */
+static int ad_configure_outbox(const char *option, const char *url,
+                               struct ad_outbox *o, struct ad_upstream *to)
+{
+    size_t len = 0;
+    const char *why = ad_outbox_split(url, &len, o->target);
+
+    if (why != NULL) {
+        return ad_fail(AIDASH_EINVAL, "%s: '%.*s': %s", option, ad_shown(len), url,
+                       why);
+    }
+    return ad_upstream_at(option, url, len, to);
+}
+
+#endif
+
+#if AIDASH_ALERTS
+
+/* Its bearer token: the first line of a file. */
+static int ad_configure_alert_key(const char *path, struct ad_outbox *o)
+{
+    char line[AD_KEY_MAX + 3] = ""; /* with CR or LF, and NUL */
+    FILE *f = fopen(path, "r");
+    struct stat info = {0};
+    size_t len;
+
+    if (f == NULL) {
+        return ad_fail(AIDASH_EINVAL, "alert-key-file: can't read %.100s: %s", path,
+                       strerror(errno));
+    }
+    (void)fstat(fileno(f), &info);
+    (void)!fgets(line, (int)sizeof(line), f);
+    (void)fclose(f);
+    len = strcspn(line, "\r\n");
+    if (!ad_key_ok(line, len)) {
+        return ad_fail(AIDASH_EINVAL, "alert-key-file: the first line of %.100s is not "
+                                      "a token of 1 to %d characters",
+                       path, AD_KEY_MAX);
+    }
+    if ((info.st_mode & S_IROTH) != 0) {
+        ad_log(AIDASH_LOG_WARN, "alert-key-file: every user of this machine can read "
+                                "%.200s", path);
+    }
+    memcpy(o->key, line, len);
+    o->key[len] = '\0';
+    return 0;
+}
+
+/* Where alerts are sent to, and in which form. */
+static int ad_configure_webhook(const struct aidash_config *config)
+{
+    struct ad_outbox *o = ad_alert_outbox();
+    unsigned format = AD_ALERT_JSON;
+    struct ad_upstream to;
+    int rc;
+
+    if (config->alert_url == NULL) {
+        if (config->alert_format == NULL && config->alert_key_file == NULL) {
+            return 0;
+        }
+        return ad_fail(AIDASH_EINVAL, "%s: without alert-url no alert is sent",
+                       config->alert_format != NULL ? "alert-format"
+                                                    : "alert-key-file");
+    }
+    if (config->alert_format != NULL) {
+        while (format < AD_ALERT_FORMATS &&
+               strcmp(ad_alert_formats[format], config->alert_format) != 0) {
+            format++;
+        }
+        if (format == AD_ALERT_FORMATS) {
+            return ad_fail(AIDASH_EINVAL,
+                           "alert-format: '%.80s' must be json, ntfy or text",
+                           config->alert_format);
+        }
+    }
+    rc = ad_configure_outbox("alert-url", config->alert_url, o, &to);
+    if (rc == 0 && config->alert_key_file != NULL) {
+        rc = ad_configure_alert_key(config->alert_key_file, o);
+    }
+    if (rc == 0) {
+        ad_alert_post_set(&to, (enum ad_alert_format)format);
+    }
+    return rc;
+}
+
+#endif
+
+/* The collector that gets spans and metrics. */
+static int ad_configure_otlp(const char *url)
+{
+#if AIDASH_OTLP
+    struct ad_upstream to;
+    int rc = ad_configure_outbox("otlp", url, ad_otlp_outbox(), &to);
+
+    if (rc == 0 && !ad_otlp_set(&to)) {
+        rc = ad_fail(AIDASH_EINVAL, "otlp: '%.*s': its path is too long, or has a query; "
+                                    "/v1/traces and /v1/metrics are added to it",
+                     ad_shown(strlen(url)), url);
+    }
+    return rc;
+#else
+    return ad_fail(AIDASH_EINVAL, "otlp: '%.*s': this aidash was built without "
+                                  "OpenTelemetry (AIDASH_OTLP)",
+                   ad_shown(strlen(url)), url);
+#endif
+}
+
 /* `given`, or without it (0) `usual`, but never more than AIDASH_FLOWS. */
 static unsigned ad_flows_or(unsigned given, unsigned usual)
 {
@@ -359,7 +472,7 @@ static int ad_configure_queue(const struct aidash_config *config)
 
 #if AIDASH_TLS
 
-/* Is there an engine with https? */
+/* Is there an engine, or another server that aidash asks, with https? */
 static bool ad_upstreams_have_tls(void)
 {
     bool found = ad_scrape.on && ad_scrape.upstream.url.tls;
@@ -368,6 +481,11 @@ static bool ad_upstreams_have_tls(void)
     for (i = 0; i < ad_upstreams.n; i++) {
         found = found || ad_upstreams.list[i].url.tls;
     }
+#if AD_OUTBOX
+    for (i = 0; i < AD_OUTBOX_N; i++) {
+        found = found || (ad_outboxes[i].on && ad_outboxes[i].to.url.tls);
+    }
+#endif
     return found;
 }
 
@@ -452,6 +570,14 @@ static int ad_configure_meter(const struct aidash_config *config)
     if (rc == 0 && config->scrape != NULL) {
         rc = ad_configure_scrape(config->scrape);
     }
+#if AIDASH_ALERTS
+    if (rc == 0) {
+        rc = ad_configure_webhook(config);
+    }
+#endif
+    if (rc == 0 && config->otlp != NULL) {
+        rc = ad_configure_otlp(config->otlp);
+    }
     if (rc == 0) {
         rc = ad_configure_trust(config);
     }
@@ -468,6 +594,32 @@ static int ad_configure_meter(const struct aidash_config *config)
 }
 
 #endif /* AIDASH_METER */
+
+/* The rules of alerts. */
+static int ad_configure_alerts(const struct aidash_config *config)
+{
+#if AIDASH_ALERTS
+    const char *list = config->alerts, *item;
+    char why[AD_ALERT_WHY_MAX];
+    size_t len;
+
+    while (ad_list_next(&list, &item, &len)) {
+        if (!ad_alerts_add(item, len, why)) {
+            return ad_fail(AIDASH_EINVAL, "alert: %s", why);
+        }
+    }
+    if (ad_alerts.n == 0 && config->alert_url != NULL) {
+        return ad_fail(AIDASH_EINVAL, "alert-url: without a rule (alert) there is "
+                                      "nothing to send");
+    }
+    return 0;
+#else
+    return config->alerts == NULL
+               ? 0
+               : ad_fail(AIDASH_EINVAL, "alert: this aidash was built without alerts "
+                                        "(AIDASH_ALERTS)");
+#endif
+}
 
 /* The source, and the simulator's settings. After the meter's. */
 static int ad_configure_source(const struct aidash_config *config)
@@ -524,6 +676,15 @@ static int ad_configure_viewers(const struct aidash_config *config)
     ad_acceptor_set_per_address(config->per_address);
     return 0;
 }
+
+#if AIDASH_METER && AIDASH_ENERGY
+static int ad_configure_price(const struct aidash_config *config)
+{
+    return config->price_kwh >= 0 && config->price_kwh <= 1e6
+               ? 0
+               : ad_fail(AIDASH_EINVAL, "price-kwh: must be from 0 to 1000000");
+}
+#endif
 
 #if AIDASH_BOARD
 static int ad_configure_board(const struct aidash_config *config)
@@ -646,6 +807,24 @@ static int ad_configure_state(const struct aidash_config *config)
     return 0;
 }
 
+/* The file of history: it is read now. */
+static int ad_configure_history(const struct aidash_config *config)
+{
+#if AIDASH_HISTORY
+    char why[AD_HISTORY_WHY_MAX];
+
+    if (!ad_history_file_open(config->history_file, why)) {
+        return ad_fail(AIDASH_EINVAL, "history-file: %s", why);
+    }
+    return 0;
+#else
+    return config->history_file == NULL
+               ? 0
+               : ad_fail(AIDASH_EINVAL, "history-file: this aidash was built without "
+                                        "history (AIDASH_HISTORY)");
+#endif
+}
+
 /* The certificate: the files are read now. */
 static int ad_configure_tls(const struct aidash_config *config)
 {
@@ -682,6 +861,24 @@ static int ad_configure_tls(const struct aidash_config *config)
 #endif
 }
 
+static int ad_configure_brand(const struct aidash_config *config)
+{
+    const char *title = config->title, *logo = config->logo, *panel = config->panel;
+
+    if (title != NULL && title[0] != '\0' && !ad_brand_set_title(title)) {
+        return ad_fail(AIDASH_EINVAL,
+                       "title: it must be at most %d bytes of UTF-8 without control "
+                       "characters", AIDASH_TITLE_MAX);
+    }
+    if (logo != NULL && logo[0] != '\0' && !ad_brand_set_path(ad_brand.logo, logo)) {
+        return ad_fail(AIDASH_EINVAL, "logo: there is no route '%.100s'", logo);
+    }
+    if (panel != NULL && panel[0] != '\0' && !ad_brand_set_path(ad_brand.panel, panel)) {
+        return ad_fail(AIDASH_EINVAL, "panel: there is no route '%.100s'", panel);
+    }
+    return 0;
+}
+
 /* Check all that can be checked without opening anything, and hand it to the
  * parts. */
 static int ad_configure(const struct aidash_config *config)
@@ -699,6 +896,9 @@ static int ad_configure(const struct aidash_config *config)
 #endif
     if (rc == 0) {
         rc = ad_configure_source(config);
+    }
+    if (rc == 0) {
+        rc = ad_configure_alerts(config);
     }
     if (rc == 0) {
         rc = ad_configure_viewers(config);
@@ -722,6 +922,11 @@ static int ad_configure(const struct aidash_config *config)
                                "an origin, such as http://host:port, or *",
                                AD_FRAMES, ad_access_add_frame);
     }
+#if AIDASH_METER && AIDASH_ENERGY
+    if (rc == 0) {
+        rc = ad_configure_price(config);
+    }
+#endif
 #if AIDASH_BOARD
     if (rc == 0) {
         rc = ad_configure_board(config);
@@ -738,6 +943,12 @@ static int ad_configure(const struct aidash_config *config)
     }
     if (rc == 0) {
         rc = ad_configure_tls(config);
+    }
+    if (rc == 0) {
+        rc = ad_configure_history(config);
+    }
+    if (rc == 0) {
+        rc = ad_configure_brand(config);
     }
     if (rc == 0) {
         rc = ad_configure_listen(listen);

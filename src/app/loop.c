@@ -5,6 +5,8 @@
 #define AD_APP_LOOP_C
 
 #include "../board/board.c"
+#include "../board/history_file.c"
+#include "../board/otlp.c"
 #include "../core/certificate.c"
 #include "../guard/jwt_files.c"
 #include "../guard/keys.c"
@@ -33,8 +35,20 @@ static void ad_hub_housekeeping(void)
 #if AIDASH_BOARD
     ad_board_housekeeping();
 #endif
+#if AIDASH_METER && AIDASH_BASELINES
+    ad_verdict_housekeeping();
+#endif
+#if AIDASH_METER && AIDASH_ENERGY
+    ad_energy_housekeeping();
+#endif
 #if AIDASH_HISTORY
     ad_history_advance();
+#endif
+#if AIDASH_ALERTS
+    ad_alerts_housekeeping();
+#endif
+#if AIDASH_OTLP && AIDASH_METER
+    ad_otlp_housekeeping();
 #endif
     ad_log_housekeeping();
     ad_hub.housekeeping_ns = ad_hub.now_ns + AD_NS_PER_S;
@@ -115,6 +129,7 @@ static void ad_hub_dispatch(const struct ad_ready *ready)
     case AD_TAG_DISCOVERY:
     case AD_TAG_SCRAPE:
     case AD_TAG_BENCH:
+    case AD_TAG_OUTBOX:
 #if AIDASH_METER
         ad_meter_event(ready);
 #endif
@@ -181,6 +196,9 @@ static void ad_hub_turn(void)
     ad_posts_run();
 #if AIDASH_BOARD
     ad_board_run();
+#endif
+#if AIDASH_HISTORY
+    ad_history_file_run();
 #endif
     ad_inbox_run();
     ad_fan_out_if_due();

@@ -2,6 +2,7 @@
 #ifndef AD_APP_MAIN_C
 #define AD_APP_MAIN_C
 
+#include "alert.c"
 #include "api.c"
 #include "bench.c"
 #include "doctor.c"
@@ -68,6 +69,7 @@ static bool ad_options_config(const struct ad_options *o,
     }
     config->listen = ad_option_value(o, "listen");
     config->models = ad_option_value(o, "models");
+    config->title = ad_option_value(o, "title");
     config->udp = ad_option_value(o, "udp");
     config->allow_origin = ad_option_value(o, "allow-origin");
     config->allow_frame = ad_option_value(o, "allow-frame");
@@ -79,10 +81,16 @@ static bool ad_options_config(const struct ad_options *o,
     config->jwt_audience = ad_option_value(o, "jwt-audience");
     config->jwt_issuer = ad_option_value(o, "jwt-issuer");
 #endif
+#if AIDASH_HISTORY
+    config->history_file = ad_option_value(o, "history-file");
+#endif
 #if AIDASH_BOARD
     config->sysroot = ad_option_value(o, "sysroot");
 #endif
     config->no_board = ad_option_flag(o, "no-board");
+#if AIDASH_ALERTS
+    config->alerts = ad_option_value(o, "alert");
+#endif
     config->backlog = (unsigned)backlog;
     config->per_address = (unsigned)per_address;
     config->state_dir = ad_option_value(o, "state-dir");
@@ -126,6 +134,11 @@ static bool ad_options_meter(const struct ad_options *o,
 {
     uint64_t max_inflight = 0, queue = 0;
 
+#if AIDASH_ENERGY
+    if (!ad_option_number(o, "price-kwh", 0, 1e6, &config->price_kwh)) {
+        return false;
+    }
+#endif
     if (!ad_option_number(o, "upstream-timeout", 1, 86400,
                           &config->upstream_timeout_s) ||
         !ad_option_whole(o, "max-inflight", 1, AIDASH_FLOWS, &max_inflight) ||
@@ -140,6 +153,14 @@ static bool ad_options_meter(const struct ad_options *o,
     config->upstream_pin = ad_option_value(o, "upstream-pin");
     config->scrape = ad_option_value(o, "scrape");
     config->quota = ad_option_value(o, "quota");
+#if AIDASH_OTLP
+    config->otlp = ad_option_value(o, "otlp");
+#endif
+#if AIDASH_ALERTS
+    config->alert_url = ad_option_value(o, "alert-url");
+    config->alert_format = ad_option_value(o, "alert-format");
+    config->alert_key_file = ad_option_value(o, "alert-key-file");
+#endif
     config->max_inflight = (unsigned)max_inflight;
     config->queue = (int)queue;
     if (queue == 0 && ad_option_value(o, "queue") != NULL) {
@@ -256,12 +277,20 @@ static int ad_run(struct ad_options *o, int argc, char **argv)
     return AD_EXIT_OK;
 }
 
-/* Weak: a program with a main() of its own, compiled without AIDASH_NO_MAIN, links,
- * and its own is the one that runs. */
+/* The GNU linkers print this where another object calls aidash_start_sized(): in a
+ * program that has aidash inside (ld's manual: .gnu.warning.SYMBOL). */
+__attribute__((section(".gnu.warning.aidash_start_sized"), used)) static const char
+    ad_main_warning[] = "aidash.c was compiled without -DAIDASH_NO_MAIN: its command "
+                        "line is in this program, too";
+
+/* Weak: such a program links, and its own main() is the one that runs. */
 __attribute__((weak)) int main(int argc, char **argv)
 {
     struct ad_options options = {0};
     bool doctor = false;
+#if AIDASH_METER && AIDASH_ALERTS
+    bool test = false;
+#endif
 
     ad_protect();
     if (argc > 1 && strcmp(argv[1], "keys") == 0) {
@@ -287,6 +316,18 @@ __attribute__((weak)) int main(int argc, char **argv)
         argc--;
         argv++;
     }
+#if AIDASH_ALERTS
+    if (argc > 1 && strcmp(argv[1], "alert") == 0) {
+        if (argc == 2 || (strcmp(argv[2], "test") != 0 && argv[2][0] != '-')) {
+            (void)fprintf(stderr, "aidash alert: write aidash alert test --alert-url "
+                                  "URL, which sends a test\n");
+            return AD_EXIT_USAGE;
+        }
+        test = true;
+        argc -= argv[2][0] == '-' ? 1 : 2;
+        argv += argv[2][0] == '-' ? 1 : 2;
+    }
+#endif
 #endif
     if (!ad_options_read(&options, argc, argv)) {
         return AD_EXIT_USAGE;
@@ -303,6 +344,11 @@ __attribute__((weak)) int main(int argc, char **argv)
         aidash_print_sizes();
         return AD_EXIT_OK;
     }
+#if AIDASH_METER && AIDASH_ALERTS
+    if (test) {
+        return ad_alert_test(&options);
+    }
+#endif
     return doctor ? ad_doctor(&options) : ad_run(&options, argc, argv);
 }
 

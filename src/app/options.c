@@ -36,6 +36,7 @@ static const struct ad_option {
     {"seed", "N", "seed of the simulator (default 1)", AD_OPT_NUMBER},
     {"models", "A,B,C", "models that viewers can switch to (default with sim: "
      "llama3,mistral,qwen2.5; else learned from ticks)", AD_OPT_LIST},
+    {"title", "TEXT", "title of the dashboard (default aidash)", AD_OPT_TEXT},
     {"udp", "[ADDR:]PORT", "receive ticks as UDP datagrams here", AD_OPT_TEXT},
     {"backlog", "N", "events that a slow viewer may be behind (default 100)",
      AD_OPT_NUMBER},
@@ -98,10 +99,32 @@ static const struct ad_option {
     {"hsts", "S", "tell browsers to use nothing but TLS for so many seconds "
      "(default 0: not)", AD_OPT_NUMBER},
 #endif
+#if AIDASH_HISTORY
+    {"history-file", "FILE", "keep history over a reboot in this file of a fixed "
+     "size; one write in 5 minutes (default: none)", AD_OPT_TEXT},
+#endif
     {"no-board", "", "do not read the board's sensors", AD_OPT_FLAG},
 #if AIDASH_BOARD
     {"sysroot", "DIR", "read the sensors of another board: DIR has a copy of its "
      "/proc and /sys", AD_OPT_TEXT},
+#endif
+#if AIDASH_METER && AIDASH_ENERGY
+    {"price-kwh", "N", "what a kilowatt-hour costs, for the cost of what was "
+     "measured (default 0: not told)", AD_OPT_NUMBER},
+#endif
+#if AIDASH_ALERTS
+    {"alert", "RULE", "raise an alert, as \"latency_p95_ms > 200 for 30s\"; may be "
+     "repeated", AD_OPT_LIST},
+#if AIDASH_METER
+    {"alert-url", "URL", "POST each alert to this webhook", AD_OPT_TEXT},
+    {"alert-format", "FORMAT", "in this form: json, ntfy or text (default json)",
+     AD_OPT_TEXT},
+    {"alert-key-file", "FILE", "file with the webhook's bearer token", AD_OPT_TEXT},
+#endif
+#endif
+#if AIDASH_METER && AIDASH_OTLP
+    {"otlp", "URL", "send metrics, and a span for each request, to this OpenTelemetry "
+     "collector (OTLP/HTTP)", AD_OPT_TEXT},
 #endif
     {"log-level", "LEVEL", "error, warn, info or debug (default info)",
      AD_OPT_TEXT},
@@ -519,7 +542,10 @@ static const char *ad_options_command(const char *text, char out[AD_HINT_CAP])
                                            "top",
 #endif
 #if AIDASH_METER
-                                           "bench", "doctor"
+                                           "bench", "doctor",
+#if AIDASH_ALERTS
+                                           "alert"
+#endif
 #endif
     };
     const char *nearest = ad_nearest(text, commands, AD_COUNT(commands));
@@ -863,6 +889,10 @@ static void ad_print_help(void)
            "                                  measure the engine behind a running "
            "aidash\n"
            "                                  (aidash bench --help)\n"
+#if AIDASH_ALERTS
+           "       aidash alert test [options]\n"
+           "                                  send a test to --alert-url\n"
+#endif
 #endif
            "\n");
     for (i = 0; i < AD_OPTIONS; i++) {
@@ -879,8 +909,8 @@ static void ad_print_help(void)
            "exit codes: 0 stopped by a signal, 1 failed while running, 2 wrong "
            "option,\n            3 can't listen on an address; doctor: 0 found "
            "an engine, 1 found none;\n            bench: 0 "
-           "it has ended, 1 it failed or was stopped;\n            top: 1 no aidash "
-           "answers\n");
+           "it has ended, 1 it failed or was stopped;\n            alert test: 0 it was "
+           "taken, 1 it was not; top: 1 no aidash answers\n");
 }
 
 #endif /* AIDASH_NO_MAIN */

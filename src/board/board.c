@@ -10,14 +10,18 @@
 #define AD_BOARD_BOARD_C
 
 #include "../core/events.c"
+#include "alerts.c"
+#include "energy.c"
 #include "history.c"
 #include "report.c"
+#include "verdict.c"
 
 #if AIDASH_BOARD
 
 enum {
-    AD_BOARD_AGAIN_S = 60 /* so long after a look for sensors the next one, at the
-                           * soonest */
+    AD_BOARD_AGAIN_S = 60, /* so long after a look for sensors the next one, at the
+                            * soonest */
+    AD_POWER_MS = 200      /* between two looks at the rails */
 };
 
 /* Whose the report is. */
@@ -42,10 +46,25 @@ static struct {
 
 /* ---- the thread ---- */
 
-/* Make a report. The first after a look for sensors has nothing to compare counters
- * with: it is not told. */
-static void ad_board_answer(uint64_t *found_ns, bool *first)
+#if AIDASH_METER && AIDASH_ENERGY
+
+/* The power in a report, or, with NULL, as the rails tell it between two of them. */
+static void ad_board_power(const struct ad_board_figures *f)
 {
+    uint64_t now_ns = ad_clock_ns(CLOCK_MONOTONIC);
+    struct ad_value v = f != NULL ? f->power : ad_probe_watts(now_ns);
+
+    ad_energy_sample_on_board(ad_value_is_number(&v), v.number,
+                              f != NULL && f->power_mean, now_ns);
+}
+
+#endif
+
+/* Make a report. The first after a look for sensors has nothing to compare counters
+ * with: it is not told. True if the rails tell the board's power at any time. */
+static bool ad_board_answer(uint64_t *found_ns, bool *first)
+{
+    bool fast;
     uint64_t now_ns = ad_clock_ns(CLOCK_MONOTONIC);
     struct ad_text t = ad_text_in(ad_board.text, sizeof(ad_board.text));
 
@@ -61,22 +80,63 @@ static void ad_board_answer(uint64_t *found_ns, bool *first)
     if (t.full) {
         ad_log(AIDASH_LOG_ERROR, "board: it has more to tell than an event holds");
     }
+    fast = ad_board.figures.power_fast;
+#if AIDASH_METER && AIDASH_ENERGY
+    ad_board_power(&ad_board.figures);
+#endif
     atomic_store(&ad_board.turn, *first ? AD_BOARD_FREE : AD_BOARD_TOLD);
     *first = false;
+    return fast;
 }
+
+#if AIDASH_METER && AIDASH_ENERGY
+
+/* Sleep until the hub asks; meanwhile watch the rails, if they tell the board's power
+ * at once. */
+static void ad_board_sleep(bool watch)
+{
+    struct timespec at;
+    uint64_t ns;
+
+    while (watch) {
+        ns = ad_clock_ns(CLOCK_REALTIME) + AD_POWER_MS * AD_NS_PER_MS;
+        at.tv_sec = (time_t)(ns / AD_NS_PER_S);
+        at.tv_nsec = (long)(ns % AD_NS_PER_S);
+        if (sem_timedwait(&ad_board.wake, &at) == 0) {
+            return;
+        }
+        if (errno == ETIMEDOUT) {
+            ad_board_power(NULL);
+        } else if (errno != EINTR) {
+            break;
+        }
+    }
+    while (sem_wait(&ad_board.wake) != 0) {
+    }
+}
+
+#else
+
+static void ad_board_sleep(bool watch)
+{
+    (void)watch;
+    while (sem_wait(&ad_board.wake) != 0) {
+    }
+}
+
+#endif
 
 static void *ad_board_main(void *unused)
 {
     uint64_t found_ns = 0;
-    bool first = true;
+    bool first = true, watch = false;
 
     do {
         if (atomic_load(&ad_board.turn) == AD_BOARD_ASKED &&
             atomic_load(&ad_board.life) == AD_BOARD_RUNS) {
-            ad_board_answer(&found_ns, &first);
+            watch = ad_board_answer(&found_ns, &first);
         }
-        while (sem_wait(&ad_board.wake) != 0) {
-        }
+        ad_board_sleep(watch);
     } while (atomic_load(&ad_board.life) == AD_BOARD_RUNS);
     ad_probe_close();
     atomic_store(&ad_board.life, AD_BOARD_NONE);
@@ -165,6 +225,18 @@ static void ad_board_run(void)
         ad_board.newest_len = ad_board.len;
 #if AIDASH_HISTORY
         ad_history_board(&ad_board.figures);
+#endif
+#if AIDASH_ALERTS
+        ad_alerts_board(&ad_board.figures);
+#endif
+#if AIDASH_METER && AIDASH_BASELINES
+        ad_marks_board(&ad_board.figures, ad_verdict_busy(), !ad_verdict_any(),
+                       ad_hub.now_ns);
+#endif
+#if AIDASH_METER && AIDASH_ENERGY
+        ad_energy_board(ad_value_is_number(&ad_board.figures.power),
+                        ad_board.figures.power.number, ad_board.figures.power_scope,
+                        ad_board.figures.power_estimate);
 #endif
     }
     atomic_store(&ad_board.turn, AD_BOARD_FREE);

@@ -1,17 +1,19 @@
 /* history.c - what was: rings of rows, each of which sums up a second, ten seconds or
- * five minutes of ticks, requests and the board; GET /history.
- * Owns ad_history. Hub thread only.
+ * five minutes of ticks and requests, of all models and of each, and of the board.
+ * Owns ad_history. Hub thread only, but for the starting thread while there is no hub.
  *
- * A row begins a whole number of steps after the server's start on the monotonic
- * clock, and its time is told by the clock as it is now: a board whose clock is set
- * after its start has no gap and no leap. Percentiles are at most 5 % off
- * (base/histogram.c); minimum, mean and maximum are exact.
+ * Seconds are counted: number 0 is the first that this history knows, and the present
+ * run goes on where the one before ended (board/history_file.c). A run of the server
+ * has a time at which it began, so a row's time is told by the clock as it is now: a
+ * board whose clock is set after its start has no gap and no leap.
+ * Percentiles are at most 5 % off (base/histogram.c); minimum, mean and maximum are
+ * exact.
+ * Always: a run begins at a whole number of the longest steps.
  */
 #ifndef AD_BOARD_HISTORY_C
 #define AD_BOARD_HISTORY_C
 
 #include "../base/histogram.c"
-#include "../core/pending.c"
 #include "../core/ticks.c"
 #include "../meter/reports.c"
 #if AIDASH_BOARD
@@ -20,7 +22,15 @@
 
 #if AIDASH_HISTORY
 
-/* What a row has. tokens_per_second is tokens by the row's seconds: not kept. */
+/* A test of what takes days lets the seconds of history pass so many times faster. */
+#ifndef AD_HISTORY_HASTE
+#define AD_HISTORY_HASTE 1
+#endif
+#define AD_HISTORY_SECOND_NS (AD_NS_PER_S / AD_HISTORY_HASTE)
+#define AD_HISTORY_SECOND_US (AD_HISTORY_SECOND_NS / 1000)
+
+/* What a row has: of all and of each model, then of the board. tokens_per_second is
+ * tokens by the row's seconds: not kept. */
 enum ad_history_column {
     AD_HISTORY_TICKS,
     AD_HISTORY_TOKENS,
@@ -40,7 +50,13 @@ enum ad_history_column {
     AD_HISTORY_RATE = AD_HISTORY_KEPT,
     AD_HISTORY_COLUMNS
 };
-enum { AD_HISTORY_FIGURES = AD_HISTORY_KEPT - AD_HISTORY_CPU };
+enum {
+    AD_HISTORY_VALUES = AD_HISTORY_CPU,
+    AD_HISTORY_FIGURES = AD_HISTORY_KEPT - AD_HISTORY_CPU,
+    /* The columns that a model has, too. */
+    AD_HISTORY_OF_MODEL = (1 << AD_HISTORY_VALUES) - 1 + (1 << AD_HISTORY_RATE),
+    AD_HISTORY_OF_ALL = (1 << AD_HISTORY_COLUMNS) - 1
+};
 
 static const char *const ad_history_names[] = {
     "ticks", "tokens", "latency_min_ms", "latency_mean_ms", "latency_p50_ms",
@@ -50,23 +66,39 @@ static const char *const ad_history_names[] = {
 _Static_assert(AD_COUNT(ad_history_names) == AD_HISTORY_COLUMNS,
                "each column has a name");
 
-enum { AD_HISTORY_LEVELS = 3 };
+enum {
+    AD_HISTORY_LEVELS = 3,
+    AD_HISTORY_LONGEST_S = 300, /* the longest step */
+    AD_HISTORY_ROWS = AIDASH_HISTORY_SECONDS + AIDASH_HISTORY_TENS +
+                      AIDASH_HISTORY_FIVES,
+    /* Runs of the server whose rows are told apart; beyond that, the oldest run's
+     * are forgotten. */
+    AD_HISTORY_RUNS = 128
+};
 
 static const struct {
-    unsigned step_s, first, n; /* rows [first, first + n) of ad_history.rows */
+    unsigned step_s, first, n; /* rows [first, first + n) of a ring */
 } ad_history_levels[AD_HISTORY_LEVELS] = {
     {1, 0, AIDASH_HISTORY_SECONDS},
     {10, AIDASH_HISTORY_SECONDS, AIDASH_HISTORY_TENS},
-    {300, AIDASH_HISTORY_SECONDS + AIDASH_HISTORY_TENS, AIDASH_HISTORY_FIVES}};
+    {AD_HISTORY_LONGEST_S, AIDASH_HISTORY_SECONDS + AIDASH_HISTORY_TENS,
+     AIDASH_HISTORY_FIVES}};
 
+/* Whose rows: of all models together, of some models, of all the others. */
 enum {
-    AD_HISTORY_ROWS = AIDASH_HISTORY_SECONDS + AIDASH_HISTORY_TENS +
-                      AIDASH_HISTORY_FIVES
+    AD_HISTORY_ALL,
+    AD_HISTORY_OTHER = AIDASH_HISTORY_MODELS + 1, /* if models have rows at all */
+    AD_HISTORY_SETS = AIDASH_HISTORY_MODELS > 0 ? AIDASH_HISTORY_MODELS + 2 : 1
 };
 
 /* A row; NAN: there is no such value. */
 struct ad_history_row {
-    float values[AD_HISTORY_KEPT];
+    float values[AD_HISTORY_VALUES];
+};
+
+/* And what the board says meanwhile. */
+struct ad_history_figures {
+    float values[AD_HISTORY_FIGURES];
 };
 
 /* What is summed up at the moment. All zero: nothing. */
@@ -74,18 +106,43 @@ struct ad_history_sum {
     double ticks, tokens, requests;
     struct ad_histogram latency;
     double latency_sum_ms, latency_min_ms, latency_max_ms;
-    struct {
-        unsigned n;
-        double sum, max;
-    } figures[AD_HISTORY_FIGURES];
+};
+
+struct ad_history_board_sum {
+    unsigned n;
+    double sum, max;
+};
+
+/* Seconds [first_s, end_s) were counted by one run of the server, from start_us on,
+ * Unix time. Of the present run, which is the last, neither end is read. */
+struct ad_history_run {
+    uint64_t first_s, end_s, start_us;
+};
+
+/* A model with rows of its own, from second since_s on. name "": none yet. */
+struct ad_history_model {
+    char name[AIDASH_MODEL_MAX + 1];
+    uint64_t since_s, last_s; /* last_s: its newest tick or request */
+};
+
+/* Since the file was begun, or the run. */
+struct ad_history_totals {
+    uint64_t seconds, ticks, tokens, requests;
 };
 
 static struct {
-    uint64_t second;   /* the open one, counted from the start */
-    uint64_t end_ns;   /* when it ends */
-    uint64_t requests; /* records so far */
-    struct ad_history_sum open[AD_HISTORY_LEVELS];
-    struct ad_history_row rows[AD_HISTORY_ROWS];
+    uint64_t second;  /* the open one */
+    uint64_t end_ns;  /* when it ends */
+    uint64_t first_s; /* where the present run began */
+    unsigned n_runs;
+    unsigned recent; /* the set of the newest tick */
+    struct ad_history_run runs[AD_HISTORY_RUNS]; /* the last one is the present */
+    struct ad_history_model models[AD_HISTORY_SETS]; /* by set */
+    struct ad_history_totals totals;
+    struct ad_history_sum open[AD_HISTORY_LEVELS][AD_HISTORY_SETS];
+    struct ad_history_board_sum board[AD_HISTORY_LEVELS][AD_HISTORY_FIGURES];
+    struct ad_history_row rows[AD_HISTORY_SETS][AD_HISTORY_ROWS];
+    struct ad_history_figures figures[AD_HISTORY_ROWS];
 } ad_history;
 
 /* ---- rows ---- */
@@ -93,8 +150,6 @@ static struct {
 static void ad_history_merge(struct ad_history_sum *to,
                              const struct ad_history_sum *from)
 {
-    unsigned i;
-
     if (from->latency.n > 0) {
         to->latency_min_ms = to->latency.n == 0 ||
                                      from->latency_min_ms < to->latency_min_ms
@@ -107,13 +162,19 @@ static void ad_history_merge(struct ad_history_sum *to,
     to->ticks += from->ticks;
     to->tokens += from->tokens;
     to->requests += from->requests;
+}
+
+static void ad_history_merge_board(struct ad_history_board_sum *to,
+                                   const struct ad_history_board_sum *from)
+{
+    unsigned i;
+
     for (i = 0; i < AD_HISTORY_FIGURES; i++) {
-        if (from->figures[i].n > 0) {
-            to->figures[i].max = to->figures[i].n == 0 ||
-                                         from->figures[i].max > to->figures[i].max
-                                     ? from->figures[i].max : to->figures[i].max;
-            to->figures[i].sum += from->figures[i].sum;
-            to->figures[i].n += from->figures[i].n;
+        if (from[i].n > 0) {
+            to[i].max = to[i].n == 0 || from[i].max > to[i].max ? from[i].max
+                                                                : to[i].max;
+            to[i].sum += from[i].sum;
+            to[i].n += from[i].n;
         }
     }
 }
@@ -128,18 +189,13 @@ static double ad_history_percentile(const struct ad_history_sum *sum,
     return ms > sum->latency_min_ms ? ms : sum->latency_min_ms;
 }
 
-static void ad_history_close(const struct ad_history_sum *sum,
-                             struct ad_history_row *row)
+static void ad_history_close(const struct ad_history_sum *sum, float *v)
 {
-    float *v = row->values;
-    unsigned i;
-
-    for (i = 0; i < AD_HISTORY_KEPT; i++) {
-        v[i] = NAN;
-    }
     v[AD_HISTORY_TICKS] = (float)sum->ticks;
     v[AD_HISTORY_TOKENS] = (float)sum->tokens;
     v[AD_HISTORY_REQUESTS] = (float)sum->requests;
+    v[AD_HISTORY_MIN] = v[AD_HISTORY_MEAN] = v[AD_HISTORY_P50] =
+        v[AD_HISTORY_P95] = v[AD_HISTORY_MAX] = NAN;
     if (sum->latency.n > 0) {
         v[AD_HISTORY_MIN] = (float)sum->latency_min_ms;
         v[AD_HISTORY_MEAN] = (float)(sum->latency_sum_ms / sum->latency.n);
@@ -147,60 +203,147 @@ static void ad_history_close(const struct ad_history_sum *sum,
         v[AD_HISTORY_P95] = (float)ad_history_percentile(sum, 95);
         v[AD_HISTORY_MAX] = (float)sum->latency_max_ms;
     }
+}
+
+/* Of heat the highest, of all else the mean. */
+static void ad_history_close_board(const struct ad_history_board_sum *sum, float *v)
+{
+    unsigned i;
+
     for (i = 0; i < AD_HISTORY_FIGURES; i++) {
-        if (sum->figures[i].n > 0) { /* of heat the highest, of all else the mean */
-            v[AD_HISTORY_CPU + i] =
-                (float)(AD_HISTORY_CPU + i == AD_HISTORY_CELSIUS
-                            ? sum->figures[i].max
-                            : sum->figures[i].sum / sum->figures[i].n);
+        v[i] = sum[i].n == 0 ? NAN
+               : AD_HISTORY_CPU + i == AD_HISTORY_CELSIUS
+                   ? (float)sum[i].max
+                   : (float)(sum[i].sum / sum[i].n);
+    }
+}
+
+/* Where a ring has the row of that number. */
+static unsigned ad_history_at(unsigned level, uint64_t number)
+{
+    return ad_history_levels[level].first +
+           (unsigned)(number % ad_history_levels[level].n);
+}
+
+/* End the open row of a level. */
+static void ad_history_close_row(unsigned level, uint64_t number)
+{
+    unsigned at = ad_history_at(level, number), set;
+
+    for (set = 0; set < AD_HISTORY_SETS; set++) {
+        ad_history_close(&ad_history.open[level][set],
+                         ad_history.rows[set][at].values);
+    }
+    ad_history_close_board(ad_history.board[level], ad_history.figures[at].values);
+    memset(ad_history.open[level], 0, sizeof(ad_history.open[level]));
+    memset(ad_history.board[level], 0, sizeof(ad_history.board[level]));
+}
+
+/* Rows [from, to) of a level have no value at all. */
+static void ad_history_blank(unsigned level, uint64_t from, uint64_t to)
+{
+    unsigned set, i;
+
+    if (to - from > ad_history_levels[level].n) {
+        from = to - ad_history_levels[level].n;
+    }
+    for (; from < to; from++) {
+        unsigned at = ad_history_at(level, from);
+
+        for (set = 0; set < AD_HISTORY_SETS; set++) {
+            for (i = 0; i < AD_HISTORY_VALUES; i++) {
+                ad_history.rows[set][at].values[i] = NAN;
+            }
+        }
+        for (i = 0; i < AD_HISTORY_FIGURES; i++) {
+            ad_history.figures[at].values[i] = NAN;
         }
     }
 }
 
-static struct ad_history_row *ad_history_row(unsigned level, uint64_t number)
+/* End the open second, and the longer rows that end with it. */
+static void ad_history_end_second(void)
 {
-    return &ad_history.rows[ad_history_levels[level].first +
-                            number % ad_history_levels[level].n];
-}
+    unsigned level, set;
 
-/* End the seconds that are over, and with them the longer rows. After a standstill
- * there are many, without anything in them. */
-static void ad_history_advance(void)
-{
-    unsigned level;
-
-    while (ad_hub.now_ns >= ad_history.end_ns) {
-#if AIDASH_METER
-        ad_history.open[0].requests += (double)(ad_records.count -
-                                                ad_history.requests);
-        ad_history.requests = ad_records.count;
-#endif
-        ad_history_close(&ad_history.open[0],
-                         ad_history_row(0, ad_history.second));
-        for (level = 1; level < AD_HISTORY_LEVELS; level++) {
-            unsigned step_s = ad_history_levels[level].step_s;
-
-            ad_history_merge(&ad_history.open[level], &ad_history.open[0]);
-            if ((ad_history.second + 1) % step_s == 0) {
-                ad_history_close(&ad_history.open[level],
-                                 ad_history_row(level, ad_history.second / step_s));
-                memset(&ad_history.open[level], 0, sizeof(ad_history.open[level]));
+    for (level = 1; level < AD_HISTORY_LEVELS; level++) {
+        for (set = 0; set < AD_HISTORY_SETS; set++) {
+            if (ad_history.open[0][set].ticks > 0 ||
+                ad_history.open[0][set].requests > 0) {
+                ad_history_merge(&ad_history.open[level][set],
+                                 &ad_history.open[0][set]);
             }
         }
-        memset(&ad_history.open[0], 0, sizeof(ad_history.open[0]));
-        ad_history.second++;
-        ad_history.end_ns += AD_NS_PER_S;
+        ad_history_merge_board(ad_history.board[level], ad_history.board[0]);
+    }
+    for (level = 0; level < AD_HISTORY_LEVELS; level++) {
+        unsigned step_s = ad_history_levels[level].step_s;
+
+        if ((ad_history.second + 1) % step_s == 0) {
+            ad_history_close_row(level, ad_history.second / step_s);
+        }
+    }
+    ad_history.second++;
+    ad_history.totals.seconds++;
+}
+
+/* End the seconds that are over. After a standstill there are many, without anything
+ * in them. */
+static void ad_history_advance(void)
+{
+    while (ad_hub.now_ns >= ad_history.end_ns) {
+        ad_history_end_second();
+        ad_history.end_ns += AD_HISTORY_SECOND_NS;
     }
 }
 
 /* ---- what comes in ---- */
 
-/* A tick: tokens that it added, and its latency unless that is of a first token. */
-static void ad_history_tick(uint64_t tokens, double latency_ms, bool first)
+/* Has a model been silent for so long that nothing of it is kept? */
+static bool ad_history_is_past(const struct ad_history_model *m)
 {
-    struct ad_history_sum *sum = &ad_history.open[0];
+    return ad_history.second - m->last_s >
+           (uint64_t)AIDASH_HISTORY_FIVES * AD_HISTORY_LONGEST_S;
+}
 
-    ad_history_advance();
+/* The set of a model, which has a tick or a request now: its own, the first that is
+ * free, or that of all the others. AD_HISTORY_ALL: models have none. */
+static unsigned ad_history_set(const char *model)
+{
+    unsigned set, spare = 0;
+
+    if (AD_HISTORY_SETS == 1) {
+        return AD_HISTORY_ALL;
+    }
+    set = ad_history.recent; /* most ticks are of the same model as the one before */
+    if (set == 0 || strcmp(ad_history.models[set].name, model) != 0) {
+        for (set = 1; set < AD_HISTORY_OTHER; set++) {
+            struct ad_history_model *m = &ad_history.models[set];
+
+            if (strcmp(m->name, model) == 0) {
+                break;
+            }
+            if (spare == 0 && (m->name[0] == '\0' || ad_history_is_past(m))) {
+                spare = set;
+            }
+        }
+        if (set == AD_HISTORY_OTHER && spare != 0) {
+            set = spare;
+            (void)snprintf(ad_history.models[set].name,
+                           sizeof(ad_history.models[set].name), "%s", model);
+            ad_history.models[set].since_s = ad_history.second;
+        }
+    }
+    if (set != AD_HISTORY_OTHER) {
+        ad_history.recent = set;
+    }
+    ad_history.models[set].last_s = ad_history.second;
+    return set;
+}
+
+static void ad_history_add(struct ad_history_sum *sum, uint64_t tokens,
+                           double latency_ms, bool first)
+{
     sum->ticks += 1;
     sum->tokens += (double)tokens;
     if (first) {
@@ -214,6 +357,48 @@ static void ad_history_tick(uint64_t tokens, double latency_ms, bool first)
     ad_histogram_add(&sum->latency, (uint64_t)(latency_ms * 1000), 1);
 }
 
+/* A tick of a model: tokens that it added, and its latency unless that is of a first
+ * token. */
+static void ad_history_tick(const char *model, uint64_t tokens, double latency_ms,
+                            bool first)
+{
+    unsigned set;
+
+    ad_history_advance();
+    ad_history_add(&ad_history.open[0][AD_HISTORY_ALL], tokens, latency_ms, first);
+    set = ad_history_set(model);
+    if (set != AD_HISTORY_ALL) {
+        ad_history_add(&ad_history.open[0][set], tokens, latency_ms, first);
+    }
+    ad_history.totals.ticks++;
+    ad_history.totals.tokens += tokens;
+}
+
+#if AIDASH_METER
+
+/* A request ended. */
+static void ad_history_request(const struct ad_proxy *p, const char *status,
+                               const struct ad_proxy_figures *figures)
+{
+    /* "": nobody knows to which model. */
+    const char *model = p->name[0] != '\0' ? p->name : p->request.model;
+    unsigned set;
+
+    (void)status;
+    (void)figures;
+
+    ad_history_advance();
+    ad_history.open[0][AD_HISTORY_ALL].requests += 1;
+    set = model[0] != '\0' ? ad_history_set(model)
+          : AD_HISTORY_SETS > 1 ? (unsigned)AD_HISTORY_OTHER : AD_HISTORY_ALL;
+    if (set != AD_HISTORY_ALL) {
+        ad_history.open[0][set].requests += 1;
+    }
+    ad_history.totals.requests++;
+}
+
+#endif
+
 #if AIDASH_BOARD
 
 /* A report of the board. */
@@ -226,217 +411,159 @@ static void ad_history_board(const struct ad_board_figures *f)
 
     ad_history_advance();
     for (i = 0; i < AD_HISTORY_FIGURES; i++) {
+        struct ad_history_board_sum *sum = &ad_history.board[0][i];
+
         if (ad_value_is_number(values[i])) {
             double number = values[i]->number;
 
-            if (ad_history.open[0].figures[i].n++ == 0 ||
-                number > ad_history.open[0].figures[i].max) {
-                ad_history.open[0].figures[i].max = number;
+            if (sum->n++ == 0 || number > sum->max) {
+                sum->max = number;
             }
-            ad_history.open[0].figures[i].sum += number;
+            sum->sum += number;
         }
     }
 }
 
 #endif
 
+/* ---- runs ---- */
+
+/* When a run began. The present one is not told before the end of the one before:
+ * until a board without a clock of its own knows the time, its history goes on where
+ * it ended. */
+static uint64_t ad_history_run_start_us(unsigned run)
+{
+    uint64_t start_us = ad_history.runs[run].start_us, end_us = 0;
+
+    if (run + 1 < ad_history.n_runs) {
+        return start_us;
+    }
+    if (run > 0) {
+        const struct ad_history_run *before = &ad_history.runs[run - 1];
+
+        end_us = before->start_us +
+                 (before->end_s - before->first_s) * AD_HISTORY_SECOND_US;
+    }
+    return ad_hub.start_us > end_us ? ad_hub.start_us : end_us;
+}
+
+/* The seconds of a run end before this one. */
+static uint64_t ad_history_run_end_s(unsigned run)
+{
+    return run + 1 < ad_history.n_runs ? ad_history.runs[run].end_s
+                                       : ad_history.second;
+}
+
+/* The run that has this second, or begins last before it. */
+static unsigned ad_history_run_of(uint64_t second)
+{
+    unsigned run = ad_history.n_runs - 1;
+
+    while (run > 0 && ad_history.runs[run].first_s > second) {
+        run--;
+    }
+    return run;
+}
+
+/* When a row begins, Unix time. */
+static uint64_t ad_history_start_us(unsigned level, uint64_t number)
+{
+    uint64_t second = number * ad_history_levels[level].step_s;
+    unsigned run = ad_history_run_of(second);
+
+    return ad_history_run_start_us(run) +
+           (second - ad_history.runs[run].first_s) * AD_HISTORY_SECOND_US;
+}
+
+/* How many seconds a row sums up: fewer than its step where a run ended. 0: it is of
+ * no run. */
+static unsigned ad_history_seconds(unsigned level, uint64_t number)
+{
+    unsigned step_s = ad_history_levels[level].step_s;
+    uint64_t second = number * step_s;
+    uint64_t end_s = ad_history_run_end_s(ad_history_run_of(second));
+
+    if (end_s <= second) {
+        return 0;
+    }
+    return end_s - second < step_s ? (unsigned)(end_s - second) : step_s;
+}
+
+/* A clock before that is not set. */
+#define AD_HISTORY_CLOCK_US (1735689600ull * 1000000) /* 2025-01-01 */
+
+/* Runs that end after the present one began had a clock that was wrong, or have one
+ * that is not set yet. Once it had time to be set, they end where this one begins. */
+static void ad_history_mend_runs(void)
+{
+    uint64_t shown_us = ad_history_run_start_us(ad_history.n_runs - 1), shift_us;
+    unsigned run;
+
+    if (ad_history.second - ad_history.first_s < 2 * AD_HISTORY_LONGEST_S ||
+        ad_hub.now_us < AD_HISTORY_CLOCK_US || shown_us <= ad_hub.start_us) {
+        return;
+    }
+    shift_us = shown_us - ad_hub.start_us;
+    for (run = 0; run + 1 < ad_history.n_runs; run++) {
+        uint64_t *start_us = &ad_history.runs[run].start_us;
+
+        *start_us = *start_us > shift_us ? *start_us - shift_us : 0;
+    }
+}
+
 /* Before each run; the rows' memory stays untouched. */
 static void ad_history_init(void)
 {
-    ad_history.second = ad_history.requests = 0;
+    ad_history.second = ad_history.first_s = 0;
     ad_history.end_ns = UINT64_MAX;
+    ad_history.n_runs = ad_history.recent = 0;
+    memset(ad_history.models, 0, sizeof(ad_history.models));
+    memset(&ad_history.totals, 0, sizeof(ad_history.totals));
     memset(ad_history.open, 0, sizeof(ad_history.open));
+    memset(ad_history.board, 0, sizeof(ad_history.board));
     ad_ticks_observe(ad_history_tick);
+#if AIDASH_METER
+    ad_reports_observe(ad_history_request);
+#endif
 }
 
 /* The run begins. */
 static void ad_history_begin(void)
 {
-    ad_history.end_ns = ad_hub.start_ns + AD_NS_PER_S;
+    if (ad_history.n_runs == AD_HISTORY_RUNS) {
+        memmove(ad_history.runs, ad_history.runs + 1,
+                (AD_HISTORY_RUNS - 1) * sizeof(ad_history.runs[0]));
+        ad_history.n_runs--;
+    }
+    ad_history.first_s = ad_history.second;
+    ad_history.runs[ad_history.n_runs].first_s = ad_history.first_s;
+    ad_history.runs[ad_history.n_runs].end_s = ad_history.first_s;
+    ad_history.runs[ad_history.n_runs].start_us = ad_hub.start_us;
+    ad_history.n_runs++;
+    ad_history.end_ns = ad_hub.start_ns + AD_HISTORY_SECOND_NS;
 }
 
-/* ---- GET /history ---- */
-
-/* What is asked for: rows [next, end) of a level, and which columns. */
-struct ad_history_ask {
+/* The run ends: so do the open rows, and no run begins before the longest is full. */
+static void ad_history_end(void)
+{
+    uint64_t end_s, from;
     unsigned level;
-    uint32_t columns; /* bit i: ad_history_names[i] */
-    bool csv;
-    uint64_t next, end;
-};
-_Static_assert(AD_HISTORY_COLUMNS <= 24, "an ask fits two numbers of a pending one");
 
-static uint64_t ad_history_start_us(unsigned level, uint64_t number)
-{
-    return ad_hub.start_us +
-           number * ad_history_levels[level].step_s * (AD_NS_PER_S / 1000);
-}
+    ad_history_end_second(); /* the part of it that was */
+    end_s = ad_history.second;
+    ad_history.second = (end_s + AD_HISTORY_LONGEST_S - 1) / AD_HISTORY_LONGEST_S *
+                        AD_HISTORY_LONGEST_S;
+    for (level = 1; level < AD_HISTORY_LEVELS; level++) {
+        unsigned step_s = ad_history_levels[level].step_s;
 
-/* The rows that are kept of a level, [*first, the result). */
-static uint64_t ad_history_range(unsigned level, uint64_t *first)
-{
-    uint64_t end;
-
-    ad_history_advance();
-    end = ad_history.second / ad_history_levels[level].step_s;
-    *first = end > ad_history_levels[level].n ? end - ad_history_levels[level].n : 0;
-    return end;
-}
-
-/* Choose the rows that begin in [from_us, to_us): of the level whose rows are so
- * long, or, with step_s 0, of the finest that goes back so far. False if no rows are
- * so long. */
-static bool ad_history_choose(struct ad_history_ask *ask, uint64_t from_us,
-                              uint64_t to_us, uint64_t step_s)
-{
-    uint64_t first = 0, step_us;
-
-    for (ask->level = 0; ask->level < AD_HISTORY_LEVELS; ask->level++) {
-        ask->end = ad_history_range(ask->level, &first);
-        if (step_s == 0 ? first == 0 ||
-                              ad_history_start_us(ask->level, first) <= from_us ||
-                              ask->level == AD_HISTORY_LEVELS - 1
-                        : ad_history_levels[ask->level].step_s == step_s) {
-            break;
+        from = end_s / step_s;
+        if (end_s % step_s != 0) {
+            ad_history_close_row(level, from++);
         }
+        ad_history_blank(level, from, ad_history.second / step_s);
     }
-    if (ask->level == AD_HISTORY_LEVELS) {
-        return false;
-    }
-    step_us = ad_history_levels[ask->level].step_s * (AD_NS_PER_S / 1000);
-    ask->next = first;
-    if (from_us > ad_history_start_us(ask->level, first)) {
-        ask->next = (from_us - ad_hub.start_us + step_us - 1) / step_us;
-    }
-    if (to_us <= ad_hub.start_us) {
-        ask->end = ask->next;
-    } else if (to_us < ad_history_start_us(ask->level, ask->end)) {
-        ask->end = (to_us - ad_hub.start_us + step_us - 1) / step_us;
-    }
-    ask->next = ask->next < ask->end ? ask->next : ask->end;
-    return true;
-}
-
-/* The columns that a list of names, with commas between them, names. False: one is
- * none. */
-static bool ad_history_columns(struct ad_slice list, uint32_t *columns)
-{
-    struct ad_slice name;
-    unsigned i;
-
-    *columns = 0;
-    while (list.len > 0 && ad_http_cut(&list, ',', &name)) {
-        for (i = 0; i < AD_HISTORY_COLUMNS && !ad_slice_is(name, ad_history_names[i]);
-             i++) {
-        }
-        if (i == AD_HISTORY_COLUMNS) {
-            return false;
-        }
-        *columns |= 1u << i;
-    }
-    return *columns != 0;
-}
-
-static void ad_history_put_names(struct ad_text *t, const struct ad_history_ask *ask,
-                                 const char *quote)
-{
-    unsigned i;
-
-    ad_putf(t, "%stime%s", quote, quote);
-    for (i = 0; i < AD_HISTORY_COLUMNS; i++) {
-        if ((ask->columns >> i & 1) != 0) {
-            ad_putf(t, ",%s%s%s", quote, ad_history_names[i], quote);
-        }
-    }
-}
-
-/* What comes before the rows. */
-static void ad_history_put_begin(struct ad_text *t, const struct ad_history_ask *ask)
-{
-    if (ask->csv) {
-        ad_history_put_names(t, ask, "");
-        ad_puts(t, "\r\n");
-        return;
-    }
-    ad_putf(t, "{\"step\":%u,\"series\":[", ad_history_levels[ask->level].step_s);
-    ad_history_put_names(t, ask, "\"");
-    ad_puts(t, "],\"rows\":[");
-}
-
-enum { AD_HISTORY_ROW_MAX = (AD_HISTORY_COLUMNS + 1) * 25 + 4 }; /* bytes of a row */
-
-static void ad_history_put_row(struct ad_text *t, const struct ad_history_ask *ask,
-                               uint64_t number)
-{
-    const struct ad_history_row *row = ad_history_row(ask->level, number);
-    unsigned i;
-
-    ad_puts(t, ask->csv ? "" : "[");
-    ad_put_decimal(t, ad_history_start_us(ask->level, number) / 1000, 3);
-    for (i = 0; i < AD_HISTORY_COLUMNS; i++) {
-        double value = i == AD_HISTORY_RATE
-                           ? (double)row->values[AD_HISTORY_TOKENS] /
-                                 ad_history_levels[ask->level].step_s
-                           : (double)row->values[i];
-
-        if ((ask->columns >> i & 1) == 0) {
-            continue;
-        }
-        ad_puts(t, ",");
-        if (value < 0) {
-            ad_puts(t, "-");
-            value = -value;
-        }
-        if (!isnan(value)) {
-            ad_put_fixed(t, value, 3);
-        } else if (!ask->csv) {
-            ad_puts(t, "null");
-        }
-    }
-    ad_puts(t, ask->csv ? "\r\n" : "]");
-}
-
-/* The next rows of an answer: as many as fit. p->cursor is the next row's number with
- * the columns above 32 bits; p->last the end, with level and form above 32 bits. */
-static void ad_history_more(struct ad_pending *p)
-{
-    struct ad_text t = ad_text_in(ad_pending_buffer(p), AIDASH_HEAD_MAX);
-    struct ad_history_ask ask;
-    uint64_t first;
-
-    ask.next = p->cursor & UINT32_MAX;
-    ask.columns = (uint32_t)(p->cursor >> 32);
-    ask.end = p->last & UINT32_MAX;
-    ask.level = (unsigned)(p->last >> 32 & 3);
-    ask.csv = p->last >> 34 != 0;
-    (void)ad_history_range(ask.level, &first);
-    if (ask.next < first) { /* they were overwritten meanwhile */
-        ask.next = first < ask.end ? first : ask.end;
-    }
-    while (ask.next < ask.end && t.cap - t.len > AD_HISTORY_ROW_MAX) {
-        if (!ask.csv && p->answered) {
-            ad_puts(&t, ",");
-        }
-        ad_history_put_row(&t, &ask, ask.next++);
-        p->answered = true;
-    }
-    if (ask.next == ask.end && t.cap - t.len > 2) {
-        ad_puts(&t, ask.csv ? "" : "]}");
-        p->more = NULL;
-    }
-    p->cursor = ask.next | (uint64_t)ask.columns << 32;
-    p->len = (uint32_t)t.len;
-}
-
-/* Begin such an answer behind its head, in *t. */
-static void ad_history_answer(struct ad_pending *p, const struct ad_history_ask *ask,
-                              struct ad_text *t)
-{
-    ad_history_put_begin(t, ask);
-    p->cursor = ask->next | (uint64_t)ask->columns << 32;
-    p->last = ask->end | (uint64_t)ask->level << 32 |
-              (uint64_t)(ask->csv ? 1 : 0) << 34;
-    p->more = ad_history_more;
+    ad_history.end_ns = UINT64_MAX;
+    ad_history.runs[ad_history.n_runs - 1].end_s = end_s;
 }
 
 AD_MEMORY(history, AD_HISTORY_ROWS, sizeof(ad_history));

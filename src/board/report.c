@@ -15,9 +15,28 @@
  * board). */
 enum { AD_BOARD_TEXT = AD_BOARD_MAX - 64 };
 
-/* The figures of a board that history keeps; NAN is not needed: each says why. */
+/* The figures of a board that history keeps, alerts look at, and that tell what may
+ * slow it down; NAN is not needed: each says why. */
 struct ad_board_figures {
     struct ad_value cpu_percent, memory_used, celsius, watts, gpu_percent, clock_mhz;
+    struct ad_value memory_total, disk_free;
+    unsigned n_temperatures; /* those that are known */
+    struct {
+        char name[AD_UNIT_NAME];
+        double celsius;
+    } temperatures[AD_TEMPERATURES];
+    struct ad_value gpu_clock_mhz; /* of the fastest */
+    struct ad_value iowait_percent, steal_percent, swap_used;
+    struct ad_value throttled;     /* AD_PI_* of now */
+    struct ad_value under_voltages, over_currents; /* events, counted */
+    struct ad_value cooling;       /* the highest state of what slows it down, */
+    char cooler[AD_UNIT_NAME];     /* and which that is */
+    /* What energy is computed of: watts, else what processors and GPUs say. */
+    struct ad_value power, gpu_watts;
+    const char *power_scope; /* of what it is; static; NULL: of nothing */
+    bool power_estimate;     /* something is left out, or in twice */
+    bool power_mean;         /* it is the mean since the last report */
+    bool power_fast;         /* ad_probe_watts() reads it, too */
 };
 
 static struct {
@@ -100,6 +119,8 @@ static void ad_put_cpu(struct ad_text *t, uint64_t now_ns,
     }
     figures->cpu_percent = all;
     figures->clock_mhz = clock;
+    figures->iowait_percent = iowait;
+    figures->steal_percent = steal;
 }
 
 static void ad_put_memory(struct ad_text *t, struct ad_board_figures *figures)
@@ -121,6 +142,8 @@ static void ad_put_memory(struct ad_text *t, struct ad_board_figures *figures)
     ad_put_member(t, ",\"swap_total_bytes\":", &m.swap_total, 0);
     ad_put_member(t, ",\"swap_used_bytes\":", &swap_used, 0);
     ad_puts(t, "}");
+    figures->memory_total = m.total;
+    figures->swap_used = swap_used;
     figures->memory_used = m.available;
     if (ad_value_is_number(&m.available) && ad_value_is_number(&m.total)) {
         figures->memory_used = ad_value_of(m.total.number - m.available.number);
@@ -146,6 +169,13 @@ static void ad_put_temperatures(struct ad_text *t, uint64_t now_ns,
         if (ad_value_is_number(&v) && (!ad_value_is_number(&figures->celsius) ||
                                        v.number > figures->celsius.number)) {
             figures->celsius = v;
+        }
+        if (ad_value_is_number(&v)) {
+            unsigned n = figures->n_temperatures++;
+
+            memcpy(figures->temperatures[n].name, u->temperatures[i].name,
+                   sizeof(figures->temperatures[n].name));
+            figures->temperatures[n].celsius = v.number;
         }
     }
     ad_puts(t, "]");
@@ -209,7 +239,8 @@ static void ad_put_throttled(struct ad_text *t, const char *member,
     ad_puts(t, "]");
 }
 
-static void ad_put_throttling(struct ad_text *t, uint64_t now_ns)
+static void ad_put_throttling(struct ad_text *t, uint64_t now_ns,
+                              struct ad_board_figures *figures)
 {
     static const char *const events[] = {"under_voltage", "over_current_average",
                                          "over_current_instant"};
@@ -220,6 +251,8 @@ static void ad_put_throttling(struct ad_text *t, uint64_t now_ns)
     ad_probe_throttled();
     ad_put_throttled(t, ",\"throttling\":{\"now\":", &ad_probe.throttled_now,
                      ad_probe.throttled & 15);
+    figures->throttled = ad_probe.throttled_now;
+    figures->throttled.number = ad_probe.throttled & 15;
     ad_put_throttled(t, ",\"since_boot\":", &ad_probe.throttled_since,
                      ad_probe.throttled >> AD_PI_SINCE_BOOT & 15);
     ad_puts(t, ",\"events\":{");
@@ -230,6 +263,12 @@ static void ad_put_throttling(struct ad_text *t, uint64_t now_ns)
             ad_putf(t, "%s\"%s\":", comma, events[i]);
             ad_put_value(t, &v, 0);
             comma = ",";
+        }
+        if (i == 0) {
+            figures->under_voltages = v;
+        } else if (ad_value_is_number(&v)) {
+            v.number += figures->over_currents.number;
+            figures->over_currents = v;
         }
     }
     ad_puts(t, "},\"cooling\":[");
@@ -253,6 +292,11 @@ static void ad_put_throttling(struct ad_text *t, uint64_t now_ns)
         ad_put_member(t, ",\"state\":", &u->coolers[i].state, 0);
         ad_put_member(t, ",\"max\":", &max, 0);
         ad_puts(t, "}");
+        if (ad_value_is_number(&u->coolers[i].state) &&
+            u->coolers[i].state.number >= figures->cooling.number) {
+            figures->cooling = u->coolers[i].state;
+            memcpy(figures->cooler, u->coolers[i].name, sizeof(figures->cooler));
+        }
     }
     ad_puts(t, "]}");
 }
@@ -335,11 +379,22 @@ static void ad_read_gpu(struct ad_gpu *gpu, struct ad_gpu_values *v, uint64_t no
     }
 }
 
-static void ad_gpu_figure(struct ad_board_figures *figures, const struct ad_value *v)
+/* Keep the greater one. */
+static void ad_figure_most(struct ad_value *figure, const struct ad_value *v)
 {
-    if (ad_value_is_number(v) && (!ad_value_is_number(&figures->gpu_percent) ||
-                                  v->number > figures->gpu_percent.number)) {
-        figures->gpu_percent = *v;
+    if (ad_value_is_number(v) && (!ad_value_is_number(figure) ||
+                                  v->number > figure->number)) {
+        *figure = *v;
+    }
+}
+
+static void ad_gpu_figure(struct ad_board_figures *figures,
+                          const struct ad_gpu_values *v)
+{
+    ad_figure_most(&figures->gpu_percent, &v->percent);
+    ad_figure_most(&figures->gpu_clock_mhz, &v->clock_mhz);
+    if (ad_value_is_number(&v->watts)) {
+        figures->gpu_watts = ad_value_of(figures->gpu_watts.number + v->watts.number);
     }
 }
 
@@ -363,7 +418,7 @@ static void ad_put_gpus(struct ad_text *t, uint64_t now_ns,
             v.celsius = smi->celsius;
             v.watts = smi->watts;
             ad_put_gpu(t, smi->name, &v);
-            ad_gpu_figure(figures, &v.percent);
+            ad_gpu_figure(figures, &v);
             n++;
         }
     }
@@ -376,7 +431,7 @@ static void ad_put_gpus(struct ad_text *t, uint64_t now_ns,
         n++;
         ad_read_gpu(&u->gpus[i], &v, now_ns);
         ad_put_gpu(t, u->gpus[i].name, &v);
-        ad_gpu_figure(figures, &v.percent);
+        ad_gpu_figure(figures, &v);
     }
     ad_puts(t, "],\"npus\":[");
     for (i = 0; i < u->n_npus; i++) {
@@ -457,6 +512,45 @@ static int ad_power_total(const struct ad_value watts[AD_RAILS], struct ad_value
     return -1;
 }
 
+/* The power that energy is computed of: that of the whole board (row: of
+ * ad_power_totals, or behind them the Pi 5's), or of its processors and GPUs, as far as
+ * they tell theirs. */
+static void ad_power_figure(struct ad_board_figures *figures,
+                            const struct ad_value watts[AD_RAILS], int row)
+{
+    const struct ad_units *u = &ad_probe.units;
+    struct ad_value cpu = ad_value_none(AD_VALUE_ABSENT);
+    unsigned i;
+
+    if (row >= 0) {
+        bool pmic = row == (int)AD_COUNT(ad_power_totals);
+
+        figures->power = figures->watts;
+        figures->power_scope = pmic ? "board without USB, HAT and NVMe"
+                                    : ad_power_totals[row].scope;
+        figures->power_estimate = pmic || ad_power_totals[row].estimate;
+        figures->power_fast = !pmic;
+        return;
+    }
+    for (i = 0; i < u->n_rails; i++) {
+        if (u->rails[i].watts.how == AD_HOW_RATE && ad_value_is_number(&watts[i])) {
+            cpu = ad_value_of(cpu.number + watts[i].number);
+        }
+    }
+    figures->power_estimate = true;
+    figures->power_mean = ad_value_is_number(&cpu);
+    figures->power_scope = !ad_value_is_number(&cpu)                  ? "GPU"
+                           : ad_value_is_number(&figures->gpu_watts) ? "CPU and GPU"
+                                                                      : "CPU";
+    figures->power = ad_value_is_number(&cpu) ? cpu : figures->gpu_watts;
+    if (ad_value_is_number(&cpu)) {
+        figures->power.number += figures->gpu_watts.number;
+    }
+    if (!ad_value_is_number(&figures->power)) {
+        figures->power_scope = NULL;
+    }
+}
+
 static void ad_put_power(struct ad_text *t, uint64_t now_ns,
                          struct ad_board_figures *figures)
 {
@@ -491,6 +585,22 @@ static void ad_put_power(struct ad_text *t, uint64_t now_ns,
     }
     ad_puts(t, "}");
     figures->watts = total;
+    ad_power_figure(figures, watts, row);
+}
+
+/* The board's power now, read from the rails alone: of a board of which
+ * figures.power_fast was true. */
+static struct ad_value ad_probe_watts(uint64_t now_ns)
+{
+    struct ad_units *u = &ad_probe.units;
+    struct ad_value watts[AD_RAILS], total;
+    unsigned i;
+
+    for (i = 0; i < u->n_rails; i++) {
+        watts[i] = ad_reading_take(&ad_probe.tree, &u->rails[i].watts, now_ns);
+    }
+    (void)ad_power_total(watts, &total);
+    return total;
 }
 
 /* ---- fans, disk, network ---- */
@@ -515,7 +625,7 @@ static void ad_put_fans(struct ad_text *t, uint64_t now_ns)
 }
 
 /* The file system of the root; of a copied tree there is none. */
-static void ad_put_disk(struct ad_text *t)
+static void ad_put_disk(struct ad_text *t, struct ad_board_figures *figures)
 {
     struct ad_value all = ad_value_none(AD_VALUE_ABSENT), left = all;
     struct statvfs disk;
@@ -531,6 +641,7 @@ static void ad_put_disk(struct ad_text *t)
     ad_put_member(t, ",\"disk\":{\"total_bytes\":", &all, 0);
     ad_put_member(t, ",\"free_bytes\":", &left, 0);
     ad_puts(t, "}");
+    figures->disk_free = left;
 }
 
 static void ad_put_networks(struct ad_text *t, uint64_t now_ns)
@@ -593,11 +704,11 @@ static void ad_probe_take(struct ad_text *t, uint64_t now_ns,
     ad_put_cpu(t, now_ns, figures);
     ad_put_memory(t, figures);
     ad_put_temperatures(t, now_ns, figures);
-    ad_put_throttling(t, now_ns);
+    ad_put_throttling(t, now_ns, figures);
     ad_put_gpus(t, now_ns, figures);
     ad_put_power(t, now_ns, figures);
     ad_put_fans(t, now_ns);
-    ad_put_disk(t);
+    ad_put_disk(t, figures);
     ad_put_networks(t, now_ns);
 }
 

@@ -62,6 +62,7 @@ enum ad_fault {
     AD_FAULT_GAUGE_NAME,
     AD_FAULT_GAUGE_UNIT,
     AD_FAULT_GAUGE_VALUE,
+    AD_FAULT_WATTS,
 
     AD_FAULT_NOT_TEXT,
     AD_FAULT_ID,
@@ -156,6 +157,8 @@ static const struct {
                              "most 15 bytes, without control characters"},
     [AD_FAULT_GAUGE_VALUE] = {AD_ERROR_NONE, "\"value\" must be a number "
                               "between -1e100 and 1e100"},
+    [AD_FAULT_WATTS] = {AD_ERROR_NONE, "\"watts\" must be a number between 0 and "
+                        "1000000"},
 
     [AD_FAULT_NOT_TEXT] = {AD_ERROR_NOT_TEXT,
                            "commands are JSON in text messages"},

@@ -23,7 +23,7 @@ struct ad_sample {
     uint64_t total;                   /* AD_HAS_TOTAL */
     union {
         double latency_ms; /* AD_HAS_LATENCY */
-        double value;      /* AD_IS_GAUGE: finite */
+        double value;      /* AD_IS_GAUGE: finite; AD_IS_WATTS */
     };
     double rate;                      /* AD_HAS_RATE: tokens a second */
     uint64_t time_us;                 /* AD_HAS_TIME: Unix microseconds */
@@ -41,8 +41,9 @@ enum {
     AD_IS_LAST = 128,   /* the engine's own count ends it */
     AD_IS_FIRST = 256,  /* its latency is no time between two tokens */
     AD_IS_GAUGE = 512,  /* no step: a gauge has this value */
-    AD_IS_PROGRESS = 1024 /* tokens of the own request `total`, at the monotonic
-                           * time `overcount` */
+    AD_IS_PROGRESS = 1024, /* tokens of the own request `total`, at the monotonic
+                            * time `overcount` */
+    AD_IS_WATTS = 2048     /* no step: a wall meter says `value`, in watts */
 };
 _Static_assert(AIDASH_GAUGE_MAX <= AIDASH_MODEL_MAX &&
                    AIDASH_UNIT_MAX <= AIDASH_NODE_MAX,
@@ -55,6 +56,7 @@ _Static_assert(AIDASH_GAUGE_MAX <= AIDASH_MODEL_MAX &&
 #define AD_RATE_LIMIT 1e12
 #define AD_TIME_LIMIT 1e11
 #define AD_GAUGE_LIMIT 1e100
+#define AD_WATTS_LIMIT 1e6
 
 /* Not NaN, and not so large that the reader of decimals would have cut it. */
 static bool ad_gauge_value_ok(double value)
@@ -150,6 +152,11 @@ static enum ad_fault ad_sample_parse(const char *s, size_t len,
     }
     if (ad_json_get(&j, "gauge") != NULL) {
         return ad_gauge_parse(&j, out);
+    }
+    if (ad_json_get(&j, "watts") != NULL) {
+        return ad_sample_number(&j, "watts", AD_WATTS_LIMIT, &out->value, &out->has,
+                                AD_IS_WATTS) && out->has != 0
+                   ? AD_FAULT_NONE : AD_FAULT_WATTS;
     }
     if (!ad_sample_name(&j, "model", out->model, AIDASH_MODEL_MAX)) {
         return AD_FAULT_SAMPLE_MODEL;

@@ -17,7 +17,7 @@
  * (meter/facts.c). A board: as many units of each kind as board/sensors.c has. */
 enum {
     AD_FACTS_JSON_MAX = AIDASH_METER ? 1536 : 0,
-    AD_FACTS_RECORD_MAX = 160, /* context, cut prompt, prompt cache */
+    AD_FACTS_RECORD_MAX = 216, /* context, cut prompt, prompt cache, joules, slow */
     AD_HELLO_MAX = 832 + (2 * AIDASH_MODELS + 1) * (2 * AIDASH_MODEL_MAX + 3) +
                    AD_FACTS_JSON_MAX,
     AD_RECORD_MAX = AIDASH_METER ? 2330 + 2 * AIDASH_MODEL_MAX + AD_FACTS_RECORD_MAX
@@ -36,7 +36,7 @@ _Static_assert(AIDASH_FEED_BYTES >= 4 * (AD_EVENT_MAX + 4),
 /* The kinds of shared events; their names are in ad_event_names. */
 enum ad_event { AD_EV_TICK, AD_EV_STATUS, AD_EV_REQUEST_START, AD_EV_REQUEST,
                 AD_EV_BENCH, AD_EV_GAUGE, AD_EV_NOTE, AD_EV_COMMAND, AD_EV_BOARD,
-                AD_EV_KINDS };
+                AD_EV_ALERT, AD_EV_ENERGY, AD_EV_VERDICT, AD_EV_KINDS };
 
 /* The feed: finished WebSocket frames end to end in a ring of bytes. Offsets
  * and sequence numbers only grow; a position in the ring is the offset modulo
@@ -54,7 +54,8 @@ static struct ad_feed ad_feed;
 static const char *const ad_event_names[] = {"inference_tick", "status",
                                              "request_start", "request",
                                              "bench", "gauge", "note",
-                                             "command", "board"};
+                                             "command", "board", "alert",
+                                             "energy", "verdict"};
 _Static_assert(AD_COUNT(ad_event_names) == AD_EV_KINDS, "each kind has a name");
 
 static void ad_feed_init(void)

@@ -39,6 +39,7 @@ enum ad_pending_phase {
     AD_PENDING_READY,   /* a whole head, to be judged */
     AD_PENDING_WAITING, /* judged: a worker is to answer it */
     AD_PENDING_BEHIND,  /* the same, behind another request of its address */
+    AD_PENDING_CALLING, /* judged: a callback of the program is to answer it */
     AD_PENDING_ANSWER,  /* an answer is on its way */
     AD_PENDING_LINGER,  /* all is sent: the peer's FIN is awaited */
     AD_PENDING_PHASES
@@ -59,7 +60,7 @@ struct ad_pending {
                           * reserved: ad_slot_reserve() */
     bool batch;          /* and the client asks for batches */
     bool waits, refused; /* `upgrades`: see struct ad_attach */
-    struct ad_asker who; /* `upgrades` */
+    struct ad_asker who; /* `upgrades`, or CALLING */
     uint16_t before, after; /* in the list of its phase */
     uint32_t since_ms;   /* when it entered the phase; HEAD: when SILENT */
     uint32_t moved_ms;   /* when it entered the phase, or took a byte in it */
@@ -661,6 +662,7 @@ static bool ad_pending_is_late(const struct ad_pending *p)
         return ms >= AD_HEAD_MS;
     case AD_PENDING_WAITING:
     case AD_PENDING_BEHIND:
+    case AD_PENDING_CALLING:
         return ms >= AD_WORKER_MS;
     case AD_PENDING_ANSWER:
         return ad_hub.now_ms - p->moved_ms >= AD_STALL_MS ||
@@ -685,6 +687,11 @@ static void ad_pending_expire(struct ad_pending *p)
     } else if (ad_pending_asks((enum ad_pending_phase)p->phase)) {
         ad_pending_refuse(p, 503, "Retry-After: 5\r\n",
                           "no worker was free in time", false);
+    } else if (p->phase == AD_PENDING_CALLING ||
+               (p->phase == AD_PENDING_ANSWER && p->worker_fd >= 0 &&
+                !p->answered)) {
+        ad_pending_refuse(p, 503, "Retry-After: 5\r\n",
+                          "the program did not answer in time", false);
     } else {
         if (p->phase == AD_PENDING_ANSWER) {
             (void)setsockopt(p->fd, SOL_SOCKET, SO_LINGER, &reset,

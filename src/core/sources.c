@@ -26,6 +26,7 @@ static struct {
     uint64_t seed;         /* [I] likewise */
     bool sim_models;       /* [I] the models are the simulator's own */
     uint64_t lines, errors; /* of ingest, by any way */
+    void (*on_watts)(double watts); /* [I] takes what a wall meter says, or NULL */
     int udp[2];
     bool udp_local; /* [I] datagrams of other machines are not taken */
     unsigned n_udp; /* [I] */
@@ -80,6 +81,12 @@ static void ad_sample_apply(const struct ad_sample *sample)
 {
     if ((sample->has & AD_IS_GAUGE) != 0) {
         ad_gauge_set(sample);
+        return;
+    }
+    if ((sample->has & AD_IS_WATTS) != 0) {
+        if (ad_sources.on_watts != NULL) {
+            ad_sources.on_watts(sample->value);
+        }
         return;
     }
     ad_sim_end();
@@ -316,6 +323,16 @@ static const char *ad_sources_sim_models(void)
     ad_sources.sim_models = true;
     return "llama3,mistral,qwen2.5";
 }
+
+#if AIDASH_METER && AIDASH_ENERGY
+
+/* Hand what a wall meter says to this function. While starting. */
+static void ad_sources_on_watts(void (*on_watts)(double watts))
+{
+    ad_sources.on_watts = on_watts;
+}
+
+#endif
 
 /* Choose the source, and the simulator's rate and seed. While starting. */
 static void ad_sources_set(enum ad_source source, double rate_hz, uint64_t seed)

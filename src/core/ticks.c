@@ -35,7 +35,8 @@ struct ad_series {
 static struct {
     unsigned n_series; /* ever used */
     uint64_t count, paused_dropped; /* ticks sent, and not sent while paused */
-    void (*observe)(uint64_t tokens, double latency_ms, bool first); /* [I] */
+    void (*observe)(const char *model, uint64_t tokens, double latency_ms,
+                    bool first); /* [I] */
     uint16_t newest, oldest;        /* links */
     uint16_t bucket[AIDASH_SERIES]; /* links */
     struct ad_series series[AIDASH_SERIES];
@@ -53,10 +54,10 @@ static void ad_ticks_init(void)
 
 #if AIDASH_HISTORY
 
-/* Hand each tick to this function, too: the tokens that it added, its latency, whether
- * that is of a first token. While starting. */
-static void ad_ticks_observe(void (*observe)(uint64_t tokens, double latency_ms,
-                                             bool first))
+/* Hand each tick to this function, too: its model, the tokens that it added, its
+ * latency, whether that is of a first token. While starting. */
+static void ad_ticks_observe(void (*observe)(const char *model, uint64_t tokens,
+                                             double latency_ms, bool first))
 {
     ad_ticks.observe = observe;
 }
@@ -260,7 +261,7 @@ static void ad_tick_apply_of(const struct ad_sample *in, uint64_t request,
     ad_ticks.count++;
     ad_event_append(AD_EV_TICK, &t);
     if (ad_ticks.observe != NULL) {
-        ad_ticks.observe(added, latency_ms, tick.first);
+        ad_ticks.observe(s->model, added, latency_ms, tick.first);
     }
 }
 

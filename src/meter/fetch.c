@@ -38,6 +38,7 @@ struct ad_fetch {
     struct ad_dial dial;
     uint32_t begun_ms; /* in the caller's clock */
     uint32_t received; /* bytes of the answer */
+    uint32_t retry_s;  /* its Retry-After in seconds (RFC 9110 10.2.3); 0: none */
     const char *path; /* it goes behind the path of the engine's URL */
     const char *key;  /* the bearer token, or "" */
     const char *post; /* NULL: GET; or the JSON to POST, AD_FETCH_POST_MAX bytes */
@@ -155,6 +156,18 @@ static void ad_fetch_ask(struct ad_fetch *q)
     }
 }
 
+/* The final head has come. A Retry-After that is a date is not read. */
+static void ad_fetch_note(struct ad_fetch *q, const struct ad_http_head *head)
+{
+    struct ad_slice after;
+    uint64_t s;
+
+    if (ad_http_field_get(&head->fields, "Retry-After", &after) &&
+        ad_decimal_u64(after.at, after.len, UINT32_MAX, &s)) {
+        q->retry_s = (uint32_t)s;
+    }
+}
+
 /* Bytes of the answer: pass the body on without its framing. */
 static void ad_fetch_take(struct ad_fetch *q, const uint8_t *in, size_t len,
                           ad_fetch_sink *sink, void *to)
@@ -175,6 +188,9 @@ static void ad_fetch_take(struct ad_fetch *q, const uint8_t *in, size_t len,
         if (fault != AD_HTTP_OK) {
             ad_fetch_end(q, AD_FETCH_FAILED);
             return;
+        }
+        if (q->answer.status != 0) {
+            ad_fetch_note(q, &head);
         }
     }
     while (used < len && body->state < AD_BODY_DONE) {

@@ -7,6 +7,7 @@
 
 #include "bench.c"
 #include "discovery.c"
+#include "outbox.c"
 #include "queue.c"
 #include "scrape.c"
 
@@ -30,6 +31,9 @@ static void ad_meter_init(void)
     ad_bench_init();
     ad_discovery_init();
     ad_scrape_init();
+#if AD_OUTBOX
+    ad_outbox_init();
+#endif
     ad_models_init();
 }
 
@@ -51,6 +55,11 @@ static void ad_meter_event(const struct ad_ready *ready)
     case AD_TAG_BENCH:
         ad_bench_event(ready->index);
         break;
+#if AD_OUTBOX
+    case AD_TAG_OUTBOX:
+        ad_outbox_event(ready->index);
+        break;
+#endif
     default:
         break;
     }
@@ -68,6 +77,9 @@ static void ad_meter_resolved(const struct ad_upstream *engine, int failed)
     if (engine == &ad_scrape.upstream) {
         ad_scrape_resolved(why);
         return;
+    }
+    if (engine < ad_upstreams.list || engine >= ad_upstreams.list + ad_upstreams.n) {
+        return; /* of the outbox, which tries again by itself */
     }
     ad_proxy_resolved(engine);
     ad_discovery_resolved((unsigned)(engine - ad_upstreams.list), why);
@@ -94,6 +106,9 @@ static void ad_meter_housekeeping(void)
     ad_resolver_housekeeping();
     ad_discovery_housekeeping();
     ad_scrape_housekeeping();
+#if AD_OUTBOX
+    ad_outbox_housekeeping();
+#endif
 }
 
 /* The hub ends: close everything. */
@@ -109,6 +124,9 @@ static void ad_meter_end(void)
     ad_bench_end();
     ad_discovery_end();
     ad_scrape_end();
+#if AD_OUTBOX
+    ad_outbox_end();
+#endif
 }
 
 #endif /* AIDASH_METER */

@@ -13,7 +13,8 @@
 
 enum {
     AD_PROGRESS_MS = 100, /* between events about a prompt's reading */
-    AD_RUNNING_MS = 1000  /* and about a running answer */
+    AD_RUNNING_MS = 1000, /* and about a running answer */
+    AD_RECORD_HOOKS = 2   /* functions that are told of a request's end */
 };
 
 /* What kind of work a route asks for, in the names of OpenTelemetry where it has
@@ -49,6 +50,23 @@ static const char *ad_operation_of(const char *route)
     return NULL;
 }
 
+/* How a request went. Times in milliseconds; -1: not known. */
+struct ad_proxy_figures {
+    uint64_t tokens;
+    bool estimated;
+    double ttft_ms;     /* from its arrival to the first token */
+    double queue_ms;    /* in aidash's queue, and in the engine's if that is known */
+    double load_ms, prefill_ms, think_ms, decode_ms;
+    double prefill_per_s, decode_per_s, whole_per_s; /* tokens a second */
+    double thinking;    /* share of the answer, 0 to 1 */
+    double duration_ms; /* from its coming in to now */
+    double engine_ms;   /* from when the engine had all of it to now */
+};
+
+enum { AD_RECORD_OBSERVERS = 4 };
+typedef void ad_record_observer(const struct ad_proxy *p, const char *status,
+                                const struct ad_proxy_figures *figures);
+
 /* How a request went: its last event. */
 struct ad_record {
     uint16_t len;
@@ -59,6 +77,11 @@ static struct {
     /* [I] The benchmark's: told of each request that ended, with the status of
      * its record; or NULL. */
     void (*ended)(const struct ad_proxy *p, const char *status);
+    /* [I] Told of each request that ended, with its figures; or NULL. */
+    ad_record_observer *observers[AD_RECORD_OBSERVERS];
+    /* [I] Called with each request that ends, before its record is written: they may
+     * set members of it. NULL: none. */
+    void (*ending[AD_RECORD_HOOKS])(struct ad_proxy *p);
     uint64_t count; /* of requests that ended */
     struct ad_record ring[AIDASH_RECORDS]; /* number n at n % AIDASH_RECORDS */
 } ad_records;
@@ -209,19 +232,6 @@ static void ad_proxy_report_progress(struct ad_proxy *p)
 }
 
 /* ---- the end ---- */
-
-/* How a request went. Times in milliseconds; -1: not known. */
-struct ad_proxy_figures {
-    uint64_t tokens;
-    bool estimated;
-    double ttft_ms;     /* from its arrival to the first token */
-    double queue_ms;    /* in aidash's queue, and in the engine's if that is known */
-    double load_ms, prefill_ms, think_ms, decode_ms;
-    double prefill_per_s, decode_per_s, whole_per_s; /* tokens a second */
-    double thinking;    /* share of the answer, 0 to 1 */
-    double duration_ms; /* from its coming in to now */
-    double engine_ms;   /* from when the engine had all of it to now */
-};
 
 /* Time in which a request waited for its turn. Its time to the first token tells
  * the engine's own queue only if all else in it is known. */
@@ -435,6 +445,12 @@ static void ad_put_record(struct ad_text *t, const struct ad_proxy *p,
     if (p->request.who.named) {
         ad_put_text(t, "key", p->request.who.key);
     }
+    if (p->joules_s > 0 && !p->joules_unknown) {
+        ad_put_known(t, "joules", p->joules);
+    }
+    if (p->slow != NULL) {
+        ad_put_text(t, "slow", p->slow);
+    }
     ad_puts(t, "}");
 }
 
@@ -461,12 +477,16 @@ static void ad_proxy_add_usage(const struct ad_proxy *p, const char *status)
 }
 
 /* Report that a request is over, and keep its record for GET /requests. */
-static void ad_proxy_report_end(const struct ad_proxy *p, const char *status)
+static void ad_proxy_report_end(struct ad_proxy *p, const char *status)
 {
     char json[AD_RECORD_MAX];
     struct ad_text t = ad_text_in(json, sizeof(json));
     struct ad_record *record = &ad_records.ring[ad_records.count++ % AIDASH_RECORDS];
+    unsigned i;
 
+    for (i = 0; i < AD_RECORD_HOOKS && ad_records.ending[i] != NULL; i++) {
+        ad_records.ending[i](p);
+    }
     ad_put_record(&t, p, status);
     ad_event_append(AD_EV_REQUEST, &t);
     record->len = (uint16_t)t.len;
@@ -475,6 +495,25 @@ static void ad_proxy_report_end(const struct ad_proxy *p, const char *status)
     if (ad_records.ended != NULL) {
         ad_records.ended(p, status);
     }
+    if (ad_records.observers[0] != NULL) {
+        struct ad_proxy_figures figures = ad_proxy_figures_of(p);
+        unsigned i;
+
+        for (i = 0; i < AD_RECORD_OBSERVERS && ad_records.observers[i] != NULL; i++) {
+            ad_records.observers[i](p, status, &figures);
+        }
+    }
+}
+
+/* Tell this function of each request that ends. While starting. */
+static void ad_reports_observe(ad_record_observer *observer)
+{
+    unsigned i = 0;
+
+    while (i + 1 < AD_RECORD_OBSERVERS && ad_records.observers[i] != NULL) {
+        i++;
+    }
+    ad_records.observers[i] = observer;
 }
 
 /* ---- ticks ---- */
@@ -609,11 +648,25 @@ static const char *ad_proxy_outcome(const struct ad_proxy *p, bool whole)
     return whole && (s->dialect == NULL || s->ended) ? "finished" : "cut";
 }
 
+/* Call this with each request that ends, before its record is written. While
+ * starting. */
+static void ad_records_add_hook(void (*hook)(struct ad_proxy *p))
+{
+    unsigned i = 0;
+
+    while (i + 1 < AD_RECORD_HOOKS && ad_records.ending[i] != NULL) {
+        i++;
+    }
+    ad_records.ending[i] = hook;
+}
+
 /* Before each run. */
 static void ad_reports_init(void)
 {
     ad_records.count = 0;
     ad_records.ended = NULL;
+    memset(ad_records.observers, 0, sizeof(ad_records.observers));
+    memset(ad_records.ending, 0, sizeof(ad_records.ending));
 }
 
 AD_MEMORY(records, AIDASH_RECORDS, sizeof(ad_records));

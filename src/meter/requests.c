@@ -15,6 +15,7 @@
 #include "../codec/llm_prompt.c"
 #include "../codec/llm_scan.c"
 #include "../codec/tick.c"
+#include "../codec/traceparent.c"
 #include "../core/accept.c"
 #include "../guard/grant.c"
 #include "fetch.c"
@@ -87,6 +88,7 @@ struct ad_proxy_request {
     char route[64];  /* its path as viewers see it: ASCII */
     char client[AD_ADDRESS_TEXT_MAX]; /* its address, likewise */
     struct ad_totals_client who; /* for GET /usage and quotas */
+    struct ad_trace trace; /* that the client is in */
     struct ad_grant grant; /* of the key that it was let in by; rights 0: none */
     char model[AIDASH_MODEL_MAX + 1]; /* as asked for, "": not known */
 };
@@ -174,6 +176,17 @@ struct ad_proxy {
     uint64_t context;    /* at its end: tokens that it may have; 0: not known */
     bool prompt_cut, cache_broke; /* likewise: see facts.c */
     bool asked;          /* discovery, about its model */
+    uint64_t run_from_ns, run_base_ns; /* it got its place; ad_proxying.run_ns then */
+    /* Of board/verdict.c: the piece of its answer that is measured at the moment; was
+     * one judged; why it is slow, or NULL. */
+    uint64_t window_ns, window_counted, window_run_ns;
+    bool judged;
+    const char *slow;
+    /* Of board/energy.c: what it has taken so far, the time for which that is known,
+     * and its tokens that were counted for that. */
+    double joules, joules_s;
+    uint64_t joules_counted;
+    bool joules_unknown;
 };
 
 /* A request on its way to the engine: the head ends where the body begins, so
@@ -238,6 +251,7 @@ static struct {
     struct ad_proxy *first, *last; /* in the queue */
     bool draining; /* the end of the running ones is to be reported */
     uint64_t last_id, last_order, refused;
+    uint64_t run_ns, run_at_ns; /* n_running summed up over time, until then */
 } ad_proxying;
 
 /* Milliseconds from one time to another; -1 if `from_ns` is 0 (not yet) or
@@ -340,8 +354,36 @@ static unsigned ad_queue_place(const struct ad_proxy *p)
     return n;
 }
 
+/* The integral over time of how many requests run, until now. */
+static uint64_t ad_proxying_run_ns(void)
+{
+    if (ad_hub.now_ns > ad_proxying.run_at_ns) {
+        ad_proxying.run_ns += ad_proxying.n_running *
+                              (ad_hub.now_ns - ad_proxying.run_at_ns);
+        ad_proxying.run_at_ns = ad_hub.now_ns;
+    }
+    return ad_proxying.run_ns;
+}
+
+/* How many requests have run since this one does, with it: the mean. */
+static double ad_proxy_at_once(const struct ad_proxy *p)
+{
+    uint64_t run_ns = ad_proxying_run_ns();
+
+    return p->run_from_ns == 0 || ad_hub.now_ns <= p->run_from_ns
+               ? 1
+               : (double)(run_ns - p->run_base_ns) /
+                     (double)(ad_hub.now_ns - p->run_from_ns);
+}
+
 static void ad_proxy_set_turn(struct ad_proxy *p, enum ad_proxy_turn turn)
 {
+    uint64_t run_ns = ad_proxying_run_ns();
+
+    if (turn == AD_TURN_RUN) {
+        p->run_from_ns = ad_hub.now_ns;
+        p->run_base_ns = run_ns;
+    }
     if (p->turn == AD_TURN_QUEUED) {
         ad_queue_remove(p);
     } else if (p->turn == AD_TURN_UPLOAD) {

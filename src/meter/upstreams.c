@@ -216,15 +216,20 @@ static bool ad_upstreams_add(const struct ad_upstream *engine)
     return true;
 }
 
-/* The engines' bearer token (RFC 6750 2.1). False if it is empty, too long, or
- * has a character that a token has not. While starting. */
-static bool ad_upstreams_set_key(const char *key, size_t len)
+/* Is it a bearer token (RFC 6750 2.1) of 1 to AD_KEY_MAX characters? */
+static bool ad_key_ok(const char *key, size_t len)
 {
     static const char allowed[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
         "0123456789-._~+/=";
 
-    if (len == 0 || len > AD_KEY_MAX || strspn(key, allowed) < len) {
+    return len > 0 && len <= AD_KEY_MAX && strspn(key, allowed) >= len;
+}
+
+/* The engines' bearer token. False if it is none. While starting. */
+static bool ad_upstreams_set_key(const char *key, size_t len)
+{
+    if (!ad_key_ok(key, len)) {
         return false;
     }
     memcpy(ad_upstreams.key, key, len);

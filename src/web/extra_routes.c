@@ -1,10 +1,11 @@
 /* extra_routes.c - what the program that embeds aidash adds: GET /gauges, /notes, /commands,
- * and /requests where the meter does not run. Long
+ * and /requests where the meter does not run; and GET /alerts. Long
  * answers, in pieces as the client takes them. Hub thread only. Owns nothing.
  */
 #ifndef AD_WEB_EXTRA_ROUTES_C
 #define AD_WEB_EXTRA_ROUTES_C
 
+#include "../board/alert_send.c"
 #include "../core/attach.c"
 #include "../core/commands.c"
 #include "../core/gauges.c"
@@ -82,6 +83,29 @@ static void ad_route_notes(const struct ad_route_request *r)
 {
     ad_extra_begin(r, "{\"notes\":[", ad_notes_more);
 }
+
+#if AIDASH_ALERTS
+
+static void ad_alerts_more(struct ad_pending *p)
+{
+    ad_extra_more(p, ad_alerts.n, AD_ALERT_JSON_MAX, ad_put_alert_rule);
+}
+
+static void ad_route_alerts(const struct ad_route_request *r)
+{
+    char begin[192];
+    struct ad_text t = ad_text_in(begin, sizeof(begin) - 1);
+
+    ad_puts(&t, "{");
+#if AIDASH_METER
+    ad_put_alert_post(&t);
+#endif
+    ad_puts(&t, "\"alerts\":[");
+    begin[t.len] = '\0';
+    ad_extra_begin(r, begin, ad_alerts_more);
+}
+
+#endif
 
 /* The program's own commands first, then those that are not finished. */
 static void ad_commands_put(struct ad_text *t, uint64_t i)

@@ -352,6 +352,7 @@ static void ad_route_forward(const struct ad_route_request *r)
     p.grant = r->who.grant;
     p.prefix = (const uint8_t *)r->prefix;
     p.prefix_len = r->prefix_len;
+    ad_trace_read(&r->head.fields, &p.trace);
     ad_route_copy_ascii(p.route, sizeof(p.route), r->head.path);
     ad_address_text(&r->pending->peer, p.client);
     ad_proxy_begin(&p, ad_pending_detach(r->pending));

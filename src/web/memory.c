@@ -8,7 +8,10 @@
 #include "../core/posts.c"
 #include "arena.c"
 #include "assets.c"
+#include "../board/alert_send.c"
 #include "../board/board.c"
+#include "../board/history_file.c"
+#include "../board/otlp.c"
 #include "routes.c"
 
 static const struct ad_memory *const ad_memory[] = {
@@ -70,6 +73,9 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_bench,
     &ad_memory_discovery,
     &ad_memory_scrape,
+#if AD_OUTBOX
+    &ad_memory_outbox,
+#endif
 #endif
 #if AD_DIALS
     &ad_memory_fetch,
@@ -77,15 +83,36 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_trust,
 #endif
 #endif
+#if AIDASH_METER && AIDASH_BASELINES
+    &ad_memory_baselines,
+    &ad_memory_marks,
+    &ad_memory_verdicts,
+#endif
+#if AIDASH_METER && AIDASH_ENERGY
+    &ad_memory_energy,
+#endif
 #if AIDASH_HISTORY
     &ad_memory_history,
+    &ad_memory_history_file,
+#endif
+#if AIDASH_ALERTS
+    &ad_memory_alerts,
+#if AIDASH_METER
+    &ad_memory_alert_post,
+#endif
 #endif
 #if AIDASH_BOARD
     &ad_memory_nvidia_smi,
     &ad_memory_probe,
     &ad_memory_board,
 #endif
+#if AIDASH_OTLP && AIDASH_METER
+    &ad_memory_otlp,
+#endif
     &ad_memory_routes,
+#if AIDASH_ROUTES
+    &ad_memory_own_routes,
+#endif
 #if AIDASH_DASHBOARD
     &ad_memory_inflate,
 #endif

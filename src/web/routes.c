@@ -2,7 +2,8 @@
  *
  * A connection that lasts, and an answer that may be long, is the hub's own from
  * here on: viewers, GET /ticks, bodies, proxied requests. Short answers and the
- * WebSocket handshake are civetweb's, behind glass (workers.c, pages.c).
+ * WebSocket handshake are civetweb's, behind glass (workers.c, pages.c); the program's
+ * own paths are a thread's of their own (own_routes.c).
  * Owns ad_route_fields.
  */
 #ifndef AD_WEB_ROUTES_C
@@ -10,11 +11,12 @@
 
 #include "../core/certificate.c"
 #include "assets.c"
-#include "../board/history.c"
+#include "../board/history_answer.c"
 #include "auth_routes.c"
 #include "extra_routes.c"
 #include "forward.c"
 #include "meter_routes.c"
+#include "own_routes.c"
 #include "workers.c"
 
 enum { AD_ROUTES_FIELD_MAX = 256 }; /* bytes of a field that a worker gets */
@@ -319,7 +321,8 @@ static void ad_route_history(const struct ad_route_request *r)
     uint64_t from_us = 0, to_us = UINT64_MAX, step_s = 0;
     struct ad_text t;
 
-    ask.columns = (1u << AD_HISTORY_COLUMNS) - 1;
+    ask.set = AD_HISTORY_ALL;
+    ask.columns = AD_HISTORY_OF_ALL;
     ask.csv = ad_http_wants_csv(&r->head);
     if (ad_route_query_text(r, "format", &text)) {
         ask.csv = ad_slice_is(text, "csv");
@@ -336,6 +339,23 @@ static void ad_route_history(const struct ad_route_request *r)
                         "latency_p95_ms, latency_max_ms, requests, cpu_percent, "
                         "memory_used_bytes, celsius, watts, gpu_percent, clock_mhz");
         return;
+    }
+    if (ad_route_query_text(r, "model", &text)) {
+        if (!ad_history_find_model(text, &ask.set)) {
+            ad_route_refuse(r, 404, "",
+                            "no such model has a history of its own: the answer "
+                            "without model lists those that have");
+            return;
+        }
+        if (!ad_route_query_text(r, "series", &text)) {
+            ask.columns = AD_HISTORY_OF_MODEL;
+        }
+        if ((ask.columns & ~(uint32_t)AD_HISTORY_OF_MODEL) != 0) {
+            ad_route_refuse(r, 400, "",
+                            "a model has ticks, tokens, tokens_per_second, latencies "
+                            "and requests; the rest is the board's");
+            return;
+        }
     }
     if (!ad_route_time(r, "from", &from_us) || !ad_route_time(r, "to", &to_us) ||
         ad_route_query(r, "step", 300, &step_s) < 0 ||
@@ -392,8 +412,9 @@ static void ad_route_all_requests(const struct ad_route_request *r)
 /* ---- the table ---- */
 
 /* `right`: what GET and POST need, AD_MAY_VIEW or another, or AD_MAY_ANYWAY. OPTIONS
- * needs nothing. Beside these: /ws/ID needs AD_MAY_VIEW, the page's files nothing,
- * all that is the engine's AD_MAY_INFER. tests/e2e/rights.test.mjs reads the
+ * needs nothing. Beside these: /ws/ID needs AD_MAY_VIEW, the page's files nothing, the
+ * program's own paths (own_routes.c) what it says, all that is the engine's
+ * AD_MAY_INFER. tests/e2e/rights.test.mjs reads the
  * table. */
 static const struct {
     const char *path;
@@ -408,6 +429,9 @@ static const struct {
     {"/events", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_events, NULL},
 #if AIDASH_HISTORY
     {"/history", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_history, NULL},
+#endif
+#if AIDASH_ALERTS
+    {"/alerts", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_alerts, NULL},
 #endif
     {"/gauges", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_gauges, NULL},
     {"/notes", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_notes, NULL},
@@ -455,8 +479,8 @@ static void ad_route_own(const struct ad_route_request *r, unsigned right,
     }
 }
 
-/* Is a path ours, whatever else is asked for? */
-static bool ad_route_is_own(struct ad_slice path)
+/* Is a path aidash's own, whatever else is asked for? */
+static bool ad_route_is_aidash(struct ad_slice path)
 {
     size_t i;
 
@@ -467,6 +491,14 @@ static bool ad_route_is_own(struct ad_slice path)
     }
     return ad_slice_begins(path, "/ws/") ||
            ad_asset_find(path.at, path.len) != NULL;
+}
+
+/* Is it ours: aidash's, or the program's that embeds it? */
+static bool ad_route_is_own(struct ad_slice path)
+{
+    unsigned right;
+
+    return ad_route_is_aidash(path) || ad_own_route_has(path, &right);
 }
 
 /* Is it a file of the page? But / is that for browsers alone, which ask for
@@ -524,6 +556,7 @@ static bool ad_route_is_engines(const struct ad_route_request *r)
 static void ad_route(const struct ad_route_request *r)
 {
     struct ad_slice path = r->head.path, key;
+    unsigned right;
     size_t i;
 
     if (ad_slice_begins(path, "/ws/") ||
@@ -544,6 +577,10 @@ static void ad_route(const struct ad_route_request *r)
                      NULL);
         return;
     }
+    if (ad_own_route_has(path, &right)) {
+        ad_route_own(r, right, "GET, HEAD, OPTIONS", ad_route_own_answer, NULL);
+        return;
+    }
 #if AIDASH_METER
     if (ad_upstreams.n > 0 && path.at[0] == '/') {
         ad_route_forward(r);
@@ -561,10 +598,14 @@ static void ad_route(const struct ad_route_request *r)
  * OPTIONS tells them that they may not have the rest. */
 static bool ad_route_is_public(const struct ad_route_request *r)
 {
+    unsigned right;
     size_t i;
 
     if (ad_route_is_asset(r)) {
         return true;
+    }
+    if (ad_own_route_has(r->head.path, &right)) {
+        return ad_route_is(r, "OPTIONS");
     }
     for (i = 0; i < AD_COUNT(ad_routes); i++) {
         if (ad_slice_is(r->head.path, ad_routes[i].path)) {
@@ -656,6 +697,7 @@ static void ad_routes_run(void)
         ad_route_pending(p);
     }
     ad_workers_run();
+    ad_caller_run();
 }
 
 AD_MEMORY(routes, 1, sizeof(ad_route_fields));

@@ -4,6 +4,7 @@
 #ifndef AD_WEB_STATUS_C
 #define AD_WEB_STATUS_C
 
+#include "brand.c"
 #include "memory.c"
 
 /* Events lost so far, those of clients that are blocked now included. */
@@ -34,12 +35,29 @@ static uint64_t ad_records_count(void)
 
 /* Bytes of the answer. */
 enum {
-#if AIDASH_METER
-    AD_STATUS_MAX = AD_EVENT_MAX + 4096 + AD_BOARD_MAX +
-                    AIDASH_UPSTREAMS * AD_UPSTREAM_SHOWN
+#if AIDASH_METER && AIDASH_BASELINES
+    AD_STATUS_VERDICTS = AD_VERDICT_WATCHED * AD_VERDICT_MAX + 512,
 #else
-    AD_STATUS_MAX = AD_EVENT_MAX + 4096 + AD_BOARD_MAX
+    AD_STATUS_VERDICTS = 0,
 #endif
+#if AIDASH_METER && AIDASH_ENERGY
+    AD_STATUS_ENERGY = AD_ENERGY_MAX,
+#else
+    AD_STATUS_ENERGY = 0,
+#endif
+#if AIDASH_METER
+    AD_STATUS_UPSTREAMS = AIDASH_UPSTREAMS * AD_UPSTREAM_SHOWN,
+#else
+    AD_STATUS_UPSTREAMS = 0,
+#endif
+#if AIDASH_ALERTS
+    AD_STATUS_ALERTS = AD_ALERTS_STATUS_MAX,
+#else
+    AD_STATUS_ALERTS = 0,
+#endif
+    AD_STATUS_MAX = AD_EVENT_MAX + 4352 + AD_BOARD_MAX + AD_BRAND_JSON_MAX +
+                    AD_STATUS_UPSTREAMS + AD_STATUS_ALERTS + AD_STATUS_VERDICTS +
+                    AD_STATUS_ENERGY
 };
 
 struct ad_status_call {
@@ -160,8 +178,24 @@ static void ad_status_run(struct ad_call *call)
     ad_puts(t, ",\"posture\":");
     ad_posture(posture);
     ad_put_string(t, posture);
+    ad_put_brand(t);
 #if AIDASH_BOARD
     ad_put_board(t);
+#endif
+#if AIDASH_ALERTS
+    ad_put_alerts_status(t);
+#endif
+#if AIDASH_HISTORY
+    ad_put_history(t);
+#endif
+#if AIDASH_OTLP && AIDASH_METER
+    ad_put_otlp(t);
+#endif
+#if AIDASH_METER && AIDASH_BASELINES
+    ad_put_verdicts(t);
+#endif
+#if AIDASH_METER && AIDASH_ENERGY
+    ad_put_energy_status(t);
 #endif
     ad_puts(t, "}");
 }

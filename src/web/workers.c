@@ -56,32 +56,48 @@ static void ad_worker_ask(struct ad_pending *p, const struct ad_text *head,
     ad_pending_ask(p);
 }
 
-/* Out of descriptors, the reserve is used, and others give way to fill it again.
- * False if nobody is to give way now. */
-static bool ad_worker_start(struct ad_pending *p)
+/* A pair of sockets, in the second of which so many bytes find room. Out of
+ * descriptors, the reserve is used, and others give way to fill it again. Returns 1;
+ * 0 if nobody is to give way now; -1 if that was the answer. */
+static int ad_worker_pair(struct ad_pending *p, int bytes, int pair[2])
 {
-    int pair[2], bytes = AD_WORKERS_SEND_BUFFER;
-
     while (!ad_socket_pair(pair)) {
         if ((errno == EMFILE || errno == ENFILE) &&
             (ad_spares_use(2) || ad_pending_evict(p))) {
             continue;
         }
         if (ad_hub.now_ms - p->since_ms < AD_WORKERS_PATIENCE_MS) {
-            return false;
+            return 0;
         }
         ad_pending_refuse(p, 503, "Retry-After: 5\r\n",
                           "no descriptor is left for this request", false);
-        return true;
+        return -1;
     }
     (void)setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-    /* The head is smaller than any fresh socket's buffer. */
-    (void)!send(pair[0], ad_pending_buffer(p), p->len, MSG_NOSIGNAL);
-    (void)shutdown(pair[0], SHUT_WR);
-    p->worker_fd = pair[0];
+    return 1;
+}
+
+/* Its answer comes through `fd`, one end of such a pair. */
+static void ad_worker_expect(struct ad_pending *p, int fd)
+{
+    p->worker_fd = fd;
     p->at = p->len = 0;
     ad_pending_enter(p, AD_PENDING_ANSWER);
     ad_pending_watch_worker(p, AD_IN);
+}
+
+/* False if nobody is to give way for it now. */
+static bool ad_worker_start(struct ad_pending *p)
+{
+    int pair[2], rc = ad_worker_pair(p, AD_WORKERS_SEND_BUFFER, pair);
+
+    if (rc <= 0) {
+        return rc < 0;
+    }
+    /* The head is smaller than any fresh socket's buffer. */
+    (void)!send(pair[0], ad_pending_buffer(p), p->len, MSG_NOSIGNAL);
+    (void)shutdown(pair[0], SHUT_WR);
+    ad_worker_expect(p, pair[0]);
     atomic_fetch_add(&ad_workers.inside, 1);
     ad_civetweb_queue(pair[1], &p->peer);
     (void)ad_spares_regain(p);

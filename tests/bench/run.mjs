@@ -14,6 +14,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { memory } from './memory.mjs';
 import { proxies } from './proxies.mjs';
 import { at, attacks, starve } from './starve.mjs';
 import { viewersOverTls } from './tls.mjs';
@@ -76,7 +77,7 @@ async function stop({ child }) {
 const KIB = 1.024;
 
 /** Kilobytes of a process: { Rss, Private_Dirty, ... }. */
-function memory(pid) {
+function rollup(pid) {
   const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
   return Object.fromEntries([...text.matchAll(/^(\w+):\s+(\d+) kB/gm)].map((m) => [m[1], m[2] * KIB]));
 }
@@ -88,7 +89,7 @@ async function sample(kind, load) {
   const server = await start(kind, load);
   try {
     await sleep(200);
-    const idle = memory(server.child.pid);
+    const idle = rollup(server.child.pid);
     const r = await json('load', ['--port', server.port, '--clients', load.clients,
       '--silent', load.silent ?? 0, '--seconds', load.seconds ?? seconds, '--warmup', load.warmup ?? 0.3,
       '--pid', server.child.pid]);
@@ -294,6 +295,16 @@ const parts = {
     build('relay');
     relays.push(...await proxies({ json, out, aidash }, { quick, median }));
     faults.push(...relays.filter((line) => line.startsWith('FAULT: ')).map((line) => line.slice(7)));
+  },
+
+  async memory() {
+    const beside = (dir) => path.resolve(path.dirname(aidash), dir, 'aidash');
+    relays.push(...await memory(path.join(out, 'load'), quick ? { aidash: { bin: aidash, viewers: 100 } } : {
+      aidash: { bin: aidash, viewers: 1000 },
+      static: { bin: beside(os.machine().replace(/^armv(\d).*/, 'armv$1')), viewers: 1000 },
+      tiny: { bin: beside('tiny'), viewers: 8 },
+      gateway: { bin: gateway, viewers: 1000 },
+    }));
   },
 
   async tls() {

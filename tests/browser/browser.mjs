@@ -86,10 +86,10 @@ export async function visit(t, url) {
 
 /* Wait until all panels stand; from then on window.app has what the panels work with. */
 export const bind = (page) => page.evaluate(async () => {
-  const { store, view, colours, session: { feed, client, requests, gauges } } = (await import('./app.js')).context;
+  const { store, view, colours, session: { feed, past, client, requests, gauges } } = (await import('./app.js')).context;
   const ring = (column) => Array.from({ length: feed.ring.end - feed.ring.first },
     (_, i) => feed.ring[column][(feed.ring.first + i) & feed.ring.mask]);
-  window.app = { feed, client, requests, gauges, store, view, colours, ring };
+  window.app = { feed, past, client, requests, gauges, store, view, colours, ring };
 });
 
 /* Wait until the page says so; the function runs in the page, where window.app has what the panels work with. */

@@ -154,7 +154,7 @@ test('the first token of an answer is no latency', async (t) => {
   const { engine, server, page } = await stage(t);
   const asked = ask(server);
   const call = await engine.next();
-  await new Promise((go) => setTimeout(go, 700)); // the engine reads the prompt
+  await new Promise((go) => setTimeout(go, 2500)); // the engine reads the prompt
   await call.write(STREAM_HEAD);
   for (const word of ['one', 'two', 'three', 'four']) {
     await call.write(chunk(chatEvent(word)));
@@ -166,7 +166,7 @@ test('the first token of an answer is no latency', async (t) => {
   await until(page, () => app.requests.list()[0].running === false);
   const check = async () => {
     await until(page, () => /ms$/.test(document.querySelector('#latency-p95').textContent));
-    assert.ok(parseFloat(await page.textContent('#latency-p95')) < 500, await page.textContent('#latency-p95'));
+    assert.ok(parseFloat(await page.textContent('#latency-p95')) < 2400, await page.textContent('#latency-p95'));
     assert.deepEqual(await page.evaluate(() => app.ring('flags').map((flags) => flags & 4)).then((all) => [all[0], all[1]]), [4, 0]);
   };
   await check();

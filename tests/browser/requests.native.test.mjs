@@ -105,18 +105,18 @@ test('a row opens its details, and stays open and focused while others come', as
   await page.keyboard.press('Enter');
   await page.locator('tr.more').waitFor();
   assert.equal(await open1.getAttribute('aria-expanded'), 'true');
-  const details = await page.locator('tr.more div:visible').allTextContents();
-  assert.deepEqual(details, ['Request1', 'Statusfinished: The answer is complete.', 'Route/v1/chat/completions', 'Cached prompt tokens128', 'Waited3.10 ms', 'Between tokens, p5040.2 ms', 'p9566.9 ms', 'longest190 ms', 'Finish reasonstop']);
+  const details = await page.locator('tr.more dl div:visible').allTextContents();
+  assert.deepEqual(details, ['Request1', 'Statusfinished: The answer is complete.', 'Route/v1/chat/completions', 'Cached prompt tokens128', 'Between tokens, p5040.2 ms', 'p9566.9 ms', 'longest190 ms', 'Finish reasonstop']);
   page.say(end(1, {
     seq: 1e6, cache_write_tokens: 64, load_ms: 1800, prefill_ms: 490, think_ms: 2100.4, decode_ms: 3800, reasoning_tokens: 41, thinking_share: 0.427, draft_tokens: 40,
     draft_accepted_tokens: 31, dialect: 'openai', counts: 'estimated', counts_reason: 'invalid_json', http_status: 200, audio_s: 30, real_time_factor: 0.25, operation: 'chat' }));
-  await page.locator('tr.more div:visible', { hasText: 'Read as' }).waitFor();
-  assert.deepEqual(await page.locator('tr.more div:visible').allTextContents(), ['Request1', 'Statusfinished: The answer is complete.', 'Route/v1/chat/completions', 'Cached prompt tokens128',
-    'Written to the cache64', 'Waited3.10 ms', 'Loading1.80 s', 'Prefill490 ms', 'Thinking43 %, 41 tokens, 2.10 s', 'Decode3.80 s', 'Draft accepted78 %, 31 of 40',
+  await page.locator('tr.more dl div:visible', { hasText: 'Read as' }).waitFor();
+  assert.deepEqual(await page.locator('tr.more dl div:visible').allTextContents(), ['Request1', 'Statusfinished: The answer is complete.', 'Route/v1/chat/completions', 'Cached prompt tokens128',
+    'Written to the cache64', 'Thinking43 %, 41 tokens, 2.10 s', 'Draft accepted78 %, 31 of 40',
     'Between tokens, p5040.2 ms', 'p9566.9 ms', 'longest190 ms', 'Audio30.0 s, 4.00 × real time', 'Finish reasonstop', 'Read asopenai',
     'Countsestimated: the answer has broken JSON', 'HTTP status200']);
   page.say(end(1, { seq: 1e6 + 1, itl_p50_ms: undefined, bytes_received: 3_070_000, bytes_sent: 125 }));
-  await page.locator('tr.more div:visible', { hasText: 'WebSocket3,070,000 bytes received, 125 sent' }).waitFor();
+  await page.locator('tr.more dl div:visible', { hasText: 'WebSocket3,070,000 bytes received, 125 sent' }).waitFor();
   page.say(end(2));
   await until(page, () => document.querySelectorAll('#requests-body tr').length === 3);
   assert.equal(await page.evaluate(() => document.activeElement.getAttribute('aria-expanded')), 'true');
@@ -157,10 +157,10 @@ test('how full the context is, a cut prompt, a lost cache: in the row, and in wo
   assert.match(await page.locator('#requests-body .mark').first().getAttribute('title'), /^The engine read only a part of the prompt/);
   assert.equal(await rows(page).last().locator('td:nth-child(12) span').getAttribute('title'), '2,055 of 4,096 tokens');
   await rows(page).last().locator('.open').click();
-  const details = await page.locator('tr.more div:visible').allTextContents();
-  assert.deepEqual(details.slice(5, 10), ['Loading4.20 s', 'Between tokens, p5040.2 ms', 'p9566.9 ms', 'longest190 ms', 'Context used2,055 of 4,096']);
-  assert.match(details[10], /^Promptprompt cut: The engine read/);
-  assert.match(details[11], /^Prompt cachecache broke: The engine had/);
+  const details = await page.locator('tr.more dl div:visible').allTextContents();
+  assert.deepEqual(details.slice(4, 8), ['Between tokens, p5040.2 ms', 'p9566.9 ms', 'longest190 ms', 'Context used2,055 of 4,096']);
+  assert.match(details[8], /^Promptprompt cut: The engine read/);
+  assert.match(details[9], /^Prompt cachecache broke: The engine had/);
   // While it runs: what it waits for, until its first token.
   const big = start(4, { model: 'big' }); // no tick is of it
   page.say(big);
@@ -289,4 +289,55 @@ test('screenshots: a busy proxy, with nothing for axe to find', async (t) => {
     await system(page, theme);
     await assertAccessible(page);
   }
+});
+
+test('an open request tells where its time went, and shows it in the charts', async (t) => {
+  const page = await withRequests(t);
+  const at = Date.now() / 1000 - 20;
+  page.say(end(3, { timestamp: at, duration_ms: 4000, ttft_ms: 1000, queue_ms: 100, prefill_ms: 800, decode_ms: 2900, think_ms: 900 }));
+  await page.locator('#requests-body .open').click();
+  const bar = page.locator('.more .fall');
+  assert.equal(await bar.getAttribute('aria-label'), 'Where its time went: Waited 100 ms; Read the prompt 800 ms 1,651 tokens/s, '
+    + '128 of 812 tokens from the cache; Until the first token 100 ms; Thought 900 ms; Answered 2.00 s 24.3 tokens/s; Other 100 ms');
+  const widths = await bar.locator('i').evaluateAll((parts) => parts.map((part) => part.getBoundingClientRect().width));
+  assert.ok(Math.abs(widths[4] / widths[1] - 2.5) < 0.1, String(widths));
+  assert.equal((await page.locator('.phases li').allTextContents())[4], 'Answered 2.00 s 24.3 tokens/s');
+  await page.locator('.more button').click();
+  const [from, to] = await page.evaluate(() => app.store.state.zoom);
+  assert.ok(Math.abs(to - from - 4.8) < 1e-6, 'the request and some room');
+  await assertAccessible(page);
+});
+
+test('the row under the pointer, or with the focus, lights its part of the charts', async (t) => {
+  const page = await withRequests(t);
+  const at = Date.now() / 1000 - 20;
+  page.say(end(3, { timestamp: at, duration_ms: 4000 }));
+  const lit = () => page.evaluate(() => app.store.state.lit?.map((time) => time - app.requests.entries.get(3).at));
+  await page.locator('#requests-body td:nth-child(3)').hover();
+  assert.deepEqual((await lit()).map((s) => Math.round(s * 1000)), [0, 4000]);
+  await page.mouse.move(0, 0);
+  assert.equal(await lit(), undefined);
+  await page.locator('#requests-body .open').focus();
+  assert.equal((await lit()).length, 2);
+});
+
+test('what is seen stands in the address; a link to it shows the same', async (t) => {
+  const page = await withRequests(t);
+  for (const id of [1, 2, 3]) {
+    page.say(end(id, { client: `client-${id}` }));
+  }
+  await page.locator('[data-span="300"]').click();
+  await page.evaluate(() => app.store.set({ find: 'client-2' }));
+  await until(page, () => document.querySelectorAll('#requests-body tr').length === 1);
+  await page.locator('#requests-body .open').click();
+  await until(page, () => location.hash === '#w=300&q=client-2&req=2');
+  await page.locator('[data-span="60"]').click();
+  await page.evaluate(() => { location.hash = '#w=all&q=client-&req=3'; });
+  await until(page, () => document.querySelectorAll('#requests-body tr:not(.more)').length === 3);
+  assert.equal(await page.inputValue('#requests-search'), 'client-');
+  assert.equal(await page.getAttribute('[data-span="all"]', 'aria-pressed'), 'true');
+  assert.equal(await page.locator('tr.more').count(), 2, 'the one that was open, and that of the link');
+  await page.locator('h1').click();
+  await page.keyboard.press('/');
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'requests-search');
 });

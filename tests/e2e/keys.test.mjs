@@ -444,6 +444,11 @@ test('a broken or too open key file keeps the keys, and says so once', async (t)
     await poll(async () => (await status()).status === 200, 'a server that knows the key');
     const file = path.join(dir, 'keys');
     const good = readFileSync(file);
+    /* At once: half a file may be one without keys. */
+    const put = (text) => {
+        writeFileSync(path.join(dir, 'half'), text, { mode: 0o600 });
+        renameSync(path.join(dir, 'half'), file);
+    };
     chmodSync(file, 0o644);
     await server.logged(/keys: other users may read or change it \(mode 0644\): refused; chmod 600 makes it yours alone; the keys stay as they were: 1\n/);
     assert.equal((await status()).status, 200);
@@ -451,10 +456,10 @@ test('a broken or too open key file keeps the keys, and says so once', async (t)
     assert.equal(code, 1);
     assert.match(stderr, /chmod 600/);
     chmodSync(file, 0o600);
-    writeFileSync(file, 'rubbish\n');
+    put('rubbish\n');
     await server.logged(/keys: line 1: its number is not a whole number from 1; the keys stay as they were: 1\n/);
     assert.equal((await status()).status, 200);
-    writeFileSync(file, good.toString().replace(/view/, 'infer'));
+    put(good.toString().replace(/view/, 'infer'));
     await poll(async () => (await status()).status === 403, 'the changed key');
     assert.equal(server.stderr().match(/rubbish|line 1:/g).length, 1);
 });

@@ -207,6 +207,7 @@ test('own commands: a button, a switch, a number; checked, offered, told', async
         const told = validate(await viewer.next(is('command')));
         assert.deepEqual([told.action, told.command, told.value, told.state], ['own', command, value, 'done']);
     }
+    await said.next((line) => line.startsWith('command 8  threshold')); // what it prints comes by a pipe of its own
     assert.deepEqual(said.all.filter((line) => line.startsWith('command')), ['command 8  reload 0 1', 'command 8  night 0 2', 'command 8  threshold 0.25 3']);
     assert.deepEqual((await list(server, 'commands')).commands.map(({ value }) => value), [undefined, 0, 0.25]);
     await ask('on', 'refuse', 'not now');

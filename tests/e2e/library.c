@@ -9,8 +9,9 @@
  *     stats                 -> ticks dropped inbox_dropped viewers paused model
  *     storm ROUNDS N [LISTEN UPSTREAM MS]
  *                           -> starts and stops so often while N threads call all
- *                              other functions; how many of their calls worked,
- *                              and how many gave a code that they may not give
+ *                              other functions but those of on_command; how many
+ *                              of their calls worked, and how many gave a code that
+ *                              they may not give
  *     why                   -> aidash_publish_error()
  *     port                  -> of the first listener
  *     fork                  -> in a child: the codes of publish, get_stats, start
@@ -63,15 +64,39 @@ static void *publisher(void *ticks)
     return NULL;
 }
 
-static atomic_bool storm_ends;
+static atomic_bool storm_ends, storm_meter;
 static atomic_ulong storm_worked, storm_wrong;
 
-static void count_call(int code)
+/* `busy`: another code that the call may give, or 0. */
+static void count_call(int code, int busy)
 {
     if (code == 0) {
         atomic_fetch_add(&storm_worked, 1);
-    } else if (code != AIDASH_ESTATE) {
+    } else if (code != AIDASH_ESTATE && code != busy) {
         atomic_fetch_add(&storm_wrong, 1);
+    }
+}
+
+/* What the engine's side says. The meter refuses models and requests; a request may
+ * have begun in the run before. */
+static void storm_lead(void)
+{
+    struct aidash_request request = {0};
+    uint64_t id;
+    int no = atomic_load(&storm_meter) ? AIDASH_EINVAL : 0;
+
+    count_call(aidash_gauge("storm", "u", 1), 0);
+    count_call(aidash_note(AIDASH_LOG_INFO, "storm"), AIDASH_EFULL);
+    count_call(aidash_set_state(AIDASH_STATE_RUNNING, "storm"), AIDASH_EFULL);
+    count_call(aidash_finish(1, 1, "storm"), AIDASH_EFULL);
+    count_call(aidash_set_models("a,b", "b"), no);
+    count_call(aidash_command_add("storm", AIDASH_NUMBER, 0, 1, 0.5, "storm"), 0);
+    request.queued = 1;
+    id = aidash_request_begin(&request);
+    if (id != 0) {
+        count_call(aidash_request_run(id), AIDASH_EINVAL);
+        count_call(aidash_request_progress(id, 1), 0);
+        count_call(aidash_request_end(id, AIDASH_FINISHED, "storm"), AIDASH_EINVAL);
     }
 }
 
@@ -82,9 +107,11 @@ static void *storm_caller(void *unused)
 
     tick.tokens = 1;
     while (!atomic_load(&storm_ends)) {
-        count_call(aidash_publish(&tick));
-        count_call(aidash_get_stats(&stats));
+        count_call(aidash_publish(&tick), 0);
+        count_call(aidash_get_stats(&stats), 0);
         (void)aidash_port(0);
+        (void)aidash_publish_error();
+        storm_lead();
     }
     return unused;
 }
@@ -104,6 +131,7 @@ static void storm(int rounds, int n, const char *listen, const char *upstream,
     failing.listen = taken;
     failing.log_level = AIDASH_LOG_ERROR;
     atomic_store(&storm_ends, 0);
+    atomic_store(&storm_meter, upstream != NULL);
     for (i = 0; i < n; i++) {
         pthread_create(&threads[i], NULL, storm_caller, NULL);
     }

@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import readline from 'node:readline';
 import { after, before, test } from 'node:test';
 import {
-    Inbox, ROOT, Raw, SLOW, connect, handshakeText, isStatus, isTick, openFiles, post, request, serve, statusWhen, validate, within,
+    Inbox, ROOT, Raw, SLOW, connect, handshakeText, isStatus, isTick, openFiles, poll, post, request, serve, statusWhen, validate, within,
 } from './aidash.mjs';
 
 const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-'));
@@ -76,6 +76,8 @@ test('the callbacks hear every event and command, and may refuse', async (t) => 
     assert.deepEqual([validate(refused.json).code, refused.json.id], ['refused', 4]);
     assert.equal((await viewer.command({ action: 'pause' })).event, 'ack');
     await viewer.next((e) => isStatus(e) && e.paused);
+    /* What the firmware prints comes by a pipe of its own. */
+    await poll(() => unit.events.some((e) => isStatus(e) && e.paused), 'the last event');
     assert.deepEqual(unit.said.all.filter((line) => line.startsWith('command')),
         ['command 1 locked page-1.', 'command 1 locked .', 'command 2  page-1.']);
     assert.deepEqual(unit.events, viewer.events.filter((e) => isTick(e) || isStatus(e)));
@@ -147,11 +149,16 @@ test('a second run finds nothing left of the first', async (t) => {
     }
 });
 
-test('other threads may call everything while it starts and stops', async (t) => {
+test('four threads may call everything while it starts and stops two hundred times', { timeout: 120_000 * SLOW }, async (t) => {
     const unit = firmware(t);
-    const [worked, wrong] = (await unit.ask('storm 40 3')).split(' ').map(Number);
-    assert.ok(worked > 0);
+    await unit.start();
+    await unit.ask('stop');
+    const left = () => [openFiles(unit), readdirSync(`/proc/${unit.pid}/task`).length];
+    const before = left();
+    const [worked, wrong] = (await unit.ask('storm 200 4', 60_000 * SLOW)).split(' ').map(Number);
+    assert.ok(worked > 200);
     assert.equal(wrong, 0);
+    assert.deepEqual(left(), before, 'no descriptor and no thread is left');
 });
 
 test('and viewers and requests to the engine may come at any moment of it', { timeout: 120_000 * SLOW }, async (t) => {
@@ -192,6 +199,7 @@ test('and viewers and requests to the engine may come at any moment of it', { ti
         const raw = await Raw.connect(at);
         raw.socket.on('error', () => {});
         raw.write(handshakeText(at, '/ws/storm?batch=1'));
+        await raw.until((bytes) => raw.over || bytes.includes(' 101 '), 'any end');
         await Promise.race([raw.closed, new Promise((done) => { setTimeout(done, 15); })]);
         seen.upgraded += raw.bytes.includes(' 101 ') ? 1 : 0;
         seen.ticks += raw.bytes.includes('inference_tick') ? 1 : 0;
@@ -201,13 +209,14 @@ test('and viewers and requests to the engine may come at any moment of it', { ti
     const all = [upgraded, upgraded, () => whole('GET', '/events'), () => whole('GET', '/status'), () => whole('GET', '/'),
         () => whole('POST', '/ingest', '{"tokens":1}'), () => whole('POST', '/command', '{"action":"resume"}'),
         () => whole('POST', '/v1/chat/completions', chat), () => whole('POST', '/v1/chat/completions', chat)].map(again);
-    const [worked, wrong] = (await unit.ask(`storm 40 2 127.0.0.1:${port} http://127.0.0.1:${engine.address().port} ${50 * SLOW}`, 60_000 * SLOW)).split(' ').map(Number);
+    for (let rounds = 0; rounds === 0 || seen.upgraded <= 10 || seen.ticks === 0 || seen.answers <= 50; rounds++) { // until the test's own limit of time
+        const [worked, wrong] = (await unit.ask(`storm 40 2 127.0.0.1:${port} http://127.0.0.1:${engine.address().port} ${50 * SLOW}`, 60_000 * SLOW)).split(' ').map(Number);
+        t.diagnostic(JSON.stringify({ worked, ...seen }));
+        assert.ok(worked > 0);
+        assert.equal(wrong, 0);
+    }
     over = true;
     await Promise.all(all);
-    t.diagnostic(JSON.stringify({ worked, ...seen }));
-    assert.ok(worked > 0);
-    assert.equal(wrong, 0);
-    assert.ok(seen.upgraded > 10 && seen.ticks > 0 && seen.answers > 50, JSON.stringify(seen));
 });
 
 test('the child of a fork has no server', async (t) => {

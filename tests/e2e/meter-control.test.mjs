@@ -8,7 +8,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { freePort } from '../programs.mjs';
-import { Raw, SLOW, connect, exchange, isStatus, isTick, poll, request, run, serve, sleep, start, status, statusWhen, validate, within }
+import { Raw, connect, exchange, isStatus, isTick, poll, request, run, serve, sleep, start, status, statusWhen, validate, within }
     from './aidash.mjs';
 import { DONE_EVENT, LAST_CHUNK, STREAM_HEAD, TRANSCRIPTS, abreast, answer, chatEvent, chunk, get, isRequest, isStart, metered, post, replay,
     takeApart } from './engine.mjs';
@@ -664,10 +664,14 @@ test('drain: pause, and a status when the last has ended', async (t) => {
 
 /* ---- the page of metrics --------------------------------------------------------------- */
 
-const scraped = async (t, pages) => {
+const scraped = async (t, pages, wait = 0) => {
     let n = 0;
     const engine = await replay(t);
-    engine.answerAll((call) => call.socket.end(answer(pages[Math.min(n++, pages.length - 1)], { type: 'text/plain; version=0.0.4' })));
+    engine.sent = []; // when
+    engine.answerAll((call) => setTimeout(() => {
+        engine.sent.push(Date.now());
+        call.socket.end(answer(pages[Math.min(n++, pages.length - 1)], { type: 'text/plain; version=0.0.4' }));
+    }, wait));
     const server = await start(['--scrape', `${engine.url}/metrics`]);
     t.after(() => server.stop());
     return { engine, server, viewer: await connect(server) };
@@ -705,10 +709,12 @@ test('--scrape: vLLM\'s counters, by model, over all engines', async (t) => {
 
 test('--scrape: the rate is over the time between two pages, or what llama-server says it took', async (t) => {
     const vllm = (tokens) => `vllm:generation_tokens_total{model_name="v"} ${tokens}\n`;
-    const { viewer } = await scraped(t, [vllm(0), vllm(1000)]);
+    // The first page was read after it was sent and before the second one was asked for, the second one likewise.
+    const { engine, viewer } = await scraped(t, [vllm(0), vllm(1000)], 300);
     const live = await viewer.tick();
+    const seconds = (Date.now() - engine.sent[0]) / 1000;
     assert.equal(live.tokens_generated, 1000);
-    assert.ok(live.tokens_per_second > 400 && live.tokens_per_second < 1600, `${live.tokens_per_second} tokens/s`);
+    assert.ok(live.tokens_per_second > 990 / seconds && live.tokens_per_second < 1010 / 0.3, `${live.tokens_per_second} tokens/s in ${seconds} s at most`);
     // 3000 tokens of a request that ended just now, and took 10 s.
     const llama = (tokens, s) => `llamacpp:tokens_predicted_total ${tokens}\nllamacpp:tokens_predicted_seconds_total ${s}\n`;
     const { viewer: other } = await scraped(t, [llama(7, 1), llama(3007, 11)]);
@@ -718,8 +724,7 @@ test('--scrape: the rate is over the time between two pages, or what llama-serve
 
 test('--scrape: source and engine in status; down with one line in the log, up again, and what is not 200 is down', async (t) => {
     const { engine, server, viewer } = await scraped(t, ['llamacpp:tokens_predicted_total 1\n']);
-    await poll(() => engine.all.length >= 1, 'a look');
-    const now = validate(await status(server), 'StatusAnswer');
+    const now = await statusWhen(server, (each) => each.engine === 'up');
     assert.deepEqual([now.source, now.source_state, now.engine], ['scrape', 'running', 'up']);
     await engine.down();
     await viewer.next((e) => isStatus(e) && e.engine === 'down' && e.source === 'scrape');

@@ -2,7 +2,7 @@
  * is, its record. An engine of raw bytes answers; the client gets the same bytes. */
 import assert from 'node:assert/strict';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
-import { Raw, SLOW, connect, exchange, isTick, request, serve, sleep } from './aidash.mjs';
+import { Raw, connect, exchange, isTick, poll, request, serve, sleep } from './aidash.mjs';
 import { DONE_EVENT, LAST_CHUNK, STREAM_HEAD, abreast, answer, chatEvent, chunk, isProgress, isRequest, isStart, metered, post, replay,
     takeApart, ticksOf } from './engine.mjs';
 
@@ -53,9 +53,10 @@ test('ticks name their request, and say which has no token before it', async (t)
     const [one, two] = calls;
     await one.call.write(chunk(chatEvent('a') + chatEvent('b')));
     await viewer.tick();
+    await viewer.tick();
     for (const { call } of [two, one, two]) {
         await call.write(chunk(chatEvent('c')));
-        await sleep(30);
+        await viewer.tick(); // before the next connection has something
     }
     for (const { call, client } of calls) {
         await call.write(chunk(usage({ prompt_tokens: 4, completion_tokens: 4 })) + chunk(DONE_EVENT) + LAST_CHUNK);
@@ -105,17 +106,22 @@ test('each viewer sees a running request at its first token, and then once a sec
         await sleep(100);
     }
     const took = Date.now() - began;
-    const running = viewer.events.filter(isProgress);
-    assert.deepEqual(other.events.filter(isProgress), running);
-    assert.ok(Math.abs(running.length - 1 - Math.floor(took / 1000)) <= 1, `${running.length} events in ${took} ms`);
+    const [now] = JSON.parse((await request(server, '/requests')).text).running;
+    const told = (each) => each.events.filter((e) => isProgress(e) && e.seq <= now.seq);
+    await poll(() => [viewer, other].every((each) => told(each).at(-1)?.seq === now.seq), 'the newest event, for both');
+    const running = told(viewer);
+    assert.deepEqual(told(other), running);
+    assert.ok(running.length >= 3 && running.length - 2 <= took / 1000, `${running.length} events in ${took} ms`);
     assert.deepEqual([running[0].completion_tokens, running[0].tokens_per_second, running[0].status], [1, undefined, 'running']);
     assert.ok(running.every((e, i) => e.ttft_ms === running[0].ttft_ms && e.ttft_ms >= 99 && (i === 0 || e.seq > running[i - 1].seq)));
-    assert.ok(running.slice(1).every((e) => e.tokens_per_second > 5 / SLOW && e.tokens_per_second < 11
-        && e.completion_tokens > 5), JSON.stringify(running));
-    const [now] = JSON.parse((await request(server, '/requests')).text).running;
-    assert.deepEqual([now.seq, now.ttft_ms, now.completion_tokens], [running.at(-1).seq, running[0].ttft_ms, 26]);
-    await sleep(1500); // the engine says nothing: the rate falls
-    assert.ok(viewer.events.filter(isProgress).at(-1).tokens_per_second < running.at(-1).tokens_per_second);
+    // A tenth of a second lay between two tokens, at least; a busy machine may read some of them at once.
+    assert.ok(running.slice(1).every((e) => e.tokens_per_second > 0 && e.tokens_per_second < 26
+        && e.completion_tokens > 1), JSON.stringify(running));
+    assert.equal(now.ttft_ms, running[0].ttft_ms);
+    await poll(async () => JSON.parse((await request(server, '/requests')).text).running[0].completion_tokens === 26, 'all tokens');
+    const rate = (e) => e.tokens_per_second; // the engine says nothing: it falls
+    await poll(() => viewer.events.some((e, i, all) => isProgress(e) && e.completion_tokens === 26
+        && all.slice(0, i).some((before) => isProgress(before) && before.completion_tokens === 26 && rate(e) < rate(before))), 'a rate that falls');
     await call.write(chunk(DONE_EVENT) + LAST_CHUNK);
     await client.rest();
     await viewer.next(isRequest);
@@ -139,7 +145,7 @@ test('the time to the first token begins when a request arrived, and so does its
     }
     records.forEach((record, i) => {
         const least = 300 * (i + 1);
-        assert.ok(record.ttft_ms >= least - 20 && record.ttft_ms < least + 500 * SLOW, JSON.stringify(record));
+        assert.ok(record.ttft_ms >= least - 20, JSON.stringify(record));
         assert.ok(record.duration_ms >= record.ttft_ms);
         if (i === 0) {
             assert.equal(record.queue_ms, undefined, 'it did not wait, and what the engine did is not known');
@@ -167,7 +173,7 @@ test('a wait in line is added to what the engine tells of its own', async (t) =>
     await second.rest();
     await viewer.next(isRequest);
     const record = await viewer.next(isRequest);
-    assert.ok(record.queue_ms >= 5390 && record.queue_ms < 5400 + 500 * SLOW, JSON.stringify(record));
+    assert.ok(record.queue_ms >= 5390 && record.queue_ms <= 5000 + record.duration_ms, JSON.stringify(record));
 });
 
 /* ---- how it went ---------------------------------------------------------------------- */
@@ -270,6 +276,7 @@ test('the thinking of a stream has a time', async (t) => {
     await call.write(STREAM_HEAD);
     for (const part of [thought('a'), thought('b'), chunk(chatEvent('c')), chunk(chatEvent('d')), thought('e')]) {
         await call.write(part);
+        await viewer.tick(); // it was read
         await sleep(100);
     }
     await call.write(chunk(DONE_EVENT) + LAST_CHUNK);
@@ -368,7 +375,10 @@ test('a client with an IPv4 address has it in its record, however the server lis
     engine.answerAll((call) => call.socket.end(answer('{}')));
     const server = await serve(t, ['--upstream', engine.url], { listen: ['--listen', '0'] }); // one IPv6 socket for both
     await (await fetch(`http://127.0.0.1:${server.port}${CHAT}`, { method: 'POST', body: '{"model":"replayed"}' })).text();
-    const told = await (await fetch(`http://127.0.0.1:${server.port}/requests`)).json();
+    const told = await poll(async () => {
+        const got = await (await fetch(`http://127.0.0.1:${server.port}/requests`)).json();
+        return got.requests.length > 0 && got;
+    }, 'the record');
     assert.deepEqual(told.requests.map(({ client }) => client), ['127.0.0.1']);
 });
 

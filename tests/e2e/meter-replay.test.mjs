@@ -163,12 +163,13 @@ const stream = (...events) => Buffer.from(STREAM_HEAD + events.map(chunk).join('
 
 test('a start is told before the first tick, and the times are in order', async (t) => {
     const { engine, server, viewer } = await stage(t);
+    const began = Date.now();
     const answered = exchange(server, post('/v1/chat/completions', '{"model":"replayed","messages":[]}'));
     const call = await engine.next();
     const begun = await viewer.next(isStart);
     assert.deepEqual([begun.status, begun.route, begun.client, begun.model],
         ['running', '/v1/chat/completions', '127.0.0.1', 'replayed']);
-    assert.ok(Math.abs(begun.timestamp - Date.now() / 1000) < 5);
+    assert.ok(begun.timestamp >= began / 1000 - 0.01 && begun.timestamp <= Date.now() / 1000 + 0.01);
     // Neither headers nor a role event nor a comment is the first token.
     await call.write(STREAM_HEAD + chunk(': ping\n\n')
         + chunk('data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n'));
@@ -178,6 +179,7 @@ test('a start is told before the first tick, and the times are in order', async 
     const first = Date.now();
     await call.write(chunk(chatEvent('one')));
     await viewer.tick();
+    const seen = Date.now();
     for (const gap of gaps) {
         await sleep(gap);
         await call.write(chunk(chatEvent('more')));
@@ -191,7 +193,7 @@ test('a start is told before the first tick, and the times are in order', async 
     const record = await viewer.next(isRequest);
     assert.equal(record.id, begun.id);
     assert.equal(record.timestamp, begun.timestamp);
-    assert.ok(record.ttft_ms >= 149 && record.ttft_ms < 1500, `ttft ${record.ttft_ms}`);
+    assert.ok(record.ttft_ms >= 149 && record.ttft_ms <= seen - began + 2, `ttft ${record.ttft_ms}`);
     assert.ok(record.itl_p50_ms >= 25 && record.itl_p50_ms <= record.itl_p95_ms
         && record.itl_p95_ms <= record.itl_max_ms && record.itl_max_ms >= 55, JSON.stringify(record));
     const least = gaps.reduce((sum, gap) => sum + gap, 0) - gaps.length; // a timer may be up to 1 ms early
@@ -201,7 +203,7 @@ test('a start is told before the first tick, and the times are in order', async 
         [40, 30, 5, 'stop']);
     const ticks = viewer.events.filter(isTick);
     assert.ok(ticks[0].latency_ms >= 149, 'the first tick waits for all of the prompt');
-    assert.ok(ticks[2].latency_ms >= 55 && ticks[2].latency_ms < 600, JSON.stringify(ticks));
+    assert.ok(ticks[2].latency_ms >= 55 && ticks[2].latency_ms <= took + 2, JSON.stringify(ticks));
 });
 
 test('an event of 200 kB, and lines with CRLF, LF and without a space', async (t) => {

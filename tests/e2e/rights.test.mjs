@@ -31,6 +31,7 @@ const SENT = {
     '/ticks': ['GET', 200],
     '/events': ['GET', 200],
     '/history': ['GET', 200],
+    '/alerts': ['GET', 200],
     '/gauges': ['GET', 200],
     '/notes': ['GET', 200],
     '/commands': ['GET', 200],
@@ -432,13 +433,31 @@ test('too many that wait for their key: 503, and those who bring one come in', a
     const server = await serve(t, ['--state-dir', dir, '--view', 'key']);
     const most = 1024 / 4;
     const waiting = [];
-    for (let i = 0; i < most; i++) {
-        const raw = await Raw.connect(server);
-        raw.write(handshakeText(server, `/ws/w${i}`));
-        waiting.push(raw);
+    /* Each has 5 s. A slow machine needs more for all of them: then those whose time is over make room, and others come. */
+    let slowest = 0;
+    const full = async () => {
+        const began = Date.now();
+        waiting.push(...await Promise.all(Array.from({ length: most }, async (_, i) => {
+            const raw = await Raw.connect(server);
+            raw.write(handshakeText(server, `/ws/w${i}`));
+            await raw.until((bytes) => raw.over || bytes.includes('\r\n\r\n'));
+            return raw;
+        })));
+        slowest = Math.max(slowest, Date.now() - began);
+        const { status, ws } = await socket(t, server, '/ws/more');
+        ws.terminate();
+        return status === 503;
+    };
+    for (let tries = 4; !await full(); tries--) {
+        if (tries === 1) {
+            waiting.forEach((raw) => raw.reset());
+            assert.ok(slowest > 3000, `no refusal, though ${most} came within ${slowest} ms`);
+            t.skip(`${most} need ${slowest} ms here`);
+            return;
+        }
     }
-    await Promise.all(waiting.map((raw) => raw.until((bytes) => bytes.includes('\r\n\r\n'))));
-    assert.equal((await socket(t, server, '/ws/more')).status, 503);
+    const granted = waiting.filter((raw) => raw.bytes.includes(' 101 ')).length;
+    assert.ok(granted >= most, `${granted} were let wait`);
     assert.equal((await socket(t, server, `/ws/in?token=${keys.right}`)).status, 101);
     waiting.forEach((raw) => raw.reset());
     await poll(async () => (await request(server, '/status', { headers: WAYS.bearer(keys.right)[0] })).json.clients.websocket === 1, 'their ends');
@@ -451,12 +470,13 @@ test('revoked or expired: open sockets end, within a second or two', async (t) =
     const lan = ASKERS['by a name of the LAN'].headers;
     const number = async (name) => (await run(['keys', '--state-dir', dir])).stdout.match(new RegExp(`^ *(\\d+) .* ${name}$`, 'm'))[1];
     const ends = async (key, end) => {
+        const before = (await request(server, '/status')).json.counters.ingest_lines;
         const viewer = await socket(t, server, `/ws/v?token=${key}`, lan);
         assert.equal((await viewer.next()).event, 'hello');
         const sse = await openStream(server, '/events', { ...lan, ...WAYS.bearer(key)[0] });
         const sending = await Raw.connect(server);
         sending.write(`POST /ingest HTTP/1.1\r\nHost: board.local\r\nx-api-key: ${key}\r\nTransfer-Encoding: chunked\r\n\r\nd\r\n{"tokens":1}\n\r\n`);
-        await poll(async () => (await request(server, '/status')).json.counters.ingest_lines > 0, 'the tick');
+        await poll(async () => (await request(server, '/status')).json.counters.ingest_lines > before, 'the tick');
         await end();
         assert.deepEqual(await viewer.closed, [4401, 'the key or token is wrong, expired or revoked']);
         await within(sse.ended, 'end of the events');
@@ -469,9 +489,20 @@ test('revoked or expired: open sockets end, within a second or two', async (t) =
     await ends(lasting, async () => {
         assert.equal((await run(['keys', 'revoke', await number('lasting'), '--state-dir', dir])).code, 0);
     });
-    const brief = await add('brief', 'view,ingest', '--ttl', '6s');
-    await poll(async () => (await ask(server, { path: '/ingest', method: 'POST', body: TICK }, { ...lan, ...WAYS.bearer(brief)[0] })).status === 200, 'the key');
-    await ends(brief, async () => {});
+    for (let left = 6; ; left *= 2) { /* a slow machine needs longer to open all that is to end */
+        const began = Date.now();
+        const brief = await add(`brief ${left}`, 'view,ingest', '--ttl', `${left}s`);
+        try {
+            await poll(async () => (await ask(server, { path: '/ingest', method: 'POST', body: TICK }, { ...lan, ...WAYS.bearer(brief)[0] })).status === 200
+                || Date.now() > began + left * 1000, 'the key');
+            await ends(brief, async () => { assert.ok(Date.now() < began + left * 1000, 'too late'); });
+            break;
+        } catch (error) {
+            if (left > 40 || Date.now() < began + left * 1000 - 1000) {
+                throw error;
+            }
+        }
+    }
     assert.equal(other.ws.readyState, WebSocket.OPEN, 'another key\'s socket stays');
 });
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
-import { OP, ROOT, RawViewer, frame, serve, sleep, within } from './aidash.mjs';
+import { OP, ROOT, RawViewer, frame, serve, sleep } from './aidash.mjs';
 
 const bin = path.join(ROOT, 'build/hasty/aidash');
 const SILENCE_MS = 6000;
@@ -37,7 +37,7 @@ test('a standstill longer than the silence that is allowed: viewers are pinged, 
     await good.nextFrame(OP.PING);
     assert.ok(!good.frames.slice(before).some(({ op }) => op === OP.CLOSE), 'pinged, and not closed');
     assert.ok(!mute.frames.some(({ op }) => op === OP.CLOSE), 'nor the silent one yet: it has had no chance');
-    const { payload } = await within(mute.nextFrame(OP.CLOSE), 'end of the silent one', SILENCE_MS + 2000);
+    const { payload } = await mute.nextFrame(OP.CLOSE);
     assert.equal(payload.readUInt16BE(), 1001);
     assert.equal(payload.subarray(2).toString(), 'no answer to a ping');
     assert.ok(performance.now() - continued > 1500);

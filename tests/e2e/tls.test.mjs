@@ -297,6 +297,7 @@ test('garbage, at every phase, ends that connection and no other', async (t) => 
 
 test('a flood of warnings, which mbedTLS reads by itself, does not hold up others', async (t) => {
     const server = await secure(t);
+    const began = Date.now();
     const socket = await tcp(server);
     const answered = new Promise((done) => { socket.once('data', done); });
     socket.on('error', () => {});
@@ -309,7 +310,8 @@ test('a flood of warnings, which mbedTLS reads by itself, does not hold up other
     for (let i = 0; i < 20; i++) {
         assert.equal((await request(server, '/healthz')).status, 200);
     }
-    assert.ok(!socket.destroyed && socket.bytesWritten > 7 * 30000, 'the flood went on all the time');
+    await poll(() => socket.bytesWritten - socket.writableLength > 7 * 30000, 'a flood that is read');
+    assert.ok(!socket.destroyed || Date.now() - began > 9000, 'the flood went on all the time, or until a handshake must be over');
     socket.destroy();
     await poll(async () => (await statusOf(server)).tls.sessions <= 1, 'end of its session');
 });
@@ -372,7 +374,7 @@ test('a changed certificate is used by the next connection, a broken one is not'
     ws.on('message', (data) => inbox.push(JSON.parse(data)));
     await within(new Promise((done, fail) => { ws.on('open', done).on('error', fail); }), 'WebSocket');
     assert.equal(await subject(), 'ec');
-    writeFileSync(at('live.crt'), 'no certificate');
+    writeFileSync(at('live.crt'), 'no certificate'); /* half a file says the same */
     await server.logged(/live\.crt: it is no certificate in PEM form; the certificate before stays/);
     assert.equal(await subject(), 'ec');
     copyFileSync(at('rsa.key'), at('live.key'));

@@ -7,10 +7,13 @@ import { decimate, LINES, Rows } from '../../www/decimate.js';
 import { Feed, LANES_MAX } from '../../www/feed.js';
 import { age, csv, duration, milliseconds, niceCeiling, percent, rate, short, span, whole } from '../../www/format.js';
 import { Gauges } from '../../www/gauges.js';
+import { Past } from '../../www/past.js';
 import { RequestLog } from '../../www/requests.js';
 import { BREAK, FIRST, Ring, SILENT } from '../../www/ring.js';
 import { Limit } from '../../www/limits.js';
 import { quantiles, rates } from '../../www/statistics.js';
+import { format, parse } from '../../www/address.js';
+import { phases } from '../../www/waterfall.js';
 
 const tick = (timestamp, more = {}) => ({
   event: 'inference_tick', model: 'a', tokens_generated: 10, latency_ms: 100, tokens_per_second: 5, timestamp, ...more });
@@ -678,4 +681,110 @@ test('a gauge holds no more than its ring, and the page no more gauges than its 
   const rows = new Rows();
   gauges.list[0].rows(0, 1e9, rows);
   assert.deepEqual([rows.x.length, rows.x[0], rows.x.at(-1)], [4096, 5904, 9999]);
+});
+
+/* ---- the past */
+
+/* The server's answers: models a and other, each with these rows; what was asked for is noted. */
+function server(rows, asked = []) {
+  return async (query) => {
+    asked.push(query);
+    const model = new URLSearchParams(query.split('?')[1]).get('model');
+    const from = Number(new URLSearchParams(query.split('?')[1]).get('from'));
+    return { step: 10, models: ['a', 'other'], series: ['time', 'ticks', 'latency_min_ms', 'latency_p50_ms', 'latency_p95_ms', 'tokens_per_second'],
+      rows: (model === null ? [] : rows[model] ?? []).filter(([time]) => from < 0 || time >= from) };
+  };
+}
+
+test('long windows have what the server remembers: gaps where none ran, silence as 0, and later only what is new', async () => {
+  const rows = { a: [[1000, 5, 1, 10, 20, 3], [1010, 0, null, null, null, 0], [1020, 5, 2, 11, 21, 4], [1100, 5, 3, 12, 22, 5]] };
+  const asked = [];
+  const feed = new Feed(1024);
+  const past = new Past(feed, server(rows, asked));
+  await past.update(3600, 1110);
+  assert.deepEqual(past.lanes.map(({ model, latency, rate: r, time }) => [model, latency, r, time]), [['a', 12, 5, 1110]], 'other had no tick');
+  const lineOf = new Int8Array(LANES_MAX).fill(-1);
+  lineOf[past.lanes[0].index] = 2;
+  const out = new Rows();
+  past.rows('rate', 0, 2000, lineOf, out);
+  assert.deepEqual([out.x, out.y[2]], [[1005, 1015, 1025, 1105, 1105], [3, 0, 4, null, 5]]);
+  past.rows('latency', 0, 2000, lineOf, out);
+  assert.deepEqual(out.y[2].filter((y) => y !== undefined), [10, null, 11, null, 12]);
+  assert.deepEqual([out.low[2][0], out.high[2][0], out.top], [1, 20, 22]);
+  const before = asked.length;
+  await past.update(3600, 1115);
+  assert.equal(asked.length, before, 'nothing can be new yet');
+  rows.a.push([1110, 1, 4, 13, 23, 6]);
+  await past.update(3600, 1120);
+  assert.match(asked[before + 1], /from=1101&model=a$/);
+  assert.equal(past.lanes[0].latency, 13);
+  past.rows('rate', 1095, 2000, lineOf, out);
+  assert.deepEqual(out.y[2], [5, 6]);
+  await past.update(86_400, 1121);
+  assert.match(asked.at(-1), /step=300&.*from=-86400&model=other$/);
+  past.reset();
+  assert.deepEqual(past.lanes, []);
+});
+
+test('a server whose history fails is asked again, and not at once', async () => {
+  let n = 0;
+  const past = new Past(new Feed(1024), async () => { n++; throw new Error('down'); });
+  await past.update(3600, 1000);
+  assert.match(past.problem, /history/);
+  await past.update(3600, 1005);
+  assert.equal(n, 1);
+  await past.update(3600, 1011);
+  assert.equal(n, 2);
+});
+
+/* ---- where a request's time went */
+
+const lengths = (last, elapsed) => phases(last, elapsed).map(({ kind, ms }) => [kind, Math.round(ms * 10) / 10]);
+
+test('the phases of a request are as long as the request, and what nobody told is among them', () => {
+  const told = { duration_ms: 1000, ttft_ms: 400, queue_ms: 50, load_ms: 100, prefill_ms: 200, decode_ms: 550, think_ms: 150 };
+  assert.deepEqual(lengths(told), [['queue', 50], ['load', 100], ['prefill', 200], ['first', 50], ['think', 150], ['answer', 400], ['rest', 50]]);
+  assert.deepEqual(lengths({ duration_ms: 1000, ttft_ms: 400 }), [['first', 400], ['answer', 600]]);
+  assert.deepEqual(lengths({ duration_ms: 1000 }), [['rest', 1000]]);
+  assert.deepEqual(lengths({ duration_ms: 1000, queue_ms: 10, prefill_ms: 290, decode_ms: 690 }),
+    [['queue', 10], ['prefill', 290], ['first', 10], ['answer', 690]], 'an answer that did not stream');
+  assert.deepEqual(lengths({}, 250), [['rest', 250]], 'one that waits for its first token');
+  assert.deepEqual(lengths({ ttft_ms: 100 }, 250), [['first', 100], ['answer', 150]], 'one that answers');
+});
+
+test('phases that were told too long end where the request does', () => {
+  assert.deepEqual(lengths({ duration_ms: 100, ttft_ms: 50, queue_ms: 80, prefill_ms: 30, decode_ms: 900, think_ms: 20 }),
+    [['queue', 50], ['think', 20], ['answer', 30]]);
+  assert.deepEqual(lengths({ duration_ms: 10, ttft_ms: 50 }), [['first', 10]].map(([, ms]) => ['rest', ms]));
+});
+
+test('a phase has its rate, and what came from the cache', () => {
+  const [prefill, think, answer] = phases({ duration_ms: 1500, ttft_ms: 500, prefill_ms: 500, prefill_tokens_per_second: 800, prompt_tokens: 500,
+    cached_tokens: 100, think_ms: 500, reasoning_tokens: 20, decode_ms: 1000, decode_tokens_per_second: 39 }, 0);
+  assert.deepEqual(prefill, { kind: 'prefill', ms: 500, rate: 800, more: '100 of 500 tokens from the cache' });
+  assert.equal(think.rate, 40);
+  assert.equal(answer.rate, 39);
+});
+
+/* ---- the address */
+
+const usual = { span: 60, zoom: null, find: '', opened: 0 };
+
+test('what is seen stands in the address, and is read from it', () => {
+  assert.equal(format(usual), '');
+  for (const [state, hash] of [
+    [{ ...usual, span: Infinity }, '#w=all'], [{ ...usual, span: 300, opened: 7 }, '#w=300&req=7'],
+    [{ ...usual, zoom: [1000.5, 1002] }, '#t=1000.500,1002.000'], [{ ...usual, find: 'a&b=#ü %' }, '#q=a%26b%3D%23%C3%BC%20%25'],
+  ]) {
+    assert.equal(format(state), hash);
+    assert.deepEqual(parse(hash, 60), state);
+  }
+});
+
+test('what is not understood of an address is left out', () => {
+  assert.deepEqual(parse('', 300), { ...usual, span: 300 });
+  for (const hash of ['#w=-1', '#w=x', '#t=5', '#t=5,4', '#t=x,y', '#req=-3', '#req=1.5', '#req=1e99', '#pair=12345678', '#%', '#&&=']) {
+    assert.deepEqual(parse(hash, 60), usual, hash);
+  }
+  assert.equal(parse('#w=Infinity', 60).span, Infinity);
 });

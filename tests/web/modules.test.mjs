@@ -1,7 +1,7 @@
 /* The page's modules: importing one has no side effect, and what index.html and app.js say of them is true. */
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -18,14 +18,16 @@ const preloads = found(/<link rel="modulepreload" href="\.\/([^"]+)">/g, html);
 /* What each module imports, at once or later; imports of types alone are comments, and none of these. */
 const imports = new Map(modules.map((name) => [name,
   ts.preProcessFile(read(name), true, true).importedFiles.map(({ fileName }) => fileName.replace(/^\.\//, ''))]));
-const UPLOT = 'uPlot.esm.js'; // made at build time
+const UPLOT = 'uplot';
 
 /* The modules, and a uPlot that does nothing, in a directory of their own. */
 let copy;
 before(() => {
   copy = mkdtempSync(path.join(os.tmpdir(), 'aidash-modules-'));
   for (const name of modules) cpSync(www + name, path.join(copy, name));
-  writeFileSync(path.join(copy, UPLOT), 'export default class {}\n');
+  mkdirSync(path.join(copy, 'node_modules', UPLOT), { recursive: true });
+  writeFileSync(path.join(copy, 'node_modules', UPLOT, 'index.js'), 'export default class {}\n');
+  writeFileSync(path.join(copy, 'node_modules', UPLOT, 'package.json'), '{"type":"module","exports":"./index.js"}');
   writeFileSync(path.join(copy, 'package.json'), '{"type":"module"}');
 });
 after(() => rmSync(copy, { recursive: true }));
@@ -77,12 +79,30 @@ test('the scripts of index.html are the only modules that act, and no module imp
   }
 });
 
-test('index.html preloads exactly the modules that its scripts reach', () => {
+/* The modules are put together into a few files, which index.html preloads: no script waits for another. */
+test('index.html preloads exactly the files that its scripts reach', () => {
+  const bundle = (name) => readFileSync(`${www}../build/www/${name}`, 'utf8');
   const reached = new Set(entries);
   for (const name of reached) {
-    for (const one of imports.get(name) ?? []) reached.add(one);
+    for (const { fileName } of ts.preProcessFile(bundle(name), true, true).importedFiles) reached.add(fileName.replace(/^\.\//, ''));
   }
   assert.deepEqual([...preloads].sort(), [...reached].filter((name) => !entries.includes(name)).sort());
+});
+
+test('the bundle keeps the licence of uPlot', () => {
+  assert.match(readFileSync(`${www}../build/www/later.js`, 'utf8'), /\/\*!\nThe MIT License \(MIT\)[^]{900,1300}?\*\//);
+});
+
+test('the client for other pages tells how it is used', () => {
+  assert.match(readFileSync(`${www}../build/www/aidash-client.js`, 'utf8'), /^\/\*\*[^]+new AidashClient\(/);
+});
+
+test('the page is at most 90 kB, as it is embedded', () => {
+  const header = readFileSync(`${www}../build/aidash_www.h`, 'utf8');
+  const sizes = [...header.matchAll(/^\/\* (\S+): \d+ bytes, (\d+) here \*\/$/gm)].filter(([, name]) => name !== '/contract.json');
+  assert.ok(sizes.some(([, name]) => name === '/app.js'));
+  const sum = sizes.reduce((all, [, , bytes]) => all + Number(bytes), 0);
+  assert.ok(sum <= 90_000, `${sum} bytes`);
 });
 
 test('every module is reached, every import exists, and none is circular', () => {

@@ -1,0 +1,74 @@
+/* The charts' windows of hours: what GET /history of a real server has, over a restart; without it. */
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { poll, ROOT, sleep } from '../e2e/aidash.mjs';
+import { drawn, ingest, inked, inside, open, request, screenshot, serve, start, until } from './browser.mjs';
+
+const rowsOf = async (server, model) => (await request(server, `/history?step=10&series=ticks,tokens_per_second&model=${model}`)).json.rows;
+const legend = (page, names) => until(page, (wanted) => [...document.querySelectorAll('#legend .name')].map(({ textContent }) => textContent).sort().join() === wanted, names);
+const tick = (model) => JSON.stringify({ model, tokens: 30, latency_ms: 40 });
+/* Ticks until each model has so many whole rows of ten seconds with ticks. */
+const fill = (server, n) => poll(async () => {
+  await ingest(server, tick('first'), tick('second'), tick('third'));
+  const busy = (await rowsOf(server, 'first')).filter(([, ticks]) => ticks > 0);
+  return busy.length >= n && busy;
+}, `${n} rows`, 120_000);
+
+test('an hour has the rows of before a restart, a gap, and those of after it, for each model', { timeout: 300_000 }, async (t) => {
+  const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-past-'));
+  t.after(() => rmSync(dir, { recursive: true }));
+  const args = ['--source', 'none', '--history-file', path.join(dir, 'history')];
+  const before = await start(args);
+  const old = await fill(before, 2);
+  await before.stop();
+  await sleep(16_000); // so far apart that no line joins their rows
+  const server = await serve(t, args);
+  const rows = await fill(server, old.length + 4);
+  const page = await open(t, server);
+  await until(page, () => !document.querySelector('[data-span="3600"]').hidden);
+  await page.focus('[data-span="3600"]');
+  await page.keyboard.press('Enter');
+  await until(page, () => app.past.lanes.length === 3);
+  assert.equal(await page.getAttribute('[data-span="3600"]', 'aria-pressed'), 'true');
+  assert.deepEqual(await inside(page, ({ past }) => past.lanes.map(({ model }) => model)), ['first', 'second', 'other']);
+  const [from, to] = await inside(page, ({ view }) => view.range(Date.now() / 1000));
+  assert.equal(Math.round(to - from), 3600);
+  await legend(page, 'first,other,second');
+
+  // From the first row's middle to the last one's: what the server has, and nothing where it did not run.
+  const starts = rows.map(([time]) => time);
+  const [first, last] = [starts[0] + 5, starts[starts.length - 1] + 5];
+  await inside(page, ({ view, feed }, [a, b]) => view.zoomTo(a - feed.clock.skew, b - feed.clock.skew), [first, last]);
+  await drawn(page);
+  const share = (time) => (time - first) / (last - first);
+  const [end, begin] = [starts.findLast((time) => time <= old[old.length - 1][0] + 10), starts.find((time) => time > old[old.length - 1][0] + 15)];
+  assert.ok(begin - end > 15, `a gap from ${end} to ${begin}`);
+  assert.ok(await inked(page, 'plot-rate', share(begin + 6), share(last - 1)) > 0.98, 'a line while the server runs');
+  assert.equal(await inked(page, 'plot-rate', share(end + 8), share(begin + 3)), 0, 'a gap while none ran');
+  assert.ok(await inked(page, 'plot-latency', share(begin + 6), share(last - 1)) > 0.98);
+
+  // Each window; a telephone; the live ones are as they were.
+  await page.setViewportSize({ width: 360, height: 740 });
+  for (const [span, seconds] of [['21600', 21600], ['86400', 86400], ['1209600', 1209600], ['60', 60]]) {
+    await page.click(`[data-span="${span}"]`);
+    await drawn(page);
+    const [a, b] = await inside(page, ({ view }) => view.range(Date.now() / 1000));
+    assert.equal(Math.round(b - a), seconds);
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth) <= 360, `${span}: nothing is wider than a telephone`);
+    if (process.env.AIDASH_SCREENSHOTS) await screenshot(page, `past-${span}`);
+  }
+  await legend(page, 'first,second,third');
+  await page.click('[data-span="21600"]');
+  await page.reload();
+  await until(page, () => document.querySelector('[data-span="21600"]')?.getAttribute('aria-pressed') === 'true');
+});
+
+test('a server without history has no such windows, and a browser that remembers one shows five minutes', async (t) => {
+  const server = await serve(t, ['--source', 'none'], { bin: path.join(ROOT, 'build/tiny/aidash') });
+  const page = await open(t, server, { before: (fresh) => fresh.addInitScript(() => localStorage.setItem('aidash', '{"span":86400}')) });
+  await until(page, () => app.store.state.status && app.store.state.span === 300);
+  assert.equal(await page.isVisible('[data-span="3600"]'), false);
+});

@@ -1,0 +1,5 @@
+// @ts-check
+/** What the page loads after its first numbers, as uPlot takes its time to start. */
+
+export { mountCharts } from "./charts.js";
+export { mountExport } from "./export.js";
