@@ -274,6 +274,15 @@ test('a hostile server: no escape reaches the terminal', async (t) => {
     assert.doesNotMatch(terminal.out, /\x1b\]|\x07|\x9b|\u202e/);
 });
 
+test('an alert that fires is on the screen, and in the object', async (t) => {
+    const server = await serve(t, ['--alert', 'tokens_per_second > 0.1']);
+    const terminal = onTerminal(t, [place(server)]);
+    await terminal.shows(/^alert: \S+/m);
+    terminal.say('key q');
+    await terminal.ended();
+    assert.equal((await json(server)).alerts.length, 1);
+});
+
 test('options that are wrong', async () => {
     for (const [args, said] of [
         [['--onec'], /unknown option --onec; the nearest is --once/],
