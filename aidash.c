@@ -18,6 +18,7 @@
  *   base/histogram.c         times between tokens in fixed memory
  *   base/sha256.c            SHA-256
  *   base/date.c              times as people read them
+ *   base/process.c           what the system says of this process
  *   base/random.c            random bytes
  *   base/state.c             the state directory
  *   codec/utf8.c             UTF-8, names
@@ -28,6 +29,7 @@
  *   codec/http_fault.c       what can be wrong with an HTTP message
  *   codec/http_field.c       fields, lists, hosts, origins
  *   codec/base64url.c        bytes as base64url
+ *   codec/exposition.c       metrics as Prometheus reads them
  *   codec/json_members.c     the members of a JSON object, as text
  *   codec/http_head.c        the one strict parser of HTTP heads
  *   codec/http_body.c        lengths and chunks
@@ -67,6 +69,7 @@
  *   core/events.c            what all viewers get
  *   core/engine.c            models, active model, pause, status
  *   core/rate.c              tokens a second
+ *   core/measures.c          requests, tokens and times of each model, counted
  *   core/ticks.c             samples become ticks
  *   core/posts.c             notes, states, ends of commands to the hub
  *   core/notes.c             sentences on the time axis
@@ -129,6 +132,8 @@
  *   board/verdict.c          why it is slow, in a sentence
  *   board/energy.c           what answers cost in energy
  *   board/board.c            the event that tells it, once a second
+ *   board/numbers.c          the numbers in a report
+ *   board/metrics.c          all metrics: the table
  *   board/otlp.c             spans and metrics for an OpenTelemetry collector
  *   web/seam.h               the calls that run up to civetweb
  *   web/arena.c              civetweb's static memory
@@ -138,6 +143,7 @@
  *   web/auth_routes.c        signing in and out
  *   web/meter_routes.c       GET /requests, /usage, /bench
  *   web/extra_routes.c       GET /gauges, /notes, /commands
+ *   web/metrics_routes.c     GET /metrics
  *   web/forward.c            what goes to the engine
  *   web/own_routes.c         what the program that embeds aidash answers
  *   web/routes.c             where a judged request goes
@@ -216,6 +222,7 @@
 #include "src/base/histogram.c"
 #include "src/base/sha256.c"
 #include "src/base/date.c"
+#include "src/base/process.c"
 #include "src/base/random.c"
 #include "src/base/state.c"
 #include "src/codec/utf8.c"
@@ -226,6 +233,7 @@
 #include "src/codec/http_fault.c"
 #include "src/codec/http_field.c"
 #include "src/codec/base64url.c"
+#include "src/codec/exposition.c"
 #include "src/codec/json_members.c"
 #include "src/codec/http_head.c"
 #include "src/codec/http_body.c"
@@ -265,6 +273,7 @@
 #include "src/core/events.c"
 #include "src/core/engine.c"
 #include "src/core/rate.c"
+#include "src/core/measures.c"
 #include "src/core/ticks.c"
 #include "src/core/posts.c"
 #include "src/core/notes.c"
@@ -327,6 +336,8 @@
 #include "src/board/verdict.c"
 #include "src/board/energy.c"
 #include "src/board/board.c"
+#include "src/board/numbers.c"
+#include "src/board/metrics.c"
 #include "src/board/otlp.c"
 #include "src/web/seam.h"
 #include "src/web/arena.c"
@@ -336,6 +347,7 @@
 #include "src/web/auth_routes.c"
 #include "src/web/meter_routes.c"
 #include "src/web/extra_routes.c"
+#include "src/web/metrics_routes.c"
 #include "src/web/forward.c"
 #include "src/web/own_routes.c"
 #include "src/web/routes.c"

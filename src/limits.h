@@ -43,6 +43,9 @@
 #ifndef AIDASH_TOP
 #define AIDASH_TOP 0
 #endif
+#ifndef AIDASH_METRICS
+#define AIDASH_METRICS 0
+#endif
 #ifndef AIDASH_ALERTS
 #define AIDASH_ALERTS 0
 #endif
@@ -223,13 +226,13 @@
 #if AIDASH_METER
 /* Kinds of requests whose usual speed is known: each model has one for each length of
  * context and number of streams that it is used with. Verdicts on slowness need them.
- * The one that was used the longest ago gives way. 1..255, 120 bytes each; 0: without
- * verdicts. */
+ * The one that was used the longest ago gives way. --history-file keeps them. 1..32,
+ * 120 bytes each; 0: without verdicts. */
 #ifndef AIDASH_BASELINES
 #define AIDASH_BASELINES 32
 #endif
-#if AIDASH_BASELINES < 0 || AIDASH_BASELINES > 255
-#error "AIDASH_BASELINES must be 0..255"
+#if AIDASH_BASELINES < 0 || AIDASH_BASELINES > 32
+#error "AIDASH_BASELINES must be 0..32"
 #endif
 
 /* 0: without the energy of requests, the event `energy`. */
@@ -292,6 +295,15 @@
 #endif
 #if AIDASH_OTLP < 0 || AIDASH_OTLP > 1000
 #error "AIDASH_OTLP must be 0..1000"
+#endif
+
+/* Models that have their own counts in GET /metrics; what is of others is counted
+ * together. 0: without GET /metrics. 0..256, 1.7 kB each. */
+#ifndef AIDASH_METRICS
+#define AIDASH_METRICS 16
+#endif
+#if AIDASH_METRICS < 0 || AIDASH_METRICS > 256
+#error "AIDASH_METRICS must be 0..256"
 #endif
 
 /* Viewers (WebSocket and SSE) at once. 1..60000, 17.7 kB each. An ordinary
@@ -517,7 +529,7 @@
 #error "AIDASH_NOTES must be 1..256"
 #endif
 
-/* Records of ended requests kept for GET /requests. 1..10000, 2.82 kB each. */
+/* Records of ended requests kept for GET /requests. 1..10000, 3.02 kB each. */
 #ifndef AIDASH_RECORDS
 #define AIDASH_RECORDS 50
 #endif

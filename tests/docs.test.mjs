@@ -14,6 +14,7 @@ import { after, before, test } from 'node:test';
 import { BIN, ROOT, SLOW, connect, ingest, poll, request, run, serve, status, statusWhen, validate, within } from './e2e/aidash.mjs';
 import { answer, missing, replay } from './e2e/engine.mjs';
 import { authority } from './e2e/tls.mjs';
+import { assertDocumented, families } from './metrics.mjs';
 
 const read = (file) => readFileSync(path.join(ROOT, file), 'utf8');
 const pages = ['README.md', ...readdirSync(path.join(ROOT, 'docs')).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)];
@@ -291,6 +292,7 @@ const cases = {
   'aidash keys rename 1 "Anna\'s phone"': covered('tests/e2e/keys.test.mjs', "'rename', '2', 'zwei'", 'it needs a key'),
   'aidash keys revoke 1': covered('tests/e2e/keys.test.mjs', "'revoke', '1'", 'it needs a key'),
   'aidash keys add camera --rights ingest': ends(/^aidash_[\w-]{43}$/m),
+  'aidash keys add prometheus --rights view': ends(/^aidash_[\w-]{43}$/m),
   'aidash keys add laptop --rights infer --ttl 30d': ends(/^aidash_[\w-]{43}$/m),
   'aidash token --scope view --ttl 1h': ends(/^aidash_[\w-]{43}$/m),
   'aidash token': covered('tests/e2e/keys.test.mjs', "'token', '--scope'", 'it is the name of a command'),
@@ -342,6 +344,8 @@ const cases = {
   'curl -d \'{"action":"resume"}\' http://localhost:8080/command': curl(/"event":"ack","action":"resume"/),
   'curl -d \'{"gauge":"temperature","unit":"C","value":61.5}\' http://localhost:8080/ingest': curl(/"accepted":1/),
   'curl -d \'{"tokens":3,"latency_ms":41.5}\' http://localhost:8080/ingest': curl(/"accepted":1/),
+  'curl -s http://localhost:8080/metrics': curl(/^# TYPE aidash_ticks_total counter\naidash_ticks_total \d+$/m),
+  'curl -s -H \'Accept: application/openmetrics-text\' http://localhost:8080/metrics': curl(/^# TYPE aidash_ticks counter$[^]*\n# EOF\n$/m),
   'your-engine | curl -sN -T - http://BOARD:8080/ingest': curl(/"accepted":1/),
   'curl -T - http://BOARD:8080/ingest': curl(/"accepted":0/), // of nothing
   'curl -sN http://localhost:8080/events': curl(/^event: hello$/m, { endless: true }),
@@ -579,6 +583,39 @@ test('the limits are those of src/limits.h', () => {
   for (const [name, value] of rows) {
     const macro = name.match(/`(\w+)`/)[1];
     assert.equal(Number(value.match(/^[\d,]+/)[0].replaceAll(',', '')), defaults[macro], macro);
+  }
+});
+
+test('docs/metrics.md has the metrics of the program, each with its type, labels and sentence', assertDocumented);
+
+test('what the examples ask Prometheus for is there', () => {
+  const known = new Set(families().flatMap(({ series }) => series));
+  const named = (text) => [...text.matchAll(/\b(?:aidash|gen_ai|process)_\w+/g)].map(([name]) => name)
+    .filter((name) => !families().some(({ labels }) => labels.includes(name)));
+  const dashboard = JSON.parse(read('examples/grafana/aidash.json'));
+  const asked = dashboard.panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
+  assert.ok(asked.length > 30);
+  const variables = dashboard.templating.list;
+  for (const text of [...asked, ...variables.map(({ query }) => query.query ?? ''), read('examples/prometheus/alerts.yml'), read('examples/prometheus/alerts.test.yml')]) {
+    for (const name of named(text)) assert.ok(known.has(name), `${name} is no metric of aidash: ${text.slice(0, 200)}`);
+  }
+  for (const text of asked) {
+    assert.ok(named(text).length > 0, text);
+    for (const [, name] of text.matchAll(/\$(\w+)/g)) assert.ok(name === '__rate_interval' || variables.some((one) => one.name === name), `$${name}`);
+    // the labels that a legend or a sum names are of the metric
+    for (const [, list] of text.matchAll(/by \(([\w, ]+)\)/g)) {
+      for (const label of list.split(', ')) {
+        assert.ok(['instance', 'le'].includes(label) || families().some(({ labels, series }) => labels.includes(label) && series.some((one) => text.includes(one))), `${label} in ${text}`);
+      }
+    }
+  }
+  assert.equal(new Set(dashboard.panels.map(({ id }) => id)).size, dashboard.panels.length);
+  for (const panel of dashboard.panels) {
+    for (const { legendFormat, expr } of panel.targets ?? []) {
+      for (const [, label] of legendFormat.matchAll(/\{\{(\w+)\}\}/g)) {
+        assert.ok(label === 'instance' || families().some(({ labels, series }) => labels.includes(label) && series.some((one) => expr.includes(one))), `${label} in ${panel.title}`);
+      }
+    }
   }
 });
 

@@ -1157,12 +1157,18 @@ static void test_slot_given_back(void)
 
     p = handshake(&peer, ""); /* the worker never answers */
     ad_workers_run();
-    pass_ms(AD_STALL_MS);
+    pass_ms(AD_STALL_MS - 1);
     ad_pending_housekeeping();
-    CHECK_EQ(p->phase, AD_PENDING_FREE);
+    CHECK_EQ(p->phase, AD_PENDING_ANSWER);
+    pass_ms(1);
+    ad_pending_housekeeping();
+    CHECK(answered(peer, "503", "there was no answer in time"));
+    CHECK_EQ(p->phase, AD_PENDING_LINGER);
     CHECK_EQ(slots(), 0);
+    CHECK_EQ(send(worker, "x", 1, MSG_NOSIGNAL), -1); /* nobody listens */
     (void)close(worker);
     (void)close(peer);
+    (void)turn();
 
     (void)handshake(&peer, ""); /* aidash ends */
     ad_workers_run();

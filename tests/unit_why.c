@@ -28,6 +28,9 @@ static void begin(void)
     ad_hub.now_us = ad_hub.start_us = 1700000000000000ull;
     ad_requests_init();
     ad_reports_init();
+#if AIDASH_ALERTS
+    memset(ad_alerts.causes, 0, sizeof(ad_alerts.causes));
+#endif
     ad_verdict_init();
     ad_verdicts.told = told;
     n_told = 0;
@@ -189,6 +192,12 @@ static void test_cells(void)
     CHECK(ad_baseline_find(&at) == NULL);
     ad_baselines_load(saved);
     CHECK(ad_baseline_find(&at) != NULL && ad_baseline_find(&at)->n == 2);
+    CHECK_EQ(ad_verdict_section.save(saved), AD_BASELINES_SAVED);
+    ad_baselines_init();
+    ad_verdict_section.load(saved, AD_BASELINES_SAVED - 1); /* of another build */
+    CHECK(ad_baseline_find(&at) == NULL);
+    ad_verdict_section.load(saved, AD_BASELINES_SAVED);
+    CHECK(ad_baseline_find(&at) != NULL);
     memset(saved, 0xFF, sizeof(saved)); /* nothing of that can be true */
     ad_baselines_load(saved);
     CHECK(ad_baseline_find(&at) == NULL);
@@ -401,6 +410,23 @@ static void test_no_cause(void)
     CHECK_EQ(n_told, 0);
 }
 
+/* Do alerts know of this cause? */
+static bool alerted(const char *cause)
+{
+#if AIDASH_ALERTS
+    unsigned i;
+
+    for (i = 0; i < AD_ALERT_CAUSES; i++) {
+        if (strcmp(ad_alerts.causes[i], cause) == 0) {
+            return true;
+        }
+    }
+#else
+    (void)cause;
+#endif
+    return false;
+}
+
 /* It ends: by usual speed, and when nobody asks any more. Told again for new viewers
  * meanwhile. */
 static void test_ends(void)
@@ -410,8 +436,10 @@ static void test_ends(void)
     begin();
     requests(12, 18);
     cooled();
+    CHECK(!alerted("thermal"));
     requests(3, 9);
     CHECK(last.on);
+    CHECK(alerted("thermal") && !alerted("swap"));
     seq = ad_feed.next;
     go(30);
     CHECK(ad_feed.next >= seq + 2);
@@ -422,6 +450,7 @@ static void test_ends(void)
     CHECK(!last.on);
     CHECK_EQ(last.cause, AD_CAUSE_THERMAL);
     CHECK_STR(last.sentence, "18 tok/s again");
+    CHECK(!alerted("thermal"));
     cooled();
     requests(3, 9);
     CHECK(last.on);

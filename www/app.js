@@ -40,6 +40,7 @@
  *   usage-panel       panel: what clients have used
  *   settings-panel    panel: the settings dialog
  *   bench-panel       panel: the benchmark's dialog
+ *   why-panel         panel: why it is slow; energy
  *   board-panel       panel: what the board's sensors say
  *   alerts-panel      the alerts that fire
  *   credentials       signing in, as the server does it
@@ -83,6 +84,7 @@ import { Settings } from "./settings.js";
 import { Store } from "./store.js";
 import { mountUsage } from "./usage-panel.js";
 import { View } from "./view.js";
+import { mountWhy } from "./why-panel.js";
 
 /**
  * What the panels work with. There is one of each.
@@ -115,6 +117,7 @@ mountUsage(context);
 mountSettings(context);
 mountBench(context);
 mountBoard(context);
+mountWhy(context);
 mountAlerts(context);
 mountAccess(context, address);
 mountKeys(context);

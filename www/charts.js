@@ -103,7 +103,7 @@ export function mountCharts(context) {
     showTtft();
     showGauges();
     const [from, to] = view.range(now);
-    if (isPast(store.state.span)) {
+    if (isPast(store.state.span) && store.state.status?.history) {
       past.update(store.state.span, now).then(() => past.version !== drawnPast && redraw());
     }
     const width = charts[0]?.plot.bbox.width || 1;

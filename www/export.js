@@ -12,7 +12,7 @@ const REQUEST_FIELDS = [
   "prefill_tokens_per_second", "decode_tokens_per_second", "itl_p50_ms", "itl_p95_ms", "itl_max_ms", "duration_ms", "finish_reason", "estimated",
   "tokens_per_second", "operation", "dialect", "http_status", "ended_by", "error", "counts", "counts_reason", "cache_write_tokens", "reasoning_tokens",
   "thinking_share", "draft_tokens", "draft_accepted_tokens", "load_ms", "prefill_ms", "think_ms", "decode_ms", "audio_s", "real_time_factor",
-  "context_tokens", "context_length", "prompt_cut", "cache_broke", "bytes_received", "bytes_sent", "bench", "key",
+  "context_tokens", "context_length", "prompt_cut", "cache_broke", "bytes_received", "bytes_sent", "bench", "key", "joules", "slow",
 ];
 
 /**

@@ -98,6 +98,8 @@ const details = [
   ["Context used", (last) => known(last.context_tokens, () => fillText(last))],
   ["Prompt", ({ prompt_cut: cut }) => (cut ? SIGNS.prompt_cut.join(": ") : undefined)],
   ["Prompt cache", ({ cache_broke: broke }) => (broke ? SIGNS.cache_broke.join(": ") : undefined)],
+  ["Energy", ({ joules: j }) => known(j, (n) => `${short(n)} J above rest, an estimate`)],
+  ["Slow", ({ slow }) => slow?.replaceAll("_", " ")],
   ["Finish reason", ({ finish_reason: reason }) => reason],
   ["Read as", ({ dialect }) => dialect],
   ["Counts", ({ counts, counts_reason: why }) => known(counts, (word) => (why ? `${word}: ${Reflect.get(REASONS, why) ?? why}` : word))],

@@ -226,6 +226,10 @@ export class Session {
       this.#store.set({ bench: event });
     } else if (event.event === "board") {
       this.#store.set({ board: event });
+    } else if (event.event === "verdict") {
+      this.#store.set({ verdict: event });
+    } else if (event.event === "energy") {
+      this.#store.set({ energy: event });
     } else if (event.event === "alert") {
       const others = this.#store.state.alerts.filter(({ name }) => name !== event.name);
       this.#store.set({ alerts: event.state === "firing" ? [...others, event] : others });

@@ -25,6 +25,8 @@
  * @property {number} benchRuns    the number of the benchmark that runs, or 0
  * @property {import("./contract").Bench | null} bench  the latest event of a benchmark
  * @property {import("./contract").Board | null} board  what the board's sensors said last
+ * @property {import("./contract").Verdict | null} verdict  the latest one
+ * @property {import("./contract").Energy | null} energy  what the answers take of energy, the latest
  * @property {{name: string, sentence?: string}[]} alerts  those that fire
  * @property {import("./credentials.js").Access | null} access  who this browser is to the server, if known
  * @property {string} wanted       a right that this browser was refused just now, or ""
@@ -63,6 +65,8 @@ export class Store {
     benchRuns: 0,
     bench: null,
     board: null,
+    verdict: null,
+    energy: null,
     alerts: [],
     access: null,
     wanted: "",

@@ -87,6 +87,9 @@ static void ad_reset(void)
     ad_events_init();
     ad_formats_init();
     ad_engine_init();
+#if AIDASH_METRICS
+    ad_measures_init();
+#endif
     ad_ticks_init();
     ad_gauges_init();
     ad_posts_init();

@@ -64,6 +64,10 @@
 #include <sys/wait.h>
 #endif
 
+#if AIDASH_METRICS && defined(__linux__)
+#include <sys/syscall.h>
+#endif
+
 #if defined(__GNUC__)
 #define AD_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define AD_UNUSED __attribute__((unused)) /* in some configurations */

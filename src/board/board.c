@@ -40,7 +40,8 @@ static struct {
     char text[AD_BOARD_TEXT]; /* its members, */
     struct ad_board_figures figures;
     /* [h] */
-    size_t newest_len; /* the newest report, for /status; 0: none yet */
+    uint64_t reports;  /* that were told */
+    size_t newest_len; /* the newest of them, for /status; 0: none yet */
     char newest[AD_BOARD_TEXT];
 } ad_board;
 
@@ -223,6 +224,7 @@ static void ad_board_run(void)
         ad_event_append(AD_EV_BOARD, &t);
         memcpy(ad_board.newest, ad_board.text, ad_board.len);
         ad_board.newest_len = ad_board.len;
+        ad_board.reports++;
 #if AIDASH_HISTORY
         ad_history_board(&ad_board.figures);
 #endif

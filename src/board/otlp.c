@@ -10,6 +10,7 @@
 
 #include "../meter/outbox.c"
 #include "../meter/reports.c"
+#include "metrics.c"
 
 #if AIDASH_OTLP && AIDASH_METER
 

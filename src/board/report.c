@@ -215,12 +215,14 @@ static void ad_probe_throttled(void)
     ad_probe.throttled_now = ad_probe.throttled_since = known;
 }
 
+/* What a Raspberry Pi's bits of throttling are called. */
+static const char *const ad_throttled_names[] = {"under_voltage", "clock_capped",
+                                                 "throttled", "soft_limit"};
+
 /* The names of the bits that are set. */
 static void ad_put_throttled(struct ad_text *t, const char *member,
                              const struct ad_value *known, uint32_t bits)
 {
-    static const char *const names[] = {"under_voltage", "clock_capped", "throttled",
-                                        "soft_limit"};
     const char *comma = "";
     unsigned i;
 
@@ -230,9 +232,9 @@ static void ad_put_throttled(struct ad_text *t, const char *member,
         return;
     }
     ad_puts(t, "[");
-    for (i = 0; i < AD_COUNT(names); i++) {
+    for (i = 0; i < AD_COUNT(ad_throttled_names); i++) {
         if ((bits >> i & 1) != 0) {
-            ad_putf(t, "%s\"%s\"", comma, names[i]);
+            ad_putf(t, "%s\"%s\"", comma, ad_throttled_names[i]);
             comma = ",";
         }
     }

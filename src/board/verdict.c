@@ -13,6 +13,8 @@
 #include "../core/engine.c"
 #include "../core/events.c"
 #include "../meter/reports.c"
+#include "alerts.c"
+#include "history_file.c"
 #include "marks.c"
 
 #if AIDASH_METER && AIDASH_BASELINES
@@ -73,6 +75,7 @@ struct ad_verdict {
 
 static struct {
     struct ad_verdict list[AD_VERDICT_WATCHED];
+    uint32_t alerted; /* causes that alerts know, a bit each */
     /* Told of each verdict that begins, changes or ends; NULL: nobody. [I] */
     void (*told)(const struct ad_verdict *v);
 } ad_verdicts;
@@ -271,6 +274,26 @@ static void ad_put_verdict(struct ad_text *t, const struct ad_verdict *v)
     ad_put_string(t, v->sentence);
 }
 
+/* Alerts know which causes there are. */
+static void ad_verdict_alert(void)
+{
+#if AIDASH_ALERTS
+    uint32_t now = 0, news;
+    unsigned i;
+
+    for (i = 0; i < AD_VERDICT_WATCHED; i++) {
+        now |= ad_verdicts.list[i].on ? 1u << ad_verdicts.list[i].cause : 0;
+    }
+    news = now ^ ad_verdicts.alerted;
+    ad_verdicts.alerted = now;
+    for (i = 0; i < AD_CAUSES; i++) {
+        if ((news >> i & 1) != 0) {
+            ad_alert_verdict(ad_cause_names[i], (now >> i & 1) != 0);
+        }
+    }
+#endif
+}
+
 static void ad_verdict_tell(struct ad_verdict *v)
 {
     char json[AD_VERDICT_MAX];
@@ -285,6 +308,7 @@ static void ad_verdict_tell(struct ad_verdict *v)
     ad_put_verdict(&t, v);
     ad_puts(&t, "}");
     ad_event_append(AD_EV_VERDICT, &t);
+    ad_verdict_alert();
     if (ad_verdicts.told != NULL) {
         ad_verdicts.told(v);
     }
@@ -742,10 +766,35 @@ static void ad_verdict_housekeeping(void)
     }
 }
 
+#if AIDASH_HISTORY
+
+/* What the history file keeps of it: the baselines. */
+static size_t ad_verdict_save(uint8_t *out)
+{
+    ad_baselines_save(out);
+    return AD_BASELINES_SAVED;
+}
+
+static void ad_verdict_load(const uint8_t *bytes, size_t len)
+{
+    if (len == AD_BASELINES_SAVED) {
+        ad_baselines_load(bytes);
+    }
+}
+
+static const struct ad_history_section ad_verdict_section = {
+    "baselines", 1, ad_verdict_save, ad_verdict_load};
+_Static_assert((int)AD_BASELINES_SAVED <= (int)AD_HISTORY_SECTION_MAX, "it fits");
+
+#endif
+
 /* Before each run. */
 static void ad_verdict_init(void)
 {
     memset(&ad_verdicts, 0, sizeof(ad_verdicts));
+#if AIDASH_HISTORY
+    ad_history_file.section = &ad_verdict_section;
+#endif
     ad_baselines_init();
     ad_marks_init();
     ad_records_add_hook(ad_verdict_ended);

@@ -7,7 +7,7 @@
 #include "http_field.c"
 #include "json.c"
 
-#if AIDASH_TLS
+#if AIDASH_TLS || (AIDASH_METRICS && AIDASH_BOARD)
 
 enum {
     AD_MEMBERS_MAX = 64,      /* of one object */
@@ -93,6 +93,8 @@ static bool ad_json_text(struct ad_slice value, char *out, size_t max)
     return value.len >= 2 && value.at[0] == '"' &&
            ad_json_decode(value.at + 1, value.len - 2, out, max);
 }
+
+#if AIDASH_TLS
 
 /* Is this value the string `text`, of at most AD_MEMBER_TEXT_MAX bytes? */
 static bool ad_json_text_is(struct ad_slice value, const char *text)
@@ -207,5 +209,7 @@ static struct ad_slice ad_json_member(const struct ad_json_members *m,
 }
 
 #endif /* AIDASH_TLS */
+
+#endif /* AIDASH_TLS || (AIDASH_METRICS && AIDASH_BOARD) */
 
 #endif

@@ -7,6 +7,7 @@
 #define AD_CORE_OWN_REQUESTS_C
 
 #include "../base/histogram.c"
+#include "measures.c"
 #include "ticks.c"
 
 enum {
@@ -257,6 +258,44 @@ static void ad_own_request_progress(const struct ad_sample *sample)
     }
 }
 
+#if AIDASH_METRICS
+
+/* Seconds from one moment to another; -1: not known. */
+static double ad_own_seconds(uint64_t from_ns, uint64_t to_ns)
+{
+    return from_ns == 0 || to_ns < from_ns
+               ? -1
+               : (double)(to_ns - from_ns) / (double)AD_NS_PER_S;
+}
+
+/* Count one that is over. */
+static void ad_own_request_measure(const struct ad_own_request *r)
+{
+    static const enum ad_measure_outcome outcomes[] = {
+        AD_OUTCOME_CUT, AD_OUTCOME_FINISHED, AD_OUTCOME_FAILED, AD_OUTCOME_LEFT,
+        AD_OUTCOME_CUT}; /* by enum aidash_outcome */
+    struct ad_measured m;
+
+    memset(&m, 0, sizeof(m));
+    m.model = r->model;
+    m.known = true;
+    m.outcome = outcomes[r->outcome];
+    m.ttft_s = ad_own_seconds(r->arrived_ns, r->first_ns);
+    m.duration_s = ad_own_seconds(r->arrived_ns, r->end_ns);
+    m.queue_s = ad_own_seconds(r->arrived_ns, r->run_ns != 0 ? r->run_ns : r->end_ns);
+    m.token_s = ad_own_seconds(r->first_ns, r->last_ns);
+    m.token_s = r->tokens > r->first_tokens
+                    ? m.token_s / (double)(r->tokens - r->first_tokens)
+                    : -1;
+    m.has_prompt = r->prompt_tokens > 0;
+    m.prompt = r->prompt_tokens;
+    m.has_completion = true;
+    m.completion = r->tokens;
+    ad_measure_request(&m);
+}
+
+#endif
+
 /* It is over. */
 static bool ad_own_request_end(uint64_t id, unsigned outcome, const char *error,
                                uint64_t now_ns)
@@ -281,6 +320,9 @@ static bool ad_own_request_end(uint64_t id, unsigned outcome, const char *error,
         r->itl_max_ms = (double)itl->max_us / 1000;
     }
     ad_own_request_tell(r, AD_EV_REQUEST);
+#if AIDASH_METRICS
+    ad_own_request_measure(r);
+#endif
     return true;
 }
 

@@ -691,7 +691,7 @@ static void ad_pending_expire(struct ad_pending *p)
                (p->phase == AD_PENDING_ANSWER && p->worker_fd >= 0 &&
                 !p->answered)) {
         ad_pending_refuse(p, 503, "Retry-After: 5\r\n",
-                          "the program did not answer in time", false);
+                          "there was no answer in time", false);
     } else {
         if (p->phase == AD_PENDING_ANSWER) {
             (void)setsockopt(p->fd, SOL_SOCKET, SO_LINGER, &reset,

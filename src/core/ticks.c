@@ -9,6 +9,7 @@
 #include "../codec/tick.c"
 #include "engine.c"
 #include "inbox.c"
+#include "measures.c"
 #include "rate.c"
 
 _Static_assert(AIDASH_SERIES < 65535, "links are 16 bits wide");
@@ -25,6 +26,9 @@ struct ad_series {
     char model_json[AD_MODEL_JSON_MAX]; /* escaped once, not at each tick */
     char node_json[AD_NODE_JSON_MAX];
     uint32_t hash;
+#if AIDASH_METRICS
+    uint16_t measure;      /* its model's place in ad_measures */
+#endif
     uint16_t next;         /* in its bucket */
     uint16_t newer, older; /* in the order of the last ticks */
 };
@@ -164,6 +168,9 @@ static struct ad_series *ad_series_add(uint32_t hash, const char *model,
     ad_put_escaped(&t, node, strlen(node));
     s->node_json_len = (unsigned)t.len;
     s->hash = hash;
+#if AIDASH_METRICS
+    s->measure = ad_measure_of(model, true);
+#endif
     s->next = *bucket;
     *bucket = ad_series_link(s);
     ad_series_list_newest(s);
@@ -236,6 +243,10 @@ static void ad_tick_apply_of(const struct ad_sample *in, uint64_t request,
     }
     ad_rate_add(&s->rate, added, at_ns,
                 (uint64_t)(step_ms * (double)AD_NS_PER_MS));
+#if AIDASH_METRICS
+    ad_measure_tick(s->measure, added,
+                    (in->has & (AD_IS_FIRST | AD_IS_LAST)) == 0 ? latency_ms / 1000 : -1);
+#endif
     if (ad_engine.paused && (in->has & AD_IS_METERED) == 0) {
         ad_ticks.paused_dropped++;
         return;

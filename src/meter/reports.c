@@ -4,6 +4,7 @@
 #ifndef AD_METER_REPORTS_C
 #define AD_METER_REPORTS_C
 
+#include "../core/measures.c"
 #include "../core/ticks.c"
 #include "facts.c"
 #include "quota.c"
@@ -476,6 +477,46 @@ static void ad_proxy_add_usage(const struct ad_proxy *p, const char *status)
     }
 }
 
+#if AIDASH_METRICS
+
+/* Count a request that is over. One that did not wait in aidash's queue was there for no
+ * time; a WebSocket has a duration of its own kind. */
+static void ad_proxy_measure(const struct ad_proxy *p, const char *status)
+{
+    const struct ad_upstream_state *e = &ad_upstreams.state[p->upstream];
+    const struct ad_scan *s = &p->scan;
+    struct ad_proxy_figures f = ad_proxy_figures_of(p);
+    double decode_ms = s->predicted_ms > 0 ? s->predicted_ms
+                                           : ad_ms(p->first_ns, p->last_ns);
+    struct ad_measured m;
+    unsigned outcome = 0;
+
+    while (outcome + 1 < AD_OUTCOMES && strcmp(status, ad_outcome_names[outcome]) != 0) {
+        outcome++;
+    }
+    memset(&m, 0, sizeof(m));
+    m.model = p->name;
+    m.known = ad_upstream_find(e, p->name, false) < e->n_models ||
+              (outcome == AD_OUTCOME_FINISHED && s->dialect != NULL);
+    m.operation = ad_operation_of(p->request.route);
+    m.outcome = (enum ad_measure_outcome)outcome;
+    m.ttft_s = f.ttft_ms / 1000;
+    m.token_s = outcome == AD_OUTCOME_FINISHED && f.tokens > 1 && decode_ms > 0
+                    ? decode_ms / 1000 / (double)(f.tokens - 1)
+                    : -1;
+    m.duration_s = p->answer.status == 101 ? -1 : f.duration_ms / 1000;
+    m.queue_s = f.queue_ms < 0 && p->begun_ns != 0 ? 0 : f.queue_ms / 1000;
+    m.has_prompt = s->has_prompt;
+    m.prompt = s->prompt_tokens;
+    m.has_cached = s->has_cached;
+    m.cached = s->cached_tokens;
+    m.has_completion = f.tokens > 0;
+    m.completion = f.tokens;
+    ad_measure_request(&m);
+}
+
+#endif
+
 /* Report that a request is over, and keep its record for GET /requests. */
 static void ad_proxy_report_end(struct ad_proxy *p, const char *status)
 {
@@ -492,6 +533,9 @@ static void ad_proxy_report_end(struct ad_proxy *p, const char *status)
     record->len = (uint16_t)t.len;
     memcpy(record->json, t.at, t.len);
     ad_proxy_add_usage(p, status);
+#if AIDASH_METRICS
+    ad_proxy_measure(p, status);
+#endif
     if (ad_records.ended != NULL) {
         ad_records.ended(p, status);
     }

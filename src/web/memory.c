@@ -34,6 +34,9 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_formats,
     &ad_memory_events,
     &ad_memory_engine,
+#if AIDASH_METRICS
+    &ad_memory_measures,
+#endif
     &ad_memory_series,
     &ad_memory_gauges,
     &ad_memory_posts,
@@ -105,6 +108,9 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_nvidia_smi,
     &ad_memory_probe,
     &ad_memory_board,
+#endif
+#if AIDASH_METRICS && AIDASH_BOARD
+    &ad_memory_board_numbers,
 #endif
 #if AIDASH_OTLP && AIDASH_METER
     &ad_memory_otlp,

@@ -16,6 +16,7 @@
 #include "extra_routes.c"
 #include "forward.c"
 #include "meter_routes.c"
+#include "metrics_routes.c"
 #include "own_routes.c"
 #include "workers.c"
 
@@ -429,6 +430,9 @@ static const struct {
     {"/events", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_events, NULL},
 #if AIDASH_HISTORY
     {"/history", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_history, NULL},
+#endif
+#if AIDASH_METRICS
+    {"/metrics", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_metrics, NULL},
 #endif
 #if AIDASH_ALERTS
     {"/alerts", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_alerts, NULL},

@@ -16,6 +16,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { memory } from './memory.mjs';
 import { proxies } from './proxies.mjs';
+import { scrapes } from './scrape.mjs';
 import { at, attacks, starve } from './starve.mjs';
 import { viewersOverTls } from './tls.mjs';
 
@@ -309,6 +310,10 @@ const parts = {
 
   async tls() {
     relays.push('', ...await viewersOverTls({ out, aidash }, { quick, median }));
+  },
+
+  async scrape() {
+    relays.push('', ...await scrapes({ aidash }, { quick }));
   },
 
   async peer() {

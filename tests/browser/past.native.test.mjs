@@ -60,6 +60,7 @@ test('an hour has the rows of before a restart, a gap, and those of after it, fo
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth) <= 360, `${span}: nothing is wider than a telephone`);
     if (process.env.AIDASH_SCREENSHOTS) await screenshot(page, `past-${span}`);
   }
+  await ingest(server, tick('first'), tick('second'), tick('third')); // what came before may be older than a minute by now
   await legend(page, 'first,second,third');
   await page.click('[data-span="21600"]');
   await page.reload();
@@ -68,7 +69,15 @@ test('an hour has the rows of before a restart, a gap, and those of after it, fo
 
 test('a server without history has no such windows, and a browser that remembers one shows five minutes', async (t) => {
   const server = await serve(t, ['--source', 'none'], { bin: path.join(ROOT, 'build/tiny/aidash') });
-  const page = await open(t, server, { before: (fresh) => fresh.addInitScript(() => localStorage.setItem('aidash', '{"span":86400}')) });
+  const asked = [];
+  const page = await open(t, server, {
+    expected: /404/, // of what else this build is without
+    before: (fresh) => {
+      fresh.on('request', (one) => asked.push(new URL(one.url()).pathname));
+      return fresh.addInitScript(() => localStorage.setItem('aidash', '{"span":86400}'));
+    },
+  });
   await until(page, () => app.store.state.status && app.store.state.span === 300);
   assert.equal(await page.isVisible('[data-span="3600"]'), false);
+  assert.ok(asked.includes('/status') && !asked.includes('/history'), asked.join());
 });

@@ -21,8 +21,8 @@ async function used(t, args = []) {
       object: 'chat.completion', model, choices: [{ index: 0, finish_reason: 'stop', message: { role: 'assistant', content: 'a' } }],
       usage: { prompt_tokens: 1200 * n, completion_tokens: 340 * n, prompt_tokens_details: { cached_tokens: 700 * n } } })));
   });
-  const ask = (key, agent, model) => fetch(`${server.url}/v1/chat/completions`, { method: 'POST', body: JSON.stringify({ model, messages: [] }),
-    headers: { 'User-Agent': agent, ...(key && { Authorization: `Bearer ${key}` }) } });
+  const ask = async (key, agent, model) => (await fetch(`${server.url}/v1/chat/completions`, { method: 'POST', body: JSON.stringify({ model, messages: [] }),
+    headers: { 'User-Agent': agent, ...(key && { Authorization: `Bearer ${key}` }) } })).text(); // to its end: then it counts
   for (const [i, [key, agent, times]] of CLIENTS.entries()) {
     for (let k = 0; k < times; k++) await ask(key, agent, MODELS[(i + k) % MODELS.length]);
   }

@@ -67,6 +67,7 @@ async function launch(bin, args, { cwd, env = {} }) {
         host: '127.0.0.1',
         port,
         url: `http://127.0.0.1:${port}`,
+        pid: proc.pid,
         kill: () => { proc.kill('SIGKILL'); return exit; },
         /* SIGTERM first, as a router then stops its children; but llama-server
          * sometimes waits for ever when it was generating. */

@@ -31,6 +31,7 @@ const SENT = {
     '/ticks': ['GET', 200],
     '/events': ['GET', 200],
     '/history': ['GET', 200],
+    '/metrics': ['GET', 200],
     '/alerts': ['GET', 200],
     '/gauges': ['GET', 200],
     '/notes': ['GET', 200],

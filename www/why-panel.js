@@ -1,0 +1,58 @@
+// @ts-check
+/** Why it is slow, in a sentence on top; what the answers take of energy, in the engine's card. */
+
+import { byId, setAttr, setText } from "./dom.js";
+import { short } from "./format.js";
+
+/** Seconds: a verdict that lasts is told again each 10 s, energy each second. */
+const STALE_S = 30;
+
+/**
+ * @param {import("./contract").Energy} energy
+ * @returns {string} "23.4 W · 1.80 J per token"
+ */
+export function energyText({ watts, joules_per_token: joules }) {
+  return [typeof watts === "number" ? `${short(watts)} W` : "power unknown", joules === undefined ? "" : `${short(joules)} J per token`].filter(Boolean).join(" · ");
+}
+
+/** @param {import("./contract").Energy} energy */
+export function energyNote({ scope, estimate, floor_watts: floor, wh, cost, tokens_per_wh: tokens }) {
+  return [scope && `Power of: ${scope}${estimate ? ", an estimate" : ""}`, floor === undefined ? "" : `at rest ${short(floor)} W; joules above that are an estimate`,
+    `${short(wh)} Wh since the start`, cost === undefined ? "" : `cost ${short(cost)}`, tokens === undefined ? "" : `${short(tokens)} tokens per Wh`].filter(Boolean).join(" · ");
+}
+
+/** @param {import("./app.js").Context} context */
+export function mountWhy({ store, frame }) {
+  const top = byId("verdict", HTMLElement);
+  const line = byId("energy", HTMLElement);
+  /** @type {Map<string, {sentence: string, model: string, told: number}>} */
+  const on = new Map();
+  let told = 0;
+
+  store.on(["verdict"], ({ verdict }) => {
+    if (verdict) {
+      const key = `${verdict.figure} ${verdict.model}`;
+      on.delete(key);
+      if (verdict.on) {
+        on.set(key, { sentence: verdict.sentence, model: verdict.model, told: Date.now() / 1000 });
+      }
+      frame.request();
+    }
+  });
+  store.on(["energy"], ({ energy }) => {
+    if (energy) {
+      told = Date.now() / 1000;
+      setText(line, energyText(energy));
+      setAttr(line, "title", energyNote(energy));
+      frame.request();
+    }
+  });
+  frame.add((now) => {
+    const live = store.state.connection.phase === "live";
+    const last = [...on.values()].filter((one) => now - one.told < STALE_S).pop();
+    top.hidden = !last || !live;
+    setText(top, last ? `${last.model}: ${last.sentence}` : "");
+    line.hidden = !live || now - told > STALE_S;
+    return on.size || told ? 1000 : Infinity;
+  });
+}
