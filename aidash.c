@@ -167,6 +167,9 @@
  *   app/keys.c               aidash keys, aidash token
  *   app/qr.c                 QR codes on a terminal
  *   app/pair.c               aidash pair
+ *   app/top_state.c          what aidash top knows of an aidash
+ *   app/top_screen.c         how it looks on a terminal, and as JSON
+ *   app/top.c                aidash top
  *   app/main.c               the command line
  *   web/civetweb_api.h       how civetweb is built
  *   web/pages.c              what the workers answer
@@ -368,6 +371,9 @@
 #include "src/app/keys.c"
 #include "src/app/qr.c"
 #include "src/app/pair.c"
+#include "src/app/top_state.c"
+#include "src/app/top_screen.c"
+#include "src/app/top.c"
 #include "src/app/main.c"
 #include "src/web/civetweb_api.h"
 #include "src/web/pages.c"

@@ -11,7 +11,7 @@ _aidash()
     fi
     case $COMP_CWORD/${COMP_WORDS[1]} in
     1/*) ;;
-    */bench | */keys | */pair | */token) command=${COMP_WORDS[1]} ;;
+    */bench | */keys | */pair | */token | */top) command=${COMP_WORDS[1]} ;;
     esac
     help=$("$1" $command --help 2>/dev/null)
     [[ $prev != --* ]] || value=$(sed -n "s/^  $prev \([^ ]\{1,\}\) .*/\1/p" <<<"$help")
@@ -27,7 +27,7 @@ _aidash()
     --*/?*) ;; # free text
     *)
         words=$(sed -n 's/^  \(--[a-z-]*\).*/\1/p' <<<"$help")
-        [[ $COMP_CWORD -gt 1 ]] || words+=' alert doctor bench keys pair token'
+        [[ $COMP_CWORD -gt 1 ]] || words+=' alert doctor bench keys pair token top'
         [[ $COMP_CWORD/${COMP_WORDS[1]} != 2/alert ]] || words+=' test'
         [[ $COMP_CWORD-$command != 2-keys ]] || words+=' add revoke rename'
         ;;

@@ -51,6 +51,11 @@ put() {
 # Only a running systemd has this directory; in a DESTDIR nothing runs.
 running_systemd() { [ -z "$DESTDIR" ] && [ -d /run/systemd/system ]; }
 
+# What the dashboard is opened with.
+scheme() {
+    if grep -Eq '^[[:space:]]*tls[-_]cert[[:space:]]*=' "$DESTDIR$conf"; then echo https; else echo http; fi
+}
+
 # The port of the first address in the config.
 port() {
     listen=$(sed -En 's/^[[:space:]]*(listen|port)[[:space:]]*=[[:space:]]*//p' "$DESTDIR$conf" | head -n 1)
@@ -134,7 +139,8 @@ start() {
     fi
     say "it is running and will start at boot. Its log: journalctl -u aidash"
     [ -n "${SHOWN_HOST:-}" ] || SHOWN_HOST=$(hostname)
-    say "open http://$SHOWN_HOST:$(port)/"
+    say "open $(scheme)://$SHOWN_HOST:$(port)/"
+    say "sudo aidash pair signs in a phone or another browser, so that it may pause the engine, too"
     grep -Eq '^[[:space:]]*(upstream|scrape|source)[[:space:]]*=' "$conf" ||
         say "it shows a simulated engine until you set yours in $conf; aidash doctor finds it"
 }

@@ -40,6 +40,9 @@
 #ifndef AIDASH_HISTORY
 #define AIDASH_HISTORY 0
 #endif
+#ifndef AIDASH_TOP
+#define AIDASH_TOP 0
+#endif
 #ifndef AIDASH_METRICS
 #define AIDASH_METRICS 0
 #endif
@@ -213,6 +216,11 @@
 #else
 #define AIDASH_BOARD 0
 #endif
+#endif
+
+/* 0: without the command `aidash top`, which is a part of the program alone. */
+#ifndef AIDASH_TOP
+#define AIDASH_TOP 1
 #endif
 
 #if AIDASH_METER
@@ -416,6 +424,16 @@
 #error "AIDASH_THROTTLED must be 4..65536"
 #endif
 
+/* Requests at once that wait for a change of the key file: sign-ins, and keys that are
+ * revoked. Who gets there has a code, or a key; one more is told to try again.
+ * 1..64, 136 bytes each. */
+#ifndef AIDASH_SIGN_INS
+#define AIDASH_SIGN_INS 8
+#endif
+#if AIDASH_SIGN_INS < 1 || AIDASH_SIGN_INS > 64
+#error "AIDASH_SIGN_INS must be 1..64"
+#endif
+
 /* HTTP worker threads. 1..64, 7.17 kB each, and a stack. They never wait for a
  * peer, so a few are enough. */
 #ifndef AIDASH_WORKERS
@@ -426,10 +444,11 @@
 #endif
 
 /* Bytes of encoded events that are kept. Viewers are served from them, and
- * GET /ticks and Last-Event-ID can go back to the oldest. A tick is some 170
- * bytes. A power of two. */
+ * GET /ticks and Last-Event-ID can go back to the oldest. A tick is some 150
+ * bytes, and the event of the board, once a second, 600: with five ticks a second
+ * the default goes back 12 minutes. A power of two. */
 #ifndef AIDASH_FEED_BYTES
-#define AIDASH_FEED_BYTES (512 * 1024)
+#define AIDASH_FEED_BYTES (1024 * 1024)
 #endif
 #if AIDASH_FEED_BYTES < 32768 || \
     (AIDASH_FEED_BYTES & (AIDASH_FEED_BYTES - 1)) != 0
@@ -438,7 +457,7 @@
 
 /* Events kept at most, whatever their size. A power of two, 9 bytes each. */
 #ifndef AIDASH_EVENTS
-#define AIDASH_EVENTS 4096
+#define AIDASH_EVENTS 8192
 #endif
 #if AIDASH_EVENTS < 64 || (AIDASH_EVENTS & (AIDASH_EVENTS - 1)) != 0
 #error "AIDASH_EVENTS must be a power of two, at least 64"
@@ -592,6 +611,17 @@
 #error "AIDASH_SCRATCH must be 16640..65536"
 #endif
 
+/* Bytes of the certificates of authorities that may vouch for https engines
+ * (--upstream-ca, or the system's, which take some 160,000), each 512 at least. They
+ * are there twice, so that they can be read anew while it runs, and only with
+ * AIDASH_TLS. 16384..16777216, 2 bytes and a bit each; untouched without https. */
+#ifndef AIDASH_TRUST_BYTES
+#define AIDASH_TRUST_BYTES (256 * 1024)
+#endif
+#if AIDASH_TRUST_BYTES < 16384 || AIDASH_TRUST_BYTES > 16777216
+#error "AIDASH_TRUST_BYTES must be 16384..16777216"
+#endif
+
 #if AIDASH_METER
 /* Proxied requests at once, running and in the queue. 1..1000, 208 kB each;
  * their pages are unused until the first request needs them. */
@@ -637,17 +667,6 @@
 #endif
 #if AIDASH_UPSTREAMS < 1 || AIDASH_UPSTREAMS > 16
 #error "AIDASH_UPSTREAMS must be 1..16"
-#endif
-
-/* Bytes of the certificates of authorities that may vouch for https engines
- * (--upstream-ca, or the system's, which take some 160,000), each 512 at least. They
- * are there twice, so that they can be read anew while it runs, and only with
- * AIDASH_TLS. 16384..16777216, 2 bytes and a bit each; untouched without https. */
-#ifndef AIDASH_TRUST_BYTES
-#define AIDASH_TRUST_BYTES (256 * 1024)
-#endif
-#if AIDASH_TRUST_BYTES < 16384 || AIDASH_TRUST_BYTES > 16777216
-#error "AIDASH_TRUST_BYTES must be 16384..16777216"
 #endif
 
 /* Pairs of a client and a model whose use GET /usage tells apart, and addresses

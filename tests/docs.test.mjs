@@ -328,6 +328,10 @@ const cases = {
     assert.ok(code === 0 || code === 1, output); // an engine may run here
     assert.match(output, /^engines\n[^]*^ports\n[^]*^addresses\n[^]*^next\n/m);
   },
+  'aidash top': covered('tests/e2e/top.test.mjs', 'on a terminal: names of wide characters', 'it needs a terminal'),
+  'aidash top [HOST:PORT]': covered('tests/e2e/top.test.mjs', 'on a terminal: names of wide characters', 'it needs a terminal'),
+  'aidash top --once': covered('tests/e2e/top.test.mjs', "await top(['--once', place(server)])", 'it needs a server'),
+  'aidash top --json https://board.local:8080 --ca ca.pem': covered('tests/e2e/top.test.mjs', "'--ca', ca.file", 'it needs a server'),
   'aidash bench': covered('tests/e2e/bench.test.mjs', 'aidash bench prints a table', 'it needs an engine'),
   'aidash bench [HOST:PORT]': covered('tests/e2e/bench.test.mjs', 'aidash bench prints a table', 'it needs an engine'),
   'aidash bench --model llama3 --streams 1,2,4 --prompt 1024 --tokens 256 127.0.0.1:8080':
@@ -459,7 +463,7 @@ test('every command that this file knows is printed', () => {
 /* ---- the other blocks -------------------------------------------------------------- */
 
 test('each block of code is of a kind that is tested', () => {
-  const tested = { sh: /./, c: /README|embed/, json: /./, js: /api/, make: /build/, ini: /deploy/, nginx: /deploy/, caddy: /deploy/ };
+  const tested = { sh: /./, c: /README|embed/, json: /./, js: /api/, make: /build/, ini: /deploy/, nginx: /deploy/, caddy: /deploy/, text: /deploy/ };
   for (const { at, page, language } of blocks) assert.match(page, tested[language] ?? /^$/, `${at}: a block of "${language}"`);
   // an indented line after an empty one would be a block without a fence
   prose.forEach(({ at, line }, i) => assert.ok(!/^ {4}/.test(line) || prose[i - 1].line !== '', `${at}: code without a fence`));
@@ -659,6 +663,13 @@ test('the tests that SECURITY.md names exist', () => {
     }
   }
   assert.ok(n >= 20, `${n} names`);
+});
+
+test('the screen of aidash top is one of 80 columns', () => {
+  const [screen] = blocks.filter(({ language }) => language === 'text');
+  const lines = screen.text.split('\n');
+  assert.ok(lines.every((line) => line.length <= 80));
+  for (const label of ['aidash  ', 'model  ', 'tokens/s  ', 'latency  ', 'board  ', '    id model ']) assert.ok(lines.some((line) => line.startsWith(label)), label);
 });
 
 test('the README is two screens', () => {

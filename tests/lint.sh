@@ -41,6 +41,7 @@ check 'it compiles without the dashboard' syntax -DAIDASH_DASHBOARD=0 aidash.c
 check 'it compiles without the meter' syntax -DAIDASH_METER=0 aidash.c
 check 'it compiles without TLS' syntax -UAIDASH_TLS aidash.c
 check 'it compiles without the board' syntax -DAIDASH_BOARD=0 aidash.c
+check 'it compiles without top' syntax -DAIDASH_TOP=0 aidash.c
 check 'it compiles without both' syntax -DAIDASH_METER=0 -DAIDASH_DASHBOARD=0 aidash.c
 small_arena() { syntax -DAIDASH_ARENA_BYTES=16384 aidash.c 2>&1 | grep 'AIDASH_ARENA_BYTES is less than civetweb needs'; }
 check 'an arena that civetweb could not start in is refused, and named' small_arena

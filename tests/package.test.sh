@@ -174,8 +174,8 @@ esac
 sed -n 's/^  --\([a-z-]*\).*/\1/p' "$tmp/help" | sort >"$tmp/options"
 man_options() {
     sed -n 's/^\.It Fl -\([a-z-]*\).*/\1/p' package/aidash.1 | sort | diff "$tmp/options" - && grep -q '^\.Cm doctor' package/aidash.1 &&
-        "$bin" bench --help | sed -n 's/^  \(--[a-z]*\).*/\1/p' | while read -r option; do
-            grep -q "^\.Fl ${option#-}\>" package/aidash.1 || { echo "bench $option"; exit 1; }
+        for command in bench top; do "$bin" $command --help | sed -n 's/^  \(--[a-z-]*\).*/\1/p'; done | while read -r option; do
+            grep -q "^\.Fl ${option#-}\>" package/aidash.1 || { echo "$option"; exit 1; }
         done
 }
 check 'there are options to compare with' test "$(wc -l <"$tmp/options")" -gt 10
@@ -197,6 +197,7 @@ offers() {
 if command -v bash >/dev/null; then
     check 'completion: each option of --help' offers "$(sed -n 's/^  \(--[a-z-]*\).*/\1/p' "$tmp/help" | tr '\n' ' ' | sed 's/ $//')" --
     check 'completion: the doctor' offers doctor doc
+    check 'completion: top and its options' offers '--token-file' top --t
     check 'completion: the benchmark and its options' offers '--streams' bench --s
     check 'completion: the commands of keys' offers 'revoke rename' keys re
     check 'completion: the options of pair' offers '--rights' pair --r
@@ -399,7 +400,7 @@ else
     listing $busy >"$tmp/before"
 
     check 'install.sh starts the service, says what to open, and that no engine is named yet' \
-        says "open http://.*:$port/ .*aidash doctor" 0 into $busy "sh new/install.sh --listen 127.0.0.1:$port --seed=7 | tr '\\n' ' '"
+        says "open http://.*:$port/ .*sudo aidash pair .*aidash doctor" 0 into $busy "sh new/install.sh --listen 127.0.0.1:$port --seed=7 | tr '\\n' ' '"
     check 'it is enabled' test -L $busy/etc/systemd/system/multi-user.target.wants/aidash.service
     check 'and serves' serves "$port"
     check 'its log goes to standard error, for the journal' grep -q 'listening on' $busy/run/journal

@@ -1,7 +1,44 @@
 /* Pairing: a code signs one device in, dies after its time and after five wrong ones;
  * an address waits; devices that ask, and who gives way. */
+#define _GNU_SOURCE
+#include <stdbool.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static int test_unlink(const char *path);
+static int test_rename(const char *from, const char *to);
+#define unlink test_unlink
+#define rename test_rename
 #include "../src/guard/pairing.c"
 #include "check.h"
+#undef unlink
+#undef rename
+
+static bool replaces; /* the next time that the file "pairing" is to go */
+
+static void replace(const char *path)
+{
+    const char *name = strrchr(path, '/');
+    char why[AD_STATE_WHY_MAX];
+
+    if (replaces && name != NULL && strcmp(name, "/" AD_PAIR_FILE) == 0) {
+        replaces = false;
+        CHECK(ad_state_write(AD_PAIR_FILE, "second\n", 7, why));
+    }
+}
+
+static int test_unlink(const char *path)
+{
+    replace(path);
+    return unlink(path);
+}
+
+static int test_rename(const char *from, const char *to)
+{
+    replace(from);
+    return rename(from, to);
+}
+
 
 static char directory[64];
 
@@ -195,6 +232,22 @@ static void test_file(void)
     CHECK(ad_pair_lives(7) && !ad_pair_lives(7 + AD_PAIR_MS));
 }
 
+/* What is removed is what was read: a second `aidash pair` may replace the file of the
+ * first one just before the server takes it. */
+static void test_file_replaced(void)
+{
+    char text[AD_PAIR_FILE_MAX], why[AD_STATE_WHY_MAX];
+    size_t len;
+
+    CHECK(ad_state_write(AD_PAIR_FILE, "first\n", 6, why));
+    replaces = true;
+    CHECK(ad_pair_fetch(text, &len, why));
+    CHECK(!replaces);
+    CHECK(len == 7 && memcmp(text, "second\n", 7) == 0);
+    CHECK(ad_pair_fetch(text, &len, why));
+    CHECK_EQ(len, SIZE_MAX);
+}
+
 static void test_asks(void)
 {
     const struct ad_ask *a, *b;
@@ -271,6 +324,7 @@ int main(void)
     test_pause();
     test_code_places();
     test_file();
+    test_file_replaced();
     test_asks();
     test_ask_places();
     CHECK(rmdir(directory) == 0);

@@ -356,10 +356,13 @@ unsigned aidash_port(unsigned i)
     return port;
 }
 
+/* Copy a name or a text of at most `max` bytes; NULL is "". False if it is longer, or
+ * has what a name may not have. */
 static bool ad_copy_name(char *out, const char *name, size_t max)
 {
     size_t len = name != NULL ? strnlen(name, max + 1) : 0;
 
+    out[0] = '\0';
     if (len == 0) {
         return true;
     }

@@ -27,14 +27,6 @@ int aidash_gauge(const char *name, const char *unit, double value)
     return rc;
 }
 
-/* Copy a text of at most `max` bytes; NULL is "". False if it is longer, or has what
- * a name may not have. */
-static bool ad_copy_text(char *out, const char *text, size_t max)
-{
-    out[0] = '\0';
-    return ad_copy_name(out, text, max);
-}
-
 /* Hand a post to the hub, and wake it. */
 static int ad_post(const struct ad_post *post)
 {
@@ -60,7 +52,7 @@ int aidash_note(enum aidash_log_level level, const char *text)
     post.kind = AD_POST_NOTE;
     post.code = (uint8_t)(level == AIDASH_LOG_DEFAULT ? AIDASH_LOG_INFO : level);
     if (level <= AIDASH_LOG_INFO && text != NULL && text[0] != '\0' &&
-        ad_copy_text(post.text, text, AIDASH_TEXT_MAX)) {
+        ad_copy_name(post.text, text, AIDASH_TEXT_MAX)) {
         rc = ad_post(&post);
     }
     ad_leave();
@@ -79,7 +71,7 @@ int aidash_set_state(enum aidash_state state, const char *reason)
     post.kind = AD_POST_STATE;
     post.code = (uint8_t)state;
     if (state >= AIDASH_STATE_RUNNING && state <= AIDASH_STATE_DOWN &&
-        ad_copy_text(post.text, reason, AIDASH_REASON_MAX)) {
+        ad_copy_name(post.text, reason, AIDASH_REASON_MAX)) {
         rc = ad_post(&post);
     }
     ad_leave();
@@ -184,7 +176,7 @@ static bool ad_is_offered(const struct aidash_command *command)
 int aidash_refuse(const struct aidash_command *command, const char *reason)
 {
     if (ad_is_offered(command) &&
-        !ad_copy_text(ad_commands.refusal, reason, AIDASH_TEXT_MAX)) {
+        !ad_copy_name(ad_commands.refusal, reason, AIDASH_TEXT_MAX)) {
         ad_commands.refusal[0] = '\0'; /* the usual sentence */
     }
     return AIDASH_EINVAL;
@@ -216,7 +208,7 @@ int aidash_finish(uint64_t number, int done, const char *text)
     post.kind = AD_POST_FINISH;
     post.id = number;
     post.code = done != 0;
-    if (number != 0 && ad_copy_text(post.text, text, AIDASH_TEXT_MAX)) {
+    if (number != 0 && ad_copy_name(post.text, text, AIDASH_TEXT_MAX)) {
         rc = ad_post(&post);
     }
     ad_leave();
@@ -259,8 +251,8 @@ int aidash_command_add(const char *name, enum aidash_parameter kind, double min,
     c.command.max = max;
     c.command.value = value;
     good = ad_own_command_named(name) &&
-           ad_copy_text(c.command.name, name, AIDASH_COMMAND_MAX) &&
-           ad_copy_text(c.command.label, label, AIDASH_TEXT_MAX) &&
+           ad_copy_name(c.command.name, name, AIDASH_COMMAND_MAX) &&
+           ad_copy_name(c.command.label, label, AIDASH_TEXT_MAX) &&
            kind >= AIDASH_BUTTON && kind <= AIDASH_NUMBER &&
            (kind == AIDASH_BUTTON ||
             ad_own_command_takes(&c.command, true, value)) &&
@@ -332,9 +324,9 @@ uint64_t aidash_request_begin(const struct aidash_request *request)
     c.queued = request->queued != 0;
     c.request.prompt_tokens = request->prompt_tokens;
     if (request->prompt_tokens <= AD_TOTAL_LIMIT &&
-        ad_copy_text(c.request.model, request->model, AIDASH_MODEL_MAX) &&
-        ad_copy_text(c.request.client, request->client, AIDASH_ASKER_MAX) &&
-        ad_copy_text(c.request.route, request->route, AIDASH_ROUTE_MAX)) {
+        ad_copy_name(c.request.model, request->model, AIDASH_MODEL_MAX) &&
+        ad_copy_name(c.request.client, request->client, AIDASH_ASKER_MAX) &&
+        ad_copy_name(c.request.route, request->route, AIDASH_ROUTE_MAX)) {
         ad_hub_do(&c.call);
     }
     ad_leave();
@@ -392,7 +384,7 @@ int aidash_request_end(uint64_t id, enum aidash_outcome outcome, const char *err
     c.error = text;
     c.rc = AIDASH_EINVAL;
     if (outcome >= AIDASH_FINISHED && outcome <= AIDASH_CUT &&
-        ad_copy_text(text, error, AIDASH_REASON_MAX)) {
+        ad_copy_name(text, error, AIDASH_REASON_MAX)) {
         ad_hub_do(&c.call);
     }
     ad_leave();

@@ -177,7 +177,7 @@ static int ad_configure_rights(const struct aidash_config *config)
     return 0;
 }
 
-#if AIDASH_METER
+#if AD_DIALS
 
 /* The engine at the URL of an option. Without an address if it is given by a name:
  * that is for the resolver. Returns 0, or AIDASH_EINVAL: it is no URL. */
@@ -206,6 +206,10 @@ static int ad_upstream_at(const char *option, const char *text, size_t len,
     }
     return 0;
 }
+
+#endif
+
+#if AIDASH_METER
 
 /* How long the name in [NAME=]URL is, SIZE_MAX without a name: an = before the
  * first colon ends it. */
@@ -776,12 +780,16 @@ static int ad_configure_jwt(const struct aidash_config *config)
 
 static int ad_configure_jwt(const struct aidash_config *config)
 {
-    if (config->jwt_secret_file != NULL || config->jwt_key_file != NULL) {
+    const char *given = config->jwt_secret_file != NULL ? "jwt-secret-file"
+                        : config->jwt_key_file != NULL  ? "jwt-key-file"
+                        : config->jwt_audience != NULL  ? "jwt-audience"
+                        : config->jwt_issuer != NULL    ? "jwt-issuer"
+                                                        : NULL;
+
+    if (given != NULL) {
         return ad_fail(AIDASH_EINVAL,
                        "%s: this aidash was built without mbedTLS (AIDASH_TLS), "
-                       "which tokens need",
-                       config->jwt_secret_file != NULL ? "jwt-secret-file"
-                                                       : "jwt-key-file");
+                       "which tokens need", given);
     }
     return 0;
 }

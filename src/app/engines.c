@@ -76,19 +76,6 @@ static void ad_fetch_run(struct ad_fetch *q, int step_ms, ad_fetch_sink *sink,
     }
 }
 
-/* The addresses of an engine that is given by a name, as nothing else runs that the
- * lookup could hold up. Returns 0, or why there are none, for gai_strerror(). */
-static int ad_upstream_resolve(struct ad_upstream *u)
-{
-    int error = 0;
-
-    if (u->n_addresses == 0) {
-        u->n_addresses = ad_address_resolve(u->url.host, u->url.port, u->addresses,
-                                            AD_COUNT(u->addresses), &error);
-    }
-    return error;
-}
-
 /* Ask for a path, and read the answer as a list of models. Each step may take a
  * second. */
 static void ad_doctor_ask(struct ad_upstream *u, const char *path,

@@ -8,6 +8,7 @@
 #include "doctor.c"
 #include "keys.c"
 #include "pair.c"
+#include "top.c"
 
 #ifndef AIDASH_NO_MAIN
 
@@ -301,6 +302,11 @@ __attribute__((weak)) int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "token") == 0) {
         return ad_token_main(argc - 1, argv + 1);
     }
+#if AD_TOP
+    if (argc > 1 && strcmp(argv[1], "top") == 0) {
+        return ad_top_main(argc - 1, argv + 1);
+    }
+#endif
 #if AIDASH_METER
     if (argc > 1 && strcmp(argv[1], "bench") == 0) {
         return ad_bench_main(argc - 1, argv + 1);

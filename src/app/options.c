@@ -90,7 +90,7 @@ static const struct ad_option {
     {"scrape", "URL", "instead, read an engine's Prometheus page once per second",
      AD_OPT_TEXT},
 #endif
-    {"state-dir", "DIR", "directory for what outlives a run, as keys (default "
+    {"state-dir", "DIR", "directory for what outlives a run, such as keys (default "
      "~/.local/state/aidash, or what systemd gives)", AD_OPT_TEXT},
 #if AIDASH_TLS
     {"tls-cert", "FILE", "serve TLS, too: PEM file with the certificate and its "
@@ -538,6 +538,9 @@ static bool ad_options_env(struct ad_options *o)
 static const char *ad_options_command(const char *text, char out[AD_HINT_CAP])
 {
     static const char *const commands[] = {"keys", "pair", "token",
+#if AD_TOP
+                                           "top",
+#endif
 #if AIDASH_METER
                                            "bench", "doctor",
 #if AIDASH_ALERTS
@@ -873,6 +876,11 @@ static void ad_print_help(void)
            "       aidash pair [options]      let a phone or another browser sign in\n"
            "       aidash keys [options]      list, add, rename and revoke keys\n"
            "       aidash token [options]     make a key that is valid for a while\n"
+#if AD_TOP
+           "       aidash top [options] [HOST:PORT]\n"
+           "                                  show on a terminal what an aidash does\n"
+           "                                  (aidash top --help)\n"
+#endif
 #if AIDASH_METER
            "       aidash doctor [options]    find engines, free ports and "
            "addresses, and say\n"
@@ -902,7 +910,7 @@ static void ad_print_help(void)
            "option,\n            3 can't listen on an address; doctor: 0 found "
            "an engine, 1 found none;\n            bench: 0 "
            "it has ended, 1 it failed or was stopped;\n            alert test: 0 it was "
-           "taken, 1 it was not\n");
+           "taken, 1 it was not; top: 1 no aidash answers\n");
 }
 
 #endif /* AIDASH_NO_MAIN */

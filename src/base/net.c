@@ -95,7 +95,7 @@ static bool ad_address_parse(const char *spec, bool dual,
     return true;
 }
 
-#if AIDASH_METER
+#if AD_DIALS
 
 /* The addresses of a host, at most `max`, into `out`. Asks the resolver, so it may
  * block for many seconds. Returns how many; with 0, *error is what gai_strerror()

@@ -71,15 +71,32 @@
 #if defined(__GNUC__)
 #define AD_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define AD_UNUSED __attribute__((unused)) /* in some configurations */
+#define AD_COLD __attribute__((cold)) /* small rather than fast, as all that it alone calls */
 #else
 #define AD_PRINTF(fmt, args)
 #define AD_UNUSED
+#define AD_COLD
 #endif
 
 #ifdef POLLRDHUP
 #define AD_POLLRDHUP POLLRDHUP
 #else
 #define AD_POLLRDHUP 0 /* POLLHUP and POLLERR are always reported */
+#endif
+
+/* Is there `aidash top`? */
+#if AIDASH_TOP && !defined(AIDASH_NO_MAIN)
+#define AD_TOP 1
+#else
+#define AD_TOP 0
+#endif
+
+/* Does it connect to others? The meter does, to engines, and `aidash top` does, to
+ * an aidash. */
+#if AIDASH_METER || AD_TOP
+#define AD_DIALS 1
+#else
+#define AD_DIALS 0
 #endif
 
 #define AD_COUNT(array) (sizeof(array) / sizeof((array)[0]))

@@ -267,6 +267,17 @@ static bool ad_state_write(const char *name, const char *bytes, size_t len,
     return true;
 }
 
+/* Give a file another name, of at most 20 bytes. False if it was not there: another
+ * program was faster. */
+static bool ad_state_move(const char *name, const char *to)
+{
+    char path[AD_STATE_PATH_MAX], other[AD_STATE_PATH_MAX];
+
+    ad_state_path(name, "", path);
+    ad_state_path(to, "", other);
+    return rename(path, other) == 0;
+}
+
 /* Remove a file. False if it was not there: another program was faster. */
 static bool ad_state_remove(const char *name)
 {

@@ -7,7 +7,7 @@
 #include "platform.h"
 #include "decimal.c"
 
-#if AIDASH_METER
+#if AD_DIALS
 
 enum {
     AD_URL_HOST_CAP = 256,   /* 253 bytes are a host's limit (RFC 1035 2.3.4) */
@@ -111,6 +111,6 @@ static const char *ad_url_parse(const char *url, size_t len, struct ad_url *out)
     return ad_url_split_authority(at, (size_t)(slash - at), out);
 }
 
-#endif /* AIDASH_METER */
+#endif /* AD_DIALS */
 
 #endif

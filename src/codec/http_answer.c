@@ -8,7 +8,7 @@
 #include "http_body.c"
 #include "http_head.c"
 
-#if AIDASH_METER
+#if AD_DIALS
 
 /* RFC 9112 6.3: no body, whatever the fields say. 101 ends HTTP. */
 static bool ad_http_status_has_body(unsigned status)
@@ -141,6 +141,6 @@ static bool ad_answer_close(struct ad_answer *a)
     return ad_answer_complete(a);
 }
 
-#endif /* AIDASH_METER */
+#endif /* AD_DIALS */
 
 #endif

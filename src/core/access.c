@@ -437,8 +437,8 @@ static bool ad_access_host_is_loopback(const struct ad_http_host *host)
 static bool ad_access_is_local(const struct ad_http_head *head,
                                const struct sockaddr_storage *peer)
 {
-    return ad_address_is_loopback(peer) && head->has_host && ad_access_host_is_loopback(&head->host) &&
-           !ad_access_is_forwarded(head);
+    return ad_address_is_loopback(peer) && head->has_host &&
+           ad_access_host_is_loopback(&head->host) && !ad_access_is_forwarded(head);
 }
 
 /* Does the browser, if it is one, say that no page elsewhere asks (Fetch Metadata

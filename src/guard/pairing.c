@@ -270,17 +270,28 @@ static bool ad_pair_left(void)
 
 /* The code that `aidash pair` has left into text[0..*len), and its file is gone. *len
  * SIZE_MAX: there is none, or another server of this directory has taken it. False if
- * it can't be read, and why[] says so. Any thread; may wait for the disk. */
+ * it can't be read, and why[] says so. What is removed is what was read: a file that
+ * is not to be read stays, and one that is gets a name of ours before, as another
+ * `aidash pair` may replace it at any time. Any thread; may wait for the disk. */
 static bool ad_pair_fetch(char text[AD_PAIR_FILE_MAX], size_t *len,
                           char why[AD_STATE_WHY_MAX])
 {
+    char taken[20];
+    bool done;
+
     if (!ad_state_read(AD_PAIR_FILE, text, AD_PAIR_FILE_MAX, len, why)) {
         return false;
     }
-    if (*len != SIZE_MAX && !ad_state_remove(AD_PAIR_FILE)) {
+    (void)snprintf(taken, sizeof(taken), "%s.%ld", AD_PAIR_FILE, (long)getpid());
+    if (*len != SIZE_MAX && !ad_state_move(AD_PAIR_FILE, taken)) {
         *len = SIZE_MAX;
     }
-    return true;
+    if (*len == SIZE_MAX) {
+        return true;
+    }
+    done = ad_state_read(taken, text, AD_PAIR_FILE_MAX, len, why);
+    (void)ad_state_remove(taken);
+    return done;
 }
 
 /* Take the code that was fetched. False if it is malformed, or its time is over. */

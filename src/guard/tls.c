@@ -264,7 +264,7 @@ static struct ad_tls *ad_tls_accept(const struct ad_tls_io *io)
     return ad_tls_take(&ad_tls.server, io);
 }
 
-#if AIDASH_METER
+#if AD_DIALS
 
 /* A session with a server: `host` is its name or address, which stays the caller's,
  * and what its certificate must be for. `old`: see ad_tls_is_old(). NULL: all
@@ -654,7 +654,7 @@ static bool ad_tls_server_start(void)
     return ad_tls.server_ready;
 }
 
-#if AIDASH_METER
+#if AD_DIALS
 
 static bool ad_tls_configure_client(mbedtls_ssl_config *config)
 {

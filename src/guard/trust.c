@@ -21,7 +21,7 @@ struct ad_trust_verdict {
     char advice[400]; /* for the log, likewise */
 };
 
-#if AIDASH_TLS && AIDASH_METER
+#if AIDASH_TLS && AD_DIALS
 
 #include <mbedtls/asn1.h>
 #include <mbedtls/platform.h>
@@ -238,14 +238,14 @@ static const char *ad_trust_read_system(void)
 }
 
 /* Take the pinned keys out of the spare set. The starting thread. */
-static void ad_trust_begin_pins(void)
+static AD_UNUSED void ad_trust_begin_pins(void)
 {
     ad_trust_spare()->n_pins = 0;
 }
 
 /* Add sha256/BASE64, the fingerprint of a key (RFC 7469 2.4), to the spare set.
  * False if it is none, or there are AD_TRUST_PINS. The starting thread. */
-static bool ad_trust_add_pin(const char *pin, size_t len)
+static AD_UNUSED bool ad_trust_add_pin(const char *pin, size_t len)
 {
     enum { PREFIX = 7, DIGITS = 43 }; /* and one = */
     struct ad_trust_set *set = ad_trust_spare();
@@ -281,7 +281,7 @@ static void ad_trust_use(void)
 }
 
 /* Before each run. */
-static void ad_trust_init(void)
+static AD_UNUSED void ad_trust_init(void)
 {
     ad_trust.used = 0;
     ad_trust.sets[0].n = ad_trust.sets[1].n = 0;
@@ -475,6 +475,6 @@ static bool ad_trust_accepts(const mbedtls_x509_crt *leaf, uint32_t flags,
 
 AD_MEMORY(trust, 1, sizeof(ad_trust));
 
-#endif /* AIDASH_TLS && AIDASH_METER */
+#endif /* AIDASH_TLS && AD_DIALS */
 
 #endif

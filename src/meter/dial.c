@@ -17,7 +17,7 @@
 #include "../guard/tls.c"
 #include "upstreams.c"
 
-#if AIDASH_METER
+#if AD_DIALS
 
 enum {
     AD_CONNECT_MS = 5000, /* for a connection to one address of an engine; and for
@@ -328,7 +328,7 @@ static const char *ad_dial_fact(const struct ad_dial *d)
 }
 
 /* The same for the log, with what to do, behind ": "; "" if there is nothing. */
-static const char *ad_dial_why(const struct ad_dial *d, char out[AD_DIAL_WHY_MAX])
+static AD_UNUSED const char *ad_dial_why(const struct ad_dial *d, char out[AD_DIAL_WHY_MAX])
 {
     const struct ad_trust_verdict *why = &d->upstream->refused;
 
@@ -366,7 +366,7 @@ static ssize_t ad_dial_recv(struct ad_dial *d, void *bytes, size_t cap)
 }
 
 /* We send no more. */
-static void ad_dial_shut(struct ad_dial *d)
+static AD_UNUSED void ad_dial_shut(struct ad_dial *d)
 {
 #if AIDASH_TLS
     if (d->tls != NULL) {
@@ -390,6 +390,6 @@ static bool ad_dial_flushed(struct ad_dial *d)
 #endif
 }
 
-#endif /* AIDASH_METER */
+#endif /* AD_DIALS */
 
 #endif

@@ -13,7 +13,7 @@
 #include "../codec/http_answer.c"
 #include "dial.c"
 
-#if AIDASH_METER
+#if AD_DIALS
 
 enum {
     AD_FETCH_MS = 5000,             /* from connecting to the end of the answer */
@@ -255,7 +255,7 @@ static void ad_fetch_give_up(struct ad_fetch *q)
 }
 
 /* Did it take longer than it may? */
-static bool ad_fetch_late(const struct ad_fetch *q, uint32_t now_ms)
+static AD_UNUSED bool ad_fetch_late(const struct ad_fetch *q, uint32_t now_ms)
 {
     return now_ms - q->begun_ms >= AD_FETCH_MS;
 }
@@ -276,13 +276,13 @@ static unsigned ad_fetch_wants(const struct ad_fetch *q)
 }
 
 /* Let the hub's poller wait for it. Hub thread. */
-static void ad_fetch_watch(struct ad_fetch *q, enum ad_tag tag, unsigned index)
+static AD_UNUSED void ad_fetch_watch(struct ad_fetch *q, enum ad_tag tag, unsigned index)
 {
     ad_dial_watch(&q->dial, ad_fetch_wants(q), tag, index);
 }
 
 AD_MEMORY(fetch, 1, sizeof(ad_fetch_buffers));
 
-#endif /* AIDASH_METER */
+#endif /* AD_DIALS */
 
 #endif

@@ -10,14 +10,9 @@
 #include "../core/engine.c"
 #include "../guard/trust.c"
 
-#if AIDASH_METER
+#if AD_DIALS
 
-enum {
-    AD_DOUBTS = 3,        /* looks at an engine that broke off a connection: one
-                           * that ends still takes connections for a moment */
-    AD_ADDRESSES_MAX = 4, /* addresses of an engine that are tried */
-    AD_KEY_MAX = 254      /* characters of the engines' key */
-};
+enum { AD_ADDRESSES_MAX = 4 }; /* addresses of an engine that are tried */
 
 /* An engine's URL, taken apart [I], and where it is [h]: for an engine that is
  * given by a name, resolver.c keeps that. */
@@ -29,6 +24,36 @@ struct ad_upstream {
     struct ad_trust_verdict refused; /* why TLS did not begin the last time that it
                                       * did not */
     bool old_tls; /* it has TLS 1.2 alone: see ad_tls_is_old() */
+};
+
+#endif
+
+#ifndef AIDASH_NO_MAIN
+#if AD_DIALS
+
+/* The addresses of an engine that is given by a name, as nothing else runs that the
+ * lookup could hold up: the command line's. Returns 0, or why there are none, for
+ * gai_strerror(). */
+static int ad_upstream_resolve(struct ad_upstream *u)
+{
+    int error = 0;
+
+    if (u->n_addresses == 0) {
+        u->n_addresses = ad_address_resolve(u->url.host, u->url.port, u->addresses,
+                                            AD_COUNT(u->addresses), &error);
+    }
+    return error;
+}
+
+#endif
+#endif
+
+#if AIDASH_METER
+
+enum {
+    AD_DOUBTS = 3,   /* looks at an engine that broke off a connection: one that
+                      * ends still takes connections for a moment */
+    AD_KEY_MAX = 254 /* characters of the engines' key */
 };
 
 /* Bytes that ad_put_upstreams() writes of one, at most: a name may need escapes. */

@@ -27,9 +27,6 @@
 #include "route.c"
 
 enum {
-    AD_SIGN_INS = 8, /* requests at once that wait for a change of the key file; who
-                      * gets there has a code, or a key: one more is told to try
-                      * again */
     AD_SIGN_IN_MS = 5000, /* so long another program may have the lock */
     AD_AUTH_YEAR_S = 365 * 86400,
     /* Bytes: with name and attributes within the 4096 of a cookie that browsers take
@@ -73,7 +70,7 @@ static struct {
     bool tells;                /* it is to be told `told` */
     char told[AD_PAIR_FILE_MAX];
     size_t told_len;
-    struct ad_sign_in list[AD_SIGN_INS];
+    struct ad_sign_in list[AIDASH_SIGN_INS];
 } ad_signing;
 
 /* Before each run. */
@@ -208,10 +205,10 @@ static int ad_auth_change(const struct ad_auth *a, const struct ad_key_question 
     struct ad_auth_head *head = &ad_client_buffers[a->client].auth;
     unsigned i = 0;
 
-    while (i < AD_SIGN_INS && ad_signing.list[i].ticket != 0) {
+    while (i < AIDASH_SIGN_INS && ad_signing.list[i].ticket != 0) {
         i++;
     }
-    if (i == AD_SIGN_INS) {
+    if (i == AIDASH_SIGN_INS) {
         ad_puts(a->fields, "Retry-After: 1\r\n");
         return ad_auth_refuse(a, 503, "others are signing in: try again");
     }
@@ -718,13 +715,13 @@ static struct ad_sign_in *ad_sign_in_next(void)
 {
     unsigned i;
 
-    for (i = 0; i < AD_SIGN_INS; i++) {
-        struct ad_sign_in *s = &ad_signing.list[(ad_signing.next + i) % AD_SIGN_INS];
+    for (i = 0; i < AIDASH_SIGN_INS; i++) {
+        struct ad_sign_in *s = &ad_signing.list[(ad_signing.next + i) % AIDASH_SIGN_INS];
 
         if (s->ticket != 0 && ad_sign_in_client(s) == NULL) {
             (void)ad_sign_in_end(s, NULL);
         } else if (s->ticket != 0) {
-            ad_signing.next = (ad_signing.next + i + 1) % AD_SIGN_INS;
+            ad_signing.next = (ad_signing.next + i + 1) % AIDASH_SIGN_INS;
             return s;
         }
     }
@@ -781,7 +778,7 @@ static void ad_auth_housekeeping(void)
     if (ad_pair_left()) {
         ad_signing.code_left = true;
     }
-    for (i = 0; i < AD_SIGN_INS; i++) {
+    for (i = 0; i < AIDASH_SIGN_INS; i++) {
         struct ad_sign_in *s = &ad_signing.list[i];
 
         if (s != ad_signing.asked && ad_sign_in_late(s)) {
@@ -790,6 +787,6 @@ static void ad_auth_housekeeping(void)
     }
 }
 
-AD_MEMORY(signing, AD_SIGN_INS, sizeof(ad_signing));
+AD_MEMORY(signing, AIDASH_SIGN_INS, sizeof(ad_signing));
 
 #endif

@@ -74,12 +74,14 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_rewrites,
     &ad_memory_proxy_input,
     &ad_memory_bench,
-    &ad_memory_fetch,
     &ad_memory_discovery,
     &ad_memory_scrape,
 #if AD_OUTBOX
     &ad_memory_outbox,
 #endif
+#endif
+#if AD_DIALS
+    &ad_memory_fetch,
 #if AIDASH_TLS
     &ad_memory_trust,
 #endif

@@ -32,6 +32,7 @@ test('--help lists every option and leaves with 0', async () => {
 
 test('--help names the doctor and the benchmark', async () => {
     assert.match((await run(['--help'])).stdout, /^ +aidash doctor \[options\] /m);
+    assert.match((await run(['--help'])).stdout, /^ +aidash top \[options\] \[HOST:PORT\]$/m);
     assert.match((await run(['--help'])).stdout, /^ +aidash alert test \[options\]$/m);
     assert.match((await run(['--help'])).stdout, /^ +aidash bench \[options\] \[HOST:PORT\]$/m);
     const { code, stderr } = await run(['doctr']);
