@@ -356,7 +356,7 @@ const cases = {
   'curl -s \'http://localhost:8080/usage?by=client&span=today\'': curl(/^\{"by":"client","span":"today",.*"rows":\[\],/),
   'curl -s \'http://localhost:8080/usage?format=csv\'': curl(/^kind,client,key,agent,model,requests,/),
   'curl -s \'http://localhost:8080/history?from=-3600&series=tokens_per_second,latency_p95_ms,celsius\'':
-    curl(/^\{"step":1,"models":\["llama3","other"\],"series":\["time","latency_p95_ms","celsius","tokens_per_second"\],"rows":\[/),
+    curl(/^\{"step":1,"models":\["a","other"\],"series":\["time","latency_p95_ms","celsius","tokens_per_second"\],"rows":\[/),
   'curl -s \'http://localhost:8080/history?model=other&from=-3600\'': curl(/"rows":\[/),
   'curl -s \'http://localhost:8080/history?step=300&format=csv\' >history.csv': (t, command) => curl(/^time,ticks,/)(t, command.replace(' >history.csv', '')),
   'sh tests/boards/collect.sh': ends(/^@ \/proc\/stat$/m, { cwd: ROOT }),
@@ -397,6 +397,7 @@ const cases = {
   'make lint': covered('tests/run.mjs', 'lint: ', 'it is a suite'),
   'make asan': covered('tests/run.mjs', "'e2e-asan': ", 'it is suites'),
   'make tsan': covered('tests/run.mjs', "'e2e-tsan': ", 'it is a suite'),
+  'make kills KILLS=200': covered('tests/run.mjs', 'AIDASH_KILLS', 'it takes minutes; ten kills are in a suite'),
   'make soak SECONDS=3600 SEED=7': covered('tests/run.mjs', '  soak: ', 'it takes an hour; a minute of it is a suite'),
   'make CC=clang CFLAGS=-O3': covered('tests/build.test.sh', 'quick CFLAGS=-O1', 'it would build anew what the other tests use'),
   'make TLS=0': covered('tests/build.test.sh', '--no-print-directory TLS=0', 'it would build anew what the other tests use'),
