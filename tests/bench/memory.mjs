@@ -48,6 +48,7 @@ async function measure(bin, load, viewers) {
     let over = false;
     const watching = promisify(execFile)(load, ['--port', port, '--clients', viewers, '--seconds', 4, '--warmup', 1, '--pid', child.pid].map(String),
       { timeout: 300_000 }).finally(() => { over = true; });
+    watching.catch(() => {}); // awaited below
     let full = idle;
     while (!over) {
       const now = resident(child.pid);
