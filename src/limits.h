@@ -280,7 +280,7 @@
 #error "AIDASH_HISTORY_FIVES must be 24..105408"
 #endif
 
-/* Rules of alerts (--alert). 0: without alerts. 0..64, 384 bytes each. */
+/* Rules of alerts (--alert). 0: without alerts. 0..64, 272 bytes each. */
 #ifndef AIDASH_ALERTS
 #define AIDASH_ALERTS 16
 #endif
@@ -289,7 +289,7 @@
 #endif
 
 /* Requests that ended and wait to be sent as spans (--otlp); one more is dropped. 0:
- * without OpenTelemetry. 0..1000, 300 bytes each. */
+ * without OpenTelemetry. 0..1000, 296 bytes each. */
 #ifndef AIDASH_OTLP
 #define AIDASH_OTLP 64
 #endif
