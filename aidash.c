@@ -20,6 +20,7 @@
  *   base/date.c              times as people read them
  *   base/process.c           what the system says of this process
  *   base/random.c            random bytes
+ *   base/failure.c           why a start failed
  *   base/state.c             the state directory
  *   codec/utf8.c             UTF-8, names
  *   codec/faults.c           what can be wrong with a message
@@ -224,6 +225,7 @@
 #include "src/base/date.c"
 #include "src/base/process.c"
 #include "src/base/random.c"
+#include "src/base/failure.c"
 #include "src/base/state.c"
 #include "src/codec/utf8.c"
 #include "src/codec/faults.c"

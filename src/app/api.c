@@ -70,7 +70,7 @@ const char *aidash_strerror(int code)
 
 const char *aidash_last_error(void)
 {
-    return ad_error_text;
+    return ad_failure.text;
 }
 
 /* Each part as it is before a run. */
@@ -248,7 +248,7 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
         memcpy(&given, config, size);
     }
     config = &given;
-    ad_error_text[0] = '\0';
+    ad_failure.text[0] = '\0';
     ad_reset();
     rc = ad_configure(config);
     if (rc != 0) {

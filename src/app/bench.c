@@ -507,7 +507,7 @@ static int ad_bench_main(int argc, char **argv)
                    strncmp(a.place, scheme, strlen(scheme)) == 0 ? "" : scheme,
                    a.place);
     if (ad_upstream_at("HOST:PORT", url, strlen(url), &at) != 0) {
-        (void)fprintf(stderr, "aidash bench: %s\n", ad_error_text);
+        (void)fprintf(stderr, "aidash bench: %s\n", ad_failure.text);
         return AD_EXIT_USAGE;
     }
     error = ad_upstream_resolve(&at);

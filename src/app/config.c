@@ -1,9 +1,10 @@
 /* config.c - checks the configuration and hands it to the parts; opens what the hub
- * waits for. Owns ad_error_text. Runs on the starting thread, before the hub's.
+ * waits for. Runs on the starting thread, before the hub's.
  */
 #ifndef AD_APP_CONFIG_C
 #define AD_APP_CONFIG_C
 
+#include "../base/failure.c"
 #include "../base/url.c"
 #include "../board/alert_send.c"
 #include "../board/board.c"
@@ -18,21 +19,7 @@
 #include "../meter/meter.c"
 #include "../web/brand.c"
 
-static char ad_error_text[512]; /* what aidash_last_error() returns */
-
 enum { AD_SHOWN_MAX = 100 }; /* bytes of a wrong value that an error shows */
-
-/* Note what is wrong, as printf does; returns `code`. An error of an option begins
- * with the option's name and a colon. */
-static int AD_PRINTF(2, 3) ad_fail(int code, const char *fmt, ...)
-{
-    va_list args;
-
-    va_start(args, fmt);
-    (void)vsnprintf(ad_error_text, sizeof(ad_error_text), fmt, args);
-    va_end(args);
-    return code;
-}
 
 /* How much of a wrong value an error shows. */
 static int ad_shown(size_t len)

@@ -285,7 +285,7 @@ static int ad_top_find(struct ad_top_run *r)
                    strstr(r->args.place, "://") != NULL ? "" : "http://",
                    r->args.place);
     if (ad_upstream_at("HOST:PORT", url, strlen(url), &r->at) != 0) {
-        (void)fprintf(stderr, "aidash top: %s\n", ad_error_text);
+        (void)fprintf(stderr, "aidash top: %s\n", ad_failure.text);
         return AD_EXIT_USAGE;
     }
     if (r->at.url.tls && !ad_top_trust(&r->args)) {

@@ -4,6 +4,7 @@
 #ifndef AD_WEB_MEMORY_C
 #define AD_WEB_MEMORY_C
 
+#include "../base/failure.c"
 #include "../guard/jwt_files.c"
 #include "../core/posts.c"
 #include "arena.c"
@@ -17,6 +18,7 @@
 static const struct ad_memory *const ad_memory[] = {
     &ad_memory_log,
     &ad_memory_state,
+    &ad_memory_failure,
     &ad_memory_keys,
     &ad_memory_pairing,
 #if AIDASH_TLS
