@@ -83,6 +83,7 @@ static struct {
     _Atomic int life;    /* [a] AD_CALLER_NONE.. */
     _Atomic bool waking; /* [a] the thread may be inside ad_wake() */
     sem_t wake;          /* of the thread */
+    pthread_t self;      /* the thread; its own to write, before its first question */
     uint64_t address;    /* [h] whose request was called last */
     /* The question. */
     int fd; /* the answer's end of the pair, the thread's to close */
@@ -96,9 +97,6 @@ static struct {
     bool full; /* it was longer */
     uint8_t bytes[AIDASH_ROUTE_BYTES];
 } ad_caller;
-
-/* The visit that a callback of this thread is about. */
-static _Thread_local const struct aidash_visit *ad_caller_visit;
 
 static const struct ad_own_route *ad_own_route_find(struct ad_slice path)
 {
@@ -162,7 +160,8 @@ static void ad_own_etag(const void *bytes, size_t len, char out[AD_OWN_ETAG_MAX]
 static int ad_caller_reply(const struct aidash_visit *visit, const void *bytes,
                            size_t len)
 {
-    if (visit == NULL || visit != ad_caller_visit || (bytes == NULL && len > 0)) {
+    if (visit != &ad_caller.visit || !pthread_equal(ad_caller.self, pthread_self()) ||
+        (bytes == NULL && len > 0)) {
         return AIDASH_EINVAL;
     }
     if (atomic_load(&ad_caller.life) != AD_CALLER_RUNS) {
@@ -255,9 +254,7 @@ static void ad_caller_answer(void)
 
     ad_caller.len = 0;
     ad_caller.full = false;
-    ad_caller_visit = &ad_caller.visit;
     status = ad_caller.route.answer(&ad_caller.visit, ad_caller.route.user);
-    ad_caller_visit = NULL;
     ad_caller_send_answer(status);
     ad_caller_end();
     atomic_store(&ad_caller.waking, true);
@@ -271,6 +268,8 @@ static void *ad_caller_main(void *unused)
 {
     int leaves;
 
+    /* Not by _Thread_local: GNU ld 2.40 links no static-pie for RISC-V with it. */
+    ad_caller.self = pthread_self();
     do {
         while (sem_wait(&ad_caller.wake) != 0) {
         }
