@@ -601,10 +601,11 @@ static int ad_configure_alerts(const struct aidash_config *config)
     }
     return 0;
 #else
-    return config->alerts == NULL
+    return config->alerts == NULL && config->alert_url == NULL
                ? 0
-               : ad_fail(AIDASH_EINVAL, "alert: this aidash was built without alerts "
-                                        "(AIDASH_ALERTS)");
+               : ad_fail(AIDASH_EINVAL, "%s: this aidash was built without alerts "
+                                        "(AIDASH_ALERTS)",
+                         config->alerts != NULL ? "alert" : "alert-url");
 #endif
 }
 
