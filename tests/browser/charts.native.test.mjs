@@ -191,7 +191,7 @@ test('the cursor reads values in all charts; arrow keys move it', async (t) => {
   await page.keyboard.press('End');
   for (let i = 0; i < 10; i++) await page.keyboard.press('ArrowLeft');
   await until(page, () => /^\d\d:/.test(document.querySelector('#legend-time').textContent));
-  assert.match(await text(page, 'announce'), /^\d\d:\d\d:\d\d\. llama3: [\d.]+ ms, [\d.]+ per second$/);
+  assert.match(await text(page, 'announce'), /^\d\d:\d\d:\d\d\.\d\d\. llama3: [\d.]+ ms, [\d.]+ per second$/);
   await page.keyboard.press('Escape');
   await until(page, () => document.querySelector('#legend-time').textContent === 'latest');
 });

@@ -171,7 +171,7 @@ test('names at their longest, escaped and not, come out as they went in', async 
 test('more model names than there is room for neither grow memory nor stop the stream', async (t) => {
     const server = await none(t);
     const viewer = await connect(server);
-    await ingest(server, ...Array.from({ length: 5000 }, () => '{"latency_ms":1}')); /* touches all that is kept */
+    await ingest(server, ...Array.from({ length: 10_000 }, () => '{"latency_ms":1}')); /* touches all that is kept */
     const names = (from) => Array.from({ length: 500 }, (_, i) => ({ tokens: 1, model: `model-${from + i}` }));
     await ingest(server, ...names(0));
     const kb = residentKb(server);
