@@ -30,7 +30,6 @@ enum {
     AD_TOP_REPLAY_MS = 3000,   /* --once waits so long for what is kept */
     AD_TOP_AGAIN_MS = 500,     /* until it connects again; twice as long each time */
     AD_TOP_AGAIN_MAX_MS = 8000,
-    AD_TOP_REFUSAL_MAX = 1024, /* bytes of an answer that refuses */
     AD_TOP_REQUEST_MAX = AD_TOP_KEY_MAX + 2048
 };
 
@@ -65,9 +64,9 @@ struct ad_top_run {
     int result;  /* the exit code, or -1: it goes on */
     char why[AD_TOP_SENTENCE]; /* the connection was lost */
     char id[64]; /* of the latest event */
-    size_t answer_len, refusal_len, line_len, request_len;
+    size_t answer_len, line_len, request_len;
     bool line_skip;
-    char answer[AD_TOP_JSON_MAX + 1], refusal[AD_TOP_REFUSAL_MAX + 1];
+    char answer[AD_TOP_JSON_MAX + 1];
     char line[AD_TOP_LINE_MAX], request[AD_TOP_REQUEST_MAX];
     char ask_head[AD_FETCH_HEAD_MAX], stream_head[AD_FETCH_HEAD_MAX];
     /* The terminal. */
@@ -507,7 +506,7 @@ static void ad_top_take_line(struct ad_top_run *r)
     }
 }
 
-/* A piece of /events, or of the answer that refuses it. */
+/* A piece of /events. Of an answer that refuses it, nothing is read. */
 static AD_COLD void ad_top_stream_sink(void *to, const uint8_t *data, size_t len)
 {
     struct ad_top_run *r = to;

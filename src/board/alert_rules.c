@@ -499,13 +499,6 @@ static void ad_put_quantity(struct ad_text *t, double value, const char *unit)
     }
 }
 
-/* 45 s, 12 min, 3 h. */
-static void ad_put_span_s(struct ad_text *t, uint64_t s)
-{
-    ad_put_u64(t, s < 120 ? s : s < 7200 ? s / 60 : s / 3600);
-    ad_puts(t, s < 120 ? " s" : s < 7200 ? " min" : " h");
-}
-
 /* What has happened, in plain words. `firing`: it fires; else it is over, after
  * `lasted_s` seconds. */
 static void ad_put_alert_sentence(struct ad_text *t, const struct ad_alert_rule *r,
