@@ -612,7 +612,7 @@ static void ad_top_lose(struct ad_top_run *r, const char *why)
     (void)snprintf(r->why, sizeof(r->why), "%s", why);
 }
 
-/* Why a request got no answer. */
+/* Why a request got no whole answer. */
 static const char *ad_top_reason(const struct ad_fetch *q)
 {
     const char *fact = ad_dial_fact(&q->dial);
@@ -620,7 +620,11 @@ static const char *ad_top_reason(const struct ad_fetch *q)
     if (fact[0] != '\0') {
         return fact;
     }
-    return q->lacks ? "this machine has no descriptor left" : "it can't be reached";
+    if (q->lacks) {
+        return "this machine has no descriptor left";
+    }
+    return q->dial.step == AD_DIAL_NONE ? "it can't be reached"
+                                        : "it gives no whole answer";
 }
 
 /* An answer that is not 200, before the stream. */
@@ -703,21 +707,30 @@ static void ad_top_streamed(struct ad_top_run *r)
     }
 }
 
-/* One of the two: it goes on if its socket is ready, or its time is over. */
+/* One of the two: it goes on if its socket is ready, or its time is over. That begins
+ * anew with each step of the connection, and of the stream, which need not end, with
+ * each piece behind its head. All else has its time and its size in all, so that no
+ * server holds us by an answer that never ends. */
 static void ad_top_pump(struct ad_top_run *r, struct ad_fetch *q, bool ready,
                         uint32_t *since_ms, uint32_t limit_ms, ad_fetch_sink *sink)
 {
     uint32_t now_ms = ad_top_ms();
+    uint8_t step = q->dial.step;
 
     if (ready) {
         ad_fetch_event(q, sink, r);
-        q->received = 0; /* it need not end */
-        *since_ms = now_ms;
-    } else if (q->state == AD_FETCH_CONNECT && now_ms - *since_ms >= AD_CONNECT_MS) {
+        if (q == &r->stream && q->answer.status != 0) {
+            q->received = 0;
+            *since_ms = now_ms;
+        } else if (q->dial.step != step) {
+            *since_ms = now_ms;
+        }
+    }
+    if (q->state == AD_FETCH_CONNECT && now_ms - *since_ms >= AD_CONNECT_MS) {
         ad_dial_late(&q->dial);
         ad_fetch_dialled(q);
         *since_ms = now_ms;
-    } else if (now_ms - *since_ms >= limit_ms) {
+    } else if (ad_fetch_wants(q) != 0 && now_ms - *since_ms >= limit_ms) {
         ad_fetch_give_up(q);
     }
 }

@@ -477,13 +477,20 @@ static enum ad_alert_change ad_alert_step(const struct ad_alert_rule *r,
 
 /* ---- sentences ---- */
 
-/* A number as people read it: three digits that count, and all of those before the
- * point. */
+/* A number as people read it: three digits that count, all of those before the point,
+ * two below 1. One that would take a line is written with its power of ten. */
 static void ad_put_figure(struct ad_text *t, double value)
 {
-    double size = value < 0 ? -value : value;
+    double size = value < 0 ? -value : value, rest = size;
     int decimals = size >= 100 ? 0 : size >= 10 ? 1 : 2;
 
+    if (size >= 1e15 || (size > 0 && size < 1e-6)) {
+        ad_put_double(t, value);
+        return;
+    }
+    for (; rest > 0 && rest < 0.1 && decimals < 7; rest *= 10) {
+        decimals++;
+    }
     if (value < 0) {
         ad_puts(t, "-");
     }
