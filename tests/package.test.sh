@@ -197,7 +197,7 @@ offers() {
 if command -v bash >/dev/null; then
     check 'completion: each option of --help' offers "$(sed -n 's/^  \(--[a-z-]*\).*/\1/p' "$tmp/help" | tr '\n' ' ' | sed 's/ $//')" --
     check 'completion: the doctor' offers doctor doc
-    check 'completion: top and its options' offers '--token-file' top --t
+    check 'completion: top and its options' offers '--key-file' top --k
     check 'completion: the benchmark and its options' offers '--streams' bench --s
     check 'completion: the commands of keys' offers 'revoke rename' keys re
     check 'completion: the options of pair' offers '--rights' pair --r

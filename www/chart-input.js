@@ -175,5 +175,5 @@ function onKey(event, view, charts, lines) {
   const values = lines.lanes.flatMap((lane, line) => (lane === null ? []
     : [`${laneName(lane)}: ${duration(valueAt(charts, "latency", line))}, ${short(valueAt(charts, "rate", line) ?? NaN)} per second`]));
   const time = cursorTime(charts);
-  announce(time === null ? "" : `${moment(time, to - from)}. ${values.join(". ")}`);
+  announce(time === null ? "" : `${moment(time, Math.max(600, to - from))}. ${values.join(". ")}`); // no fractions of a second: they take long to hear
 }

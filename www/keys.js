@@ -11,7 +11,7 @@ export function mountKeys({ settings, store, view, session }) {
   document.addEventListener("keydown", (event) => {
     const { key, target } = event;
     if (!settings.keys || isKiosk() || event.ctrlKey || event.altKey || event.metaKey || event.repeat
-      || !(target instanceof Element) || target.closest("input, dialog")) {
+      || !(target instanceof Element) || target.closest("input, textarea, select, dialog, [contenteditable]")) {
       return;
     }
     if (key === " ") {

@@ -1,5 +1,5 @@
 // @ts-check
-/** Why it is slow, in a sentence on top; what the answers take of energy, in the engine's card. */
+/** Why it is slow, in a sentence on top for each model; what the answers take of energy, in the engine's card. */
 
 import { byId, setAttr, setText } from "./dom.js";
 import { short } from "./format.js";
@@ -25,16 +25,17 @@ export function energyNote({ scope, estimate, floor_watts: floor, wh, cost, toke
 export function mountWhy({ store, frame }) {
   const top = byId("verdict", HTMLElement);
   const line = byId("energy", HTMLElement);
-  /** @type {Map<string, {sentence: string, model: string, told: number}>} */
+  /** @type {Map<string, {line: string, told: number}>} those that last, the one that began first in front */
   const on = new Map();
   let told = 0;
 
   store.on(["verdict"], ({ verdict }) => {
     if (verdict) {
       const key = `${verdict.figure} ${verdict.model}`;
-      on.delete(key);
       if (verdict.on) {
-        on.set(key, { sentence: verdict.sentence, model: verdict.model, told: Date.now() / 1000 });
+        on.set(key, { line: `${verdict.model}: ${verdict.sentence}`, told: Date.now() / 1000 });
+      } else {
+        on.delete(key);
       }
       frame.request();
     }
@@ -49,9 +50,9 @@ export function mountWhy({ store, frame }) {
   });
   frame.add((now) => {
     const live = store.state.connection.phase === "live";
-    const last = [...on.values()].filter((one) => now - one.told < STALE_S).pop();
-    top.hidden = !last || !live;
-    setText(top, last ? `${last.model}: ${last.sentence}` : "");
+    const lines = [...on.values()].filter((one) => now - one.told < STALE_S).map(({ line: text }) => text);
+    top.hidden = !lines.length || !live;
+    setText(top, lines.join("\n"));
     line.hidden = !live || now - told > STALE_S;
     return on.size || told ? 1000 : Infinity;
   });

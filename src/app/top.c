@@ -117,7 +117,7 @@ static void ad_top_help(void)
            "  --once           print one screen and exit\n"
            "  --json           print a JSON object each second; with --once one "
            "object\n"
-           "  --token-file FILE file with a key of that aidash, where it asks for one; "
+           "  --key-file FILE  file with a key of that aidash, where it asks for one; "
            "only you\n                   may be able to read it. Else $AIDASH_TOKEN, "
            "if it is set\n"
 #if AIDASH_TLS
@@ -158,7 +158,7 @@ static bool ad_top_key_file(struct ad_top_args *a, const char *path)
         (void)fclose(f);
     }
     if (fault != NULL) {
-        (void)fprintf(stderr, "aidash top: --token-file: %s: %s\n", path, fault);
+        (void)fprintf(stderr, "aidash top: --key-file: %s: %s\n", path, fault);
     }
     return fault == NULL;
 }
@@ -167,14 +167,14 @@ static bool ad_top_key_file(struct ad_top_args *a, const char *path)
 static bool ad_top_option(struct ad_top_args *a, const char *name, size_t len,
                           const char *value)
 {
-    static const char *const known[] = {"once", "json", "token-file",
+    static const char *const known[] = {"once", "json", "key-file",
 #if AIDASH_TLS
                                         "ca"
 #endif
     };
     char word[32];
 
-    if (len == 10 && strncmp(name, known[2], len) == 0) {
+    if (len == 8 && strncmp(name, known[2], len) == 0) {
         return ad_top_key_file(a, value);
     }
 #if AIDASH_TLS
@@ -636,7 +636,7 @@ static void ad_top_refused(struct ad_top_run *r, unsigned status)
     if (status == 401) {
         ad_top_fail(r, "%s %s (401). On its machine, `aidash keys add NAME --rights view` "
                        "prints a key:\nput it in a file that only you can read, and name "
-                       "that by --token-file FILE.\nA browser is let in by `aidash pair`.",
+                       "that by --key-file FILE.\nA browser is let in by `aidash pair`.",
                     place, key ? "does not know this key, or no longer" : "asks for a key");
     } else if (status == 403) {
         ad_top_fail(r, "%s refuses (403): %s", place,

@@ -81,6 +81,31 @@ test('title, logo and panel: the panel hears events, and sends commands', async 
   await screenshots(page, 'own-panel');
 });
 
+test('what is typed into a panel\'s own fields is no key of the page', async (t) => {
+  const { server } = await firmware(t, panelOf(`export default (element) => {
+    for (const tag of ['textarea', 'div']) {
+      const field = document.createElement(tag);
+      field.id = 'panel-' + tag;
+      field.setAttribute('aria-label', tag);
+      if (tag === 'div') field.contentEditable = 'true';
+      element.append(field);
+    }
+  }`));
+  await ingest(server, ...engine('yolo').past(3));
+  const page = await open(t, server);
+  await until(page, () => document.getElementById('panel-div'));
+  for (const field of ['panel-textarea', 'panel-div']) {
+    await page.focus(`#${field}`);
+    await page.keyboard.type('pa 5');
+    assert.equal(await page.evaluate((id) => document.getElementById(id).value ?? document.getElementById(id).textContent.replace('\u00a0', ' '), field), 'pa 5');
+  }
+  assert.equal(await page.evaluate(() => app.store.state.span), 60);
+  assert.equal(await page.getAttribute('#freeze', 'aria-pressed'), 'false');
+  await page.evaluate(() => document.activeElement.blur());
+  await page.keyboard.press('p');
+  await says(page, 'state', 'Paused');
+});
+
 test('without them the page is aidash\'s', async (t) => {
   const server = await serve(t, []);
   const page = await open(t, server);

@@ -183,22 +183,22 @@ test('a key: asked for, from a file of one\'s own, from the environment', async 
     const other = await add('sender', 'ingest');
     const none = await top(['--once', place(server)]);
     assert.equal(none.code, 1);
-    assert.match(none.stderr, /asks for a key \(401\).*`aidash keys add NAME --rights view`.*--token-file FILE.*`aidash pair`/s);
+    assert.match(none.stderr, /asks for a key \(401\).*`aidash keys add NAME --rights view`.*--key-file FILE.*`aidash pair`/s);
     const file = path.join(dir, 'key');
     writeFileSync(file, `${key}\n`, { mode: 0o600 });
-    await poll(async () => (await top(['--once', place(server), '--token-file', file])).code === 0, 'server that knows the key');
+    await poll(async () => (await top(['--once', place(server), '--key-file', file])).code === 0, 'server that knows the key');
     assert.equal((await top(['--once', place(server)], { AIDASH_TOKEN: key })).code, 0);
     const wrong = await top(['--once', place(server)], { AIDASH_TOKEN: `${key}x` });
     assert.match(wrong.stderr, /does not know this key/);
     await poll(async () => /the key may not view/.test((await top(['--once', place(server)], { AIDASH_TOKEN: other })).stderr), 'refusal by 403');
     chmodSync(file, 0o640);
-    const open = await top(['--once', place(server), '--token-file', file]);
+    const open = await top(['--once', place(server), '--key-file', file]);
     assert.equal(open.code, 2);
     assert.match(open.stderr, /others may read it: chmod 600/);
     assert.doesNotMatch(none.stderr + wrong.stderr + open.stderr, new RegExp(key));
     // While it runs: it ends when the key is revoked.
     chmodSync(file, 0o600);
-    const terminal = onTerminal(t, ['--token-file', file, place(server)]);
+    const terminal = onTerminal(t, ['--key-file', file, place(server)]);
     await terminal.shows(/q: quit/);
     assert.equal((await run(['keys', 'revoke', '1', '--state-dir', state])).code, 0);
     assert.equal(await terminal.ended(), 'exit 1 same');
@@ -309,9 +309,9 @@ test('options that are wrong', async () => {
         [['-x'], /'-x' is too much/],
         [['ftp://x'], /must begin with http:\/\/ or https:\/\//],
         [['a b:1'], /neither an address nor a name/],
-        [['--token-file', '/nowhere'], /--token-file: \/nowhere: No such file/],
-        [['--token-file'], /--token-file/],
-        [['--token-file', dir], /it is no file/],
+        [['--key-file', '/nowhere'], /--key-file: \/nowhere: No such file/],
+        [['--key-file'], /--key-file/],
+        [['--key-file', dir], /it is no file/],
     ]) {
         const { code, stderr } = await top(args);
         assert.equal(code, 2, args.join(' '));
