@@ -488,8 +488,9 @@ static void ad_put_figure(struct ad_text *t, double value)
         ad_put_double(t, value);
         return;
     }
-    for (; rest > 0 && rest < 0.1 && decimals < 7; rest *= 10) {
+    while (rest > 0 && rest < 0.1 && decimals < 7) {
         decimals++;
+        rest *= 10;
     }
     if (value < 0) {
         ad_puts(t, "-");
