@@ -236,9 +236,10 @@ conf_values() {
         tls-*) line="tls-cert = $tmp/ca.pem${newline}tls-key = $tmp/ca.key" ;;
         hsts*) line="tls-cert = $tmp/ca.pem${newline}tls-key = $tmp/ca.key$newline$line" ;;
         state-dir*) line="state-dir = $tmp/state" ;;
+        alert-url*) line="alert = temperature > 80$newline$line" ;;
+        alert-key-file*) line="alert = temperature > 80${newline}alert-url = http://127.0.0.1:9/$newline${line%% =*} = $tmp/key" ;;
+        alert-*) line="alert = temperature > 80${newline}alert-url = http://127.0.0.1:9/$newline$line" ;;
         history-file*) line="history-file = $tmp/history" ;;
-        alert-url*) line="$line${newline}alert = queue > 1000" ;;
-        alert-*) line="alert-key-file = $tmp/key${newline}alert-format = ntfy${newline}alert-url = http://127.0.0.1:9${newline}alert = queue > 1000" ;;
         esac
         echo "$line" | sed 's/:9000/:0/' >"$tmp/line.conf"
         : >"$tmp/line.log"

@@ -247,6 +247,11 @@ static void test_sentences(void)
               "it is slower than usual: thermal");
     CHECK_STR(sentence("disk_free_gb < 1", 0.126, true, 0),
               "free disk space is 0.13 GB, below 1 GB");
+    CHECK_STR(sentence("ttft_p95_ms > 0.0001", 0.00125, true, 0),
+              "time to first token (p95) is 0.0013 ms, above 0.0001 ms");
+    CHECK_STR(sentence("gauge:x > 999999999999999", 1e99, true, 0),
+              "gauge x is 1e+99, above 999999999999999");
+    CHECK_STR(sentence("gauge:x < 0", -2.5e-7, true, 0), "gauge x is -2.5e-07, below 0");
 }
 
 int main(void)

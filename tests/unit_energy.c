@@ -120,6 +120,10 @@ static void test_integral(void)
     ad_energy_sample_on_board(true, 10, true, now); /* no time went by */
     CHECK(near(ad_rails.joules, joules + 10));
     CHECK_EQ(ad_rails.told_ms, (long long)(ms + 1000));
+    begin();
+    rails(2, -0.5); /* a sensor at rest may say so */
+    CHECK(near(ad_rails.joules, 0));
+    CHECK(near(ad_energy.total_j, 0));
 }
 
 /* The hub's sums wrap: millijoules beyond 32 bits. */

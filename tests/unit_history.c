@@ -160,6 +160,10 @@ static void requests(void)
     static struct ad_proxy p;
 
     begin();
+    (void)snprintf(p.request.model, sizeof(p.request.model), "a typing error");
+    ad_history_request(&p, "failed", NULL); /* no engine has it: no rows of its own */
+    CHECK_STR(ad_history.models[1].name, "");
+    p.scan.dialect = "openai";
     (void)snprintf(p.request.model, sizeof(p.request.model), "asked for");
     ad_history_request(&p, "finished", NULL);
     (void)snprintf(p.name, sizeof(p.name), "answered");
@@ -171,10 +175,10 @@ static void requests(void)
     go(9 * S);
     CHECK_STR(ad_history.models[1].name, "asked for");
     CHECK_STR(ad_history.models[2].name, "answered");
-    CHECK_EQ(*place(1, AD_HISTORY_OTHER, 0, AD_HISTORY_REQUESTS), 2);
-    CHECK_EQ(value(0, 0, AD_HISTORY_REQUESTS), 3);
+    CHECK_EQ(*place(1, AD_HISTORY_OTHER, 0, AD_HISTORY_REQUESTS), 3);
+    CHECK_EQ(value(0, 0, AD_HISTORY_REQUESTS), 4);
     CHECK_EQ(value(0, 1, AD_HISTORY_REQUESTS), 1);
-    CHECK_EQ(value(1, 0, AD_HISTORY_REQUESTS), 4);
+    CHECK_EQ(value(1, 0, AD_HISTORY_REQUESTS), 5);
 #endif
 }
 

@@ -169,6 +169,7 @@ static void test_sizes(void)
 static void test_hostile(void)
 {
     char text[600];
+    const char *cut;
     size_t i;
 
     ad_top_begin(&state);
@@ -199,6 +200,16 @@ static void test_hostile(void)
     CHECK(event("{\"event\":\"batch\",\"ticks\":[1,{\"timestamp\":-1e300},[]]}"));
     CHECK_EQ(state.n_series, 1);
     (void)draw(80, 24, true, true, "");
+    /* Numbers so long that what is behind them is cut inside a character. */
+    for (i = 80; i < 200; i++) {
+        (void)snprintf(text, sizeof(text),
+                       "{\"event\":\"board\",\"temperatures\":[{\"name\":\"a\",\"celsius\":"
+                       "1e%zu}]}", i);
+        CHECK(event(text));
+        (void)draw(300, 24, true, true, "");
+    }
+    cut = "\xF0\x9F\0behind its end";
+    CHECK_EQ(ad_top_columns(cut, true), 1);
 }
 
 /* The lists keep the newest; a request is in one of them; another run begins anew. */

@@ -1,5 +1,6 @@
 /* Why it is slow: baselines, marks and verdicts, on a clock of the test's own. Each
  * cause alone, two at once, none; hours of ordinary noise without a verdict. */
+#include "../src/board/alerts.c"
 #include "../src/board/verdict.c"
 #include "check.h"
 
@@ -28,9 +29,6 @@ static void begin(void)
     ad_hub.now_us = ad_hub.start_us = 1700000000000000ull;
     ad_requests_init();
     ad_reports_init();
-#if AIDASH_ALERTS
-    memset(ad_alerts.causes, 0, sizeof(ad_alerts.causes));
-#endif
     ad_verdict_init();
     ad_verdicts.told = told;
     n_told = 0;
@@ -413,18 +411,7 @@ static void test_no_cause(void)
 /* Do alerts know of this cause? */
 static bool alerted(const char *cause)
 {
-#if AIDASH_ALERTS
-    unsigned i;
-
-    for (i = 0; i < AD_ALERT_CAUSES; i++) {
-        if (strcmp(ad_alerts.causes[i], cause) == 0) {
-            return true;
-        }
-    }
-#else
-    (void)cause;
-#endif
-    return false;
+    return ad_alerts_verdict(cause) > 0;
 }
 
 /* It ends: by usual speed, and when nobody asks any more. Told again for new viewers

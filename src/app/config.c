@@ -187,6 +187,10 @@ static int ad_upstream_at(const char *option, const char *text, size_t len,
             why = "its host is neither an address nor a name";
         }
     }
+    if (why != NULL && memchr(text, '@', len) != NULL) { /* it may have a password */
+        return ad_fail(AIDASH_EINVAL, "%s: write the URL without a name and a password "
+                                      "in front of the host", option);
+    }
     if (why != NULL) {
         return ad_fail(AIDASH_EINVAL, "%s: '%.*s': %s", option, ad_shown(len),
                        text, why);
@@ -403,9 +407,9 @@ static int ad_configure_otlp(const char *url)
     int rc = ad_configure_outbox("otlp", url, ad_otlp_outbox(), &to);
 
     if (rc == 0 && !ad_otlp_set(&to)) {
-        rc = ad_fail(AIDASH_EINVAL, "otlp: '%.*s': its path is too long, or has a query; "
+        rc = ad_fail(AIDASH_EINVAL, "otlp: '%s': its path is too long, or has a query; "
                                     "/v1/traces and /v1/metrics are added to it",
-                     ad_shown(strlen(url)), url);
+                     to.url.authority);
     }
     return rc;
 #else
@@ -601,10 +605,11 @@ static int ad_configure_alerts(const struct aidash_config *config)
     }
     return 0;
 #else
-    return config->alerts == NULL
+    return config->alerts == NULL && config->alert_url == NULL
                ? 0
-               : ad_fail(AIDASH_EINVAL, "alert: this aidash was built without alerts "
-                                        "(AIDASH_ALERTS)");
+               : ad_fail(AIDASH_EINVAL, "%s: this aidash was built without alerts "
+                                        "(AIDASH_ALERTS)",
+                         config->alerts != NULL ? "alert" : "alert-url");
 #endif
 }
 

@@ -30,7 +30,6 @@ enum {
     AD_TOP_REPLAY_MS = 3000,   /* --once waits so long for what is kept */
     AD_TOP_AGAIN_MS = 500,     /* until it connects again; twice as long each time */
     AD_TOP_AGAIN_MAX_MS = 8000,
-    AD_TOP_REFUSAL_MAX = 1024, /* bytes of an answer that refuses */
     AD_TOP_REQUEST_MAX = AD_TOP_KEY_MAX + 2048
 };
 
@@ -65,9 +64,9 @@ struct ad_top_run {
     int result;  /* the exit code, or -1: it goes on */
     char why[AD_TOP_SENTENCE]; /* the connection was lost */
     char id[64]; /* of the latest event */
-    size_t answer_len, refusal_len, line_len, request_len;
+    size_t answer_len, line_len, request_len;
     bool line_skip;
-    char answer[AD_TOP_JSON_MAX + 1], refusal[AD_TOP_REFUSAL_MAX + 1];
+    char answer[AD_TOP_JSON_MAX + 1];
     char line[AD_TOP_LINE_MAX], request[AD_TOP_REQUEST_MAX];
     char ask_head[AD_FETCH_HEAD_MAX], stream_head[AD_FETCH_HEAD_MAX];
     /* The terminal. */
@@ -507,7 +506,7 @@ static void ad_top_take_line(struct ad_top_run *r)
     }
 }
 
-/* A piece of /events, or of the answer that refuses it. */
+/* A piece of /events. Of an answer that refuses it, nothing is read. */
 static AD_COLD void ad_top_stream_sink(void *to, const uint8_t *data, size_t len)
 {
     struct ad_top_run *r = to;
@@ -613,7 +612,7 @@ static void ad_top_lose(struct ad_top_run *r, const char *why)
     (void)snprintf(r->why, sizeof(r->why), "%s", why);
 }
 
-/* Why a request got no answer. */
+/* Why a request got no whole answer. */
 static const char *ad_top_reason(const struct ad_fetch *q)
 {
     const char *fact = ad_dial_fact(&q->dial);
@@ -621,7 +620,11 @@ static const char *ad_top_reason(const struct ad_fetch *q)
     if (fact[0] != '\0') {
         return fact;
     }
-    return q->lacks ? "this machine has no descriptor left" : "it can't be reached";
+    if (q->lacks) {
+        return "this machine has no descriptor left";
+    }
+    return q->dial.step == AD_DIAL_NONE ? "it can't be reached"
+                                        : "it gives no whole answer";
 }
 
 /* An answer that is not 200, before the stream. */
@@ -704,21 +707,30 @@ static void ad_top_streamed(struct ad_top_run *r)
     }
 }
 
-/* One of the two: it goes on if its socket is ready, or its time is over. */
+/* One of the two: it goes on if its socket is ready, or its time is over. That begins
+ * anew with each step of the connection, and of the stream, which need not end, with
+ * each piece behind its head. All else has its time and its size in all, so that no
+ * server holds us by an answer that never ends. */
 static void ad_top_pump(struct ad_top_run *r, struct ad_fetch *q, bool ready,
                         uint32_t *since_ms, uint32_t limit_ms, ad_fetch_sink *sink)
 {
     uint32_t now_ms = ad_top_ms();
+    uint8_t step = q->dial.step;
 
     if (ready) {
         ad_fetch_event(q, sink, r);
-        q->received = 0; /* it need not end */
-        *since_ms = now_ms;
-    } else if (q->state == AD_FETCH_CONNECT && now_ms - *since_ms >= AD_CONNECT_MS) {
+        if (q == &r->stream && q->answer.status != 0) {
+            q->received = 0;
+            *since_ms = now_ms;
+        } else if (q->dial.step != step) {
+            *since_ms = now_ms;
+        }
+    }
+    if (q->state == AD_FETCH_CONNECT && now_ms - *since_ms >= AD_CONNECT_MS) {
         ad_dial_late(&q->dial);
         ad_fetch_dialled(q);
         *since_ms = now_ms;
-    } else if (now_ms - *since_ms >= limit_ms) {
+    } else if (ad_fetch_wants(q) != 0 && now_ms - *since_ms >= limit_ms) {
         ad_fetch_give_up(q);
     }
 }

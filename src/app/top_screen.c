@@ -117,7 +117,7 @@ static void ad_top_put_to(struct ad_top_page *p, const char *s, unsigned end)
         if (p->column + width > end) {
             return;
         }
-        if (c < 0x80 || p->view->utf8) {
+        if (c < 0x80 || (p->view->utf8 && c != AD_TOP_CUT)) {
             ad_put(p->out, at, (size_t)(s - at));
         } else {
             ad_puts(p->out, "?");

@@ -26,7 +26,8 @@ enum {
     AD_TOP_LATENCIES = 1024,  /* ticks, for the percentiles */
     AD_TOP_LATENCY_S = 60,    /* how old they may be */
     AD_TOP_BOARD_MAX = 12288, /* bytes of an event `board` */
-    AD_TOP_UNITS = 4          /* of each: temperatures, GPUs, NPUs, fans */
+    AD_TOP_UNITS = 4,         /* of each: temperatures, GPUs, NPUs, fans */
+    AD_TOP_CUT = 0xFFFD       /* stands for a character that is not whole */
 };
 #define AD_TOP_SILENCE_S 2.5 /* after that, a model's rate is 0 */
 
@@ -207,18 +208,19 @@ static bool ad_top_shows(unsigned long c)
     return true;
 }
 
-/* The character at *s of well-formed UTF-8, which *s is moved behind. */
+/* The character at *s of UTF-8, which *s is moved behind. AD_TOP_CUT: a text that was
+ * cut ends inside it. */
 static unsigned long ad_top_character(const char **s)
 {
     const uint8_t *c = (const uint8_t *)*s;
     unsigned n = c[0] < 0x80 ? 1 : c[0] < 0xE0 ? 2 : c[0] < 0xF0 ? 3 : 4, i;
     unsigned long code = n == 1 ? c[0] : c[0] & (0xFFu >> (n + 1));
 
-    for (i = 1; i < n; i++) {
+    for (i = 1; i < n && (c[i] & 0xC0) == 0x80; i++) {
         code = code << 6 | (c[i] & 63);
     }
-    *s += n;
-    return code;
+    *s += i;
+    return i == n ? code : AD_TOP_CUT;
 }
 
 /* Append what may be shown of a decoded piece to out; false if it is full. */

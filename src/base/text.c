@@ -64,6 +64,13 @@ static void ad_put_u64(struct ad_text *t, uint64_t value)
     ad_put(t, digits + n, sizeof(digits) - n);
 }
 
+/* Seconds as people read them: 45 s, 12 min, 3 h. */
+static AD_UNUSED void ad_put_span_s(struct ad_text *t, uint64_t s)
+{
+    ad_put_u64(t, s < 120 ? s : s < 7200 ? s / 60 : s / 3600);
+    ad_puts(t, s < 120 ? " s" : s < 7200 ? " min" : " h");
+}
+
 /* units / 10^decimals, without trailing zeros. decimals: 0..7. */
 static void ad_put_decimal(struct ad_text *t, uint64_t units, int decimals)
 {

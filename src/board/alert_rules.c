@@ -477,13 +477,21 @@ static enum ad_alert_change ad_alert_step(const struct ad_alert_rule *r,
 
 /* ---- sentences ---- */
 
-/* A number as people read it: three digits that count, and all of those before the
- * point. */
+/* A number as people read it: three digits that count, all of those before the point,
+ * two below 1. One that would take a line is written with its power of ten. */
 static void ad_put_figure(struct ad_text *t, double value)
 {
-    double size = value < 0 ? -value : value;
+    double size = value < 0 ? -value : value, rest = size;
     int decimals = size >= 100 ? 0 : size >= 10 ? 1 : 2;
 
+    if (size >= 1e15 || (size > 0 && size < 1e-6)) {
+        ad_put_double(t, value);
+        return;
+    }
+    while (rest > 0 && rest < 0.1 && decimals < 7) {
+        decimals++;
+        rest *= 10;
+    }
     if (value < 0) {
         ad_puts(t, "-");
     }
@@ -497,13 +505,6 @@ static void ad_put_quantity(struct ad_text *t, double value, const char *unit)
         ad_puts(t, strcmp(unit, "C") == 0 ? " \xC2\xB0" : " ");
         ad_puts(t, unit);
     }
-}
-
-/* 45 s, 12 min, 3 h. */
-static void ad_put_span_s(struct ad_text *t, uint64_t s)
-{
-    ad_put_u64(t, s < 120 ? s : s < 7200 ? s / 60 : s / 3600);
-    ad_puts(t, s < 120 ? " s" : s < 7200 ? " min" : " h");
 }
 
 /* What has happened, in plain words. `firing`: it fires; else it is over, after

@@ -434,7 +434,7 @@ static void ad_alerts_hold(void)
 static void ad_put_signed(struct ad_text *t, const char *name, double value)
 {
     ad_puts(t, name);
-    if (isnan(value)) {
+    if (!isfinite(value)) {
         ad_puts(t, "null");
     } else {
         ad_put_double(t, value);

@@ -69,12 +69,14 @@ static struct { /* [h] */
 /* ---- the board's thread ---- */
 
 /* The power is this now; `known`: it is known at all; `mean`: that of the time since
- * the last sample, not of this moment. */
+ * the last sample, not of this moment. What flows back, as a sensor near its zero may
+ * say, is no power: the sums never fall. */
 static void ad_energy_sample_on_board(bool known, double watts, bool mean,
                                       uint64_t now_ns)
 {
     double ms = (double)(now_ns - ad_rails.last_ns) / (double)AD_NS_PER_MS;
 
+    watts = watts > 0 ? watts : 0;
     if (known && ad_rails.last_ns != 0 && now_ns > ad_rails.last_ns &&
         ms <= AD_POWER_GAP_MS) {
         ad_rails.joules += (mean ? watts : (watts + ad_rails.last_watts) / 2) * ms /

@@ -306,9 +306,10 @@ static bool ad_history_is_past(const struct ad_history_model *m)
            (uint64_t)AIDASH_HISTORY_FIVES * AD_HISTORY_LONGEST_S;
 }
 
-/* The set of a model, which has a tick or a request now: its own, the first that is
- * free, or that of all the others. AD_HISTORY_ALL: models have none. */
-static unsigned ad_history_set(const char *model)
+/* The set of a model, which has a tick or a request now: its own; if it is `known`,
+ * the first that is free; or that of all the others. AD_HISTORY_ALL: models have
+ * none. */
+static unsigned ad_history_set(const char *model, bool known)
 {
     unsigned set, spare = 0;
 
@@ -327,7 +328,7 @@ static unsigned ad_history_set(const char *model)
                 spare = set;
             }
         }
-        if (set == AD_HISTORY_OTHER && spare != 0) {
+        if (set == AD_HISTORY_OTHER && spare != 0 && known) {
             set = spare;
             (void)snprintf(ad_history.models[set].name,
                            sizeof(ad_history.models[set].name), "%s", model);
@@ -366,7 +367,7 @@ static void ad_history_tick(const char *model, uint64_t tokens, double latency_m
 
     ad_history_advance();
     ad_history_add(&ad_history.open[0][AD_HISTORY_ALL], tokens, latency_ms, first);
-    set = ad_history_set(model);
+    set = ad_history_set(model, true);
     if (set != AD_HISTORY_ALL) {
         ad_history_add(&ad_history.open[0][set], tokens, latency_ms, first);
     }
@@ -376,7 +377,7 @@ static void ad_history_tick(const char *model, uint64_t tokens, double latency_m
 
 #if AIDASH_METER
 
-/* A request ended. */
+/* A request ended. A name that its client alone knows gets no rows of its own. */
 static void ad_history_request(const struct ad_proxy *p, const char *status,
                                const struct ad_proxy_figures *figures)
 {
@@ -384,12 +385,10 @@ static void ad_history_request(const struct ad_proxy *p, const char *status,
     const char *model = p->name[0] != '\0' ? p->name : p->request.model;
     unsigned set;
 
-    (void)status;
     (void)figures;
-
     ad_history_advance();
     ad_history.open[0][AD_HISTORY_ALL].requests += 1;
-    set = model[0] != '\0' ? ad_history_set(model)
+    set = model[0] != '\0' ? ad_history_set(model, ad_proxy_has_model(p, model, status))
           : AD_HISTORY_SETS > 1 ? (unsigned)AD_HISTORY_OTHER : AD_HISTORY_ALL;
     if (set != AD_HISTORY_ALL) {
         ad_history.open[0][set].requests += 1;

@@ -82,7 +82,6 @@ static struct {
     double counters[2];             /* under-voltage, over-current */
     uint64_t counter_ns[2];         /* when they grew */
     double celsius;                 /* the highest; 0: not known */
-    char cooler[24];                /* what cools by slowing down */
 } ad_marks;
 
 /* ---- marks ---- */
@@ -194,9 +193,6 @@ static void ad_marks_board(const struct ad_board_figures *f, bool busy, bool lea
 
     ad_marks.counted = true;
     ad_marks.celsius = ad_value_is_number(&f->celsius) ? f->celsius.number : 0;
-    if (ad_mark_above(&f->cooling, 1)) {
-        (void)snprintf(ad_marks.cooler, sizeof(ad_marks.cooler), "%s", f->cooler);
-    }
     ad_mark_set(AD_CAUSE_UNDER_VOLTAGE, low || (bits & AD_PI_UNDER_VOLTAGE) != 0, 0,
                 now_ns);
     ad_mark_set(AD_CAUSE_OVER_CURRENT, over, 0, now_ns);

@@ -49,6 +49,7 @@ static struct {
 #if AIDASH_METRICS
     struct ad_metrics_place at; /* how far these are; family 0, sample 0: not begun */
     bool telling;
+    bool told;    /* metrics were sent last: spans that wait go first */
     uint64_t time_us;
 #endif
     struct ad_otlp_span spans[AIDASH_OTLP];
@@ -453,7 +454,8 @@ static void ad_otlp_send_metrics(void)
 
 /* ---- what goes when ---- */
 
-/* The next message, if there is one and the one before is over. */
+/* The next message, if there is one and the one before is over. Metrics of many models
+ * at a slow collector may take longer than AD_OTLP_S: spans come in between. */
 static void ad_otlp_next(void)
 {
     if (!ad_outbox_free(ad_otlp_outbox())) {
@@ -466,10 +468,12 @@ static void ad_otlp_next(void)
         memset(&ad_otlp.at, 0, sizeof(ad_otlp.at));
         ad_otlp.telling = true;
     }
-    if (ad_otlp.telling) {
+    if (ad_otlp.telling && !(ad_otlp.told && ad_otlp.next < ad_otlp.n)) {
+        ad_otlp.told = true;
         ad_otlp_send_metrics();
         return;
     }
+    ad_otlp.told = false;
 #endif
     if (ad_otlp.next < ad_otlp.n) {
         ad_otlp_send_spans();

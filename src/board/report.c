@@ -29,8 +29,7 @@ struct ad_board_figures {
     struct ad_value iowait_percent, steal_percent, swap_used;
     struct ad_value throttled;     /* AD_PI_* of now */
     struct ad_value under_voltages, over_currents; /* events, counted */
-    struct ad_value cooling;       /* the highest state of what slows it down, */
-    char cooler[AD_UNIT_NAME];     /* and which that is */
+    struct ad_value cooling;       /* the highest state of what slows it down */
     /* What energy is computed of: watts, else what processors and GPUs say. */
     struct ad_value power, gpu_watts;
     const char *power_scope; /* of what it is; static; NULL: of nothing */
@@ -297,7 +296,6 @@ static void ad_put_throttling(struct ad_text *t, uint64_t now_ns,
         if (ad_value_is_number(&u->coolers[i].state) &&
             u->coolers[i].state.number >= figures->cooling.number) {
             figures->cooling = u->coolers[i].state;
-            memcpy(figures->cooler, u->coolers[i].name, sizeof(figures->cooler));
         }
     }
     ad_puts(t, "]}");

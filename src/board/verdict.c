@@ -82,15 +82,8 @@ static struct {
 
 static void ad_say_age(struct ad_text *t, uint64_t since_ns)
 {
-    uint64_t s = ad_hub.now_ns > since_ns ? (ad_hub.now_ns - since_ns) / AD_NS_PER_S : 0;
-
-    if (s < 120) {
-        ad_putf(t, "%llu s", (unsigned long long)s);
-    } else if (s < 7200) {
-        ad_putf(t, "%llu min", (unsigned long long)(s / 60));
-    } else {
-        ad_putf(t, "%llu h", (unsigned long long)(s / 3600));
-    }
+    ad_put_span_s(t, ad_hub.now_ns > since_ns ? (ad_hub.now_ns - since_ns) / AD_NS_PER_S
+                                              : 0);
 }
 
 /* A number with one decimal below 100. */

@@ -690,6 +690,7 @@ static void ad_pending_expire(struct ad_pending *p)
     } else if (p->phase == AD_PENDING_CALLING ||
                (p->phase == AD_PENDING_ANSWER && p->worker_fd >= 0 &&
                 !p->answered)) {
+        ad_pending_close_worker(p); /* an answer that still comes is too late */
         ad_pending_refuse(p, 503, "Retry-After: 5\r\n",
                           "there was no answer in time", false);
     } else {

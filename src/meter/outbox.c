@@ -311,10 +311,10 @@ static void ad_outbox_init(void)
 static const char *ad_outbox_split(const char *url, size_t *len,
                                    char target[AD_OUTBOX_TARGET_MAX + 1])
 {
-    const char *authority = strstr(url, "://"), *path;
+    const char *authority = url + strcspn(url, ":/?"), *path;
     size_t i, n;
 
-    authority = authority != NULL ? authority + 3 : url;
+    authority = strncmp(authority, "://", 3) == 0 ? authority + 3 : url;
     path = authority + strcspn(authority, "/?");
     *len = (size_t)(path - url);
     n = strlen(path);

@@ -477,13 +477,27 @@ static void ad_proxy_add_usage(const struct ad_proxy *p, const char *status)
     }
 }
 
+#if AIDASH_METRICS || AIDASH_HISTORY
+
+/* Is there such a model at the engine of a request that is over, as far as is known? A
+ * client may ask for any name. */
+static bool ad_proxy_has_model(const struct ad_proxy *p, const char *model,
+                               const char *status)
+{
+    const struct ad_upstream_state *e = &ad_upstreams.state[p->upstream];
+
+    return ad_upstream_find(e, model, false) < e->n_models ||
+           (strcmp(status, "finished") == 0 && p->scan.dialect != NULL);
+}
+
+#endif
+
 #if AIDASH_METRICS
 
 /* Count a request that is over. One that did not wait in aidash's queue was there for no
  * time; a WebSocket has a duration of its own kind. */
 static void ad_proxy_measure(const struct ad_proxy *p, const char *status)
 {
-    const struct ad_upstream_state *e = &ad_upstreams.state[p->upstream];
     const struct ad_scan *s = &p->scan;
     struct ad_proxy_figures f = ad_proxy_figures_of(p);
     double decode_ms = s->predicted_ms > 0 ? s->predicted_ms
@@ -496,8 +510,7 @@ static void ad_proxy_measure(const struct ad_proxy *p, const char *status)
     }
     memset(&m, 0, sizeof(m));
     m.model = p->name;
-    m.known = ad_upstream_find(e, p->name, false) < e->n_models ||
-              (outcome == AD_OUTCOME_FINISHED && s->dialect != NULL);
+    m.known = ad_proxy_has_model(p, p->name, status);
     m.operation = ad_operation_of(p->request.route);
     m.outcome = (enum ad_measure_outcome)outcome;
     m.ttft_s = f.ttft_ms / 1000;
@@ -541,7 +554,6 @@ static void ad_proxy_report_end(struct ad_proxy *p, const char *status)
     }
     if (ad_records.observers[0] != NULL) {
         struct ad_proxy_figures figures = ad_proxy_figures_of(p);
-        unsigned i;
 
         for (i = 0; i < AD_RECORD_OBSERVERS && ad_records.observers[i] != NULL; i++) {
             ad_records.observers[i](p, status, &figures);

@@ -83,8 +83,11 @@ static struct {
     _Atomic int life;    /* [a] AD_CALLER_NONE.. */
     _Atomic bool waking; /* [a] the thread may be inside ad_wake() */
     sem_t wake;          /* of the thread */
-    pthread_t self;      /* the thread; its own to write, before its first question */
     uint64_t address;    /* [h] whose request was called last */
+    /* The thread itself, and whether it is inside a callback. A thread-local variable
+     * in their place would be text relocations to riscv64's linker (binutils 2.40). */
+    pthread_t self; /* set by it before its first callback */
+    bool calling;   /* the thread's */
     /* The question. */
     int fd; /* the answer's end of the pair, the thread's to close */
     struct ad_own_route route;
@@ -160,8 +163,8 @@ static void ad_own_etag(const void *bytes, size_t len, char out[AD_OWN_ETAG_MAX]
 static int ad_caller_reply(const struct aidash_visit *visit, const void *bytes,
                            size_t len)
 {
-    if (visit != &ad_caller.visit || !pthread_equal(ad_caller.self, pthread_self()) ||
-        (bytes == NULL && len > 0)) {
+    if (visit != &ad_caller.visit || !pthread_equal(pthread_self(), ad_caller.self) ||
+        !ad_caller.calling || (bytes == NULL && len > 0)) {
         return AIDASH_EINVAL;
     }
     if (atomic_load(&ad_caller.life) != AD_CALLER_RUNS) {
@@ -254,7 +257,9 @@ static void ad_caller_answer(void)
 
     ad_caller.len = 0;
     ad_caller.full = false;
+    ad_caller.calling = true;
     status = ad_caller.route.answer(&ad_caller.visit, ad_caller.route.user);
+    ad_caller.calling = false;
     ad_caller_send_answer(status);
     ad_caller_end();
     atomic_store(&ad_caller.waking, true);
@@ -268,7 +273,6 @@ static void *ad_caller_main(void *unused)
 {
     int leaves;
 
-    /* Not by _Thread_local: GNU ld 2.40 links no static-pie for RISC-V with it. */
     ad_caller.self = pthread_self();
     do {
         while (sem_wait(&ad_caller.wake) != 0) {

@@ -146,6 +146,9 @@ test('rules that are wrong, and what goes together', async () => {
         [['--alert-format', 'text', ...rules('queue > 1')], /--alert-format: without alert-url/],
         [['--alert-url', 'http://127.0.0.1:1/', '--alert-format', 'xml', ...rules('queue > 1')], /--alert-format: 'xml' must be json, ntfy or text/],
         [['--alert-url', 'ftp://127.0.0.1/', ...rules('queue > 1')], /--alert-url: 'ftp:\/\/127.0.0.1/],
+        [['--alert-url', '127.0.0.1:1/secret?to=http://127.0.0.1/', ...rules('queue > 1')], /--alert-url: '127.0.0.1:1': it must begin with http/],
+        [['--alert-url', 'http://me:secret@127.0.0.1/', ...rules('queue > 1')], /--alert-url: write the URL without a name and a password/],
+        [['--otlp', 'http://127.0.0.1:1/?secret', ...rules('queue > 1')], /--otlp: '127.0.0.1:1': its path .*has a query/],
         [['--alert-url', 'http://127.0.0.1/a b', ...rules('queue > 1')], /--alert-url: .*must be written as %XX/],
         [['--alert-url', `http://127.0.0.1/${'x'.repeat(511)}`, ...rules('queue > 1')], /--alert-url: .*longer than 510 bytes/],
         [['--alert-url', 'http://127.0.0.1/', '--alert-key-file', '/nonexistent', ...rules('queue > 1')], /--alert-key-file: can't read/],
@@ -153,6 +156,7 @@ test('rules that are wrong, and what goes together', async () => {
         const { code, stderr } = await run(['--listen', '127.0.0.1:0', '--source', 'none', ...args]);
         assert.equal(code, 2, stderr);
         assert.match(stderr, why);
+        assert.doesNotMatch(stderr, /secret/, 'what may be a secret is not shown');
     }
 });
 
@@ -300,6 +304,16 @@ test('aidash alert test: one try, one sentence, an exit code', async (t) => {
         const { code, stderr } = await run(wrong);
         assert.equal(code, 2, `${wrong}: ${stderr}`);
     }
+});
+
+test('aidash alert test gives up a webhook whose answer never ends', async (t) => {
+    const hook = await webhook(t, ({ response: { socket } }) => {
+        socket.write('HTTP/1.1 200 OK\r\nX: ');
+        const writing = setInterval(() => socket.write('x'), 100);
+        socket.on('close', () => clearInterval(writing));
+    });
+    const { code, stdout } = await run(['alert', 'test', '--alert-url', hook.url]);
+    assert.deepEqual([code, stdout], [1, `127.0.0.1:${hook.port} gave no answer\n`]);
 });
 
 test.run();

@@ -241,6 +241,25 @@ test('what is no aidash: said, and never believed', async (t) => {
     assert.match(away.stderr, /no aidash answers at http:\/\/127\.0\.0\.1:1: it can't be reached/);
 });
 
+test('an answer that never ends is given up', async (t) => {
+    const answers = { 'its head': ['HTTP/1.1 200 OK\r\nX: ', 'x'], 'its body': ['HTTP/1.1 200 OK\r\n\r\n', ' '],
+        'its size': ['HTTP/1.1 200 OK\r\n\r\n', 'x'.repeat(200_000)] };
+    await Promise.all(Object.entries(answers).map(async ([what, [begin, more]]) => {
+        const server = net.createServer((socket) => {
+            const writing = setInterval(() => { if (socket.writableLength === 0) { socket.write(more); } }, 100);
+            socket.on('error', () => {});
+            socket.on('close', () => clearInterval(writing));
+            socket.once('data', () => socket.write(begin));
+        });
+        await new Promise((done) => { server.listen(0, '127.0.0.1', done); });
+        t.after(() => server.close());
+        const { code, stdout, stderr } = await top(['--once', `127.0.0.1:${server.address().port}`]);
+        assert.equal(code, 1, what);
+        assert.equal(stdout, '', what);
+        assert.match(stderr, /no aidash answers at \S+: it gives no whole answer/, what);
+    }));
+});
+
 test('a hostile server: no escape reaches the terminal', async (t) => {
     const evil = 'x\u001b]0;owned\u0007\u001b[2J\u009b31m\u202egnp';
     const body = JSON.stringify({ posture: 'x', model: evil, models: [evil], paused: false, next_seq: 5, clients: { websocket: 1e300 }, version: evil, board: { name: evil, gpus: [{ name: evil, percent: 3 }] } });
