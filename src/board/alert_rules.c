@@ -488,7 +488,8 @@ static void ad_put_figure(struct ad_text *t, double value)
         ad_put_double(t, value);
         return;
     }
-    for (; rest > 0 && rest < 0.1 && decimals < 7; rest *= 10) {
+    while (rest > 0 && rest < 0.1 && decimals < 7) {
+        rest *= 10;
         decimals++;
     }
     if (value < 0) {
