@@ -49,34 +49,46 @@ static void ad_doctor_sink(void *to, const uint8_t *data, size_t len)
     }
 }
 
-/* Carry out a request that has begun, with nothing else to do: each step may take
- * step_ms, an answer has a thousand steps at most. Its state tells how it went, until
- * the caller ends it. */
+/* Carry out a request that has begun, with nothing else to do. The connection to an
+ * address, its handshake, and each silence may take step_ms; the answer AD_FETCH_MS in
+ * all, or step_ms if that is longer, however it is dealt out. Its state tells how it
+ * went, until the caller ends it. */
 static void ad_fetch_run(struct ad_fetch *q, int step_ms, ad_fetch_sink *sink,
                          void *to)
 {
-    int steps;
+    uint64_t begun_ns = ad_clock_ns(CLOCK_MONOTONIC);
+    uint8_t step = q->dial.step;
 
-    for (steps = 0; steps < 1000 && ad_fetch_wants(q) != 0; steps++) {
+    while (ad_fetch_wants(q) != 0) {
         struct pollfd ready = {q->dial.fd, POLLIN, 0};
-        int n;
+        bool whole = q->state != AD_FETCH_CONNECT && step_ms < AD_FETCH_MS;
+        unsigned limit_ms = (unsigned)(whole ? AD_FETCH_MS : step_ms);
+        bool late = ad_clock_ns(CLOCK_MONOTONIC) - begun_ns >= limit_ms * AD_NS_PER_MS;
+        int n = 0;
 
         if (ad_fetch_wants(q) == AD_OUT) {
             ready.events = POLLOUT;
         }
-        n = poll(&ready, 1, step_ms);
+        if (!late) {
+            n = poll(&ready, 1, step_ms);
+        }
         if (n > 0) {
             ad_fetch_event(q, sink, to);
         } else if (n == 0 && q->state == AD_FETCH_CONNECT) {
             ad_dial_late(&q->dial);
             ad_fetch_dialled(q);
+            begun_ns = ad_clock_ns(CLOCK_MONOTONIC);
         } else if (n == 0) {
             return;
+        }
+        if (q->dial.step != step) {
+            step = q->dial.step;
+            begun_ns = ad_clock_ns(CLOCK_MONOTONIC);
         }
     }
 }
 
-/* Ask for a path, and read the answer as a list of models. Each step may take a
+/* Ask for a path, and read the answer as a list of models. Each silence may take a
  * second. */
 static void ad_doctor_ask(struct ad_upstream *u, const char *path,
                           struct ad_found *found)

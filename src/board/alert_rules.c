@@ -489,8 +489,8 @@ static void ad_put_figure(struct ad_text *t, double value)
         return;
     }
     while (rest > 0 && rest < 0.1 && decimals < 7) {
-        rest *= 10;
         decimals++;
+        rest *= 10;
     }
     if (value < 0) {
         ad_puts(t, "-");

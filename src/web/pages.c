@@ -102,6 +102,9 @@ static int ad_page_status(struct mg_connection *conn)
     status.call.run = ad_status_run;
     status.text = ad_text_in(json, sizeof(json));
     ad_hub_run(&status.call);
+    if (status.text.full) {
+        return ad_page_error(conn, 500, "the status is longer than its room");
+    }
     return ad_page_json(conn, json, status.text.len);
 }
 

@@ -306,4 +306,14 @@ test('aidash alert test: one try, one sentence, an exit code', async (t) => {
     }
 });
 
+test('aidash alert test gives up a webhook whose answer never ends', async (t) => {
+    const hook = await webhook(t, ({ response: { socket } }) => {
+        socket.write('HTTP/1.1 200 OK\r\nX: ');
+        const writing = setInterval(() => socket.write('x'), 100);
+        socket.on('close', () => clearInterval(writing));
+    });
+    const { code, stdout } = await run(['alert', 'test', '--alert-url', hook.url]);
+    assert.deepEqual([code, stdout], [1, `127.0.0.1:${hook.port} gave no answer\n`]);
+});
+
 test.run();
