@@ -268,24 +268,33 @@ static int ad_configure_upstreams(const char *list)
     return 0;
 }
 
-/* The engines' key is the first line of a file. */
-static int ad_configure_key(const char *path)
+/* A bearer token that is the first line of an option's file, into key. */
+static int ad_configure_key(const char *option, const char *path,
+                            char key[AD_KEY_MAX + 1])
 {
     char line[AD_KEY_MAX + 3] = ""; /* with CR or LF, and NUL */
     FILE *f = fopen(path, "r");
+    struct stat info = {0};
+    size_t len;
 
     if (f == NULL) {
-        return ad_fail(AIDASH_EINVAL, "upstream-key-file: can't read %.100s: %s",
-                       path, strerror(errno));
+        return ad_fail(AIDASH_EINVAL, "%s: can't read %.100s: %s", option, path,
+                       strerror(errno));
     }
+    (void)fstat(fileno(f), &info);
     (void)!fgets(line, (int)sizeof(line), f);
     (void)fclose(f);
-    if (!ad_upstreams_set_key(line, strcspn(line, "\r\n"))) {
-        return ad_fail(AIDASH_EINVAL,
-                       "upstream-key-file: the first line of %.100s is not a "
-                       "key of 1 to %d characters",
-                       path, AD_KEY_MAX);
+    len = strcspn(line, "\r\n");
+    if (!ad_key_ok(line, len)) {
+        return ad_fail(AIDASH_EINVAL, "%s: the first line of %.100s is not a token of 1 "
+                                      "to %d characters", option, path, AD_KEY_MAX);
     }
+    if ((info.st_mode & S_IROTH) != 0) {
+        ad_log(AIDASH_LOG_WARN, "%s: every user of this machine can read %.200s", option,
+               path);
+    }
+    memcpy(key, line, len);
+    key[len] = '\0';
     return 0;
 }
 
@@ -330,36 +339,6 @@ static int ad_configure_outbox(const char *option, const char *url,
 
 #if AIDASH_ALERTS
 
-/* Its bearer token: the first line of a file. */
-static int ad_configure_alert_key(const char *path, struct ad_outbox *o)
-{
-    char line[AD_KEY_MAX + 3] = ""; /* with CR or LF, and NUL */
-    FILE *f = fopen(path, "r");
-    struct stat info = {0};
-    size_t len;
-
-    if (f == NULL) {
-        return ad_fail(AIDASH_EINVAL, "alert-key-file: can't read %.100s: %s", path,
-                       strerror(errno));
-    }
-    (void)fstat(fileno(f), &info);
-    (void)!fgets(line, (int)sizeof(line), f);
-    (void)fclose(f);
-    len = strcspn(line, "\r\n");
-    if (!ad_key_ok(line, len)) {
-        return ad_fail(AIDASH_EINVAL, "alert-key-file: the first line of %.100s is not "
-                                      "a token of 1 to %d characters",
-                       path, AD_KEY_MAX);
-    }
-    if ((info.st_mode & S_IROTH) != 0) {
-        ad_log(AIDASH_LOG_WARN, "alert-key-file: every user of this machine can read "
-                                "%.200s", path);
-    }
-    memcpy(o->key, line, len);
-    o->key[len] = '\0';
-    return 0;
-}
-
 /* Where alerts are sent to, and in which form. */
 static int ad_configure_webhook(const struct aidash_config *config)
 {
@@ -389,7 +368,7 @@ static int ad_configure_webhook(const struct aidash_config *config)
     }
     rc = ad_configure_outbox("alert-url", config->alert_url, o, &to);
     if (rc == 0 && config->alert_key_file != NULL) {
-        rc = ad_configure_alert_key(config->alert_key_file, o);
+        rc = ad_configure_key("alert-key-file", config->alert_key_file, o->key);
     }
     if (rc == 0) {
         ad_alert_post_set(&to, (enum ad_alert_format)format);
@@ -556,7 +535,8 @@ static int ad_configure_meter(const struct aidash_config *config)
     int rc = ad_configure_upstreams(config->upstream);
 
     if (rc == 0 && config->upstream_key_file != NULL) {
-        rc = ad_configure_key(config->upstream_key_file);
+        rc = ad_configure_key("upstream-key-file", config->upstream_key_file,
+                              ad_upstreams.key);
     }
     if (rc == 0 && config->scrape != NULL) {
         rc = ad_configure_scrape(config->scrape);

@@ -317,7 +317,7 @@ static int ad_doctor(const struct ad_options *o)
     int rc = ad_configure_upstreams(ad_option_value(o, "upstream"));
 
     if (rc == 0 && key != NULL) {
-        rc = ad_configure_key(key);
+        rc = ad_configure_key("upstream-key-file", key, ad_upstreams.key);
     }
     if (rc == 0) {
         config.upstream_ca = ad_option_value(o, "upstream-ca");

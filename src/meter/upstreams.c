@@ -226,17 +226,6 @@ static bool ad_key_ok(const char *key, size_t len)
     return len > 0 && len <= AD_KEY_MAX && strspn(key, allowed) >= len;
 }
 
-/* The engines' bearer token. False if it is none. While starting. */
-static bool ad_upstreams_set_key(const char *key, size_t len)
-{
-    if (!ad_key_ok(key, len)) {
-        return false;
-    }
-    memcpy(ad_upstreams.key, key, len);
-    ad_upstreams.key[len] = '\0';
-    return true;
-}
-
 AD_MEMORY(upstreams, AIDASH_UPSTREAMS, sizeof(ad_upstreams));
 
 #endif /* AIDASH_METER */

@@ -2,7 +2,7 @@
  * pause and the line, cancel, drain; and where requests go. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync, mkdtempSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import os from 'node:os';
@@ -241,6 +241,7 @@ test('--upstream-key-file adds a token for clients without one', async (t) => {
     t.after(() => rmSync(dir, { recursive: true }));
     const file = path.join(dir, 'key');
     writeFileSync(file, 'sk-secret.123\nmore\n');
+    chmodSync(file, 0o644);
     const { engine, server } = await stage(t, ['--upstream-key-file', file, '--infer', 'open'], { models: ['alpha'] });
     engine.answerAll();
     const sent = async (extra) => {
@@ -252,6 +253,7 @@ test('--upstream-key-file adds a token for clients without one', async (t) => {
     const before = engine.all.length;
     assert.match(await exchange(server, 'TRACE /v1/x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'), /^HTTP\/1\.1 501 /);
     assert.equal(engine.all.length, before, 'an engine that echoes requests would show the key');
+    await server.logged(/upstream-key-file: every user of this machine can read/);
     assert.ok(!server.stderr().includes('sk-secret'));
     assert.ok(!JSON.stringify(await status(server)).includes('sk-secret'));
     for (const bad of ['', '\n', 'white space\n', `${'k'.repeat(300)}\n`]) {
