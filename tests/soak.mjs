@@ -229,7 +229,14 @@ test(`soak for ${SECONDS} s, seed ${SEED}`, async (t) => {
         ...(SANITIZED ? { ASAN_OPTIONS: `${process.env.ASAN_OPTIONS ?? ''}:verify_asan_link_order=0` } : {}) };
     writeFileSync(secretFile, `${secret}\n`, { mode: 0o600 });
     const withTls = (await run(['--help'])).stdout.includes('--jwt-secret-file'); // a build without TLS has no JWT
-    const launch = () => start(['--upstream', e.url, '--state-dir', stateDir, '--view', 'remote-key', ...(withTls ? ['--jwt-secret-file', secretFile] : [])],
+    /* Started, and the feed has gone once around: so its memory is touched before memory is compared. */
+    const launch = async () => {
+        const started = await begin();
+        const lines = '{"tokens":1}\n'.repeat(10_000);
+        await poll(() => post(started, '/ingest', lines).then(({ status: code }) => code === 200, () => false), 'a feed that is full', 20_000 * SLOW);
+        return started;
+    };
+    const begin = () => start(['--upstream', e.url, '--state-dir', stateDir, '--view', 'remote-key', ...(withTls ? ['--jwt-secret-file', secretFile] : [])],
         { env, listen: ['--listen', `127.0.0.1:${port}`] });
     let server = await launch();
     const keepers = Array.from({ length: KEEPERS }, (_, i) => new Keeper(port, i));

@@ -37,7 +37,7 @@ import { BREAK, ESTIMATED, FIRST, Ring, SILENT } from "./ring.js";
  * Infinity while it lasts). For a moment, `to` equals `from`.
  *
  * @typedef {object} Mark
- * @property {"model" | "dropped" | "restart" | "paused" | "offline" | "bench" | "note" | "warn" | "error"} kind  the last three are notes
+ * @property {"model" | "dropped" | "restart" | "paused" | "offline" | "bench" | "slow" | "note" | "warn" | "error"} kind  the last three are notes
  * @property {number} from
  * @property {number} to
  * @property {string} text

@@ -37,6 +37,8 @@ export class Session {
   #truth = { model: "", paused: false, override: null };
   #connections = 0;
   #noteSeq = 0; // of the latest note
+  /** @type {Set<string>} what is slow: figure and model */
+  #slow = new Set();
   #clockAsked = 0; // when, after the server's clock was set, Unix seconds
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #statusTimer;
@@ -192,6 +194,17 @@ export class Session {
     this.#store.set({ command: event });
   }
 
+  /** @param {import("./contract").Verdict} verdict  it is told again while it lasts */
+  #markVerdict({ on, model, figure, cause, since }) {
+    const key = `${figure} ${model}`;
+    if (!on) {
+      this.#slow.delete(key);
+    } else if (!this.#slow.has(key)) {
+      this.#slow.add(key);
+      this.feed.mark("slow", this.feed.clock.toBrowser(since), `${model} is slow${cause === "unknown" ? "" : `: ${cause.replace(/_/g, " ")}`}`);
+    }
+  }
+
   /** @param {import("./contract").Note} note */
   #onNote({ seq, level, text, timestamp }) {
     if (seq > this.#noteSeq) { // else it was fetched, and also told by an event
@@ -227,6 +240,7 @@ export class Session {
     } else if (event.event === "board") {
       this.#store.set({ board: event });
     } else if (event.event === "verdict") {
+      this.#markVerdict(event);
       this.#store.set({ verdict: event });
     } else if (event.event === "energy") {
       this.#store.set({ energy: event });

@@ -51,6 +51,10 @@ test('verdicts: one sentence for each, which keeps its place while it is told ag
   page.say(wait());
   await says(page, 'verdict', `llama3: ${SLOW}\nmistral: ${WAIT}`);
   assert.equal(await page.locator('#verdict').evaluate(lines), 2);
+  const marks = () => page.evaluate(() => app.feed.marks.filter(({ kind }) => kind === 'slow').map(({ text: said, from }) => [said, Math.round(Date.now() / 1000 - from)]));
+  const [[first, age], [second]] = await marks();
+  assert.deepEqual([first, second], ['llama3 is slow: thermal', 'mistral is slow: queue']);
+  assert.ok(age >= 40, 'marked where it began');
   page.say(verdict({ cause: 'unknown', also: undefined, sentence: '11.0 tok/s, usually 18.4' })); // told again, with another cause
   await says(page, 'verdict', `llama3: 11.0 tok/s, usually 18.4\nmistral: ${WAIT}`);
   for (const theme of ['light', 'dark']) {
