@@ -30,8 +30,9 @@ export function mountControl({ store, frame, colours, lines, session }) {
   /** @param {import("./contract").Command} command */
   async function run(command) {
     setText(problem, "");
-    if (!store.state.pending) {
-      setText(problem, await session.send(command));
+    const why = await session.send(command);
+    if (why) { // else what was wrong with an earlier one stays
+      setText(problem, why);
     }
   }
 

@@ -12,8 +12,9 @@ export function mountOwnCommands({ store, session }) {
   /** @param {string} command @param {number} [value] */
   async function run(command, value) {
     setText(problem, "");
-    if (!store.state.pending) {
-      setText(problem, await session.send({ action: "own", command, ...(value === undefined ? {} : { value }) }));
+    const why = await session.send({ action: "own", command, ...(value === undefined ? {} : { value }) });
+    if (why) { // else what was wrong with an earlier one stays
+      setText(problem, why);
     }
   }
 

@@ -35,6 +35,7 @@ export class Session {
    * @type {Pick<import("./store.js").PageState, "model" | "paused" | "override">}
    */
   #truth = { model: "", paused: false, override: null };
+  #unanswered = 0; // commands
   #connections = 0;
   #noteSeq = 0; // of the latest note
   /** @type {Set<string>} what is slow: figure and model */
@@ -72,13 +73,15 @@ export class Session {
 
   /**
    * Send a command. The page shows its effect at once, and takes it back if the
-   * server refuses.
+   * server refuses. Several may be under way: the server carries them out in
+   * their order, and the page shows what came of them when the last is answered.
    *
    * @param {Command} command
    * @returns {Promise<string>} "", or why it was not carried out
    */
   async send(command) {
     const asked = this.#effect(command);
+    this.#unanswered++;
     this.#store.set({ ...asked, pending: true });
     let problem = "";
     try {
@@ -93,7 +96,9 @@ export class Session {
         this.#store.set({ wanted: "control" });
       }
     }
-    this.#store.set({ ...this.#truth, pending: false });
+    if (--this.#unanswered === 0) {
+      this.#store.set({ ...this.#truth, pending: false });
+    }
     return problem;
   }
 

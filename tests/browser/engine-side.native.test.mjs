@@ -92,6 +92,27 @@ test('own commands: a button, a switch and a number, by the keyboard, too', asyn
   assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'no horizontal scrolling');
 });
 
+test('a command that is given while another waits for its answer is carried out, too', async (t) => {
+  const { ask, said, server } = await firmware(t);
+  await ask('add', 'reload', 1, 0, 0, 0, 'Reload');
+  await ask('add', 'night', 2, 0, 0, 0, 'Night mode');
+  const page = await open(t, server);
+  await until(page, () => document.querySelectorAll('#own-commands > *').length === 2);
+  await page.evaluate(() => { // in one task of the page: no answer comes between
+    document.querySelector('[data-command=reload]').click();
+    document.querySelector('[data-command=night]').click();
+    document.querySelector('#pause').click();
+    document.querySelector('#pause').click();
+    document.querySelector('#models button[data-model=resnet]').click();
+  });
+  await said.next((line) => /^command 8 {2}reload 0 /.test(line));
+  await said.next((line) => /^command 8 {2}night 1 /.test(line));
+  await says(page, 'model', 'resnet');
+  await until(page, () => document.querySelector('[data-command=night]').getAttribute('aria-pressed') === 'true');
+  await until(page, () => document.querySelector('#card-control').getAttribute('aria-busy') === null);
+  await says(page, 'pause-text', 'Pause');
+});
+
 test('a command that takes its time: the page says so, then its end', async (t) => {
   const { ask, server } = await firmware(t);
   await ask('on', 'later', 100);
