@@ -192,7 +192,9 @@ export const drawn = (page) => page.evaluate(() => new Promise((done) => {
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
+/* axe sees the page as it is once what fades has faded. */
 export async function assertAccessible(page) {
+  await until(page, () => document.getAnimations().every((animation) => animation.effect.getComputedTiming().endTime === Infinity || animation.playState !== 'running'));
   await page.evaluate(axe);
   const violations = await page.evaluate(async () => (await window.axe.run({ resultTypes: ['violations'] })).violations
     .map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html, any }) => `${html.slice(0, 200)} ${any[0]?.message ?? ''}`).join(' | ')}`));
