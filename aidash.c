@@ -151,6 +151,9 @@
  *   web/memory.c             the map of static memory
  *   web/brand.c              the program's title, logo and panel in the page
  *   web/status.c             GET /status
+ *   app/config_list.c        lists in the configuration
+ *   app/config_engines.c     what it says of engines, checked
+ *   app/config_watch.c       of history, alerts, OpenTelemetry
  *   app/config.c             the configuration, checked
  *   app/lan.c                this machine's names and addresses
  *   app/calls.c              what posts from other threads do
@@ -159,6 +162,7 @@
  *   app/api_engine.c         gauges, notes, the engine's side of it
  *   app/api_routes.c         paths of the program's own
  *   app/options.c            options: file, environment, arguments
+ *   app/option_values.c      their values
  *   app/ports.c              which program has a port
  *   app/engines.c            the engines that doctor finds
  *   app/machine.c            what it asks of this machine
@@ -356,6 +360,9 @@
 #include "src/web/memory.c"
 #include "src/web/brand.c"
 #include "src/web/status.c"
+#include "src/app/config_list.c"
+#include "src/app/config_engines.c"
+#include "src/app/config_watch.c"
 #include "src/app/config.c"
 #include "src/app/lan.c"
 #include "src/app/calls.c"
@@ -364,6 +371,7 @@
 #include "src/app/api_engine.c"
 #include "src/app/api_routes.c"
 #include "src/app/options.c"
+#include "src/app/option_values.c"
 #include "src/app/ports.c"
 #include "src/app/engines.c"
 #include "src/app/machine.c"

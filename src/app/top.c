@@ -11,7 +11,7 @@
 
 #include "../base/file.c"
 #include "../meter/fetch.c"
-#include "config.c"
+#include "config_engines.c"
 #include "options.c"
 #include "top_screen.c"
 
