@@ -174,6 +174,7 @@
  *   app/pair.c               aidash pair
  *   app/top_state.c          what aidash top knows of an aidash
  *   app/top_screen.c         how it looks on a terminal, and as JSON
+ *   app/terminal.c           the terminal that it draws on
  *   app/top.c                aidash top
  *   app/main.c               the command line
  *   web/civetweb_api.h       how civetweb is built
@@ -383,6 +384,7 @@
 #include "src/app/pair.c"
 #include "src/app/top_state.c"
 #include "src/app/top_screen.c"
+#include "src/app/terminal.c"
 #include "src/app/top.c"
 #include "src/app/main.c"
 #include "src/web/civetweb_api.h"
