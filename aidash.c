@@ -22,6 +22,7 @@
  *   base/random.c            random bytes
  *   base/failure.c           why a start failed
  *   base/state.c             the state directory
+ *   base/thread.c            a thread of its own for what may wait long
  *   codec/utf8.c             UTF-8, names
  *   codec/faults.c           what can be wrong with a message
  *   codec/json_stream.c      the grammar of JSON, in pieces
@@ -232,6 +233,7 @@
 #include "src/base/random.c"
 #include "src/base/failure.c"
 #include "src/base/state.c"
+#include "src/base/thread.c"
 #include "src/codec/utf8.c"
 #include "src/codec/faults.c"
 #include "src/codec/json_stream.c"

@@ -30,7 +30,7 @@ static void end(void)
 {
     ad_pending_close();
     ad_caller_stop();
-    CHECK_EQ(atomic_load(&ad_caller.life), AD_CALLER_NONE);
+    CHECK_EQ(ad_thread_life(&ad_caller.thread), AD_THREAD_NONE);
     ad_hub_close();
 }
 
@@ -196,12 +196,12 @@ static void test_thread(void)
 
     begin();
     CHECK(ad_caller_start()); /* no callback, no thread */
-    CHECK_EQ(atomic_load(&ad_caller.life), AD_CALLER_NONE);
+    CHECK_EQ(ad_thread_life(&ad_caller.thread), AD_THREAD_NONE);
     CHECK(ad_own_route_add(&r));
     r = route("/many", &many);
     CHECK(ad_own_route_add(&r));
     CHECK(ad_caller_start());
-    CHECK_EQ(atomic_load(&ad_caller.life), AD_CALLER_RUNS);
+    CHECK_EQ(ad_thread_life(&ad_caller.thread), AD_THREAD_RUNS);
     fds[0] = wait_for(1, 0);
     fds[1] = wait_for(1, 1);
     take(fds[0], got, sizeof(got));
