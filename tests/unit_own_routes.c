@@ -128,7 +128,6 @@ static int wait_for(uint64_t address, unsigned index)
     ad_pending_begin(p, pair[0], address, &peer, false);
     memset(&p->who, 0, sizeof(p->who));
     p->cursor = index;
-    p->last = 0;
     memcpy(ad_pending_buffer(p), text, sizeof(text));
     ad_pending_enter(p, AD_PENDING_CALLING);
     return pair[1];

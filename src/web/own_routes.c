@@ -378,7 +378,7 @@ static bool ad_caller_room(uint64_t address)
 
 /* Let the callback answer: the request waits for the thread. Until then its buffer has
  * the header lines for its answer and its query, each with a NUL; p->cursor is the
- * route, p->last 1 for HEAD. */
+ * route. */
 static void ad_own_call(const struct ad_route_request *r,
                         const struct ad_own_route *route)
 {
@@ -402,7 +402,6 @@ static void ad_own_call(const struct ad_route_request *r,
     ad_put(&t, "", 1);
     p->who = r->who;
     p->cursor = (uint64_t)(route - ad_own_routes.list);
-    p->last = r->head_only;
     memcpy(ad_pending_buffer(p), text, t.len);
     ad_pending_enter(p, AD_PENDING_CALLING);
 }
@@ -447,7 +446,7 @@ static void ad_caller_ask(struct ad_pending *p, const int pair[2])
     memcpy(ad_caller.query, text, strlen(text) + 1);
     memcpy(ad_caller.key_name, p->who.grant.name, sizeof(ad_caller.key_name));
     ad_address_text(&p->peer, ad_caller.client);
-    visit->method = p->last != 0 ? "HEAD" : "GET";
+    visit->method = p->head_only ? "HEAD" : "GET";
     visit->path = ad_caller.route.path;
     visit->query = ad_caller.query;
     visit->address = ad_caller.client;
