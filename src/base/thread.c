@@ -29,13 +29,13 @@ struct ad_thread {
 
 /* ---- the starting thread ---- */
 
-static int ad_thread_life(struct ad_thread *w)
+static AD_UNUSED int ad_thread_life(struct ad_thread *w)
 {
     return atomic_load(&w->life);
 }
 
 /* One that was let go and has not left yet goes on. False: there is none. */
-static bool ad_thread_again(struct ad_thread *w)
+static AD_UNUSED bool ad_thread_again(struct ad_thread *w)
 {
     int leaves = AD_THREAD_LEAVES;
 
@@ -56,7 +56,7 @@ static bool ad_thread_start(struct ad_thread *w, void *(*main)(void *))
 }
 
 /* The same for one that will be let go. */
-static bool ad_thread_start_loose(struct ad_thread *w, void *(*main)(void *))
+static AD_UNUSED bool ad_thread_start_loose(struct ad_thread *w, void *(*main)(void *))
 {
     bool started = ad_thread_start(w, main);
 
@@ -82,7 +82,7 @@ static bool ad_thread_let_go(struct ad_thread *w)
 
 /* Wait until one that was let go has left, for so long at the most; for longer while it
  * calls its owner. True: it has left. */
-static bool ad_thread_wait(struct ad_thread *w, unsigned ms)
+static AD_UNUSED bool ad_thread_wait(struct ad_thread *w, unsigned ms)
 {
     static const struct timespec nap = {0, AD_NS_PER_MS};
     unsigned i;
@@ -125,7 +125,7 @@ static void ad_thread_sleep(struct ad_thread *w)
 }
 
 /* The same, but at most so long. True: that time is over. */
-static bool ad_thread_sleep_ms(struct ad_thread *w, unsigned ms)
+static AD_UNUSED bool ad_thread_sleep_ms(struct ad_thread *w, unsigned ms)
 {
     uint64_t ns = ad_clock_ns(CLOCK_REALTIME) + ms * (uint64_t)AD_NS_PER_MS;
     struct timespec at = {(time_t)(ns / AD_NS_PER_S), (long)(ns % AD_NS_PER_S)};
@@ -146,7 +146,7 @@ static bool ad_thread_runs(struct ad_thread *w)
 
 /* Call its owner, unless it is to leave: who let it go waits for the end of the call, so
  * that `call` finds all that it uses. */
-static void ad_thread_tell(struct ad_thread *w, void (*call)(void))
+static AD_UNUSED void ad_thread_tell(struct ad_thread *w, void (*call)(void))
 {
     atomic_store(&w->calling, true);
     if (ad_thread_runs(w)) {
@@ -157,7 +157,7 @@ static void ad_thread_tell(struct ad_thread *w, void (*call)(void))
 
 /* Is this the end? Then the thread returns at once, as another may be begun. False: it is
  * to go on, perhaps again. */
-static bool ad_thread_ends(struct ad_thread *w)
+static AD_UNUSED bool ad_thread_ends(struct ad_thread *w)
 {
     int leaves = AD_THREAD_LEAVES;
 
