@@ -12,6 +12,7 @@ import { makeWaterfall, phases } from "./waterfall.js";
 /**
  * @typedef {object} Column
  * @property {string} title
+ * @property {string} [what]  it is
  * @property {(entry: Entry, now: number, requests: RequestLog) => string | number | undefined} value  the sort key
  * @property {(value: any) => string} [text]
  */
@@ -25,13 +26,13 @@ const columns = [
   { title: "Model", value: ({ last }) => last.model },
   { title: "Client", value: ({ last }) => last.client },
   { title: "Route", value: ({ last }) => last.route },
-  { title: "In", value: ({ last }) => field(last, "prompt_tokens"), text: whole },
-  { title: "Out", value: (entry) => field(entry.running ? {} : entry.last, "completion_tokens") ?? (entry.live || undefined), text: whole },
-  { title: "First token", value: ({ last }) => field(last, "ttft_ms"), text: duration },
-  { title: "Prefill /s", value: ({ last }) => field(last, "prefill_tokens_per_second"), text: short },
-  { title: "Decode /s", value: (entry, now) => field(entry.last, "decode_tokens_per_second") ?? liveRate(entry, now), text: short },
-  { title: "Duration", value: (entry, now) => (entry.running ? elapsed(entry, now) : field(entry.last, "duration_ms")), text: duration },
-  { title: "Context", value: ({ last }) => fillOf(last), text: percent },
+  { title: "In", what: "Tokens of the prompt, cached ones included", value: ({ last }) => field(last, "prompt_tokens"), text: whole },
+  { title: "Out", what: "Tokens of the answer. ~: counted from the stream.", value: (entry) => field(entry.running ? {} : entry.last, "completion_tokens") ?? (entry.live || undefined), text: whole },
+  { title: "First token", what: "From the request's arrival at aidash to the first text, its wait in line included", value: ({ last }) => field(last, "ttft_ms"), text: duration },
+  { title: "Prefill /s", what: "Tokens of the prompt per second, without cached ones", value: ({ last }) => field(last, "prefill_tokens_per_second"), text: short },
+  { title: "Decode /s", what: "Tokens of the answer per second, from the first to the last", value: (entry, now) => field(entry.last, "decode_tokens_per_second") ?? liveRate(entry, now), text: short },
+  { title: "Duration", what: "From the request's arrival to its end", value: (entry, now) => (entry.running ? elapsed(entry, now) : field(entry.last, "duration_ms")), text: duration },
+  { title: "Context", what: "How much of the model's context prompt and answer fill", value: ({ last }) => fillOf(last), text: percent },
 ];
 const STATUS = 1;
 const MODEL = 2;
@@ -60,6 +61,7 @@ const STATES = {
   refused: ["refused", "The engine refused the request."],
   full: ["refused", "aidash refused the request."],
   failed: ["engine failed", "The engine could not be reached, or it reported an error."],
+  lost: ["not known", "It ran when the connection was lost."],
   stuck: ["no answer", "The engine does not answer now. The request goes on when it does, or ends after --upstream-timeout."],
 };
 
@@ -138,24 +140,30 @@ export function mountRequests({ store, frame, view, session }) {
   let descending = true;
   let drawn = 0;
   let shown = 0; // the request of `opened` that was opened
+  let lostAt = 0; // when the connection was lost, Unix seconds; 0: it is there
+  store.on(["connection"], ({ connection }) => {
+    lostAt = connection.phase === "live" ? 0 : lostAt || Date.now() / 1000;
+    version = -1;
+    frame.request();
+  });
 
-  byId("requests-head", HTMLTableRowElement).append(...columns.map((column, i) => heading(column.title, i)));
+  byId("requests-head", HTMLTableRowElement).append(...columns.map(heading));
   frame.add((now) => {
     if (requests.version !== version || (requests.active > 0 && now - drawn >= EVERY_S)) {
       version = requests.version;
       drawn = now;
       panel.hidden = !requests.any;
-      drawRows(now);
+      drawRows(lostAt || now);
     }
     return requests.active > 0 ? 1000 * EVERY_S : Infinity;
   });
 
   /**
-   * @param {string} title
+   * @param {Column} column
    * @param {number} index
    */
-  function heading(title, index) {
-    const button = make("button", { type: "button", class: "plain" }, title);
+  function heading({ title, what }, index) {
+    const button = make("button", { type: "button", class: "plain", ...(what && { class: "plain what", title: what }) }, title);
     const head = make("th", { scope: "col", ...amount(index) }, button);
     setAttr(head, "aria-sort", index === sortBy ? "descending" : null);
     button.addEventListener("click", () => {
@@ -267,6 +275,10 @@ export function mountRequests({ store, frame, view, session }) {
       if ((i === OUT || (i === DECODE && entry.running)) && raw !== undefined && (entry.running || field(entry.last, "estimated"))) {
         shown = `~${shown}`;
       }
+      if (i === OUT) {
+        const why = field(entry.last, "counts_reason");
+        setAttr(line.cells[i], "title", why ? `${field(entry.last, "counts")}: ${Reflect.get(REASONS, why) ?? why}` : null);
+      }
       if (i === IN && entry.running && field(entry.last, "prompt_processed") !== undefined) {
         shown = `${whole(field(entry.last, "prompt_processed"))} of ${shown}`;
       }
@@ -279,13 +291,14 @@ export function mountRequests({ store, frame, view, session }) {
       }
     });
     setAttr(line.open, "aria-label", `${line.open.textContent}, details of request ${Math.abs(entry.last.id)}`);
-    const stuck = entry.last.status === "running" && store.state.down;
-    setAttr(line.row, "data-stuck", stuck ? "" : null);
-    if (stuck) {
-      setText(line.texts[STATUS], STATES.stuck[0]);
+    const odd = entry.running && lostAt ? "lost" : entry.last.status === "running" && store.state.down ? "stuck" : "";
+    setAttr(line.row, "data-stuck", odd === "stuck" ? "" : null);
+    setAttr(line.row, "data-lost", odd === "lost" ? "" : null);
+    if (odd) {
+      setText(line.texts[STATUS], STATES[odd][0]);
     }
-    setAttr(line.texts[STATUS], "title", (stuck ? STATES.stuck : stateOf(entry)).join(": "));
-    line.cancel.hidden = !entry.running;
+    setAttr(line.texts[STATUS], "title", (odd ? STATES[odd] : stateOf(entry)).join(": "));
+    line.cancel.hidden = !entry.running || odd === "lost";
     for (const [name, [words, meaning]] of Object.entries(SIGNS)) {
       if (field(entry.last, name) && !line.cells[STATUS].querySelector(`[data-sign=${name}]`)) {
         line.cells[STATUS].append(make("b", { class: "mark", "data-sign": name, title: meaning }, words));
