@@ -21,6 +21,8 @@
  *   store             all other state
  *   frame             draws once per animation frame, only while the page is visible
  *   view              which part of the time is shown
+ *   filter            which requests, lanes and ticks are seen, in the whole page
+ *   outcomes          what became of a request, in words
  *   decimate          which ticks of it are drawn
  *   statistics        of the ticks: quantiles and means
  *   limits            when a number has passed its limit
@@ -28,6 +30,7 @@
  *   format            numbers, times and tables as text
  *   connection        panel: the connection's state
  *   glance, spark     panel: the cards at the top, with a small line each
+ *   filter-input      panel: the field of the filter
  *   control           panel: the engine
  *   gauge-tiles       panel: the gauges among the tiles
  *   own-commands      panel: the engine's own commands, and those that take their time
@@ -68,6 +71,8 @@ import { Colours } from "./colours.js";
 import { mountConnection } from "./connection.js";
 import { mountControl } from "./control.js";
 import { fromAddress } from "./credentials.js";
+import { Filter } from "./filter.js";
+import { mountFilter } from "./filter-input.js";
 import { Frame } from "./frame.js";
 import { mountGauges } from "./gauge-tiles.js";
 import { mountGlance } from "./glance.js";
@@ -97,6 +102,7 @@ import { mountWhy } from "./why-panel.js";
  * @property {Lines} lines
  * @property {Session} session
  * @property {View} view
+ * @property {Filter} filter
  */
 
 const settings = new Settings();
@@ -105,8 +111,9 @@ const frame = new Frame();
 const address = await fromAddress(); // a token in it is for the connection, too
 const session = new Session(store, frame); // it connects while the panels load
 /** @type {Context} */
-export const context = { settings, store, frame, colours: new Colours(), lines: new Lines(), session, view: new View({ settings, store, session }) };
+export const context = { settings, store, frame, colours: new Colours(), lines: new Lines(), session, view: new View({ settings, store, session }), filter: new Filter(store, session) };
 mountAddress(context);
+mountFilter(context);
 
 mountConnection(context);
 mountGlance(context);

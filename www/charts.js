@@ -11,10 +11,11 @@ import { addTouch, mountInput, zoomToSelection } from "./chart-input.js";
 import { drawLegend, mountLegend } from "./chart-legend.js";
 import { drawMarks } from "./chart-marks.js";
 import { chartOptions } from "./chart-options.js";
-import { decimate, DENSE, RANGE_PX, Rows } from "./decimate.js";
+import { decimate, DENSE, FALL_S, RANGE_PX, Rows } from "./decimate.js";
 import { byId, make } from "./dom.js";
 import { GAUGE_CHARTS } from "./gauges.js";
 import { isPast } from "./past.js";
+import { sums } from "./statistics.js";
 
 /** @typedef {"latency" | "rate" | "ttft" | `gauge-${number}`} Metric */
 
@@ -37,7 +38,7 @@ const SLOWEST_MS = 1000;
  * @returns {() => {title: string, canvas: HTMLCanvasElement}[]} the canvases that are shown, for a picture of them
  */
 export function mountCharts(context) {
-  const { settings, store, frame, colours, lines, view, session: { feed, past, requests, gauges } } = context;
+  const { settings, store, frame, colours, lines, view, filter, session: { feed, past, requests, gauges } } = context;
   const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
   /** @type {Chart[]} always this array: legend and input hold it too */
   const charts = [];
@@ -166,14 +167,15 @@ export function mountCharts(context) {
   function drawCharts(from, to) {
     const { ring } = feed;
     const long = isPast(store.state.span);
-    lines.choose(long ? past.lanes : feed.lanes, from);
+    const passes = filter.ticks();
+    lines.choose(long ? past.lanes : feed.lanes, from, passes ? (lane) => (long ? filter.whole(lane) : filter.lane(lane)) : undefined);
     // One more tick on each side, so that lines reach the edges.
     const first = Math.max(ring.find(from) - 1, ring.first);
     const last = Math.min(ring.find(to) + 1, ring.end);
     const known = store.state.connection.phase === "live";
     for (const { metric, rows, plot } of charts) {
       if (metric === "ttft") {
-        ttftRows(requests.ttft, from, to, lineOfModel, rows);
+        ttftRows(requests.ttft, from, to, (entry) => (filter.entry(entry) ? lineOfModel(entry.last.model) : -1), rows);
       } else if (metric.startsWith("gauge")) {
         gauges.list[Number(metric.slice(6))].rows(from, to, rows);
       } else if (long) {
@@ -182,11 +184,12 @@ export function mountCharts(context) {
         const columns = Math.max(1, plot.bbox.width / devicePixelRatio);
         const dense = last - first > DENSE * columns * lines.count;
         decimate(ring, {
-          values: metric === "latency" ? ring.latency : ring.rate, from: first, to: last, lineOf: lines.lineOf,
-          width: ((to - from) / columns) * (dense ? RANGE_PX : 1), dense,
+          values: metric === "latency" ? ring.latency : passes ? sums(ring, first, last, feed.tokenless, passes, true) : ring.rate,
+          from: first, to: last, lineOf: lines.lineOf, width: ((to - from) / columns) * (dense ? RANGE_PX : 1), dense, passes,
         }, rows);
         if (metric === "rate" && known) {
-          lines.lanes.forEach((lane, line) => lane && feed.silentAt(lane, to) && rows.fall(to, line, from));
+          lines.lanes.forEach((lane, line) => lane && (feed.silentAt(lane, to) || (passes && !filter.whole(lane) && !(to - rows.latest(line) < FALL_S)))
+            && rows.fall(to, line, from));
         }
       }
       plot.batch(() => {
@@ -205,7 +208,7 @@ export function mountCharts(context) {
   new ResizeObserver(fit).observe(byId("plots", HTMLElement));
   mountInput(context, charts, lines);
   mountLegend(lines, redraw);
-  store.on(["restyled", "span", "frozenAt", "zoom", "lit", "paused", "connection", "sourceState", "filled", "model"], redraw);
+  store.on(["restyled", "span", "frozenAt", "zoom", "lit", "paused", "connection", "sourceState", "filled", "model", "find"], redraw);
   store.on(["hello"], () => past.reset());
   frame.add(draw);
   return () => charts.filter(({ figure }) => !figure.hidden)
@@ -226,14 +229,14 @@ function figureOf(metric) {
  * @param {import("./requests.js").RequestLog["ttft"]} ttft
  * @param {number} from
  * @param {number} to
- * @param {(model: string) => number} lineOf  -1: not drawn
+ * @param {(entry: import("./requests.js").Entry) => number} lineOf  -1: not drawn
  * @param {Rows} rows
  */
-function ttftRows({ count, time, value, model }, from, to, lineOf, rows) {
+function ttftRows({ count, time, value, entries }, from, to, lineOf, rows) {
   rows.clear();
   const order = Array.from({ length: Math.min(count, time.length) }, (_, i) => i)
-    .filter((i) => time[i] >= from && time[i] <= to && lineOf(model[i]) >= 0).sort((a, b) => time[a] - time[b]);
+    .filter((i) => time[i] >= from && time[i] <= to && lineOf(entries[i]) >= 0).sort((a, b) => time[a] - time[b]);
   for (const i of order) {
-    rows.add(time[i], lineOf(model[i]), value[i], false);
+    rows.add(time[i], lineOf(entries[i]), value[i], false);
   }
 }
