@@ -1,11 +1,9 @@
 // @ts-check
 /**
- * What is seen stands in the page's address: #w=300&t=FROM,TO&node=NAME&q=TEXT&req=ID
- * is the window, the zoomed part of it (Unix seconds), the filter (its node apart),
- * and the request that is open. A link to it shows the same elsewhere.
+ * What is seen stands in the page's address: #w=300&t=FROM,TO&q=TEXT&req=ID is the
+ * window, the zoomed part of it (Unix seconds), the search of the table, and the
+ * request that is open. A link to it shows the same elsewhere.
  */
-
-import { termOf, withTerm } from "./filter.js";
 
 const WRITE_MS = 400; // browsers count the changes of an address, and refuse too many
 const ID_MAX = 2 ** 40;
@@ -33,11 +31,9 @@ export function mountAddress({ store, settings }) {
  * @returns {string} "": all is as usual
  */
 export function format({ span, zoom, find, opened }) {
-  const node = termOf(find, "node");
-  const text = node === null ? find : withTerm(find, "node", null);
   const parts = [
     span === 60 ? "" : `w=${span === Infinity ? "all" : span}`, zoom && `t=${zoom.map((time) => time.toFixed(3)).join()}`,
-    node !== null && `node=${encodeURIComponent(node)}`, text && `q=${encodeURIComponent(text)}`, opened > 0 ? `req=${opened}` : "",
+    find && `q=${encodeURIComponent(find)}`, opened > 0 ? `req=${opened}` : "",
   ].filter(Boolean);
   return parts.length ? `#${parts.join("&")}` : "";
 }
@@ -52,12 +48,10 @@ export function parse(hash, usual) {
   const [from, to] = (values.get("t") ?? "").split(",").map(Number);
   const w = values.get("w") ?? "";
   const opened = Number(values.get("req"));
-  const node = values.get("node");
-  const find = values.get("q") ?? "";
   return {
     span: w === "all" ? Infinity : Number(w) > 0 ? Number(w) : usual,
     zoom: from > 0 && to > from ? [from, to] : null,
-    find: node === null ? find : withTerm(find, "node", node),
+    find: values.get("q") ?? "",
     opened: Number.isInteger(opened) && opened > 0 && opened < ID_MAX ? opened : 0,
   };
 }

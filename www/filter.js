@@ -10,7 +10,9 @@
  *
  * A module asks context.filter: lane() for a model on a node, entry() for a
  * request, ticks() for the ticks of the ring; and changes it by
- * store.set({ find: withTerm(store.state.find, "node", name) }).
+ * store.set({ find: withTerm(store.state.find, "model", name) }). The page of one
+ * board behind a gateway (session.node) has only what is of that board: the filter
+ * is within it.
  */
 
 import { stateOf } from "./outcomes.js";
@@ -43,18 +45,6 @@ export function parse(text) {
 }
 
 /**
- * What a filter asks of a field, if it asks for the whole of it.
- *
- * @param {string} text
- * @param {Field} field
- * @returns {string | null}  a node's "" is the server itself
- */
-export function termOf(text, field) {
-  const [, , value] = [...text.matchAll(TERM)].find(([, is, quoted]) => is === field && quoted[0] === '"') ?? [];
-  return value === undefined ? null : value.replace(/^"|"$/g, "");
-}
-
-/**
  * A filter that asks the same, and of one field that it is this.
  *
  * @param {string} text
@@ -74,7 +64,7 @@ export class Filter {
 
   /**
    * @param {import("./store.js").Store} store
-   * @param {Pick<import("./session.js").Session, "feed" | "requests">} session
+   * @param {Pick<import("./session.js").Session, "feed" | "requests"> & {node?: string}} session
    */
   constructor(store, session) {
     this.#session = session;
@@ -84,13 +74,18 @@ export class Filter {
     });
   }
 
+  /** The board that the requests are of. */
+  get #node() {
+    return this.#session.node ?? "";
+  }
+
   /**
    * Whether a request passes.
    *
    * @param {import("./requests.js").Entry} entry
    */
   entry({ last }) {
-    return this.#passes({ model: last.model, client: last.client, route: last.route, outcome: `${last.status}: ${stateOf(last)[0]}`, node: "", id: String(last.id) });
+    return this.#passes({ model: last.model, client: last.client, route: last.route, outcome: `${last.status}: ${stateOf(last)[0]}`, node: this.#node, id: String(last.id) });
   }
 
   /**
@@ -108,7 +103,7 @@ export class Filter {
    * @param {{model: string, node: string}} lane
    */
   lane(lane) {
-    return this.whole(lane) || (lane.node === "" && this.#session.requests.list().some((entry) => entry.last.model === lane.model && this.entry(entry)));
+    return this.whole(lane) || (lane.node === this.#node && this.#session.requests.list().some((entry) => entry.last.model === lane.model && this.entry(entry)));
   }
 
   /**

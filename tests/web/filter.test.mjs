@@ -1,10 +1,9 @@
 /* The filter: what a text asks for; which requests, lanes and ticks pass; the rates and quantiles of what passes. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { format, parse as parseAddress } from '../../www/address.js';
 import { decimate, Rows } from '../../www/decimate.js';
 import { Feed } from '../../www/feed.js';
-import { Filter, parse, termOf, withTerm } from '../../www/filter.js';
+import { Filter, parse, withTerm } from '../../www/filter.js';
 import { RequestLog } from '../../www/requests.js';
 import { quantiles, rates, sums } from '../../www/statistics.js';
 import { Store } from '../../www/store.js';
@@ -21,15 +20,9 @@ test('every word has to be there; of one field, either; in quotes, the whole', (
   assert.equal(parse('client:nightly')({ model: 'a', node: '' }), false, 'what is not known does not pass');
 });
 
-test('a term is read, set and taken away; a node stands by itself in the address', () => {
-  assert.equal(termOf('a node:"jetson" b', 'node'), 'jetson');
-  assert.equal(termOf('node:jetson', 'node'), null, 'a part of a name is not a name');
+test('a term of a field is set, and taken away', () => {
   assert.equal(withTerm('a node:x b', 'node', 'two words'), 'a b node:"two words"');
-  assert.equal(withTerm('node:"x"', 'node', null), '');
-  const state = { span: 60, zoom: null, find: 'llama node:"jet son"', opened: 0 };
-  assert.equal(format(state), '#node=jet%20son&q=llama');
-  assert.deepEqual(parseAddress(format(state), 60), state);
-  assert.equal(parseAddress('#node=', 60).find, 'node:""');
+  assert.equal(withTerm('model:"x" model:y', 'model', null), '');
 });
 
 /* Two clients of one model, whose ticks alternate; another model on another node. */
