@@ -54,7 +54,8 @@
  *   charts            panel: the charts; when and what to draw
  *   chart-options     how uPlot draws
  *   chart-lines       which models are drawn
- *   chart-marks       what happened, on the time axis
+ *   chart-marks       what happened, on the time axis; values beyond the scale
+ *   scale             how high a chart reaches
  *   chart-legend      names and values of the lines
  *   chart-input       buttons, mouse, fingers, keys, cursor
  *   chart-empty       the text in place of empty charts

@@ -73,7 +73,7 @@ export function drawLegend({ colours, lines, store, filter, session: { feed, pas
   setText(byId("plot-rate-caption", HTMLElement), feed.tokenless ? "Inferences per second" : "Tokens per second");
   setText(byId("legend-time", HTMLElement), time === null ? "latest" : moment(time, to - from));
   const { zoom, frozenAt } = store.state;
-  setText(byId("behind", HTMLElement), zoom ? `${span(to - from)} shown, ended ${age(now - to)} ago` : frozenAt ? `stopped ${age(now - frozenAt)} ago` : long ? past.problem : "");
+  setText(byId("behind", HTMLElement), zoom ? `${span(to - from)} shown, ended ${age(now - to)} ago` : frozenAt ? `${age(now - frozenAt)} behind` : long ? past.problem : "");
   for (const { metric, figure } of charts) {
     const gauge = metric.startsWith("gauge") && gauges.list[Number(metric.slice(6))];
     const [name, value] = figure.querySelectorAll("figcaption > *");

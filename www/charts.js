@@ -9,10 +9,10 @@ import uPlot from "uplot";
 import { drawEmpty } from "./chart-empty.js";
 import { addTouch, mountInput, zoomToSelection } from "./chart-input.js";
 import { drawLegend, mountLegend } from "./chart-legend.js";
-import { drawMarks } from "./chart-marks.js";
+import { drawMarks, drawOutliers } from "./chart-marks.js";
 import { chartOptions } from "./chart-options.js";
 import { decimate, DENSE, FALL_S, RANGE_PX, Rows } from "./decimate.js";
-import { byId, make } from "./dom.js";
+import { byId, make, setAttr } from "./dom.js";
 import { GAUGE_CHARTS } from "./gauges.js";
 import { isPast } from "./past.js";
 import { sums } from "./statistics.js";
@@ -50,6 +50,7 @@ export function mountCharts(context) {
   let drawnGauges = 0;
   let drawnPast = 0;
   let legendDrawn = 0; // when, s
+  const logScale = byId("log-scale", HTMLButtonElement);
 
   function redraw() {
     dirty = true;
@@ -61,7 +62,8 @@ export function mountCharts(context) {
     const shown = /** @type {Metric[]} */ (["latency", "rate", "ttft", ...gaugeFigures()]).filter((metric) => !figureOf(metric).hidden);
     charts.forEach(({ plot }) => plot.destroy());
     builtFor = rootSize();
-    const look = { rem: builtFor, colours, lines };
+    const look = { rem: builtFor, colours, lines, log: settings.log };
+    setAttr(logScale, "aria-pressed", String(settings.log));
     charts.splice(0, charts.length, ...shown.map((metric) => {
       const figure = figureOf(metric);
       const area = figure.querySelector(".area");
@@ -74,6 +76,7 @@ export function mountCharts(context) {
         cursor: () => { legendDrawn = 0; frame.request(); },
         reset: () => view.resetZoom(),
         axes: (drawing) => drawMarks(drawing, feed.marks, store.state.lit, limitOf(metric), look, metric === "latency"),
+        edge: (drawing) => drawOutliers(drawing, rows, metric !== "rate", look),
       }), [[], ...rows.y], area);
       addTouch(plot, view, charts);
       return { metric, figure, area, rows, plot };
@@ -204,6 +207,10 @@ export function mountCharts(context) {
     return lines.lanes.findIndex((lane) => lane?.model === model);
   }
 
+  logScale.addEventListener("click", () => {
+    settings.save({ log: !settings.log });
+    build();
+  });
   build();
   new ResizeObserver(fit).observe(byId("plots", HTMLElement));
   mountInput(context, charts, lines);

@@ -84,13 +84,13 @@ export function mountGlance({ settings, store, frame, colours, lines, view, filt
       drawStatistics(now);
       drawTitle(present, next);
     }
+    setText(node.state, next === "draining" ? `${STATES[next]}, ${requests.inState("running")} left` : STATES[next]);
     if (next !== state) {
       if (SAID.has(next) || (SAID.has(state) && (next === "running" || next === "idle"))) {
         announce(`Engine: ${STATES[next]}.`);
       }
       state = next;
       document.documentElement.dataset.state = next;
-      setText(node.state, STATES[next]);
       setAttr(byId("favicon", HTMLLinkElement), "href", icon(next));
       drawTitle(present, next);
     }
@@ -157,7 +157,7 @@ export function mountGlance({ settings, store, frame, colours, lines, view, filt
     const [latency, unit] = milliseconds(slowest ? slowest.latency : NaN);
     setText(node.latency, latency);
     setText(node["latency-unit"], unit);
-    drawNotes(slowest, fresh, now);
+    drawNotes(slowest, fresh, state, now);
     setText(node.tokens, lane ? (present.estimated ? "~" : "") + whole(feed.lanes.reduce((sum, one) => sum + (steps ? one.steps : one.tokens), 0)) : NONE);
     setText(node.lost, whole(dropped));
     setAttr(node["tile-lost"], "data-bad", dropped ? "" : null);
@@ -165,7 +165,10 @@ export function mountGlance({ settings, store, frame, colours, lines, view, filt
     setText(node.uptime, status && live ? age(now - feed.clock.toBrowser(status.started)) : NONE);
     node["tile-ttft"].hidden = node["tile-requests"].hidden = !requests.any && hello?.source !== "meter";
     setText(node.ttft, duration(requests.latestTtft));
-    setText(node.inflight, `${requests.inState("running")} / ${requests.inState("queued")}`);
+    const line = status?.requests;
+    const full = live && line && requests.inState("queued") >= line.queue;
+    setText(node.inflight, live ? `${requests.inState("running")} / ${requests.inState("queued")}${full ? " full" : ""}` : NONE);
+    setAttr(node["tile-requests"], "data-bad", full ? "" : null);
     const stale = fresh && !present.late ? null : "";
     setAttr(card.rate, "data-stale", stale);
     setAttr(card.latency, "data-stale", stale);
@@ -202,23 +205,26 @@ export function mountGlance({ settings, store, frame, colours, lines, view, filt
    *
    * @param {ReturnType<typeof slowestLane>} slowest
    * @param {boolean} fresh
+   * @param {EngineState} state
    * @param {number} now
    */
-  function drawNotes(slowest, fresh, now) {
+  function drawNotes(slowest, fresh, state, now) {
     const { ring, lastTime } = feed;
     if (filter.on && !fresh) {
       setText(node["rate-note"], "");
       setText(node["latency-note"], "");
       return; // the last number may be of something else
     }
+    const streams = requests.inState("running");
     const silent = requests.silent(now);
     const ago = `${age(now - lastTime)} ago`;
     let last = ring.end - 1; // an engine that broke off ends with a rate of 0
     for (const least = Math.max(ring.first, ring.end - LOOK_BACK); last > least && !ring.total[last & ring.mask]; last--);
     setText(node["rate-note"], store.state.connection.phase === "live" && silent.entries.length && !fresh ? waitText(silent, now)
-      : fresh || !ring.end ? "" : `last ${rate(ring.total[last & ring.mask])}, ${age(now - ring.time[last & ring.mask])} ago`);
+      : fresh || !ring.end ? "" : state === "idle" ? `idle for ${age(now - lastTime)}` : `last ${rate(ring.total[last & ring.mask])}, ${age(now - ring.time[last & ring.mask])} ago`);
     const latest = feed.now(now).latency;
     setText(node["latency-note"], slowest && slowest.of > 1 ? `slowest of ${slowest.of}: ${laneName(slowest.lane)}`
+      : slowest && streams > 1 ? `per stream, of ${streams}`
       : fresh || Number.isNaN(latest) ? "" : `last ${duration(latest)}, ${ago}`);
   }
 

@@ -1,6 +1,7 @@
 // @ts-check
 /** Keys for the whole page. They can be switched off, as speech input may type them (WCAG 2.1.4). */
 
+import { byId } from "./dom.js";
 import { isKiosk } from "./kiosk.js";
 
 /** @type {Record<string, number>} */
@@ -8,9 +9,17 @@ const SPANS = { 1: 60, 5: 300, a: Infinity };
 
 /** @param {import("./app.js").Context} context */
 export function mountKeys({ settings, store, view, session }) {
+  const help = byId("help", HTMLDialogElement);
+  byId("help-open", HTMLButtonElement).addEventListener("click", () => help.showModal());
+  byId("help-close", HTMLButtonElement).addEventListener("click", () => help.close());
+  help.addEventListener("click", (event) => {
+    if (event.target === help) {
+      help.close(); // a click outside of it
+    }
+  });
   document.addEventListener("keydown", (event) => {
     const { key, target } = event;
-    if (!settings.keys || isKiosk() || event.ctrlKey || event.altKey || event.metaKey || event.repeat
+    if (!settings.keys || isKiosk() || event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey || event.repeat
       || !(target instanceof Element) || target.closest("input, textarea, select, dialog, [contenteditable]")) {
       return;
     }
@@ -20,7 +29,20 @@ export function mountKeys({ settings, store, view, session }) {
       }
       view.toggleFreeze();
     } else if (key === "?") {
-      document.getElementById("settings-open")?.click();
+      help.showModal();
+    } else if (key === "ArrowLeft" || key === "ArrowRight") {
+      if (target.closest("summary, .scroll")) {
+        return; // it scrolls
+      }
+      view.move(key === "ArrowLeft" ? -1 : 1);
+    } else if (key === "+" || key === "=") {
+      view.scale(0.5);
+    } else if (key === "-") {
+      view.scale(2);
+    } else if (key === "Escape") {
+      if (!document.querySelector("details.menu[open]")) { // that closes first
+        view.resetZoom();
+      }
     } else if (key in SPANS) {
       view.setSpan(SPANS[key]);
     } else if (key === ".") {

@@ -19,6 +19,7 @@ export const STATES = {
   refused: ["refused", "The engine refused the request."],
   full: ["refused", "aidash refused the request."],
   failed: ["engine failed", "The engine could not be reached, or it reported an error."],
+  lost: ["not known", "It ran when the connection was lost."],
   stuck: ["no answer", "The engine does not answer now. The request goes on when it does, or ends after --upstream-timeout."],
 };
 

@@ -115,6 +115,12 @@ export function mountRequests({ store, frame, view, session, filter }) {
   let descending = true;
   let drawn = 0;
   let shown = 0; // the request of `opened` that was opened
+  let lostAt = 0; // when the connection was lost, Unix seconds; 0: it is there
+  store.on(["connection"], ({ connection }) => {
+    lostAt = connection.phase === "live" ? 0 : lostAt || Date.now() / 1000;
+    version = -1;
+    frame.request();
+  });
 
   byId("requests-head", HTMLTableRowElement).append(...columns.map((column, i) => heading(column.title, i)));
   frame.add((now) => {
@@ -122,7 +128,7 @@ export function mountRequests({ store, frame, view, session, filter }) {
       version = requests.version;
       drawn = now;
       panel.hidden = !requests.any;
-      drawRows(now);
+      drawRows(lostAt || now);
     }
     return requests.active > 0 ? 1000 * EVERY_S : Infinity;
   });
@@ -256,13 +262,14 @@ export function mountRequests({ store, frame, view, session, filter }) {
       }
     });
     setAttr(line.open, "aria-label", `${line.open.textContent}, details of request ${Math.abs(entry.last.id)}`);
-    const stuck = entry.last.status === "running" && store.state.down;
-    setAttr(line.row, "data-stuck", stuck ? "" : null);
-    if (stuck) {
-      setText(line.texts[STATUS], STATES.stuck[0]);
+    const odd = entry.running && lostAt ? "lost" : entry.last.status === "running" && store.state.down ? "stuck" : "";
+    setAttr(line.row, "data-stuck", odd === "stuck" ? "" : null);
+    setAttr(line.row, "data-lost", odd === "lost" ? "" : null);
+    if (odd) {
+      setText(line.texts[STATUS], STATES[odd][0]);
     }
-    setAttr(line.texts[STATUS], "title", (stuck ? STATES.stuck : stateOf(entry.last)).join(": "));
-    line.cancel.hidden = !entry.running;
+    setAttr(line.texts[STATUS], "title", (odd ? STATES[odd] : stateOf(entry.last)).join(": "));
+    line.cancel.hidden = !entry.running || odd === "lost";
     for (const [name, [words, meaning]] of Object.entries(SIGNS)) {
       if (field(entry.last, name) && !line.cells[STATUS].querySelector(`[data-sign=${name}]`)) {
         line.cells[STATUS].append(make("b", { class: "mark", "data-sign": name, title: meaning }, words));

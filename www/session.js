@@ -5,6 +5,7 @@ import { AidashClient, CommandError } from "./aidash-client.js";
 import { causeOf, NO_SOCKET } from "./causes.js";
 import { notice } from "./dom.js";
 import { Feed } from "./feed.js";
+import { clockTime } from "./format.js";
 import { Gauges } from "./gauges.js";
 import { Past } from "./past.js";
 import { RequestLog } from "./requests.js";
@@ -38,6 +39,7 @@ export class Session {
   #unanswered = 0; // commands
   #connections = 0;
   #noteSeq = 0; // of the latest note
+  #down = ""; // since when the engine is down, in words
   /** @type {Set<string>} what is slow: figure and model */
   #slow = new Set();
   #clockAsked = 0; // when, after the server's clock was set, Unix seconds
@@ -169,8 +171,9 @@ export class Session {
     } else {
       this.feed.close("paused", now);
     }
+    this.#down = said.engine !== "down" ? "" : this.#down || `No answer${said.event === "hello" ? ", at least" : ""} since ${clockTime(now)}`;
     this.#truth = { model, paused, override };
-    this.#store.set({ ...this.#truth, models, loaded, facts, sourceState, down: said.engine === "down", loading: said.engine === "loading", reason: said.reason ?? "", benchRuns: said.bench ?? 0 });
+    this.#store.set({ ...this.#truth, models, loaded, facts, sourceState, down: said.engine === "down", loading: said.engine === "loading", reason: said.reason ?? this.#down, benchRuns: said.bench ?? 0 });
     if (said.commands) {
       this.#readCommands();
     } else if (this.#store.state.commands.length) {

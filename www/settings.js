@@ -18,6 +18,8 @@ export class Settings {
   notify = false;
   /** Keys work on the whole page. */
   keys = true;
+  /** The charts' scales are logarithmic. */
+  log = false;
 
   constructor() {
     Object.assign(this, load());
@@ -67,5 +69,6 @@ function load() {
   }
   good.notify = saved?.notify === true;
   good.keys = saved?.keys !== false;
+  good.log = saved?.log === true;
   return good;
 }

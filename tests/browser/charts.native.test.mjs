@@ -105,7 +105,7 @@ test('what is not the present says how old it is, and the statistics follow what
   const { page } = await history(t);
   assert.equal(await text(page, 'behind'), '');
   await page.click('#freeze');
-  await until(page, () => /^stopped \d+ s ago$/.test(document.querySelector('#behind').textContent));
+  await until(page, () => /^\d+ s behind$/.test(document.querySelector('#behind').textContent));
   await page.click('#freeze');
   await page.evaluate(() => app.view.zoomTo(Date.now() / 1000 - 115, Date.now() / 1000 - 100));
   await until(page, () => /^15 s shown, ended \d min \d+ s ago$/.test(document.querySelector('#behind').textContent));
