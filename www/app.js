@@ -59,6 +59,10 @@
  *   chart-legend      names and values of the lines
  *   chart-input       buttons, mouse, fingers, keys, cursor
  *   chart-empty       the text in place of empty charts
+ *   pins              times that are pinned in the charts
+ *   yesterday         what was a day ago, behind the lines
+ *   compare-panel     panel: values at the pins, what ran then, what changed
+ *   changes           what moved between two times, in words
  *   export            ticks and requests as files, the charts as a picture
  */
 
@@ -144,5 +148,7 @@ await new Promise((go) => {
   });
   setTimeout(go, 1000);
 });
-const { mountCharts, mountExport } = await import("./later.js");
-mountExport(context, mountCharts(context));
+const { mountCharts, mountCompare, mountExport } = await import("./later.js");
+const charts = mountCharts(context);
+mountExport(context, charts.pictures);
+mountCompare(context, charts.fill);

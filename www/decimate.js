@@ -38,6 +38,7 @@ export class Rows {
   dense = false; // columns are ranges
   top = NaN; // the highest value
   bottom = NaN; // and the lowest
+  least = 0; // the scale reaches at least so high
   /** @type {number[]} */ #last = Array(LINES).fill(-1); // each line's latest row
 
   clear() {

@@ -2,8 +2,8 @@
 /** Export: ticks and requests as CSV or NDJSON, the charts as a picture. */
 
 import { laneName } from "./chart-lines.js";
-import { notice } from "./dom.js";
-import { csv } from "./format.js";
+import { make, notice } from "./dom.js";
+import { csv, markdown } from "./format.js";
 
 const TICK_FIELDS = ["timestamp", "model", "node", "latency_ms", "tokens_generated", "tokens_per_second", "estimated", "request", "first"];
 const REQUEST_FIELDS = [
@@ -46,6 +46,7 @@ export function mountExport({ colours, lines, view, filter, session: { feed, req
       case "ndjson": return save("ticks.ndjson", "application/x-ndjson", ndjson(shownTicks(feed, view, filter)));
       case "requests-csv": return save("requests.csv", "text/csv", csv(REQUEST_FIELDS, requestRecords(requests, filter)));
       case "requests-ndjson": return save("requests.ndjson", "application/x-ndjson", ndjson(requestRecords(requests, filter)));
+      case "requests-markdown": return copy(shownTable());
       case "png": return savePicture(pictures(), colours, lines);
     }
   }
@@ -74,6 +75,33 @@ function shownTicks(feed, view, filter) {
 /** @param {import("./requests.js").RequestLog} requests @param {import("./filter.js").Filter} filter */
 function requestRecords(requests, filter) {
   return requests.list().filter((entry) => filter.entry(entry)).map(({ at, last }) => ({ time: new Date(at * 1000).toISOString(), ...last }));
+}
+
+/** The table of requests as it is seen: its rows and columns, in their order. */
+function shownTable() {
+  const head = [...document.querySelectorAll("#requests-head th:not([hidden])")].map(({ textContent }) => textContent ?? "");
+  const rows = [...document.querySelectorAll("#requests-body tr:not(.more)")].map((row) => [...row.querySelectorAll("td:not([hidden])")]
+    .map(({ children }) => [...children].filter((part) => !part.matches(".small")).map(({ textContent }) => textContent).join(", ")));
+  return markdown(head, rows);
+}
+
+/** @param {string} text */
+async function copy(text) {
+  if (!text) {
+    notice("There is nothing to copy yet.");
+    return;
+  }
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch { // only secure pages have it
+    const field = make("textarea", { class: "unseen" });
+    field.value = text;
+    document.body.append(field);
+    field.select();
+    document.execCommand("copy");
+    field.remove();
+  }
+  notice("Copied.");
 }
 
 /** @param {object[]} records */

@@ -99,7 +99,7 @@ const details = [
  */
 
 /** @param {import("./app.js").Context} context */
-export function mountRequests({ store, frame, view, session, filter }) {
+export function mountRequests({ settings, store, frame, view, session, filter }) {
   const { requests, feed } = session;
   const panel = byId("requests", HTMLElement);
   const body = byId("requests-body", HTMLTableSectionElement);
@@ -151,6 +151,16 @@ export function mountRequests({ store, frame, view, session, filter }) {
       frame.request();
     });
     return head;
+  }
+
+  /**
+   * Show the chosen cells of a row.
+   *
+   * @param {HTMLTableRowElement} row
+   */
+  function choose(row) {
+    [...row.cells].forEach((cell, i) => setAttr(cell, "hidden", settings.hidden?.includes(columns[i].title) ? "" : null));
+    setAttr(panel, "data-chosen", settings.hidden ? "" : null);
   }
 
   /** @param {number} now */
@@ -214,7 +224,8 @@ export function mountRequests({ store, frame, view, session, filter }) {
     rest[0].className = "name";
     cells[MODEL].className = cells[CLIENT].className = "wide"; // on a small screen, where a row is a card
     cells[ROUTE].className = "route";
-    const row = make("tr", {}, ...cells);
+    const row = make("tr", { id: `request-${id}` }, ...cells);
+    choose(row);
     /** @type {Line} */
     const line = { row, cells, texts: [open, status, ...rest], open, cancel, more: null, fall: null };
     lines.set(id, line);
@@ -382,7 +393,7 @@ function fillDetails({ more, fall }, entry, now) {
  * @param {number} now
  * @returns {number}
  */
-function elapsed({ at, last }, now) {
+export function elapsed({ at, last }, now) {
   return field(last, "duration_ms") ?? Math.max(0, now - at) * 1000;
 }
 
