@@ -297,14 +297,16 @@ export class Feed {
 
   /**
    * @param {number} time  Unix seconds
+   * @param {(lane: Lane) => number} [rateOf]  of a lane; NaN: it does not count
    * @returns {Now}
    */
-  now(time) {
+  now(time, rateOf = (lane) => lane.rate) {
     const result = { rate: 0, latency: this.#latest?.latency ?? NaN, estimated: false, running: 0, late: true, nodes: 0, lane: this.#latest };
     for (const lane of this.lanes) {
-      if (this.runs(lane, time)) {
+      const rate = this.runs(lane, time) ? rateOf(lane) : NaN;
+      if (!Number.isNaN(rate)) {
         const late = Math.max(0, time - lane.time - Math.max(GRACE_S, 1.5 * lane.interval));
-        result.rate += lane.rate * Math.max(0, 1 - late / RATE_WINDOW_S);
+        result.rate += rate * Math.max(0, 1 - late / RATE_WINDOW_S);
         result.estimated ||= lane.estimated;
         result.running++;
         result.late &&= time - lane.time > Math.max(LATE_S, LATE_PACES * lane.interval);

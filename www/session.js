@@ -258,6 +258,14 @@ export class Session {
     }
   }
 
+  /**
+   * @param {string} path  below this page
+   * @returns {Promise<any>} what GET answers
+   */
+  get(path) {
+    return request(path);
+  }
+
   /** The results of benchmarks that the server keeps. */
   async benchmarks() {
     return /** @type {import("./contract").BenchAnswer} */ (await request("bench"));
