@@ -56,7 +56,7 @@ import { BREAK, ESTIMATED, FIRST, Ring, SILENT } from "./ring.js";
  * @property {Lane | null} lane   the latest tick's
  */
 
-export const LANES_MAX = 64;
+export const LANES_MAX = 256; // the ring has a byte for the lane
 const MARKS_MAX = 200;
 const RATE_WINDOW_S = 2; // the same as the server's
 const GRACE_S = 0.5; // ticks may be so late before the rate falls, and marks so late behind ticks
@@ -91,9 +91,18 @@ export class Feed {
   #missing = null;
   #filledTo = 0; // the fetched history has the events up to this one
 
-  /** @param {number} [capacity]  ticks kept, a power of two */
-  constructor(capacity = 1 << 19) {
+  /**
+   * @param {number} [capacity]  ticks kept, a power of two
+   * @param {string} [node]      keep only the ticks of this board; "": all
+   */
+  constructor(capacity = 1 << 19, node = "") {
     this.ring = new Ring(capacity);
+    this.node = node;
+  }
+
+  /** @param {Tick} tick */
+  #keeps({ node }) {
+    return this.node === "" || node === this.node;
   }
 
   /**
@@ -106,7 +115,9 @@ export class Feed {
   add(ticks, seq, now) {
     for (let i = Math.max(0, this.#filledTo + 1 - seq); i < ticks.length; i++) {
       this.#followClock(ticks[i], now);
-      this.#append(ticks[i], seq + i, this.#liveTime(ticks[i], now));
+      if (this.#keeps(ticks[i])) {
+        this.#append(ticks[i], seq + i, this.#liveTime(ticks[i], now));
+      }
     }
   }
 
@@ -151,8 +162,10 @@ export class Feed {
    * @returns {string} the query for GET /ticks
    */
   connected(hello, gap, now) {
-    this.#model = hello.model;
-    this.#chosen = hello.override !== false;
+    if (!this.node) { // else the board's own status tells
+      this.#model = hello.model;
+      this.#chosen = hello.override !== false;
+    }
     const resume = gap !== null && !gap.restarted;
     if (!resume) {
       this.#filledTo = 0;
@@ -198,7 +211,7 @@ export class Feed {
     if (!resume || answer.missed > 0) {
       this.breakLines();
     }
-    const { ticks } = answer;
+    const ticks = answer.ticks.filter((tick) => this.#keeps(tick));
     for (let i = 0; i < ticks.length; i++) {
       const switched = this.#chosen && switchedAt(ticks, i);
       if (switched && this.#latest) {
@@ -209,7 +222,7 @@ export class Feed {
         this.mark("model", this.lastTime, ticks[i].model);
       }
     }
-    const more = resume && ticks.length > 0 && answer.last_seq < missing.until;
+    const more = resume && answer.ticks.length > 0 && answer.last_seq < missing.until;
     this.#missing = more
       ? { ...missing, since: answer.last_seq, index: ring.end, lanes: this.lanes.map((lane) => ({ ...lane })) }
       : null;
@@ -243,7 +256,7 @@ export class Feed {
       this.mark("model", now, model);
     }
     if (switched && model !== this.#model) {
-      this.#retired = this.lanes.findIndex((lane) => lane.model === this.#model && lane.node === "");
+      this.#retired = this.lanes.findIndex((lane) => lane.model === this.#model && lane.node === this.node);
     }
     this.#model = model;
     this.#chosen = chosen;
@@ -303,8 +316,7 @@ export class Feed {
     const result = { rate: 0, latency: this.#latest?.latency ?? NaN, estimated: false, running: 0, late: true, nodes: 0, lane: this.#latest };
     for (const lane of this.lanes) {
       if (this.runs(lane, time)) {
-        const late = Math.max(0, time - lane.time - Math.max(GRACE_S, 1.5 * lane.interval));
-        result.rate += lane.rate * Math.max(0, 1 - late / RATE_WINDOW_S);
+        result.rate += this.rateAt(lane, time);
         result.estimated ||= lane.estimated;
         result.running++;
         result.late &&= time - lane.time > Math.max(LATE_S, LATE_PACES * lane.interval);
@@ -312,6 +324,17 @@ export class Feed {
       }
     }
     return result;
+  }
+
+  /**
+   * A lane's rate, which falls to 0 within the rate window when ticks stay away.
+   *
+   * @param {Lane} lane
+   * @param {number} time  Unix seconds
+   */
+  rateAt(lane, time) {
+    const late = Math.max(0, time - lane.time - Math.max(GRACE_S, 1.5 * lane.interval));
+    return this.runs(lane, time) ? lane.rate * Math.max(0, 1 - late / RATE_WINDOW_S) : 0;
   }
 
   /**
