@@ -89,7 +89,10 @@ export class Feed {
    * @type {{since: number, until: number, index: number, lanes: Lane[]} | null}
    */
   #missing = null;
+  #restartedAt = 0; // the mark of the latest connection, if it has one
   #filledTo = 0; // the fetched history has the events up to this one
+  /** @type {Map<string, number>} where another server gave the history: each lane's newest timestamp in it */
+  #filledBy = new Map();
 
   /**
    * @param {number} [capacity]  ticks kept, a power of two
@@ -115,7 +118,7 @@ export class Feed {
   add(ticks, seq, now) {
     for (let i = Math.max(0, this.#filledTo + 1 - seq); i < ticks.length; i++) {
       this.#followClock(ticks[i], now);
-      if (this.#keeps(ticks[i])) {
+      if (this.#keeps(ticks[i]) && !(ticks[i].timestamp <= (this.#filledBy.get(laneKey(ticks[i])) ?? -Infinity))) {
         this.#append(ticks[i], seq + i, this.#liveTime(ticks[i], now));
       }
     }
@@ -167,6 +170,7 @@ export class Feed {
       this.#chosen = hello.override !== false;
     }
     const resume = gap !== null && !gap.restarted;
+    this.#filledBy.clear();
     if (!resume) {
       this.#filledTo = 0;
     }
@@ -178,6 +182,7 @@ export class Feed {
         lanes: this.lanes.map((lane) => ({ ...lane })),
       };
     }
+    this.#restartedAt = gap?.restarted ? now : 0;
     if (gap?.restarted) {
       this.mark("restart", now, "server restarted");
     }
@@ -193,25 +198,45 @@ export class Feed {
   /**
    * Put what the server kept before the ticks that came since the connection.
    *
+   * Several gateways may give the same ticks, each with numbers of its own. What is
+   * here already, by its model, node and timestamp, is not taken again; and where
+   * some of it is, the stream has gone on at another gateway: no server restarted.
+   *
    * @param {import("./contract").TicksAnswer} answer
    * @param {number} now
+   * @param {boolean} [elsewhere]  another server than the one that sends the live ticks has answered
    * @returns {string} the query for the rest, or "" when everything is here
    */
-  fill(answer, now) {
+  fill(answer, now, elsewhere = false) {
     const missing = this.#missing;
     if (!missing) {
       return "";
     }
     const { ring } = this;
-    const live = this.#take(Math.max(missing.index, ring.first));
+    const resume = missing.since >= 0 && !elsewhere;
+    const first = Math.max(missing.index, ring.first);
+    const had = resume ? new Set() : this.#keys(Math.max(ring.first, first - answer.ticks.length), first);
+    const known = answer.ticks.some((tick) => had.has(tickKey(tick)));
+    const all = answer.ticks.filter((tick) => this.#keeps(tick));
+    const kept = new Set(elsewhere ? all.map(tickKey) : []);
+    if (elsewhere && ring.end > ring.first && !known && ![...this.#keys(first, ring.end)].some((key) => kept.has(key))) {
+      return ""; // it has another stream
+    }
+    const live = this.#take(first);
     this.lanes = missing.lanes;
     this.#latest = this.lanes.reduce((a, b) => (a && a.time > b.time ? a : b), /** @type {Lane | null} */ (null));
-    const resume = missing.since >= 0;
-    this.#filledTo = answer.last_seq;
-    if (!resume || answer.missed > 0) {
+    if (known) {
+      this.#forgetRestart();
+    }
+    if (elsewhere) {
+      all.forEach((tick) => this.#filledBy.set(laneKey(tick), tick.timestamp));
+    } else {
+      this.#filledTo = answer.last_seq;
+    }
+    if ((!resume && !known) || answer.missed > 0) {
       this.breakLines();
     }
-    const ticks = answer.ticks.filter((tick) => this.#keeps(tick));
+    const ticks = known ? all.filter((tick) => !had.has(tickKey(tick))) : all;
     for (let i = 0; i < ticks.length; i++) {
       const switched = this.#chosen && switchedAt(ticks, i);
       if (switched && this.#latest) {
@@ -230,11 +255,26 @@ export class Feed {
       this.breakLines();
     }
     for (const { tick, seq, time } of live) {
-      if (seq > answer.last_seq) {
+      if (elsewhere ? !kept.has(tickKey(tick)) : seq > answer.last_seq) {
         this.#append(tick, seq, this.#liveTime(tick, time)); // the clocks may have been compared meanwhile
       }
     }
     return more ? this.#query() : "";
+  }
+
+  /**
+   * @param {number} from  index
+   * @param {number} to
+   * @returns {Set<string>}
+   */
+  #keys(from, to) {
+    return new Set(Array.from({ length: to - from }, (_, i) => tickKey(this.tickAt(from + i))));
+  }
+
+  /** What looked like a restart of the server was a change to another gateway. */
+  #forgetRestart() {
+    this.marks = this.marks.filter(({ kind, from }) => kind !== "restart" || from !== this.#restartedAt);
+    this.marksVersion++;
   }
 
   /** The server's history could not be fetched: what is missing stays missing. */
@@ -534,6 +574,16 @@ export class Feed {
       this.marks.shift();
     }
   }
+}
+
+/** @param {Tick} tick */
+function laneKey({ model, node = "" }) {
+  return `${node}\n${model}`;
+}
+
+/** @param {Tick} tick */
+function tickKey(tick) {
+  return `${laneKey(tick)}\n${tick.timestamp}`;
 }
 
 /**

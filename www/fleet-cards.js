@@ -227,15 +227,17 @@ function mountCards({ store, frame, colours, session: { feed, fleet } }) {
     card.rate = lanes ? lanes.rate : live && node.tokens_per_second > 0 ? node.tokens_per_second : 0;
     card.heat = hottest(node);
     card.rank = RANKS[state] + Number(live && wrong !== "");
-    card.text = `${node.name} ${node.model} ${STATES[state]}`.toLowerCase();
+    const model = node.said?.model || node.model; // the active one, as on the board's own page
+    card.text = `${node.name} ${model} ${STATES[state]}`.toLowerCase();
     setAttr(item, "data-state", state);
     setAttr(part.link, "href", node.url || here);
     part.here.hidden = !node.url;
+    setAttr(item, "data-own", node.url ? "" : null);
     setAttr(part.here, "href", here);
     setAttr(part.here, "aria-label", `Show ${node.name} here`);
     setText(part.state, node.said?.paused && live ? "Paused" : STATES[state]);
-    setName(part.model, node.model || NONE);
-    setAttr(part.model, "title", node.model || null);
+    setName(part.model, model || NONE);
+    setAttr(part.model, "title", model || null);
     setText(part.rate, live ? rateText(card.rate) : NONE);
     setText(part.heat, Number.isNaN(card.heat) ? `${NONE} °C` : `${whole(card.heat)} °C`);
     setText(part.watts, Number.isNaN(watts) ? `${NONE} W` : `${short(watts)} W`);

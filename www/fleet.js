@@ -20,10 +20,11 @@
 /**
  * @typedef {object} Node
  * @property {string} name
- * @property {State} state     as the server told, or as its silence tells
+ * @property {State} state     as the server told; live since its newest event
+ * @property {boolean} told    the server tells states: one of before does not
  * @property {number} heard    when its newest event came, browser's clock, Unix seconds
  * @property {string} url      of its own page, or ""
- * @property {string} model    of its newest tick or status
+ * @property {string} model    of its newest tick
  * @property {number} tokens_per_second  as GET /nodes told; NaN: it did not
  * @property {Said | null} said
  * @property {BoardEvent | null} board
@@ -72,7 +73,7 @@ export class Fleet {
       return null;
     }
     /** @type {Node} */
-    const node = { name, state: "live", heard, url: "", model: "", tokens_per_second: NaN, said: null, board: null, energy: null,
+    const node = { name, state: "live", told: false, heard, url: "", model: "", tokens_per_second: NaN, said: null, board: null, energy: null,
       verdicts: new Map(), requests: new Map() };
     this.nodes.set(name, node);
     return node;
@@ -99,6 +100,7 @@ export class Fleet {
       const node = this.nodes.get(name) ?? this.#add(name, state === "live" ? now : 0);
       if (node) {
         node.state = state;
+        node.told = true;
       }
       return;
     }
@@ -115,7 +117,6 @@ export class Fleet {
       case "status":
         if (!("dropped" in event)) {
           node.said = event;
-          node.model = event.model || node.model;
         }
         break;
       case "board":
@@ -157,6 +158,7 @@ export class Fleet {
       if (heard >= node.heard - 1) { // else its newest event came while the answer was on its way
         node.state = state;
       }
+      node.told = true;
       node.heard = Math.max(node.heard, heard);
       node.url = ownPage(url);
       node.model ||= model ?? "";
@@ -170,15 +172,15 @@ export class Fleet {
   }
 
   /**
-   * Where the server tells no states, as one of before, silence does.
+   * Where the server tells no states, silence does.
    *
    * @param {Node} node
    * @param {number} now
    * @returns {State}
    */
-  state({ state, heard }, now) {
-    const silent = now - heard;
-    return state === "gone" || silent > GONE_S ? "gone" : state === "stale" || silent > STALE_S ? "stale" : "live";
+  state({ state, told, heard }, now) {
+    const silent = told ? 0 : now - heard;
+    return silent > GONE_S ? "gone" : silent > STALE_S ? "stale" : state;
   }
 }
 
