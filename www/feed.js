@@ -219,8 +219,8 @@ export class Feed {
     const known = answer.ticks.some((tick) => had.has(tickKey(tick)));
     const all = answer.ticks.filter((tick) => this.#keeps(tick));
     const kept = new Set(elsewhere ? all.map(tickKey) : []);
-    if (elsewhere && ring.end > ring.first && !known && ![...this.#keys(first, ring.end)].some((key) => kept.has(key))) {
-      return ""; // it has another stream
+    if (elsewhere && !known && this.#differs(first, all, kept)) {
+      return "";
     }
     const live = this.#take(first);
     this.lanes = missing.lanes;
@@ -269,6 +269,28 @@ export class Feed {
    */
   #keys(from, to) {
     return new Set(Array.from({ length: to - from }, (_, i) => tickKey(this.tickAt(from + i))));
+  }
+
+  /**
+   * Whether fetched ticks are of another stream than the live ones: they are of the same time, and have none in common. So
+   * are those that each server stamped by itself.
+   *
+   * @param {number} index  of the first live tick
+   * @param {Tick[]} fetched
+   * @param {Set<string>} keys  of the fetched ones
+   */
+  #differs(index, fetched, keys) {
+    /** @type {Map<string, number>} */
+    const newest = new Map(fetched.map((tick) => [laneKey(tick), tick.timestamp]));
+    let together = false;
+    for (let i = index; i < this.ring.end; i++) {
+      const tick = this.tickAt(i);
+      if (keys.has(tickKey(tick))) {
+        return false;
+      }
+      together ||= (newest.get(laneKey(tick)) ?? -Infinity) >= tick.timestamp;
+    }
+    return together;
   }
 
   /** What looked like a restart of the server was a change to another gateway. */

@@ -381,8 +381,10 @@ test('a history that shares nothing with the live ticks is of another stream', (
   const feed = new Feed(64);
   feed.connected(hello(), null, 0);
   feed.add(at('pi', 4, 5), 1, 5);
-  assert.equal(feed.fill(answer(at('nano', 1, 2), 2), 6, true), '');
+  assert.equal(feed.fill(answer(at('pi', 3.9, 4.1, 5.1), 2), 6, true), '');
   assert.deepEqual(times(feed), [4, 5]);
+  assert.equal(feed.fill(answer(at('pi', 2, 3), 2), 6, true), '');
+  assert.deepEqual(times(feed), [2, 3, 4, 5], 'but one that ended before them may be of the same');
 });
 
 test('the feed of one board has its ticks alone, fetched and live', () => {
