@@ -10,6 +10,7 @@
 #include "../board/board.c"
 #include "../board/history_file.c"
 #include "../board/otlp.c"
+#include "../fleet/fleet.c"
 #include "../core/access.c"
 #include "../core/certificate.c"
 #include "../guard/jwt_files.c"
@@ -398,6 +399,99 @@ static int ad_configure_otlp(const char *url)
 #endif
 }
 
+#if AD_FLEET
+
+/* The gateway that gets this board's events. */
+static int ad_configure_forward(const struct aidash_config *config)
+{
+    char host[AIDASH_NODE_MAX + 1] = "";
+    const char *node = config->as_node;
+    struct ad_upstream to;
+    int rc;
+
+    if (config->forward == NULL) {
+        if (node == NULL && config->forward_key_file == NULL) {
+            return 0;
+        }
+        return ad_fail(AIDASH_EINVAL, "%s: without forward it is not used",
+                       node != NULL ? "as-node" : "forward-key-file");
+    }
+    if (node != NULL && !ad_name_ok(node, strlen(node), AIDASH_NODE_MAX)) {
+        return ad_fail(AIDASH_EINVAL, "as-node: '%.*s' is not a name of 1 to %d bytes",
+                       ad_shown(strlen(node)), node, AIDASH_NODE_MAX);
+    }
+    if (node == NULL) {
+        if (gethostname(host, sizeof(host)) != 0 || memchr(host, '\0', sizeof(host)) == NULL ||
+            !ad_name_ok(host, strlen(host), AIDASH_NODE_MAX)) {
+            return ad_fail(AIDASH_EINVAL, "forward: this machine's name can't be that of "
+                                          "a board; give one (as-node)");
+        }
+        node = host;
+    }
+    rc = ad_upstream_at("forward", config->forward, strlen(config->forward), &to);
+    if (rc == 0 && config->forward_key_file != NULL) {
+        rc = ad_configure_key("forward-key-file", config->forward_key_file,
+                              ad_forward.key);
+    }
+    if (rc == 0) {
+        ad_forward_set(&to, node);
+    }
+    return rc;
+}
+
+/* A board whose events this one reads, [NAME=]URL. */
+static int ad_configure_peer(const char *item, size_t len)
+{
+    size_t name_len = ad_upstream_name_len(item, len), all = len;
+    const char *name = item, *why;
+    struct ad_upstream to;
+    int rc;
+
+    if (name_len != SIZE_MAX) {
+        item += name_len + 1;
+        len -= name_len + 1;
+    }
+    rc = ad_upstream_at("peer", item, len, &to);
+    if (rc != 0) {
+        return rc;
+    }
+    if (name_len == SIZE_MAX) {
+        name = to.url.authority;
+        name_len = strlen(name);
+    }
+    if (!ad_name_ok(name, name_len, AIDASH_NODE_MAX)) {
+        return ad_fail(AIDASH_EINVAL, "peer: '%.*s' is not a name of 1 to %d bytes: write "
+                                      "NAME=URL", ad_shown(name_len), name,
+                       AIDASH_NODE_MAX);
+    }
+    memcpy(to.name, name, name_len);
+    why = ad_follow_add(&to);
+    return why == NULL ? 0
+                       : ad_fail(AIDASH_EINVAL, "peer: '%.*s': %s", ad_shown(all),
+                                 name_len < all ? item : name, why);
+}
+
+/* They. */
+static int ad_configure_peers(const struct aidash_config *config)
+{
+    const char *list = config->peer, *item;
+    size_t len;
+    int rc = 0;
+
+    if (config->peer_key_file != NULL && config->peer == NULL) {
+        return ad_fail(AIDASH_EINVAL, "peer-key-file: without peer it is not used");
+    }
+    while (rc == 0 && ad_list_next(&list, &item, &len)) {
+        rc = ad_configure_peer(item, len);
+    }
+    if (rc == 0 && config->peer_key_file != NULL) {
+        rc = ad_configure_key("peer-key-file", config->peer_key_file, ad_follows.key);
+    }
+    return rc;
+}
+
+#endif
+
 /* `given`, or without it (0) `usual`, but never more than AIDASH_FLOWS. */
 static unsigned ad_flows_or(unsigned given, unsigned usual)
 {
@@ -454,6 +548,12 @@ static bool ad_upstreams_have_tls(void)
 #if AD_OUTBOX
     for (i = 0; i < AD_OUTBOX_N; i++) {
         found = found || (ad_outboxes[i].on && ad_outboxes[i].to.url.tls);
+    }
+#endif
+#if AD_FLEET
+    found = found || (ad_forward.on && ad_forward.to.url.tls);
+    for (i = 0; i < ad_follows.n; i++) {
+        found = found || ad_follows.list[i].to.url.tls;
     }
 #endif
     return found;
@@ -549,6 +649,20 @@ static int ad_configure_meter(const struct aidash_config *config)
     if (rc == 0 && config->otlp != NULL) {
         rc = ad_configure_otlp(config->otlp);
     }
+#if AD_FLEET
+    if (rc == 0) {
+        rc = ad_configure_forward(config);
+    }
+    if (rc == 0) {
+        rc = ad_configure_peers(config);
+    }
+#else
+    if (rc == 0 && (config->forward != NULL || config->peer != NULL)) {
+        rc = ad_fail(AIDASH_EINVAL, "%s: this aidash was built without other boards "
+                                    "(AIDASH_NODES)",
+                     config->forward != NULL ? "forward" : "peer");
+    }
+#endif
     if (rc == 0) {
         rc = ad_configure_trust(config);
     }
