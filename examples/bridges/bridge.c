@@ -22,6 +22,7 @@ enum {
     PENDING = 64,      /* commands whose answers may come; aidash has fewer */
     TOKENS = 256,      /* of JSON in a command or an answer */
     STATUS_CAP = 65536,
+    COMMAND_CAP = 8192, /* bytes of a command's JSON; aidash has a limit of its own */
     FULL_WAIT_MS = 2,  /* until the hub is asked again whether it has room */
     FLUSH_S = 2        /* at the end, for what waits to be sent */
 };
@@ -405,53 +406,16 @@ const char *bridge_gateway(void)
     return run;
 }
 
-/* A viewer's command as the JSON that a board takes. False: it can't be sent. */
-static bool command_json(const struct aidash_command *command, struct text *t)
-{
-    put(t, "{\"gateway\":\"%s\",\"number\":%llu,\"command\":{\"action\":", bridge_gateway(),
-        (unsigned long long)command->number);
-    switch (command->action) {
-    case AIDASH_SWITCH_MODEL:
-        put(t, "\"switch_model\",\"model\":");
-        put_string(t, command->model);
-        break;
-    case AIDASH_PAUSE:
-        put(t, "\"pause\"");
-        break;
-    case AIDASH_RESUME:
-        put(t, "\"resume\"");
-        break;
-    case AIDASH_DRAIN:
-        put(t, "\"drain\"");
-        break;
-    case AIDASH_CANCEL:
-        put(t, "\"cancel\",\"request\":%llu", (unsigned long long)command->request);
-        break;
-    case AIDASH_BENCH_STOP:
-        put(t, "\"bench_stop\"");
-        break;
-    case AIDASH_OWN:
-        put(t, "\"own\",\"value\":%.17g,\"command\":", command->value);
-        put_string(t, command->name);
-        break;
-    case AIDASH_BENCH:
-    default:
-        return false;
-    }
-    put(t, "}}");
-    return true;
-}
-
 /* A viewer of a gateway commands a board. Hub thread. */
 static int on_command(const struct aidash_command *command, void *user)
 {
-    char json[1024];
+    char json[COMMAND_CAP];
     struct text t = {json, 0, sizeof(json)};
     bool up;
     int rc;
 
     (void)user;
-    if (command->node == NULL || command->node[0] == '\0') {
+    if (command->node[0] == '\0') {
         return 0;
     }
     (void)pthread_mutex_lock(&queue.lock);
@@ -460,9 +424,8 @@ static int on_command(const struct aidash_command *command, void *user)
     if (!up) {
         return aidash_refuse(command, "the message broker is not reached now");
     }
-    if (!command_json(command, &t)) {
-        return aidash_refuse(command, "this command is for the board's own page");
-    }
+    put(&t, "{\"gateway\":\"%s\",\"number\":%llu,\"command\":%s}", bridge_gateway(),
+        (unsigned long long)command->number, command->json);
     rc = aidash_later(command, BRIDGE_COMMAND_S);
     if (rc == 0) {
         (void)pthread_mutex_lock(&pending.lock);
