@@ -124,7 +124,7 @@ bool bridge_pause(unsigned ms)
 
 unsigned bridge_backoff(unsigned n)
 {
-    unsigned ms = n < 7 ? 100u << n : 10000;
+    unsigned ms = n < 6 ? 100u << n : 5000;
     struct timespec now;
 
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
