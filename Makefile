@@ -450,6 +450,10 @@ bench: all build/gateway/aidash build/tiny/aidash build/lib/aidash.o tests/node_
 	@CC="$(CC)" AIDASH=$(OUT)/aidash AIDASH_GATEWAY=build/gateway/aidash AIDASH_LIB=build/lib/aidash.o \
 	    node tests/bench/run.mjs $(PART)
 
+fleet-bench: bridges tests/node_modules/.installed ## measure board, Redis, gateway, viewer: EVENTS (1000000), and Redis stopped for 20 s
+	@EVENTS="$(EVENTS)" node tests/bench/fleet.mjs
+	@FLEET_AWAY_MS=20000 node --test --test-reporter=./tests/reporter.mjs tests/bridges/redis-away.native.test.mjs
+
 # ---- one file -------------------------------------------------------------------------------
 
 INCLUDED := build $(CIVETWEB_DIR)/include $(CIVETWEB_DIR)/src $(JSMN_DIR) $(ZLIB_DIR) build/zlib $(QRCODEGEN_DIR)
@@ -570,4 +574,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all $(TARGETS) dist run bridges test lint asan tsan fuzz fuzz-sockets soak kills bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE
+.PHONY: all $(TARGETS) dist run bridges fleet-bench test lint asan tsan fuzz fuzz-sockets soak kills bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE

@@ -297,8 +297,11 @@ static bool begin_tls(redisContext *context, const struct address *a)
                                   SSL_set_tlsext_host_name(session, a->host) == 1));
     }
     ok = ok && redisInitiateSSL(context, session) == REDIS_OK;
+    if (!ok) {
+        SSL_free(session); /* else the context owns it */
+    }
     SSL_CTX_free(tls);
-    return ok; /* the context owns the session, or the program ends with it */
+    return ok;
 }
 #else
 static bool begin_tls(redisContext *context, const struct address *a)
