@@ -338,7 +338,18 @@ $(eval $(call bridge,build/bridges,-pie -fPIE))
 $(eval $(call bridge,build/asan/bridges,-pie -fPIE $(AD_ASAN)))
 .SECONDARY: $(patsubst build/bridges/aidash-%,build/deps/.tools-bridge-%,$(BRIDGES))
 
-bridges: $(BRIDGES) ## programs that connect aidash to message brokers: build/bridges/aidash-redis
+# What the service of aidash itself may not, theirs may not either.
+build/bridges/aidash-%.service: package/aidash.service
+	@mkdir -p $(@D)
+	@sed -e 's|^Description=.*|Description=aidash-$*: aidash with its boards and gateways on a message broker|' \
+	    -e 's|man:aidash(1)|man:aidash-$*(1)|' -e 's|/aidash --config /etc/aidash.conf|/aidash-$* --config /etc/aidash-$*.conf|' \
+	    -e 's|systemctl edit aidash|&-$*|' -e 's|^StateDirectory=aidash|&-$*|' $< > $@
+
+build/bridges/aidash-%.1: examples/bridges/aidash-%.1
+	@mkdir -p $(@D)
+	@cp $< $@
+
+bridges: $(BRIDGES) $(BRIDGES:=.1) $(BRIDGES:=.service) ## programs that connect aidash to message brokers: build/bridges/aidash-redis
 	@:
 
 # ---- tests --------------------------------------------------------------------------

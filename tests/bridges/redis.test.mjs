@@ -1,10 +1,10 @@
 /* aidash-redis with Debian's Redis: board, broker, gateway, viewer. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { SLOW, poll, request, run, status, statusWhen } from '../e2e/aidash.mjs';
+import { ROOT, SLOW, poll, request, run, status, statusWhen } from '../e2e/aidash.mjs';
 import { assertWhole, board, bridge, caught, gateway, launch, stream, watch } from './bridge.mjs';
 import { noRedis, redis } from './redis.mjs';
 import { freePort } from '../programs.mjs';
@@ -107,14 +107,14 @@ test('a command from a gateway\'s viewer reaches the board, and the board\'s own
 
   assert.equal((await asked(1, { action: 'pause', node: 'jetson' })).state, 'done');
   assert.ok((await statusWhen(jetson, (now) => now.paused)).paused);
-  assert.ok(!(await status(hub)).paused, 'it is the board that is paused, not the gateway');
+  assert.equal((await request(hub, '/status')).json.paused, false, 'it is the board that is paused, not the gateway');
   assert.equal((await asked(2, { action: 'resume', node: 'jetson' })).state, 'done');
   await statusWhen(jetson, (now) => !now.paused);
   assert.equal((await asked(3, { action: 'switch_model', model: 'other', node: 'jetson' })).state, 'done');
   await statusWhen(jetson, (now) => now.model === 'other');
   const refused = await asked(4, { action: 'switch_model', model: 'no "such"', node: 'jetson' });
   assert.equal(refused.state, 'failed');
-  assert.match(refused.text, /model/, 'the board\'s own sentence');
+  assert.match(refused.message, /the model is not in the list/, 'the board\'s own sentence');
   assert.equal((await asked(5, { action: 'pause', node: 'nobody' })).event, 'error');
 
   // An answer that another board gives, or that is none, ends nothing.
@@ -142,10 +142,20 @@ test('a command from a gateway\'s viewer reaches the board, and the board\'s own
   await nano.send(1);
   await caught(viewer, 'nano', 2);
   assert.ok(!(await status(nano)).paused);
+
+  // The answer of another board is not its; its own may have quotes in it.
+  const [[, [, , , asked7]]] = await broker.ask('XRANGE', 'aidash:commands:nano', '-', '+');
+  const { gateway: name, number } = JSON.parse(asked7);
+  for (const [node, message] of [['jetson', 'not for me to say'], ['nano', 'it "says" no \\ ever']]) {
+    await broker.ask('XADD', `aidash:acks:${name}`, '*', 'id', '', 'ack', JSON.stringify({ node, number, ack: { event: 'error', code: 'refused', message } }));
+  }
+  assert.deepEqual([(await over(number)).state, (await over(number)).message], ['failed', 'it "says" no \\ ever']);
 });
 
 test('signing in: a user with a password from a file, over TCP, at the second address; a wrong one is said', { skip }, async (t) => {
-  const broker = await redis(t, { args: '--user board on >s3cret:x ~aidash:* +@all --user default off'.split(' ') });
+  // As docs/fleet.md has it.
+  const [, rules] = readFileSync(path.join(ROOT, 'docs/fleet.md'), 'utf8').match(/^user aidash on >PASSWORD (.*)$/m);
+  const broker = await redis(t, { args: `--user board on >s3cret:x ${rules} --user default off`.split(' ') });
   const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-password-'));
   t.after(() => rmSync(dir, { recursive: true, force: true }));
   const [good, bad] = ['good', 'bad'].map((name) => path.join(dir, name));
@@ -163,5 +173,10 @@ test('signing in: a user with a password from a file, over TCP, at the second ad
   await jetson.send(100);
   await caught(viewer, 'jetson', 100);
   assertWhole(viewer, 'jetson', 1, 100);
+  await poll(async () => (await request(hub, '/nodes')).json.nodes.length === 1, 'the board');
+  await hub.logged(/connected to/);
+  viewer.send({ action: 'pause', node: 'jetson', id: 1 });
+  await statusWhen(jetson, (now) => now.paused);
+  await viewer.event((event) => event.event === 'command' && event.state === 'done');
   for (const server of [jetson, hub]) assert.doesNotMatch(server.stderr(), /s3cret/);
 });
