@@ -306,7 +306,7 @@ run: all ## build it and start it on port 8080 with the simulated engine; ARGS="
 # ---- bridges to message brokers ---------------------------------------------------------
 
 # aidash's parts are as they are in the program: each has its whole command line, and TLS.
-BRIDGES := $(addprefix build/bridges/aidash-,redis)
+BRIDGES := $(addprefix build/bridges/aidash-,redis kafka mqtt)
 BRIDGE_FLAGS = -std=c11 -O2 -g -Wall -Wextra -Wconversion -Wno-format-truncation -I. -isystem $(JSMN_DIR) $(CPPFLAGS) $(CFLAGS)
 $(eval $(call needs,build/bridges/aidash.o,$(CIVETWEB_DIR),))
 build/bridges/aidash.o:
@@ -327,6 +327,17 @@ build/deps/.tools-bridge-redis: toolchains/fetch.sh | $(HAVE_TOOLS)
 	@touch $@
 LIBS_redis = -lhiredis $(if $(filter ok,$(shell printf '\043include <hiredis/hiredis.h>\n\043include <hiredis/hiredis_ssl.h>\n\043include <openssl/ssl.h>\n' | \
     $(CC) -E -x c - >/dev/null 2>&1 && echo ok)),-DBRIDGE_REDIS_TLS -lhiredis_ssl -lssl -lcrypto)
+
+build/deps/.tools-bridge-kafka: toolchains/fetch.sh | $(HAVE_TOOLS)
+	@CC="$(CC)" $(FETCH) need librdkafka-dev
+	@touch $@
+LIBS_kafka := -lrdkafka
+
+build/deps/.tools-bridge-mqtt: toolchains/fetch.sh | $(HAVE_TOOLS)
+	@CC="$(CC)" $(FETCH) need libmosquitto-dev
+	@touch $@
+LIBS_mqtt := examples/bridges/homeassistant.c -lmosquitto
+build/bridges/aidash-mqtt build/asan/bridges/aidash-mqtt: examples/bridges/homeassistant.c examples/bridges/homeassistant.h
 
 # $(call bridge,DIRECTORY,FLAGS)
 define bridge
