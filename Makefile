@@ -349,6 +349,11 @@ $(eval $(call bridge,build/bridges,-pie -fPIE))
 $(eval $(call bridge,build/asan/bridges,-pie -fPIE $(AD_ASAN)))
 .SECONDARY: $(patsubst build/bridges/aidash-%,build/deps/.tools-bridge-%,$(BRIDGES))
 
+# For tests: a Kafka cluster, as librdkafka mocks it.
+build/bridges/kafka_mock: tests/bridges/kafka_mock.c build/deps/.tools-bridge-kafka
+	@mkdir -p $(@D)
+	@$(CC) -std=c11 -O2 $(AD_WARN) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(LDFLAGS) -lrdkafka
+
 bridges: $(BRIDGES) ## programs that connect aidash to message brokers: build/bridges/aidash-redis
 	@:
 

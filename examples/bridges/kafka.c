@@ -15,10 +15,13 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
     POLL_MS = 200,       /* the longest wait for the broker at once */
+    LOOK_MS = 10000,     /* between two looks for partitions that are new */
+    PARTITIONS = 1024,   /* that are read of a topic */
     METADATA_MS = 2000,  /* for its answer to whether it is there */
     SETTINGS = 64,       /* lines of --kafka-config */
     TEXT_CAP = 512,
@@ -68,6 +71,14 @@ static void hang_up(void)
     (void)pthread_mutex_lock(&broker.lock);
     broker.ended = true;
     (void)pthread_mutex_unlock(&broker.lock);
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
 /* ---- sending: thread `out` ------------------------------------------------------------ */
@@ -269,28 +280,124 @@ static void done_with(const rd_kafka_message_t *message)
     rd_kafka_topic_partition_list_destroy(list);
 }
 
-static void in(void)
+/* Where to begin in a partition: a gateway goes on in events where it was; commands and
+ * answers are those from now on, but in a partition that was not there before, all. */
+static int64_t begin_at(enum bridge_kind kind, int32_t partition, bool first)
 {
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(2);
-    rd_kafka_resp_err_t err, said = RD_KAFKA_RESP_ERR_NO_ERROR;
+    int64_t low = 0, high = 0;
 
-    if (bridge_settings.subscribe) {
-        (void)rd_kafka_topic_partition_list_add(list, topics[BRIDGE_EVENT],
-                                                RD_KAFKA_PARTITION_UA);
-        (void)rd_kafka_topic_partition_list_add(list, topics[BRIDGE_ACK],
-                                                RD_KAFKA_PARTITION_UA);
-    } else if (!bridge_settings.no_commands) {
-        (void)rd_kafka_topic_partition_list_add(list, topics[BRIDGE_COMMAND],
-                                                RD_KAFKA_PARTITION_UA);
+    if (kind == BRIDGE_EVENT) {
+        return RD_KAFKA_OFFSET_STORED;
     }
-    (void)rd_kafka_poll_set_consumer(consumer);
-    if (list->cnt > 0) {
-        (void)rd_kafka_subscribe(consumer, list);
+    if (!first) {
+        return RD_KAFKA_OFFSET_BEGINNING;
+    }
+    return rd_kafka_query_watermark_offsets(consumer, topics[kind], partition, &low, &high,
+                                            METADATA_MS) == RD_KAFKA_RESP_ERR_NO_ERROR
+               ? high : RD_KAFKA_OFFSET_END;
+}
+
+/* How many partitions the topic has; the broker makes one that is not there, if it is
+ * let. -1: it does not answer. */
+static int partitions_of(enum bridge_kind kind)
+{
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(consumer, topics[kind], NULL);
+    const struct rd_kafka_metadata *metadata = NULL;
+    int n = -1;
+
+    if (topic != NULL &&
+        rd_kafka_metadata(consumer, 0, topic, &metadata, METADATA_MS) ==
+            RD_KAFKA_RESP_ERR_NO_ERROR) {
+        n = metadata->topic_cnt == 1 ? metadata->topics[0].partition_cnt : 0;
+        rd_kafka_metadata_destroy(metadata);
+    }
+    if (topic != NULL) {
+        rd_kafka_topic_destroy(topic);
+    }
+    return n < PARTITIONS ? n : PARTITIONS;
+}
+
+/* Read all partitions of the topics. There are no members in the group, which is but the
+ * name by which Kafka keeps the position: nothing is shared, nobody waits for a
+ * rebalance. Returns whether all topics are there. */
+static bool assign(const enum bridge_kind *kinds, size_t n_kinds)
+{
+    static int known[3] = {-1, -1, -1}; /* -1: not looked for */
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+    bool all = true, more = false;
+    size_t i;
+    int p;
+
+    for (i = 0; i < n_kinds; i++) {
+        enum bridge_kind kind = kinds[i];
+        int n = partitions_of(kind);
+
+        for (p = 0; p < n || p < known[kind]; p++) {
+            rd_kafka_topic_partition_list_add(list, topics[kind], p)->offset =
+                p < known[kind] ? RD_KAFKA_OFFSET_INVALID
+                                : begin_at(kind, p, known[kind] < 0);
+        }
+        all = all && n > 0;
+        more = more || n > known[kind];
+        known[kind] = n > known[kind] ? n : known[kind];
+    }
+    if (more && list->cnt > 0) {
+        rd_kafka_topic_partition_list_t *now = rd_kafka_topic_partition_list_copy(list);
+
+        (void)rd_kafka_position(consumer, now); /* of those that are read already */
+        for (p = 0; p < list->cnt; p++) {
+            if (list->elems[p].offset == RD_KAFKA_OFFSET_INVALID) {
+                list->elems[p].offset = now->elems[p].offset >= 0 ? now->elems[p].offset
+                                                                  : RD_KAFKA_OFFSET_STORED;
+            }
+        }
+        rd_kafka_topic_partition_list_destroy(now);
+        (void)rd_kafka_assign(consumer, list);
     }
     rd_kafka_topic_partition_list_destroy(list);
-    while (bridge_running()) {
-        rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer, POLL_MS);
+    return all;
+}
 
+/* Let the broker have the position, if it is there. If not, the consumer is left as it
+ * is: librdkafka would wait for the broker, and the program ends. */
+static void close_consumer(void)
+{
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(consumer);
+    uint64_t end_ms = now_ms() + METADATA_MS;
+    rd_kafka_error_t *error = rd_kafka_consumer_close_queue(consumer, queue);
+
+    while (error == NULL && !rd_kafka_consumer_closed(consumer) && now_ms() < end_ms) {
+        rd_kafka_event_t *event = rd_kafka_queue_poll(queue, POLL_MS / 10);
+
+        if (event != NULL) {
+            rd_kafka_event_destroy(event);
+        }
+    }
+    rd_kafka_error_destroy(error);
+    rd_kafka_queue_destroy(queue);
+    if (rd_kafka_consumer_closed(consumer)) {
+        rd_kafka_destroy(consumer);
+    }
+}
+
+static void in(void)
+{
+    static const enum bridge_kind of_gateway[] = {BRIDGE_EVENT, BRIDGE_ACK},
+                                  of_board[] = {BRIDGE_COMMAND};
+    bool gateway = bridge_settings.subscribe;
+    rd_kafka_resp_err_t err, said = RD_KAFKA_RESP_ERR_NO_ERROR;
+    uint64_t look_ms = 0;
+
+    (void)rd_kafka_poll_set_consumer(consumer);
+    while (bridge_running()) {
+        rd_kafka_message_t *message;
+
+        if (now_ms() >= look_ms && (gateway || !bridge_settings.no_commands)) {
+            bool all = gateway ? assign(of_gateway, 2) : assign(of_board, 1);
+
+            look_ms = now_ms() + (all ? LOOK_MS : POLL_MS);
+        }
+        message = rd_kafka_consumer_poll(consumer, POLL_MS);
         if (message == NULL) {
             continue;
         }
@@ -304,8 +411,7 @@ static void in(void)
         said = err;
         rd_kafka_message_destroy(message);
     }
-    (void)rd_kafka_consumer_close(consumer); /* stores the position */
-    rd_kafka_destroy(consumer);
+    close_consumer();
 }
 
 /* ---- options ------------------------------------------------------------------------------ */
@@ -407,8 +513,6 @@ static int check(void)
     char host[64] = "localhost", why[256];
     rd_kafka_conf_t *conf;
     const char *commits = bridge_settings.subscribe ? "true" : "false";
-    /* A gateway goes on where it was; a board's commands of before are not its. */
-    const char *begin = bridge_settings.subscribe ? "earliest" : "latest";
 
     if (producer != NULL) {
         return 0; /* SIGHUP: it runs already */
@@ -434,9 +538,8 @@ static int check(void)
     const char *const reads[][2] = {
         {"bootstrap.servers", set.brokers}, {"client.id", set.group}, {"group.id", set.group},
         {"enable.auto.commit", commits}, {"auto.commit.interval.ms", "1000"},
-        {"enable.auto.offset.store", "false"}, {"auto.offset.reset", begin},
+        {"enable.auto.offset.store", "false"}, {"auto.offset.reset", "earliest"},
         {"allow.auto.create.topics", "true"}, {"queued.max.messages.kbytes", "8192"},
-        {"topic.metadata.refresh.interval.ms", "10000"},
     };
     producer_conf = configure(sends, sizeof(sends) / sizeof(*sends));
     conf = configure(reads, sizeof(reads) / sizeof(*reads));
