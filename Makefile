@@ -354,7 +354,18 @@ build/bridges/kafka_mock: tests/bridges/kafka_mock.c build/deps/.tools-bridge-ka
 	@mkdir -p $(@D)
 	@$(CC) -std=c11 -O2 $(AD_WARN) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(LDFLAGS) -lrdkafka
 
-bridges: $(BRIDGES) ## programs that connect aidash to message brokers: build/bridges/aidash-redis
+# What the service of aidash itself may not, theirs may not either.
+build/bridges/aidash-%.service: package/aidash.service
+	@mkdir -p $(@D)
+	@sed -e 's|^Description=.*|Description=aidash-$*: aidash with its boards and gateways on a message broker|' \
+	    -e 's|man:aidash(1)|man:aidash-$*(1)|' -e 's|/aidash --config /etc/aidash.conf|/aidash-$* --config /etc/aidash-$*.conf|' \
+	    -e 's|systemctl edit aidash|&-$*|' -e 's|^StateDirectory=aidash|&-$*|' $< > $@
+
+build/bridges/aidash-%.1: examples/bridges/aidash-%.1
+	@mkdir -p $(@D)
+	@cp $< $@
+
+bridges: $(BRIDGES) $(BRIDGES:=.1) $(BRIDGES:=.service) ## programs that connect aidash to message brokers: build/bridges/aidash-redis, -kafka, -mqtt
 	@:
 
 # ---- tests --------------------------------------------------------------------------
@@ -465,6 +476,10 @@ kills: $(HAVE_TEST) ## kill -9 a server that keeps its history in a file, KILLS 
 bench: all build/gateway/aidash build/tiny/aidash build/lib/aidash.o tests/node_modules/.installed ## measure against a raw send() loop; PART=gateway is one part
 	@CC="$(CC)" AIDASH=$(OUT)/aidash AIDASH_GATEWAY=build/gateway/aidash AIDASH_LIB=build/lib/aidash.o \
 	    node tests/bench/run.mjs $(PART)
+
+fleet-bench: bridges tests/node_modules/.installed ## measure board, Redis, gateway, viewer: EVENTS (1000000), and Redis stopped for 20 s
+	@EVENTS="$(EVENTS)" node tests/bench/fleet.mjs
+	@FLEET_AWAY_MS=20000 node --test --test-reporter=./tests/reporter.mjs tests/bridges/redis-away.native.test.mjs
 
 # ---- one file -------------------------------------------------------------------------------
 
@@ -586,4 +601,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all $(TARGETS) dist run bridges test lint asan tsan fuzz fuzz-sockets soak kills bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE
+.PHONY: all $(TARGETS) dist run bridges fleet-bench test lint asan tsan fuzz fuzz-sockets soak kills bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE

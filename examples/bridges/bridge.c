@@ -124,7 +124,7 @@ bool bridge_pause(unsigned ms)
 
 unsigned bridge_backoff(unsigned n)
 {
-    unsigned ms = n < 7 ? 100u << n : 10000;
+    unsigned ms = n < 6 ? 100u << n : 5000;
     struct timespec now;
 
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
@@ -338,7 +338,7 @@ struct slice {
     jsmntype_t type;
 };
 
-/* The member `name` of the JSON object `json`; its strings are as they are written. */
+/* The member `name` of the JSON object `json`; a string is as it is written. */
 static bool member(const char *json, size_t len, const char *name, struct slice *out)
 {
     jsmntok_t tokens[TOKENS];
@@ -366,18 +366,28 @@ static bool member(const char *json, size_t len, const char *name, struct slice 
     return false;
 }
 
-/* The same of a string, as a text with its NUL. False: none, or longer. */
+/* The same of a string, as a text with its NUL. False: none, longer, or with an escape
+ * that no name or sentence of aidash's has (all but \" \\ and \/ of RFC 8259 7). */
 static bool member_text(const char *json, size_t len, const char *name, char *out,
                         size_t cap)
 {
     struct slice value;
+    size_t i, n = 0;
 
     if (!member(json, len, name, &value) || value.type != JSMN_STRING ||
         value.len >= cap) {
         return false;
     }
-    memcpy(out, value.at, value.len);
-    out[value.len] = '\0';
+    for (i = 0; i < value.len; i++) {
+        if (value.at[i] == '\\') {
+            i++; /* jsmn has seen that something follows */
+            if (strchr("\"\\/", value.at[i]) == NULL) {
+                return false;
+            }
+        }
+        out[n++] = value.at[i];
+    }
+    out[n] = '\0';
     return true;
 }
 

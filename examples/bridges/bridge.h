@@ -78,7 +78,7 @@ bool bridge_running(void);
 /* Wait for so many milliseconds. False, and at once, when the program is to end. */
 bool bridge_pause(unsigned ms);
 
-/* Longer from try to try, with jitter, from 100 ms to 10 s: the milliseconds before try
+/* Longer from try to try, with jitter, from 100 ms to 5 s: the milliseconds before try
  * number n, from 0. */
 unsigned bridge_backoff(unsigned n);
 

@@ -38,7 +38,8 @@ enum {
     BLOCK_MS = 1000,     /* of XREAD: less than ANSWER_S */
     READ_COUNT = 200,    /* entries of each stream at once */
     SCAN_S = 5,          /* between two looks for new boards */
-    COMMANDS_KEPT = 1000 /* entries of streams of commands and answers */
+    COMMANDS_KEPT = 1000, /* entries of streams of commands and answers */
+    ACKS_S = 3600        /* and how long those of answers stay without a new one */
 };
 
 #define EVENTS "aidash:events:"
@@ -297,8 +298,11 @@ static bool begin_tls(redisContext *context, const struct address *a)
                                   SSL_set_tlsext_host_name(session, a->host) == 1));
     }
     ok = ok && redisInitiateSSL(context, session) == REDIS_OK;
+    if (!ok) {
+        SSL_free(session); /* else the context owns it */
+    }
     SSL_CTX_free(tls);
-    return ok; /* the context owns the session, or the program ends with it */
+    return ok;
 }
 #else
 static bool begin_tls(redisContext *context, const struct address *a)
@@ -390,8 +394,9 @@ static void hang_up(void)
 
 /* ---- sending -------------------------------------------------------------------------- */
 
-/* One message as an XADD in the pipeline. */
-static void append(redisContext *context, const struct bridge_message *m)
+/* One message as an XADD in the pipeline. Returns how many commands it takes: the
+ * stream of answers for a gateway's run is of no use for long. */
+static size_t append(redisContext *context, const struct bridge_message *m)
 {
     static const struct {
         const char *prefix, *field;
@@ -410,21 +415,26 @@ static void append(redisContext *context, const struct bridge_message *m)
     len[1] = strlen(key);
     len[4] = strlen(argv[4]);
     (void)redisAppendCommandArgv(context, 10, argv, len);
+    if (m->kind != BRIDGE_ACK) {
+        return 1;
+    }
+    (void)redisAppendCommand(context, "EXPIRE %s %d", key, ACKS_S);
+    return 2;
 }
 
 /* A batch as one transaction. True: Redis has it all. */
 static bool send_batch(struct link *link, const struct bridge_batch *batch)
 {
     redisReply *reply;
-    size_t i;
+    size_t i, n = 0; /* commands between MULTI and EXEC */
     bool ok = true;
 
     (void)redisAppendCommand(link->context, "MULTI");
     for (i = 0; i < batch->n; i++) {
-        append(link->context, &batch->messages[i]);
+        n += append(link->context, &batch->messages[i]);
     }
     (void)redisAppendCommand(link->context, "EXEC");
-    for (i = 0; i < batch->n + 2; i++) {
+    for (i = 0; i < n + 2; i++) {
         reply = NULL;
         if (redisGetReply(link->context, (void **)&reply) != REDIS_OK) {
             return fail(link, link->context->errstr);
@@ -433,7 +443,7 @@ static bool send_batch(struct link *link, const struct bridge_batch *batch)
             (void)snprintf(link->why, sizeof(link->why), "%s", reply->str);
             ok = false;
         }
-        if (ok && i == batch->n + 1) {
+        if (ok && i == n + 1) {
             size_t k;
 
             for (k = 0; k < reply->elements; k++) {
