@@ -341,7 +341,7 @@ build/bridges/aidash-mqtt build/asan/bridges/aidash-mqtt: examples/bridges/homea
 
 # $(call bridge,DIRECTORY,FLAGS)
 define bridge
-$(1)/aidash-%: examples/bridges/%.c examples/bridges/bridge.c examples/bridges/bridge.h aidash.h $(1)/aidash.o build/deps/.tools-bridge-%
+$(1)/aidash-%: examples/bridges/%.c examples/bridges/bridge.c examples/bridges/bridge.h aidash.h $(1)/aidash.o build/deps/.tools-bridge-% $(call mbedtls_for,$(2))
 	@echo "  CC    $$@"
 	@$$(CC) $$(BRIDGE_FLAGS) $(2) -o $$@ $$< examples/bridges/bridge.c $(1)/aidash.o $(call link,$(2)) $$(LIBS_$$*)
 endef
