@@ -306,7 +306,7 @@ run: all ## build it and start it on port 8080 with the simulated engine; ARGS="
 # ---- bridges to message brokers ---------------------------------------------------------
 
 # aidash's parts are as they are in the program: each has its whole command line, and TLS.
-BRIDGES := $(addprefix build/bridges/aidash-,redis)
+BRIDGES := $(addprefix build/bridges/aidash-,redis kafka mqtt)
 BRIDGE_FLAGS = -std=c11 -O2 -g -Wall -Wextra -Wconversion -Wno-format-truncation -I. -isystem $(JSMN_DIR) $(CPPFLAGS) $(CFLAGS)
 $(eval $(call needs,build/bridges/aidash.o,$(CIVETWEB_DIR),))
 build/bridges/aidash.o:
@@ -328,15 +328,31 @@ build/deps/.tools-bridge-redis: toolchains/fetch.sh | $(HAVE_TOOLS)
 LIBS_redis = -lhiredis $(if $(filter ok,$(shell printf '\043include <hiredis/hiredis.h>\n\043include <hiredis/hiredis_ssl.h>\n\043include <openssl/ssl.h>\n' | \
     $(CC) -E -x c - >/dev/null 2>&1 && echo ok)),-DBRIDGE_REDIS_TLS -lhiredis_ssl -lssl -lcrypto)
 
+build/deps/.tools-bridge-kafka: toolchains/fetch.sh | $(HAVE_TOOLS)
+	@CC="$(CC)" $(FETCH) need librdkafka-dev
+	@touch $@
+LIBS_kafka := -lrdkafka
+
+build/deps/.tools-bridge-mqtt: toolchains/fetch.sh | $(HAVE_TOOLS)
+	@CC="$(CC)" $(FETCH) need libmosquitto-dev
+	@touch $@
+LIBS_mqtt := examples/bridges/homeassistant.c -lmosquitto
+build/bridges/aidash-mqtt build/asan/bridges/aidash-mqtt: examples/bridges/homeassistant.c examples/bridges/homeassistant.h
+
 # $(call bridge,DIRECTORY,FLAGS)
 define bridge
-$(1)/aidash-%: examples/bridges/%.c examples/bridges/bridge.c examples/bridges/bridge.h aidash.h $(1)/aidash.o build/deps/.tools-bridge-%
+$(1)/aidash-%: examples/bridges/%.c examples/bridges/bridge.c examples/bridges/bridge.h aidash.h $(1)/aidash.o build/deps/.tools-bridge-% $(call mbedtls_for,$(2))
 	@echo "  CC    $$@"
 	@$$(CC) $$(BRIDGE_FLAGS) $(2) -o $$@ $$< examples/bridges/bridge.c $(1)/aidash.o $(call link,$(2)) $$(LIBS_$$*)
 endef
 $(eval $(call bridge,build/bridges,-pie -fPIE))
 $(eval $(call bridge,build/asan/bridges,-pie -fPIE $(AD_ASAN)))
 .SECONDARY: $(patsubst build/bridges/aidash-%,build/deps/.tools-bridge-%,$(BRIDGES))
+
+# For tests: a Kafka cluster, as librdkafka mocks it.
+build/bridges/kafka_mock: tests/bridges/kafka_mock.c build/deps/.tools-bridge-kafka
+	@mkdir -p $(@D)
+	@$(CC) -std=c11 -O2 $(AD_WARN) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(LDFLAGS) -lrdkafka
 
 # What the service of aidash itself may not, theirs may not either.
 build/bridges/aidash-%.service: package/aidash.service
@@ -349,7 +365,7 @@ build/bridges/aidash-%.1: examples/bridges/aidash-%.1
 	@mkdir -p $(@D)
 	@cp $< $@
 
-bridges: $(BRIDGES) $(BRIDGES:=.1) $(BRIDGES:=.service) ## programs that connect aidash to message brokers: build/bridges/aidash-redis
+bridges: $(BRIDGES) $(BRIDGES:=.1) $(BRIDGES:=.service) ## programs that connect aidash to message brokers: build/bridges/aidash-redis, -kafka, -mqtt
 	@:
 
 # ---- tests --------------------------------------------------------------------------

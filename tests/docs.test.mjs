@@ -485,7 +485,7 @@ test('the code in docs/embed.md is of examples/firmware, or compiles without a w
   const functions = own.filter(({ text }) => text.startsWith('static '));
   const statements = own.filter(({ text }) => !text.startsWith('static '));
   const file = path.join(dir, 'embed.c');
-  writeFileSync(file, ['#include "aidash.h"\n#include <stdint.h>\n#include <stdio.h>\n#include <string.h>\n', ...functions.map(({ text }) => text), 'int main(int argc, char **argv)\n{(void)argc, (void)argv;',
+  writeFileSync(file, ['#include "aidash.h"\n#include <stdint.h>\n#include <stdio.h>\n#include <string.h>\nint main(int argc, char **argv);\n', ...functions.map(({ text }) => text), 'int main(int argc, char **argv)\n{(void)argc, (void)argv;',
     ...statements.map(({ text }) => `{\n${text}}\n`), 'return 0;\n}\n'].join('\n'));
   const { status, stderr } = spawnSync(process.env.CC || 'cc', ['-std=c99', '-Wall', '-Wextra', '-Werror', '-I', ROOT, '-fsyntax-only', file], { encoding: 'utf8' });
   assert.equal(status, 0, stderr);

@@ -141,14 +141,16 @@ const library = (variant, sanitizers) => list('tests/e2e', /^library.*\.native\.
 }));
 
 /* What the bridges to message brokers are compiled with; a test's file begins with the broker's name. */
-const BROKERS = { redis: ['libhiredis-dev'] };
+const BROKERS = { kafka: ['librdkafka-dev'], mqtt: ['libmosquitto-dev'], redis: ['libhiredis-dev'] };
 
 const bridges = (file) => {
   const [name] = path.basename(file).match(/^[a-z]+/);
   const reason = refused('sh', 'toolchains/fetch.sh', 'need', ...BROKERS[name]);
   if (reason) return [{ name: `${name} bridge`, skip: `the bridge to ${name} can't be built here. ${reason}` }];
-  const plain = node(file, { build: [`build/bridges/aidash-${name}`] });
-  return file.includes('.native.') ? [plain] : [plain, node(file, { ...sanitized, variant: 'asan', build: [`build/asan/bridges/aidash-${name}`] })];
+  const helpers = name === 'kafka' ? ['build/bridges/kafka_mock'] : [];
+  const plain = node(file, { build: [`build/bridges/aidash-${name}`, ...helpers] });
+  return file.includes('.native.') ? [plain]
+    : [plain, node(file, { ...sanitized, variant: 'asan', build: [`build/asan/bridges/aidash-${name}`, ...helpers] })];
 };
 
 /* A build that differs from the ordinary one in one thing runs what concerns that thing:
