@@ -155,6 +155,9 @@ test('a board that goes, and comes back with a new run', async (t) => {
     assert.equal(await ask('gone', 'orin'), '0');
     await viewer.next(of('orin', (e) => e.state === 'gone'));
     assert.equal((await nodes(server))[0].state, 'gone');
+    const { text: metrics } = await request(server, '/metrics');
+    assert.match(metrics, /^aidash_nodes\{state="gone"\} 1$/m);
+    assert.match(metrics, /^aidash_relayed_total\{what="taken"\} 1$/m);
     assert.equal(await ask('relay', 'orin', 'ab-1', JSON.stringify(TICK)), '0');
     await viewer.next(of('orin', (e) => e.state === 'live'));
     assert.deepEqual(await viewer.tick(), { ...TICK, node: 'orin' });
