@@ -11,6 +11,7 @@
 #   SUITE=unit,e2e TEST=ingest        only these suites, only the test files whose name contains this
 #   FUZZ_SECONDS=60                   how long `make fuzz` stays on each input
 #   SECONDS=3600 SEED=2               how long `make fuzz-sockets` and `make soak` run, and with which cases
+#   VIEWERS=500                       how many `make gateways` has
 #   HOST=pi@raspberrypi.local SSH=ssh the board of `make deploy`, and the command that reaches it
 #   VERSION=x.y.z TARGETS="aarch64"   what `make release` makes, and for which of toolchains/*.mk (all)
 
@@ -154,19 +155,18 @@ endif
 
 # ---- the dashboard ----------------------------------------------------------------
 
-# uPlot's minified script is half the size of its ES module; with this last line it is one.
-build/uPlot.esm.js: $(UPLOT_DIR)/dist/uPlot.iife.min.js
-	@{ echo '/*!'; cat $(UPLOT_DIR)/LICENSE; echo; echo '*/'; cat $<; echo; echo 'export default uPlot;'; } > $@
-
 # The page's modules in three files: what draws the first numbers (app.js), what comes after (later.js), and what both need
-# (chunk.js). Beside them the theme, the style sheet, and the client for other pages, each a file as it was.
+# (chunk.js). Beside them the theme, the style sheet, the client for other pages, and uPlot, each a file as it was. uPlot's
+# minified script is half the size of its ES module, and less than what esbuild would make of it; with a last line it is one.
 MODULES := $(wildcard www/*.js)
-BUNDLE := app.js later.js chunk.js theme.js aidash-client.js style.css
+BUNDLE := app.js later.js chunk.js uplot.js theme.js aidash-client.js style.css
 BUNDLING := --minify --legal-comments=inline --log-level=warning --target=chrome92,firefox98,safari15.4 --outdir=build/www
-$(addprefix build/www/,$(BUNDLE)) &: $(MODULES) www/style.css build/uPlot.esm.js build/www.files $(ESBUILD_PROGRAM)
+$(addprefix build/www/,$(BUNDLE)) &: $(MODULES) www/style.css $(UPLOT_DIR)/dist/uPlot.iife.min.js build/www.files $(ESBUILD_PROGRAM)
 	@rm -rf build/www
-	@$(ESBUILD_PROGRAM) www/app.js --bundle --splitting --format=esm --alias:uplot=./build/uPlot.esm.js \
+	@$(ESBUILD_PROGRAM) www/app.js --bundle --splitting --format=esm --alias:uplot=./uplot.js --external:./uplot.js \
 	    --chunk-names=[name] $(BUNDLING)
+	@{ echo '/*!'; cat $(UPLOT_DIR)/LICENSE; echo; echo '*/'; cat $(UPLOT_DIR)/dist/uPlot.iife.min.js; echo; echo 'export default uPlot;'; } \
+	    > build/www/uplot.js
 	@$(ESBUILD_PROGRAM) www/theme.js www/style.css --bundle --format=esm $(BUNDLING)
 	@$(ESBUILD_PROGRAM) www/aidash-client.js --banner:js="$$(sed -n '/^\/\*\*/,/^ \*\//p; /^ \*\//q' www/aidash-client.js)" $(BUNDLING)
 
@@ -409,6 +409,9 @@ soak: $(HAVE_TEST) build/asan/aidash ## all that goes wrong, for SECONDS (600), 
 kills: $(HAVE_TEST) ## kill -9 a server that keeps its history in a file, KILLS times (200), at random moments; `make test` does 10
 	@AIDASH_KILLS=$(or $(KILLS),200) MAKE="$(MAKE)" CC="$(CC)" TEST=history node tests/run.mjs e2e
 
+gateways: $(HAVE_TEST) ## kill one of two gateways behind nginx under VIEWERS (500) viewers; `make test` has 100
+	@AIDASH_VIEWERS=$(or $(VIEWERS),500) MAKE="$(MAKE)" CC="$(CC)" TEST=gateways node tests/run.mjs e2e
+
 bench: all build/gateway/aidash build/tiny/aidash build/lib/aidash.o tests/node_modules/.installed ## measure against a raw send() loop; PART=gateway is one part
 	@CC="$(CC)" AIDASH=$(OUT)/aidash AIDASH_GATEWAY=build/gateway/aidash AIDASH_LIB=build/lib/aidash.o \
 	    node tests/bench/run.mjs $(PART)
@@ -533,4 +536,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all $(TARGETS) dist run test lint asan tsan fuzz fuzz-sockets soak kills bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE
+.PHONY: all $(TARGETS) dist run test lint asan tsan fuzz fuzz-sockets soak kills gateways bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE

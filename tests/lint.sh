@@ -148,7 +148,7 @@ arrows() { # "FROM TO" for each #include of a part in a part
     done
 }
 arrows_run_up() {
-    arrows | awk -v order="$(includes | tr '\n' ' ')" -v folders='. base codec guard core meter board web app' '
+    arrows | awk -v order="$(includes | tr '\n' ' ')" -v folders='. base codec guard core meter board fleet web app' '
         BEGIN {
             for (i = split(order, o, " "); i > 0; i--) place[o[i]] = i
             for (i = split(folders, f, " "); i > 0; i--) level[f[i]] = i

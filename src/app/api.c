@@ -101,6 +101,9 @@ static void ad_reset(void)
     ad_own_commands_init();
     ad_own_requests_init();
     ad_sources_init();
+#if AIDASH_NODES
+    ad_nodes_init();
+#endif
     ad_rights_init();
     ad_framing_init();
     ad_access_init();
@@ -118,6 +121,9 @@ static void ad_reset(void)
     ad_brand_init();
 #if AIDASH_METER
     ad_meter_init();
+#endif
+#if AD_FLEET
+    ad_fleet_init();
 #endif
 #if AIDASH_HISTORY
     ad_history_init();

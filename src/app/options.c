@@ -125,6 +125,18 @@ static const struct ad_option {
     {"otlp", "URL", "send metrics, and a span for each request, to this OpenTelemetry "
      "collector (OTLP/HTTP)", AD_OPT_TEXT},
 #endif
+#if AD_FLEET && AIDASH_METER
+    {"forward", "URL", "send this board's events to this gateway, another aidash, and "
+     "take its viewers' commands", AD_OPT_TEXT},
+    {"as-node", "NAME", "this board's name there (default: this machine's)",
+     AD_OPT_TEXT},
+    {"forward-key-file", "FILE", "file with a bearer token for the gateway, with the "
+     "right ingest", AD_OPT_TEXT},
+    {"peer", "[NAME=]URL", "be the gateway: read the events of this board, another "
+     "aidash; may be repeated", AD_OPT_LIST},
+    {"peer-key-file", "FILE", "file with a bearer token for the boards, with the rights "
+     "view and control", AD_OPT_TEXT},
+#endif
     {"log-level", "LEVEL", "error, warn, info or debug (default info)",
      AD_OPT_TEXT},
     {"config", "FILE", "read options from this file, lines of `key = value`",
