@@ -139,6 +139,13 @@ struct aidash_command {
     const char *key_name;
     unsigned rights; /* what he may: AIDASH_MAY_VIEW and the others */
     int local;       /* 1: a program on this machine, by no proxy */
+    /* The board that it is for, one of those of aidash_relay(); "": this one. Return
+     * aidash_later(), send `json` there, and call aidash_finish() with what the board
+     * answered. It has no effect on this one's engine. */
+    const char *node;
+    /* For another board: the command alone, as it may be handed to aidash_command()
+     * there; else "". */
+    const char *json;
 };
 
 enum aidash_log_level {
@@ -309,6 +316,18 @@ struct aidash_config {
     /* What a kilowatt-hour costs, in any currency, 0 to 1e6: the event `energy` then
      * tells the cost of what was measured. 0: not told. */
     double price_kwh;
+    /* The http:// or https:// URL of a gateway, another aidash: it gets this board's
+     * events over one connection that this one opens, and its viewers' commands come
+     * back over it (docs/fleet.md). The board's name there, as in struct aidash_tick,
+     * node; NULL: this machine's name. A file whose first line is a bearer token for
+     * it, with the right `ingest`, read while starting. Not without AIDASH_METER and
+     * AIDASH_NODES. NULL: none. */
+    const char *forward, *as_node, *forward_key_file;
+    /* The other way round: the URLs of boards, [NAME=]URL, comma-separated, whose
+     * events this one reads; AIDASH_PEERS at most. NAME is the board's here; without
+     * it, HOST[:PORT] of the URL. A file with a bearer token for all of them, with the
+     * rights `view` and `control`. Likewise. */
+    const char *peer, *peer_key_file;
 };
 
 /* Start the server. config may be NULL (all defaults). It listens when this
@@ -538,6 +557,70 @@ enum aidash_parameter {
 int aidash_command_add(const char *name, enum aidash_parameter kind, double min,
                        double max, double value, const char *label);
 
+/* ---- many boards ------------------------------------------------------------- */
+
+/* A gateway shows what many boards do. A program between them (a bridge) takes a
+ * board's events from its on_event and gives them to the gateway by aidash_relay();
+ * it takes the gateway's commands from on_command and gives them to the board by
+ * aidash_command(). */
+
+/* On the gateway: an event of another board, as its on_event or its GET /events gave
+ * it. A tick becomes a tick with the board's name; viewers get any other one as
+ * {"event":"node","seq":N,"node":NAME,"data":EVENT}. GET /nodes has the newest of each
+ * board. A board that sends none for AIDASH_NODE_STALE_S is stale, then gone.
+ *
+ * node  the board's name, 1..AIDASH_NODE_MAX bytes, without what a model's name may not
+ *       have.
+ * id    RUN-SEQ, as in `id:` of GET /events (see aidash_run()): of a board's events
+ *       with the same RUN, one whose SEQ is not above the newest is a double, which is
+ *       counted and ignored. NULL or "": not known; then it always counts.
+ * json  one JSON object, not longer than an event of this aidash's own may be. Events
+ *       that a board has from other boards ("node") are ignored, and so never go round
+ *       in a circle; "batch" is refused.
+ *
+ * Copied before return, never waits. Nothing is lost, and the order of one thread's
+ * calls is kept. Returns 0; AIDASH_EINVAL (it can't be taken: do not try it again);
+ * AIDASH_EFULL: AIDASH_RELAY_BYTES wait for the hub: wait some milliseconds, and try
+ * it again; or AIDASH_ESTATE. Any thread, callbacks included. With AIDASH_NODES 0,
+ * this and the next two are AIDASH_EINVAL. */
+int aidash_relay(const char *node, const char *id, const char *json, size_t len);
+
+/* On the gateway: the link to a board is closed; it is gone until its next event. One
+ * that is not known is ignored. Cost, errors and threads: as aidash_relay(). */
+int aidash_node_gone(const char *node);
+
+/* On the gateway: the newest id of a board's events, of at most 38 bytes with the NUL,
+ * to go on from; "" if none is known. Those that still wait for the hub do not count.
+ * Waits for the hub. Returns 0, AIDASH_EINVAL (an argument, or size is too small), or
+ * AIDASH_ESTATE. Threads: as aidash_set_models(). */
+int aidash_node_last(const char *node, char *id, size_t size);
+
+/* On a board: the name of this run, of at most 17 bytes with the NUL. An event's id is
+ * this, "-" and its `seq`. A tick has no `seq`, but a number: the calls of on_event
+ * since aidash_start() count them all, from 1 on. Returns 0, AIDASH_EINVAL (size is too small), or AIDASH_ESTATE. Any
+ * thread, callbacks included. */
+int aidash_run(char *out, size_t size);
+
+/* On a board: how the engine is now, as the event `status` without `seq`: to be sent
+ * when a link comes up and every 5 s, so that the gateway knows that the board lives.
+ * NUL-terminated; 16384 bytes are always enough. Waits for the hub. Returns 0,
+ * AIDASH_EINVAL (size is too small), or AIDASH_ESTATE. Any thread, but not from a
+ * callback. */
+int aidash_status(char *json, size_t size);
+
+/* On a board: carry out a command, as if a viewer had sent it who may all.
+ *
+ * json       as in a WebSocket message, at most AIDASH_MESSAGE_MAX bytes.
+ * client_id  who asked, for on_command and the log, 1..AIDASH_CLIENT_ID_MAX of A-Z a-z
+ *            0-9 . _ ~ -; NULL or "": nobody.
+ * ack        gets the event `ack` or `error` that answers it, NUL-terminated; 512 bytes
+ *            are always enough.
+ *
+ * Waits for the hub. Returns 0 (there is an answer), AIDASH_EINVAL (an argument) or
+ * AIDASH_ESTATE. Any thread, but not from a callback. */
+int aidash_command(const char *json, size_t len, const char *client_id, char *ack,
+                   size_t size);
+
 /* ---- paths of your own ------------------------------------------------------- */
 
 /* Who asks for a path of your own. Valid during the callback only. */
@@ -612,6 +695,52 @@ int aidash_get_stats(struct aidash_stats *stats);
 /* Print the map of static memory to standard output: each part's name, count and
  * bytes, and the total. Any thread, started or not. */
 void aidash_print_sizes(void);
+
+/* ---- aidash's own command line in a program of yours --------------------------- */
+
+/* Options that a program may have beside aidash's own. */
+#define AIDASH_ADDON_OPTIONS 16
+
+/* An option, for the command line (--NAME VALUE), the environment (AIDASH_NAME) and the
+ * config file. */
+struct aidash_option {
+    const char *name;  /* a-z, 0-9 and -; none of aidash's own */
+    const char *value; /* what --help calls its value, such as "URL"; "": it takes none */
+    const char *help;  /* a sentence for --help */
+    int list;          /* 1: it may be repeated; the values are joined by commas */
+};
+
+/* A program that takes all of aidash's options and commands beside its own. All members
+ * are set; what they point to stays as it is. Everything is called on the thread of
+ * aidash_main(). */
+struct aidash_addon {
+    const char *program; /* its name, for --help and --version */
+    const char *about;   /* what it is, in some words */
+    const struct aidash_option *options; /* the last one has the name NULL */
+    /* One of its options was given: called once for each, in their order, before the
+     * start. value is valid during the call; written is the option as it was written
+     * (--redis, AIDASH_REDIS, FILE line 3: redis), for messages. Returns 0, or prints
+     * what is wrong and returns another value: aidash_main() returns 2. */
+    int (*option)(const char *name, const char *value, const char *written);
+    /* Set callbacks, and defaults: source holds unless --source or another option
+     * names one. *config is all zeros before; aidash's own options come after it. Called
+     * before the start, and again when SIGHUP lets the options be read. Returns as
+     * option. */
+    int (*configure)(struct aidash_config *config);
+    /* The server runs. Returns 0, or prints why it can't go on: aidash_main() stops the
+     * server and returns 1. */
+    int (*started)(void);
+    /* SIGINT or SIGTERM came: called before aidash_stop(). */
+    void (*stopping)(void);
+};
+
+/* What the program aidash does: read the options, serve until a signal comes, or carry
+ * out a command such as keys. addon NULL: aidash itself. Call it once, from main().
+ * Returns the exit code: 0 stopped by a signal, 1 failed, 2 wrong option, 3 can't listen.
+ *
+ * It is there unless aidash.c was compiled with AIDASH_NO_MAIN. The program's own main()
+ * replaces that of aidash.c, which is weak. */
+int aidash_main(int argc, char **argv, const struct aidash_addon *addon);
 
 #ifdef __cplusplus
 }

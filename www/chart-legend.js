@@ -30,10 +30,10 @@ export function mountLegend(lines, redraw) {
  * @param {[number, number]} range  the edges of the charts, Unix seconds
  * @param {number} now
  */
-export function drawLegend({ colours, lines, store, session: { feed, past, gauges } }, charts, [from, to], now) {
+export function drawLegend({ colours, lines, store, filter, session: { feed, past, gauges } }, charts, [from, to], now) {
   const legend = byId("legend", HTMLUListElement);
   const long = isPast(store.state.span);
-  const seen = (long ? past.lanes : feed.lanes).filter((lane) => lane.time >= from);
+  const seen = (long ? past.lanes : feed.lanes).filter((lane) => lane.time >= from && (!filter.on || filter.lane(lane)));
   const lanes = seen.filter((lane) => lines.lineOf[lane.index] >= 0 || lines.hides(lane));
   while (legend.children.length > lanes.length) {
     legend.lastElementChild?.remove();

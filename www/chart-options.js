@@ -55,7 +55,7 @@ export function chartOptions(metric, area, times, look, rows, on) {
     },
     scales: {
       x: { time: true, auto: false, range: (_, min, max) => [min, max] },
-      y: { distr: log ? 3 : 1, range: () => (log ? logRange(rows) : [rows.bottom < 0 ? -niceCeiling(-rows.bottom) : 0, fairTop(rows)]) },
+      y: { distr: log ? 3 : 1, range: () => (log ? logRange(rows) : [rows.bottom < 0 ? -niceCeiling(-rows.bottom) : 0, Math.max(fairTop(rows), rows.least)]) },
     },
     axes: [
       { ...axis, size: times ? 1.6 * rem : 0, space: 6 * rem, gap: 0.4 * rem, values: times ? (plot, splits) => timeLabels(plot, splits, rem) : () => [] },

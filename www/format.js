@@ -190,3 +190,16 @@ function cell(value) {
   const safe = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
+
+/**
+ * A table as GitHub's Markdown.
+ *
+ * @param {string[]} head
+ * @param {string[][]} rows
+ * @returns {string} "" without rows
+ */
+export function markdown(head, rows) {
+  const line = (/** @type {string[]} */ cells) => `| ${cells.join(" | ")} |\n`;
+  const plain = (/** @type {string} */ text) => text.replace(/\s+/g, " ").replace(/[\\|`*_~<>[\]]/g, "\\$&").trim();
+  return rows.length ? [head.map(plain), head.map(() => "---"), ...rows.map((row) => row.map(plain))].map(line).join("") : "";
+}

@@ -8,8 +8,8 @@ import { age, duration, milliseconds, NONE, percent, rate, short, span, whole } 
 import { Limit } from "./limits.js";
 import { loadingText } from "./model-facts.js";
 import { isPast } from "./past.js";
-import { drawSpark } from "./spark.js";
-import { quantiles, rates } from "./statistics.js";
+import { drawSpark, SPARK_S } from "./spark.js";
+import { quantiles, rates, sums } from "./statistics.js";
 
 const EVERY_S = 0.2; // nobody can read digits that change faster
 const STATISTICS_EVERY_S = 1;
@@ -40,7 +40,7 @@ const SAID = new Set(["down", "loading", "draining", "paused", "ended"]);
 const allInOne = new Int8Array(LANES_MAX); // the line of each lane: one for all
 
 /** @param {import("./app.js").Context} context */
-export function mountGlance({ settings, store, frame, colours, lines, view, session: { feed, requests } }) {
+export function mountGlance({ settings, store, frame, colours, lines, view, filter, session: { feed, requests } }) {
   const card = { rate: byId("card-rate", HTMLElement), latency: byId("card-latency", HTMLElement) };
   const spark = { rate: byId("rate-spark", HTMLCanvasElement), latency: byId("latency-spark", HTMLCanvasElement) };
   const node = Object.fromEntries([
@@ -65,7 +65,7 @@ export function mountGlance({ settings, store, frame, colours, lines, view, sess
     }
     drawn = 0;
   });
-  store.on(["paused", "span", "zoom", "frozenAt", "status", "dropped", "filled"], () => {
+  store.on(["paused", "span", "zoom", "frozenAt", "status", "dropped", "filled", "find"], () => {
     drawn = counted = 0;
   });
 
@@ -78,7 +78,7 @@ export function mountGlance({ settings, store, frame, colours, lines, view, sess
     drawn = now;
     const present = feed.now(now);
     const next = engineState(present, now);
-    drawNumbers(present, next, now);
+    drawNumbers(filter.on ? passing(now) : present, next, now);
     if (now - counted >= STATISTICS_EVERY_S) {
       counted = now;
       drawStatistics(now);
@@ -96,6 +96,17 @@ export function mountGlance({ settings, store, frame, colours, lines, view, sess
     }
     return EVERY_S * 1000;
   });
+
+  /**
+   * The present of what passes the filter.
+   *
+   * @param {number} now
+   */
+  function passing(now) {
+    const passes = filter.ticks();
+    return feed.now(now, (lane) => (filter.whole(lane) ? lane.rate
+      : filter.lane(lane) ? rates(feed.ring, now - MEDIAN_S, now, feed.tokenless, (k) => feed.ring.lane[k] === lane.index && passes?.(k) !== false).mean || NaN : NaN));
+  }
 
   /**
    * @param {import("./feed.js").Now} present
@@ -164,8 +175,10 @@ export function mountGlance({ settings, store, frame, colours, lines, view, sess
     checkLimits(limits, settings, fresh ? { rate: present.rate, latency: slowest?.latency ?? NaN } : null, now);
     if (lane) {
       const end = live ? now : Math.min(now, feed.lastTime);
-      drawSpark(spark.rate, feed.ring, feed.ring.total, end, allInOne, [colours.accent]);
-      drawSpark(spark.latency, feed.ring, feed.ring.latency, end, lines.lineOf, colours.lanes);
+      const { ring } = feed;
+      const passes = filter.ticks();
+      drawSpark(spark.rate, ring, passes ? sums(ring, ring.find(end - SPARK_S), ring.end, feed.tokenless, passes) : ring.total, end, allInOne, [colours.accent]);
+      drawSpark(spark.latency, ring, ring.latency, end, lines.lineOf, colours.lanes, passes);
     }
   }
 
@@ -177,9 +190,10 @@ export function mountGlance({ settings, store, frame, colours, lines, view, sess
   function slowestLane(now) {
     const { ring } = feed;
     const from = ring.find(now - MEDIAN_S);
-    const running = feed.lanes.filter((lane) => feed.runs(lane, now)).map((lane) => {
-      const [median] = quantiles(ring, from, ring.end, [0.5], lane.index);
-      return { lane, latency: Number.isNaN(median) ? lane.latency : median }; // one that ticks more seldom
+    const passes = filter.ticks();
+    const running = feed.lanes.filter((lane) => feed.runs(lane, now) && (!filter.on || filter.lane(lane))).map((lane) => {
+      const [median] = quantiles(ring, from, ring.end, [0.5], (k) => ring.lane[k] === lane.index && (!passes || passes(k)));
+      return { lane, latency: Number.isNaN(median) && (!passes || filter.whole(lane)) ? lane.latency : median }; // one that ticks more seldom
     }).filter(({ latency }) => !Number.isNaN(latency));
     running.sort((a, b) => b.latency - a.latency);
     return running.length ? { ...running[0], of: running.length } : null;
@@ -196,6 +210,11 @@ export function mountGlance({ settings, store, frame, colours, lines, view, sess
    */
   function drawNotes(slowest, fresh, state, now) {
     const { ring, lastTime } = feed;
+    if (filter.on && !fresh) {
+      setText(node["rate-note"], "");
+      setText(node["latency-note"], "");
+      return; // the last number may be of something else
+    }
     const streams = requests.inState("running");
     const silent = requests.silent(now);
     const ago = `${age(now - lastTime)} ago`;
@@ -235,13 +254,13 @@ export function mountGlance({ settings, store, frame, colours, lines, view, sess
     const zoom = isPast(shown) ? null : part;
     const [from, to] = isPast(shown) ? [now - LIVE_S, now] : view.range(now);
     const end = connection.phase === "live" ? to : Math.min(to, feed.lastTime); // what came then is not known
-    const [p50, p95] = quantiles(ring, ring.find(from), ring.find(end), [0.5, 0.95]);
+    const [p50, p95] = quantiles(ring, ring.find(from), ring.find(end), [0.5, 0.95], filter.ticks());
     setText(node["latency-p50"], duration(p50));
     setText(node["latency-p95"], duration(p95));
-    const { mean, peak } = rates(ring, from, end, feed.tokenless);
+    const { mean, peak } = rates(ring, from, end, feed.tokenless, filter.ticks());
     setText(node["rate-mean"], Number.isNaN(mean) ? NONE : rate(mean));
     setText(node["rate-peak"], Number.isNaN(peak) ? NONE : rate(peak));
-    const over = zoom ? span(to - from) : chosen === Infinity ? "all" : span(chosen);
+    const over = (zoom ? span(to - from) : chosen === Infinity ? "all" : span(chosen)) + (filter.on ? ", filtered" : "");
     setText(node["rate-over"], over);
     setText(node["latency-over"], over);
 

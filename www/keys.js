@@ -48,7 +48,7 @@ export function mountKeys({ settings, store, view, session }) {
     } else if (key === ".") {
       view.goLive();
     } else if (key === "/") {
-      document.getElementById("requests-search")?.focus();
+      document.getElementById("filter")?.focus();
     } else if (key === "p") {
       togglePause();
     } else {

@@ -4,6 +4,7 @@
 import { byId, make, notice, setAttr, setName, setText } from "./dom.js";
 import { clockTime, duration, NONE, percent, short, whole } from "./format.js";
 import { loadingText } from "./model-facts.js";
+import { meaningOf, STATES, stateOf } from "./outcomes.js";
 import { makeWaterfall, phases } from "./waterfall.js";
 
 /** @typedef {import("./requests.js").Entry} Entry */
@@ -43,27 +44,6 @@ const OUT = 6;
 const DECODE = 9;
 const CONTEXT = 11;
 const SHOW_ROOM = 0.1; // beside a request's span, in spans
-const FIND_FROM = 8; // requests before there is a search field
-
-/**
- * What became of a request: in a few words, and what that means.
- *
- * @type {Record<string, [word: string, meaning: string]>}
- */
-const STATES = {
-  running: ["running", "The engine is working on it."],
-  queued: ["queued", "It waits until the engine is free."],
-  finished: ["finished", "The answer is complete."],
-  left: ["client left", "The client closed the connection before the answer was complete."],
-  cut: ["engine broke off", "The engine's answer ended without its end."],
-  viewer: ["cancelled by viewer", "Somebody cancelled the request on this page."],
-  limit: ["stopped: too slow", "aidash ended it, as a peer was silent or too slow for too long."],
-  refused: ["refused", "The engine refused the request."],
-  full: ["refused", "aidash refused the request."],
-  failed: ["engine failed", "The engine could not be reached, or it reported an error."],
-  lost: ["not known", "It ran when the connection was lost."],
-  stuck: ["no answer", "The engine does not answer now. The request goes on when it does, or ends after --upstream-timeout."],
-};
 
 /** Why the counts are not the engine's own. */
 const REASONS = {
@@ -120,19 +100,15 @@ const details = [
  */
 
 /** @param {import("./app.js").Context} context */
-export function mountRequests({ store, frame, view, session }) {
+export function mountRequests({ settings, store, frame, view, session, filter }) {
   const { requests, feed } = session;
   const panel = byId("requests", HTMLElement);
   const body = byId("requests-body", HTMLTableSectionElement);
-  const search = byId("requests-search", HTMLInputElement);
-  search.addEventListener("input", () => store.set({ find: search.value }));
+  const note = byId("requests-note", HTMLElement);
   /** @type {Map<number, Line>} */
   const lines = new Map();
   let version = -1;
-  store.on(["down", "find", "opened"], ({ find }) => {
-    if (search.value !== find) {
-      search.value = find;
-    }
+  store.on(["down", "find", "opened"], () => {
     version = -1;
     frame.request();
   });
@@ -178,11 +154,21 @@ export function mountRequests({ store, frame, view, session }) {
     return head;
   }
 
+  /**
+   * Show the chosen cells of a row.
+   *
+   * @param {HTMLTableRowElement} row
+   */
+  function choose(row) {
+    [...row.cells].forEach((cell, i) => setAttr(cell, "hidden", settings.hidden?.includes(columns[i].title) ? "" : null));
+    setAttr(panel, "data-chosen", settings.hidden ? "" : null);
+  }
+
   /** @param {number} now */
   function drawRows(now) {
-    const { find, opened } = store.state;
-    search.hidden = requests.entries.size < FIND_FROM && !find;
-    const entries = requests.list().filter((entry) => matches(entry, find)).sort((a, b) => Number(b.running) - Number(a.running) || compare(a, b, now));
+    const { opened } = store.state;
+    const entries = requests.list().filter((entry) => filter.entry(entry)).sort((a, b) => Number(b.running) - Number(a.running) || compare(a, b, now));
+    setText(note, filter.on ? `${entries.length} of ${requests.entries.size}` : "");
     const known = new Set(entries.map((entry) => entry.id));
     for (const [id, line] of lines) {
       if (!known.has(id)) {
@@ -239,7 +225,8 @@ export function mountRequests({ store, frame, view, session }) {
     rest[0].className = "name";
     cells[MODEL].className = cells[CLIENT].className = "wide"; // on a small screen, where a row is a card
     cells[ROUTE].className = "route";
-    const row = make("tr", {}, ...cells);
+    const row = make("tr", { id: `request-${id}` }, ...cells);
+    choose(row);
     /** @type {Line} */
     const line = { row, cells, texts: [open, status, ...rest], open, cancel, more: null, fall: null };
     lines.set(id, line);
@@ -297,7 +284,7 @@ export function mountRequests({ store, frame, view, session }) {
     if (odd) {
       setText(line.texts[STATUS], STATES[odd][0]);
     }
-    setAttr(line.texts[STATUS], "title", (odd ? STATES[odd] : stateOf(entry)).join(": "));
+    setAttr(line.texts[STATUS], "title", (odd ? STATES[odd] : stateOf(entry.last)).join(": "));
     line.cancel.hidden = !entry.running || odd === "lost";
     for (const [name, [words, meaning]] of Object.entries(SIGNS)) {
       if (field(entry.last, name) && !line.cells[STATUS].querySelector(`[data-sign=${name}]`)) {
@@ -411,7 +398,7 @@ function fillDetails({ more, fall }, entry, now) {
  * @param {number} now
  * @returns {number}
  */
-function elapsed({ at, last }, now) {
+export function elapsed({ at, last }, now) {
   return field(last, "duration_ms") ?? Math.max(0, now - at) * 1000;
 }
 
@@ -446,41 +433,11 @@ function joined(...parts) {
 }
 
 /**
- * What became of a request, in words.
- *
- * @param {string} status
- * @param {string} [by]  who ended it
- */
-function meaningOf(status, by) {
-  if (status === "cut" && by !== "engine" && by !== undefined) {
-    return by === "viewer" ? STATES.viewer : STATES.limit;
-  }
-  return status === "refused" && by === "aidash" ? STATES.full : STATES[status];
-}
-
-/**
- * The same. If the engine or aidash said what went wrong, its own sentence stands
- * for the word.
- *
- * @param {Entry} entry
- * @returns {[word: string, meaning: string]}
- */
-function stateOf({ last }) {
-  const { status } = last;
-  const [by, code, error] = ["ended_by", "http_status", "error"].map((name) => field(last, name));
-  const [word, meaning] = meaningOf(status, by);
-  if ((status !== "refused" && status !== "failed") || (!error && !code)) {
-    return [word, meaning];
-  }
-  return [code >= 400 ? `${code}: ${error || word}` : error || word, meaning];
-}
-
-/**
  * @param {Entry} entry
  * @param {RequestLog} requests
  */
 function stateText(entry, requests) {
-  const [word] = stateOf(entry);
+  const [word] = stateOf(entry.last);
   return entry.last.status === "queued" ? `${word}, place ${requests.place(entry.id)}` : word;
 }
 
@@ -493,18 +450,6 @@ function stateText(entry, requests) {
  */
 function liveRate({ running, firstAt, live, last }, now) {
   return running ? field(last, "tokens_per_second") ?? (live > 1 && now > firstAt ? (live - 1) / (now - firstAt) : undefined) : undefined;
-}
-
-/**
- * Has it this text?
- *
- * @param {Entry} entry
- * @param {string} find
- */
-export function matches(entry, find) {
-  const wanted = find.trim().toLowerCase();
-  const { model, client, route, id } = entry.last;
-  return [model, client, route, stateOf(entry)[0], String(id)].some((text) => text.toLowerCase().includes(wanted));
 }
 
 /**

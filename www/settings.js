@@ -18,6 +18,8 @@ export class Settings {
   notify = false;
   /** Keys work on the whole page. */
   keys = true;
+  /** @type {string[] | null} titles of the table's columns that are left out; null: nobody has chosen */
+  hidden = null;
   /** The charts' scales are logarithmic. */
   log = false;
 
@@ -66,6 +68,9 @@ function load() {
     if (typeof saved?.[name] === "number" && saved[name] > 0) {
       good[name] = saved[name];
     }
+  }
+  if (Array.isArray(saved?.hidden)) {
+    good.hidden = saved.hidden.map(String);
   }
   good.notify = saved?.notify === true;
   good.keys = saved?.keys !== false;

@@ -10,6 +10,7 @@
 #include "../core/certificate.c"
 #include "../guard/jwt_files.c"
 #include "../guard/keys.c"
+#include "../fleet/fleet.c"
 #include "../meter/meter.c"
 #include "../web/routes.c"
 #include "calls.c"
@@ -23,6 +24,9 @@ static void ad_hub_housekeeping(void)
     ad_clients_housekeeping();
     ad_pending_housekeeping();
     ad_gauges_housekeeping();
+#if AIDASH_NODES
+    ad_nodes_housekeeping();
+#endif
     ad_commands_housekeeping();
 #if AIDASH_TLS
     ad_jwt_files_poll(false);
@@ -31,6 +35,9 @@ static void ad_hub_housekeeping(void)
 #endif
 #if AIDASH_METER
     ad_meter_housekeeping();
+#endif
+#if AD_FLEET
+    ad_fleet_housekeeping();
 #endif
 #if AIDASH_BOARD
     ad_board_housekeeping();
@@ -62,6 +69,9 @@ static void ad_hub_begin_stop(void)
     ad_listeners_watch(false);
     ad_pending_stop();
     ad_clients_stop();
+#if AD_FLEET
+    ad_fleet_stop();
+#endif
 }
 
 /* Must the hub wake to fan out events that wait for the pace? Without a viewer of
@@ -140,6 +150,11 @@ static void ad_hub_dispatch(const struct ad_ready *ready)
         ad_pump_event(ready);
 #endif
         break;
+    case AD_TAG_FLEET:
+#if AD_FLEET
+        ad_fleet_event(ready);
+#endif
+        break;
     case AD_TAG_TIMER:
         break;
     }
@@ -170,7 +185,7 @@ static void ad_hub_turn(void)
     deadline_ns = workers_ns < deadline_ns ? workers_ns : deadline_ns;
     if (ad_sources_wait() || ad_posts_wait() || ad_key_writer_answered() != NULL ||
         atomic_load(&ad_hub.calls) != NULL ||
-        ad_inbox_fill() > (pacing ? AIDASH_INBOX / 2 : 0)) {
+        ad_relay_waits(pacing) || ad_inbox_fill() > (pacing ? AIDASH_INBOX / 2 : 0)) {
         deadline_ns = 0;
     }
     n = ad_poll_wait(deadline_ns, ready);
@@ -202,6 +217,10 @@ static void ad_hub_turn(void)
 #endif
     ad_inbox_run();
     ad_fan_out_if_due();
+#if AIDASH_NODES
+    ad_nodes_run();
+    ad_fan_out_if_due();
+#endif
     if (ad_sources.source == AD_SOURCE_SIM) {
         ad_sim_run();
     }
@@ -213,6 +232,9 @@ static void ad_hub_turn(void)
     if (ad_hub.now_ns >= ad_hub.housekeeping_ns) {
         ad_hub_housekeeping();
     }
+#if AD_FLEET
+    ad_fleet_run();
+#endif
 }
 
 static void *ad_hub_main(void *unused)
@@ -235,6 +257,9 @@ static void *ad_hub_main(void *unused)
     }
     ad_pending_close();
     ad_clients_drop();
+#if AD_FLEET
+    ad_fleet_end();
+#endif
 #if AIDASH_METER
     ad_meter_end();
 #endif
