@@ -86,6 +86,7 @@ export function drawOutliers(plot, rows, times, { rem, colours }) {
   ctx.save();
   ctx.font = `${size}px system-ui, sans-serif`;
   ctx.textBaseline = "top";
+  ctx.textAlign = "left";
   for (const { x, value } of outliers(rows, plot.scales.y.max ?? Infinity, gap)) {
     const text = `▲ ${times ? duration(value) : short(value)}`;
     const width = ctx.measureText(text).width + size;

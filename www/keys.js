@@ -1,7 +1,7 @@
 // @ts-check
 /** Keys for the whole page. They can be switched off, as speech input may type them (WCAG 2.1.4). */
 
-import { byId } from "./dom.js";
+import { byId, make } from "./dom.js";
 import { isKiosk } from "./kiosk.js";
 
 /** @type {Record<string, number>} */
@@ -10,7 +10,7 @@ const SPANS = { 1: 60, 5: 300, a: Infinity };
 /** @param {import("./app.js").Context} context */
 export function mountKeys({ settings, store, view, session }) {
   const help = byId("help", HTMLDialogElement);
-  byId("help-open", HTMLButtonElement).addEventListener("click", () => help.showModal());
+  byId("help-open", HTMLButtonElement).addEventListener("click", show);
   byId("help-close", HTMLButtonElement).addEventListener("click", () => help.close());
   help.addEventListener("click", (event) => {
     if (event.target === help) {
@@ -29,7 +29,7 @@ export function mountKeys({ settings, store, view, session }) {
       }
       view.toggleFreeze();
     } else if (key === "?") {
-      help.showModal();
+      show();
     } else if (key === "ArrowLeft" || key === "ArrowRight") {
       if (target.closest("summary, .scroll")) {
         return; // it scrolls
@@ -56,6 +56,13 @@ export function mountKeys({ settings, store, view, session }) {
     }
     event.preventDefault();
   });
+
+  /** The keys; and what the numbers' titles say, which neither fingers nor keys reach. */
+  function show() {
+    byId("help-numbers", HTMLElement).replaceChildren(...[...document.querySelectorAll(".what")].map((node) => make("div", {},
+      make("dt", {}, (node.querySelector("dt, h2 span") ?? node.firstChild ?? node).textContent ?? ""), make("dd", {}, node.getAttribute("title") ?? ""))));
+    help.showModal();
+  }
 
   function togglePause() {
     const running = session.requests.inState("running");

@@ -13,6 +13,7 @@ import { makeWaterfall, phases } from "./waterfall.js";
 /**
  * @typedef {object} Column
  * @property {string} title
+ * @property {string} [what]  it is
  * @property {(entry: Entry, now: number, requests: RequestLog) => string | number | undefined} value  the sort key
  * @property {(value: any) => string} [text]
  */
@@ -26,13 +27,13 @@ const columns = [
   { title: "Model", value: ({ last }) => last.model },
   { title: "Client", value: ({ last }) => last.client },
   { title: "Route", value: ({ last }) => last.route },
-  { title: "In", value: ({ last }) => field(last, "prompt_tokens"), text: whole },
-  { title: "Out", value: (entry) => field(entry.running ? {} : entry.last, "completion_tokens") ?? (entry.live || undefined), text: whole },
-  { title: "First token", value: ({ last }) => field(last, "ttft_ms"), text: duration },
-  { title: "Prefill /s", value: ({ last }) => field(last, "prefill_tokens_per_second"), text: short },
-  { title: "Decode /s", value: (entry, now) => field(entry.last, "decode_tokens_per_second") ?? liveRate(entry, now), text: short },
-  { title: "Duration", value: (entry, now) => (entry.running ? elapsed(entry, now) : field(entry.last, "duration_ms")), text: duration },
-  { title: "Context", value: ({ last }) => fillOf(last), text: percent },
+  { title: "In", what: "Tokens of the prompt, cached ones included", value: ({ last }) => field(last, "prompt_tokens"), text: whole },
+  { title: "Out", what: "Tokens of the answer. ~: counted from the stream.", value: (entry) => field(entry.running ? {} : entry.last, "completion_tokens") ?? (entry.live || undefined), text: whole },
+  { title: "First token", what: "From the request's arrival at aidash to the first text, its wait in line included", value: ({ last }) => field(last, "ttft_ms"), text: duration },
+  { title: "Prefill /s", what: "Tokens of the prompt per second, without cached ones", value: ({ last }) => field(last, "prefill_tokens_per_second"), text: short },
+  { title: "Decode /s", what: "Tokens of the answer per second, from the first to the last", value: (entry, now) => field(entry.last, "decode_tokens_per_second") ?? liveRate(entry, now), text: short },
+  { title: "Duration", what: "From the request's arrival to its end", value: (entry, now) => (entry.running ? elapsed(entry, now) : field(entry.last, "duration_ms")), text: duration },
+  { title: "Context", what: "How much of the model's context prompt and answer fill", value: ({ last }) => fillOf(last), text: percent },
 ];
 const STATUS = 1;
 const MODEL = 2;
@@ -123,7 +124,7 @@ export function mountRequests({ settings, store, frame, view, session, filter })
   });
 
   const head = byId("requests-head", HTMLTableRowElement);
-  head.append(...columns.map((column, i) => heading(column.title, i)));
+  head.append(...columns.map(heading));
   byId("columns", HTMLElement).append(...columns.slice(1).map(({ title }) => { // the first one opens the row
     const box = make("input", { type: "checkbox", ...(settings.hidden?.includes(title) ? {} : { checked: "" }) });
     box.addEventListener("change", () => {
@@ -144,11 +145,11 @@ export function mountRequests({ settings, store, frame, view, session, filter })
   });
 
   /**
-   * @param {string} title
+   * @param {Column} column
    * @param {number} index
    */
-  function heading(title, index) {
-    const button = make("button", { type: "button", class: "plain" }, title);
+  function heading({ title, what }, index) {
+    const button = make("button", { type: "button", class: "plain", ...(what && { class: "plain what", title: what }) }, title);
     const head = make("th", { scope: "col", ...amount(index) }, button);
     setAttr(head, "aria-sort", index === sortBy ? "descending" : null);
     button.addEventListener("click", () => {
@@ -270,6 +271,10 @@ export function mountRequests({ settings, store, frame, view, session, filter })
       setAttr(line.cells[i], "data-none", raw === undefined ? "" : null);
       if ((i === OUT || (i === DECODE && entry.running)) && raw !== undefined && (entry.running || field(entry.last, "estimated"))) {
         shown = `~${shown}`;
+      }
+      if (i === OUT) {
+        const why = field(entry.last, "counts_reason");
+        setAttr(line.cells[i], "title", why ? `${field(entry.last, "counts")}: ${Reflect.get(REASONS, why) ?? why}` : null);
       }
       if (i === IN && entry.running && field(entry.last, "prompt_processed") !== undefined) {
         shown = `${whole(field(entry.last, "prompt_processed"))} of ${shown}`;

@@ -2,6 +2,7 @@
 /** A sparkline: the last minute. */
 
 import { decimate, Rows } from "./decimate.js";
+import { fairTop } from "./scale.js";
 
 export const SPARK_S = 60;
 const rows = new Rows();
@@ -32,8 +33,9 @@ export function drawSpark(canvas, ring, values, end, lineOf, colours, passes = n
   const edge = 2 * ratio;
   /** @param {number} x */
   const left = (x) => width * (1 - (end - x) / SPARK_S);
+  const top = Math.min(rows.top || 1, fairTop(rows));
   /** @param {number} y */
-  const up = (y) => height - edge - (y / (rows.top || 1)) * (height - 2 * edge);
+  const up = (y) => height - edge - (y / top) * (height - 2 * edge);
   const drawn = rows.y.map((line, i) => ({ line, colour: colours[i] })).filter(({ line }) => line.some((value) => value !== undefined));
   for (const { line, colour } of drawn) {
     drawLine(context, line, left, up, height, colour, drawn.length === 1, ratio);
