@@ -11,6 +11,7 @@
 #   SUITE=unit,e2e TEST=ingest        only these suites, only the test files whose name contains this
 #   FUZZ_SECONDS=60                   how long `make fuzz` stays on each input
 #   SECONDS=3600 SEED=2               how long `make fuzz-sockets` and `make soak` run, and with which cases
+#   VIEWERS=500                       how many `make gateways` has
 #   HOST=pi@raspberrypi.local SSH=ssh the board of `make deploy`, and the command that reaches it
 #   VERSION=x.y.z TARGETS="aarch64"   what `make release` makes, and for which of toolchains/*.mk (all)
 
@@ -407,6 +408,9 @@ soak: $(HAVE_TEST) build/asan/aidash ## all that goes wrong, for SECONDS (600), 
 kills: $(HAVE_TEST) ## kill -9 a server that keeps its history in a file, KILLS times (200), at random moments; `make test` does 10
 	@AIDASH_KILLS=$(or $(KILLS),200) MAKE="$(MAKE)" CC="$(CC)" TEST=history node tests/run.mjs e2e
 
+gateways: $(HAVE_TEST) ## kill one of two gateways behind nginx under VIEWERS (500) viewers; `make test` has 100
+	@AIDASH_VIEWERS=$(or $(VIEWERS),500) MAKE="$(MAKE)" CC="$(CC)" TEST=gateways node tests/run.mjs e2e
+
 bench: all build/gateway/aidash build/tiny/aidash build/lib/aidash.o tests/node_modules/.installed ## measure against a raw send() loop; PART=gateway is one part
 	@CC="$(CC)" AIDASH=$(OUT)/aidash AIDASH_GATEWAY=build/gateway/aidash AIDASH_LIB=build/lib/aidash.o \
 	    node tests/bench/run.mjs $(PART)
@@ -531,4 +535,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all $(TARGETS) dist run test lint asan tsan fuzz fuzz-sockets soak kills bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE
+.PHONY: all $(TARGETS) dist run test lint asan tsan fuzz fuzz-sockets soak kills gateways bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE

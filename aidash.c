@@ -22,6 +22,7 @@
  *   base/random.c            random bytes
  *   base/failure.c           why a start failed
  *   base/state.c             the state directory
+ *   base/thread.c            a thread of its own for what may wait long
  *   codec/utf8.c             UTF-8, names
  *   codec/faults.c           what can be wrong with a message
  *   codec/json_stream.c      the grammar of JSON, in pieces
@@ -41,6 +42,7 @@
  *   codec/websocket.c        WebSocket frames
  *   codec/messages.c         samples, commands, client_id
  *   codec/tick.c             the tick that never changes
+ *   codec/relayed.c          an event of another board
  *   codec/traceparent.c      which trace a request belongs to
  *   codec/llm_paths.c        what of an engine's JSON matters
  *   codec/llm_facts.c        an engine's answer: token counts and times
@@ -78,6 +80,8 @@
  *   core/gauges.c            named values: temperature and the like
  *   core/own_requests.c      requests of an engine without the meter
  *   core/sources.c           simulator, stdin, UDP, inbox
+ *   core/relay.c             other boards' events to the hub, none lost
+ *   core/nodes.c             the other boards: state, newest events, links
  *   core/access.c            which Host and Origin may ask
  *   core/peers.c             sockets by the address of their peers
  *   core/tls_pump.c          TLS connections as plain ones
@@ -151,14 +155,19 @@
  *   web/memory.c             the map of static memory
  *   web/brand.c              the program's title, logo and panel in the page
  *   web/status.c             GET /status
+ *   app/config_list.c        lists in the configuration
+ *   app/config_engines.c     what it says of engines, checked
+ *   app/config_watch.c       of history, alerts, OpenTelemetry
  *   app/config.c             the configuration, checked
  *   app/lan.c                this machine's names and addresses
  *   app/calls.c              what posts from other threads do
  *   app/loop.c               the hub's loop
  *   app/api.c                what aidash.h declares
  *   app/api_engine.c         gauges, notes, the engine's side of it
+ *   app/api_nodes.c          other boards
  *   app/api_routes.c         paths of the program's own
  *   app/options.c            options: file, environment, arguments
+ *   app/option_values.c      their values
  *   app/ports.c              which program has a port
  *   app/engines.c            the engines that doctor finds
  *   app/machine.c            what it asks of this machine
@@ -170,6 +179,7 @@
  *   app/pair.c               aidash pair
  *   app/top_state.c          what aidash top knows of an aidash
  *   app/top_screen.c         how it looks on a terminal, and as JSON
+ *   app/terminal.c           the terminal that it draws on
  *   app/top.c                aidash top
  *   app/main.c               the command line
  *   web/civetweb_api.h       how civetweb is built
@@ -227,6 +237,7 @@
 #include "src/base/random.c"
 #include "src/base/failure.c"
 #include "src/base/state.c"
+#include "src/base/thread.c"
 #include "src/codec/utf8.c"
 #include "src/codec/faults.c"
 #include "src/codec/json_stream.c"
@@ -246,6 +257,7 @@
 #include "src/codec/websocket.c"
 #include "src/codec/messages.c"
 #include "src/codec/tick.c"
+#include "src/codec/relayed.c"
 #include "src/codec/traceparent.c"
 #include "src/codec/llm_paths.c"
 #include "src/codec/llm_facts.c"
@@ -283,6 +295,8 @@
 #include "src/core/gauges.c"
 #include "src/core/own_requests.c"
 #include "src/core/sources.c"
+#include "src/core/relay.c"
+#include "src/core/nodes.c"
 #include "src/core/access.c"
 #include "src/core/peers.c"
 #include "src/core/tls_pump.c"
@@ -356,14 +370,19 @@
 #include "src/web/memory.c"
 #include "src/web/brand.c"
 #include "src/web/status.c"
+#include "src/app/config_list.c"
+#include "src/app/config_engines.c"
+#include "src/app/config_watch.c"
 #include "src/app/config.c"
 #include "src/app/lan.c"
 #include "src/app/calls.c"
 #include "src/app/loop.c"
 #include "src/app/api.c"
 #include "src/app/api_engine.c"
+#include "src/app/api_nodes.c"
 #include "src/app/api_routes.c"
 #include "src/app/options.c"
+#include "src/app/option_values.c"
 #include "src/app/ports.c"
 #include "src/app/engines.c"
 #include "src/app/machine.c"
@@ -375,6 +394,7 @@
 #include "src/app/pair.c"
 #include "src/app/top_state.c"
 #include "src/app/top_screen.c"
+#include "src/app/terminal.c"
 #include "src/app/top.c"
 #include "src/app/main.c"
 #include "src/web/civetweb_api.h"

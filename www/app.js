@@ -18,6 +18,7 @@
  *   clock             the board's clock compared with the browser's
  *   requests          the requests through the proxy
  *   gauges            named values, such as temperatures, in fixed memory
+ *   fleet             the boards behind a gateway
  *   store             all other state
  *   frame             draws once per animation frame, only while the page is visible
  *   view              which part of the time is shown
@@ -29,6 +30,7 @@
  *   dom, colours      elements; colours for canvases
  *   format            numbers, times and tables as text
  *   connection        panel: the connection's state
+ *   fleet-cards       panel: a card for each board behind a gateway, or the way back from one
  *   glance, spark     panel: the cards at the top, with a small line each
  *   filter-input      panel: the field of the filter
  *   control           panel: the engine
@@ -67,7 +69,7 @@
  */
 
 import { mountAccess } from "./access-panel.js";
-import { mountAddress } from "./address.js";
+import { mountAddress, nodeOf } from "./address.js";
 import { mountAlerts } from "./alerts-panel.js";
 import { mountBench } from "./bench-panel.js";
 import { mountBoard } from "./board-panel.js";
@@ -78,6 +80,7 @@ import { mountControl } from "./control.js";
 import { fromAddress } from "./credentials.js";
 import { Filter } from "./filter.js";
 import { mountFilter } from "./filter-input.js";
+import { mountFleet } from "./fleet-cards.js";
 import { Frame } from "./frame.js";
 import { mountGauges } from "./gauge-tiles.js";
 import { mountGlance } from "./glance.js";
@@ -114,13 +117,14 @@ const settings = new Settings();
 const store = new Store();
 const frame = new Frame();
 const address = await fromAddress(); // a token in it is for the connection, too
-const session = new Session(store, frame); // it connects while the panels load
+const session = new Session(store, frame, nodeOf(location.hash)); // it connects while the panels load
 /** @type {Context} */
 export const context = { settings, store, frame, colours: new Colours(), lines: new Lines(), session, view: new View({ settings, store, session }), filter: new Filter(store, session) };
 mountAddress(context);
 mountFilter(context);
 
 mountConnection(context);
+mountFleet(context);
 mountGlance(context);
 mountControl(context);
 mountModelFacts(context);

@@ -21,6 +21,7 @@ struct ad_series {
     uint64_t tokens;  /* tokens_generated */
     uint64_t last_ns; /* monotonic time of the last tick */
     unsigned estimates; /* requests whose own count is still to come */
+    double told_rate;   /* of the latest tick */
     struct ad_rate rate;
     unsigned model_json_len, node_json_len;
     char model_json[AD_MODEL_JSON_MAX]; /* escaped once, not at each tick */
@@ -222,6 +223,9 @@ static void ad_tick_apply_of(const struct ad_sample *in, uint64_t request,
     at_ns = at_ns > s->last_ns ? at_ns : s->last_ns; /* time never runs back */
     if ((in->has & AD_HAS_TOTAL) != 0) {
         added = in->total > s->tokens ? in->total - s->tokens : 0;
+        if ((in->has & AD_IS_RELAYED) != 0 && s->last_ns == 0) {
+            added = 0; /* all that the board made before we knew it */
+        }
         s->tokens = in->total;
     } else {
         s->tokens += added;
@@ -247,7 +251,7 @@ static void ad_tick_apply_of(const struct ad_sample *in, uint64_t request,
     ad_measure_tick(s->measure, added,
                     (in->has & (AD_IS_FIRST | AD_IS_LAST)) == 0 ? latency_ms / 1000 : -1);
 #endif
-    if (ad_engine.paused && (in->has & AD_IS_METERED) == 0) {
+    if (ad_engine.paused && (in->has & (AD_IS_METERED | AD_IS_RELAYED)) == 0) {
         ad_ticks.paused_dropped++;
         return;
     }
@@ -265,7 +269,8 @@ static void ad_tick_apply_of(const struct ad_sample *in, uint64_t request,
     tick.rate = (in->has & AD_HAS_RATE) != 0 ? in->rate
                                              : ad_rate_get(&s->rate, at_ns);
     tick.time_us = time_us;
-    tick.estimated = s->estimates > 0;
+    s->told_rate = tick.rate;
+    tick.estimated = s->estimates > 0 || (in->has & AD_IS_ESTIMATED) != 0;
     tick.first = (in->has & AD_IS_FIRST) != 0;
     tick.request = request;
     ad_tick_encode(&t, &tick);

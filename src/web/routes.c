@@ -437,6 +437,9 @@ static const struct {
 #if AIDASH_ALERTS
     {"/alerts", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_alerts, NULL},
 #endif
+#if AIDASH_NODES
+    {"/nodes", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_nodes, NULL},
+#endif
     {"/gauges", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_gauges, NULL},
     {"/notes", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_notes, NULL},
     {"/commands", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_commands, NULL},
@@ -669,7 +672,7 @@ static void ad_route_pending(struct ad_pending *p)
         return;
     }
     ad_route_join_slashes(&r.head.path, path);
-    r.head_only = ad_route_is(&r, "HEAD");
+    r.head_only = p->head_only;
     r.prefix = ad_pending_buffer(p) + p->find.end;
     r.prefix_len = p->len - p->find.end;
     ad_access_judge(&r.head, &p->peer, p->tls != 0, &r.verdict);
