@@ -17,6 +17,7 @@
  *   base/url.c               URLs of engines
  *   base/histogram.c         times between tokens in fixed memory
  *   base/sha256.c            SHA-256
+ *   base/sha1.c              SHA-1, for handshakes of WebSockets
  *   base/date.c              times as people read them
  *   base/process.c           what the system says of this process
  *   base/random.c            random bytes
@@ -30,16 +31,19 @@
  *   codec/lines.c            lines out of a stream
  *   codec/http_fault.c       what can be wrong with an HTTP message
  *   codec/http_field.c       fields, lists, hosts, origins
+ *   codec/percent.c          %XX in a query
  *   codec/base64url.c        bytes as base64url
  *   codec/exposition.c       metrics as Prometheus reads them
  *   codec/json_members.c     the members of a JSON object, as text
  *   codec/http_head.c        the one strict parser of HTTP heads
  *   codec/http_body.c        lengths and chunks
  *   codec/http_answer.c      an answer as it comes over a connection
+ *   codec/handshake.c        the handshake of a WebSocket, both sides
  *   codec/http_semantics.c   what a parsed head asks for
  *   codec/http_write.c       heads and chunks of our own
  *   codec/answer.c           heads and errors of aidash's answers
  *   codec/websocket.c        WebSocket frames
+ *   codec/event_stream.c     server-sent events, as they come
  *   codec/messages.c         samples, commands, client_id
  *   codec/tick.c             the tick that never changes
  *   codec/relayed.c          an event of another board
@@ -140,6 +144,11 @@
  *   board/numbers.c          the numbers in a report
  *   board/metrics.c          all metrics: the table
  *   board/otlp.c             spans and metrics for an OpenTelemetry collector
+ *   fleet/link.c             what links of boards and gateways have in common
+ *   fleet/uplinks.c          boards that forward their events to this one
+ *   fleet/follow.c           boards whose events this one reads
+ *   fleet/forward.c          this board's events to a gateway
+ *   fleet/fleet.c            all of it, as the hub's loop sees it
  *   web/seam.h               the calls that run up to civetweb
  *   web/arena.c              civetweb's static memory
  *   web/assets.c             the dashboard's files
@@ -148,6 +157,7 @@
  *   web/auth_routes.c        signing in and out
  *   web/meter_routes.c       GET /requests, /usage, /bench
  *   web/extra_routes.c       GET /gauges, /notes, /commands
+ *   web/fleet_routes.c       GET /forward
  *   web/metrics_routes.c     GET /metrics
  *   web/forward.c            what goes to the engine
  *   web/own_routes.c         what the program that embeds aidash answers
@@ -232,6 +242,7 @@
 #include "src/base/url.c"
 #include "src/base/histogram.c"
 #include "src/base/sha256.c"
+#include "src/base/sha1.c"
 #include "src/base/date.c"
 #include "src/base/process.c"
 #include "src/base/random.c"
@@ -245,16 +256,19 @@
 #include "src/codec/lines.c"
 #include "src/codec/http_fault.c"
 #include "src/codec/http_field.c"
+#include "src/codec/percent.c"
 #include "src/codec/base64url.c"
 #include "src/codec/exposition.c"
 #include "src/codec/json_members.c"
 #include "src/codec/http_head.c"
 #include "src/codec/http_body.c"
 #include "src/codec/http_answer.c"
+#include "src/codec/handshake.c"
 #include "src/codec/http_semantics.c"
 #include "src/codec/http_write.c"
 #include "src/codec/answer.c"
 #include "src/codec/websocket.c"
+#include "src/codec/event_stream.c"
 #include "src/codec/messages.c"
 #include "src/codec/tick.c"
 #include "src/codec/relayed.c"
@@ -355,6 +369,11 @@
 #include "src/board/numbers.c"
 #include "src/board/metrics.c"
 #include "src/board/otlp.c"
+#include "src/fleet/link.c"
+#include "src/fleet/uplinks.c"
+#include "src/fleet/follow.c"
+#include "src/fleet/forward.c"
+#include "src/fleet/fleet.c"
 #include "src/web/seam.h"
 #include "src/web/arena.c"
 #include "src/web/assets.c"
@@ -363,6 +382,7 @@
 #include "src/web/auth_routes.c"
 #include "src/web/meter_routes.c"
 #include "src/web/extra_routes.c"
+#include "src/web/fleet_routes.c"
 #include "src/web/metrics_routes.c"
 #include "src/web/forward.c"
 #include "src/web/own_routes.c"

@@ -122,6 +122,9 @@ static void ad_reset(void)
 #if AIDASH_METER
     ad_meter_init();
 #endif
+#if AD_FLEET
+    ad_fleet_init();
+#endif
 #if AIDASH_HISTORY
     ad_history_init();
     ad_history_file_init();

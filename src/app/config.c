@@ -10,6 +10,7 @@
 #include "../guard/keys.c"
 #include "../guard/rights.c"
 #include "../web/brand.c"
+#include "config_fleet.c"
 #include "config_watch.c"
 
 static int ad_configure_models(const char *list)
@@ -132,6 +133,9 @@ static int ad_configure_meter(const struct aidash_config *config)
         rc = ad_configure_otlp(config->otlp);
     }
     if (rc == 0) {
+        rc = ad_configure_fleet(config);
+    }
+    if (rc == 0) {
         rc = ad_configure_trust(config);
     }
     if (rc == 0) {
@@ -162,7 +166,12 @@ static int ad_configure_meter(const struct aidash_config *config)
                    {"alert-url", config->alert_url},
                    {"alert-format", config->alert_format},
                    {"alert-key-file", config->alert_key_file},
-                   {"otlp", config->otlp}};
+                   {"otlp", config->otlp},
+                   {"forward", config->forward},
+                   {"forward-key-file", config->forward_key_file},
+                   {"as-node", config->as_node},
+                   {"peer", config->peer},
+                   {"peer-key-file", config->peer_key_file}};
     size_t i;
 
     for (i = 0; i < AD_COUNT(members); i++) {

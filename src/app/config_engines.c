@@ -7,6 +7,7 @@
 
 #include "../base/url.c"
 #include "../codec/utf8.c"
+#include "../fleet/fleet.c"
 #include "../guard/tls.c"
 #include "../guard/trust.c"
 #include "../meter/meter.c"
@@ -223,6 +224,12 @@ static bool ad_upstreams_have_tls(void)
 #if AD_OUTBOX
     for (i = 0; i < AD_OUTBOX_N; i++) {
         found = found || (ad_outboxes[i].on && ad_outboxes[i].to.url.tls);
+    }
+#endif
+#if AD_FLEET
+    found = found || (ad_forward.on && ad_forward.to.url.tls);
+    for (i = 0; i < ad_follows.n; i++) {
+        found = found || ad_follows.list[i].to.url.tls;
     }
 #endif
     return found;

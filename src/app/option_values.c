@@ -101,7 +101,8 @@ static bool ad_option_level(const struct ad_options *o,
     return false;
 }
 
-/* The source's name into *source: as given, or "sim", but "none" with the meter. */
+/* The source's name into *source: as given, else what *source is already, else "sim",
+ * but "none" with the meter. */
 static bool ad_option_source(const struct ad_options *o, const char **source)
 {
     static const char *const known[] = {"sim", "stdin", "none"};
@@ -125,7 +126,7 @@ static bool ad_option_source(const struct ad_options *o, const char **source)
     }
 #endif
     if (text == NULL) {
-        text = "sim";
+        text = *source != NULL ? *source : "sim";
     }
     for (i = 0; i < AD_COUNT(known); i++) {
         if (strcmp(known[i], text) == 0) {

@@ -16,8 +16,8 @@
 #if AIDASH_METER
 
 enum {
-    AD_RESOLVER_NAMES = AIDASH_UPSTREAMS + 3, /* with those of --scrape, --alert-url
-                                               * and --otlp */
+    /* With those of --scrape, --alert-url and --otlp; of --forward and --peer. */
+    AD_RESOLVER_NAMES = AIDASH_UPSTREAMS + 3 + (AD_FLEET ? 1 + AIDASH_PEERS : 0),
     AD_RESOLVER_FRESH_MS = 10000, /* an answer is asked for anew after so long, */
     AD_RESOLVER_RETRY_MS = 2000,  /* after so long if there was none, */
     AD_RESOLVER_AGAIN_MS = 1000   /* and for who can't connect after so long */
