@@ -123,7 +123,17 @@ export function mountRequests({ settings, store, frame, view, session, filter })
     frame.request();
   });
 
-  byId("requests-head", HTMLTableRowElement).append(...columns.map(heading));
+  const head = byId("requests-head", HTMLTableRowElement);
+  head.append(...columns.map(heading));
+  byId("columns", HTMLElement).append(...columns.slice(1).map(({ title }) => { // the first one opens the row
+    const box = make("input", { type: "checkbox", ...(settings.hidden?.includes(title) ? {} : { checked: "" }) });
+    box.addEventListener("change", () => {
+      settings.save({ hidden: [...(settings.hidden ?? []).filter((one) => one !== title), ...(box.checked ? [] : [title])] });
+      [head, ...[...lines.values()].map(({ row }) => row)].forEach(choose);
+    });
+    return make("label", {}, box, title);
+  }));
+  choose(head);
   frame.add((now) => {
     if (requests.version !== version || (requests.active > 0 && now - drawn >= EVERY_S)) {
       version = requests.version;
