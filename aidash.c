@@ -23,6 +23,7 @@
  *   base/random.c            random bytes
  *   base/failure.c           why a start failed
  *   base/state.c             the state directory
+ *   base/thread.c            a thread of its own for what may wait long
  *   codec/utf8.c             UTF-8, names
  *   codec/faults.c           what can be wrong with a message
  *   codec/json_stream.c      the grammar of JSON, in pieces
@@ -164,6 +165,9 @@
  *   web/memory.c             the map of static memory
  *   web/brand.c              the program's title, logo and panel in the page
  *   web/status.c             GET /status
+ *   app/config_list.c        lists in the configuration
+ *   app/config_engines.c     what it says of engines, checked
+ *   app/config_watch.c       of history, alerts, OpenTelemetry
  *   app/config.c             the configuration, checked
  *   app/lan.c                this machine's names and addresses
  *   app/calls.c              what posts from other threads do
@@ -173,6 +177,7 @@
  *   app/api_nodes.c          other boards
  *   app/api_routes.c         paths of the program's own
  *   app/options.c            options: file, environment, arguments
+ *   app/option_values.c      their values
  *   app/ports.c              which program has a port
  *   app/engines.c            the engines that doctor finds
  *   app/machine.c            what it asks of this machine
@@ -184,6 +189,7 @@
  *   app/pair.c               aidash pair
  *   app/top_state.c          what aidash top knows of an aidash
  *   app/top_screen.c         how it looks on a terminal, and as JSON
+ *   app/terminal.c           the terminal that it draws on
  *   app/top.c                aidash top
  *   app/main.c               the command line
  *   web/civetweb_api.h       how civetweb is built
@@ -242,6 +248,7 @@
 #include "src/base/random.c"
 #include "src/base/failure.c"
 #include "src/base/state.c"
+#include "src/base/thread.c"
 #include "src/codec/utf8.c"
 #include "src/codec/faults.c"
 #include "src/codec/json_stream.c"
@@ -383,6 +390,9 @@
 #include "src/web/memory.c"
 #include "src/web/brand.c"
 #include "src/web/status.c"
+#include "src/app/config_list.c"
+#include "src/app/config_engines.c"
+#include "src/app/config_watch.c"
 #include "src/app/config.c"
 #include "src/app/lan.c"
 #include "src/app/calls.c"
@@ -392,6 +402,7 @@
 #include "src/app/api_nodes.c"
 #include "src/app/api_routes.c"
 #include "src/app/options.c"
+#include "src/app/option_values.c"
 #include "src/app/ports.c"
 #include "src/app/engines.c"
 #include "src/app/machine.c"
@@ -403,6 +414,7 @@
 #include "src/app/pair.c"
 #include "src/app/top_state.c"
 #include "src/app/top_screen.c"
+#include "src/app/terminal.c"
 #include "src/app/top.c"
 #include "src/app/main.c"
 #include "src/web/civetweb_api.h"

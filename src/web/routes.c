@@ -676,7 +676,7 @@ static void ad_route_pending(struct ad_pending *p)
         return;
     }
     ad_route_join_slashes(&r.head.path, path);
-    r.head_only = ad_route_is(&r, "HEAD");
+    r.head_only = p->head_only;
     r.prefix = ad_pending_buffer(p) + p->find.end;
     r.prefix_len = p->len - p->find.end;
     ad_access_judge(&r.head, &p->peer, p->tls != 0, &r.verdict);
