@@ -506,7 +506,8 @@ test('each JSON line is of the contract', () => {
   for (const line of lines) {
     const { host, text, ...rest } = JSON.parse(line);
     if (host) assert.equal(text, `${host}: ${rest.sentence}`); // what a webhook gets: an event without its number
-    validate(host ? { ...rest, seq: 1 } : JSON.parse(line), line.startsWith('{"event"') ? 'Event' : line.startsWith('{"step"') ? 'HistoryAnswer' : 'Command');
+    validate(host ? { ...rest, seq: 1 } : JSON.parse(line), line.startsWith('{"event"') ? 'Event' : line.startsWith('{"step"') ? 'HistoryAnswer'
+      : line.startsWith('{"nodes"') ? 'NodesAnswer' : 'Command');
   }
 });
 
