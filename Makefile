@@ -416,6 +416,9 @@ bench: all build/gateway/aidash build/tiny/aidash build/lib/aidash.o tests/node_
 	@CC="$(CC)" AIDASH=$(OUT)/aidash AIDASH_GATEWAY=build/gateway/aidash AIDASH_LIB=build/lib/aidash.o \
 	    node tests/bench/run.mjs $(PART)
 
+fleet-bench: build/gateway/aidash build/bench/load ## measure gateways: events in, events to viewers, CPU and memory of each; docs/scale.md
+	@AIDASH_GATEWAY=build/gateway/aidash node tests/bench/fleet.mjs
+
 # ---- one file -------------------------------------------------------------------------------
 
 INCLUDED := build $(CIVETWEB_DIR)/include $(CIVETWEB_DIR)/src $(JSMN_DIR) $(ZLIB_DIR) build/zlib $(QRCODEGEN_DIR)
@@ -536,4 +539,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all $(TARGETS) dist run test lint asan tsan fuzz fuzz-sockets soak kills gateways bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE
+.PHONY: all $(TARGETS) dist run test lint asan tsan fuzz fuzz-sockets soak kills gateways bench fleet-bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE

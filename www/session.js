@@ -72,7 +72,7 @@ export class Session {
       onEvent: (event) => {
         if (String(event.event) === "node") {
           this.#onNode(/** @type {any} */ (event));
-        } else if (this.node === "" || event.event === "command") { // else it is of the gateway
+        } else if (event.event === "command" ? nodeOf(event) === this.node : this.node === "") { // else it is of another board
           this.#onEvent(event);
         }
         this.tap(event.event, event);
@@ -577,6 +577,11 @@ async function request(path, options) {
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** @param {{node?: string}} command  what became of one */
+function nodeOf({ node = "" }) {
+  return node;
 }
 
 function seconds() {

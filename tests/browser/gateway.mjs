@@ -43,8 +43,8 @@ export async function gateway(t, nodes = []) {
   sockets.on('connection', (socket) => {
     socket.on('message', (data) => {
       const command = JSON.parse(data);
-      commands.push(command);
-      socket.send(JSON.stringify(validate({ event: 'ack', id: command.id, action: command.action, ...(command.action === 'ping' ? {} : { node: command.node }) })));
+      const later = command.node ? { number: commands.push(command) } : {};
+      socket.send(JSON.stringify(validate({ event: 'ack', id: command.id, action: command.action, ...later })));
     });
     socket.on('error', () => {});
     socket.send(JSON.stringify(validate({ ...hello, ...counted(), next_seq: seq })));
@@ -64,6 +64,10 @@ export async function gateway(t, nodes = []) {
     url: `http://127.0.0.1:${web.address().port}`,
     nodes,
     commands,
+    send(event) {
+      send({ ...event, seq });
+      seq += 1;
+    },
     /* An event of a board. */
     tell(node, data) {
       send({ event: 'node', seq, node, data: validate({ seq: 1, ...data }) });
