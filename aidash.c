@@ -41,6 +41,7 @@
  *   codec/websocket.c        WebSocket frames
  *   codec/messages.c         samples, commands, client_id
  *   codec/tick.c             the tick that never changes
+ *   codec/relayed.c          an event of another board
  *   codec/traceparent.c      which trace a request belongs to
  *   codec/llm_paths.c        what of an engine's JSON matters
  *   codec/llm_facts.c        an engine's answer: token counts and times
@@ -78,6 +79,8 @@
  *   core/gauges.c            named values: temperature and the like
  *   core/own_requests.c      requests of an engine without the meter
  *   core/sources.c           simulator, stdin, UDP, inbox
+ *   core/relay.c             other boards' events to the hub, none lost
+ *   core/nodes.c             the other boards: state, newest events, links
  *   core/access.c            which Host and Origin may ask
  *   core/peers.c             sockets by the address of their peers
  *   core/tls_pump.c          TLS connections as plain ones
@@ -157,6 +160,7 @@
  *   app/loop.c               the hub's loop
  *   app/api.c                what aidash.h declares
  *   app/api_engine.c         gauges, notes, the engine's side of it
+ *   app/api_nodes.c          other boards
  *   app/api_routes.c         paths of the program's own
  *   app/options.c            options: file, environment, arguments
  *   app/ports.c              which program has a port
@@ -246,6 +250,7 @@
 #include "src/codec/websocket.c"
 #include "src/codec/messages.c"
 #include "src/codec/tick.c"
+#include "src/codec/relayed.c"
 #include "src/codec/traceparent.c"
 #include "src/codec/llm_paths.c"
 #include "src/codec/llm_facts.c"
@@ -283,6 +288,8 @@
 #include "src/core/gauges.c"
 #include "src/core/own_requests.c"
 #include "src/core/sources.c"
+#include "src/core/relay.c"
+#include "src/core/nodes.c"
 #include "src/core/access.c"
 #include "src/core/peers.c"
 #include "src/core/tls_pump.c"
@@ -362,6 +369,7 @@
 #include "src/app/loop.c"
 #include "src/app/api.c"
 #include "src/app/api_engine.c"
+#include "src/app/api_nodes.c"
 #include "src/app/api_routes.c"
 #include "src/app/options.c"
 #include "src/app/ports.c"

@@ -139,6 +139,13 @@ struct aidash_command {
     const char *key_name;
     unsigned rights; /* what he may: AIDASH_MAY_VIEW and the others */
     int local;       /* 1: a program on this machine, by no proxy */
+    /* The board that it is for, one of those of aidash_relay(); "": this one. Return
+     * aidash_later(), send `json` there, and call aidash_finish() with what the board
+     * answered. It has no effect on this one's engine. */
+    const char *node;
+    /* For another board: the command alone, as it may be handed to aidash_command()
+     * there; else "". */
+    const char *json;
 };
 
 enum aidash_log_level {
@@ -537,6 +544,70 @@ enum aidash_parameter {
  * are AIDASH_COMMANDS. Threads: as aidash_set_models(). */
 int aidash_command_add(const char *name, enum aidash_parameter kind, double min,
                        double max, double value, const char *label);
+
+/* ---- many boards ------------------------------------------------------------- */
+
+/* A gateway shows what many boards do. A program between them (a bridge) takes a
+ * board's events from its on_event and gives them to the gateway by aidash_relay();
+ * it takes the gateway's commands from on_command and gives them to the board by
+ * aidash_command(). */
+
+/* On the gateway: an event of another board, as its on_event or its GET /events gave
+ * it. A tick becomes a tick with the board's name; viewers get any other one as
+ * {"event":"node","seq":N,"node":NAME,"data":EVENT}. GET /nodes has the newest of each
+ * board. A board that sends none for AIDASH_NODE_STALE_S is stale, then gone.
+ *
+ * node  the board's name, 1..AIDASH_NODE_MAX bytes, without what a model's name may not
+ *       have.
+ * id    RUN-SEQ, as in `id:` of GET /events (see aidash_run()): of a board's events
+ *       with the same RUN, one whose SEQ is not above the newest is a double, which is
+ *       counted and ignored. NULL or "": not known; then it always counts.
+ * json  one JSON object, not longer than an event of this aidash's own may be. Events
+ *       that a board has from other boards ("node") are ignored, and so never go round
+ *       in a circle; "batch" is refused.
+ *
+ * Copied before return, never waits. Nothing is lost, and the order of one thread's
+ * calls is kept. Returns 0; AIDASH_EINVAL (it can't be taken: do not try it again);
+ * AIDASH_EFULL: AIDASH_RELAY_BYTES wait for the hub: wait some milliseconds, and try
+ * it again; or AIDASH_ESTATE. Any thread, callbacks included. With AIDASH_NODES 0,
+ * this and the next two are AIDASH_EINVAL. */
+int aidash_relay(const char *node, const char *id, const char *json, size_t len);
+
+/* On the gateway: the link to a board is closed; it is gone until its next event. One
+ * that is not known is ignored. Cost, errors and threads: as aidash_relay(). */
+int aidash_node_gone(const char *node);
+
+/* On the gateway: the newest id of a board's events, of at most 38 bytes with the NUL,
+ * to go on from; "" if none is known. Those that still wait for the hub do not count.
+ * Waits for the hub. Returns 0, AIDASH_EINVAL (an argument, or size is too small), or
+ * AIDASH_ESTATE. Threads: as aidash_set_models(). */
+int aidash_node_last(const char *node, char *id, size_t size);
+
+/* On a board: the name of this run, of at most 17 bytes with the NUL. An event's id is
+ * this, "-" and its `seq`. A tick has no `seq`, but a number: the calls of on_event
+ * since aidash_start() count them all, from 1 on. Returns 0, AIDASH_EINVAL (size is too small), or AIDASH_ESTATE. Any
+ * thread, callbacks included. */
+int aidash_run(char *out, size_t size);
+
+/* On a board: how the engine is now, as the event `status` without `seq`: to be sent
+ * when a link comes up and every 5 s, so that the gateway knows that the board lives.
+ * NUL-terminated; 16384 bytes are always enough. Waits for the hub. Returns 0,
+ * AIDASH_EINVAL (size is too small), or AIDASH_ESTATE. Any thread, but not from a
+ * callback. */
+int aidash_status(char *json, size_t size);
+
+/* On a board: carry out a command, as if a viewer had sent it who may all.
+ *
+ * json       as in a WebSocket message, at most AIDASH_MESSAGE_MAX bytes.
+ * client_id  who asked, for on_command and the log, 1..AIDASH_CLIENT_ID_MAX of A-Z a-z
+ *            0-9 . _ ~ -; NULL or "": nobody.
+ * ack        gets the event `ack` or `error` that answers it, NUL-terminated; 512 bytes
+ *            are always enough.
+ *
+ * Waits for the hub. Returns 0 (there is an answer), AIDASH_EINVAL (an argument) or
+ * AIDASH_ESTATE. Any thread, but not from a callback. */
+int aidash_command(const char *json, size_t len, const char *client_id, char *ack,
+                   size_t size);
 
 /* ---- paths of your own ------------------------------------------------------- */
 

@@ -145,6 +145,9 @@
 #ifndef AIDASH_ROUTE_BYTES
 #define AIDASH_ROUTE_BYTES 4096
 #endif
+#ifndef AIDASH_NODES
+#define AIDASH_NODES 0
+#endif
 #endif
 #ifdef AIDASH_PROFILE_GATEWAY
 #ifndef AIDASH_CLIENTS
@@ -496,10 +499,44 @@
 /* Pairs of model and node whose tokens are counted. A new pair replaces the one
  * whose last tick is the oldest. 2..4096, 1.37 kB each. */
 #ifndef AIDASH_SERIES
-#define AIDASH_SERIES 64
+#define AIDASH_SERIES 256
 #endif
 #if AIDASH_SERIES < 2 || AIDASH_SERIES > 4096
 #error "AIDASH_SERIES must be 2..4096"
+#endif
+
+/* Other boards that are known, with the newest of what they said. When all places are
+ * taken, a new one replaces the one that has been gone the longest; if none is gone,
+ * its events are not taken. 0..1024, 9.03 kB each; 0: without other boards. */
+#ifndef AIDASH_NODES
+#define AIDASH_NODES 128
+#endif
+#if AIDASH_NODES < 0 || AIDASH_NODES > 1024
+#error "AIDASH_NODES must be 0..1024"
+#endif
+
+/* Bytes of other boards' events that wait between aidash_relay() and the hub. When
+ * there is no room, the call says so, and nothing is lost. A tick takes 320 bytes.
+ * 65536..67108864, a bit more than a byte each. */
+#ifndef AIDASH_RELAY_BYTES
+#define AIDASH_RELAY_BYTES (512 * 1024)
+#endif
+#if AIDASH_RELAY_BYTES < 65536 || AIDASH_RELAY_BYTES > 67108864
+#error "AIDASH_RELAY_BYTES must be 65536..67108864"
+#endif
+
+/* Seconds without an event after which a board is stale, and gone. 1..86400. */
+#ifndef AIDASH_NODE_STALE_S
+#define AIDASH_NODE_STALE_S 10
+#endif
+#if AIDASH_NODE_STALE_S < 1 || AIDASH_NODE_STALE_S > 86400
+#error "AIDASH_NODE_STALE_S must be 1..86400"
+#endif
+#ifndef AIDASH_NODE_GONE_S
+#define AIDASH_NODE_GONE_S 60
+#endif
+#if AIDASH_NODE_GONE_S < 1 || AIDASH_NODE_GONE_S > 86400
+#error "AIDASH_NODE_GONE_S must be 1..86400"
 #endif
 
 /* Gauges whose values are kept. A new one replaces the one that was set the longest
@@ -555,13 +592,13 @@
 #error "AIDASH_COMMANDS must be 1..64"
 #endif
 
-/* Commands that were accepted by aidash_later() and are not finished. One more is
- * refused. 1..32, 304 bytes each. */
+/* Commands that were accepted by aidash_later(), or are at another board, and are not
+ * finished. One more is refused. 1..1024, 336 bytes each. */
 #ifndef AIDASH_UNFINISHED
-#define AIDASH_UNFINISHED 4
+#define AIDASH_UNFINISHED 64
 #endif
-#if AIDASH_UNFINISHED < 1 || AIDASH_UNFINISHED > 32
-#error "AIDASH_UNFINISHED must be 1..32"
+#if AIDASH_UNFINISHED < 1 || AIDASH_UNFINISHED > 1024
+#error "AIDASH_UNFINISHED must be 1..1024"
 #endif
 
 /* Paths that the program answers itself: aidash_route(), aidash_route_static(). One
@@ -600,6 +637,20 @@
 #endif
 #if AIDASH_HEAD_MAX < 2048 || AIDASH_HEAD_MAX > 65536
 #error "AIDASH_HEAD_MAX must be 2048..65536"
+#endif
+
+/* Bytes of each other board's newest events for GET /nodes: status, board, verdict
+ * and energy together. One that does not fit beside the others is left out there.
+ * 512..16384, and 1024 less than AIDASH_HEAD_MAX at most: 128 bytes each. */
+#ifndef AIDASH_NODE_BYTES
+#if AIDASH_HEAD_MAX < 16384
+#define AIDASH_NODE_BYTES (AIDASH_HEAD_MAX / 4)
+#else
+#define AIDASH_NODE_BYTES 8192
+#endif
+#endif
+#if AIDASH_NODE_BYTES < 512 || AIDASH_NODE_BYTES > 16384
+#error "AIDASH_NODE_BYTES must be 512..16384"
 #endif
 
 /* Bytes of a UDP datagram, of what is read elsewhere at once, and of events

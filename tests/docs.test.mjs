@@ -481,7 +481,7 @@ test('the code in docs/embed.md is of examples/firmware, or compiles without a w
   const functions = own.filter(({ text }) => text.startsWith('static '));
   const statements = own.filter(({ text }) => !text.startsWith('static '));
   const file = path.join(dir, 'embed.c');
-  writeFileSync(file, ['#include "aidash.h"\n#include <stdint.h>\n#include <stdio.h>\nint main(void);\n', ...functions.map(({ text }) => text), 'int main(void)\n{',
+  writeFileSync(file, ['#include "aidash.h"\n#include <stdint.h>\n#include <stdio.h>\n#include <string.h>\nint main(void);\n', ...functions.map(({ text }) => text), 'int main(void)\n{',
     ...statements.map(({ text }) => `{\n${text}}\n`), 'return 0;\n}\n'].join('\n'));
   const { status, stderr } = spawnSync(process.env.CC || 'cc', ['-std=c99', '-Wall', '-Wextra', '-Werror', '-I', ROOT, '-fsyntax-only', file], { encoding: 'utf8' });
   assert.equal(status, 0, stderr);
@@ -502,7 +502,8 @@ test('each JSON line is of the contract', () => {
   for (const line of lines) {
     const { host, text, ...rest } = JSON.parse(line);
     if (host) assert.equal(text, `${host}: ${rest.sentence}`); // what a webhook gets: an event without its number
-    validate(host ? { ...rest, seq: 1 } : JSON.parse(line), line.startsWith('{"event"') ? 'Event' : line.startsWith('{"step"') ? 'HistoryAnswer' : 'Command');
+    validate(host ? { ...rest, seq: 1 } : JSON.parse(line), line.startsWith('{"event"') ? 'Event' : line.startsWith('{"step"') ? 'HistoryAnswer'
+      : line.startsWith('{"nodes"') ? 'NodesAnswer' : 'Command');
   }
 });
 

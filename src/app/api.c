@@ -97,6 +97,9 @@ static void ad_reset(void)
     ad_own_commands_init();
     ad_own_requests_init();
     ad_sources_init();
+#if AIDASH_NODES
+    ad_nodes_init();
+#endif
     ad_rights_init();
     ad_framing_init();
     ad_access_init();

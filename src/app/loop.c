@@ -23,6 +23,9 @@ static void ad_hub_housekeeping(void)
     ad_clients_housekeeping();
     ad_pending_housekeeping();
     ad_gauges_housekeeping();
+#if AIDASH_NODES
+    ad_nodes_housekeeping();
+#endif
     ad_commands_housekeeping();
 #if AIDASH_TLS
     ad_jwt_files_poll(false);
@@ -170,7 +173,7 @@ static void ad_hub_turn(void)
     deadline_ns = workers_ns < deadline_ns ? workers_ns : deadline_ns;
     if (ad_sources_wait() || ad_posts_wait() || ad_key_writer_answered() != NULL ||
         atomic_load(&ad_hub.calls) != NULL ||
-        ad_inbox_fill() > (pacing ? AIDASH_INBOX / 2 : 0)) {
+        ad_relay_waits(pacing) || ad_inbox_fill() > (pacing ? AIDASH_INBOX / 2 : 0)) {
         deadline_ns = 0;
     }
     n = ad_poll_wait(deadline_ns, ready);
@@ -202,6 +205,10 @@ static void ad_hub_turn(void)
 #endif
     ad_inbox_run();
     ad_fan_out_if_due();
+#if AIDASH_NODES
+    ad_nodes_run();
+    ad_fan_out_if_due();
+#endif
     if (ad_sources.source == AD_SOURCE_SIM) {
         ad_sim_run();
     }

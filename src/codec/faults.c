@@ -13,6 +13,7 @@ enum ad_error {
     AD_ERROR_INVALID_COMMAND,
     AD_ERROR_UNKNOWN_ACTION,
     AD_ERROR_UNKNOWN_MODEL,
+    AD_ERROR_UNKNOWN_NODE,
     AD_ERROR_NOT_TEXT,
     AD_ERROR_REFUSED,
     AD_ERROR_UNAUTHORIZED,
@@ -29,6 +30,7 @@ static const struct {
     [AD_ERROR_INVALID_COMMAND] = {"invalid_command", 400},
     [AD_ERROR_UNKNOWN_ACTION] = {"unknown_action", 400},
     [AD_ERROR_UNKNOWN_MODEL] = {"unknown_model", 400},
+    [AD_ERROR_UNKNOWN_NODE] = {"unknown_node", 400},
     [AD_ERROR_NOT_TEXT] = {"not_text", 400},
     [AD_ERROR_REFUSED] = {"refused", 409},
     [AD_ERROR_UNAUTHORIZED] = {"unauthorized", 401},
@@ -79,6 +81,10 @@ enum ad_fault {
     AD_FAULT_OWN_VALUE,
     AD_FAULT_OWN_RANGE,
     AD_FAULT_UNFINISHED,
+    AD_FAULT_NODE,
+    AD_FAULT_NODE_UNKNOWN,
+    AD_FAULT_NODE_GONE,
+    AD_FAULT_NODE_LINK,
     AD_FAULT_BENCH_STREAMS,
     AD_FAULT_BENCH_PROMPT,
     AD_FAULT_BENCH_TOKENS,
@@ -189,6 +195,14 @@ static const struct {
                             "this command takes: GET /commands says what does"},
     [AD_FAULT_UNFINISHED] = {AD_ERROR_REFUSED, "too many commands are not "
                              "finished yet"},
+    [AD_FAULT_NODE] = {AD_ERROR_INVALID_COMMAND, "\"node\" must be the name of a "
+                       "board, a string of 1 to 31 bytes"},
+    [AD_FAULT_NODE_UNKNOWN] = {AD_ERROR_UNKNOWN_NODE, "there is no board of this "
+                               "name: GET /nodes lists them"},
+    [AD_FAULT_NODE_GONE] = {AD_ERROR_REFUSED, "the board is gone: it gets no "
+                            "commands until it is back"},
+    [AD_FAULT_NODE_LINK] = {AD_ERROR_REFUSED, "no way leads to this board for "
+                            "commands: it only sends events"},
     [AD_FAULT_BENCH_STREAMS] = {AD_ERROR_INVALID_COMMAND, "\"streams\" must be "
                                 "a list of 1 to 8 whole numbers from 1 to "
                                 AD_BENCH_STREAMS_TEXT},

@@ -7,7 +7,7 @@
 #include "http_field.c"
 #include "json.c"
 
-#if AIDASH_TLS || (AIDASH_METRICS && AIDASH_BOARD)
+#if AIDASH_TLS || AIDASH_NODES || (AIDASH_METRICS && AIDASH_BOARD)
 
 enum {
     AD_MEMBERS_MAX = 64,      /* of one object */
@@ -104,6 +104,10 @@ static bool ad_json_text_is(struct ad_slice value, const char *text)
     return ad_json_text(value, decoded, AD_MEMBER_TEXT_MAX) &&
            strcmp(decoded, text) == 0;
 }
+
+#endif
+
+#if AIDASH_TLS || AIDASH_NODES
 
 /* Have two names the same characters? Without escapes they have one form. */
 static bool ad_json_same_name(struct ad_slice a, struct ad_slice b,
@@ -208,8 +212,8 @@ static struct ad_slice ad_json_member(const struct ad_json_members *m,
     return none;
 }
 
-#endif /* AIDASH_TLS */
+#endif /* AIDASH_TLS || AIDASH_NODES */
 
-#endif /* AIDASH_TLS || (AIDASH_METRICS && AIDASH_BOARD) */
+#endif /* AIDASH_TLS || AIDASH_NODES || (AIDASH_METRICS && AIDASH_BOARD) */
 
 #endif

@@ -43,7 +43,10 @@ enum {
     AD_IS_GAUGE = 512,  /* no step: a gauge has this value */
     AD_IS_PROGRESS = 1024, /* tokens of the own request `total`, at the monotonic
                             * time `overcount` */
-    AD_IS_WATTS = 2048     /* no step: a wall meter says `value`, in watts */
+    AD_IS_WATTS = 2048,    /* no step: a wall meter says `value`, in watts */
+    AD_IS_RELAYED = 4096,  /* of another board, which counts for itself, and is not
+                            * paused when this one is */
+    AD_IS_ESTIMATED = 8192 /* it says that its count is one */
 };
 _Static_assert(AIDASH_GAUGE_MAX <= AIDASH_MODEL_MAX &&
                    AIDASH_UNIT_MAX <= AIDASH_NODE_MAX,
@@ -221,6 +224,7 @@ struct ad_command_message {
     bool has_value;                    /* likewise */
     double value;                      /* likewise */
     struct ad_bench_plan bench;       /* AIDASH_BENCH */
+    char node[AIDASH_NODE_MAX + 1];   /* the board that it is for; "": this one */
     char id[AD_ID_MAX + 1];
 };
 
@@ -371,6 +375,9 @@ static enum ad_fault ad_command_parse(const char *s, size_t len,
     if (!ad_command_id(&j, out->id)) {
         return AD_FAULT_ID;
     }
+    if (!ad_sample_name(&j, "node", out->node, AIDASH_NODE_MAX)) {
+        return AD_FAULT_NODE;
+    }
     t = ad_json_get(&j, "action");
     if (t == NULL || t->type != JSMN_STRING) {
         return AD_FAULT_ACTION;
@@ -404,6 +411,48 @@ static enum ad_fault ad_command_parse(const char *s, size_t len,
 #endif
     return fault;
 }
+
+#if AIDASH_NODES
+
+/* Bytes of a command for another board: fixed text 110, numbers 120, names. */
+enum { AD_COMMAND_FORM_MAX = 256 + 2 * AIDASH_MODEL_MAX + 2 * AIDASH_COMMAND_MAX };
+
+/* A command as that board gets it: without the `id` of who sent it, and without the
+ * board's name, which it may not know. */
+static void ad_put_command_form(struct ad_text *t, const struct ad_command_message *c)
+{
+    unsigned i;
+
+    ad_puts(t, "{\"action\":");
+    ad_put_string(t, ad_action_names[c->action]);
+    if (c->action == AIDASH_SWITCH_MODEL ||
+        (c->action == AIDASH_BENCH && c->model[0] != '\0')) {
+        ad_puts(t, ",\"model\":");
+        ad_put_string(t, c->model);
+    }
+    if (c->action == AIDASH_CANCEL) {
+        ad_puts(t, ",\"request\":");
+        ad_put_u64(t, c->request);
+    }
+    if (c->action == AIDASH_OWN) {
+        ad_puts(t, ",\"command\":");
+        ad_put_string(t, c->name);
+        if (c->has_value) {
+            ad_puts(t, ",\"value\":");
+            ad_put_double(t, c->value);
+        }
+    }
+    if (c->bench.prompt_tokens > 0) { /* a benchmark that was read */
+        for (i = 0; i < c->bench.n_streams; i++) {
+            ad_putf(t, "%s%u", i > 0 ? "," : ",\"streams\":[", c->bench.streams[i]);
+        }
+        ad_putf(t, "%s,\"prompt_tokens\":%u,\"max_tokens\":%u", i > 0 ? "]" : "",
+                c->bench.prompt_tokens, c->bench.max_tokens);
+    }
+    ad_puts(t, "}");
+}
+
+#endif
 
 /* {"action":"auth","token":...}: what it shows. `id` as in a command. *token points
  * into the text. AD_FAULT_ACTION_UNKNOWN: it is another message. */

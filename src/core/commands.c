@@ -7,6 +7,7 @@
 
 #include "../guard/rights.c"
 #include "../guard/throttle.c"
+#include "nodes.c"
 #include "own_commands.c"
 #include "sources.c"
 
@@ -18,8 +19,11 @@ struct ad_unfinished {
     struct ad_command_message request;
 };
 
-enum { AD_COMMAND_JSON_MAX = 256 + 2 * AIDASH_MODEL_MAX + 2 * AIDASH_COMMAND_MAX +
-                             2 * AIDASH_TEXT_MAX };
+enum {
+    AD_COMMAND_JSON_MAX = 256 + 2 * AIDASH_MODEL_MAX + 2 * AIDASH_COMMAND_MAX +
+                          2 * AIDASH_TEXT_MAX + 16 + 2 * AIDASH_NODE_MAX,
+    AD_NODE_COMMAND_S = 30 /* so long may a board take that has a link */
+};
 
 static struct {
     uint64_t count, errors;
@@ -83,6 +87,10 @@ static void ad_put_command(struct ad_text *t, uint64_t number,
     }
     ad_puts(t, ",\"timestamp\":");
     ad_put_decimal(t, ad_hub.now_us, 6);
+    if (request->node[0] != '\0') {
+        ad_puts(t, ",\"node\":");
+        ad_put_string(t, request->node);
+    }
     ad_puts(t, "}");
 }
 
@@ -111,12 +119,34 @@ static enum ad_fault ad_command_denial(const struct ad_asker *who)
     }
 }
 
+/* Can a command be sent to the board that it is for? Whether it makes sense there is
+ * the board's to say. */
+static enum ad_fault ad_node_command_fault(const struct ad_command_message *request)
+{
+#if AIDASH_NODES
+    const struct ad_node *n = ad_node_find(request->node);
+
+    return n == NULL                     ? AD_FAULT_NODE_UNKNOWN
+           : n->state == AD_NODE_GONE    ? AD_FAULT_NODE_GONE
+           : n->link.send == NULL &&
+                     ad_commands.on_command == NULL
+               ? AD_FAULT_NODE_LINK
+               : AD_FAULT_NONE;
+#else
+    (void)request;
+    return AD_FAULT_NODE_UNKNOWN;
+#endif
+}
+
 /* Is the command for something that is there? */
 static enum ad_fault ad_command_fault(const struct ad_command_message *request)
 {
     bool meter = ad_sources.source == AD_SOURCE_METER;
     bool names = request->action == AIDASH_SWITCH_MODEL;
 
+    if (request->node[0] != '\0') {
+        return ad_node_command_fault(request);
+    }
     if (request->action == AIDASH_OWN) {
         const struct ad_own_command *own = ad_own_command_find(request->name);
 
@@ -153,6 +183,9 @@ static enum ad_fault ad_command_effect(const struct ad_command_message *request,
     bool names = request->model[0] != '\0';
     struct ad_own_command *own;
 
+    if (request->node[0] != '\0') {
+        return AD_FAULT_NONE; /* it had its effect there */
+    }
     switch (request->action) {
     case AIDASH_SWITCH_MODEL:
         ad_engine_select(names ? ad_model_find(request->model)
@@ -209,8 +242,9 @@ static void ad_command_log(const struct ad_command_message *request,
         (void)snprintf(what, sizeof(what), " %s", request->name);
     }
     ad_socket_peer_text(fd, from);
-    ad_log(AIDASH_LOG_INFO, "%s%s: asked for by %s from %s%s%s%s",
+    ad_log(AIDASH_LOG_INFO, "%s%s%s%s: asked for by %s from %s%s%s%s",
            ad_action_names[request->action], what,
+           request->node[0] != '\0' ? " for the board " : "", request->node,
            client_id[0] != '\0' ? client_id : "POST /command", from,
            key[0] != '\0' ? " with the key '" : "", key,
            key[0] != '\0' ? "'" : "");
@@ -236,17 +270,77 @@ static void ad_put_ack(struct ad_text *t, const struct ad_command_message *reque
     ad_puts(t, "}");
 }
 
-/* Offer a command to the program. It may refuse it, or finish it later: then it is
- * kept, and *later is its number. */
+/* Keep the command that was offered last, to be finished within limit_s. Returns its
+ * number. There must be a free place. */
+static uint64_t ad_command_keep(const struct ad_command_message *request,
+                                unsigned limit_s)
+{
+    struct ad_unfinished *kept = ad_unfinished_find(0);
+
+    kept->number = ad_commands.numbers;
+    kept->limit_s = limit_s;
+    kept->deadline_ns = ad_hub.now_ns + limit_s * AD_NS_PER_S;
+    kept->request = *request;
+    return kept->number;
+}
+
+#if AIDASH_NODES
+
+/* Send a command to the link of the board that it is for, which ends it later. */
+static enum ad_fault ad_command_to_link(const struct ad_command_message *request,
+                                        const struct ad_node_link *link,
+                                        uint64_t *later)
+{
+    char json[AD_COMMAND_FORM_MAX + 64];
+    struct ad_text t = ad_text_in(json, sizeof(json));
+    const char *problem;
+
+    if (ad_unfinished_find(0) == NULL) {
+        return AD_FAULT_UNFINISHED;
+    }
+    ad_puts(&t, "{\"number\":");
+    ad_put_u64(&t, ad_commands.numbers);
+    ad_puts(&t, ",\"command\":");
+    ad_put_command_form(&t, request);
+    ad_puts(&t, "}");
+    problem = link->send(link->to, ad_commands.numbers, t.at, t.len);
+    if (problem != NULL) {
+        (void)snprintf(ad_commands.refusal, sizeof(ad_commands.refusal), "%s", problem);
+        return AD_FAULT_REFUSED;
+    }
+    *later = ad_command_keep(request, AD_NODE_COMMAND_S);
+    return AD_FAULT_NONE;
+}
+
+#endif
+
+/* Offer a command to the link of its board, or to the program. It may be refused, or
+ * finished later: then it is kept, and *later is its number. */
 static enum ad_fault ad_command_offer(const struct ad_command_message *request,
                                       const char *client_id,
                                       const struct ad_asker *who, uint64_t *later)
 {
     struct aidash_command *command = &ad_commands.offered;
-    struct ad_unfinished *kept;
     int rc;
+#if AIDASH_NODES
+    char form[AD_COMMAND_FORM_MAX] = "";
+    struct ad_text t = ad_text_in(form, sizeof(form) - 1);
+    const struct ad_node *n = NULL;
 
     ad_commands.numbers++;
+    if (request->node[0] != '\0') {
+        n = ad_node_find(request->node);
+        ad_put_command_form(&t, request);
+        form[t.len] = '\0';
+    }
+    if (n != NULL && n->link.send != NULL) {
+        return ad_command_to_link(request, &n->link, later);
+    }
+#else
+    const char *form = "";
+
+    ad_commands.numbers++;
+#endif
     if (ad_commands.on_command == NULL) {
         return AD_FAULT_NONE;
     }
@@ -261,6 +355,8 @@ static enum ad_fault ad_command_offer(const struct ad_command_message *request,
     command->key_name = who->grant.name;
     command->rights = ad_rights_of(who);
     command->local = who->local;
+    command->node = request->node;
+    command->json = form;
     ad_commands.later_s = 0;
     ad_commands.refusal[0] = '\0';
     ad_commands.offering = true;
@@ -272,12 +368,7 @@ static enum ad_fault ad_command_offer(const struct ad_command_message *request,
     if (ad_commands.later_s == 0) {
         return AD_FAULT_NONE;
     }
-    kept = ad_unfinished_find(0);
-    kept->number = ad_commands.numbers;
-    kept->limit_s = ad_commands.later_s;
-    kept->deadline_ns = ad_hub.now_ns + ad_commands.later_s * AD_NS_PER_S;
-    kept->request = *request;
-    *later = kept->number;
+    *later = ad_command_keep(request, ad_commands.later_s);
     return AD_FAULT_NONE;
 }
 
@@ -294,7 +385,7 @@ static void ad_command_finish(uint64_t number, bool done, const char *message)
     }
     request = kept->request;
     kept->number = 0;
-    if (done) { /* what it was for may be gone */
+    if (done && request.node[0] == '\0') { /* what it was for may be gone */
         fault = ad_command_fault(&request);
         fault = fault == AD_FAULT_NONE ? ad_command_effect(&request, &bench) : fault;
     }

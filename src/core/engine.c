@@ -8,7 +8,7 @@
 
 #include "events.c"
 
-enum { AD_STATUS_SECTIONS = 8 };
+enum { AD_STATUS_SECTIONS = 10 };
 
 static struct {
     bool paused;

@@ -8,7 +8,7 @@
 #include "../base/text.c"
 #include "../codec/websocket.c"
 
-/* hello: 810 bytes of fixed text, numbers, rights, client_id and the reason of the
+/* hello: 830 bytes of fixed text, numbers, rights, client_id and the reason of the
  * engine's state, then each model in quotes with a comma, the active one again, and
  * those in memory; then what is
  * known of some of them (meter/models.c). A request's record: 860 bytes of names and
@@ -18,15 +18,19 @@
 enum {
     AD_FACTS_JSON_MAX = AIDASH_METER ? 1536 : 0,
     AD_FACTS_RECORD_MAX = 216, /* context, cut prompt, prompt cache, joules, slow */
-    AD_HELLO_MAX = 832 + (2 * AIDASH_MODELS + 1) * (2 * AIDASH_MODEL_MAX + 3) +
+    AD_HELLO_MAX = 848 + (2 * AIDASH_MODELS + 1) * (2 * AIDASH_MODEL_MAX + 3) +
                    AD_FACTS_JSON_MAX,
     AD_RECORD_MAX = AIDASH_METER ? 2330 + 2 * AIDASH_MODEL_MAX + AD_FACTS_RECORD_MAX
                                  : 0,
     AD_BOARD_MAX = AIDASH_BOARD ? 4032 : 0,
     AD_HELLO_OR_RECORD = (int)AD_HELLO_MAX > (int)AD_RECORD_MAX
                              ? (int)AD_HELLO_MAX : (int)AD_RECORD_MAX,
-    AD_EVENT_MAX = (int)AD_HELLO_OR_RECORD > (int)AD_BOARD_MAX
-                       ? (int)AD_HELLO_OR_RECORD : (int)AD_BOARD_MAX
+    AD_OWN_EVENT_MAX = (int)AD_HELLO_OR_RECORD > (int)AD_BOARD_MAX
+                           ? (int)AD_HELLO_OR_RECORD : (int)AD_BOARD_MAX,
+    /* Another board's event is inside one of our own (nodes.c): 42 bytes of fixed
+     * text, a number, a name. */
+    AD_NODE_WRAP = AIDASH_NODES > 0 ? 64 + 2 * AIDASH_NODE_MAX : 0,
+    AD_EVENT_MAX = AD_OWN_EVENT_MAX + AD_NODE_WRAP
 };
 _Static_assert(AD_EVENT_MAX < 65536,
                "an event's length fits RFC 6455's 16-bit form");
@@ -36,7 +40,7 @@ _Static_assert(AIDASH_FEED_BYTES >= 4 * (AD_EVENT_MAX + 4),
 /* The kinds of shared events; their names are in ad_event_names. */
 enum ad_event { AD_EV_TICK, AD_EV_STATUS, AD_EV_REQUEST_START, AD_EV_REQUEST,
                 AD_EV_BENCH, AD_EV_GAUGE, AD_EV_NOTE, AD_EV_COMMAND, AD_EV_BOARD,
-                AD_EV_ALERT, AD_EV_ENERGY, AD_EV_VERDICT, AD_EV_KINDS };
+                AD_EV_ALERT, AD_EV_ENERGY, AD_EV_VERDICT, AD_EV_NODE, AD_EV_KINDS };
 
 /* The feed: finished WebSocket frames end to end in a ring of bytes. Offsets
  * and sequence numbers only grow; a position in the ring is the offset modulo
@@ -55,7 +59,7 @@ static const char *const ad_event_names[] = {"inference_tick", "status",
                                              "request_start", "request",
                                              "bench", "gauge", "note",
                                              "command", "board", "alert",
-                                             "energy", "verdict"};
+                                             "energy", "verdict", "node"};
 _Static_assert(AD_COUNT(ad_event_names) == AD_EV_KINDS, "each kind has a name");
 
 static void ad_feed_init(void)

@@ -1,5 +1,5 @@
 /* extra_routes.c - what the program that embeds aidash adds: GET /gauges, /notes, /commands,
- * and /requests where the meter does not run; and GET /alerts. Long
+ * and /requests where the meter does not run; and GET /alerts and /nodes. Long
  * answers, in pieces as the client takes them. Hub thread only. Owns nothing.
  */
 #ifndef AD_WEB_EXTRA_ROUTES_C
@@ -9,6 +9,7 @@
 #include "../core/attach.c"
 #include "../core/commands.c"
 #include "../core/gauges.c"
+#include "../core/nodes.c"
 #include "../core/notes.c"
 #include "route.c"
 
@@ -83,6 +84,24 @@ static void ad_route_notes(const struct ad_route_request *r)
 {
     ad_extra_begin(r, "{\"notes\":[", ad_notes_more);
 }
+
+#if AIDASH_NODES
+
+_Static_assert((int)AD_PENDING_BYTES > (int)AD_NODE_SHOWN_MAX + 4,
+               "AIDASH_NODE_BYTES must be 512..16384, and less than AIDASH_HEAD_MAX: a "
+               "piece has one board, at least");
+
+static void ad_nodes_more(struct ad_pending *p)
+{
+    ad_extra_more(p, ad_nodes.n, AD_NODE_SHOWN_MAX, ad_put_node);
+}
+
+static void ad_route_nodes(const struct ad_route_request *r)
+{
+    ad_extra_begin(r, "{\"nodes\":[", ad_nodes_more);
+}
+
+#endif
 
 #if AIDASH_ALERTS
 

@@ -46,6 +46,10 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_own_commands,
     &ad_memory_own_requests,
     &ad_memory_sources,
+#if AIDASH_NODES
+    &ad_memory_relay,
+    &ad_memory_nodes,
+#endif
     &ad_memory_access,
     &ad_memory_clients,
     &ad_memory_client_buffers,

@@ -437,6 +437,9 @@ static const struct {
 #if AIDASH_ALERTS
     {"/alerts", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_alerts, NULL},
 #endif
+#if AIDASH_NODES
+    {"/nodes", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_nodes, NULL},
+#endif
     {"/gauges", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_gauges, NULL},
     {"/notes", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_notes, NULL},
     {"/commands", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_commands, NULL},

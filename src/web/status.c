@@ -111,6 +111,13 @@ static void ad_status_run(struct ad_call *call)
         {"commands_limited", ad_commands.limited},
         {"credentials_limited", ad_throttles.beyond[AD_BUDGET_FAIL]},
         {"requests", ad_records_count()},
+#if AIDASH_NODES
+        {"relayed", ad_nodes.events},
+        {"relay_doubles", ad_nodes.doubles},
+        {"relay_ignored", ad_nodes.foreign + ad_nodes.nowhere},
+        {"relay_refused", atomic_load(&ad_relay_ring.refused)},
+        {"relay_full", atomic_load(&ad_relay_ring.full)},
+#endif
     };
 
     ad_puts(t, "{\"version\":\"" AIDASH_VERSION "\",\"started\":");

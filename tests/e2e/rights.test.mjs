@@ -33,6 +33,7 @@ const SENT = {
     '/history': ['GET', 200],
     '/metrics': ['GET', 200],
     '/alerts': ['GET', 200],
+    '/nodes': ['GET', 200],
     '/gauges': ['GET', 200],
     '/notes': ['GET', 200],
     '/commands': ['GET', 200],

@@ -162,6 +162,7 @@ static void not_started(void)
     struct aidash_tick tick;
     struct aidash_stats stats;
     struct aidash_request request;
+    char text[512];
 
     memset(&tick, 0, sizeof(tick));
     memset(&request, 0, sizeof(request));
@@ -182,6 +183,14 @@ static void not_started(void)
           "request_progress: it does not run");
     check(aidash_request_end(1, AIDASH_FINISHED, NULL) == AIDASH_ESTATE,
           "request_end: it does not run");
+    check(aidash_relay("n", NULL, "{}", 2) == AIDASH_ESTATE, "relay: it does not run");
+    check(aidash_node_gone("n") == AIDASH_ESTATE, "node_gone: it does not run");
+    check(aidash_node_last("n", text, sizeof(text)) == AIDASH_ESTATE,
+          "node_last: it does not run");
+    check(aidash_run(text, sizeof(text)) == AIDASH_ESTATE, "run: it does not run");
+    check(aidash_status(text, sizeof(text)) == AIDASH_ESTATE, "status: it does not run");
+    check(aidash_command("{}", 2, NULL, text, sizeof(text)) == AIDASH_ESTATE,
+          "command: it does not run");
     check(aidash_get_stats(&stats) == AIDASH_ESTATE, "get_stats: it does not run");
     check(aidash_port(0) == 0, "port: it does not run");
     check(aidash_refuse(NULL, "x") != 0 && aidash_later(NULL, 1) == AIDASH_EINVAL,
@@ -324,6 +333,41 @@ static void commands(void)
     check(hears("\"message\":\"it is sharp\""), "and is heard");
 }
 
+static void other_boards(void)
+{
+    static const char tick[] =
+        "{\"event\":\"inference_tick\",\"model\":\"vit\",\"tokens_generated\":7,"
+        "\"latency_ms\":1,\"tokens_per_second\":2,\"timestamp\":1741478400}";
+    static const char event[] = "{\"event\":\"of_a_board\"}";
+    static const char command[] = "{\"action\":\"resume\",\"id\":5}";
+    char text[16384];
+
+    check(aidash_relay("jetson", "a-1", tick, strlen(tick)) == 0, "a tick is relayed");
+    check(hears("\"timestamp\":1741478400,\"node\":\"jetson\"}"), "and heard");
+    check(aidash_relay("jetson", "a-2", event, strlen(event)) == 0, "and an event");
+    check(hears("\"data\":{\"event\":\"of_a_board\"}}"), "which is heard inside another");
+    check(aidash_relay("", "a-3", event, strlen(event)) == AIDASH_EINVAL,
+          "a board has a name");
+    check(aidash_relay("jetson", "3", event, strlen(event)) == AIDASH_EINVAL,
+          "an event's id has a run");
+    check(aidash_node_last("jetson", text, sizeof(text)) == 0 && strcmp(text, "a-2") == 0,
+          "the newest is known");
+    check(aidash_node_last("jetson", text, 3) == AIDASH_EINVAL, "if it has room");
+    check(aidash_node_gone("jetson") == 0, "its link is closed");
+    check(hears("\"node\":\"jetson\",\"state\":\"gone\"}"), "and that is heard");
+    check(aidash_node_gone(NULL) == AIDASH_EINVAL, "of no board it is not");
+    check(aidash_run(text, sizeof(text)) == 0 && text[0] != '\0', "a run has a name");
+    check(aidash_run(text, 1) == AIDASH_EINVAL, "which has a length");
+    check(aidash_status(text, sizeof(text)) == 0 && strstr(text, "\"vit\"") != NULL,
+          "a state is told");
+    check(aidash_status(text, 20) == AIDASH_EINVAL, "if it has room");
+    check(aidash_command(command, strlen(command), "board", text, sizeof(text)) == 0 &&
+              strstr(text, "\"ack\"") != NULL && strstr(text, "\"id\":5") != NULL,
+          "a command is carried out");
+    check(aidash_command(command, strlen(command), "a b", text, sizeof(text)) ==
+              AIDASH_EINVAL, "who asks has a client_id");
+}
+
 static void state(void)
 {
     struct aidash_stats stats;
@@ -358,6 +402,7 @@ int main(void)
         requests();
         commands();
         paths();
+        other_boards();
         state();
         aidash_stop();
         check(heard.lines > 0, "its log comes to on_log");
