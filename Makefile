@@ -154,19 +154,18 @@ endif
 
 # ---- the dashboard ----------------------------------------------------------------
 
-# uPlot's minified script is half the size of its ES module; with this last line it is one.
-build/uPlot.esm.js: $(UPLOT_DIR)/dist/uPlot.iife.min.js
-	@{ echo '/*!'; cat $(UPLOT_DIR)/LICENSE; echo; echo '*/'; cat $<; echo; echo 'export default uPlot;'; } > $@
-
 # The page's modules in three files: what draws the first numbers (app.js), what comes after (later.js), and what both need
-# (chunk.js). Beside them the theme, the style sheet, and the client for other pages, each a file as it was.
+# (chunk.js). Beside them the theme, the style sheet, the client for other pages, and uPlot, each a file as it was. uPlot's
+# minified script is half the size of its ES module, and less than what esbuild would make of it; with a last line it is one.
 MODULES := $(wildcard www/*.js)
-BUNDLE := app.js later.js chunk.js theme.js aidash-client.js style.css
+BUNDLE := app.js later.js chunk.js uplot.js theme.js aidash-client.js style.css
 BUNDLING := --minify --legal-comments=inline --log-level=warning --target=chrome92,firefox98,safari15.4 --outdir=build/www
-$(addprefix build/www/,$(BUNDLE)) &: $(MODULES) www/style.css build/uPlot.esm.js build/www.files $(ESBUILD_PROGRAM)
+$(addprefix build/www/,$(BUNDLE)) &: $(MODULES) www/style.css $(UPLOT_DIR)/dist/uPlot.iife.min.js build/www.files $(ESBUILD_PROGRAM)
 	@rm -rf build/www
-	@$(ESBUILD_PROGRAM) www/app.js --bundle --splitting --format=esm --alias:uplot=./build/uPlot.esm.js \
+	@$(ESBUILD_PROGRAM) www/app.js --bundle --splitting --format=esm --alias:uplot=./uplot.js --external:./uplot.js \
 	    --chunk-names=[name] $(BUNDLING)
+	@{ echo '/*!'; cat $(UPLOT_DIR)/LICENSE; echo; echo '*/'; cat $(UPLOT_DIR)/dist/uPlot.iife.min.js; echo; echo 'export default uPlot;'; } \
+	    > build/www/uplot.js
 	@$(ESBUILD_PROGRAM) www/theme.js www/style.css --bundle --format=esm $(BUNDLING)
 	@$(ESBUILD_PROGRAM) www/aidash-client.js --banner:js="$$(sed -n '/^\/\*\*/,/^ \*\//p; /^ \*\//q' www/aidash-client.js)" $(BUNDLING)
 
@@ -304,6 +303,71 @@ dist: ## a static program for each of toolchains/*.mk: build/aarch64/aidash, bui
 run: all ## build it and start it on port 8080 with the simulated engine; ARGS="--rate 20" adds options
 	@exec $(TARGET_RUN) $(OUT)/aidash $(ARGS)
 
+# ---- bridges to message brokers ---------------------------------------------------------
+
+# aidash's parts are as they are in the program: each has its whole command line, and TLS.
+BRIDGES := $(addprefix build/bridges/aidash-,redis kafka mqtt)
+BRIDGE_FLAGS = -std=c11 -O2 -g -Wall -Wextra -Wconversion -Wno-format-truncation -I. -isystem $(JSMN_DIR) $(CPPFLAGS) $(CFLAGS)
+$(eval $(call needs,build/bridges/aidash.o,$(CIVETWEB_DIR),))
+build/bridges/aidash.o:
+	@echo "  CC    $@"
+	@mkdir -p $(@D)
+	@$(call compile,$(CIVETWEB_DIR),,-c aidash.c)
+
+$(eval $(call needs,build/asan/bridges/aidash.o,$(CIVETWEB_DIR),$(AD_ASAN)))
+build/asan/bridges/aidash.o:
+	@echo "  CC    $@"
+	@mkdir -p $(@D)
+	@$(call compile,$(CIVETWEB_DIR),$(AD_ASAN),-c aidash.c)
+
+# What each needs beside libc: packages, and what it is compiled and linked with. Debian 12's hiredis has no TLS.
+build/deps/.tools-bridge-redis: toolchains/fetch.sh | $(HAVE_TOOLS)
+	@CC="$(CC)" $(FETCH) need libhiredis-dev
+	@! echo '#include <hiredis/hiredis_ssl.h>' | $(CC) -E -include hiredis/hiredis.h -x c - >/dev/null 2>&1 || CC="$(CC)" $(FETCH) need libssl-dev
+	@touch $@
+LIBS_redis = -lhiredis $(if $(filter ok,$(shell printf '\043include <hiredis/hiredis.h>\n\043include <hiredis/hiredis_ssl.h>\n\043include <openssl/ssl.h>\n' | \
+    $(CC) -E -x c - >/dev/null 2>&1 && echo ok)),-DBRIDGE_REDIS_TLS -lhiredis_ssl -lssl -lcrypto)
+
+build/deps/.tools-bridge-kafka: toolchains/fetch.sh | $(HAVE_TOOLS)
+	@CC="$(CC)" $(FETCH) need librdkafka-dev
+	@touch $@
+LIBS_kafka := -lrdkafka
+
+build/deps/.tools-bridge-mqtt: toolchains/fetch.sh | $(HAVE_TOOLS)
+	@CC="$(CC)" $(FETCH) need libmosquitto-dev
+	@touch $@
+LIBS_mqtt := examples/bridges/homeassistant.c -lmosquitto
+build/bridges/aidash-mqtt build/asan/bridges/aidash-mqtt: examples/bridges/homeassistant.c examples/bridges/homeassistant.h
+
+# $(call bridge,DIRECTORY,FLAGS)
+define bridge
+$(1)/aidash-%: examples/bridges/%.c examples/bridges/bridge.c examples/bridges/bridge.h aidash.h $(1)/aidash.o build/deps/.tools-bridge-% $(call mbedtls_for,$(2))
+	@echo "  CC    $$@"
+	@$$(CC) $$(BRIDGE_FLAGS) $(2) -o $$@ $$< examples/bridges/bridge.c $(1)/aidash.o $(call link,$(2)) $$(LIBS_$$*)
+endef
+$(eval $(call bridge,build/bridges,-pie -fPIE))
+$(eval $(call bridge,build/asan/bridges,-pie -fPIE $(AD_ASAN)))
+.SECONDARY: $(patsubst build/bridges/aidash-%,build/deps/.tools-bridge-%,$(BRIDGES))
+
+# For tests: a Kafka cluster, as librdkafka mocks it.
+build/bridges/kafka_mock: tests/bridges/kafka_mock.c build/deps/.tools-bridge-kafka
+	@mkdir -p $(@D)
+	@$(CC) -std=c11 -O2 $(AD_WARN) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(LDFLAGS) -lrdkafka
+
+# What the service of aidash itself may not, theirs may not either.
+build/bridges/aidash-%.service: package/aidash.service
+	@mkdir -p $(@D)
+	@sed -e 's|^Description=.*|Description=aidash-$*: aidash with its boards and gateways on a message broker|' \
+	    -e 's|man:aidash(1)|man:aidash-$*(1)|' -e 's|/aidash --config /etc/aidash.conf|/aidash-$* --config /etc/aidash-$*.conf|' \
+	    -e 's|systemctl edit aidash|&-$*|' -e 's|^StateDirectory=aidash|&-$*|' $< > $@
+
+build/bridges/aidash-%.1: examples/bridges/aidash-%.1
+	@mkdir -p $(@D)
+	@cp $< $@
+
+bridges: $(BRIDGES) $(BRIDGES:=.1) $(BRIDGES:=.service) ## programs that connect aidash to message brokers: build/bridges/aidash-redis, -kafka, -mqtt
+	@:
+
 # ---- tests --------------------------------------------------------------------------
 
 # What a suite is and how it runs: tests/run.mjs. A new tests/unit_NAME.c, tests/fuzz_NAME.c, tests/e2e/NAME.test.mjs or
@@ -416,8 +480,12 @@ bench: all build/gateway/aidash build/tiny/aidash build/lib/aidash.o tests/node_
 	@CC="$(CC)" AIDASH=$(OUT)/aidash AIDASH_GATEWAY=build/gateway/aidash AIDASH_LIB=build/lib/aidash.o \
 	    node tests/bench/run.mjs $(PART)
 
-fleet-bench: build/gateway/aidash build/bench/load ## measure gateways: events in, events to viewers, CPU and memory of each; docs/scale.md
-	@AIDASH_GATEWAY=build/gateway/aidash node tests/bench/fleet.mjs
+fleet-bench: bridges tests/node_modules/.installed ## measure board, Redis, gateway, viewer: EVENTS (1000000), and Redis stopped for 20 s
+	@EVENTS="$(EVENTS)" node tests/bench/fleet.mjs
+	@FLEET_AWAY_MS=20000 node --test --test-reporter=./tests/reporter.mjs tests/bridges/redis-away.native.test.mjs
+
+gateway-bench: build/gateway/aidash build/bench/load ## measure gateways: events in, events to viewers, CPU and memory of each; docs/scale.md
+	@AIDASH_GATEWAY=build/gateway/aidash node tests/bench/gateways.mjs
 
 # ---- one file -------------------------------------------------------------------------------
 
@@ -539,4 +607,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all $(TARGETS) dist run test lint asan tsan fuzz fuzz-sockets soak kills gateways bench fleet-bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE
+.PHONY: all $(TARGETS) dist run bridges fleet-bench test lint asan tsan fuzz fuzz-sockets soak kills gateways bench gateway-bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE

@@ -316,6 +316,18 @@ struct aidash_config {
     /* What a kilowatt-hour costs, in any currency, 0 to 1e6: the event `energy` then
      * tells the cost of what was measured. 0: not told. */
     double price_kwh;
+    /* The http:// or https:// URL of a gateway, another aidash: it gets this board's
+     * events over one connection that this one opens, and its viewers' commands come
+     * back over it (docs/fleet.md). The board's name there, as in struct aidash_tick,
+     * node; NULL: this machine's name. A file whose first line is a bearer token for
+     * it, with the right `ingest`, read while starting. Not without AIDASH_METER and
+     * AIDASH_NODES. NULL: none. */
+    const char *forward, *as_node, *forward_key_file;
+    /* The other way round: the URLs of boards, [NAME=]URL, comma-separated, whose
+     * events this one reads; AIDASH_PEERS at most. NAME is the board's here; without
+     * it, HOST[:PORT] of the URL. A file with a bearer token for all of them, with the
+     * rights `view` and `control`. Likewise. */
+    const char *peer, *peer_key_file;
 };
 
 /* Start the server. config may be NULL (all defaults). It listens when this
@@ -683,6 +695,52 @@ int aidash_get_stats(struct aidash_stats *stats);
 /* Print the map of static memory to standard output: each part's name, count and
  * bytes, and the total. Any thread, started or not. */
 void aidash_print_sizes(void);
+
+/* ---- aidash's own command line in a program of yours --------------------------- */
+
+/* Options that a program may have beside aidash's own. */
+#define AIDASH_ADDON_OPTIONS 16
+
+/* An option, for the command line (--NAME VALUE), the environment (AIDASH_NAME) and the
+ * config file. */
+struct aidash_option {
+    const char *name;  /* a-z, 0-9 and -; none of aidash's own */
+    const char *value; /* what --help calls its value, such as "URL"; "": it takes none */
+    const char *help;  /* a sentence for --help */
+    int list;          /* 1: it may be repeated; the values are joined by commas */
+};
+
+/* A program that takes all of aidash's options and commands beside its own. All members
+ * are set; what they point to stays as it is. Everything is called on the thread of
+ * aidash_main(). */
+struct aidash_addon {
+    const char *program; /* its name, for --help and --version */
+    const char *about;   /* what it is, in some words */
+    const struct aidash_option *options; /* the last one has the name NULL */
+    /* One of its options was given: called once for each, in their order, before the
+     * start. value is valid during the call; written is the option as it was written
+     * (--redis, AIDASH_REDIS, FILE line 3: redis), for messages. Returns 0, or prints
+     * what is wrong and returns another value: aidash_main() returns 2. */
+    int (*option)(const char *name, const char *value, const char *written);
+    /* Set callbacks, and defaults: source holds unless --source or another option
+     * names one. *config is all zeros before; aidash's own options come after it. Called
+     * before the start, and again when SIGHUP lets the options be read. Returns as
+     * option. */
+    int (*configure)(struct aidash_config *config);
+    /* The server runs. Returns 0, or prints why it can't go on: aidash_main() stops the
+     * server and returns 1. */
+    int (*started)(void);
+    /* SIGINT or SIGTERM came: called before aidash_stop(). */
+    void (*stopping)(void);
+};
+
+/* What the program aidash does: read the options, serve until a signal comes, or carry
+ * out a command such as keys. addon NULL: aidash itself. Call it once, from main().
+ * Returns the exit code: 0 stopped by a signal, 1 failed, 2 wrong option, 3 can't listen.
+ *
+ * It is there unless aidash.c was compiled with AIDASH_NO_MAIN. The program's own main()
+ * replaces that of aidash.c, which is weak. */
+int aidash_main(int argc, char **argv, const struct aidash_addon *addon);
 
 #ifdef __cplusplus
 }

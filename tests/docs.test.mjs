@@ -387,6 +387,10 @@ const cases = {
   'make distclean': cleans([]),
   'make bench': (t) => makes(/aidash_publish/, { as: 'make bench PART="--quick start publish"', env: { BENCH_OUT: path.join(dir, 'bench') } })(t),
   'make bench PART=memory': makes(/^\| aidash \| [\d.]+ \| [\d.]+ \|/m, { as: 'make bench PART="--quick memory"', env: { BENCH_OUT: path.join(os.tmpdir(), 'aidash-docs-bench') } }),
+  'make bridges': covered('tests/run.mjs', '`build/bridges/aidash-${name}`', 'it installs packages'),
+  'make fleet-bench': covered('tests/bench/fleet.mjs', "test('fleet'", 'it takes minutes'),
+  'build/bridges/aidash-redis --publish --node jetson --redis redis://broker.local': covered('tests/bridges/bridge.mjs', "'--publish', '--node', node", 'it needs a broker'),
+  'build/bridges/aidash-redis --subscribe --redis redis://broker.local': covered('tests/bridges/bridge.mjs', "['--subscribe', ", 'it needs a broker'),
   'make bench PART=tls': covered('tests/bench/tls.mjs', 'export async function viewersOverTls', 'it takes minutes'),
   'make bench PART=proxies': covered('tests/bench/proxies.mjs', 'export async function proxies', 'it takes minutes'),
   'make bench PART=gateway': covered('tests/embed/sizes.test.mjs', 'ten thousand viewers', 'it takes minutes, and needs 10,000 open files'),
@@ -464,7 +468,7 @@ test('every command that this file knows is printed', () => {
 /* ---- the other blocks -------------------------------------------------------------- */
 
 test('each block of code is of a kind that is tested', () => {
-  const tested = { sh: /./, c: /README|embed/, json: /./, js: /api/, make: /build/, ini: /deploy/, nginx: /deploy/, caddy: /deploy/, text: /deploy/ };
+  const tested = { sh: /./, c: /README|embed/, json: /./, js: /api/, make: /build/, ini: /deploy/, nginx: /deploy/, caddy: /deploy/, text: /deploy|fleet/ };
   for (const { at, page, language } of blocks) assert.match(page, tested[language] ?? /^$/, `${at}: a block of "${language}"`);
   // an indented line after an empty one would be a block without a fence
   prose.forEach(({ at, line }, i) => assert.ok(!/^ {4}/.test(line) || prose[i - 1].line !== '', `${at}: code without a fence`));
@@ -481,7 +485,7 @@ test('the code in docs/embed.md is of examples/firmware, or compiles without a w
   const functions = own.filter(({ text }) => text.startsWith('static '));
   const statements = own.filter(({ text }) => !text.startsWith('static '));
   const file = path.join(dir, 'embed.c');
-  writeFileSync(file, ['#include "aidash.h"\n#include <stdint.h>\n#include <stdio.h>\n#include <string.h>\nint main(void);\n', ...functions.map(({ text }) => text), 'int main(void)\n{',
+  writeFileSync(file, ['#include "aidash.h"\n#include <stdint.h>\n#include <stdio.h>\n#include <string.h>\nint main(int argc, char **argv);\n', ...functions.map(({ text }) => text), 'int main(int argc, char **argv)\n{(void)argc, (void)argv;',
     ...statements.map(({ text }) => `{\n${text}}\n`), 'return 0;\n}\n'].join('\n'));
   const { status, stderr } = spawnSync(process.env.CC || 'cc', ['-std=c99', '-Wall', '-Wextra', '-Werror', '-I', ROOT, '-fsyntax-only', file], { encoding: 'utf8' });
   assert.equal(status, 0, stderr);

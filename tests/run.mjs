@@ -140,6 +140,19 @@ const library = (variant, sanitizers) => list('tests/e2e', /^library.*\.native\.
   env: { ...sanitized.env, AIDASH_LIB: path.resolve(`build/${variant}/lib/aidash.o`), LIB_FLAGS: `-O1 -fsanitize=${sanitizers}` },
 }));
 
+/* What the bridges to message brokers are compiled with; a test's file begins with the broker's name. */
+const BROKERS = { kafka: ['librdkafka-dev'], mqtt: ['libmosquitto-dev'], redis: ['libhiredis-dev'] };
+
+const bridges = (file) => {
+  const [name] = path.basename(file).match(/^[a-z]+/);
+  const reason = refused('sh', 'toolchains/fetch.sh', 'need', ...BROKERS[name]);
+  if (reason) return [{ name: `${name} bridge`, skip: `the bridge to ${name} can't be built here. ${reason}` }];
+  const helpers = name === 'kafka' ? ['build/bridges/kafka_mock'] : [];
+  const plain = node(file, { build: [`build/bridges/aidash-${name}`, ...helpers] });
+  return file.includes('.native.') ? [plain]
+    : [plain, node(file, { ...sanitized, variant: 'asan', build: [`build/asan/bridges/aidash-${name}`, ...helpers] })];
+};
+
 /* A build that differs from the ordinary one in one thing runs what concerns that thing:
  *   poll      poll() for epoll: all that waits, wakes up, is held back or hangs up
  *   civetweb  the other civetweb: request heads, handshakes, and what it hands over to the hub
@@ -170,6 +183,7 @@ const suites = {
     ...[['library', 'lib/aidash.o'], ['standstill', 'hasty/aidash'], ['history', 'hasty/aidash'], ['limits', 'strict/aidash'], ['tls-full', 'few-tls/aidash']]
       .filter(([name]) => file.includes(name)).map(([, target]) => `build/${target}`)] }),
     ...(file.includes('history') && process.env.AIDASH_KILLS ? { seconds: 180 + 20 * process.env.AIDASH_KILLS } : {}) })),
+  bridges: () => list('tests/bridges', /\.test\.mjs$/).flatMap(bridges),
   firmware: () => [
     ...list('tests/embed', /^firmware\.test\.mjs$/).flatMap(firmware),
     ...list('tests/embed', /^every\.c$/).flatMap(every),

@@ -1,6 +1,6 @@
 /* The command line's options: their places, lists, numbers, and words. What they
  * print goes to a file, and is compared. */
-#include "../src/app/options.c"
+#include "../src/app/option_values.c"
 #include "check.h"
 
 static struct ad_options options;
@@ -320,12 +320,12 @@ static void test_numbers(void)
 
 static const char *source(void)
 {
-    const char *name = "(wrong)";
+    const char *name = NULL;
     bool ok;
 
     PRINTING(ok = ad_option_source(&options, &name));
-    CHECK(ok == (strcmp(name, "(wrong)") != 0));
-    return name;
+    CHECK(ok == (name != NULL));
+    return name != NULL ? name : "(wrong)";
 }
 
 static void test_words(void)
@@ -383,6 +383,64 @@ static void test_distance(void)
     CHECK_EQ(ad_distance("", longest), UINT32_MAX); /* its row is too short */
 }
 
+/* A program's own options beside aidash's. It is the last test: they stay. */
+static void test_addon(void)
+{
+    static const struct aidash_option own[] = {
+        {"broker", "URL", "the broker", 0},
+        {"node", "NAME", "a board", 1},
+        {"publish", "", "send", 0},
+        {NULL, NULL, NULL, 0},
+    };
+    static const struct aidash_option twice[] = {
+        {"listen", "URL", "aidash's own", 0}, {NULL, NULL, NULL, 0}};
+    static struct aidash_option many[AIDASH_ADDON_OPTIONS + 2];
+    static char names[AIDASH_ADDON_OPTIONS + 1][8];
+    static const struct aidash_addon addon = {.program = "my-board", .options = own},
+                                     bad = {.program = "bad", .options = twice},
+                                     full = {.program = "full", .options = many};
+    const char *name = "none";
+    bool ok;
+    size_t i;
+
+    CHECK(!ARGS("--broker=a"));
+    CHECK_STR(ad_program(), "aidash");
+
+    for (i = 0; i <= AIDASH_ADDON_OPTIONS; i++) {
+        (void)snprintf(names[i], sizeof(names[i]), "own-%zu", i);
+        many[i].name = names[i];
+        many[i].value = many[i].help = "X";
+    }
+    PRINTING(ok = ad_addon_take(&full)); /* one more than there is room for */
+    CHECK(!ok && strstr(printed, "AIDASH_ADDON_OPTIONS") != NULL);
+    CHECK(ARGS("--own-15=x")); /* the last one that has room */
+    CHECK_STR(value("own-15"), "x");
+    CHECK(!ARGS("--own-16=x"));
+    memset(&ad_addon, 0, sizeof(ad_addon));
+    PRINTING(ok = ad_addon_take(&bad));
+    CHECK(!ok);
+    CHECK_STR(printed, "listen: there is an option of this name already\n");
+    memset(&ad_addon, 0, sizeof(ad_addon));
+
+    CHECK(ad_addon_take(&addon));
+    CHECK_STR(ad_program(), "my-board");
+    CHECK(ARGS("--broker=a", "--node=x", "--rate", "7", "--node", "y", "--publish"));
+    CHECK_STR(value("broker"), "a");
+    CHECK_STR(value("node"), "x,y");
+    CHECK_STR(value("rate"), "7");
+    CHECK(ad_option_flag(&options, "publish"));
+    CHECK(!ARGS("--publish=1"));
+    CHECK(!ARGS("--brokr=a"));
+    CHECK_STR(printed, "aidash: unknown option --brokr; the nearest is --broker (--help "
+                       "lists all)\n");
+    CHECK(ARGS("--rate=1"));
+    CHECK(ad_option_source(&options, &name)); /* the program's default */
+    CHECK_STR(name, "none");
+    CHECK(ARGS("--source=sim"));
+    CHECK(ad_option_source(&options, &name));
+    CHECK_STR(name, "sim");
+}
+
 int main(void)
 {
     test_args();
@@ -394,5 +452,6 @@ int main(void)
     test_numbers();
     test_words();
     test_distance();
+    test_addon();
     return check_report();
 }

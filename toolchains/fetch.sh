@@ -56,11 +56,17 @@ check_sum() {
 
 # ---- programs ---------------------------------------------------------------
 
+header() { echo "#include <$1>" | "${CC:-cc}" -E -x c - >/dev/null 2>&1; }
+
 has() {
     case $1 in
     ca-certificates) [ -s /etc/ssl/certs/ca-certificates.crt ] ;;
     font-dejavu) [ -f /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] ;;
-    libc-headers) echo '#include <stdio.h>' | "${CC:-cc}" -E -x c - >/dev/null 2>&1 ;;
+    libc-headers) header stdio.h ;;
+    libhiredis-dev) header hiredis/hiredis.h ;;
+    libmosquitto-dev) header mosquitto.h ;;
+    librdkafka-dev) header librdkafka/rdkafka.h ;;
+    libssl-dev) header openssl/ssl.h ;;
     libfuzzer) echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' |
         clang -fsanitize=fuzzer -x c -o /dev/null - >/dev/null 2>&1 ;;
     *) have "$1" ;;

@@ -22,6 +22,8 @@
  *   store             all other state
  *   frame             draws once per animation frame, only while the page is visible
  *   view              which part of the time is shown
+ *   filter            which requests, lanes and ticks are seen, in the whole page
+ *   outcomes          what became of a request, in words
  *   decimate          which ticks of it are drawn
  *   statistics        of the ticks: quantiles and means
  *   limits            when a number has passed its limit
@@ -30,6 +32,7 @@
  *   connection        panel: the connection's state
  *   fleet-cards       panel: a card for each board behind a gateway, or the way back from one
  *   glance, spark     panel: the cards at the top, with a small line each
+ *   filter-input      panel: the field of the filter
  *   control           panel: the engine
  *   gauge-tiles       panel: the gauges among the tiles
  *   own-commands      panel: the engine's own commands, and those that take their time
@@ -53,10 +56,15 @@
  *   charts            panel: the charts; when and what to draw
  *   chart-options     how uPlot draws
  *   chart-lines       which models are drawn
- *   chart-marks       what happened, on the time axis
+ *   chart-marks       what happened, on the time axis; values beyond the scale
+ *   scale             how high a chart reaches
  *   chart-legend      names and values of the lines
  *   chart-input       buttons, mouse, fingers, keys, cursor
  *   chart-empty       the text in place of empty charts
+ *   pins              times that are pinned in the charts
+ *   yesterday         what was a day ago, behind the lines
+ *   compare-panel     panel: values at the pins, what ran then, what changed
+ *   changes           what moved between two times, in words
  *   export            ticks and requests as files, the charts as a picture
  */
 
@@ -70,6 +78,8 @@ import { Colours } from "./colours.js";
 import { mountConnection } from "./connection.js";
 import { mountControl } from "./control.js";
 import { fromAddress } from "./credentials.js";
+import { Filter } from "./filter.js";
+import { mountFilter } from "./filter-input.js";
 import { mountFleet } from "./fleet-cards.js";
 import { Frame } from "./frame.js";
 import { mountGauges } from "./gauge-tiles.js";
@@ -100,6 +110,7 @@ import { mountWhy } from "./why-panel.js";
  * @property {Lines} lines
  * @property {Session} session
  * @property {View} view
+ * @property {Filter} filter
  */
 
 const settings = new Settings();
@@ -108,8 +119,9 @@ const frame = new Frame();
 const address = await fromAddress(); // a token in it is for the connection, too
 const session = new Session(store, frame, nodeOf(location.hash)); // it connects while the panels load
 /** @type {Context} */
-export const context = { settings, store, frame, colours: new Colours(), lines: new Lines(), session, view: new View({ settings, store, session }) };
+export const context = { settings, store, frame, colours: new Colours(), lines: new Lines(), session, view: new View({ settings, store, session }), filter: new Filter(store, session) };
 mountAddress(context);
+mountFilter(context);
 
 mountConnection(context);
 mountFleet(context);
@@ -140,5 +152,7 @@ await new Promise((go) => {
   });
   setTimeout(go, 1000);
 });
-const { mountCharts, mountExport } = await import("./later.js");
-mountExport(context, mountCharts(context));
+const { mountCharts, mountCompare, mountExport } = await import("./later.js");
+const charts = mountCharts(context);
+mountExport(context, charts.pictures);
+mountCompare(context, charts.fill);

@@ -372,13 +372,15 @@ export class Feed {
 
   /**
    * @param {number} time  Unix seconds
+   * @param {(lane: Lane) => number} [rateOf]  of a lane; NaN: it does not count
    * @returns {Now}
    */
-  now(time) {
+  now(time, rateOf = (lane) => lane.rate) {
     const result = { rate: 0, latency: this.#latest?.latency ?? NaN, estimated: false, running: 0, late: true, nodes: 0, lane: this.#latest };
     for (const lane of this.lanes) {
-      if (this.runs(lane, time)) {
-        result.rate += this.rateAt(lane, time);
+      const rate = this.runs(lane, time) ? this.rateAt(lane, time, rateOf(lane)) : NaN;
+      if (!Number.isNaN(rate)) {
+        result.rate += rate;
         result.estimated ||= lane.estimated;
         result.running++;
         result.late &&= time - lane.time > Math.max(LATE_S, LATE_PACES * lane.interval);
@@ -393,10 +395,11 @@ export class Feed {
    *
    * @param {Lane} lane
    * @param {number} time  Unix seconds
+   * @param {number} [rate]  while ticks come
    */
-  rateAt(lane, time) {
+  rateAt(lane, time, rate = lane.rate) {
     const late = Math.max(0, time - lane.time - Math.max(GRACE_S, 1.5 * lane.interval));
-    return this.runs(lane, time) ? lane.rate * Math.max(0, 1 - late / RATE_WINDOW_S) : 0;
+    return this.runs(lane, time) ? rate * Math.max(0, 1 - late / RATE_WINDOW_S) : 0;
   }
 
   /**

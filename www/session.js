@@ -5,6 +5,7 @@ import { AidashClient, CommandError } from "./aidash-client.js";
 import { causeOf, NO_SOCKET } from "./causes.js";
 import { notice } from "./dom.js";
 import { Feed } from "./feed.js";
+import { clockTime } from "./format.js";
 import { Fleet } from "./fleet.js";
 import { Gauges } from "./gauges.js";
 import { Past } from "./past.js";
@@ -42,6 +43,7 @@ export class Session {
   #unanswered = 0; // commands
   #connections = 0;
   #noteSeq = 0; // of the latest note
+  #down = ""; // since when the engine is down, in words
   /** @type {Set<string>} what is slow: figure and model */
   #slow = new Set();
   #clockAsked = 0; // when, after the server's clock was set, Unix seconds
@@ -70,9 +72,9 @@ export class Session {
       onStatus: (status) => this.#onStatus(status),
       onDropped: (gap) => this.#onDropped(gap),
       onEvent: (event) => {
-        if (String(event.event) === "node") {
-          this.#onNode(/** @type {any} */ (event));
-        } else if (event.event === "command" ? nodeOf(event) === this.node : this.node === "") { // else it is of another board
+        if (event.event === "node") {
+          this.#onNode(event);
+        } else if (event.event === "command" ? (event.node ?? "") === this.node : this.node === "") { // else it is of another board
           this.#onEvent(event);
         }
         this.tap(event.event, event);
@@ -193,10 +195,9 @@ export class Session {
   /**
    * Where the server tells of more boards than are known here, or of fewer, they are asked for.
    *
-   * @param {object} said
+   * @param {{nodes?: number}} said
    */
-  #countNodes(said) {
-    const { nodes } = /** @type {{nodes?: number}} */ (said);
+  #countNodes({ nodes }) {
     if (nodes !== undefined && nodes !== this.fleet.nodes.size) {
       this.#readNodes();
     }
@@ -208,7 +209,7 @@ export class Session {
     this.#nodesTimer = setTimeout(async () => {
       this.#nodesAsked = Date.now();
       try {
-        const { nodes } = /** @type {{nodes: import("./fleet.js").Listed[]}} */ (await request("nodes"));
+        const { nodes } = /** @type {import("./contract").NodesAnswer} */ (await request("nodes"));
         this.fleet.fill(nodes, seconds());
         const own = this.fleet.nodes.get(this.node);
         [own?.said, own?.board, own?.energy, ...(own?.verdicts.values() ?? []), ...(own?.requests.values() ?? [])].forEach((event) => event && this.#onBoard(event));
@@ -220,7 +221,9 @@ export class Session {
   }
 
   /**
-   * @param {{node: string, state?: import("./fleet.js").State, data?: any}} event  of another board
+   * An event of another board, or how it is now.
+   *
+   * @param {import("./contract").Node} event
    */
   #onNode(event) {
     if (!this.fleet.nodes.has(event.node)) {
@@ -264,8 +267,9 @@ export class Session {
     } else {
       this.feed.close("paused", now);
     }
+    this.#down = said.engine !== "down" ? "" : this.#down || `No answer${said.event === "hello" ? ", at least" : ""} since ${clockTime(now)}`;
     this.#truth = { model, paused, override };
-    this.#store.set({ ...this.#truth, models, loaded, facts, sourceState, down: said.engine === "down", loading: said.engine === "loading", reason: said.reason ?? "", benchRuns: said.bench ?? 0 });
+    this.#store.set({ ...this.#truth, models, loaded, facts, sourceState, down: said.engine === "down", loading: said.engine === "loading", reason: said.reason ?? this.#down, benchRuns: said.bench ?? 0 });
     if (said.commands) {
       this.#readCommands();
     } else if (this.#store.state.commands.length) {
@@ -351,6 +355,14 @@ export class Session {
       const others = this.#store.state.alerts.filter(({ name }) => name !== event.name);
       this.#store.set({ alerts: event.state === "firing" ? [...others, event] : others });
     }
+  }
+
+  /**
+   * @param {string} path  below this page
+   * @returns {Promise<any>} what GET answers
+   */
+  get(path) {
+    return request(path);
   }
 
   /** The results of benchmarks that the server keeps. */

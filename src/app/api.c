@@ -40,10 +40,14 @@ static bool ad_enter(void)
     return false;
 }
 
-/* In the child of a fork() none of the threads is there. */
+/* In the child of a fork() none of the threads is there. It must not hold what is the
+ * parent's alone: the lock of history's file is held by all that have it open. */
 static void ad_forked(void)
 {
     if (atomic_load(&ad_life.state) != AD_STOPPED) {
+#if AIDASH_HISTORY
+        ad_history_file_close();
+#endif
         atomic_store(&ad_life.state, AD_FORKED);
     }
 }
@@ -117,6 +121,9 @@ static void ad_reset(void)
     ad_brand_init();
 #if AIDASH_METER
     ad_meter_init();
+#endif
+#if AD_FLEET
+    ad_fleet_init();
 #endif
 #if AIDASH_HISTORY
     ad_history_init();

@@ -156,6 +156,13 @@ static bool ad_options_meter(const struct ad_options *o,
 #if AIDASH_OTLP
     config->otlp = ad_option_value(o, "otlp");
 #endif
+#if AD_FLEET
+    config->forward = ad_option_value(o, "forward");
+    config->as_node = ad_option_value(o, "as-node");
+    config->forward_key_file = ad_option_value(o, "forward-key-file");
+    config->peer = ad_option_value(o, "peer");
+    config->peer_key_file = ad_option_value(o, "peer-key-file");
+#endif
 #if AIDASH_ALERTS
     config->alert_url = ad_option_value(o, "alert-url");
     config->alert_format = ad_option_value(o, "alert-format");
@@ -192,11 +199,33 @@ static void ad_raise_file_limit(void)
     }
 }
 
+/* Each option of an addon that was given to it. False when one is wrong, which it
+ * has printed. */
+static bool ad_options_addon(const struct ad_options *o)
+{
+    int i;
+
+    for (i = AD_OPTIONS_OWN; i < ad_options_n(); i++) {
+        const struct ad_option *option = ad_option_at(i);
+
+        if (o->given[i].set &&
+            (option->kind != AD_OPT_FLAG || ad_option_flag(o, option->name)) &&
+            ad_addon.given->option(option->name, o->given[i].value,
+                                   o->given[i].written) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* All options into *config; config's texts are those of *o. */
 static bool ad_options_all(const struct ad_options *o,
                            struct aidash_config *config)
 {
     memset(config, 0, sizeof(*config));
+    if (ad_addon.given != NULL && ad_addon.given->configure(config) != 0) {
+        return false;
+    }
     return ad_options_meter(o, config) && ad_options_config(o, config) &&
            ad_options_rights(o, config) &&
            ad_options_tls(o, config);
@@ -253,7 +282,7 @@ static int ad_run(struct ad_options *o, int argc, char **argv)
     sigset_t signals;
     int rc, signal_number = 0;
 
-    if (!ad_options_all(o, &config)) {
+    if (!ad_options_addon(o) || !ad_options_all(o, &config)) {
         return AD_EXIT_USAGE;
     }
     ad_raise_file_limit();
@@ -262,6 +291,10 @@ static int ad_run(struct ad_options *o, int argc, char **argv)
     if (rc != 0) {
         ad_print_failure(o, rc);
         return ad_exit_code(rc);
+    }
+    if (ad_addon.given != NULL && ad_addon.given->started() != 0) {
+        aidash_stop();
+        return AD_EXIT_FAILED;
     }
     for (;;) {
         if (sigwait(&signals, &signal_number) != 0) {
@@ -273,18 +306,14 @@ static int ad_run(struct ad_options *o, int argc, char **argv)
         }
         ad_reread(o, &config, argc, argv);
     }
+    if (ad_addon.given != NULL) {
+        ad_addon.given->stopping();
+    }
     aidash_stop();
     return AD_EXIT_OK;
 }
 
-/* The GNU linkers print this where another object calls aidash_start_sized(): in a
- * program that has aidash inside (ld's manual: .gnu.warning.SYMBOL). */
-__attribute__((section(".gnu.warning.aidash_start_sized"), used)) static const char
-    ad_main_warning[] = "aidash.c was compiled without -DAIDASH_NO_MAIN: its command "
-                        "line is in this program, too";
-
-/* Weak: such a program links, and its own main() is the one that runs. */
-__attribute__((weak)) int main(int argc, char **argv)
+int aidash_main(int argc, char **argv, const struct aidash_addon *addon)
 {
     struct ad_options options = {0};
     bool doctor = false;
@@ -293,6 +322,9 @@ __attribute__((weak)) int main(int argc, char **argv)
 #endif
 
     ad_protect();
+    if (addon != NULL && !ad_addon_take(addon)) {
+        return AD_EXIT_FAILED;
+    }
     if (argc > 1 && strcmp(argv[1], "keys") == 0) {
         return ad_keys_main(argc - 1, argv + 1);
     }
@@ -337,7 +369,7 @@ __attribute__((weak)) int main(int argc, char **argv)
         return AD_EXIT_OK;
     }
     if (ad_option_flag(&options, "version")) {
-        printf("aidash " AIDASH_VERSION "\n");
+        printf("%s " AIDASH_VERSION "\n", ad_program());
         return AD_EXIT_OK;
     }
     if (ad_option_flag(&options, "sizes")) {
@@ -350,6 +382,18 @@ __attribute__((weak)) int main(int argc, char **argv)
     }
 #endif
     return doctor ? ad_doctor(&options) : ad_run(&options, argc, argv);
+}
+
+/* The GNU linkers print this where another object calls aidash_start_sized(): in a
+ * program that has aidash inside (ld's manual: .gnu.warning.SYMBOL). */
+__attribute__((section(".gnu.warning.aidash_start_sized"), used)) static const char
+    ad_main_warning[] = "aidash.c was compiled without -DAIDASH_NO_MAIN: its command "
+                        "line is in this program, too";
+
+/* Weak: such a program links, and its own main() is the one that runs. */
+__attribute__((weak)) int main(int argc, char **argv)
+{
+    return aidash_main(argc, argv, NULL);
 }
 
 #endif /* AIDASH_NO_MAIN */

@@ -1,13 +1,13 @@
 /* options.c - the command line's options: from the config file, the environment and
- * the arguments; a later one overrides an earlier one. Owns no state: what was
- * given is in the caller's struct ad_options. The main thread.
+ * the arguments; a later one overrides an earlier one. Owns ad_addon, the options of
+ * the program that called aidash_main(); what was given is in the caller's struct
+ * ad_options. The main thread.
  */
 #ifndef AD_APP_OPTIONS_C
 #define AD_APP_OPTIONS_C
 
 #include "../base/log.c"
 #include "../base/decimal.c"
-#include "../guard/rights.c"
 
 #ifndef AIDASH_NO_MAIN
 
@@ -126,6 +126,18 @@ static const struct ad_option {
     {"otlp", "URL", "send metrics, and a span for each request, to this OpenTelemetry "
      "collector (OTLP/HTTP)", AD_OPT_TEXT},
 #endif
+#if AD_FLEET && AIDASH_METER
+    {"forward", "URL", "send this board's events to this gateway, another aidash, and "
+     "take its viewers' commands", AD_OPT_TEXT},
+    {"as-node", "NAME", "this board's name there (default: this machine's)",
+     AD_OPT_TEXT},
+    {"forward-key-file", "FILE", "file with a bearer token for the gateway, with the "
+     "right ingest", AD_OPT_TEXT},
+    {"peer", "[NAME=]URL", "be the gateway: read the events of this board, another "
+     "aidash; may be repeated", AD_OPT_LIST},
+    {"peer-key-file", "FILE", "file with a bearer token for the boards, with the rights "
+     "view and control", AD_OPT_TEXT},
+#endif
     {"log-level", "LEVEL", "error, warn, info or debug (default info)",
      AD_OPT_TEXT},
     {"config", "FILE", "read options from this file, lines of `key = value`",
@@ -135,11 +147,37 @@ static const struct ad_option {
     {"help", "", "print this help and exit (-h)", AD_OPT_PRINT},
 };
 enum {
-    AD_OPTIONS = AD_COUNT(ad_options_known),
+    AD_OPTIONS_OWN = AD_COUNT(ad_options_known),
+    AD_OPTIONS = AD_OPTIONS_OWN + AIDASH_ADDON_OPTIONS,
     AD_OPTION_CAP = 1024, /* bytes of a value with its NUL; of a list, in total */
     AD_WRITTEN_CAP = 256
 };
 #define AD_STATE_SYSTEM "/var/lib/aidash" /* of the service, see package/ */
+
+/* What another program adds to the command line; all zeros in aidash itself. */
+static struct {
+    const struct aidash_addon *given;
+    struct ad_option options[AIDASH_ADDON_OPTIONS];
+    int n;
+} ad_addon;
+
+/* How many options there are, aidash's own first. */
+static int ad_options_n(void)
+{
+    return AD_OPTIONS_OWN + ad_addon.n;
+}
+
+static const struct ad_option *ad_option_at(int i)
+{
+    return i < AD_OPTIONS_OWN ? &ad_options_known[i]
+                              : &ad_addon.options[i - AD_OPTIONS_OWN];
+}
+
+/* The program's name, for messages. */
+static const char *ad_program(void)
+{
+    return ad_addon.given != NULL ? ad_addon.given->program : "aidash";
+}
 
 /* What was given, and how the option was written there, for messages: --rate,
  * AIDASH_RATE, or FILE line 3: rate. All zeros: nothing was given. */
@@ -228,13 +266,13 @@ static const char *ad_hint(const char *text, const char *before,
 static const char *ad_option_nearest(const char *name)
 {
     const char *names[AD_OPTIONS + 1];
-    int i;
+    int i, n = ad_options_n();
 
-    for (i = 0; i < AD_OPTIONS; i++) {
-        names[i] = ad_options_known[i].name;
+    for (i = 0; i < n; i++) {
+        names[i] = ad_option_at(i)->name;
     }
-    names[AD_OPTIONS] = "port"; /* the other name of listen */
-    return ad_nearest(name, names, AD_OPTIONS + 1);
+    names[n] = "port"; /* the other name of listen */
+    return ad_nearest(name, names, (size_t)n + 1);
 }
 
 /* The option's index, -1 if there is none of this name. */
@@ -246,12 +284,43 @@ static int ad_option_find(const char *name)
         name = "listen";
     }
 
-    for (i = 0; i < AD_OPTIONS; i++) {
-        if (strcmp(ad_options_known[i].name, name) == 0) {
+    for (i = 0; i < ad_options_n(); i++) {
+        if (strcmp(ad_option_at(i)->name, name) == 0) {
             return i;
         }
     }
     return -1;
+}
+
+/* Take the options of the program that called aidash_main(). What is wrong with them
+ * is a mistake in that program. False then; it was printed. */
+static bool ad_addon_take(const struct aidash_addon *addon)
+{
+    const struct aidash_option *option;
+
+    ad_addon.given = addon;
+    for (option = addon->options; option != NULL && option->name != NULL; option++) {
+        struct ad_option *to = &ad_addon.options[ad_addon.n];
+
+        if (ad_addon.n == AIDASH_ADDON_OPTIONS || ad_option_find(option->name) >= 0) {
+            (void)fprintf(stderr, "%s: %s\n", option->name,
+                          ad_addon.n == AIDASH_ADDON_OPTIONS
+                              ? "there are more options than AIDASH_ADDON_OPTIONS"
+                              : "there is an option of this name already");
+            return false;
+        }
+        to->name = option->name;
+        to->value = option->value;
+        to->help = option->help;
+        to->kind = AD_OPT_TEXT;
+        if (option->value[0] == '\0') {
+            to->kind = AD_OPT_FLAG;
+        } else if (option->list) {
+            to->kind = AD_OPT_LIST;
+        }
+        ad_addon.n++;
+    }
+    return true;
 }
 
 /* Set one option; `written` is its name as this place writes it. Prints what is
@@ -271,7 +340,7 @@ static bool ad_option_set(struct ad_options *o, struct ad_place *place,
         return false;
     }
     given = o->given[i].value;
-    if (!place->has[i] || ad_options_known[i].kind != AD_OPT_LIST) {
+    if (!place->has[i] || ad_option_at(i)->kind != AD_OPT_LIST) {
         given[0] = '\0';
         place->has[i] = true;
     }
@@ -353,7 +422,7 @@ static bool ad_options_line(struct ad_options *o, struct ad_place *place,
         return false;
     }
     i = ad_option_find(key);
-    if (i >= 0 && ad_options_known[i].kind == AD_OPT_PRINT) {
+    if (i >= 0 && ad_option_at(i)->kind == AD_OPT_PRINT) {
         (void)fprintf(stderr, "aidash: %s: this is for the command line only\n",
                       written);
         return false;
@@ -515,7 +584,7 @@ static bool ad_options_variable(struct ad_options *o, struct ad_place *place,
         ad_options_ignore(variable);
         return true;
     }
-    if (ad_options_known[i].kind == AD_OPT_PRINT) {
+    if (ad_option_at(i)->kind == AD_OPT_PRINT) {
         return true; /* AIDASH_VERSION may be of who packs or deploys aidash */
     }
     return ad_option_set(o, place, variable, name, value);
@@ -585,8 +654,8 @@ static int ad_options_arg(struct ad_options *o, struct ad_place *place, int i,
         return 0;
     }
     k = ad_option_find(name);
-    flag = k >= 0 && (ad_options_known[k].kind == AD_OPT_FLAG ||
-                      ad_options_known[k].kind == AD_OPT_PRINT);
+    flag = k >= 0 && (ad_option_at(k)->kind == AD_OPT_FLAG ||
+                      ad_option_at(k)->kind == AD_OPT_PRINT);
     if (flag && value != NULL) {
         (void)fprintf(stderr, "aidash: %s takes no value\n", written);
         return 0;
@@ -602,7 +671,7 @@ static int ad_options_arg(struct ad_options *o, struct ad_place *place, int i,
         taken = 2;
     } else {
         (void)fprintf(stderr, "aidash: %s needs a value: %s\n", written,
-                      ad_options_known[k].value);
+                      ad_option_at(k)->value);
         return 0;
     }
     return ad_option_set(o, place, written, name, value) ? taken : 0;
@@ -694,182 +763,33 @@ static bool ad_options_read(struct ad_options *o, int argc, char **argv)
     return true;
 }
 
-/* The option's value, NULL if it was not given. */
-static const char *ad_option_value(const struct ad_options *o, const char *name)
+/* The options from `from` on, before `to`. */
+static void ad_print_options(int from, int to)
 {
-    int i = ad_option_find(name);
+    char left[48];
+    int i;
 
-    return o->given[i].set ? o->given[i].value : NULL;
+    for (i = from; i < to; i++) {
+        (void)snprintf(left, sizeof(left), "--%s %s", ad_option_at(i)->name,
+                       ad_option_at(i)->value);
+        printf("  %-26s %s\n", left, ad_option_at(i)->help);
+    }
 }
 
-static bool ad_option_flag(const struct ad_options *o, const char *name)
+/* The first lines of the help of a program that called aidash_main(). */
+static void ad_print_addon_help(void)
 {
-    const char *value = ad_option_value(o, name);
-
-    return value != NULL && strcmp(value, "no") != 0 &&
-           strcmp(value, "0") != 0 && strcmp(value, "false") != 0;
-}
-
-/* The option's name as it was written. */
-static const char *ad_option_written(const struct ad_options *o,
-                                     const char *name)
-{
-    return o->given[ad_option_find(name)].written;
-}
-
-/* A number from low to high into *out, if it was given. */
-static bool ad_option_number(const struct ad_options *o, const char *name,
-                             double low, double high, double *out)
-{
-    const char *text = ad_option_value(o, name);
-    double value;
-    char *end;
-
-    if (text == NULL) {
-        return true;
-    }
-    value = strtod(text, &end);
-    if (end == text || *end != '\0' || !(value >= low && value <= high)) {
-        (void)fprintf(stderr,
-                      "aidash: %s: '%s' is not a number from %g to %.17g\n",
-                      ad_option_written(o, name), text, low, high);
-        return false;
-    }
-    *out = value;
-    return true;
-}
-
-/* A whole number from low to high into *out, if it was given. */
-static bool ad_option_whole(const struct ad_options *o, const char *name,
-                            uint64_t low, uint64_t high, uint64_t *out)
-{
-    const char *text = ad_option_value(o, name);
-    uint64_t value;
-
-    if (text == NULL) {
-        return true;
-    }
-    if (!ad_decimal_u64(text, strlen(text), high, &value) || value < low) {
-        (void)fprintf(stderr,
-                      "aidash: %s: '%s' is not a whole number from %llu to "
-                      "%llu\n",
-                      ad_option_written(o, name), text, (unsigned long long)low,
-                      (unsigned long long)high);
-        return false;
-    }
-    *out = value;
-    return true;
-}
-
-static bool ad_option_level(const struct ad_options *o,
-                            enum aidash_log_level *level)
-{
-    const char *text = ad_option_value(o, "log-level");
-    char hint[AD_HINT_CAP];
-    unsigned i;
-
-    if (text == NULL) {
-        return true;
-    }
-    for (i = AIDASH_LOG_ERROR; i <= AIDASH_LOG_DEBUG; i++) {
-        if (strcmp(ad_log_names[i], text) == 0) {
-            *level = (enum aidash_log_level)i;
-            return true;
-        }
-    }
-    (void)fprintf(stderr,
-                  "aidash: %s: '%s' must be error, warn, info or debug%s\n",
-                  ad_option_written(o, "log-level"), text,
-                  ad_hint(text, "", ad_nearest(text,
-                                               ad_log_names + AIDASH_LOG_ERROR,
-                                               AIDASH_LOG_DEBUG), hint));
-    return false;
-}
-
-/* The source's name into *source: as given, or "sim", but "none" with the meter. */
-static bool ad_option_source(const struct ad_options *o, const char **source)
-{
-    static const char *const known[] = {"sim", "stdin", "none"};
-    const char *text = ad_option_value(o, "source");
-    char hint[AD_HINT_CAP];
-    size_t i;
-
-    if (ad_option_flag(o, "stdin")) {
-        if (text != NULL && strcmp(text, "stdin") != 0) {
-            (void)fprintf(stderr, "aidash: %s: it contradicts %s %s\n",
-                          ad_option_written(o, "stdin"),
-                          ad_option_written(o, "source"), text);
-            return false;
-        }
-        text = "stdin";
-    }
-#if AIDASH_METER
-    if (text == NULL && (ad_option_value(o, "upstream") != NULL ||
-                         ad_option_value(o, "scrape") != NULL)) {
-        text = "none";
-    }
-#endif
-    if (text == NULL) {
-        text = "sim";
-    }
-    for (i = 0; i < AD_COUNT(known); i++) {
-        if (strcmp(known[i], text) == 0) {
-            *source = known[i];
-            return true;
-        }
-    }
-    (void)fprintf(stderr,
-                  "aidash: %s: '%s' must be sim, stdin or none%s\n",
-                  ad_option_written(o, "source"), text,
-                  ad_hint(text, "", ad_nearest(text, known, AD_COUNT(known)),
-                          hint));
-    return false;
-}
-
-/* Who has a right into *mode: as given, or as it is `without` the option. */
-static bool ad_option_mode(const struct ad_options *o, const char *name,
-                           const char *without, const char **mode)
-{
-    const char *text = ad_option_value(o, name);
-    char hint[AD_HINT_CAP];
-    unsigned i;
-
-    *mode = text != NULL ? text : without;
-    for (i = 0; i < AD_MODES; i++) {
-        if (strcmp(ad_mode_names[i], *mode) == 0) {
-            return true;
-        }
-    }
-    (void)fprintf(stderr,
-                  "aidash: %s: '%s' must be open, remote-key, key or local%s\n",
-                  ad_option_written(o, name), text,
-                  ad_hint(text, "", ad_nearest(text, ad_mode_names, AD_MODES),
-                          hint));
-    return false;
-}
-
-/* With the simulator there is nothing to protect. Without it, ticks and commands of
- * other machines need a key, and requests do if they would be sent with the
- * operator's. */
-static bool ad_options_rights(const struct ad_options *o,
-                              struct aidash_config *config)
-{
-    const char *guarded = strcmp(config->source, "sim") == 0 ? "open" : "remote-key";
-
-    return ad_option_mode(o, "view", "open", &config->view) &&
-#if AIDASH_METER
-           ad_option_mode(o, "infer",
-                          config->upstream_key_file != NULL ? "remote-key" : "open",
-                          &config->infer) &&
-#endif
-           ad_option_mode(o, "control", guarded, &config->control) &&
-           ad_option_mode(o, "ingest", guarded, &config->ingest);
+    printf("%s " AIDASH_VERSION " - %s\n\nusage: %s [options]\n\n", ad_program(),
+           ad_addon.given->about, ad_program());
+    ad_print_options(AD_OPTIONS_OWN, ad_options_n());
+    printf("\nThe options and commands of aidash, which this program has inside:\n\n");
 }
 
 static void ad_print_help(void)
 {
-    int i;
-
+    if (ad_addon.given != NULL) {
+        ad_print_addon_help();
+    }
     printf("aidash " AIDASH_VERSION
            " - a live dashboard on the LAN for an AI engine\n\n"
            "usage: aidash [options]\n"
@@ -895,13 +815,7 @@ static void ad_print_help(void)
 #endif
 #endif
            "\n");
-    for (i = 0; i < AD_OPTIONS; i++) {
-        char left[48];
-
-        (void)snprintf(left, sizeof(left), "--%s %s", ad_options_known[i].name,
-                       ad_options_known[i].value);
-        printf("  %-26s %s\n", left, ad_options_known[i].help);
-    }
+    ad_print_options(0, AD_OPTIONS_OWN);
     printf("\nEach option can also be set in the environment (AIDASH_LISTEN, "
            "AIDASH_ALLOW_ORIGIN,\n...) and in the config file. The command line "
            "overrides the environment, and the\nenvironment overrides the "

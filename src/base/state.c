@@ -108,8 +108,11 @@ static int ad_state_lock(bool wait)
     return fd;
 }
 
+/* A child that was forked meanwhile has it open, too: the lock is let go of, not only
+ * closed. */
 static void ad_state_unlock(int fd)
 {
+    (void)flock(fd, LOCK_UN);
     (void)close(fd);
 }
 

@@ -18,7 +18,8 @@
 #if AD_OUTBOX
 
 enum {
-    AD_OUTBOX_MS = 10000,        /* for a try, from connecting to the answer's end */
+    AD_OUTBOX_MS = 10000,        /* for a try at one address, from connecting to the
+                                  * answer's end */
     AD_OUTBOX_TRIES = 10,        /* of a message: some 5 minutes in all */
     AD_OUTBOX_WAIT_MS = 1000,    /* after the first try; twice as long after each */
     AD_OUTBOX_WAIT_MAX_MS = 60000,
@@ -54,6 +55,8 @@ struct ad_outbox {
     bool told;  /* it was logged that the server takes none */
     unsigned tries;
     uint64_t next_ns; /* of the next try; 0: one runs */
+    uint32_t address_ms; /* since when this address is tried */
+    uint8_t address;     /* the number of the one behind it */
     size_t body_len;
     uint64_t sent, lost; /* messages */
     const char *type, *fields;
@@ -97,6 +100,15 @@ static void ad_outbox_sink(void *to, const uint8_t *data, size_t len)
     (void)len;
 }
 
+/* The time of an address begins when it is tried. */
+static void ad_outbox_note_address(struct ad_outbox *o)
+{
+    if (o->fetch.dial.next != o->address) {
+        o->address = o->fetch.dial.next;
+        o->address_ms = ad_hub.now_ms;
+    }
+}
+
 /* Begin a try; the address is known. */
 static void ad_outbox_try(struct ad_outbox *o, uint32_t now_ms)
 {
@@ -105,6 +117,8 @@ static void ad_outbox_try(struct ad_outbox *o, uint32_t now_ms)
 
     o->tries++;
     o->next_ns = 0;
+    o->address = 0;
+    o->address_ms = now_ms;
     ad_fetch_begin_with(&o->fetch, &o->to, request, len, o->head, sizeof(o->head),
                         now_ms);
 }
@@ -241,6 +255,7 @@ static void ad_outbox_tried(struct ad_outbox *o)
 
 static void ad_outbox_go_on(struct ad_outbox *o)
 {
+    ad_outbox_note_address(o);
     ad_fetch_watch(&o->fetch, AD_TAG_OUTBOX, (unsigned)(o - ad_outboxes));
     if (o->busy && o->next_ns == 0 && ad_fetch_wants(&o->fetch) == 0) {
         ad_outbox_tried(o);
@@ -271,12 +286,12 @@ static void ad_outbox_housekeeping(void)
             continue;
         }
         if (o->next_ns == 0) {
-            if (ad_hub.now_ms - o->fetch.begun_ms >= AD_OUTBOX_MS) {
+            if (ad_hub.now_ms - o->address_ms >= AD_OUTBOX_MS) {
                 ad_fetch_give_up(&o->fetch);
                 ad_outbox_go_on(o);
             } else if (o->fetch.state == AD_FETCH_CONNECT &&
                        o->fetch.dial.step == AD_DIAL_CONNECTS &&
-                       ad_hub.now_ms - o->fetch.begun_ms >= AD_CONNECT_MS) {
+                       ad_hub.now_ms - o->address_ms >= AD_CONNECT_MS) {
                 ad_dial_late(&o->fetch.dial);
                 ad_fetch_dialled(&o->fetch);
                 ad_outbox_go_on(o);

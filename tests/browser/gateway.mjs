@@ -16,7 +16,7 @@ export async function gateway(t, nodes = []) {
   let seq = hello.next_seq;
   const counted = () => (nodes.length ? { nodes: nodes.length } : {});
   const answers = {
-    '/ticks': async () => ({ run: hello.run, last_seq: seq - 1, missed: 0, ticks }),
+    '/ticks': async () => ({ started: hello.started, run: hello.run, last_seq: seq - 1, missed: 0, ticks }),
     '/status': async () => ({ ...(await request(behind, '/status')).json, ...counted() }),
     '/nodes': async () => ({ nodes }),
   };

@@ -26,7 +26,7 @@ function type(schema, indent) {
   if (schema.$ref) return typeName(schema.$ref.replace('#/$defs/', ''));
   if ('const' in schema) return JSON.stringify(schema.const);
   if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(' | ');
-  if (schema.oneOf) return schema.oneOf.map((one) => type(one, indent)).join(' | ');
+  if (schema.oneOf && !schema.properties) return schema.oneOf.map((one) => type(one, indent)).join(' | ');
   if (Array.isArray(schema.type)) return schema.type.map((each) => type({ ...schema, type: each }, indent)).join(' | ');
   switch (schema.type) {
     case 'string': return 'string';

@@ -12,6 +12,7 @@ import { Past } from '../../www/past.js';
 import { RequestLog } from '../../www/requests.js';
 import { BREAK, FIRST, Ring, SILENT } from '../../www/ring.js';
 import { Limit } from '../../www/limits.js';
+import { fairTop, logRange, outliers } from '../../www/scale.js';
 import { quantiles, rates } from '../../www/statistics.js';
 import { format, nodeOf, parse } from '../../www/address.js';
 import { phases } from '../../www/waterfall.js';
@@ -745,11 +746,55 @@ test('CSV is quoted where it must be, and holds no formulas', () => {
   assert.equal(csv(['a'], []), '');
 });
 
+/* ---- scales */
+
+const rowsOf = (...lines) => {
+  const rows = new Rows();
+  lines.forEach((values, line) => values.forEach((value, i) => rows.add(i, line, value, false)));
+  return rows;
+};
+const steady = (n, value = 40) => Array.from({ length: n }, (_, i) => value + (i % 5));
+
+test('an outlier does not flatten the rest, and is told with its value', () => {
+  const rows = rowsOf([...steady(60), 4200, ...steady(60)]);
+  const top = fairTop(rows);
+  assert.ok(top > 44 && top < 100, String(top));
+  assert.deepEqual(outliers(rows, top, 5), [{ x: 60, value: 4200 }]);
+  assert.deepEqual(outliers(rows, 5000, 5), []);
+});
+
+test('what comes more often, or is not far above the rest, is no outlier', () => {
+  assert.ok(fairTop(rowsOf([...steady(60), ...Array(10).fill(4200)])) >= 4200, 'a tenth of them');
+  assert.ok(fairTop(rowsOf([...steady(60), 120])) >= 120, 'less than three times the rest');
+  assert.ok(fairTop(rowsOf([10, 10, 10, 900])) >= 900, 'of too few values nobody knows what is usual');
+  assert.ok(fairTop(rowsOf(steady(60), [900, 910])) >= 910, 'a line that has just begun counts by itself');
+  assert.equal(fairTop(rowsOf([])), 1);
+  assert.equal(fairTop(rowsOf([0, 0, 0])), 1);
+});
+
+test('of outliers near to each other the highest is told; ranges have theirs', () => {
+  const rows = rowsOf([...steady(100), 500, 900, 700, ...steady(100), 800]);
+  assert.deepEqual(outliers(rows, 100, 10), [{ x: 101, value: 900 }, { x: 203, value: 800 }]);
+  const dense = new Rows();
+  dense.dense = true;
+  steady(100).forEach((value, i) => dense.addRange(i, 0, value - 1, value, i === 50 ? 9000 : value + 1, false));
+  assert.ok(fairTop(dense) < 100);
+  assert.deepEqual(outliers(dense, fairTop(dense), 10), [{ x: 50, value: 9000 }]);
+});
+
+test('a logarithmic scale has whole powers of ten, at most five', () => {
+  assert.deepEqual(logRange(rowsOf([20, 4200])), [10, 10_000]);
+  assert.deepEqual(logRange(rowsOf([0, 40, 42])), [10, 100], 'nothing is left out of it');
+  assert.deepEqual(logRange(rowsOf([0.001, 4200])), [0.1, 10_000]);
+  assert.deepEqual(logRange(rowsOf([100])), [100, 1000]);
+  assert.deepEqual(logRange(rowsOf([0])), [1, 10]);
+});
+
 /* ---- numbers */
 
 test('numbers are short and of a steady width', () => {
-  assert.deepEqual([0, 3.816, 9.994, 9.996, 23.44, 99.96, 118.3, 1180, 99_999, 118_400, 999_960, 1_184_000, NaN].map(short),
-    ['0.00', '3.82', '9.99', '10.0', '23.4', '100', '118', '1,180', '99,999', '118k', '1.00M', '1.18M', '–']);
+  assert.deepEqual([0, 3.816, 9.994, 9.996, 23.44, 99.96, 118.3, 1180, 9999.4, 9999.6, 12_340, 99_960, 118_400, 999_400, 999_960, 1_184_000, 99_999_999, 9.9996e8, 1.18e9, 9.9996e11, 5e15, -1180, NaN].map(short),
+    ['0.00', '3.82', '9.99', '10.0', '23.4', '100', '118', '1,180', '9,999', '10.0k', '12.3k', '100k', '118k', '999k', '1.00M', '1.18M', '100M', '1.00G', '1.18G', '1.00T', '5000T', '-1,180', '–']);
   assert.deepEqual([999.4, 999.6, 8157, 12_340].map(milliseconds), [['999', 'ms'], ['1.00', 's'], ['8.16', 's'], ['12.3', 's']]);
   assert.deepEqual([0, 0.004, 0.01, 3.816, NaN, undefined].map(rate), ['0', '0', '0.01', '3.82', '–', '–']);
   assert.deepEqual([0, 0.001, 0.37, 0.995, 0.9999, 1].map(percent), ['0 %', '1 %', '37 %', '99 %', '99 %', '100 %']);

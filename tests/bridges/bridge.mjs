@@ -1,0 +1,117 @@
+/* Boards and gateways over a message broker: programs of examples/bridges/, and a viewer that counts. Every wait is for a fact,
+ * on the channel that the fact comes by, and ends only when nothing more comes. */
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import WebSocket from 'ws';
+import { ROOT, SLOW, isTick, poll, sleep, start, validate } from '../e2e/aidash.mjs';
+
+const SANITIZER = process.env.AIDASH_SANITIZED ? 'asan/' : '';
+export const bridge = (name) => path.join(ROOT, `build/${SANITIZER}bridges/aidash-${name}`);
+
+/* Wait until `done()` holds, as long as `progress()` changes. */
+export async function settle(done, progress, what, ms = 60_000 * SLOW) {
+  let last;
+  let since = Date.now();
+  while (!await done()) {
+    const now = progress();
+    if (now !== last) {
+      last = now;
+      since = Date.now();
+    }
+    assert.ok(Date.now() - since < ms, `no ${what}: nothing comes any more, after ${now}`);
+    await sleep(5);
+  }
+}
+
+/* A program that is stopped, and checked, when the test ends; it may be killed before. */
+export async function launch(t, bin, args, options = {}) {
+  const server = await start(args, { bin, ...options });
+  let killed = false;
+  server.kill = async () => { killed = true; server.proc.kill('SIGKILL'); await server.exit; };
+  const stop = server.stop;
+  server.stop = async () => { if (!killed) { killed = true; await stop(); } };
+  t.after(() => server.stop());
+  return server;
+}
+
+/* A board whose ticks the test writes: number i has tokens_generated i. */
+export async function board(t, bin, node, args) {
+  const server = await launch(t, bin, ['--publish', '--node', node, '--source', 'stdin', '--models', 'm,other', '--control', 'open', ...args], { input: '' });
+  server.sent = 0;
+  server.send = async (n) => {
+    let lines = '';
+    for (let i = 0; i < n; i++) lines += `{"model":"m","tokens":1,"tokens_generated":${++server.sent},"latency_ms":5}\n`;
+    if (!server.proc.stdin.write(lines)) await new Promise((done) => { server.proc.stdin.once('drain', done); });
+  };
+  return server;
+}
+
+/* A gateway; its viewers may be far behind. */
+export const gateway = (t, bin, args) => launch(t, bin, ['--subscribe', '--backlog', '4000', '--control', 'open', ...args]);
+
+/* A viewer that keeps what it needs of the boards' ticks alone: their numbers, in the order in which they came. */
+export async function watch(t, server) {
+  const ws = new WebSocket(`ws://${server.host}:${server.port}/ws/watch`, { perMessageDeflate: false });
+  const nodes = new Map();
+  const viewer = { ws, nodes, events: [], dropped: 0, latest: null,
+    of: (node) => nodes.get(node) ?? [],
+    total: () => [...nodes.values()].reduce((sum, list) => sum + list.length, 0),
+    /* The first event that matches, now or later. */
+    event: (match, what = match.toString()) => poll(() => viewer.events.find(match), what),
+    send: (command) => ws.send(JSON.stringify(command)) };
+  ws.on('message', (data) => {
+    const event = JSON.parse(data);
+    if (isTick(event)) {
+      const list = nodes.get(event.node) ?? [];
+      nodes.set(event.node, list);
+      if (list.length % 1000 === 0) validate(event);
+      list.push(event.tokens_generated);
+      viewer.latest = event;
+      viewer.onTick?.(event);
+      return;
+    }
+    validate(event);
+    if (event.dropped !== undefined && event.event !== 'hello') viewer.dropped += event.dropped;
+    viewer.events.push(event);
+  });
+  const opened = new Promise((done, fail) => { ws.once('open', done); ws.once('error', fail); });
+  ws.on('error', () => {});
+  await opened;
+  await viewer.event((event) => event.event === 'hello');
+  t.after(() => ws.terminate());
+  return viewer;
+}
+
+/* Send n ticks, as fast as the viewer takes them: it is never further behind than a gateway lets it be. */
+export async function stream(from, viewer, node, n, ahead = 1500) {
+  const end = from.sent + n;
+  while (from.sent < end) {
+    await from.send(Math.min(250, end - from.sent));
+    await settle(() => viewer.of(node).at(-1) >= from.sent - ahead || from.sent <= ahead, () => viewer.of(node).length, `tick ${from.sent - ahead} of ${node}`);
+  }
+}
+
+/* The newest tick of the board has come. */
+export const caught = (viewer, node, number) => settle(() => viewer.of(node).at(-1) === number, () => viewer.of(node).length, `tick ${number} of ${node}`);
+
+/* All ticks from the first to the last have come, in order, none twice, none lost. */
+export function assertWhole(viewer, node, first, last) {
+  const list = viewer.of(node);
+  assert.equal(viewer.dropped, 0, 'the viewer itself lost events');
+  assert.equal(list.length, last - first + 1, `ticks of ${node}`);
+  const odd = list.findIndex((number, i) => number !== first + i);
+  assert.equal(odd, -1, `${node}: tick ${first + odd} came as ${list[odd]}, behind ${list[odd - 1]}`);
+}
+
+/* A board and a gateway that have met, and a viewer of the gateway that has the board's first n ticks. */
+export async function fleet(t, bin, args, n = 1000) {
+  const hub = await gateway(t, bin, args);
+  const viewer = await watch(t, hub);
+  const jetson = await board(t, bin, 'jetson', args);
+  await stream(jetson, viewer, 'jetson', n);
+  await caught(viewer, 'jetson', n);
+  return { hub, viewer, jetson };
+}
+
+/* How often the log says so. */
+export const said = (server, pattern) => [...server.stderr().matchAll(pattern)].length;
