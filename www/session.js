@@ -591,11 +591,6 @@ async function request(path, options) {
   }
 }
 
-/** @param {{node?: string}} command  what became of one */
-function nodeOf({ node = "" }) {
-  return node;
-}
-
 function seconds() {
   return Date.now() / 1000;
 }

@@ -16,7 +16,7 @@ async function three(t, options) {
   const fleet = await gateway(t, [
     { node: 'jetson', state: 'live', age_ms: 400, url: 'http://127.0.0.1:9/', model: 'llama3', tokens_per_second: 20, tokens: 100, status: { ...status(), seq: 1 }, board: { ...board(), seq: 1 } },
     { node: 'pi-10', state: 'live', age_ms: 100, model: 'hf.co/some-owner/A-Very-Long-Model-Name-Q4_K_M', tokens_per_second: 3, tokens: 5, status: { ...status({ model: '', models: ['a', 'b'] }), seq: 1 } },
-    { node: 'pi-9', state: 'gone', age_ms: 300_000 },
+    { node: 'pi-9', state: 'gone', age_ms: 300_000, tokens_per_second: 0, tokens: 0 },
   ]);
   const timer = setInterval(() => {
     fleet.tick('jetson', { tokens_per_second: 20 });
