@@ -12,6 +12,7 @@
 #ifndef AD_FLEET_FORWARD_C
 #define AD_FLEET_FORWARD_C
 
+#include "../codec/percent.c"
 #include "../core/feed.c"
 #include "../meter/dial.c"
 #include "../meter/fetch.c"
