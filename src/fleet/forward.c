@@ -12,7 +12,10 @@
 #ifndef AD_FLEET_FORWARD_C
 #define AD_FLEET_FORWARD_C
 
+#include "../codec/percent.c"
+#include "../codec/websocket.c"
 #include "../core/feed.c"
+#include "../core/formats.c"
 #include "../meter/dial.c"
 #include "../meter/fetch.c"
 #include "../meter/resolver.c"
