@@ -13,7 +13,9 @@
 #define AD_FLEET_FORWARD_C
 
 #include "../codec/percent.c"
+#include "../codec/websocket.c"
 #include "../core/feed.c"
+#include "../core/formats.c"
 #include "../meter/dial.c"
 #include "../meter/fetch.c"
 #include "../meter/resolver.c"
