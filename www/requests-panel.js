@@ -29,10 +29,10 @@ const columns = [
   { title: "Route", value: ({ last }) => last.route },
   { title: "In", what: "Tokens of the prompt, cached ones included", value: ({ last }) => field(last, "prompt_tokens"), text: whole },
   { title: "Out", what: "Tokens of the answer. ~: counted from the stream.", value: (entry) => field(entry.running ? {} : entry.last, "completion_tokens") ?? (entry.live || undefined), text: whole },
-  { title: "First token", what: "From the request's arrival at aidash to the first text, its wait in line included", value: ({ last }) => field(last, "ttft_ms"), text: duration },
+  { title: "First token", what: "From the arrival at aidash to the first text, the wait in line included", value: ({ last }) => field(last, "ttft_ms"), text: duration },
   { title: "Prefill /s", what: "Tokens of the prompt per second, without cached ones", value: ({ last }) => field(last, "prefill_tokens_per_second"), text: short },
   { title: "Decode /s", what: "Tokens of the answer per second, from the first to the last", value: (entry, now) => field(entry.last, "decode_tokens_per_second") ?? liveRate(entry, now), text: short },
-  { title: "Duration", what: "From the request's arrival to its end", value: (entry, now) => (entry.running ? elapsed(entry, now) : field(entry.last, "duration_ms")), text: duration },
+  { title: "Duration", what: "From the arrival to the end", value: (entry, now) => (entry.running ? elapsed(entry, now) : field(entry.last, "duration_ms")), text: duration },
   { title: "Context", what: "How much of the model's context prompt and answer fill", value: ({ last }) => fillOf(last), text: percent },
 ];
 const STATUS = 1;
