@@ -33,7 +33,7 @@
  * @property {Map<number, AidashEvent>} requests  the latest event of each of the latest requests
  */
 
-/** One of GET /nodes. @typedef {{node: string, state: State, age_ms: number, url?: string, model?: string, tokens_per_second?: number, status?: object, board?: object, verdict?: object, energy?: object}} Listed */
+/** @typedef {import("./contract").NodesAnswer["nodes"][number]} Listed */
 
 export const NODES_MAX = 1024;
 const REQUESTS_MAX = 50; // of a board

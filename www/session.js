@@ -72,9 +72,9 @@ export class Session {
       onStatus: (status) => this.#onStatus(status),
       onDropped: (gap) => this.#onDropped(gap),
       onEvent: (event) => {
-        if (String(event.event) === "node") {
-          this.#onNode(/** @type {any} */ (event));
-        } else if (this.node === "" || event.event === "command") { // else it is of the gateway
+        if (event.event === "node") {
+          this.#onNode(event);
+        } else if (event.event === "command" ? (event.node ?? "") === this.node : this.node === "") { // else it is of another board
           this.#onEvent(event);
         }
         this.tap(event.event, event);
@@ -195,10 +195,9 @@ export class Session {
   /**
    * Where the server tells of more boards than are known here, or of fewer, they are asked for.
    *
-   * @param {object} said
+   * @param {{nodes?: number}} said
    */
-  #countNodes(said) {
-    const { nodes } = /** @type {{nodes?: number}} */ (said);
+  #countNodes({ nodes }) {
     if (nodes !== undefined && nodes !== this.fleet.nodes.size) {
       this.#readNodes();
     }
@@ -210,7 +209,7 @@ export class Session {
     this.#nodesTimer = setTimeout(async () => {
       this.#nodesAsked = Date.now();
       try {
-        const { nodes } = /** @type {{nodes: import("./fleet.js").Listed[]}} */ (await request("nodes"));
+        const { nodes } = /** @type {import("./contract").NodesAnswer} */ (await request("nodes"));
         this.fleet.fill(nodes, seconds());
         const own = this.fleet.nodes.get(this.node);
         [own?.said, own?.board, own?.energy, ...(own?.verdicts.values() ?? []), ...(own?.requests.values() ?? [])].forEach((event) => event && this.#onBoard(event));
@@ -222,7 +221,9 @@ export class Session {
   }
 
   /**
-   * @param {{node: string, state?: import("./fleet.js").State, data?: any}} event  of another board
+   * An event of another board, or how it is now.
+   *
+   * @param {import("./contract").Node} event
    */
   #onNode(event) {
     if (!this.fleet.nodes.has(event.node)) {

@@ -1,6 +1,7 @@
 /* The boards behind a gateway: a card each, the page of one of them, and fifty at once. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { poll } from '../e2e/aidash.mjs';
 import { assertAccessible, bind, drawn, ingest, live, open, says, screenshot, screenshots, serve, system, until } from './browser.mjs';
 import { board, gateway, status, verdict } from './gateway.mjs';
 
@@ -15,7 +16,7 @@ async function three(t, options) {
   const fleet = await gateway(t, [
     { node: 'jetson', state: 'live', age_ms: 400, url: 'http://127.0.0.1:9/', model: 'llama3', tokens_per_second: 20, tokens: 100, status: { ...status(), seq: 1 }, board: { ...board(), seq: 1 } },
     { node: 'pi-10', state: 'live', age_ms: 100, model: 'hf.co/some-owner/A-Very-Long-Model-Name-Q4_K_M', tokens_per_second: 3, tokens: 5, status: { ...status({ model: '', models: ['a', 'b'] }), seq: 1 } },
-    { node: 'pi-9', state: 'gone', age_ms: 300_000 },
+    { node: 'pi-9', state: 'gone', age_ms: 300_000, tokens_per_second: 0, tokens: 0 },
   ]);
   const timer = setInterval(() => {
     fleet.tick('jetson', { tokens_per_second: 20 });
@@ -134,8 +135,17 @@ test('a board that has no page of its own is shown here alone, with a way back',
   fleet.tell('pi-10', verdict(true));
   await says(page, 'verdict', /the board is hot/);
   await page.click('#pause');
-  await until(page, () => document.getElementById('pause-text').textContent === 'Resume' && !app.store.state.pending);
-  assert.deepEqual(fleet.commands.filter(({ action }) => action !== 'ping').map(({ action, node }) => [action, node]), [['pause', 'pi-10']]);
+  await poll(() => fleet.commands.length, 'the command');
+  assert.deepEqual(fleet.commands.map(({ action, node }) => [action, node]), [['pause', 'pi-10']]);
+  const told = { event: 'command', number: 1, action: 'pause', timestamp: Date.now() / 1000 };
+  fleet.send({ ...told, state: 'failed', message: 'of another', node: 'jetson' });
+  fleet.send({ ...told, state: 'failed', message: 'the board is away', node: 'pi-10' });
+  await says(page, 'engine-reason', 'Pausing: failed: the board is away');
+  await says(page, 'pause-text', 'Pause');
+  fleet.send({ ...told, state: 'done', node: 'pi-10' });
+  fleet.tell('pi-10', status({ paused: true }));
+  await says(page, 'pause-text', 'Resume');
+  await says(page, 'engine-reason', '');
   await assertAccessible(page);
   await screenshots(page, 'fleet-one');
 
