@@ -16,6 +16,7 @@
  *   base/net.c               addresses and sockets
  *   base/url.c               URLs of engines
  *   base/histogram.c         times between tokens in fixed memory
+ *   base/sorted.c            few numbers in their order, their middle
  *   base/sha256.c            SHA-256
  *   base/sha1.c              SHA-1, for handshakes of WebSockets
  *   base/date.c              times as people read them
@@ -241,6 +242,7 @@
 #include "src/base/net.c"
 #include "src/base/url.c"
 #include "src/base/histogram.c"
+#include "src/base/sorted.c"
 #include "src/base/sha256.c"
 #include "src/base/sha1.c"
 #include "src/base/date.c"

@@ -123,7 +123,9 @@ every_function_is_declared() {
         grep -q "\\b$f(" aidash.h || { echo "not in aidash.h: $f"; return 1; }
     done <"$tmp/exported"
 }
+no_thread_local() { ! objdump -h build/lib/aidash.o | grep -E ' \.t(bss|data)'; } # text relocations to riscv64's linker
 check 'nothing but aidash_* leaves the object' only_ours
+check 'no variable is thread-local' no_thread_local
 check 'no allocator is called' no_allocator
 check 'every exported function is in aidash.h' every_function_is_declared
 

@@ -152,6 +152,27 @@ static void test_parse(void)
     CHECK_STR(event.sample.model, "m");
 }
 
+/* A request's record has more than fifty members; an event may have 64. */
+static void test_members(void)
+{
+    struct ad_relayed event;
+    char json[2048];
+    unsigned i, n;
+
+    for (n = AD_MEMBERS_MAX; n <= AD_MEMBERS_MAX + 1; n++) {
+        struct ad_text t = ad_text_in(json, sizeof(json) - 1);
+
+        ad_puts(&t, "{\"event\":\"request\"");
+        for (i = 1; i < n; i++) {
+            ad_putf(&t, ",\"m%u\":%u", i, i);
+        }
+        ad_puts(&t, "}");
+        json[t.len] = '\0';
+        CHECK_EQ(parsed(json, sizeof(json), &event),
+                 n == AD_MEMBERS_MAX ? AD_RELAYED_OTHER : AD_RELAYED_WRONG);
+    }
+}
+
 static void test_ids(void)
 {
     static const struct {
@@ -775,6 +796,7 @@ int main(void)
     (void)alarm(120); /* what waits for ever ends by a signal */
     ad_log_set_level(AIDASH_LOG_ERROR);
     test_parse();
+    test_members();
     test_ids();
     test_ring();
     test_ring_interrupted();

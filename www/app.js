@@ -52,7 +52,7 @@
  *   access-panel      panel: who this browser is, and what it may do
  *   keys              keys for the whole page
  *   kiosk             the page on a wall
- *   later             all that follows; it is loaded after the first numbers
+ *   later             all that follows; it starts after the first numbers
  *   charts            panel: the charts; when and what to draw
  *   chart-options     how uPlot draws
  *   chart-lines       which models are drawn
@@ -152,7 +152,7 @@ await new Promise((go) => {
   });
   setTimeout(go, 1000);
 });
-const { mountCharts, mountCompare, mountExport } = await import("./later.js");
-const charts = mountCharts(context);
+const [{ mountCharts, mountCompare, mountExport }, { default: Plot }] = await Promise.all([import("./later.js"), import("uplot")]);
+const charts = mountCharts(context, Plot);
 mountExport(context, charts.pictures);
 mountCompare(context, charts.fill);

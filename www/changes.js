@@ -56,10 +56,15 @@ export function mean(values) {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
+/** @param {number} by */
+export function sign(by) {
+  return by < 0 ? "-" : "+";
+}
+
 /** @param {Pick<Measure, "before" | "after" | "unit">} measure @returns {string} by how much it moved */
 export function difference({ before, after, unit }) {
   const by = after - before;
-  return `${by < 0 ? "-" : "+"}${whole(Math.abs(unit ? by : (100 * by) / before))} ${unit ?? "%"}`;
+  return `${sign(by)}${whole(Math.abs(unit ? by : (100 * by) / before))} ${unit ?? "%"}`;
 }
 
 /**

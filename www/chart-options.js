@@ -1,11 +1,11 @@
 // @ts-check
 /** How uPlot draws a chart: its axes, scales and lines. */
 
-import uPlot from "uplot";
 import { LINES, RANGE_PX } from "./decimate.js";
 import { clockTime, day, niceCeiling, short } from "./format.js";
 import { fairTop, logRange } from "./scale.js";
 
+/** @import uPlot from "uplot" */
 /** @typedef {import("./decimate.js").Rows} Rows */
 /** @typedef {import("./charts.js").Metric} Metric */
 
@@ -17,6 +17,7 @@ import { fairTop, logRange } from "./scale.js";
  * @property {import("./colours.js").Colours} colours
  * @property {import("./chart-lines.js").Lines} lines
  * @property {boolean} log  the scale is logarithmic
+ * @property {uPlot.Series.PathBuilder} [joined]  a line from value to value
  */
 
 const WIDTH_REM = 0.1; // of a line
@@ -73,12 +74,11 @@ export function chartOptions(metric, area, times, look, rows, on) {
  * @param {Rows} rows
  * @returns {uPlot.Series}
  */
-function series(metric, line, { rem, colours, lines }, rows) {
+function series(metric, line, { rem, colours, lines, joined }, rows) {
   const colour = () => (metric.startsWith("gauge") ? colours.accent : colours.lane(line));
   if (metric === "ttft") {
     return { stroke: colour, paths: () => null, points: { show: true, size: 0.4 * rem, fill: colour } };
   }
-  const joined = uPlot.paths.linear?.();
   return {
     stroke: colour,
     width: WIDTH_REM * rem,

@@ -5,7 +5,6 @@
  * pixels that there are.
  */
 
-import uPlot from "uplot";
 import { drawEmpty } from "./chart-empty.js";
 import { addTouch, mountInput, zoomToSelection } from "./chart-input.js";
 import { drawLegend, mountLegend } from "./chart-legend.js";
@@ -19,6 +18,7 @@ import { drawPins, mountPins } from "./pins.js";
 import { sums } from "./statistics.js";
 import { mountYesterday } from "./yesterday.js";
 
+/** @import uPlot from "uplot" */
 /** @typedef {"latency" | "rate" | "ttft" | `gauge-${number}`} Metric */
 
 /**
@@ -37,9 +37,10 @@ const SLOWEST_MS = 1000;
 
 /**
  * @param {import("./app.js").Context} context
+ * @param {typeof uPlot} Plot
  * @returns the canvases that are shown, for a picture of them; what a chart draws
  */
-export function mountCharts(context) {
+export function mountCharts(context, Plot) {
   const { settings, store, frame, colours, lines, view, filter, session } = context;
   const { feed, past, requests, gauges } = session;
   const yesterday = mountYesterday(context, redraw);
@@ -66,7 +67,7 @@ export function mountCharts(context) {
     const shown = /** @type {Metric[]} */ (["latency", "rate", "ttft", ...gaugeFigures()]).filter((metric) => !figureOf(metric).hidden);
     charts.forEach(({ plot }) => plot.destroy());
     builtFor = rootSize();
-    const look = { rem: builtFor, colours, lines, log: settings.log };
+    const look = { rem: builtFor, colours, lines, log: settings.log, joined: Plot.paths.linear?.() };
     setAttr(logScale, "aria-pressed", String(settings.log));
     charts.splice(0, charts.length, ...shown.map((metric) => {
       const figure = figureOf(metric);
@@ -75,7 +76,7 @@ export function mountCharts(context) {
         throw new Error(`the page has no place for ${metric}`);
       }
       const rows = new Rows();
-      const plot = new uPlot(chartOptions(metric, area, metric === shown[shown.length - 1], look, rows, {
+      const plot = new Plot(chartOptions(metric, area, metric === shown[shown.length - 1], look, rows, {
         select: (selected) => zoomToSelection(selected, view),
         cursor: () => { legendDrawn = 0; frame.request(); },
         reset: () => view.resetZoom(),

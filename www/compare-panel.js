@@ -1,7 +1,7 @@
 // @ts-check
 /** The panel below the charts: the values at the pins and between them, what ran then, and what changed. */
 
-import { changes, difference, mean, meanOf, PERCENT, SERIES } from "./changes.js";
+import { changes, difference, mean, meanOf, PERCENT, SERIES, sign } from "./changes.js";
 import { laneName } from "./chart-lines.js";
 import { Rows } from "./decimate.js";
 import { announce, byId, make } from "./dom.js";
@@ -29,7 +29,10 @@ const METRICS = { latency: ["latency", duration], rate: ["rate", (value) => `${r
 export function mountCompare({ store, lines, view, filter, session }, fill) {
   const { feed, requests, gauges } = session;
   const [panel, pinned, changed] = ["compare", "compare-pins", "compare-changes"].map((id) => byId(id, HTMLElement));
-  byId("changed", HTMLButtonElement).addEventListener("click", showChanges);
+  byId("changed", HTMLButtonElement).addEventListener("click", ({ target }) => {
+    /** @type {Element} */ (target).closest("details")?.removeAttribute("open");
+    showChanges();
+  });
   byId("compare-clear", HTMLButtonElement).addEventListener("click", clear);
   panel.addEventListener("keydown", ({ key }) => key === "Escape" && clear());
   store.on(["pins", "find"], showPins);
@@ -89,7 +92,7 @@ export function mountCompare({ store, lines, view, filter, session }, fill) {
       const [a, b = NaN] = pins.map((time) => valueOf(metric, line, time, time));
       const values = both ? [a, b, valueOf(metric, line, from, to)] : [a];
       return { name, known: values.some((value) => value === value),
-        cells: [...values.map((value) => (value === value ? text(value) : NONE)), ...(both ? [b - a === b - a && a ? difference({ before: a, after: b }) : NONE] : [])] };
+        cells: [...values.map((value) => (value === value ? text(value) : NONE)), ...(both ? [b === b && a ? `${sign(b - a)}${text(Math.abs(b - a))}, ${difference({ before: a, after: b })}` : NONE] : [])] };
     };
     const rows = [
       ...Object.entries(METRICS).flatMap(([metric, [label, text]]) => lines.lanes.flatMap((lane, line) => (lane

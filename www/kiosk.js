@@ -41,7 +41,7 @@ function rotate(seconds) {
   const stop = () => {
     clearInterval(timer);
     kinds.forEach((kind) => removeEventListener(kind, stop));
-    notice("The parts no longer take turns. Reload the page to start that again.");
+    notice("Stopped. Reload the page to go on.");
   };
   const kinds = ["pointerdown", "keydown", "wheel"];
   kinds.forEach((kind) => addEventListener(kind, stop, { passive: true }));

@@ -4,15 +4,18 @@
 import { cursorTime } from "./chart-input.js";
 import { byId } from "./dom.js";
 
+const SAME_PX = 8; // a second one so near takes the pin away
+
 /**
  * The pins after another one: a second makes it two, a third begins anew.
  *
  * @param {readonly number[]} pins
  * @param {number} time
+ * @param {number} same  seconds; a second one so near takes the first away
  * @returns {number[]} ascending
  */
-export function pinned(pins, time) {
-  return pins.length === 1 ? [...pins, time].sort((a, b) => a - b) : [time];
+export function pinned(pins, time, same) {
+  return pins.length !== 1 ? [time] : Math.abs(pins[0] - time) < same ? [] : [...pins, time].sort((a, b) => a - b);
 }
 
 /**
@@ -21,21 +24,15 @@ export function pinned(pins, time) {
  */
 export function mountPins(store, charts) {
   const plots = byId("plots", HTMLElement);
-  /** @type {readonly number[]} */
-  let before = [];
   const pin = (/** @type {number | null} */ time) => {
-    before = store.state.pins;
+    const { plot } = charts[0];
     if (time !== null) {
-      store.set({ pins: pinned(before, time) });
+      store.set({ pins: pinned(store.state.pins, time, plot.posToVal(SAME_PX, "x") - plot.posToVal(0, "x")) });
     }
   };
-  plots.addEventListener("click", ({ target, detail, clientX }) => {
-    const plot = charts.find((chart) => chart.plot.over === (target instanceof Element ? target.closest(".u-over") : null))?.plot;
-    if (plot && detail > 1) {
-      store.set({ pins: before }); // it resets the zoom
-    } else if (plot) {
-      pin(plot.posToVal(clientX - plot.over.getBoundingClientRect().left, "x"));
-    }
+  plots.addEventListener("click", ({ target, clientX }) => {
+    const plot = charts.find((chart) => chart.plot.over.contains(/** @type {Node} */ (target)))?.plot;
+    pin(plot ? plot.posToVal(clientX - plot.over.getBoundingClientRect().left, "x") : null);
   });
   plots.addEventListener("keydown", ({ key }) => {
     if (key === "Enter") {

@@ -29,10 +29,10 @@ const columns = [
   { title: "Route", value: ({ last }) => last.route },
   { title: "In", what: "Tokens of the prompt, cached ones included", value: ({ last }) => field(last, "prompt_tokens"), text: whole },
   { title: "Out", what: "Tokens of the answer. ~: counted from the stream.", value: (entry) => field(entry.running ? {} : entry.last, "completion_tokens") ?? (entry.live || undefined), text: whole },
-  { title: "First token", what: "From the request's arrival at aidash to the first text, its wait in line included", value: ({ last }) => field(last, "ttft_ms"), text: duration },
+  { title: "First token", what: "From the arrival at aidash to the first text, the wait in line included", value: ({ last }) => field(last, "ttft_ms"), text: duration },
   { title: "Prefill /s", what: "Tokens of the prompt per second, without cached ones", value: ({ last }) => field(last, "prefill_tokens_per_second"), text: short },
   { title: "Decode /s", what: "Tokens of the answer per second, from the first to the last", value: (entry, now) => field(entry.last, "decode_tokens_per_second") ?? liveRate(entry, now), text: short },
-  { title: "Duration", what: "From the request's arrival to its end", value: (entry, now) => (entry.running ? elapsed(entry, now) : field(entry.last, "duration_ms")), text: duration },
+  { title: "Duration", what: "From the arrival to the end", value: (entry, now) => (entry.running ? elapsed(entry, now) : field(entry.last, "duration_ms")), text: duration },
   { title: "Context", what: "How much of the model's context prompt and answer fill", value: ({ last }) => fillOf(last), text: percent },
 ];
 const STATUS = 1;
@@ -123,7 +123,17 @@ export function mountRequests({ settings, store, frame, view, session, filter })
     frame.request();
   });
 
-  byId("requests-head", HTMLTableRowElement).append(...columns.map(heading));
+  const head = byId("requests-head", HTMLTableRowElement);
+  head.append(...columns.map(heading));
+  byId("columns", HTMLElement).append(...columns.slice(1).map(({ title }) => { // the first one opens the row
+    const box = make("input", { type: "checkbox", ...(settings.hidden?.includes(title) ? {} : { checked: "" }) });
+    box.addEventListener("change", () => {
+      settings.save({ hidden: [...(settings.hidden ?? []).filter((one) => one !== title), ...(box.checked ? [] : [title])] });
+      [head, ...[...lines.values()].map(({ row }) => row)].forEach(choose);
+    });
+    return make("label", {}, box, title);
+  }));
+  choose(head);
   frame.add((now) => {
     if (requests.version !== version || (requests.active > 0 && now - drawn >= EVERY_S)) {
       version = requests.version;

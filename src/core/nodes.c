@@ -351,7 +351,7 @@ static AD_UNUSED void ad_node_set_url(const char *name, const char *url)
     struct ad_node *n = ad_node_get(name);
 
     if (n != NULL) {
-        (void)snprintf(n->url, sizeof(n->url), "%s", url);
+        (void)snprintf(n->url, sizeof(n->url), "%.*s", AD_NODE_URL_MAX, url);
     }
 }
 

@@ -20,7 +20,9 @@
 enum {
     AD_FOLLOW_QUIET_MS = 25000 / AD_HASTE,   /* a stream has a comment each 20 s, */
     AD_FOLLOW_SILENCE_MS = 65000 / AD_HASTE, /* and is given up after so long */
-    AD_FOLLOW_ACK_MAX = 1024 /* bytes of an answer to a command */
+    AD_FOLLOW_ACK_MAX = 1024, /* bytes of an answer to a command */
+    AD_FOLLOW_ASKS = AIDASH_UNFINISHED < 8 ? AIDASH_UNFINISHED : 8 /* commands on their
+                                                                    * way at once */
 };
 _Static_assert((int)AD_LINK_MESSAGE >= (int)AD_FETCH_HEAD_MAX,
                "the heads of an answer fit its buffer");
@@ -63,7 +65,7 @@ static struct {
     unsigned n;               /* [I] */
     char key[AD_KEY_MAX + 1]; /* [I] bearer token for all of them, or "" */
     struct ad_follow list[AIDASH_PEERS];
-    struct ad_follow_ask asks[AIDASH_UNFINISHED];
+    struct ad_follow_ask asks[AD_FOLLOW_ASKS];
 } ad_follows;
 
 /* Before each run. */
@@ -370,10 +372,10 @@ static const char *ad_follow_command(void *to, uint64_t number, const char *json
     struct ad_slice command;
     unsigned i = 0;
 
-    while (i < AIDASH_UNFINISHED && ad_follows.asks[i].number != 0) {
+    while (i < AD_FOLLOW_ASKS && ad_follows.asks[i].number != 0) {
         i++;
     }
-    if (i == AIDASH_UNFINISHED) {
+    if (i == AD_FOLLOW_ASKS) {
         return "boards have not answered the commands before";
     }
     if (!ad_json_members_read(&m, json, len)) {
@@ -444,7 +446,7 @@ static void ad_follows_housekeeping(void)
     for (i = 0; i < ad_follows.n; i++) {
         ad_follow_housekeeping(&ad_follows.list[i]);
     }
-    for (i = 0; i < AIDASH_UNFINISHED && ad_follows.n > 0; i++) {
+    for (i = 0; i < AD_FOLLOW_ASKS && ad_follows.n > 0; i++) {
         struct ad_follow_ask *a = &ad_follows.asks[i];
 
         if (a->number != 0 && ad_fetch_wants(&a->fetch) != 0 &&
@@ -465,7 +467,7 @@ static void ad_follows_end(void)
     for (i = 0; i < ad_follows.n; i++) {
         ad_dial_close(&ad_follows.list[i].dial);
     }
-    for (i = 0; i < AIDASH_UNFINISHED; i++) {
+    for (i = 0; i < AD_FOLLOW_ASKS; i++) {
         ad_fetch_end(&ad_follows.asks[i].fetch, AD_FETCH_IDLE);
     }
 }

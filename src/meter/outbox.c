@@ -9,6 +9,7 @@
 #define AD_METER_OUTBOX_C
 
 #include "../base/random.c"
+#include "../codec/utf8.c"
 #include "fetch.c"
 #include "resolver.c"
 
@@ -25,6 +26,7 @@ enum {
     AD_OUTBOX_WAIT_MAX_MS = 60000,
     AD_OUTBOX_RETRY_MAX_S = 300, /* of Retry-After that is obeyed */
     AD_OUTBOX_TARGET_MAX = 511,  /* bytes of a URL's path with its query */
+    AD_OUTBOX_HOST_MAX = 63,     /* bytes of this machine's name in a message */
     AD_OUTBOX_HEAD_MAX = 1536 + AD_OUTBOX_TARGET_MAX + AD_KEY_MAX,
     AD_OUTBOX_WHY_MAX = AD_DIAL_WHY_MAX + 64,
     AD_OUTBOX_ANSWER_MAX = 4096 /* bytes of an answer's heads */
@@ -344,6 +346,16 @@ static const char *ad_outbox_split(const char *url, size_t *len,
     (void)snprintf(target, AD_OUTBOX_TARGET_MAX + 1, "%s%s",
                    path[0] == '/' ? "" : "/", path);
     return NULL;
+}
+
+/* This machine's name, for messages; `otherwise`: it has none that is UTF-8 and fits.
+ * While starting. */
+static void ad_outbox_host(char host[AD_OUTBOX_HOST_MAX + 1], const char *otherwise)
+{
+    if (gethostname(host, AD_OUTBOX_HOST_MAX + 1) != 0 ||
+        !ad_name_ok(host, strnlen(host, AD_OUTBOX_HOST_MAX + 1), AD_OUTBOX_HOST_MAX)) {
+        (void)snprintf(host, AD_OUTBOX_HOST_MAX + 1, "%s", otherwise);
+    }
 }
 
 /* Send to this server from now on, in a buffer of AD_OUTBOX_HEAD_MAX + cap bytes. Its

@@ -85,7 +85,7 @@ test('on a wall the parts of a long page take turns, until somebody touches it',
   await until(page, () => scrollY === 0); // the end was reached
   await until(page, () => scrollY > 100);
   await page.mouse.click(20, 20);
-  await says(page, 'notice', /^The parts no longer take turns\./);
+  await says(page, 'notice', /^Stopped\./);
   const [stood, at] = await page.evaluate(() => [scrollY, Date.now()]);
   await until(page, (then) => Date.now() > then + 4000, at);
   assert.equal(await page.evaluate(() => scrollY), stood);

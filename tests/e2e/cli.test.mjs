@@ -13,7 +13,7 @@ import {
 } from './aidash.mjs';
 
 const OPTIONS = ['listen', 'source', 'stdin', 'rate', 'seed', 'models', 'title', 'udp', 'backlog', 'per-address',
-    'allow-origin', 'allow-frame', 'allow-host', 'trust-proxy', 'view', 'control', 'ingest', 'infer', 'state-dir', 'upstream-ca', 'upstream-pin', 'quota', 'history-file', 'no-board', 'sysroot', 'price-kwh', 'tls-cert', 'tls-key', 'hsts', 'alert', 'alert-url', 'alert-format', 'alert-key-file', 'otlp', 'log-level', 'config', 'sizes', 'version', 'help'];
+    'allow-origin', 'allow-frame', 'allow-host', 'trust-proxy', 'view', 'control', 'ingest', 'infer', 'state-dir', 'upstream-ca', 'upstream-pin', 'quota', 'history-file', 'no-board', 'sysroot', 'price-kwh', 'tls-cert', 'tls-key', 'hsts', 'alert', 'alert-url', 'alert-format', 'alert-key-file', 'otlp', 'forward', 'as-node', 'forward-key-file', 'peer', 'peer-key-file', 'log-level', 'config', 'sizes', 'version', 'help'];
 
 const file = (t, name, text) => {
     const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-'));
