@@ -83,9 +83,9 @@ const environment = (env) => ({
 
 /* The command with this machine's ports. */
 const local = (command, { port, engine }) => command
+  .replace(/--listen 127\.0\.0\.1:808\d\b/, '--listen 127.0.0.1:0')
   .replace(/\b(localhost|BOARD):8080\b/g, `127.0.0.1:${port}`)
   .replace(/127\.0\.0\.1:(11434|8081|8000)\b/g, `127.0.0.1:${engine}`)
-  .replace('--listen 127.0.0.1:8080', '--listen 127.0.0.1:0')
   .replace('--udp 9000', '--udp 127.0.0.1:0')
   .replace('/etc/aidash.conf', path.join(dir, 'aidash.conf'));
 
