@@ -168,7 +168,7 @@
  *   web/status.c             GET /status
  *   app/config_list.c        lists in the configuration
  *   app/config_engines.c     what it says of engines, checked
- *   app/config_fleet.c       what it says of other boards, checked
+ *   app/config_fleet.c       of other boards
  *   app/config_watch.c       of history, alerts, OpenTelemetry
  *   app/config.c             the configuration, checked
  *   app/lan.c                this machine's names and addresses
