@@ -141,14 +141,16 @@ const library = (variant, sanitizers) => list('tests/e2e', /^library.*\.native\.
 }));
 
 /* What the bridges to message brokers are compiled with; a test's file begins with the broker's name. */
-const BROKERS = { redis: ['libhiredis-dev'] };
+const BROKERS = { kafka: ['librdkafka-dev'], mqtt: ['libmosquitto-dev'], redis: ['libhiredis-dev'] };
 
 const bridges = (file) => {
   const [name] = path.basename(file).match(/^[a-z]+/);
   const reason = refused('sh', 'toolchains/fetch.sh', 'need', ...BROKERS[name]);
   if (reason) return [{ name: `${name} bridge`, skip: `the bridge to ${name} can't be built here. ${reason}` }];
-  const plain = node(file, { build: [`build/bridges/aidash-${name}`] });
-  return file.includes('.native.') ? [plain] : [plain, node(file, { ...sanitized, variant: 'asan', build: [`build/asan/bridges/aidash-${name}`] })];
+  const helpers = name === 'kafka' ? ['build/bridges/kafka_mock'] : [];
+  const plain = node(file, { build: [`build/bridges/aidash-${name}`, ...helpers] });
+  return file.includes('.native.') ? [plain]
+    : [plain, node(file, { ...sanitized, variant: 'asan', build: [`build/asan/bridges/aidash-${name}`, ...helpers] })];
 };
 
 /* A build that differs from the ordinary one in one thing runs what concerns that thing:
@@ -178,7 +180,8 @@ const suites = {
       ...node(file, { variant, build: ['all'], ...options }), seconds: Number(process.env.SOAK_SECONDS || 60) + 600, narrow: false }))),
   web: () => list('tests/web', /\.test\.mjs$/).map((file) => node(file, { build: ['types', 'build/aidash_www.h'] })),
   e2e: () => list('tests/e2e', /\.test\.mjs$/).map((file) => ({ ...node(file, { build: ['all',
-    ...[['library', 'lib/aidash.o'], ['standstill', 'hasty/aidash'], ['history', 'hasty/aidash'], ['limits', 'strict/aidash'], ['tls-full', 'few-tls/aidash']]
+    ...[['library', 'lib/aidash.o'], ['standstill', 'hasty/aidash'], ['history', 'hasty/aidash'], ['limits', 'strict/aidash'], ['tls-full', 'few-tls/aidash'],
+      ['workers', 'one-worker/aidash']]
       .filter(([name]) => file.includes(name)).map(([, target]) => `build/${target}`)] }),
     ...(file.includes('history') && process.env.AIDASH_KILLS ? { seconds: 180 + 20 * process.env.AIDASH_KILLS } : {}) })),
   bridges: () => list('tests/bridges', /\.test\.mjs$/).flatMap(bridges),

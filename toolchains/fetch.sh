@@ -64,6 +64,8 @@ has() {
     font-dejavu) [ -f /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] ;;
     libc-headers) header stdio.h ;;
     libhiredis-dev) header hiredis/hiredis.h ;;
+    libmosquitto-dev) header mosquitto.h ;;
+    librdkafka-dev) header librdkafka/rdkafka.h ;;
     libssl-dev) header openssl/ssl.h ;;
     libfuzzer) echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' |
         clang -fsanitize=fuzzer -x c -o /dev/null - >/dev/null 2>&1 ;;
