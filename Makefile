@@ -366,7 +366,7 @@ build/bridges/aidash-%.1: examples/bridges/aidash-%.1
 	@mkdir -p $(@D)
 	@cp $< $@
 
-bridges: $(BRIDGES) $(BRIDGES:=.1) $(BRIDGES:=.service) ## programs that connect aidash to message brokers: build/bridges/aidash-redis, -kafka, -mqtt
+bridges: $(BRIDGES) $(BRIDGES:=.service) $(patsubst examples/%,build/%,$(wildcard examples/bridges/*.1)) ## programs that connect aidash to message brokers: build/bridges/aidash-redis, -kafka, -mqtt
 	@:
 
 # ---- tests --------------------------------------------------------------------------
