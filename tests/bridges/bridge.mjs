@@ -70,7 +70,7 @@ export async function watch(t, server) {
       viewer.onTick?.(event);
       return;
     }
-    if (!process.env.DEV) validate(event);
+    validate(event);
     if (event.dropped !== undefined && event.event !== 'hello') viewer.dropped += event.dropped;
     viewer.events.push(event);
   });
