@@ -11,6 +11,7 @@
 #   SUITE=unit,e2e TEST=ingest        only these suites, only the test files whose name contains this
 #   FUZZ_SECONDS=60                   how long `make fuzz` stays on each input
 #   SECONDS=3600 SEED=2               how long `make fuzz-sockets` and `make soak` run, and with which cases
+#   VIEWERS=500                       how many `make gateways` has
 #   HOST=pi@raspberrypi.local SSH=ssh the board of `make deploy`, and the command that reaches it
 #   VERSION=x.y.z TARGETS="aarch64"   what `make release` makes, and for which of toolchains/*.mk (all)
 
@@ -60,16 +61,17 @@ AD_ASAN := -U_FORTIFY_SOURCE -O1 -fno-omit-frame-pointer -fsanitize=address,unde
 AD_FUZZ := -U_FORTIFY_SOURCE -O1 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined,float-cast-overflow -DAD_UNIT
 AD_TSAN := -U_FORTIFY_SOURCE -O1 -fno-omit-frame-pointer -fsanitize=thread
 AD_NO_TLS := -UAIDASH_TLS
-# Programs that only tests run and nothing measures: -O1 takes half the time of -O2 to compile.
+# Programs that only tests run: -O1 takes two thirds of the time of -O2 to compile, and -O0, where nothing of it is measured, a fifth.
 AD_TRIAL := -O1
+AD_QUICK := -U_FORTIFY_SOURCE -O0
 AD_POLL := $(AD_TRIAL) -DAIDASH_USE_POLL=1
 AD_TINY := $(AD_TRIAL) $(AD_NO_TLS) -DAIDASH_CONFIG='"examples/sizes/tiny.h"'
 AD_TINY_METER := $(AD_TRIAL) $(AD_NO_TLS) -DAIDASH_CONFIG='"examples/sizes/tiny.h"' -DAIDASH_METER=1
 AD_BARE := $(AD_TRIAL) $(AD_NO_TLS) -DAIDASH_METER=0 -DAIDASH_DASHBOARD=0
-AD_ONE_WORKER := $(AD_TRIAL) -DAIDASH_WORKERS=1
-AD_HASTY := $(AD_TRIAL) -DAD_HASTE=10 -DAD_HISTORY_HASTE=500
-AD_STRICT := $(AD_TRIAL) -DAIDASH_CONNECT_BURST=8 -DAIDASH_CONNECT_RATE=1 -DAIDASH_COMMAND_RATE=1
-AD_FEW_TLS := $(AD_TRIAL) -DAIDASH_TLS_SESSIONS=4
+AD_ONE_WORKER := $(AD_QUICK) -DAIDASH_WORKERS=1
+AD_HASTY := $(AD_QUICK) -DAD_HASTE=10 -DAD_HISTORY_HASTE=500
+AD_STRICT := $(AD_QUICK) -DAIDASH_CONNECT_BURST=8 -DAIDASH_CONNECT_RATE=1 -DAIDASH_COMMAND_RATE=1
+AD_FEW_TLS := $(AD_QUICK) -DAIDASH_TLS_SESSIONS=4
 AD_GATEWAY := -DAIDASH_CONFIG='"examples/sizes/gateway.h"'
 
 # ---- dependencies ---------------------------------------------------------------
@@ -153,19 +155,17 @@ endif
 
 # ---- the dashboard ----------------------------------------------------------------
 
-# uPlot's minified script is half the size of its ES module; with this last line it is one.
-build/uPlot.esm.js: $(UPLOT_DIR)/dist/uPlot.iife.min.js
-	@{ echo '/*!'; cat $(UPLOT_DIR)/LICENSE; echo; echo '*/'; cat $<; echo; echo 'export default uPlot;'; } > $@
-
-# The page's modules in three files: what draws the first numbers (app.js), what comes after (later.js), and what both need
-# (chunk.js). Beside them the theme, the style sheet, and the client for other pages, each a file as it was.
+# The page's modules in one file. Beside it the theme, the style sheet, the client for other pages, and uPlot, each a file as it
+# was. uPlot's minified script is half the size of its ES module, and less than what esbuild would make of it; with a last line it
+# is one.
 MODULES := $(wildcard www/*.js)
-BUNDLE := app.js later.js chunk.js theme.js aidash-client.js style.css
+BUNDLE := app.js uplot.js theme.js aidash-client.js style.css
 BUNDLING := --minify --legal-comments=inline --log-level=warning --target=chrome92,firefox98,safari15.4 --outdir=build/www
-$(addprefix build/www/,$(BUNDLE)) &: $(MODULES) www/style.css build/uPlot.esm.js build/www.files $(ESBUILD_PROGRAM)
+$(addprefix build/www/,$(BUNDLE)) &: $(MODULES) www/style.css $(UPLOT_DIR)/dist/uPlot.iife.min.js build/www.files $(ESBUILD_PROGRAM)
 	@rm -rf build/www
-	@$(ESBUILD_PROGRAM) www/app.js --bundle --splitting --format=esm --alias:uplot=./build/uPlot.esm.js \
-	    --chunk-names=[name] $(BUNDLING)
+	@$(ESBUILD_PROGRAM) www/app.js --bundle --format=esm --alias:uplot=./uplot.js --external:./uplot.js $(BUNDLING)
+	@{ echo '/*!'; cat $(UPLOT_DIR)/LICENSE; echo; echo '*/'; cat $(UPLOT_DIR)/dist/uPlot.iife.min.js; echo; echo 'export default uPlot;'; } \
+	    > build/www/uplot.js
 	@$(ESBUILD_PROGRAM) www/theme.js www/style.css --bundle --format=esm $(BUNDLING)
 	@$(ESBUILD_PROGRAM) www/aidash-client.js --banner:js="$$(sed -n '/^\/\*\*/,/^ \*\//p; /^ \*\//q' www/aidash-client.js)" $(BUNDLING)
 
@@ -281,8 +281,8 @@ $(eval $(call program,build/strict/aidash,$(CIVETWEB_DIR),AD_STRICT))
 $(eval $(call program,build/few-tls/aidash,$(CIVETWEB_DIR),AD_FEW_TLS))
 $(eval $(call program,build/gateway/aidash,$(CIVETWEB_DIR),AD_GATEWAY))
 $(eval $(call program,build/one-worker/aidash,$(CIVETWEB_DIR),AD_ONE_WORKER))
-$(eval $(call program,build/civetweb-1.15/aidash,build/deps/civetweb-1.15,AD_TRIAL))
-$(eval $(call program,build/civetweb-1.16/aidash,build/deps/civetweb-1.16,AD_TRIAL))
+$(eval $(call program,build/civetweb-1.15/aidash,build/deps/civetweb-1.15,AD_QUICK))
+$(eval $(call program,build/civetweb-1.16/aidash,build/deps/civetweb-1.16,AD_QUICK))
 
 # What is shipped has no symbols; a debugger finds them in aidash.debug beside it, which is the same program.
 $(OUT)/aidash: $(OUT)/aidash.debug
@@ -473,6 +473,9 @@ soak: $(HAVE_TEST) build/asan/aidash ## all that goes wrong, for SECONDS (600), 
 kills: $(HAVE_TEST) ## kill -9 a server that keeps its history in a file, KILLS times (200), at random moments; `make test` does 10
 	@AIDASH_KILLS=$(or $(KILLS),200) MAKE="$(MAKE)" CC="$(CC)" TEST=history node tests/run.mjs e2e
 
+gateways: $(HAVE_TEST) ## kill one of two gateways behind nginx under VIEWERS (500) viewers; `make test` has 100
+	@AIDASH_VIEWERS=$(or $(VIEWERS),500) MAKE="$(MAKE)" CC="$(CC)" TEST=gateways node tests/run.mjs e2e
+
 bench: all build/gateway/aidash build/tiny/aidash build/lib/aidash.o tests/node_modules/.installed ## measure against a raw send() loop; PART=gateway is one part
 	@CC="$(CC)" AIDASH=$(OUT)/aidash AIDASH_GATEWAY=build/gateway/aidash AIDASH_LIB=build/lib/aidash.o \
 	    node tests/bench/run.mjs $(PART)
@@ -480,6 +483,9 @@ bench: all build/gateway/aidash build/tiny/aidash build/lib/aidash.o tests/node_
 fleet-bench: bridges tests/node_modules/.installed ## measure board, Redis, gateway, viewer: EVENTS (1000000), and Redis stopped for 20 s
 	@EVENTS="$(EVENTS)" node tests/bench/fleet.mjs
 	@FLEET_AWAY_MS=20000 node --test --test-reporter=./tests/reporter.mjs tests/bridges/redis-away.native.test.mjs
+
+gateway-bench: build/gateway/aidash build/bench/load ## measure gateways: events in, events to viewers, CPU and memory of each; docs/scale.md
+	@AIDASH_GATEWAY=build/gateway/aidash node tests/bench/gateways.mjs
 
 # ---- one file -------------------------------------------------------------------------------
 
@@ -601,4 +607,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all $(TARGETS) dist run bridges fleet-bench test lint asan tsan fuzz fuzz-sockets soak kills bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE
+.PHONY: all $(TARGETS) dist run bridges fleet-bench test lint asan tsan fuzz fuzz-sockets soak kills gateways bench gateway-bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE

@@ -16,12 +16,15 @@
  *   base/net.c               addresses and sockets
  *   base/url.c               URLs of engines
  *   base/histogram.c         times between tokens in fixed memory
+ *   base/sorted.c            few numbers in their order, their middle
  *   base/sha256.c            SHA-256
+ *   base/sha1.c              SHA-1, for handshakes of WebSockets
  *   base/date.c              times as people read them
  *   base/process.c           what the system says of this process
  *   base/random.c            random bytes
  *   base/failure.c           why a start failed
  *   base/state.c             the state directory
+ *   base/thread.c            a thread of its own for what may wait long
  *   codec/utf8.c             UTF-8, names
  *   codec/faults.c           what can be wrong with a message
  *   codec/json_stream.c      the grammar of JSON, in pieces
@@ -29,16 +32,19 @@
  *   codec/lines.c            lines out of a stream
  *   codec/http_fault.c       what can be wrong with an HTTP message
  *   codec/http_field.c       fields, lists, hosts, origins
+ *   codec/percent.c          %XX in a query
  *   codec/base64url.c        bytes as base64url
  *   codec/exposition.c       metrics as Prometheus reads them
  *   codec/json_members.c     the members of a JSON object, as text
  *   codec/http_head.c        the one strict parser of HTTP heads
  *   codec/http_body.c        lengths and chunks
  *   codec/http_answer.c      an answer as it comes over a connection
+ *   codec/handshake.c        the handshake of a WebSocket, both sides
  *   codec/http_semantics.c   what a parsed head asks for
  *   codec/http_write.c       heads and chunks of our own
  *   codec/answer.c           heads and errors of aidash's answers
  *   codec/websocket.c        WebSocket frames
+ *   codec/event_stream.c     server-sent events, as they come
  *   codec/messages.c         samples, commands, client_id
  *   codec/tick.c             the tick that never changes
  *   codec/relayed.c          an event of another board
@@ -139,6 +145,11 @@
  *   board/numbers.c          the numbers in a report
  *   board/metrics.c          all metrics: the table
  *   board/otlp.c             spans and metrics for an OpenTelemetry collector
+ *   fleet/link.c             what links of boards and gateways have in common
+ *   fleet/uplinks.c          boards that forward their events to this one
+ *   fleet/follow.c           boards whose events this one reads
+ *   fleet/forward.c          this board's events to a gateway
+ *   fleet/fleet.c            all of it, as the hub's loop sees it
  *   web/seam.h               the calls that run up to civetweb
  *   web/arena.c              civetweb's static memory
  *   web/assets.c             the dashboard's files
@@ -147,6 +158,7 @@
  *   web/auth_routes.c        signing in and out
  *   web/meter_routes.c       GET /requests, /usage, /bench
  *   web/extra_routes.c       GET /gauges, /notes, /commands
+ *   web/fleet_routes.c       GET /forward
  *   web/metrics_routes.c     GET /metrics
  *   web/forward.c            what goes to the engine
  *   web/own_routes.c         what the program that embeds aidash answers
@@ -154,6 +166,9 @@
  *   web/memory.c             the map of static memory
  *   web/brand.c              the program's title, logo and panel in the page
  *   web/status.c             GET /status
+ *   app/config_list.c        lists in the configuration
+ *   app/config_engines.c     what it says of engines, checked
+ *   app/config_watch.c       of history, alerts, OpenTelemetry
  *   app/config.c             the configuration, checked
  *   app/lan.c                this machine's names and addresses
  *   app/calls.c              what posts from other threads do
@@ -163,6 +178,7 @@
  *   app/api_nodes.c          other boards
  *   app/api_routes.c         paths of the program's own
  *   app/options.c            options: file, environment, arguments
+ *   app/option_values.c      their values
  *   app/ports.c              which program has a port
  *   app/engines.c            the engines that doctor finds
  *   app/machine.c            what it asks of this machine
@@ -174,6 +190,7 @@
  *   app/pair.c               aidash pair
  *   app/top_state.c          what aidash top knows of an aidash
  *   app/top_screen.c         how it looks on a terminal, and as JSON
+ *   app/terminal.c           the terminal that it draws on
  *   app/top.c                aidash top
  *   app/main.c               the command line
  *   web/civetweb_api.h       how civetweb is built
@@ -225,12 +242,15 @@
 #include "src/base/net.c"
 #include "src/base/url.c"
 #include "src/base/histogram.c"
+#include "src/base/sorted.c"
 #include "src/base/sha256.c"
+#include "src/base/sha1.c"
 #include "src/base/date.c"
 #include "src/base/process.c"
 #include "src/base/random.c"
 #include "src/base/failure.c"
 #include "src/base/state.c"
+#include "src/base/thread.c"
 #include "src/codec/utf8.c"
 #include "src/codec/faults.c"
 #include "src/codec/json_stream.c"
@@ -238,16 +258,19 @@
 #include "src/codec/lines.c"
 #include "src/codec/http_fault.c"
 #include "src/codec/http_field.c"
+#include "src/codec/percent.c"
 #include "src/codec/base64url.c"
 #include "src/codec/exposition.c"
 #include "src/codec/json_members.c"
 #include "src/codec/http_head.c"
 #include "src/codec/http_body.c"
 #include "src/codec/http_answer.c"
+#include "src/codec/handshake.c"
 #include "src/codec/http_semantics.c"
 #include "src/codec/http_write.c"
 #include "src/codec/answer.c"
 #include "src/codec/websocket.c"
+#include "src/codec/event_stream.c"
 #include "src/codec/messages.c"
 #include "src/codec/tick.c"
 #include "src/codec/relayed.c"
@@ -348,6 +371,11 @@
 #include "src/board/numbers.c"
 #include "src/board/metrics.c"
 #include "src/board/otlp.c"
+#include "src/fleet/link.c"
+#include "src/fleet/uplinks.c"
+#include "src/fleet/follow.c"
+#include "src/fleet/forward.c"
+#include "src/fleet/fleet.c"
 #include "src/web/seam.h"
 #include "src/web/arena.c"
 #include "src/web/assets.c"
@@ -356,6 +384,7 @@
 #include "src/web/auth_routes.c"
 #include "src/web/meter_routes.c"
 #include "src/web/extra_routes.c"
+#include "src/web/fleet_routes.c"
 #include "src/web/metrics_routes.c"
 #include "src/web/forward.c"
 #include "src/web/own_routes.c"
@@ -363,6 +392,9 @@
 #include "src/web/memory.c"
 #include "src/web/brand.c"
 #include "src/web/status.c"
+#include "src/app/config_list.c"
+#include "src/app/config_engines.c"
+#include "src/app/config_watch.c"
 #include "src/app/config.c"
 #include "src/app/lan.c"
 #include "src/app/calls.c"
@@ -372,6 +404,7 @@
 #include "src/app/api_nodes.c"
 #include "src/app/api_routes.c"
 #include "src/app/options.c"
+#include "src/app/option_values.c"
 #include "src/app/ports.c"
 #include "src/app/engines.c"
 #include "src/app/machine.c"
@@ -383,6 +416,7 @@
 #include "src/app/pair.c"
 #include "src/app/top_state.c"
 #include "src/app/top_screen.c"
+#include "src/app/terminal.c"
 #include "src/app/top.c"
 #include "src/app/main.c"
 #include "src/web/civetweb_api.h"

@@ -316,6 +316,18 @@ struct aidash_config {
     /* What a kilowatt-hour costs, in any currency, 0 to 1e6: the event `energy` then
      * tells the cost of what was measured. 0: not told. */
     double price_kwh;
+    /* The http:// or https:// URL of a gateway, another aidash: it gets this board's
+     * events over one connection that this one opens, and its viewers' commands come
+     * back over it (docs/fleet.md). The board's name there, as in struct aidash_tick,
+     * node; NULL: this machine's name. A file whose first line is a bearer token for
+     * it, with the right `ingest`, read while starting. Not without AIDASH_METER and
+     * AIDASH_NODES. NULL: none. */
+    const char *forward, *as_node, *forward_key_file;
+    /* The other way round: the URLs of boards, [NAME=]URL, comma-separated, whose
+     * events this one reads; AIDASH_PEERS at most. NAME is the board's here; without
+     * it, HOST[:PORT] of the URL. A file with a bearer token for all of them, with the
+     * rights `view` and `control`. Likewise. */
+    const char *peer, *peer_key_file;
 };
 
 /* Start the server. config may be NULL (all defaults). It listens when this

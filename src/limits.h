@@ -171,6 +171,9 @@
 #ifndef AIDASH_METER
 #define AIDASH_METER 0
 #endif
+#ifndef AIDASH_LINKS
+#define AIDASH_LINKS 256
+#endif
 #endif
 
 /* 1: poll() instead of epoll, for systems other than Linux. */
@@ -537,6 +540,24 @@
 #endif
 #if AIDASH_NODE_GONE_S < 1 || AIDASH_NODE_GONE_S > 86400
 #error "AIDASH_NODE_GONE_S must be 1..86400"
+#endif
+
+/* Links that boards open to this one at once (GET /forward). One more is refused with
+ * 503. 1..1024, 21.4 kB each, most of which is a message that comes in pieces. */
+#ifndef AIDASH_LINKS
+#define AIDASH_LINKS 32
+#endif
+#if AIDASH_LINKS < 1 || AIDASH_LINKS > 1024
+#error "AIDASH_LINKS must be 1..1024"
+#endif
+
+/* Boards that this one reads (--peer). Only with AIDASH_METER, which connects. 1..256,
+ * 19.2 kB each, most of which is an event that comes in pieces. */
+#ifndef AIDASH_PEERS
+#define AIDASH_PEERS 16
+#endif
+#if AIDASH_PEERS < 1 || AIDASH_PEERS > 256
+#error "AIDASH_PEERS must be 1..256"
 #endif
 
 /* Gauges whose values are kept. A new one replaces the one that was set the longest

@@ -269,6 +269,11 @@ const cases = {
     covered('tests/e2e/alerts.test.mjs', "run(['alert', 'test', '--alert-url', `${hook.url}/x`", 'it would send to a server elsewhere'),
   'aidash --upstream http://127.0.0.1:11434 --otlp http://127.0.0.1:4318': starts(proxies),
   'aidash --source none': starts(isSource('none')),
+  'aidash keys add boards --rights ingest': ends(/^aidash_[\w-]{43}$/m),
+  'aidash --upstream http://127.0.0.1:11434 --forward http://gateway.local:8080 --as-node jetson --forward-key-file gateway.key':
+    covered('tests/e2e/fleet-links.test.mjs', "'--forward', url(gateway), '--as-node', 'jetson'", 'it would connect to another machine'),
+  'aidash --source none --peer jetson=http://jetson.local:8080 --peer pi=http://pi.local:8080':
+    covered('tests/e2e/fleet-links.test.mjs', "'--peer', `pi=${url(board)}`", 'it would connect to other machines'),
   'aidash --source none --udp 9000': starts((server) => poll(() => /UDP ingest on/.test(server.log()), 'UDP')),
   'aidash --rate 20': starts(async (server) => assert.equal((await status(server)).rate_hz, 20)),
   'AIDASH_RATE=20 aidash': starts(async (server) => assert.equal((await status(server)).rate_hz, 20)),
@@ -505,13 +510,15 @@ test('docs/embed.md has every function: in its code, and once in the table of th
 });
 
 test('each JSON line is of the contract', () => {
+  const kinds = [['{"event"', 'Event'], ['{"step"', 'HistoryAnswer'], ['{"nodes"', 'NodesAnswer'], ['{"forward"', 'FleetReport'], ['{"peers"', 'FleetReport'],
+    ['{"last"', 'LinkLast'], ['[{"id"', 'LinkEvents'], ['{"number"', 'LinkCommand'], ['[{"number"', 'LinkAcks'], ['{', 'Command']];
   const lines = blocks.filter(({ language }) => language === 'json').flatMap(({ text }) => text.trim().split('\n'));
   assert.ok(lines.length >= 7);
   for (const line of lines) {
     const { host, text, ...rest } = JSON.parse(line);
     if (host) assert.equal(text, `${host}: ${rest.sentence}`); // what a webhook gets: an event without its number
-    validate(host ? { ...rest, seq: 1 } : JSON.parse(line), line.startsWith('{"event"') ? 'Event' : line.startsWith('{"step"') ? 'HistoryAnswer'
-      : line.startsWith('{"nodes"') ? 'NodesAnswer' : 'Command');
+    const [, name] = kinds.find(([begin]) => line.startsWith(begin));
+    validate(host ? { ...rest, seq: 1 } : JSON.parse(line), name);
   }
 });
 

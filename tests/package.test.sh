@@ -240,6 +240,11 @@ conf_values() {
         alert-key-file*) line="alert = temperature > 80${newline}alert-url = http://127.0.0.1:9/$newline${line%% =*} = $tmp/key" ;;
         alert-*) line="alert = temperature > 80${newline}alert-url = http://127.0.0.1:9/$newline$line" ;;
         history-file*) line="history-file = $tmp/history" ;;
+        forward-key-file*) line="forward = http://127.0.0.1:9/${newline}${line%% =*} = $tmp/key" ;;
+        forward*) line="forward = http://127.0.0.1:9/" ;;
+        as-node*) line="forward = http://127.0.0.1:9/$newline$line" ;;
+        peer-key-file*) line="peer = pi=http://127.0.0.1:9/${newline}${line%% =*} = $tmp/key" ;;
+        peer*) line="peer = pi=http://127.0.0.1:9/" ;;
         esac
         echo "$line" | sed 's/:9000/:0/' >"$tmp/line.conf"
         : >"$tmp/line.log"

@@ -17,6 +17,18 @@ export async function freePort() {
   return port;
 }
 
+/* A free port that the system gives to nobody who asks for any: for a server that is restarted on its port. */
+export async function steadyPort() {
+  for (let tries = 0; tries < 100; tries++) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000); // below Linux's range of such ports, 32768 to 60999
+    const server = net.createServer();
+    const free = await new Promise((done) => { server.once('error', () => done(false)).listen(port, '127.0.0.1', () => done(true)); });
+    await new Promise((done) => { server.close(done); });
+    if (free) return port;
+  }
+  throw new Error('no free port');
+}
+
 /* Does anybody listen on that port? */
 export const accepts = (port) => new Promise((done) => {
   const socket = net.connect(port, '127.0.0.1');

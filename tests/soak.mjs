@@ -224,6 +224,13 @@ test(`soak for ${SECONDS} s, seed ${SEED}`, async (t) => {
     const built = spawnSync(process.env.CC?.split(' ')[0] || 'gcc', ['-O1', '-shared', '-fPIC', '-o', shim, 'tests/soak_faults.c', '-ldl'], { encoding: 'utf8' });
     assert.equal(built.status, 0, built.stderr);
     const e = await engine();
+    let server = null, keepers = [], guests = [];
+    t.after(() => { // nothing of it keeps this process alive, wherever the test ends
+        [...keepers, ...guests].forEach((each) => (each.end ?? each.rest).call(each));
+        for (const socket of open) socket.destroy();
+        server?.proc.kill('SIGKILL');
+        return e.dies();
+    });
     const port = await freePort();
     const env = { LD_PRELOAD: shim, SOAK_FAULTS: faultFile,
         ...(SANITIZED ? { ASAN_OPTIONS: `${process.env.ASAN_OPTIONS ?? ''}:verify_asan_link_order=0` } : {}) };
@@ -231,17 +238,15 @@ test(`soak for ${SECONDS} s, seed ${SEED}`, async (t) => {
     const withTls = (await run(['--help'])).stdout.includes('--jwt-secret-file'); // a build without TLS has no JWT
     /* Started, and the feed has gone once around: so its memory is touched before memory is compared. */
     const launch = async () => {
-        const started = await begin();
+        server = await begin();
         const lines = '{"tokens":1}\n'.repeat(10_000);
-        await poll(() => post(started, '/ingest', lines).then(({ status: code }) => code === 200, () => false), 'a feed that is full', 20_000 * SLOW);
-        return started;
+        await poll(() => post(server, '/ingest', lines).then(({ status: code }) => code === 200, () => false), 'a feed that is full', 20_000 * SLOW);
     };
     const begin = () => start(['--upstream', e.url, '--state-dir', stateDir, '--view', 'remote-key', ...(withTls ? ['--jwt-secret-file', secretFile] : [])],
         { env, listen: ['--listen', `127.0.0.1:${port}`] });
-    let server = await launch();
-    const keepers = Array.from({ length: KEEPERS }, (_, i) => new Keeper(port, i));
-    const guests = (withTls ? ['jwt', 'key'] : ['key']).flatMap((kind) => [false, true].flatMap((first) => [0, 1].map((i) => new Guest(port, `${kind}-${first}-${i}`, kind, first))));
-    t.after(() => { [...keepers, ...guests].forEach((each) => (each.end ?? each.rest).call(each)); return e.dies(); });
+    await launch();
+    keepers = Array.from({ length: KEEPERS }, (_, i) => new Keeper(port, i));
+    guests = (withTls ? ['jwt', 'key'] : ['key']).flatMap((kind) => [false, true].flatMap((first) => [0, 1].map((i) => new Guest(port, `${kind}-${first}-${i}`, kind, first))));
 
     /* All that came is gone, all who stay are there and get ticks. Returns what is open, and resident, then. */
     const calm = async () => {
@@ -287,7 +292,7 @@ test(`soak for ${SECONDS} s, seed ${SEED}`, async (t) => {
             server.proc.kill('SIGKILL');
             await server.exit;
             faults();
-            server = await launch();
+            await launch();
             samples.length = 0;
             await poll(() => keepers.every((k, i) => k.joins > joins[i]), 'every viewer back', 30_000 * SLOW);
         }

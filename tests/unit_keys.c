@@ -522,7 +522,7 @@ static void test_lock(void)
     CHECK(waitpid(child, &status, 0) == child && status == 0);
     child = fork();
     if (child == 0) {
-        ad_state_unlock(lock); /* the copy that fork() made of it */
+        (void)close(lock); /* the copy that fork() made of it */
         _exit(!add_key("second", AD_MAY_VIEW, 0, true, secret, &grant, why));
     }
     ad_keys.work.table.n = 1;
@@ -536,6 +536,20 @@ static void test_lock(void)
     CHECK_STR(ad_keys.now.list[0].name, "first");
     CHECK_STR(ad_keys.now.list[1].name, "second");
     CHECK_EQ(ad_keys.now.list[1].number, 2);
+
+    /* A child that was forked meanwhile, and stays, does not keep it. */
+    lock = ad_keys_begin(&ad_keys.work, true, why);
+    CHECK(lock >= 0);
+    child = fork();
+    if (child == 0) {
+        (void)pause();
+        _exit(1);
+    }
+    ad_state_unlock(lock);
+    lock = ad_keys_begin(&ad_keys.work, false, why);
+    CHECK(lock >= 0);
+    ad_state_unlock(lock);
+    CHECK(kill(child, SIGKILL) == 0 && waitpid(child, &status, 0) == child);
 }
 
 /* The directory is made when something is written, for this user alone. */

@@ -7,25 +7,19 @@
 
 static char page[1 << 22];
 
-static const char *number(double value)
+/* What one of the writers makes of a number. */
+static const char *written(void (*put)(struct ad_text *t, double value), double value)
 {
     static char text[64];
     struct ad_text t = ad_text_in(text, sizeof(text) - 1);
 
-    ad_put_metric_number(&t, value);
+    put(&t, value);
     text[t.len] = '\0';
     return text;
 }
 
-static const char *edge(double value)
-{
-    static char text[64];
-    struct ad_text t = ad_text_in(text, sizeof(text) - 1);
-
-    ad_put_metric_edge(&t, value);
-    text[t.len] = '\0';
-    return text;
-}
+#define number(value) written(ad_put_metric_number, value)
+#define edge(value) written(ad_put_metric_edge, value)
 
 static const char *label(const char *value)
 {

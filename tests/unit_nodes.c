@@ -152,6 +152,27 @@ static void test_parse(void)
     CHECK_STR(event.sample.model, "m");
 }
 
+/* A request's record has more than fifty members; an event may have 64. */
+static void test_members(void)
+{
+    struct ad_relayed event;
+    char json[2048];
+    unsigned i, n;
+
+    for (n = AD_MEMBERS_MAX; n <= AD_MEMBERS_MAX + 1; n++) {
+        struct ad_text t = ad_text_in(json, sizeof(json) - 1);
+
+        ad_puts(&t, "{\"event\":\"request\"");
+        for (i = 1; i < n; i++) {
+            ad_putf(&t, ",\"m%u\":%u", i, i);
+        }
+        ad_puts(&t, "}");
+        json[t.len] = '\0';
+        CHECK_EQ(parsed(json, sizeof(json), &event),
+                 n == AD_MEMBERS_MAX ? AD_RELAYED_OTHER : AD_RELAYED_WRONG);
+    }
+}
+
 static void test_ids(void)
 {
     static const struct {
@@ -601,6 +622,58 @@ static void test_ticks(void)
     CHECK_EQ(ad_engine.n_models, 0); /* they are the board's */
 }
 
+static unsigned n_observed;
+
+static void observe(const char *model, uint64_t tokens, double latency_ms, bool first)
+{
+    (void)model;
+    (void)tokens;
+    (void)latency_ms;
+    (void)first;
+    n_observed++;
+}
+
+/* Tick i of a stream that is behind the clock by so much: ten a second. */
+static void stream(const char *node, unsigned i, int behind_s)
+{
+    char json[256];
+
+    (void)snprintf(json, sizeof(json),
+                   "{\"event\":\"inference_tick\",\"model\":\"m\",\"tokens_generated\":%u,"
+                   "\"latency_ms\":100,\"tokens_per_second\":10,\"timestamp\":%llu.%u}",
+                   i + 1, (unsigned long long)(1700000000 + (int)(i / 10) - behind_s),
+                   i % 10);
+    CHECK(relay(node, "", json));
+}
+
+/* What waited on its way is shown, but does not happen now. */
+static void test_late_ticks(void)
+{
+    unsigned i;
+
+    begin();
+    ad_ticks.observe = observe;
+    n_observed = 0;
+    for (i = 0; i < 3000; i++) { /* five minutes that were kept, at once */
+        stream("n", i, 300);
+        ad_hub.now_ns += AD_NS_PER_MS / 10;
+    }
+    CHECK_EQ(ad_ticks.count, 3000);
+    CHECK_EQ(n_observed, 51); /* the first one, and those of the last 5 s */
+    CHECK_EQ(ad_ticks.series[0].tokens, 3000);
+
+    /* Live, with a clock that is a minute behind; or an hour in front. */
+    begin();
+    ad_ticks.observe = observe;
+    n_observed = 0;
+    for (i = 0; i < 100; i++) {
+        stream("n", i, 60);
+        stream("m", i, -3600);
+        ad_hub_set_clock(ad_hub.now_ns + AD_NS_PER_S / 10, ad_hub.now_us + 100000);
+    }
+    CHECK_EQ(n_observed, 200);
+}
+
 /* ---- commands ---- */
 
 static char sent[512]; /* what the link got */
@@ -723,6 +796,7 @@ int main(void)
     (void)alarm(120); /* what waits for ever ends by a signal */
     ad_log_set_level(AIDASH_LOG_ERROR);
     test_parse();
+    test_members();
     test_ids();
     test_ring();
     test_ring_interrupted();
@@ -734,6 +808,7 @@ int main(void)
     test_full_table();
     test_kept();
     test_ticks();
+    test_late_ticks();
     test_commands();
     return check_report();
 }

@@ -1,6 +1,6 @@
 /* The command line's options: their places, lists, numbers, and words. What they
  * print goes to a file, and is compared. */
-#include "../src/app/options.c"
+#include "../src/app/option_values.c"
 #include "check.h"
 
 static struct ad_options options;

@@ -30,7 +30,7 @@ static void end(void)
 {
     ad_pending_close();
     ad_caller_stop();
-    CHECK_EQ(atomic_load(&ad_caller.life), AD_CALLER_NONE);
+    CHECK_EQ(ad_thread_life(&ad_caller.thread), AD_THREAD_NONE);
     ad_hub_close();
 }
 
@@ -128,7 +128,6 @@ static int wait_for(uint64_t address, unsigned index)
     ad_pending_begin(p, pair[0], address, &peer, false);
     memset(&p->who, 0, sizeof(p->who));
     p->cursor = index;
-    p->last = 0;
     memcpy(ad_pending_buffer(p), text, sizeof(text));
     ad_pending_enter(p, AD_PENDING_CALLING);
     return pair[1];
@@ -196,12 +195,12 @@ static void test_thread(void)
 
     begin();
     CHECK(ad_caller_start()); /* no callback, no thread */
-    CHECK_EQ(atomic_load(&ad_caller.life), AD_CALLER_NONE);
+    CHECK_EQ(ad_thread_life(&ad_caller.thread), AD_THREAD_NONE);
     CHECK(ad_own_route_add(&r));
     r = route("/many", &many);
     CHECK(ad_own_route_add(&r));
     CHECK(ad_caller_start());
-    CHECK_EQ(atomic_load(&ad_caller.life), AD_CALLER_RUNS);
+    CHECK_EQ(ad_thread_life(&ad_caller.thread), AD_THREAD_RUNS);
     fds[0] = wait_for(1, 0);
     fds[1] = wait_for(1, 1);
     take(fds[0], got, sizeof(got));

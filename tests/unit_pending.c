@@ -304,7 +304,8 @@ static void test_lingering_discards(void)
 
     begin();
     p = open_pair(&peer, false);
-    ad_pending_refuse(p, 404, "X: y\r\n", "not here", true);
+    p->head_only = true;
+    ad_pending_refuse(p, 404, "X: y\r\n", "not here");
     CHECK(answered(peer, "404", "X: y\r\n\r\n"));
     CHECK(strstr(wire, "not here") == NULL); /* HEAD has no body */
     for (i = 0; i < 10; i++) {
@@ -346,12 +347,12 @@ static void test_eviction(void)
     say(peers[2], "G");
     (void)turn();
     block(p[4]);
-    ad_pending_refuse(p[4], 404, "", "no", false);
+    ad_pending_refuse(p[4], 404, "", "no");
     CHECK_EQ(p[4]->phase, AD_PENDING_ANSWER);
     say(peers[5], request);
     (void)turn();
-    ad_pending_refuse(p[6], 404, "", "no", false);
-    ad_pending_refuse(p[7], 404, "", "no", false);
+    ad_pending_refuse(p[6], 404, "", "no");
+    ad_pending_refuse(p[7], 404, "", "no");
     pass_ms(AD_PENDING_GRACE_MS);
     for (i = 0; i < 6; i++) {
         CHECK(ad_pending_evict(NULL));
@@ -985,7 +986,7 @@ static void test_resets(void)
     (void)turn();
     reset(peer);
     CHECK_EQ(turn(), 0);
-    ad_pending_refuse(p, 404, "", "no", false);
+    ad_pending_refuse(p, 404, "", "no");
     CHECK_EQ(p->phase, AD_PENDING_FREE);
     p = open_tcp(&peer); /* WAITING, and then a worker's ANSWER */
     say(peer, request);
@@ -1001,13 +1002,13 @@ static void test_resets(void)
     CHECK_EQ(turn(), 0);
     p = open_tcp(&peer); /* ANSWER that is not taken */
     block(p);
-    ad_pending_refuse(p, 404, "", "no", false);
+    ad_pending_refuse(p, 404, "", "no");
     CHECK_EQ(p->phase, AD_PENDING_ANSWER);
     reset(peer);
     (void)turn();
     CHECK_EQ(p->phase, AD_PENDING_FREE);
     p = open_tcp(&peer); /* LINGER */
-    ad_pending_refuse(p, 404, "", "no", false);
+    ad_pending_refuse(p, 404, "", "no");
     CHECK_EQ(p->phase, AD_PENDING_LINGER);
     reset(peer);
     (void)turn();
@@ -1236,6 +1237,52 @@ static void test_worker_answer(void)
     end();
 }
 
+/* What is answered late to HEAD has no body, whoever was too late. */
+static void test_late_for_head(void)
+{
+    static const char *const requests[] = {"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+                                           "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"};
+    static const char *const status[] = {"503", "503", "503", "500"};
+    unsigned i, late;
+
+    for (i = 0; i < 2; i++) {
+        for (late = 0; late < 4; late++) {
+            struct ad_text head = {(char *)(uintptr_t)request, sizeof(request) - 1,
+                                   sizeof(request) - 1, false};
+            struct ad_pending *p;
+            int peer;
+
+            begin();
+            p = open_pair(&peer, false);
+            say(peer, requests[i]);
+            (void)turn();
+            CHECK_EQ(p->phase, AD_PENDING_READY);
+            if (late == 1) { /* the program's callback */
+                ad_pending_enter(p, AD_PENDING_CALLING);
+            } else {
+                ad_worker_ask(p, &head, "", 0);
+            }
+            if (late >= 2) { /* a worker has it, */
+                ad_workers_run();
+                CHECK_EQ(p->phase, AD_PENDING_ANSWER);
+            }
+            if (late == 3) { /* and says nothing */
+                (void)close(worker);
+                worker = -1;
+                (void)turn();
+            } else {
+                pass_ms(AD_WORKER_MS);
+                ad_pending_housekeeping();
+            }
+            CHECK(answered(peer, status[late], "\r\n\r\n"));
+            CHECK_EQ(strstr(wire, "\"error\"") == NULL, i == 1);
+            (void)close(peer);
+            (void)turn();
+            end();
+        }
+    }
+}
+
 /* Workers take the first request of an address in turns with what others have
  * sent behind theirs. */
 static void test_turns(void)
@@ -1299,6 +1346,7 @@ int main(void)
     test_upgrade();
     test_slot_given_back();
     test_worker_answer();
+    test_late_for_head();
     test_turns();
     return check_report();
 }

@@ -673,10 +673,10 @@ static void test_rewrite_buffers(void)
     (void)close(small);
     (void)close(engine);
     /* Nor does it when it had to wait, and the one before it keeps its place. */
-    ad_engine_pause(true);
+    ad_engine_pause(true, "");
     small = ask(1, "x");
     CHECK_EQ(ad_proxying.n_queued, 2);
-    ad_engine_pause(false);
+    ad_engine_pause(false, "");
     engine = accept_engine();
     CHECK(engine >= 0);
     CHECK_EQ(ad_proxying.n_queued, 1);
@@ -831,7 +831,7 @@ static void test_pause(void)
     unsigned i;
 
     begin_test();
-    ad_engine_pause(true);
+    ad_engine_pause(true, "");
     for (i = 0; i < 3; i++) {
         clients[i] = ask(1, "x");
     }
@@ -841,7 +841,7 @@ static void test_pause(void)
     (void)close(clients[0]); /* the first */
     settle();
     CHECK_EQ(ad_proxying.n_queued, 1);
-    ad_engine_pause(false);
+    ad_engine_pause(false, "");
     settle();
     engine = accept_engine();
     CHECK(engine >= 0);

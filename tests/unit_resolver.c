@@ -116,7 +116,7 @@ static void test_turns(void)
     CHECK(next_answer(&failed) == &ad_upstreams.list[0]);
     CHECK_EQ(last_byte(&ad_upstreams.list[0]), 7);
     ad_resolver_stop();
-    CHECK_EQ(atomic_load(&ad_resolver.life), AD_RESOLVER_NONE);
+    CHECK_EQ(ad_thread_life(&ad_resolver.thread), AD_THREAD_NONE);
 }
 
 static void test_stop(void)
@@ -130,7 +130,7 @@ static void test_stop(void)
     while (sem_wait(&asked) != 0) {
     }
     ad_resolver_stop(); /* it is busy: it is left to itself */
-    CHECK_EQ(atomic_load(&ad_resolver.life), AD_RESOLVER_LEAVES);
+    CHECK_EQ(ad_thread_life(&ad_resolver.thread), AD_THREAD_LEAVES);
 
     begin_run(1); /* and goes on for the next run */
     CHECK(ad_resolver_run(&failed) == NULL);
@@ -147,12 +147,12 @@ static void test_stop(void)
     CHECK(next_answer(&failed) == &ad_upstreams.list[0]);
     CHECK_EQ(last_byte(&ad_upstreams.list[0]), 12);
     ad_resolver_stop();
-    CHECK_EQ(atomic_load(&ad_resolver.life), AD_RESOLVER_NONE);
+    CHECK_EQ(ad_thread_life(&ad_resolver.thread), AD_THREAD_NONE);
     ad_resolver_stop(); /* nothing to stop */
 
     ad_resolver_init(); /* no name, no thread */
     CHECK(ad_resolver_start());
-    CHECK_EQ(atomic_load(&ad_resolver.life), AD_RESOLVER_NONE);
+    CHECK_EQ(ad_thread_life(&ad_resolver.thread), AD_THREAD_NONE);
 }
 
 int main(void)

@@ -42,9 +42,10 @@ static void test_ws_header(void)
     size_t i;
 
     for (i = 0; i < AD_COUNT(cases); i++) {
+        struct ad_ws ws = {0};
         struct ad_ws_frame frame;
         uint8_t *copy = check_copy(cases[i].bytes, cases[i].n);
-        int result = ad_ws_header(copy, cases[i].n, &frame);
+        int result = ad_ws_header(&ws, copy, cases[i].n, &frame);
 
         CHECK_EQ(result, cases[i].result);
         if (result == 0) {
@@ -52,6 +53,70 @@ static void test_ws_header(void)
             CHECK_EQ(frame.header_len, cases[i].n);
         }
         free(copy);
+    }
+}
+
+/* A server's frames are not masked (5.1), and messages may be longer than ours. */
+static void test_ws_server_header(void)
+{
+    static const struct {
+        uint8_t bytes[10];
+        size_t n;
+        int result;
+        uint32_t len;
+    } cases[] = {
+        {{0x81}, 1, 1, 0},
+        {{0x81, 0x00}, 2, 0, 0},
+        {{0x81, 0x7D}, 2, 0, 125},
+        {{0x81, 0x7E, 0, 126}, 4, 0, 126},
+        {{0x81, 0x7E, 0, 125}, 4, -1002, 0},
+        {{0x81, 0x7E, 0x40, 0x00}, 4, 0, 16384},
+        {{0x81, 0x7E, 0x40, 0x01}, 4, -1009, 0},
+        {{0x81, 0x7F, 0, 0, 0, 0, 0, 1, 0, 0}, 10, -1009, 0},
+        {{0x81, 0x80}, 2, -1002, 0}, /* masked */
+        {{0xC1, 0x00}, 2, -1002, 0},
+        {{0x09, 0x00}, 2, -1002, 0},
+        {{0x8A, 0x02}, 2, 0, 2}};
+    size_t i;
+
+    for (i = 0; i < AD_COUNT(cases); i++) {
+        struct ad_ws ws = {.of_server = true, .max = 16384};
+        struct ad_ws_frame frame;
+        uint8_t *copy = check_copy(cases[i].bytes, cases[i].n);
+        int result = ad_ws_header(&ws, copy, cases[i].n, &frame);
+
+        CHECK_EQ(result, cases[i].result);
+        if (result == 0) {
+            CHECK_EQ(frame.len, cases[i].len);
+            CHECK_EQ(frame.header_len, cases[i].n);
+        }
+        free(copy);
+    }
+}
+
+/* What a client writes, a server reads. */
+static void test_ws_client_header(void)
+{
+    static const size_t lens[] = {0, 1, 125, 126, 4096};
+    static const uint8_t mask[4] = {0x37, 0xFA, 0x21, 0x3D};
+    uint8_t frame[8 + 4096], payload[4096];
+    uint8_t message[AIDASH_MESSAGE_MAX], control[AD_WS_CONTROL_MAX];
+    size_t i, k;
+
+    for (k = 0; k < sizeof(payload); k++) {
+        payload[k] = (uint8_t)('a' + k % 26);
+    }
+    for (i = 0; i < AD_COUNT(lens); i++) {
+        struct ad_ws ws = {0};
+        struct ad_ws_event event;
+        size_t n = ad_ws_client_header(frame, 1, lens[i], mask);
+
+        ad_ws_unmask(frame + n, payload, lens[i], mask, 0);
+        CHECK_EQ(ad_ws_next(&ws, frame, n + lens[i], message, control, &event),
+                 n + lens[i]);
+        CHECK_EQ(event.kind, AD_WS_TEXT);
+        CHECK_EQ(event.len, lens[i]);
+        CHECK(memcmp(event.payload, payload, lens[i]) == 0);
     }
 }
 
@@ -245,6 +310,8 @@ static void test_lengths(void)
 int main(void)
 {
     test_ws_header();
+    test_ws_server_header();
+    test_ws_client_header();
     test_close_codes();
     test_messages();
     test_closes();

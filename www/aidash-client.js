@@ -202,7 +202,7 @@ export class AidashClient {
    * @returns {Promise<Ack>} rejected with a CommandError
    */
   send(command) {
-    if (this.state.phase !== "live" || !this.#socket) {
+    if (this.state.phase !== "live" || !this.#open) {
       return Promise.reject(new CommandError("disconnected", "Not connected."));
     }
     if (this.#commands.size >= COMMANDS_MAX) {
@@ -211,13 +211,20 @@ export class AidashClient {
     return this.#ask(command);
   }
 
+  /** Not so while it closes: the page is told of the end a moment later. */
+  get #open() {
+    return this.#socket !== null && !(this.#socket.readyState > 1);
+  }
+
   /**
    * @param {Command | {action: "ping"}} command
    * @returns {Promise<Ack>}
    */
   #ask(command) {
     const id = ++this.#lastId;
-    this.#socket?.send(JSON.stringify({ ...command, id }));
+    if (this.#open) {
+      this.#socket?.send(JSON.stringify({ ...command, id }));
+    }
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
         () => this.#settle(id)?.reject(new CommandError("timeout", "The server did not answer.")), ANSWER_MS);

@@ -1,13 +1,19 @@
 // @ts-check
-/** The alerts that fire, in plain words, above all else. */
+/** The alerts that fire, in plain words, above all else. Without a connection they are the last that were known, and look so. */
 
-import { byId, make } from "./dom.js";
+import { byId, make, setAttr } from "./dom.js";
 
 /** @param {import("./app.js").Context} context */
 export function mountAlerts({ store }) {
   const list = byId("alerts", HTMLElement);
-  store.on(["alerts"], ({ alerts }) => {
-    list.hidden = alerts.length === 0;
-    list.replaceChildren(...alerts.map(({ name, sentence = "" }) => make("div", {}, make("b", {}, name), ` ${sentence}`)));
+  let shown = "";
+  store.on(["alerts", "connection"], ({ alerts, connection }) => {
+    setAttr(list, "data-stale", connection.phase === "live" ? null : "");
+    const now = JSON.stringify(alerts);
+    if (now !== shown) { // else they would be read aloud again
+      shown = now;
+      list.hidden = alerts.length === 0;
+      list.replaceChildren(...alerts.map(({ name, sentence = "" }) => make("div", {}, make("b", {}, name), ` ${sentence}`)));
+    }
   });
 }

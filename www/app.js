@@ -18,16 +18,21 @@
  *   clock             the board's clock compared with the browser's
  *   requests          the requests through the proxy
  *   gauges            named values, such as temperatures, in fixed memory
+ *   fleet             the boards behind a gateway
  *   store             all other state
  *   frame             draws once per animation frame, only while the page is visible
  *   view              which part of the time is shown
+ *   filter            which requests, lanes and ticks are seen, in the whole page
+ *   outcomes          what became of a request, in words
  *   decimate          which ticks of it are drawn
  *   statistics        of the ticks: quantiles and means
  *   limits            when a number has passed its limit
  *   dom, colours      elements; colours for canvases
  *   format            numbers, times and tables as text
  *   connection        panel: the connection's state
+ *   fleet-cards       panel: a card for each board behind a gateway, or the way back from one
  *   glance, spark     panel: the cards at the top, with a small line each
+ *   filter-input      panel: the field of the filter
  *   control           panel: the engine
  *   gauge-tiles       panel: the gauges among the tiles
  *   own-commands      panel: the engine's own commands, and those that take their time
@@ -47,19 +52,24 @@
  *   access-panel      panel: who this browser is, and what it may do
  *   keys              keys for the whole page
  *   kiosk             the page on a wall
- *   later             all that follows; it is loaded after the first numbers
+ *   later             all that follows; it starts after the first numbers
  *   charts            panel: the charts; when and what to draw
  *   chart-options     how uPlot draws
  *   chart-lines       which models are drawn
- *   chart-marks       what happened, on the time axis
+ *   chart-marks       what happened, on the time axis; values beyond the scale
+ *   scale             how high a chart reaches
  *   chart-legend      names and values of the lines
  *   chart-input       buttons, mouse, fingers, keys, cursor
  *   chart-empty       the text in place of empty charts
+ *   pins              times that are pinned in the charts
+ *   yesterday         what was a day ago, behind the lines
+ *   compare-panel     panel: values at the pins, what ran then, what changed
+ *   changes           what moved between two times, in words
  *   export            ticks and requests as files, the charts as a picture
  */
 
 import { mountAccess } from "./access-panel.js";
-import { mountAddress } from "./address.js";
+import { mountAddress, nodeOf } from "./address.js";
 import { mountAlerts } from "./alerts-panel.js";
 import { mountBench } from "./bench-panel.js";
 import { mountBoard } from "./board-panel.js";
@@ -68,6 +78,9 @@ import { Colours } from "./colours.js";
 import { mountConnection } from "./connection.js";
 import { mountControl } from "./control.js";
 import { fromAddress } from "./credentials.js";
+import { Filter } from "./filter.js";
+import { mountFilter } from "./filter-input.js";
+import { mountFleet } from "./fleet-cards.js";
 import { Frame } from "./frame.js";
 import { mountGauges } from "./gauge-tiles.js";
 import { mountGlance } from "./glance.js";
@@ -97,18 +110,21 @@ import { mountWhy } from "./why-panel.js";
  * @property {Lines} lines
  * @property {Session} session
  * @property {View} view
+ * @property {Filter} filter
  */
 
 const settings = new Settings();
 const store = new Store();
 const frame = new Frame();
 const address = await fromAddress(); // a token in it is for the connection, too
-const session = new Session(store, frame); // it connects while the panels load
+const session = new Session(store, frame, nodeOf(location.hash)); // it connects while the panels load
 /** @type {Context} */
-export const context = { settings, store, frame, colours: new Colours(), lines: new Lines(), session, view: new View({ settings, store, session }) };
+export const context = { settings, store, frame, colours: new Colours(), lines: new Lines(), session, view: new View({ settings, store, session }), filter: new Filter(store, session) };
 mountAddress(context);
+mountFilter(context);
 
 mountConnection(context);
+mountFleet(context);
 mountGlance(context);
 mountControl(context);
 mountModelFacts(context);
@@ -136,5 +152,7 @@ await new Promise((go) => {
   });
   setTimeout(go, 1000);
 });
-const { mountCharts, mountExport } = await import("./later.js");
-mountExport(context, mountCharts(context));
+const [{ mountCharts, mountCompare, mountExport }, { default: Plot }] = await Promise.all([import("./later.js"), import("uplot")]);
+const charts = mountCharts(context, Plot);
+mountExport(context, charts.pictures);
+mountCompare(context, charts.fill);

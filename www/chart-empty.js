@@ -10,7 +10,7 @@ import { isPast } from "./past.js";
  * @param {number} now  Unix seconds
  */
 export function drawEmpty({ store, session: { feed, past, requests, gauges } }, now) {
-  const { connection, hello, filled, down } = store.state;
+  const { connection, hello, filled, down, status } = store.state;
   const box = byId("empty", HTMLElement);
   const code = byId("empty-code", HTMLElement);
   box.hidden = feed.ring.end > 0 || (isPast(store.state.span) && past.lanes.length > 0) || gauges.list.length > 0 || (connection.phase === "live" && !filled) || (connection.phase === "connecting" && !connection.attempt);
@@ -26,16 +26,23 @@ export function drawEmpty({ store, session: { feed, past, requests, gauges } }, 
     return;
   }
   const pushed = live && hello?.source === "none";
+  const metered = live && !down && hello?.source === "meter";
   setText(byId("empty-lead", HTMLElement), !live ? "Not connected" : down ? "The engine does not answer" : "No data yet");
   setText(byId("empty-text", HTMLElement), !live ? reasonText(store.state)
-    : down ? "The server goes on asking it. This page shows when it is back."
-    : pushed ? "The server is waiting for data. Send some from any program:"
+    : down ? `Start it at ${upstreams(status) || "its address"}: this page shows when it is there.`
+    : pushed ? "The server is waiting for data. Put it in front of an engine with aidash --upstream URL, or send some from any program:"
     : hello?.source === "stdin" ? "The server is waiting for lines on its standard input."
-    : hello?.source === "meter" ? "The next request through the proxy will appear here."
+    : metered ? "The next request through the proxy will appear here. Send it to this address instead of the engine's:"
     : hello?.source === "scrape" ? "The next tokens that the engine counts will appear here."
     : "The next tick will appear here.");
-  code.hidden = !pushed;
-  setText(code, `curl -d '{"model":"demo","tokens":3,"latency_ms":41.5}' ${new URL("ingest", location.href)}`);
+  code.hidden = !pushed && !metered;
+  setText(code, metered ? `curl -d '{"model":"${store.state.model || "MODEL"}","messages":[{"role":"user","content":"Hi"}]}' ${new URL("v1/chat/completions", location.href)}`
+    : `curl -d '{"model":"demo","tokens":3,"latency_ms":41.5}' ${new URL("ingest", location.href)}`);
+}
+
+/** @param {import("./contract").StatusAnswer | null} status */
+function upstreams(status) {
+  return status?.upstreams?.map(({ url }) => url).join(", ");
 }
 
 /** @param {Readonly<import("./store.js").PageState>} state */

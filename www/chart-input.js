@@ -35,11 +35,17 @@ export function mountInput({ store, view }, charts, lines) {
   }
   const freeze = byId("freeze", HTMLButtonElement);
   const reset = byId("reset", HTMLButtonElement);
+  const live = byId("live", HTMLButtonElement);
+  live.addEventListener("click", () => {
+    view.goLive();
+    freeze.focus(); // as the button goes
+  });
   freeze.addEventListener("click", () => view.toggleFreeze());
   reset.addEventListener("click", () => view.resetZoom());
   store.on(["frozenAt", "zoom"], ({ frozenAt, zoom }) => {
     setAttr(freeze, "aria-pressed", String(frozenAt !== 0));
     reset.disabled = zoom === null;
+    live.hidden = !frozenAt && !zoom;
   });
   const plots = byId("plots", HTMLElement);
   plots.addEventListener("keydown", (event) => onKey(event, view, charts, lines));

@@ -30,10 +30,10 @@ export function mountLegend(lines, redraw) {
  * @param {[number, number]} range  the edges of the charts, Unix seconds
  * @param {number} now
  */
-export function drawLegend({ colours, lines, store, session: { feed, past, gauges } }, charts, [from, to], now) {
+export function drawLegend({ colours, lines, store, filter, session: { feed, past, gauges } }, charts, [from, to], now) {
   const legend = byId("legend", HTMLUListElement);
   const long = isPast(store.state.span);
-  const seen = (long ? past.lanes : feed.lanes).filter((lane) => lane.time >= from);
+  const seen = (long ? past.lanes : feed.lanes).filter((lane) => lane.time >= from && (!filter.on || filter.lane(lane)));
   const lanes = seen.filter((lane) => lines.lineOf[lane.index] >= 0 || lines.hides(lane));
   while (legend.children.length > lanes.length) {
     legend.lastElementChild?.remove();
@@ -73,7 +73,7 @@ export function drawLegend({ colours, lines, store, session: { feed, past, gauge
   setText(byId("plot-rate-caption", HTMLElement), feed.tokenless ? "Inferences per second" : "Tokens per second");
   setText(byId("legend-time", HTMLElement), time === null ? "latest" : moment(time, to - from));
   const { zoom, frozenAt } = store.state;
-  setText(byId("behind", HTMLElement), zoom ? `${span(to - from)} shown, ended ${age(now - to)} ago` : frozenAt ? `stopped ${age(now - frozenAt)} ago` : long ? past.problem : "");
+  setText(byId("behind", HTMLElement), zoom ? `${span(to - from)} shown, ended ${age(now - to)} ago` : frozenAt ? `${age(now - frozenAt)} behind` : long ? past.problem : "");
   for (const { metric, figure } of charts) {
     const gauge = metric.startsWith("gauge") && gauges.list[Number(metric.slice(6))];
     const [name, value] = figure.querySelectorAll("figcaption > *");

@@ -20,9 +20,10 @@ export class Lines {
    *
    * @param {Lane[]} lanes
    * @param {number} from  Unix seconds
+   * @param {(lane: Lane) => boolean} [passes]  the filter
    */
-  choose(lanes, from) {
-    const shown = lanes.filter((lane) => lane.time >= from && !this.hides(lane)).sort((a, b) => b.time - a.time).slice(0, LINES);
+  choose(lanes, from, passes = () => true) {
+    const shown = lanes.filter((lane) => lane.time >= from && !this.hides(lane) && passes(lane)).sort((a, b) => b.time - a.time).slice(0, LINES);
     const before = this.lineOf.slice();
     this.lineOf.fill(-1);
     this.lanes.fill(null);

@@ -1,6 +1,9 @@
 // @ts-check
 /** What happened, on the time axis: pauses, benchmarks and lost connections are shaded, moments and limits get a dashed line. */
 
+import { duration, short } from "./format.js";
+import { outliers } from "./scale.js";
+
 /** @import uPlot from "uplot" */
 
 const TEXTS_PX = 60; // only the first of marks nearer to each other has its text
@@ -64,6 +67,35 @@ export function drawMarks(plot, marks, lit, limit, { rem, colours }, texts) {
     ctx.moveTo(bbox.left, y);
     ctx.lineTo(bbox.left + bbox.width, y);
     ctx.stroke();
+  }
+  ctx.restore();
+}
+
+/**
+ * The values that are beyond the scale, at its edge.
+ *
+ * @param {uPlot} plot
+ * @param {import("./decimate.js").Rows} rows
+ * @param {boolean} times  they are milliseconds
+ * @param {{rem: number, colours: import("./colours.js").Colours}} look
+ */
+export function drawOutliers(plot, rows, times, { rem, colours }) {
+  const { ctx, bbox } = plot;
+  const size = 0.7 * rem * devicePixelRatio;
+  const gap = plot.posToVal(TEXTS_PX, "x") - plot.posToVal(0, "x");
+  ctx.save();
+  ctx.font = `${size}px system-ui, sans-serif`;
+  ctx.textBaseline = "top";
+  ctx.textAlign = "left";
+  for (const { x, value } of outliers(rows, plot.scales.y.max ?? Infinity, gap)) {
+    const text = `▲ ${times ? duration(value) : short(value)}`;
+    const width = ctx.measureText(text).width + size;
+    const left = Math.min(Math.max(plot.valToPos(x, "x", true) - size / 2, bbox.left), bbox.left + bbox.width - width);
+    const top = bbox.top + 1.2 * size; // below the text of a mark
+    ctx.fillStyle = colours.card;
+    ctx.fillRect(left, top, width, 1.3 * size);
+    ctx.fillStyle = colours.text;
+    ctx.fillText(text, left + size / 2, top + 0.15 * size);
   }
   ctx.restore();
 }

@@ -1,10 +1,11 @@
 // @ts-check
 /** How uPlot draws a chart: its axes, scales and lines. */
 
-import uPlot from "uplot";
 import { LINES, RANGE_PX } from "./decimate.js";
 import { clockTime, day, niceCeiling, short } from "./format.js";
+import { fairTop, logRange } from "./scale.js";
 
+/** @import uPlot from "uplot" */
 /** @typedef {import("./decimate.js").Rows} Rows */
 /** @typedef {import("./charts.js").Metric} Metric */
 
@@ -15,6 +16,8 @@ import { clockTime, day, niceCeiling, short } from "./format.js";
  * @property {number} rem  the root's font size, px
  * @property {import("./colours.js").Colours} colours
  * @property {import("./chart-lines.js").Lines} lines
+ * @property {boolean} log  the scale is logarithmic
+ * @property {uPlot.Series.PathBuilder} [joined]  a line from value to value
  */
 
 const WIDTH_REM = 0.1; // of a line
@@ -26,11 +29,12 @@ const HOVER_PX = 40; // the cursor shows values up to this distance
  * @param {boolean} times  with the times below it
  * @param {Look} look
  * @param {Rows} rows     what is drawn
- * @param {{select: (plot: uPlot) => void, cursor: () => void, reset: () => void, axes: (plot: uPlot) => void}} on  what uPlot calls
+ * @param {{select: (plot: uPlot) => void, cursor: () => void, reset: () => void, axes: (plot: uPlot) => void, edge: (plot: uPlot) => void}} on  what uPlot calls
  * @returns {uPlot.Options}
  */
 export function chartOptions(metric, area, times, look, rows, on) {
   const { rem, colours } = look;
+  const log = look.log && !metric.startsWith("gauge"); // those may be negative
   /** @type {uPlot.Axis} */
   const axis = {
     // uPlot scales only whole pixels to the screen.
@@ -52,14 +56,14 @@ export function chartOptions(metric, area, times, look, rows, on) {
     },
     scales: {
       x: { time: true, auto: false, range: (_, min, max) => [min, max] },
-      y: { range: () => [rows.bottom < 0 ? -niceCeiling(-rows.bottom) : 0, niceCeiling(Math.max(rows.top || 0, 0))] },
+      y: { distr: log ? 3 : 1, range: () => (log ? logRange(rows) : [rows.bottom < 0 ? -niceCeiling(-rows.bottom) : 0, Math.max(fairTop(rows), rows.least)]) },
     },
     axes: [
       { ...axis, size: times ? 1.6 * rem : 0, space: 6 * rem, gap: 0.4 * rem, values: times ? (plot, splits) => timeLabels(plot, splits, rem) : () => [] },
-      { ...axis, size: 3.4 * rem, space: 2.4 * rem, gap: 0.5 * rem, values: (_, splits) => splits.map((v) => (Number.isNaN(rows.top) ? "" : v === 0 ? "0" : short(v).replace(/\.0+$|(\.\d)0$/, "$1"))) },
+      { ...axis, size: 3.4 * rem, space: 2.4 * rem, gap: 0.5 * rem, values: (_, splits) => splits.map((v) => (v === null || Number.isNaN(rows.top) ? "" : v === 0 ? "0" : short(v).replace(/\.0+(?=\D*$)|(\.\d)0(?=\D*$)/, "$1"))) },
     ],
     series: [{}, ...Array.from({ length: LINES }, (_, line) => series(metric, line, look, rows))],
-    hooks: { setSelect: [on.select], setCursor: [on.cursor], drawAxes: [on.axes] },
+    hooks: { setSelect: [on.select], setCursor: [on.cursor], drawAxes: [on.axes], draw: [on.edge] },
   };
 }
 
@@ -70,12 +74,11 @@ export function chartOptions(metric, area, times, look, rows, on) {
  * @param {Rows} rows
  * @returns {uPlot.Series}
  */
-function series(metric, line, { rem, colours, lines }, rows) {
+function series(metric, line, { rem, colours, lines, joined }, rows) {
   const colour = () => (metric.startsWith("gauge") ? colours.accent : colours.lane(line));
   if (metric === "ttft") {
     return { stroke: colour, paths: () => null, points: { show: true, size: 0.4 * rem, fill: colour } };
   }
-  const joined = uPlot.paths.linear?.();
   return {
     stroke: colour,
     width: WIDTH_REM * rem,

@@ -5,17 +5,20 @@
  * pixels that there are.
  */
 
-import uPlot from "uplot";
 import { drawEmpty } from "./chart-empty.js";
 import { addTouch, mountInput, zoomToSelection } from "./chart-input.js";
 import { drawLegend, mountLegend } from "./chart-legend.js";
-import { drawMarks } from "./chart-marks.js";
+import { drawMarks, drawOutliers } from "./chart-marks.js";
 import { chartOptions } from "./chart-options.js";
-import { decimate, DENSE, RANGE_PX, Rows } from "./decimate.js";
-import { byId, make } from "./dom.js";
+import { decimate, DENSE, FALL_S, RANGE_PX, Rows } from "./decimate.js";
+import { byId, make, setAttr } from "./dom.js";
 import { GAUGE_CHARTS } from "./gauges.js";
 import { isPast } from "./past.js";
+import { drawPins, mountPins } from "./pins.js";
+import { sums } from "./statistics.js";
+import { mountYesterday } from "./yesterday.js";
 
+/** @import uPlot from "uplot" */
 /** @typedef {"latency" | "rate" | "ttft" | `gauge-${number}`} Metric */
 
 /**
@@ -34,10 +37,13 @@ const SLOWEST_MS = 1000;
 
 /**
  * @param {import("./app.js").Context} context
- * @returns {() => {title: string, canvas: HTMLCanvasElement}[]} the canvases that are shown, for a picture of them
+ * @param {typeof uPlot} Plot
+ * @returns the canvases that are shown, for a picture of them; what a chart draws
  */
-export function mountCharts(context) {
-  const { settings, store, frame, colours, lines, view, session: { feed, past, requests, gauges } } = context;
+export function mountCharts(context, Plot) {
+  const { settings, store, frame, colours, lines, view, filter, session } = context;
+  const { feed, past, requests, gauges } = session;
+  const yesterday = mountYesterday(context, redraw);
   const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
   /** @type {Chart[]} always this array: legend and input hold it too */
   const charts = [];
@@ -49,6 +55,7 @@ export function mountCharts(context) {
   let drawnGauges = 0;
   let drawnPast = 0;
   let legendDrawn = 0; // when, s
+  const logScale = byId("log-scale", HTMLButtonElement);
 
   function redraw() {
     dirty = true;
@@ -60,7 +67,8 @@ export function mountCharts(context) {
     const shown = /** @type {Metric[]} */ (["latency", "rate", "ttft", ...gaugeFigures()]).filter((metric) => !figureOf(metric).hidden);
     charts.forEach(({ plot }) => plot.destroy());
     builtFor = rootSize();
-    const look = { rem: builtFor, colours, lines };
+    const look = { rem: builtFor, colours, lines, log: settings.log, joined: Plot.paths.linear?.() };
+    setAttr(logScale, "aria-pressed", String(settings.log));
     charts.splice(0, charts.length, ...shown.map((metric) => {
       const figure = figureOf(metric);
       const area = figure.querySelector(".area");
@@ -68,11 +76,16 @@ export function mountCharts(context) {
         throw new Error(`the page has no place for ${metric}`);
       }
       const rows = new Rows();
-      const plot = new uPlot(chartOptions(metric, area, metric === shown[shown.length - 1], look, rows, {
+      const plot = new Plot(chartOptions(metric, area, metric === shown[shown.length - 1], look, rows, {
         select: (selected) => zoomToSelection(selected, view),
         cursor: () => { legendDrawn = 0; frame.request(); },
         reset: () => view.resetZoom(),
-        axes: (drawing) => drawMarks(drawing, feed.marks, store.state.lit, limitOf(metric), look, metric === "latency"),
+        axes: (drawing) => {
+          drawMarks(drawing, feed.marks, store.state.lit, limitOf(metric), look, metric === "latency");
+          drawPins(drawing, store.state.pins, look);
+          yesterday.draw(drawing, metric);
+        },
+        edge: (drawing) => drawOutliers(drawing, rows, metric !== "rate", look),
       }), [[], ...rows.y], area);
       addTouch(plot, view, charts);
       return { metric, figure, area, rows, plot };
@@ -164,35 +177,49 @@ export function mountCharts(context) {
    * @param {number} to
    */
   function drawCharts(from, to) {
-    const { ring } = feed;
     const long = isPast(store.state.span);
-    lines.choose(long ? past.lanes : feed.lanes, from);
-    // One more tick on each side, so that lines reach the edges.
-    const first = Math.max(ring.find(from) - 1, ring.first);
-    const last = Math.min(ring.find(to) + 1, ring.end);
-    const known = store.state.connection.phase === "live";
+    lines.choose(long ? past.lanes : feed.lanes, from, filter.on ? (lane) => (long ? filter.whole(lane) : filter.lane(lane)) : undefined);
     for (const { metric, rows, plot } of charts) {
-      if (metric === "ttft") {
-        ttftRows(requests.ttft, from, to, lineOfModel, rows);
-      } else if (metric.startsWith("gauge")) {
-        gauges.list[Number(metric.slice(6))].rows(from, to, rows);
-      } else if (long) {
-        past.rows(/** @type {"latency" | "rate"} */ (metric), from, to, lines.lineOf, rows);
-      } else {
-        const columns = Math.max(1, plot.bbox.width / devicePixelRatio);
-        const dense = last - first > DENSE * columns * lines.count;
-        decimate(ring, {
-          values: metric === "latency" ? ring.latency : ring.rate, from: first, to: last, lineOf: lines.lineOf,
-          width: ((to - from) / columns) * (dense ? RANGE_PX : 1), dense,
-        }, rows);
-        if (metric === "rate" && known) {
-          lines.lanes.forEach((lane, line) => lane && feed.silentAt(lane, to) && rows.fall(to, line, from));
-        }
-      }
+      fill(metric, from, to, Math.max(1, plot.bbox.width / devicePixelRatio), rows);
+      rows.least = yesterday.update(metric, from, to);
       plot.batch(() => {
         plot.setData([rows.x, ...rows.y], false);
         plot.setScale("x", { min: from, max: to });
       });
+    }
+  }
+
+  /**
+   * What a chart draws of a time.
+   *
+   * @param {Metric} metric
+   * @param {number} from  Unix seconds
+   * @param {number} to
+   * @param {number} columns  that there is room for
+   * @param {Rows} rows
+   */
+  function fill(metric, from, to, columns, rows) {
+    const { ring } = feed;
+    const passes = filter.ticks();
+    // One more tick on each side, so that lines reach the edges.
+    const first = Math.max(ring.find(from) - 1, ring.first);
+    const last = Math.min(ring.find(to) + 1, ring.end);
+    if (metric === "ttft") {
+      ttftRows(requests.ttft, from, to, (entry) => (filter.entry(entry) ? lineOfModel(entry.last.model) : -1), rows);
+    } else if (metric.startsWith("gauge")) {
+      gauges.list[Number(metric.slice(6))].rows(from, to, rows);
+    } else if (isPast(store.state.span)) {
+      past.rows(/** @type {"latency" | "rate"} */ (metric), from, to, lines.lineOf, rows);
+    } else {
+      const dense = last - first > DENSE * columns * lines.count;
+      decimate(ring, {
+        values: metric === "latency" ? ring.latency : passes ? sums(ring, first, last, feed.tokenless, passes, true) : ring.rate,
+        from: first, to: last, lineOf: lines.lineOf, width: ((to - from) / columns) * (dense ? RANGE_PX : 1), dense, passes,
+      }, rows);
+      if (metric === "rate" && store.state.connection.phase === "live") {
+        lines.lanes.forEach((lane, line) => lane && (feed.silentAt(lane, to) || (passes && !filter.whole(lane) && !(to - rows.latest(line) < FALL_S)))
+          && rows.fall(to, line, from));
+      }
     }
   }
 
@@ -201,15 +228,21 @@ export function mountCharts(context) {
     return lines.lanes.findIndex((lane) => lane?.model === model);
   }
 
+  logScale.addEventListener("click", () => {
+    settings.save({ log: !settings.log });
+    build();
+  });
   build();
   new ResizeObserver(fit).observe(byId("plots", HTMLElement));
   mountInput(context, charts, lines);
   mountLegend(lines, redraw);
-  store.on(["restyled", "span", "frozenAt", "zoom", "lit", "paused", "connection", "sourceState", "filled", "model"], redraw);
+  mountPins(store, charts);
+  store.on(["restyled", "span", "frozenAt", "zoom", "lit", "paused", "connection", "sourceState", "filled", "model", "find", "pins", "yesterday"], redraw);
   store.on(["hello"], () => past.reset());
   frame.add(draw);
-  return () => charts.filter(({ figure }) => !figure.hidden)
+  const pictures = () => charts.filter(({ figure }) => !figure.hidden)
     .map(({ figure, plot }) => ({ title: figure.querySelector("figcaption")?.textContent ?? "", canvas: plot.ctx.canvas }));
+  return { pictures, fill };
 }
 
 /** The root's font size, px: it grows with the screen. */
@@ -226,14 +259,14 @@ function figureOf(metric) {
  * @param {import("./requests.js").RequestLog["ttft"]} ttft
  * @param {number} from
  * @param {number} to
- * @param {(model: string) => number} lineOf  -1: not drawn
+ * @param {(entry: import("./requests.js").Entry) => number} lineOf  -1: not drawn
  * @param {Rows} rows
  */
-function ttftRows({ count, time, value, model }, from, to, lineOf, rows) {
+function ttftRows({ count, time, value, entries }, from, to, lineOf, rows) {
   rows.clear();
   const order = Array.from({ length: Math.min(count, time.length) }, (_, i) => i)
-    .filter((i) => time[i] >= from && time[i] <= to && lineOf(model[i]) >= 0).sort((a, b) => time[a] - time[b]);
+    .filter((i) => time[i] >= from && time[i] <= to && lineOf(entries[i]) >= 0).sort((a, b) => time[a] - time[b]);
   for (const i of order) {
-    rows.add(time[i], lineOf(model[i]), value[i], false);
+    rows.add(time[i], lineOf(entries[i]), value[i], false);
   }
 }

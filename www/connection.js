@@ -6,7 +6,7 @@ import { announce, byId, setAttr, setText } from "./dom.js";
 
 /** @param {import("./app.js").Context} context */
 export function mountConnection({ store, frame, session }) {
-  const text = byId("connection-text", HTMLElement);
+  const [text, attempts] = byId("connection-text", HTMLElement).children;
   const box = byId("connection", HTMLElement);
   const retry = byId("retry", HTMLButtonElement);
   retry.addEventListener("click", () => session.client.retry());
@@ -26,6 +26,7 @@ export function mountConnection({ store, frame, session }) {
   frame.add(() => {
     const { connection, cause } = store.state;
     setAttr(box, "data-phase", connection.phase);
+    setText(attempts, connection.phase === "waiting" && connection.attempt > 1 ? ` (attempt ${connection.attempt})` : "");
     switch (connection.phase) {
       case "live":
         setText(text, "Connected");
@@ -38,8 +39,7 @@ export function mountConnection({ store, frame, session }) {
         return Infinity;
       default: {
         const left = Math.max(0, connection.retryAt - Date.now());
-        const attempt = connection.attempt > 1 ? ` (attempt ${connection.attempt})` : "";
-        setText(text, `${CAUSES[cause]}Reconnecting in ${Math.ceil(left / 1000)} s${attempt}`);
+        setText(text, `${CAUSES[cause]}Reconnecting in ${Math.ceil(left / 1000)} s`);
         return left % 1000 || 1000;
       }
     }

@@ -21,7 +21,8 @@ export const DENSE = 3;
 /** Width of such a column, px. */
 export const RANGE_PX = 2;
 
-const FALL_S = 2; // in which a rate falls to 0: the window that it is taken from
+/** In which a rate falls to 0, seconds: the window that it is taken from. */
+export const FALL_S = 2;
 const SAMPLE = 32; // ticks that the median of a column is of
 
 /**
@@ -37,6 +38,7 @@ export class Rows {
   dense = false; // columns are ranges
   top = NaN; // the highest value
   bottom = NaN; // and the lowest
+  least = 0; // the scale reaches at least so high
   /** @type {number[]} */ #last = Array(LINES).fill(-1); // each line's latest row
 
   clear() {
@@ -111,6 +113,15 @@ export class Rows {
     this.add(x, line, 0, false);
   }
 
+  /**
+   * When the line's latest value is; NaN: it has none.
+   *
+   * @param {number} line
+   */
+  latest(line) {
+    return this.x[this.#last[line]] ?? NaN;
+  }
+
   /** @param {number} x */
   #row(x) {
     this.x.push(x);
@@ -124,6 +135,7 @@ export class Rows {
 const lowest = new Float64Array(LINES);
 const highest = new Float64Array(LINES);
 const broken = new Uint8Array(LINES); // flags of the ticks
+const before = new Float64Array(LINES); // when the latest tick was that passes
 const points = new Float64Array(2 * LINES);
 // If columns are ranges: a sample of the column's values, every n-th one.
 const sample = Array.from({ length: LINES }, () => new Float32Array(SAMPLE));
@@ -138,6 +150,7 @@ const every = new Uint32Array(LINES);
  * @property {number} width         of a column, seconds
  * @property {Int8Array} lineOf     the line of each lane, or -1: not drawn
  * @property {boolean} [dense]      columns are ranges
+ * @property {((slot: number) => boolean) | null} [passes]  which ticks are drawn; null: all. Of others, a line has gaps.
  */
 
 /**
@@ -146,20 +159,21 @@ const every = new Uint32Array(LINES);
  * @param {Rows} rows  the result
  */
 export function decimate(ring, drawn, rows) {
-  const { values, from, to, width, lineOf, dense = false } = drawn;
+  const { values, from, to, width, lineOf, dense = false, passes = null } = drawn;
   const { mask, time, lane, flags } = ring;
   const without = values === ring.latency ? FIRST : 0; // ticks that are no latency
-  const silent = values === ring.rate ? SILENT : 0; // what ran in a silence is known of the rate alone
+  const silent = values === ring.rate || (passes && !without) ? SILENT : 0; // what ran in a silence is known of the rate alone
   rows.clear();
   rows.dense = dense;
   lowest.fill(-1);
   broken.fill(0);
   seen.fill(0);
+  before.fill(Infinity);
   let column = NaN;
   for (let i = from; i < to; i++) {
     const k = i & mask;
     const line = lineOf[lane[k]];
-    if (line < 0) {
+    if (line < 0 || (passes && !passes(k))) {
       continue;
     }
     // Columns start at multiples of their width: otherwise a moving chart would shimmer.
@@ -167,6 +181,10 @@ export function decimate(ring, drawn, rows) {
     if (its !== column) {
       flush(ring, drawn, (column + 0.5) * width, rows);
       column = its;
+    }
+    if (passes) {
+      broken[line] |= time[k] - before[line] > FALL_S ? BREAK | silent : 0;
+      before[line] = time[k];
     }
     broken[line] |= flags[k] & (BREAK | silent);
     if (flags[k] & without) {

@@ -2,9 +2,8 @@
 /** Export: ticks and requests as CSV or NDJSON, the charts as a picture. */
 
 import { laneName } from "./chart-lines.js";
-import { notice } from "./dom.js";
-import { csv } from "./format.js";
-import { matches } from "./requests-panel.js";
+import { make, notice } from "./dom.js";
+import { csv, markdown } from "./format.js";
 
 const TICK_FIELDS = ["timestamp", "model", "node", "latency_ms", "tokens_generated", "tokens_per_second", "estimated", "request", "first"];
 const REQUEST_FIELDS = [
@@ -19,7 +18,7 @@ const REQUEST_FIELDS = [
  * @param {import("./app.js").Context} context
  * @param {() => {title: string, canvas: HTMLCanvasElement}[]} pictures  of the charts
  */
-export function mountExport({ colours, lines, store, view, session: { feed, requests } }, pictures) {
+export function mountExport({ colours, lines, view, filter, session: { feed, requests } }, pictures) {
   document.addEventListener("click", (event) => {
     const target = event.target instanceof Element ? event.target : null;
     const what = target?.closest("[data-export]")?.getAttribute("data-export");
@@ -43,10 +42,11 @@ export function mountExport({ colours, lines, store, view, session: { feed, requ
   /** @param {string} what */
   function exportAs(what) {
     switch (what) {
-      case "csv": return save("ticks.csv", "text/csv", csv(TICK_FIELDS, shownTicks(feed, view)));
-      case "ndjson": return save("ticks.ndjson", "application/x-ndjson", ndjson(shownTicks(feed, view)));
-      case "requests-csv": return save("requests.csv", "text/csv", csv(REQUEST_FIELDS, requestRecords(requests, store.state.find)));
-      case "requests-ndjson": return save("requests.ndjson", "application/x-ndjson", ndjson(requestRecords(requests, store.state.find)));
+      case "csv": return save("ticks.csv", "text/csv", csv(TICK_FIELDS, shownTicks(feed, view, filter)));
+      case "ndjson": return save("ticks.ndjson", "application/x-ndjson", ndjson(shownTicks(feed, view, filter)));
+      case "requests-csv": return save("requests.csv", "text/csv", csv(REQUEST_FIELDS, requestRecords(requests, filter)));
+      case "requests-ndjson": return save("requests.ndjson", "application/x-ndjson", ndjson(requestRecords(requests, filter)));
+      case "requests-markdown": return copy(shownTable());
       case "png": return savePicture(pictures(), colours, lines);
     }
   }
@@ -57,20 +57,51 @@ export function mountExport({ colours, lines, store, view, session: { feed, requ
  *
  * @param {import("./feed.js").Feed} feed
  * @param {import("./view.js").View} view
+ * @param {import("./filter.js").Filter} filter
  */
-function shownTicks(feed, view) {
+function shownTicks(feed, view, filter) {
   const { ring } = feed;
   const [from, to] = view.range(Date.now() / 1000);
+  const passes = filter.ticks();
   const ticks = [];
   for (let i = ring.find(from); i < ring.end && ring.time[i & ring.mask] <= to; i++) {
-    ticks.push(feed.tickAt(i));
+    if (!passes || passes(i & ring.mask)) {
+      ticks.push(feed.tickAt(i));
+    }
   }
   return ticks;
 }
 
-/** @param {import("./requests.js").RequestLog} requests @param {string} find */
-function requestRecords(requests, find) {
-  return requests.list().filter((entry) => matches(entry, find)).map(({ at, last }) => ({ time: new Date(at * 1000).toISOString(), ...last }));
+/** @param {import("./requests.js").RequestLog} requests @param {import("./filter.js").Filter} filter */
+function requestRecords(requests, filter) {
+  return requests.list().filter((entry) => filter.entry(entry)).map(({ at, last }) => ({ time: new Date(at * 1000).toISOString(), ...last }));
+}
+
+/** The table of requests as it is seen: its rows and columns, in their order. */
+function shownTable() {
+  const head = [...document.querySelectorAll("#requests-head th:not([hidden])")].map(({ textContent }) => textContent ?? "");
+  const rows = [...document.querySelectorAll("#requests-body tr:not(.more)")].map((row) => [...row.querySelectorAll("td:not([hidden])")]
+    .map(({ children }) => [...children].filter((part) => !part.matches(".small")).map(({ textContent }) => textContent).join(", ")));
+  return markdown(head, rows);
+}
+
+/** @param {string} text */
+async function copy(text) {
+  if (!text) {
+    notice("There is nothing to copy yet.");
+    return;
+  }
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch { // only secure pages have it
+    const field = make("textarea", { class: "unseen" });
+    field.value = text;
+    document.body.append(field);
+    field.select();
+    document.execCommand("copy");
+    field.remove();
+  }
+  notice("Copied.");
 }
 
 /** @param {object[]} records */

@@ -56,7 +56,7 @@ import { BREAK, ESTIMATED, FIRST, Ring, SILENT } from "./ring.js";
  * @property {Lane | null} lane   the latest tick's
  */
 
-export const LANES_MAX = 64;
+export const LANES_MAX = 256; // the ring has a byte for the lane
 const MARKS_MAX = 200;
 const RATE_WINDOW_S = 2; // the same as the server's
 const GRACE_S = 0.5; // ticks may be so late before the rate falls, and marks so late behind ticks
@@ -89,11 +89,23 @@ export class Feed {
    * @type {{since: number, until: number, index: number, lanes: Lane[]} | null}
    */
   #missing = null;
+  #restartedAt = 0; // the mark of the latest connection, if it has one
   #filledTo = 0; // the fetched history has the events up to this one
+  /** @type {Map<string, number>} where another server gave the history: each lane's newest timestamp in it */
+  #filledBy = new Map();
 
-  /** @param {number} [capacity]  ticks kept, a power of two */
-  constructor(capacity = 1 << 19) {
+  /**
+   * @param {number} [capacity]  ticks kept, a power of two
+   * @param {string} [node]      keep only the ticks of this board; "": all
+   */
+  constructor(capacity = 1 << 19, node = "") {
     this.ring = new Ring(capacity);
+    this.node = node;
+  }
+
+  /** @param {Tick} tick */
+  #keeps({ node }) {
+    return this.node === "" || node === this.node;
   }
 
   /**
@@ -106,7 +118,9 @@ export class Feed {
   add(ticks, seq, now) {
     for (let i = Math.max(0, this.#filledTo + 1 - seq); i < ticks.length; i++) {
       this.#followClock(ticks[i], now);
-      this.#append(ticks[i], seq + i, this.#liveTime(ticks[i], now));
+      if (this.#keeps(ticks[i]) && !(ticks[i].timestamp <= (this.#filledBy.get(laneKey(ticks[i])) ?? -Infinity))) {
+        this.#append(ticks[i], seq + i, this.#liveTime(ticks[i], now));
+      }
     }
   }
 
@@ -151,9 +165,12 @@ export class Feed {
    * @returns {string} the query for GET /ticks
    */
   connected(hello, gap, now) {
-    this.#model = hello.model;
-    this.#chosen = hello.override !== false;
+    if (!this.node) { // else the board's own status tells
+      this.#model = hello.model;
+      this.#chosen = hello.override !== false;
+    }
     const resume = gap !== null && !gap.restarted;
+    this.#filledBy.clear();
     if (!resume) {
       this.#filledTo = 0;
     }
@@ -165,6 +182,7 @@ export class Feed {
         lanes: this.lanes.map((lane) => ({ ...lane })),
       };
     }
+    this.#restartedAt = gap?.restarted ? now : 0;
     if (gap?.restarted) {
       this.mark("restart", now, "server restarted");
     }
@@ -180,25 +198,45 @@ export class Feed {
   /**
    * Put what the server kept before the ticks that came since the connection.
    *
+   * Several gateways may give the same ticks, each with numbers of its own. What is
+   * here already, by its model, node and timestamp, is not taken again; and where
+   * some of it is, the stream has gone on at another gateway: no server restarted.
+   *
    * @param {import("./contract").TicksAnswer} answer
    * @param {number} now
+   * @param {boolean} [elsewhere]  another server than the one that sends the live ticks has answered
    * @returns {string} the query for the rest, or "" when everything is here
    */
-  fill(answer, now) {
+  fill(answer, now, elsewhere = false) {
     const missing = this.#missing;
     if (!missing) {
       return "";
     }
     const { ring } = this;
-    const live = this.#take(Math.max(missing.index, ring.first));
+    const resume = missing.since >= 0 && !elsewhere;
+    const first = Math.max(missing.index, ring.first);
+    const had = resume ? new Set() : this.#keys(Math.max(ring.first, first - answer.ticks.length), first);
+    const known = answer.ticks.some((tick) => had.has(tickKey(tick)));
+    const all = answer.ticks.filter((tick) => this.#keeps(tick));
+    const kept = new Set(elsewhere ? all.map(tickKey) : []);
+    if (elsewhere && !known && this.#differs(first, all, kept)) {
+      return "";
+    }
+    const live = this.#take(first);
     this.lanes = missing.lanes;
     this.#latest = this.lanes.reduce((a, b) => (a && a.time > b.time ? a : b), /** @type {Lane | null} */ (null));
-    const resume = missing.since >= 0;
-    this.#filledTo = answer.last_seq;
-    if (!resume || answer.missed > 0) {
+    if (known) {
+      this.#forgetRestart();
+    }
+    if (elsewhere) {
+      all.forEach((tick) => this.#filledBy.set(laneKey(tick), tick.timestamp));
+    } else {
+      this.#filledTo = answer.last_seq;
+    }
+    if ((!resume && !known) || answer.missed > 0) {
       this.breakLines();
     }
-    const { ticks } = answer;
+    const ticks = known ? all.filter((tick) => !had.has(tickKey(tick))) : all;
     for (let i = 0; i < ticks.length; i++) {
       const switched = this.#chosen && switchedAt(ticks, i);
       if (switched && this.#latest) {
@@ -209,7 +247,7 @@ export class Feed {
         this.mark("model", this.lastTime, ticks[i].model);
       }
     }
-    const more = resume && ticks.length > 0 && answer.last_seq < missing.until;
+    const more = resume && answer.ticks.length > 0 && answer.last_seq < missing.until;
     this.#missing = more
       ? { ...missing, since: answer.last_seq, index: ring.end, lanes: this.lanes.map((lane) => ({ ...lane })) }
       : null;
@@ -217,11 +255,48 @@ export class Feed {
       this.breakLines();
     }
     for (const { tick, seq, time } of live) {
-      if (seq > answer.last_seq) {
+      if (elsewhere ? !kept.has(tickKey(tick)) : seq > answer.last_seq) {
         this.#append(tick, seq, this.#liveTime(tick, time)); // the clocks may have been compared meanwhile
       }
     }
     return more ? this.#query() : "";
+  }
+
+  /**
+   * @param {number} from  index
+   * @param {number} to
+   * @returns {Set<string>}
+   */
+  #keys(from, to) {
+    return new Set(Array.from({ length: to - from }, (_, i) => tickKey(this.tickAt(from + i))));
+  }
+
+  /**
+   * Whether fetched ticks are of another stream than the live ones: they are of the same time, and have none in common. So
+   * are those that each server stamped by itself.
+   *
+   * @param {number} index  of the first live tick
+   * @param {Tick[]} fetched
+   * @param {Set<string>} keys  of the fetched ones
+   */
+  #differs(index, fetched, keys) {
+    /** @type {Map<string, number>} */
+    const newest = new Map(fetched.map((tick) => [laneKey(tick), tick.timestamp]));
+    let together = false;
+    for (let i = index; i < this.ring.end; i++) {
+      const tick = this.tickAt(i);
+      if (keys.has(tickKey(tick))) {
+        return false;
+      }
+      together ||= (newest.get(laneKey(tick)) ?? -Infinity) >= tick.timestamp;
+    }
+    return together;
+  }
+
+  /** What looked like a restart of the server was a change to another gateway. */
+  #forgetRestart() {
+    this.marks = this.marks.filter(({ kind, from }) => kind !== "restart" || from !== this.#restartedAt);
+    this.marksVersion++;
   }
 
   /** The server's history could not be fetched: what is missing stays missing. */
@@ -243,7 +318,7 @@ export class Feed {
       this.mark("model", now, model);
     }
     if (switched && model !== this.#model) {
-      this.#retired = this.lanes.findIndex((lane) => lane.model === this.#model && lane.node === "");
+      this.#retired = this.lanes.findIndex((lane) => lane.model === this.#model && lane.node === this.node);
     }
     this.#model = model;
     this.#chosen = chosen;
@@ -297,14 +372,15 @@ export class Feed {
 
   /**
    * @param {number} time  Unix seconds
+   * @param {(lane: Lane) => number} [rateOf]  of a lane; NaN: it does not count
    * @returns {Now}
    */
-  now(time) {
+  now(time, rateOf = (lane) => lane.rate) {
     const result = { rate: 0, latency: this.#latest?.latency ?? NaN, estimated: false, running: 0, late: true, nodes: 0, lane: this.#latest };
     for (const lane of this.lanes) {
-      if (this.runs(lane, time)) {
-        const late = Math.max(0, time - lane.time - Math.max(GRACE_S, 1.5 * lane.interval));
-        result.rate += lane.rate * Math.max(0, 1 - late / RATE_WINDOW_S);
+      const rate = this.runs(lane, time) ? this.rateAt(lane, time, rateOf(lane)) : NaN;
+      if (!Number.isNaN(rate)) {
+        result.rate += rate;
         result.estimated ||= lane.estimated;
         result.running++;
         result.late &&= time - lane.time > Math.max(LATE_S, LATE_PACES * lane.interval);
@@ -312,6 +388,18 @@ export class Feed {
       }
     }
     return result;
+  }
+
+  /**
+   * A lane's rate, which falls to 0 within the rate window when ticks stay away.
+   *
+   * @param {Lane} lane
+   * @param {number} time  Unix seconds
+   * @param {number} [rate]  while ticks come
+   */
+  rateAt(lane, time, rate = lane.rate) {
+    const late = Math.max(0, time - lane.time - Math.max(GRACE_S, 1.5 * lane.interval));
+    return this.runs(lane, time) ? rate * Math.max(0, 1 - late / RATE_WINDOW_S) : 0;
   }
 
   /**
@@ -511,6 +599,16 @@ export class Feed {
       this.marks.shift();
     }
   }
+}
+
+/** @param {Tick} tick */
+function laneKey({ model, node = "" }) {
+  return `${node}\n${model}`;
+}
+
+/** @param {Tick} tick */
+function tickKey(tick) {
+  return `${laneKey(tick)}\n${tick.timestamp}`;
 }
 
 /**

@@ -3,9 +3,10 @@
 
 /** Shown in place of a missing number. */
 export const NONE = "–";
+const UNITS = "kMGT";
 
 /**
- * Three significant digits: 3.82, 23.4, 118, 1,180, 118k, 1.18M.
+ * Three or four digits: 3.82, 23.4, 118, 1,180, 11.8k, 118k, 1.18M.
  *
  * @param {number} value
  * @returns {string}
@@ -15,16 +16,21 @@ export function short(value) {
   if (!Number.isFinite(value)) {
     return NONE;
   }
-  if (size < 9.995) {
-    return value.toFixed(2);
+  if (size < 9_999.5) {
+    return size < 99.95 ? three(value) : whole(value);
   }
-  if (size < 99.95) {
-    return value.toFixed(1);
+  let rest = value / 1000;
+  let step = 0;
+  for (; Math.abs(rest) >= 999.5 && step < UNITS.length - 1; step++) {
+    rest /= 1000;
   }
-  if (size < 99_999.5) {
-    return whole(value);
-  }
-  return size < 999_950 ? `${(value / 1e3).toFixed(0)}k` : `${short(value / 1e6)}M`;
+  return three(rest) + UNITS[step];
+}
+
+/** @param {number} value */
+function three(value) {
+  const size = Math.abs(value);
+  return value.toFixed(size < 9.995 ? 2 : size < 99.95 ? 1 : 0);
 }
 
 /**
@@ -183,4 +189,17 @@ function cell(value) {
   }
   const safe = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+/**
+ * A table as GitHub's Markdown.
+ *
+ * @param {string[]} head
+ * @param {string[][]} rows
+ * @returns {string} "" without rows
+ */
+export function markdown(head, rows) {
+  const line = (/** @type {string[]} */ cells) => `| ${cells.join(" | ")} |\n`;
+  const plain = (/** @type {string} */ text) => text.replace(/\s+/g, " ").replace(/[\\|`*_~<>[\]]/g, "\\$&").trim();
+  return rows.length ? [head.map(plain), head.map(() => "---"), ...rows.map((row) => row.map(plain))].map(line).join("") : "";
 }

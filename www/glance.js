@@ -8,8 +8,8 @@ import { age, duration, milliseconds, NONE, percent, rate, short, span, whole } 
 import { Limit } from "./limits.js";
 import { loadingText } from "./model-facts.js";
 import { isPast } from "./past.js";
-import { drawSpark } from "./spark.js";
-import { quantiles, rates } from "./statistics.js";
+import { drawSpark, SPARK_S } from "./spark.js";
+import { quantiles, rates, sums } from "./statistics.js";
 
 const EVERY_S = 0.2; // nobody can read digits that change faster
 const STATISTICS_EVERY_S = 1;
@@ -40,7 +40,7 @@ const SAID = new Set(["down", "loading", "draining", "paused", "ended"]);
 const allInOne = new Int8Array(LANES_MAX); // the line of each lane: one for all
 
 /** @param {import("./app.js").Context} context */
-export function mountGlance({ settings, store, frame, colours, lines, view, session: { feed, requests } }) {
+export function mountGlance({ settings, store, frame, colours, lines, view, filter, session: { feed, requests } }) {
   const card = { rate: byId("card-rate", HTMLElement), latency: byId("card-latency", HTMLElement) };
   const spark = { rate: byId("rate-spark", HTMLCanvasElement), latency: byId("latency-spark", HTMLCanvasElement) };
   const node = Object.fromEntries([
@@ -65,7 +65,7 @@ export function mountGlance({ settings, store, frame, colours, lines, view, sess
     }
     drawn = 0;
   });
-  store.on(["paused", "span", "zoom", "frozenAt", "status", "dropped", "filled"], () => {
+  store.on(["paused", "span", "zoom", "frozenAt", "status", "dropped", "filled", "find"], () => {
     drawn = counted = 0;
   });
 
@@ -78,24 +78,35 @@ export function mountGlance({ settings, store, frame, colours, lines, view, sess
     drawn = now;
     const present = feed.now(now);
     const next = engineState(present, now);
-    drawNumbers(present, next, now);
+    drawNumbers(filter.on ? passing(now) : present, next, now);
     if (now - counted >= STATISTICS_EVERY_S) {
       counted = now;
       drawStatistics(now);
       drawTitle(present, next);
     }
+    setText(node.state, next === "draining" ? `${STATES[next]}, ${requests.inState("running")} left` : STATES[next]);
     if (next !== state) {
       if (SAID.has(next) || (SAID.has(state) && (next === "running" || next === "idle"))) {
         announce(`Engine: ${STATES[next]}.`);
       }
       state = next;
       document.documentElement.dataset.state = next;
-      setText(node.state, STATES[next]);
       setAttr(byId("favicon", HTMLLinkElement), "href", icon(next));
       drawTitle(present, next);
     }
     return EVERY_S * 1000;
   });
+
+  /**
+   * The present of what passes the filter.
+   *
+   * @param {number} now
+   */
+  function passing(now) {
+    const passes = filter.ticks();
+    return feed.now(now, (lane) => (filter.whole(lane) ? lane.rate
+      : filter.lane(lane) ? rates(feed.ring, now - MEDIAN_S, now, feed.tokenless, (k) => feed.ring.lane[k] === lane.index && passes?.(k) !== false).mean || NaN : NaN));
+  }
 
   /**
    * @param {import("./feed.js").Now} present
@@ -146,7 +157,7 @@ export function mountGlance({ settings, store, frame, colours, lines, view, sess
     const [latency, unit] = milliseconds(slowest ? slowest.latency : NaN);
     setText(node.latency, latency);
     setText(node["latency-unit"], unit);
-    drawNotes(slowest, fresh, now);
+    drawNotes(slowest, fresh, state, now);
     setText(node.tokens, lane ? (present.estimated ? "~" : "") + whole(feed.lanes.reduce((sum, one) => sum + (steps ? one.steps : one.tokens), 0)) : NONE);
     setText(node.lost, whole(dropped));
     setAttr(node["tile-lost"], "data-bad", dropped ? "" : null);
@@ -154,15 +165,20 @@ export function mountGlance({ settings, store, frame, colours, lines, view, sess
     setText(node.uptime, status && live ? age(now - feed.clock.toBrowser(status.started)) : NONE);
     node["tile-ttft"].hidden = node["tile-requests"].hidden = !requests.any && hello?.source !== "meter";
     setText(node.ttft, duration(requests.latestTtft));
-    setText(node.inflight, `${requests.inState("running")} / ${requests.inState("queued")}`);
+    const line = status?.requests;
+    const full = live && line && requests.inState("queued") >= line.queue;
+    setText(node.inflight, live ? `${requests.inState("running")} / ${requests.inState("queued")}${full ? " full" : ""}` : NONE);
+    setAttr(node["tile-requests"], "data-bad", full ? "" : null);
     const stale = fresh && !present.late ? null : "";
     setAttr(card.rate, "data-stale", stale);
     setAttr(card.latency, "data-stale", stale);
     checkLimits(limits, settings, fresh ? { rate: present.rate, latency: slowest?.latency ?? NaN } : null, now);
     if (lane) {
       const end = live ? now : Math.min(now, feed.lastTime);
-      drawSpark(spark.rate, feed.ring, feed.ring.total, end, allInOne, [colours.accent]);
-      drawSpark(spark.latency, feed.ring, feed.ring.latency, end, lines.lineOf, colours.lanes);
+      const { ring } = feed;
+      const passes = filter.ticks();
+      drawSpark(spark.rate, ring, passes ? sums(ring, ring.find(end - SPARK_S), ring.end, feed.tokenless, passes) : ring.total, end, allInOne, [colours.accent]);
+      drawSpark(spark.latency, ring, ring.latency, end, lines.lineOf, colours.lanes, passes);
     }
   }
 
@@ -174,9 +190,10 @@ export function mountGlance({ settings, store, frame, colours, lines, view, sess
   function slowestLane(now) {
     const { ring } = feed;
     const from = ring.find(now - MEDIAN_S);
-    const running = feed.lanes.filter((lane) => feed.runs(lane, now)).map((lane) => {
-      const [median] = quantiles(ring, from, ring.end, [0.5], lane.index);
-      return { lane, latency: Number.isNaN(median) ? lane.latency : median }; // one that ticks more seldom
+    const passes = filter.ticks();
+    const running = feed.lanes.filter((lane) => feed.runs(lane, now) && (!filter.on || filter.lane(lane))).map((lane) => {
+      const [median] = quantiles(ring, from, ring.end, [0.5], (k) => ring.lane[k] === lane.index && (!passes || passes(k)));
+      return { lane, latency: Number.isNaN(median) && (!passes || filter.whole(lane)) ? lane.latency : median }; // one that ticks more seldom
     }).filter(({ latency }) => !Number.isNaN(latency));
     running.sort((a, b) => b.latency - a.latency);
     return running.length ? { ...running[0], of: running.length } : null;
@@ -188,18 +205,26 @@ export function mountGlance({ settings, store, frame, colours, lines, view, sess
    *
    * @param {ReturnType<typeof slowestLane>} slowest
    * @param {boolean} fresh
+   * @param {EngineState} state
    * @param {number} now
    */
-  function drawNotes(slowest, fresh, now) {
+  function drawNotes(slowest, fresh, state, now) {
     const { ring, lastTime } = feed;
+    if (filter.on && !fresh) {
+      setText(node["rate-note"], "");
+      setText(node["latency-note"], "");
+      return; // the last number may be of something else
+    }
+    const streams = requests.inState("running");
     const silent = requests.silent(now);
     const ago = `${age(now - lastTime)} ago`;
     let last = ring.end - 1; // an engine that broke off ends with a rate of 0
     for (const least = Math.max(ring.first, ring.end - LOOK_BACK); last > least && !ring.total[last & ring.mask]; last--);
     setText(node["rate-note"], store.state.connection.phase === "live" && silent.entries.length && !fresh ? waitText(silent, now)
-      : fresh || !ring.end ? "" : `last ${rate(ring.total[last & ring.mask])}, ${age(now - ring.time[last & ring.mask])} ago`);
+      : fresh || !ring.end ? "" : state === "idle" ? `idle for ${age(now - lastTime)}` : `last ${rate(ring.total[last & ring.mask])}, ${age(now - ring.time[last & ring.mask])} ago`);
     const latest = feed.now(now).latency;
     setText(node["latency-note"], slowest && slowest.of > 1 ? `slowest of ${slowest.of}: ${laneName(slowest.lane)}`
+      : slowest && streams > 1 ? `per stream, of ${streams}`
       : fresh || Number.isNaN(latest) ? "" : `last ${duration(latest)}, ${ago}`);
   }
 
@@ -229,13 +254,13 @@ export function mountGlance({ settings, store, frame, colours, lines, view, sess
     const zoom = isPast(shown) ? null : part;
     const [from, to] = isPast(shown) ? [now - LIVE_S, now] : view.range(now);
     const end = connection.phase === "live" ? to : Math.min(to, feed.lastTime); // what came then is not known
-    const [p50, p95] = quantiles(ring, ring.find(from), ring.find(end), [0.5, 0.95]);
+    const [p50, p95] = quantiles(ring, ring.find(from), ring.find(end), [0.5, 0.95], filter.ticks());
     setText(node["latency-p50"], duration(p50));
     setText(node["latency-p95"], duration(p95));
-    const { mean, peak } = rates(ring, from, end, feed.tokenless);
+    const { mean, peak } = rates(ring, from, end, feed.tokenless, filter.ticks());
     setText(node["rate-mean"], Number.isNaN(mean) ? NONE : rate(mean));
     setText(node["rate-peak"], Number.isNaN(peak) ? NONE : rate(peak));
-    const over = zoom ? span(to - from) : chosen === Infinity ? "all" : span(chosen);
+    const over = (zoom ? span(to - from) : chosen === Infinity ? "all" : span(chosen)) + (filter.on ? ", filtered" : "");
     setText(node["rate-over"], over);
     setText(node["latency-over"], over);
 

@@ -1,6 +1,7 @@
 // @ts-check
 /** Keys for the whole page. They can be switched off, as speech input may type them (WCAG 2.1.4). */
 
+import { byId, make } from "./dom.js";
 import { isKiosk } from "./kiosk.js";
 
 /** @type {Record<string, number>} */
@@ -8,9 +9,17 @@ const SPANS = { 1: 60, 5: 300, a: Infinity };
 
 /** @param {import("./app.js").Context} context */
 export function mountKeys({ settings, store, view, session }) {
+  const help = byId("help", HTMLDialogElement);
+  byId("help-open", HTMLButtonElement).addEventListener("click", show);
+  byId("help-close", HTMLButtonElement).addEventListener("click", () => help.close());
+  help.addEventListener("click", (event) => {
+    if (event.target === help) {
+      help.close(); // a click outside of it
+    }
+  });
   document.addEventListener("keydown", (event) => {
     const { key, target } = event;
-    if (!settings.keys || isKiosk() || event.ctrlKey || event.altKey || event.metaKey || event.repeat
+    if (!settings.keys || isKiosk() || event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey || event.repeat
       || !(target instanceof Element) || target.closest("input, textarea, select, dialog, [contenteditable]")) {
       return;
     }
@@ -20,13 +29,26 @@ export function mountKeys({ settings, store, view, session }) {
       }
       view.toggleFreeze();
     } else if (key === "?") {
-      document.getElementById("settings-open")?.click();
+      show();
+    } else if (key === "ArrowLeft" || key === "ArrowRight") {
+      if (target.closest("summary, .scroll")) {
+        return; // it scrolls
+      }
+      view.move(key === "ArrowLeft" ? -1 : 1);
+    } else if (key === "+" || key === "=") {
+      view.scale(0.5);
+    } else if (key === "-") {
+      view.scale(2);
+    } else if (key === "Escape") {
+      if (!document.querySelector("details.menu[open]")) { // that closes first
+        view.resetZoom();
+      }
     } else if (key in SPANS) {
       view.setSpan(SPANS[key]);
     } else if (key === ".") {
       view.goLive();
     } else if (key === "/") {
-      document.getElementById("requests-search")?.focus();
+      document.getElementById("filter")?.focus();
     } else if (key === "p") {
       togglePause();
     } else {
@@ -34,6 +56,13 @@ export function mountKeys({ settings, store, view, session }) {
     }
     event.preventDefault();
   });
+
+  /** The keys; and what the numbers' titles say, which neither fingers nor keys reach. */
+  function show() {
+    byId("help-numbers", HTMLElement).replaceChildren(...[...document.querySelectorAll(".what")].map((node) => make("div", {},
+      make("dt", {}, (node.querySelector("dt, h2 span") ?? node.firstChild ?? node).textContent ?? ""), make("dd", {}, node.getAttribute("title") ?? ""))));
+    help.showModal();
+  }
 
   function togglePause() {
     const running = session.requests.inState("running");

@@ -1,6 +1,10 @@
 // @ts-check
 /** A page on a wall (?kiosk=1): nothing to press (see style.css), and the screen stays on where the browser allows that. */
 
+import { notice } from "./dom.js";
+
+const ROTATE_MIN_S = 3;
+
 /** @returns {boolean} */
 export function isKiosk() {
   return document.documentElement.hasAttribute("data-kiosk");
@@ -18,4 +22,33 @@ export function mountKiosk() {
   };
   document.addEventListener("visibilitychange", keep);
   keep();
+  const seconds = Number(new URLSearchParams(location.search).get("rotate"));
+  if (seconds > 0) {
+    rotate(Math.max(seconds, ROTATE_MIN_S));
+  }
+}
+
+/**
+ * Of a page that is longer than the screen, show the next part every so many seconds, until somebody touches it.
+ *
+ * @param {number} seconds
+ */
+function rotate(seconds) {
+  const timer = setInterval(() => {
+    const { scrollHeight } = document.documentElement;
+    scrollTo(0, scrollY + innerHeight >= scrollHeight - 1 ? 0 : nextTop());
+  }, seconds * 1000);
+  const stop = () => {
+    clearInterval(timer);
+    kinds.forEach((kind) => removeEventListener(kind, stop));
+    notice("Stopped. Reload the page to go on.");
+  };
+  const kinds = ["pointerdown", "keydown", "wheel"];
+  kinds.forEach((kind) => addEventListener(kind, stop, { passive: true }));
+}
+
+/** The top of the first part that is not seen whole, or of the rest of one that is higher than the screen. */
+function nextTop() {
+  const next = [...document.querySelectorAll("main > *")].map((part) => part.getBoundingClientRect()).find(({ bottom }) => bottom > innerHeight + 1);
+  return scrollY + (next && next.top > 1 ? next.top : innerHeight);
 }

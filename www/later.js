@@ -1,5 +1,6 @@
 // @ts-check
-/** What the page loads after its first numbers, as uPlot takes its time to start. */
+/** What starts after the page's first numbers, as uPlot takes its time. */
 
 export { mountCharts } from "./charts.js";
+export { mountCompare } from "./compare-panel.js";
 export { mountExport } from "./export.js";

@@ -4,6 +4,7 @@
 import { byId, make, notice, setAttr, setName, setText } from "./dom.js";
 import { clockTime, duration, NONE, percent, short, whole } from "./format.js";
 import { loadingText } from "./model-facts.js";
+import { meaningOf, STATES, stateOf } from "./outcomes.js";
 import { makeWaterfall, phases } from "./waterfall.js";
 
 /** @typedef {import("./requests.js").Entry} Entry */
@@ -12,6 +13,7 @@ import { makeWaterfall, phases } from "./waterfall.js";
 /**
  * @typedef {object} Column
  * @property {string} title
+ * @property {string} [what]  it is
  * @property {(entry: Entry, now: number, requests: RequestLog) => string | number | undefined} value  the sort key
  * @property {(value: any) => string} [text]
  */
@@ -25,13 +27,13 @@ const columns = [
   { title: "Model", value: ({ last }) => last.model },
   { title: "Client", value: ({ last }) => last.client },
   { title: "Route", value: ({ last }) => last.route },
-  { title: "In", value: ({ last }) => field(last, "prompt_tokens"), text: whole },
-  { title: "Out", value: (entry) => field(entry.running ? {} : entry.last, "completion_tokens") ?? (entry.live || undefined), text: whole },
-  { title: "First token", value: ({ last }) => field(last, "ttft_ms"), text: duration },
-  { title: "Prefill /s", value: ({ last }) => field(last, "prefill_tokens_per_second"), text: short },
-  { title: "Decode /s", value: (entry, now) => field(entry.last, "decode_tokens_per_second") ?? liveRate(entry, now), text: short },
-  { title: "Duration", value: (entry, now) => (entry.running ? elapsed(entry, now) : field(entry.last, "duration_ms")), text: duration },
-  { title: "Context", value: ({ last }) => fillOf(last), text: percent },
+  { title: "In", what: "Tokens of the prompt, cached ones included", value: ({ last }) => field(last, "prompt_tokens"), text: whole },
+  { title: "Out", what: "Tokens of the answer. ~: counted from the stream.", value: (entry) => field(entry.running ? {} : entry.last, "completion_tokens") ?? (entry.live || undefined), text: whole },
+  { title: "First token", what: "From the arrival at aidash to the first text, the wait in line included", value: ({ last }) => field(last, "ttft_ms"), text: duration },
+  { title: "Prefill /s", what: "Tokens of the prompt per second, without cached ones", value: ({ last }) => field(last, "prefill_tokens_per_second"), text: short },
+  { title: "Decode /s", what: "Tokens of the answer per second, from the first to the last", value: (entry, now) => field(entry.last, "decode_tokens_per_second") ?? liveRate(entry, now), text: short },
+  { title: "Duration", what: "From the arrival to the end", value: (entry, now) => (entry.running ? elapsed(entry, now) : field(entry.last, "duration_ms")), text: duration },
+  { title: "Context", what: "How much of the model's context prompt and answer fill", value: ({ last }) => fillOf(last), text: percent },
 ];
 const STATUS = 1;
 const MODEL = 2;
@@ -42,26 +44,6 @@ const OUT = 6;
 const DECODE = 9;
 const CONTEXT = 11;
 const SHOW_ROOM = 0.1; // beside a request's span, in spans
-const FIND_FROM = 8; // requests before there is a search field
-
-/**
- * What became of a request: in a few words, and what that means.
- *
- * @type {Record<string, [word: string, meaning: string]>}
- */
-const STATES = {
-  running: ["running", "The engine is working on it."],
-  queued: ["queued", "It waits until the engine is free."],
-  finished: ["finished", "The answer is complete."],
-  left: ["client left", "The client closed the connection before the answer was complete."],
-  cut: ["engine broke off", "The engine's answer ended without its end."],
-  viewer: ["cancelled by viewer", "Somebody cancelled the request on this page."],
-  limit: ["stopped: too slow", "aidash ended it, as a peer was silent or too slow for too long."],
-  refused: ["refused", "The engine refused the request."],
-  full: ["refused", "aidash refused the request."],
-  failed: ["engine failed", "The engine could not be reached, or it reported an error."],
-  stuck: ["no answer", "The engine does not answer now. The request goes on when it does, or ends after --upstream-timeout."],
-};
 
 /** Why the counts are not the engine's own. */
 const REASONS = {
@@ -118,19 +100,15 @@ const details = [
  */
 
 /** @param {import("./app.js").Context} context */
-export function mountRequests({ store, frame, view, session }) {
+export function mountRequests({ settings, store, frame, view, session, filter }) {
   const { requests, feed } = session;
   const panel = byId("requests", HTMLElement);
   const body = byId("requests-body", HTMLTableSectionElement);
-  const search = byId("requests-search", HTMLInputElement);
-  search.addEventListener("input", () => store.set({ find: search.value }));
+  const note = byId("requests-note", HTMLElement);
   /** @type {Map<number, Line>} */
   const lines = new Map();
   let version = -1;
-  store.on(["down", "find", "opened"], ({ find }) => {
-    if (search.value !== find) {
-      search.value = find;
-    }
+  store.on(["down", "find", "opened"], () => {
     version = -1;
     frame.request();
   });
@@ -138,24 +116,40 @@ export function mountRequests({ store, frame, view, session }) {
   let descending = true;
   let drawn = 0;
   let shown = 0; // the request of `opened` that was opened
+  let lostAt = 0; // when the connection was lost, Unix seconds; 0: it is there
+  store.on(["connection"], ({ connection }) => {
+    lostAt = connection.phase === "live" ? 0 : lostAt || Date.now() / 1000;
+    version = -1;
+    frame.request();
+  });
 
-  byId("requests-head", HTMLTableRowElement).append(...columns.map((column, i) => heading(column.title, i)));
+  const head = byId("requests-head", HTMLTableRowElement);
+  head.append(...columns.map(heading));
+  byId("columns", HTMLElement).append(...columns.slice(1).map(({ title }) => { // the first one opens the row
+    const box = make("input", { type: "checkbox", ...(settings.hidden?.includes(title) ? {} : { checked: "" }) });
+    box.addEventListener("change", () => {
+      settings.save({ hidden: [...(settings.hidden ?? []).filter((one) => one !== title), ...(box.checked ? [] : [title])] });
+      [head, ...[...lines.values()].map(({ row }) => row)].forEach(choose);
+    });
+    return make("label", {}, box, title);
+  }));
+  choose(head);
   frame.add((now) => {
     if (requests.version !== version || (requests.active > 0 && now - drawn >= EVERY_S)) {
       version = requests.version;
       drawn = now;
       panel.hidden = !requests.any;
-      drawRows(now);
+      drawRows(lostAt || now);
     }
     return requests.active > 0 ? 1000 * EVERY_S : Infinity;
   });
 
   /**
-   * @param {string} title
+   * @param {Column} column
    * @param {number} index
    */
-  function heading(title, index) {
-    const button = make("button", { type: "button", class: "plain" }, title);
+  function heading({ title, what }, index) {
+    const button = make("button", { type: "button", class: "plain", ...(what && { class: "plain what", title: what }) }, title);
     const head = make("th", { scope: "col", ...amount(index) }, button);
     setAttr(head, "aria-sort", index === sortBy ? "descending" : null);
     button.addEventListener("click", () => {
@@ -170,11 +164,21 @@ export function mountRequests({ store, frame, view, session }) {
     return head;
   }
 
+  /**
+   * Show the chosen cells of a row.
+   *
+   * @param {HTMLTableRowElement} row
+   */
+  function choose(row) {
+    [...row.cells].forEach((cell, i) => setAttr(cell, "hidden", settings.hidden?.includes(columns[i].title) ? "" : null));
+    setAttr(panel, "data-chosen", settings.hidden ? "" : null);
+  }
+
   /** @param {number} now */
   function drawRows(now) {
-    const { find, opened } = store.state;
-    search.hidden = requests.entries.size < FIND_FROM && !find;
-    const entries = requests.list().filter((entry) => matches(entry, find)).sort((a, b) => Number(b.running) - Number(a.running) || compare(a, b, now));
+    const { opened } = store.state;
+    const entries = requests.list().filter((entry) => filter.entry(entry)).sort((a, b) => Number(b.running) - Number(a.running) || compare(a, b, now));
+    setText(note, filter.on ? `${entries.length} of ${requests.entries.size}` : "");
     const known = new Set(entries.map((entry) => entry.id));
     for (const [id, line] of lines) {
       if (!known.has(id)) {
@@ -231,7 +235,8 @@ export function mountRequests({ store, frame, view, session }) {
     rest[0].className = "name";
     cells[MODEL].className = cells[CLIENT].className = "wide"; // on a small screen, where a row is a card
     cells[ROUTE].className = "route";
-    const row = make("tr", {}, ...cells);
+    const row = make("tr", { id: `request-${id}` }, ...cells);
+    choose(row);
     /** @type {Line} */
     const line = { row, cells, texts: [open, status, ...rest], open, cancel, more: null, fall: null };
     lines.set(id, line);
@@ -267,6 +272,10 @@ export function mountRequests({ store, frame, view, session }) {
       if ((i === OUT || (i === DECODE && entry.running)) && raw !== undefined && (entry.running || field(entry.last, "estimated"))) {
         shown = `~${shown}`;
       }
+      if (i === OUT) {
+        const why = field(entry.last, "counts_reason");
+        setAttr(line.cells[i], "title", why ? `${field(entry.last, "counts")}: ${Reflect.get(REASONS, why) ?? why}` : null);
+      }
       if (i === IN && entry.running && field(entry.last, "prompt_processed") !== undefined) {
         shown = `${whole(field(entry.last, "prompt_processed"))} of ${shown}`;
       }
@@ -279,13 +288,14 @@ export function mountRequests({ store, frame, view, session }) {
       }
     });
     setAttr(line.open, "aria-label", `${line.open.textContent}, details of request ${Math.abs(entry.last.id)}`);
-    const stuck = entry.last.status === "running" && store.state.down;
-    setAttr(line.row, "data-stuck", stuck ? "" : null);
-    if (stuck) {
-      setText(line.texts[STATUS], STATES.stuck[0]);
+    const odd = entry.running && lostAt ? "lost" : entry.last.status === "running" && store.state.down ? "stuck" : "";
+    setAttr(line.row, "data-stuck", odd === "stuck" ? "" : null);
+    setAttr(line.row, "data-lost", odd === "lost" ? "" : null);
+    if (odd) {
+      setText(line.texts[STATUS], STATES[odd][0]);
     }
-    setAttr(line.texts[STATUS], "title", (stuck ? STATES.stuck : stateOf(entry)).join(": "));
-    line.cancel.hidden = !entry.running;
+    setAttr(line.texts[STATUS], "title", (odd ? STATES[odd] : stateOf(entry.last)).join(": "));
+    line.cancel.hidden = !entry.running || odd === "lost";
     for (const [name, [words, meaning]] of Object.entries(SIGNS)) {
       if (field(entry.last, name) && !line.cells[STATUS].querySelector(`[data-sign=${name}]`)) {
         line.cells[STATUS].append(make("b", { class: "mark", "data-sign": name, title: meaning }, words));
@@ -398,7 +408,7 @@ function fillDetails({ more, fall }, entry, now) {
  * @param {number} now
  * @returns {number}
  */
-function elapsed({ at, last }, now) {
+export function elapsed({ at, last }, now) {
   return field(last, "duration_ms") ?? Math.max(0, now - at) * 1000;
 }
 
@@ -433,41 +443,11 @@ function joined(...parts) {
 }
 
 /**
- * What became of a request, in words.
- *
- * @param {string} status
- * @param {string} [by]  who ended it
- */
-function meaningOf(status, by) {
-  if (status === "cut" && by !== "engine" && by !== undefined) {
-    return by === "viewer" ? STATES.viewer : STATES.limit;
-  }
-  return status === "refused" && by === "aidash" ? STATES.full : STATES[status];
-}
-
-/**
- * The same. If the engine or aidash said what went wrong, its own sentence stands
- * for the word.
- *
- * @param {Entry} entry
- * @returns {[word: string, meaning: string]}
- */
-function stateOf({ last }) {
-  const { status } = last;
-  const [by, code, error] = ["ended_by", "http_status", "error"].map((name) => field(last, name));
-  const [word, meaning] = meaningOf(status, by);
-  if ((status !== "refused" && status !== "failed") || (!error && !code)) {
-    return [word, meaning];
-  }
-  return [code >= 400 ? `${code}: ${error || word}` : error || word, meaning];
-}
-
-/**
  * @param {Entry} entry
  * @param {RequestLog} requests
  */
 function stateText(entry, requests) {
-  const [word] = stateOf(entry);
+  const [word] = stateOf(entry.last);
   return entry.last.status === "queued" ? `${word}, place ${requests.place(entry.id)}` : word;
 }
 
@@ -480,18 +460,6 @@ function stateText(entry, requests) {
  */
 function liveRate({ running, firstAt, live, last }, now) {
   return running ? field(last, "tokens_per_second") ?? (live > 1 && now > firstAt ? (live - 1) / (now - firstAt) : undefined) : undefined;
-}
-
-/**
- * Has it this text?
- *
- * @param {Entry} entry
- * @param {string} find
- */
-export function matches(entry, find) {
-  const wanted = find.trim().toLowerCase();
-  const { model, client, route, id } = entry.last;
-  return [model, client, route, stateOf(entry)[0], String(id)].some((text) => text.toLowerCase().includes(wanted));
 }
 
 /**

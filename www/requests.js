@@ -32,7 +32,7 @@ export class RequestLog {
   /** Changes with every event. */
   version = 0;
   /** Times to the first token, a ring: the n-th is at n % TTFT_MAX. */
-  ttft = { count: 0, time: new Float64Array(TTFT_MAX), value: new Float32Array(TTFT_MAX), model: Array(TTFT_MAX).fill("") };
+  ttft = { count: 0, time: new Float64Array(TTFT_MAX), value: new Float32Array(TTFT_MAX), entries: /** @type {Entry[]} */ (Array(TTFT_MAX)) };
   /** @type {Map<string, number>} each model's latest token count */
   #tokens = new Map();
   #count = { running: 0, queued: 0 };
@@ -99,7 +99,7 @@ export class RequestLog {
       const n = ttft.count % TTFT_MAX;
       ttft.time[n] = entry.firstAt;
       ttft.value[n] = last.ttft_ms;
-      ttft.model[n] = last.model;
+      ttft.entries[n] = entry;
       ttft.count++;
     }
   }

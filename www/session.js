@@ -5,6 +5,8 @@ import { AidashClient, CommandError } from "./aidash-client.js";
 import { causeOf, NO_SOCKET } from "./causes.js";
 import { notice } from "./dom.js";
 import { Feed } from "./feed.js";
+import { clockTime } from "./format.js";
+import { Fleet } from "./fleet.js";
 import { Gauges } from "./gauges.js";
 import { Past } from "./past.js";
 import { RequestLog } from "./requests.js";
@@ -17,10 +19,13 @@ import { RequestLog } from "./requests.js";
 const STATUS_EVERY_MS = 10_000;
 const FETCH_MS = 8_000;
 const MUTE_MS = 1_000; // a connection without hello
+const FOREIGN_S = 10; // if another board's clock is further off, the arrival counts
+const NODES_AGAIN_MS = 1_000; // between two times that the list of boards is asked for
 
 export class Session {
-  feed = new Feed();
-  past = new Past(this.feed, request);
+  feed;
+  past;
+  fleet = new Fleet();
   requests = new RequestLog();
   gauges = new Gauges();
   client;
@@ -38,28 +43,40 @@ export class Session {
   #unanswered = 0; // commands
   #connections = 0;
   #noteSeq = 0; // of the latest note
+  #down = ""; // since when the engine is down, in words
   /** @type {Set<string>} what is slow: figure and model */
   #slow = new Set();
   #clockAsked = 0; // when, after the server's clock was set, Unix seconds
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #statusTimer;
+  #nodesAsked = 0; // when the list of boards was asked for, as Date.now()
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #nodesTimer;
 
   /**
    * Connect to the server that the page came from.
    *
    * @param {import("./store.js").Store} store
    * @param {import("./frame.js").Frame} frame
+   * @param {string} node  show only this board of those behind the server; "": the server's own, and the ticks of all
    */
-  constructor(store, frame) {
+  constructor(store, frame, node) {
     this.#store = store;
     this.#frame = frame;
+    this.node = node;
+    this.feed = new Feed(undefined, node);
+    this.past = new Past(this.feed, request);
     this.client = new AidashClient({
       onHello: (hello, gap) => this.#onHello(hello, gap),
       onTicks: (ticks, seq) => this.#onTicks(ticks, seq),
       onStatus: (status) => this.#onStatus(status),
       onDropped: (gap) => this.#onDropped(gap),
       onEvent: (event) => {
-        this.#onEvent(event);
+        if (event.event === "node") {
+          this.#onNode(event);
+        } else if (event.event === "command" ? (event.node ?? "") === this.node : this.node === "") { // else it is of another board
+          this.#onEvent(event);
+        }
         this.tap(event.event, event);
       },
       onState: (state) => this.#onState(state),
@@ -85,7 +102,7 @@ export class Session {
     this.#store.set({ ...asked, pending: true });
     let problem = "";
     try {
-      const ack = await this.client.send(command);
+      const ack = await this.client.send(this.node ? { ...command, node: this.node } : command);
       if (ack.number === undefined) { // else it takes effect later, and an event says so
         this.#truth = { ...this.#truth, ...asked };
       }
@@ -127,7 +144,8 @@ export class Session {
   #onTicks(ticks, seq) {
     const now = seconds();
     this.feed.add(ticks, seq, now);
-    this.requests.count(ticks, now);
+    this.fleet.ticks(ticks, now);
+    this.requests.count(ticks.filter(({ node = "" }) => node === this.node), now);
     if (this.feed.clock.wanted && now - this.#clockAsked >= 1) {
       this.#clockAsked = now;
       this.#pollStatus();
@@ -145,20 +163,100 @@ export class Session {
     }
     this.feed.close("offline", now);
     const query = this.feed.connected(hello, gap, now);
-    this.#setTruth(hello, now);
     this.#store.set({ hello });
+    if (this.node) {
+      this.#readNodes();
+    } else {
+      this.#setTruth(hello, now);
+      this.#countNodes(hello);
+    }
     this.tap("hello", hello);
     this.#fill(query, hello, ++this.#connections);
   }
 
   /** @param {Status} status */
   #onStatus(status) {
+    if (this.node === "") {
+      this.#showStatus(status);
+    }
+    this.#countNodes(status);
+    this.tap("status", status);
+  }
+
+  /** @param {Status} status  of the board that is shown */
+  #showStatus(status) {
     const now = seconds();
     this.feed.modelChanged(status.model, now, status.override !== false);
     this.#setTruth(status, now);
     const { hello } = this.#store.state;
     this.#store.set({ hello: hello && { ...hello, source: status.source, rate_hz: status.rate_hz } });
-    this.tap("status", status);
+  }
+
+  /**
+   * Where the server tells of more boards than are known here, or of fewer, they are asked for.
+   *
+   * @param {{nodes?: number}} said
+   */
+  #countNodes({ nodes }) {
+    if (nodes !== undefined && nodes !== this.fleet.nodes.size) {
+      this.#readNodes();
+    }
+  }
+
+  /** Fetch what the server knows of the other boards, at most once a second. */
+  #readNodes() {
+    clearTimeout(this.#nodesTimer);
+    this.#nodesTimer = setTimeout(async () => {
+      this.#nodesAsked = Date.now();
+      try {
+        const { nodes } = /** @type {import("./contract").NodesAnswer} */ (await request("nodes"));
+        this.fleet.fill(nodes, seconds());
+        const own = this.fleet.nodes.get(this.node);
+        [own?.said, own?.board, own?.energy, ...(own?.verdicts.values() ?? []), ...(own?.requests.values() ?? [])].forEach((event) => event && this.#onBoard(event));
+      } catch {
+        // a server of before; the boards whose events come are shown
+      }
+      this.#frame.request();
+    }, Math.max(0, this.#nodesAsked + NODES_AGAIN_MS - Date.now()));
+  }
+
+  /**
+   * An event of another board, or how it is now.
+   *
+   * @param {import("./contract").Node} event
+   */
+  #onNode(event) {
+    if (!this.fleet.nodes.has(event.node)) {
+      this.#readNodes(); // the list has its address
+    }
+    this.fleet.add(event, seconds());
+    if (event.data && event.node === this.node) {
+      this.#onBoard(event.data);
+    }
+    this.#frame.request();
+  }
+
+  /**
+   * An event of the board that this page shows, behind the gateway.
+   *
+   * @param {any} event
+   */
+  #onBoard(event) {
+    if (event.event === "hello" || (event.event === "status" && !("dropped" in event))) {
+      this.#showStatus({ models: [], ...event, commands: undefined });
+    } else {
+      this.#onEvent(event);
+    }
+  }
+
+  /**
+   * When an event was, browser's clock.
+   *
+   * @param {number} timestamp  by the clock of the board that it is of
+   */
+  #timeOf(timestamp) {
+    const at = this.feed.clock.toBrowser(timestamp);
+    return this.node && Math.abs(at - seconds()) > FOREIGN_S ? seconds() : at;
   }
 
   /** @param {Hello | Status} said @param {number} now */
@@ -169,8 +267,9 @@ export class Session {
     } else {
       this.feed.close("paused", now);
     }
+    this.#down = said.engine !== "down" ? "" : this.#down || `No answer${said.event === "hello" ? ", at least" : ""} since ${clockTime(now)}`;
     this.#truth = { model, paused, override };
-    this.#store.set({ ...this.#truth, models, loaded, facts, sourceState, down: said.engine === "down", loading: said.engine === "loading", reason: said.reason ?? "", benchRuns: said.bench ?? 0 });
+    this.#store.set({ ...this.#truth, models, loaded, facts, sourceState, down: said.engine === "down", loading: said.engine === "loading", reason: said.reason ?? this.#down, benchRuns: said.bench ?? 0 });
     if (said.commands) {
       this.#readCommands();
     } else if (this.#store.state.commands.length) {
@@ -206,7 +305,7 @@ export class Session {
       this.#slow.delete(key);
     } else if (!this.#slow.has(key)) {
       this.#slow.add(key);
-      this.feed.mark("slow", this.feed.clock.toBrowser(since), `${model} is slow${cause === "unknown" ? "" : `: ${cause.replace(/_/g, " ")}`}`);
+      this.feed.mark("slow", this.#timeOf(since), `${model} is slow${cause === "unknown" ? "" : `: ${cause.replace(/_/g, " ")}`}`);
     }
   }
 
@@ -214,7 +313,7 @@ export class Session {
   #onNote({ seq, level, text, timestamp }) {
     if (seq > this.#noteSeq) { // else it was fetched, and also told by an event
       this.#noteSeq = seq;
-      this.feed.mark(level === "info" ? "note" : level, this.feed.clock.toBrowser(timestamp), text);
+      this.feed.mark(level === "info" ? "note" : level, this.#timeOf(timestamp), text);
     }
   }
 
@@ -223,13 +322,16 @@ export class Session {
     this.feed.mark("dropped", seconds(), `${gap.missed} lost`);
     this.feed.breakLines();
     this.#store.set({ dropped: this.#store.state.dropped + gap.missed });
+    if (this.fleet.nodes.size) {
+      this.#readNodes();
+    }
     notice(`${gap.missed} events were lost: this page could not keep up.`);
   }
 
   /** @param {import("./contract").Event} event */
   #onEvent(event) {
     if (event.event === "request_start" || event.event === "request") {
-      const at = event.timestamp === undefined ? seconds() : this.feed.clock.toBrowser(event.timestamp);
+      const at = event.timestamp === undefined ? seconds() : this.#timeOf(event.timestamp);
       this.requests.add(event, at, seconds());
       this.#frame.request();
     } else if (event.event === "note") {
@@ -238,7 +340,7 @@ export class Session {
     } else if (event.event === "command") {
       this.#onCommand(event);
     } else if (event.event === "gauge") {
-      this.gauges.add(event, this.feed.clock.toBrowser(event.timestamp));
+      this.gauges.add(event, this.#timeOf(event.timestamp));
       this.#frame.request();
     } else if (event.event === "bench") {
       this.#store.set({ bench: event });
@@ -253,6 +355,14 @@ export class Session {
       const others = this.#store.state.alerts.filter(({ name }) => name !== event.name);
       this.#store.set({ alerts: event.state === "firing" ? [...others, event] : others });
     }
+  }
+
+  /**
+   * @param {string} path  below this page
+   * @returns {Promise<any>} what GET answers
+   */
+  get(path) {
+    return request(path);
   }
 
   /** The results of benchmarks that the server keeps. */
@@ -299,11 +409,13 @@ export class Session {
     const { feed } = this;
     const store = this.#store;
     const clock = this.#pollStatus();
-    if (hello.running !== undefined) {
-      this.#fillRequests(hello, connection, clock);
+    if (this.node === "") {
+      if (hello.running !== undefined) {
+        this.#fillRequests(hello, connection, clock);
+      }
+      this.#fillExtras(connection, clock);
+      this.#fillAlerts(connection, clock);
     }
-    this.#fillExtras(connection, clock);
-    this.#fillAlerts(connection, clock);
     try {
       while (query) {
         const answer = /** @type {import("./contract").TicksAnswer} */ (await request(`ticks?${query}`));
@@ -312,6 +424,11 @@ export class Session {
           return;
         }
         if (answer.run !== hello.run) {
+          // one of several gateways: its numbers are others, so that it is asked for all
+          const other = query.startsWith("last") ? answer : /** @type {import("./contract").TicksAnswer} */ (await request("ticks?last=10000"));
+          if (connection === this.#connections) {
+            feed.fill(other, seconds(), true);
+          }
           break;
         }
         if (answer.missed > 0) {
@@ -406,7 +523,8 @@ export class Session {
     const sent = seconds();
     const status = /** @type {import("./contract").StatusAnswer} */ (await request("status"));
     this.feed.clock.sample(status.time, sent, seconds());
-    this.#store.set({ status, facts: status.model_facts ?? [] });
+    this.#store.set(this.node ? { status } : { status, facts: status.model_facts ?? [] });
+    this.#countNodes(status);
     this.#frame.request();
     return status;
   }

@@ -18,6 +18,10 @@ export class Settings {
   notify = false;
   /** Keys work on the whole page. */
   keys = true;
+  /** @type {string[] | null} titles of the table's columns that are left out; null: nobody has chosen */
+  hidden = null;
+  /** The charts' scales are logarithmic. */
+  log = false;
 
   constructor() {
     Object.assign(this, load());
@@ -65,7 +69,11 @@ function load() {
       good[name] = saved[name];
     }
   }
+  if (Array.isArray(saved?.hidden)) {
+    good.hidden = saved.hidden.map(String);
+  }
   good.notify = saved?.notify === true;
   good.keys = saved?.keys !== false;
+  good.log = saved?.log === true;
   return good;
 }

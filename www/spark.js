@@ -2,8 +2,9 @@
 /** A sparkline: the last minute. */
 
 import { decimate, Rows } from "./decimate.js";
+import { fairTop } from "./scale.js";
 
-const SECONDS = 60;
+export const SPARK_S = 60;
 const rows = new Rows();
 
 /**
@@ -13,8 +14,9 @@ const rows = new Rows();
  * @param {number} end             Unix seconds at the right edge
  * @param {Int8Array} lineOf       the line of each lane
  * @param {string[]} colours       of each line, #rrggbb
+ * @param {((slot: number) => boolean) | null} [passes]  which ticks are drawn; null: all
  */
-export function drawSpark(canvas, ring, values, end, lineOf, colours) {
+export function drawSpark(canvas, ring, values, end, lineOf, colours, passes = null) {
   const ratio = devicePixelRatio;
   const width = Math.round(canvas.clientWidth * ratio);
   const height = Math.round(canvas.clientHeight * ratio);
@@ -27,12 +29,13 @@ export function drawSpark(canvas, ring, values, end, lineOf, colours) {
     return;
   }
   context.clearRect(0, 0, width, height);
-  decimate(ring, { values, from: ring.find(end - SECONDS), to: ring.end, width: (2 * ratio * SECONDS) / width, lineOf }, rows);
+  decimate(ring, { values, from: ring.find(end - SPARK_S), to: ring.end, width: (2 * ratio * SPARK_S) / width, lineOf, passes }, rows);
   const edge = 2 * ratio;
   /** @param {number} x */
-  const left = (x) => width * (1 - (end - x) / SECONDS);
+  const left = (x) => width * (1 - (end - x) / SPARK_S);
+  const top = Math.min(rows.top || 1, fairTop(rows));
   /** @param {number} y */
-  const up = (y) => height - edge - (y / (rows.top || 1)) * (height - 2 * edge);
+  const up = (y) => height - edge - (y / top) * (height - 2 * edge);
   const drawn = rows.y.map((line, i) => ({ line, colour: colours[i] })).filter(({ line }) => line.some((value) => value !== undefined));
   for (const { line, colour } of drawn) {
     drawLine(context, line, left, up, height, colour, drawn.length === 1, ratio);

@@ -4,9 +4,12 @@
 import { FIRST } from "./ring.js";
 
 /** @typedef {import("./ring.js").Ring} Ring */
+/** @typedef {((slot: number) => boolean) | null} Passes  which ticks count; null: all */
 
 const SAMPLE = 1 << 15; // ticks sorted at the most
+const WINDOW_S = 2; // that a rate is taken from
 const scratch = new Float32Array(SAMPLE);
+let column = new Float32Array(0); // of the size of the ring, once there is a filter
 
 /**
  * Quantiles of the latency by the nearest-rank method: each is the value of a
@@ -17,15 +20,15 @@ const scratch = new Float32Array(SAMPLE);
  * @param {number} from      index of the first tick
  * @param {number} to        index after the last tick
  * @param {number[]} wanted  0..1
- * @param {number} [lane]    only of this lane
+ * @param {Passes} [passes]
  * @returns {number[]} NaN where there are no ticks
  */
-export function quantiles(ring, from, to, wanted, lane = -1) {
+export function quantiles(ring, from, to, wanted, passes = null) {
   const step = Math.max(1, Math.ceil((to - from) / SAMPLE));
   let count = 0;
   for (let i = from; i < to; i += step) {
     const k = i & ring.mask;
-    if (!(ring.flags[k] & FIRST) && (lane < 0 || ring.lane[k] === lane)) {
+    if (!(ring.flags[k] & FIRST) && (!passes || passes(k))) {
       scratch[count++] = ring.latency[k];
     }
   }
@@ -41,9 +44,10 @@ export function quantiles(ring, from, to, wanted, lane = -1) {
  * @param {number} from     Unix seconds
  * @param {number} to
  * @param {boolean} steps   count ticks, not tokens
+ * @param {Passes} [passes]
  * @returns {{mean: number, peak: number}} NaN: nothing is known of this time
  */
-export function rates(ring, from, to, steps) {
+export function rates(ring, from, to, steps, passes = null) {
   const start = Math.max(from, ring.time[ring.first & ring.mask]); // before, nothing is known
   if (ring.end === ring.first || to <= start) {
     return { mean: NaN, peak: NaN };
@@ -51,12 +55,49 @@ export function rates(ring, from, to, steps) {
   let sum = 0;
   let peak = 0;
   const end = ring.find(to);
+  const total = passes ? sums(ring, ring.find(start), end, steps, passes) : ring.total;
   for (let i = ring.find(start); i < end; i++) {
     const k = i & ring.mask;
-    if (i > ring.first) { // what the first one counts was made before
+    if (i > ring.first && (!passes || passes(k))) { // what the first one counts was made before
       sum += steps ? 1 : ring.more[k];
     }
-    peak = Math.max(peak, ring.total[k]);
+    peak = Math.max(peak, total[k]);
   }
   return { mean: Math.max(0, sum) / (to - start), peak };
+}
+
+/**
+ * The rate at each tick of those that pass, as a column of the ring: what was made in the two seconds before it. The next call
+ * writes over it.
+ *
+ * @param {Ring} ring
+ * @param {number} from       index of the first tick
+ * @param {number} to         index after the last tick
+ * @param {boolean} steps     count ticks, not tokens
+ * @param {Passes} passes
+ * @param {boolean} [byLane]  each lane by itself; else all together
+ */
+export function sums(ring, from, to, steps, passes, byLane = false) {
+  const { mask, time, more } = ring;
+  if (column.length <= mask) {
+    column = new Float32Array(mask + 1);
+  }
+  const inWindow = new Float64Array(256); // of each lane
+  let old = Math.max(ring.first + 1, ring.find(time[from & mask] - WINDOW_S)); // what the first one counts was made before
+  for (let i = old; i < to; i++) {
+    const k = i & mask;
+    for (; time[old & mask] <= time[k] - WINDOW_S; old++) {
+      add(old & mask, -1);
+    }
+    add(k, 1);
+    column[k] = Math.max(0, inWindow[byLane ? ring.lane[k] : 0]) / WINDOW_S;
+  }
+  return column;
+
+  /** @param {number} k @param {1 | -1} sign */
+  function add(k, sign) {
+    if (!passes || passes(k)) {
+      inWindow[byLane ? ring.lane[k] : 0] += sign * (steps ? 1 : more[k]);
+    }
+  }
 }

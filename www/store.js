@@ -39,7 +39,9 @@
  * @property {number} frozenAt     the charts stopped at this Unix time; 0: they run
  * @property {[number, number] | null} zoom  the part that the charts show, Unix seconds
  * @property {[number, number] | null} lit   a part that the charts mark, Unix seconds
- * @property {string} find         the table shows the requests that have this text
+ * @property {string} find         the filter's text
+ * @property {readonly number[]} pins  A, or A and B, Unix seconds
+ * @property {boolean} yesterday   the charts show that, too
  * @property {number} opened       the request that was opened last, or 0
  */
 
@@ -80,6 +82,8 @@ export class Store {
     zoom: null,
     lit: null,
     find: "",
+    pins: [],
+    yesterday: false,
     opened: 0,
   };
   /** @type {{keys: (keyof PageState)[], run: (state: Readonly<PageState>) => void}[]} */

@@ -47,6 +47,35 @@ export class View {
     this.#store.set({ zoom: [middle - half, middle + half] });
   }
 
+  /**
+   * Show what is beside it: a quarter of it earlier, or later; up to the present, where it runs on.
+   *
+   * @param {1 | -1} way
+   */
+  move(way) {
+    const now = Date.now() / 1000;
+    const [from, to] = this.range(now);
+    const step = (way * (to - from)) / 4;
+    if (to + step < now) {
+      this.zoomTo(from + step, to + step);
+    } else {
+      this.goLive();
+    }
+  }
+
+  /**
+   * Show a part of it, or more: the middle stays, of what runs the end.
+   *
+   * @param {number} factor
+   */
+  scale(factor) {
+    const now = Date.now() / 1000;
+    const [from, to] = this.range(now);
+    const width = (to - from) * factor;
+    const end = Math.min(this.#store.state.zoom ? (from + to + width) / 2 : to, now);
+    this.zoomTo(end - width, end);
+  }
+
   /** Show the whole span again. */
   resetZoom() {
     this.#store.set({ zoom: null });

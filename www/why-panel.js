@@ -1,7 +1,7 @@
 // @ts-check
 /** Why it is slow, in a sentence on top for each model; what the answers take of energy, in the engine's card. */
 
-import { byId, setAttr, setText } from "./dom.js";
+import { announce, byId, setAttr, setText } from "./dom.js";
 import { short } from "./format.js";
 
 /** Seconds: a verdict that lasts is told again each 10 s, energy each second. */
@@ -33,7 +33,11 @@ export function mountWhy({ store, frame }) {
     if (verdict) {
       const key = `${verdict.figure} ${verdict.model}`;
       if (verdict.on) {
-        on.set(key, { line: `${verdict.model}: ${verdict.sentence}`, told: Date.now() / 1000 });
+        const text = `${verdict.model}: ${verdict.sentence}`;
+        if (!on.has(key)) {
+          announce(text); // once, however often it is told again
+        }
+        on.set(key, { line: text, told: Date.now() / 1000 });
       } else {
         on.delete(key);
       }

@@ -5,9 +5,9 @@
 #define AD_APP_ALERT_C
 
 #include "../board/alert_send.c"
-#include "config.c"
+#include "config_watch.c"
 #include "engines.c"
-#include "options.c"
+#include "option_values.c"
 #include "ports.c"
 
 #ifndef AIDASH_NO_MAIN

@@ -40,10 +40,14 @@ static bool ad_enter(void)
     return false;
 }
 
-/* In the child of a fork() none of the threads is there. */
+/* In the child of a fork() none of the threads is there. It must not hold what is the
+ * parent's alone: the lock of history's file is held by all that have it open. */
 static void ad_forked(void)
 {
     if (atomic_load(&ad_life.state) != AD_STOPPED) {
+#if AIDASH_HISTORY
+        ad_history_file_close();
+#endif
         atomic_store(&ad_life.state, AD_FORKED);
     }
 }
@@ -117,6 +121,9 @@ static void ad_reset(void)
     ad_brand_init();
 #if AIDASH_METER
     ad_meter_init();
+#endif
+#if AD_FLEET
+    ad_fleet_init();
 #endif
 #if AIDASH_HISTORY
     ad_history_init();
@@ -376,12 +383,37 @@ static bool ad_copy_name(char *out, const char *name, size_t max)
     return true;
 }
 
-/* Why the latest tick of this thread was refused; static storage. */
-static _Thread_local const char *ad_tick_problem = "";
+/* Why the latest tick of each thread was refused: a text in static storage, NULL: none
+ * was. A thread-local variable in its place would be text relocations to riscv64's
+ * linker (binutils 2.40), which a static-pie program can't have. */
+static struct {
+    pthread_once_t once;
+    bool there; /* the system had a key */
+    pthread_key_t key;
+} ad_tick_problem = {PTHREAD_ONCE_INIT, false, 0};
+
+static void ad_tick_problem_begin(void)
+{
+    ad_tick_problem.there = pthread_key_create(&ad_tick_problem.key, NULL) == 0;
+}
+
+static void ad_tick_problem_set(const char *text)
+{
+    (void)pthread_once(&ad_tick_problem.once, ad_tick_problem_begin);
+    if (ad_tick_problem.there) {
+        (void)pthread_setspecific(ad_tick_problem.key, text);
+    }
+}
 
 const char *aidash_publish_error(void)
 {
-    return ad_tick_problem;
+    const char *text = NULL;
+
+    (void)pthread_once(&ad_tick_problem.once, ad_tick_problem_begin);
+    if (ad_tick_problem.there) {
+        text = pthread_getspecific(ad_tick_problem.key);
+    }
+    return text != NULL ? text : "";
 }
 
 /* What is wrong with a tick's numbers? */
@@ -465,14 +497,14 @@ int aidash_publish(const struct aidash_tick *tick)
     enum ad_fault fault;
 
     if (!ad_enter()) {
-        ad_tick_problem = "the server does not run";
+        ad_tick_problem_set("the server does not run");
         return AIDASH_ESTATE;
     }
     fault = ad_sample_of(tick, &sample);
     if (fault == AD_FAULT_NONE) {
         ad_queue_sample(&sample);
     } else {
-        ad_tick_problem = ad_fault_text(fault);
+        ad_tick_problem_set(ad_fault_text(fault));
     }
     ad_leave();
     return fault == AD_FAULT_NONE ? 0 : AIDASH_EINVAL;

@@ -4,7 +4,7 @@
 #ifndef AD_APP_BENCH_C
 #define AD_APP_BENCH_C
 
-#include "config.c"
+#include "config_engines.c"
 #include "engines.c"
 #include "options.c"
 

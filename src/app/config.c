@@ -4,48 +4,14 @@
 #ifndef AD_APP_CONFIG_C
 #define AD_APP_CONFIG_C
 
-#include "../base/failure.c"
-#include "../base/url.c"
-#include "../board/alert_send.c"
-#include "../board/board.c"
-#include "../board/history_file.c"
-#include "../board/otlp.c"
 #include "../core/access.c"
 #include "../core/certificate.c"
 #include "../guard/jwt_files.c"
 #include "../guard/keys.c"
 #include "../guard/rights.c"
-#include "../guard/trust.c"
-#include "../meter/meter.c"
 #include "../web/brand.c"
-
-enum { AD_SHOWN_MAX = 100 }; /* bytes of a wrong value that an error shows */
-
-/* How much of a wrong value an error shows. */
-static int ad_shown(size_t len)
-{
-    return len < AD_SHOWN_MAX ? (int)len : AD_SHOWN_MAX;
-}
-
-/* Take the next item from a comma-separated list, without the blanks around it.
- * *list is NULL at the list's end; then this returns false. */
-static bool ad_list_next(const char **list, const char **item, size_t *len)
-{
-    const char *s = *list, *comma;
-
-    if (s == NULL) {
-        return false;
-    }
-    comma = strchr(s, ',');
-    *list = comma != NULL ? comma + 1 : NULL;
-    s += strspn(s, " \t");
-    *len = strcspn(s, ",");
-    while (*len > 0 && (s[*len - 1] == ' ' || s[*len - 1] == '\t')) {
-        (*len)--;
-    }
-    *item = s;
-    return true;
-}
+#include "config_fleet.c"
+#include "config_watch.c"
 
 static int ad_configure_models(const char *list)
 {
@@ -69,25 +35,6 @@ static int ad_configure_models(const char *list)
         name[len] = '\0';
         if (!ad_engine_add_model(name, false)) {
             return ad_fail(AIDASH_EINVAL, "models: '%s' is listed twice", name);
-        }
-    }
-    return 0;
-}
-
-/* A comma-separated list, each item of which a part takes or refuses. `what` is
- * what an item must be. */
-static int ad_configure_list(const char *list, const char *option,
-                             const char *what, int most,
-                             bool (*add)(const char *item, size_t len))
-{
-    const char *item;
-    size_t len;
-
-    while (ad_list_next(&list, &item, &len)) {
-        if (!add(item, len)) {
-            return ad_fail(AIDASH_EINVAL,
-                           "%s: '%.*s' is not %s; there may be %d", option,
-                           ad_shown(len), item, what, most);
         }
     }
     return 0;
@@ -164,371 +111,7 @@ static int ad_configure_rights(const struct aidash_config *config)
     return 0;
 }
 
-#if AD_DIALS
-
-/* The engine at the URL of an option. Without an address if it is given by a name:
- * that is for the resolver. Returns 0, or AIDASH_EINVAL: it is no URL. */
-static int ad_upstream_at(const char *option, const char *text, size_t len,
-                          struct ad_upstream *engine)
-{
-    const char *why;
-
-    memset(engine, 0, sizeof(*engine));
-    why = ad_url_parse(text, len, &engine->url);
-    if (why == NULL && engine->url.tls && !AIDASH_TLS) {
-        why = "this aidash was built without TLS; put nginx or stunnel in between";
-    }
-    if (why == NULL) {
-        engine->n_addresses = ad_address_literal(
-            engine->url.host, (uint16_t)atoi(engine->url.port), engine->addresses);
-        if (engine->n_addresses == 0 &&
-            (engine->url.authority[0] == '[' ||
-             !ad_http_host_name_ok(ad_slice_of(engine->url.host)))) {
-            why = "its host is neither an address nor a name";
-        }
-    }
-    if (why != NULL && memchr(text, '@', len) != NULL) { /* it may have a password */
-        return ad_fail(AIDASH_EINVAL, "%s: write the URL without a name and a password "
-                                      "in front of the host", option);
-    }
-    if (why != NULL) {
-        return ad_fail(AIDASH_EINVAL, "%s: '%.*s': %s", option, ad_shown(len),
-                       text, why);
-    }
-    return 0;
-}
-
-#endif
-
 #if AIDASH_METER
-
-/* How long the name in [NAME=]URL is, SIZE_MAX without a name: an = before the
- * first colon ends it. */
-static size_t ad_upstream_name_len(const char *item, size_t len)
-{
-    const char *equals = memchr(item, '=', len);
-    const char *colon = memchr(item, ':', len);
-
-    if (equals == NULL || (colon != NULL && colon < equals)) {
-        return SIZE_MAX;
-    }
-    return (size_t)(equals - item);
-}
-
-/* One engine, [NAME=]URL. */
-static int ad_configure_upstream(const char *item, size_t len)
-{
-    size_t name_len = ad_upstream_name_len(item, len);
-    const char *name = item;
-    struct ad_upstream engine;
-    int rc;
-
-    if (name_len != SIZE_MAX) {
-        if (!ad_name_ok(name, name_len, AIDASH_NODE_MAX)) {
-            return ad_fail(AIDASH_EINVAL,
-                           "upstream: '%.*s' is not a name of 1 to %d bytes",
-                           ad_shown(name_len), name, AIDASH_NODE_MAX);
-        }
-        item += name_len + 1;
-        len -= name_len + 1;
-    }
-    rc = ad_upstream_at("upstream", item, len, &engine);
-    if (rc != 0) {
-        return rc;
-    }
-    /* Clients are given a URL with /v1, and so it is written here, too; but the
-     * path of their requests begins with it already. */
-    len = strlen(engine.url.prefix);
-    if (len >= 3 && strcmp(engine.url.prefix + len - 3, "/v1") == 0) {
-        engine.url.prefix[len - 3] = '\0';
-    }
-    if (name_len != SIZE_MAX) {
-        memcpy(engine.name, name, name_len);
-    }
-    if (!ad_upstreams_add(&engine)) {
-        return ad_fail(AIDASH_EINVAL, "upstream: there are more than %d engines",
-                       AIDASH_UPSTREAMS);
-    }
-    return 0;
-}
-
-static int ad_configure_upstreams(const char *list)
-{
-    const char *item;
-    size_t len;
-
-    while (ad_list_next(&list, &item, &len)) {
-        int rc = ad_configure_upstream(item, len);
-
-        if (rc != 0) {
-            return rc;
-        }
-        ad_resolver_add(&ad_upstreams.list[ad_upstreams.n - 1]);
-    }
-    return 0;
-}
-
-/* A bearer token that is the first line of an option's file, into key. */
-static int ad_configure_key(const char *option, const char *path,
-                            char key[AD_KEY_MAX + 1])
-{
-    char line[AD_KEY_MAX + 3] = ""; /* with CR or LF, and NUL */
-    FILE *f = fopen(path, "r");
-    struct stat info = {0};
-    size_t len;
-
-    if (f == NULL) {
-        return ad_fail(AIDASH_EINVAL, "%s: can't read %.100s: %s", option, path,
-                       strerror(errno));
-    }
-    (void)fstat(fileno(f), &info);
-    (void)!fgets(line, (int)sizeof(line), f);
-    (void)fclose(f);
-    len = strcspn(line, "\r\n");
-    if (!ad_key_ok(line, len)) {
-        return ad_fail(AIDASH_EINVAL, "%s: the first line of %.100s is not a token of 1 "
-                                      "to %d characters", option, path, AD_KEY_MAX);
-    }
-    if ((info.st_mode & S_IROTH) != 0) {
-        ad_log(AIDASH_LOG_WARN, "%s: every user of this machine can read %.200s", option,
-               path);
-    }
-    memcpy(key, line, len);
-    key[len] = '\0';
-    return 0;
-}
-
-static int ad_configure_scrape(const char *url)
-{
-    struct ad_upstream page;
-    int rc = ad_upstream_at("scrape", url, strlen(url), &page);
-    unsigned i;
-
-    for (i = 0; i < ad_upstreams.n && rc == 0; i++) {
-        if (ad_upstream_same_place(&page, &ad_upstreams.list[i])) {
-            rc = ad_fail(AIDASH_EINVAL,
-                         "scrape: '%.*s' is an engine of --upstream too: its "
-                         "tokens would count twice",
-                         ad_shown(strlen(url)), url);
-        }
-    }
-    if (rc == 0) {
-        ad_scrape_set(&page);
-        ad_resolver_add(&ad_scrape.upstream);
-    }
-    return rc;
-}
-
-#if AD_OUTBOX
-
-/* Where an outbox sends to, by the URL of an option. */
-static int ad_configure_outbox(const char *option, const char *url,
-                               struct ad_outbox *o, struct ad_upstream *to)
-{
-    size_t len = 0;
-    const char *why = ad_outbox_split(url, &len, o->target);
-
-    if (why != NULL) {
-        return ad_fail(AIDASH_EINVAL, "%s: '%.*s': %s", option, ad_shown(len), url,
-                       why);
-    }
-    return ad_upstream_at(option, url, len, to);
-}
-
-#endif
-
-#if AIDASH_ALERTS
-
-/* Where alerts are sent to, and in which form. */
-static int ad_configure_webhook(const struct aidash_config *config)
-{
-    struct ad_outbox *o = ad_alert_outbox();
-    unsigned format = AD_ALERT_JSON;
-    struct ad_upstream to;
-    int rc;
-
-    if (config->alert_url == NULL) {
-        if (config->alert_format == NULL && config->alert_key_file == NULL) {
-            return 0;
-        }
-        return ad_fail(AIDASH_EINVAL, "%s: without alert-url no alert is sent",
-                       config->alert_format != NULL ? "alert-format"
-                                                    : "alert-key-file");
-    }
-    if (config->alert_format != NULL) {
-        while (format < AD_ALERT_FORMATS &&
-               strcmp(ad_alert_formats[format], config->alert_format) != 0) {
-            format++;
-        }
-        if (format == AD_ALERT_FORMATS) {
-            return ad_fail(AIDASH_EINVAL,
-                           "alert-format: '%.80s' must be json, ntfy or text",
-                           config->alert_format);
-        }
-    }
-    rc = ad_configure_outbox("alert-url", config->alert_url, o, &to);
-    if (rc == 0 && config->alert_key_file != NULL) {
-        rc = ad_configure_key("alert-key-file", config->alert_key_file, o->key);
-    }
-    if (rc == 0) {
-        ad_alert_post_set(&to, (enum ad_alert_format)format);
-    }
-    return rc;
-}
-
-#endif
-
-/* The collector that gets spans and metrics. */
-static int ad_configure_otlp(const char *url)
-{
-#if AIDASH_OTLP
-    struct ad_upstream to;
-    int rc = ad_configure_outbox("otlp", url, ad_otlp_outbox(), &to);
-
-    if (rc == 0 && !ad_otlp_set(&to)) {
-        rc = ad_fail(AIDASH_EINVAL, "otlp: '%s': its path is too long, or has a query; "
-                                    "/v1/traces and /v1/metrics are added to it",
-                     to.url.authority);
-    }
-    return rc;
-#else
-    return ad_fail(AIDASH_EINVAL, "otlp: '%.*s': this aidash was built without "
-                                  "OpenTelemetry (AIDASH_OTLP)",
-                   ad_shown(strlen(url)), url);
-#endif
-}
-
-/* `given`, or without it (0) `usual`, but never more than AIDASH_FLOWS. */
-static unsigned ad_flows_or(unsigned given, unsigned usual)
-{
-    if (given != 0) {
-        return given;
-    }
-    return usual < AIDASH_FLOWS ? usual : AIDASH_FLOWS;
-}
-
-static int ad_configure_queue(const struct aidash_config *config)
-{
-    unsigned max_inflight = ad_flows_or(config->max_inflight, 16), queue = 0;
-    double queue_timeout_s = config->queue_timeout_s;
-    double upstream_timeout_s = config->upstream_timeout_s;
-
-    if (config->queue < -1) {
-        return ad_fail(AIDASH_EINVAL, "queue: must be at least 0, or -1 for no "
-                                      "queue");
-    }
-    if (config->queue >= 0) {
-        queue = ad_flows_or((unsigned)config->queue, 64);
-    }
-    if (max_inflight > AIDASH_FLOWS) {
-        return ad_fail(AIDASH_EINVAL, "max-inflight: must be at most %d",
-                       AIDASH_FLOWS);
-    }
-    if (queue > AIDASH_FLOWS) {
-        return ad_fail(AIDASH_EINVAL, "queue: must be at most %d", AIDASH_FLOWS);
-    }
-    if (queue_timeout_s < 0) {
-        return ad_fail(AIDASH_EINVAL, "queue-timeout: must not be negative");
-    }
-    if (upstream_timeout_s < 0) {
-        return ad_fail(AIDASH_EINVAL, "upstream-timeout: must not be negative");
-    }
-    queue_timeout_s = queue_timeout_s > 0 ? queue_timeout_s : 600;
-    upstream_timeout_s = upstream_timeout_s > 0 ? upstream_timeout_s : 600;
-    ad_queue_set(max_inflight, queue, queue_timeout_s * 1000,
-                 upstream_timeout_s * 1000);
-    return 0;
-}
-
-#if AIDASH_TLS
-
-/* Is there an engine, or another server that aidash asks, with https? */
-static bool ad_upstreams_have_tls(void)
-{
-    bool found = ad_scrape.on && ad_scrape.upstream.url.tls;
-    unsigned i;
-
-    for (i = 0; i < ad_upstreams.n; i++) {
-        found = found || ad_upstreams.list[i].url.tls;
-    }
-#if AD_OUTBOX
-    for (i = 0; i < AD_OUTBOX_N; i++) {
-        found = found || (ad_outboxes[i].on && ad_outboxes[i].to.url.tls);
-    }
-#endif
-    return found;
-}
-
-/* Read --upstream-ca. */
-static int ad_configure_ca(const char *path)
-{
-    switch (ad_trust_read_file(path)) {
-    case AD_TRUST_READ:
-        return 0;
-    case AD_TRUST_UNREADABLE:
-        return ad_fail(AIDASH_EINVAL, "upstream-ca: can't read %.100s: %s", path,
-                       strerror(errno));
-    case AD_TRUST_FULL:
-        return ad_fail(AIDASH_EINVAL, "upstream-ca: %.100s has more than %d "
-                                      "certificates, or %d bytes of them",
-                       path, AD_TRUST_ROOTS, AIDASH_TRUST_BYTES);
-    default:
-        return ad_fail(AIDASH_EINVAL, "upstream-ca: %.100s has no certificate "
-                                      "(PEM), or a malformed one", path);
-    }
-}
-
-/* Whom to believe where engines have https: read it all to the spare set, for
- * ad_trust_use(). Reads files: not on the hub. */
-static int ad_configure_trust(const struct aidash_config *config)
-{
-    const char *from = config->upstream_ca;
-    int rc = 0;
-
-    if (from != NULL) {
-        rc = ad_configure_ca(from);
-    } else if (ad_upstreams_have_tls()) {
-        from = ad_trust_read_system();
-    } else {
-        ad_trust_forget();
-    }
-    ad_trust_begin_pins();
-    if (rc == 0) {
-        rc = ad_configure_list(config->upstream_pin, "upstream-pin",
-                               "sha256/ and the 44 characters of a key's fingerprint",
-                               AD_TRUST_PINS, ad_trust_add_pin);
-    }
-    if (rc == 0 && ad_upstreams_have_tls() && !ad_tls_client_start()) {
-        rc = ad_fail(AIDASH_ESYS, "TLS can't begin: the system has no random numbers, "
-                                  "or it lacks memory");
-    }
-    if (rc == 0 && ad_upstreams_have_tls()) {
-        ad_log(from != NULL ? AIDASH_LOG_DEBUG : AIDASH_LOG_WARN,
-               "https engines: %u authorities are believed%s%s",
-               ad_trust_spare()->n, from != NULL ? ", of " : "; this system has no file "
-                                                             "of them: --upstream-ca "
-                                                             "names one",
-               from != NULL ? from : "");
-    }
-    return rc;
-}
-
-#else
-
-static int ad_configure_trust(const struct aidash_config *config)
-{
-    if (config->upstream_ca != NULL || config->upstream_pin != NULL) {
-        return ad_fail(AIDASH_EINVAL, "%s: this aidash was built without TLS",
-                       config->upstream_ca != NULL ? "upstream-ca" : "upstream-pin");
-    }
-    return 0;
-}
-
-static void ad_trust_use(void)
-{
-}
-
-#endif
 
 static int ad_configure_meter(const struct aidash_config *config)
 {
@@ -550,6 +133,9 @@ static int ad_configure_meter(const struct aidash_config *config)
         rc = ad_configure_otlp(config->otlp);
     }
     if (rc == 0) {
+        rc = ad_configure_fleet(config);
+    }
+    if (rc == 0) {
         rc = ad_configure_trust(config);
     }
     if (rc == 0) {
@@ -564,34 +150,41 @@ static int ad_configure_meter(const struct aidash_config *config)
     return rc;
 }
 
-#endif /* AIDASH_METER */
+#else
 
-/* The rules of alerts. */
-static int ad_configure_alerts(const struct aidash_config *config)
+/* What only the meter can do is refused, not left out in silence. */
+static int ad_configure_meter(const struct aidash_config *config)
 {
-#if AIDASH_ALERTS
-    const char *list = config->alerts, *item;
-    char why[AD_ALERT_WHY_MAX];
-    size_t len;
+    const struct {
+        const char *name, *given;
+    } members[] = {{"upstream", config->upstream},
+                   {"upstream-key-file", config->upstream_key_file},
+                   {"upstream-ca", config->upstream_ca},
+                   {"upstream-pin", config->upstream_pin},
+                   {"scrape", config->scrape},
+                   {"quota", config->quota},
+                   {"alert-url", config->alert_url},
+                   {"alert-format", config->alert_format},
+                   {"alert-key-file", config->alert_key_file},
+                   {"otlp", config->otlp},
+                   {"forward", config->forward},
+                   {"forward-key-file", config->forward_key_file},
+                   {"as-node", config->as_node},
+                   {"peer", config->peer},
+                   {"peer-key-file", config->peer_key_file}};
+    size_t i;
 
-    while (ad_list_next(&list, &item, &len)) {
-        if (!ad_alerts_add(item, len, why)) {
-            return ad_fail(AIDASH_EINVAL, "alert: %s", why);
+    for (i = 0; i < AD_COUNT(members); i++) {
+        if (members[i].given != NULL) {
+            return ad_fail(AIDASH_EINVAL,
+                           "%s: this aidash was built without the meter "
+                           "(AIDASH_METER)", members[i].name);
         }
     }
-    if (ad_alerts.n == 0 && config->alert_url != NULL) {
-        return ad_fail(AIDASH_EINVAL, "alert-url: without a rule (alert) there is "
-                                      "nothing to send");
-    }
     return 0;
-#else
-    return config->alerts == NULL && config->alert_url == NULL
-               ? 0
-               : ad_fail(AIDASH_EINVAL, "%s: this aidash was built without alerts "
-                                        "(AIDASH_ALERTS)",
-                         config->alerts != NULL ? "alert" : "alert-url");
-#endif
 }
+
+#endif
 
 /* The source, and the simulator's settings. After the meter's. */
 static int ad_configure_source(const struct aidash_config *config)
@@ -648,27 +241,6 @@ static int ad_configure_viewers(const struct aidash_config *config)
     ad_acceptor_set_per_address(config->per_address);
     return 0;
 }
-
-#if AIDASH_METER && AIDASH_ENERGY
-static int ad_configure_price(const struct aidash_config *config)
-{
-    return config->price_kwh >= 0 && config->price_kwh <= 1e6
-               ? 0
-               : ad_fail(AIDASH_EINVAL, "price-kwh: must be from 0 to 1000000");
-}
-#endif
-
-#if AIDASH_BOARD
-static int ad_configure_board(const struct aidash_config *config)
-{
-    if (config->no_board != 0 || ad_board_configure(config->sysroot)) {
-        return 0;
-    }
-    return ad_fail(AIDASH_EINVAL, "sysroot: can't use the directory '%.*s': %s",
-                   ad_shown(strlen(config->sysroot)), config->sysroot,
-                   strerror(errno));
-}
-#endif
 
 static enum aidash_log_level ad_level_of(const struct aidash_config *config)
 {
@@ -779,24 +351,6 @@ static int ad_configure_state(const struct aidash_config *config)
     return 0;
 }
 
-/* The file of history: it is read now. */
-static int ad_configure_history(const struct aidash_config *config)
-{
-#if AIDASH_HISTORY
-    char why[AD_HISTORY_WHY_MAX];
-
-    if (!ad_history_file_open(config->history_file, why)) {
-        return ad_fail(AIDASH_EINVAL, "history-file: %s", why);
-    }
-    return 0;
-#else
-    return config->history_file == NULL
-               ? 0
-               : ad_fail(AIDASH_EINVAL, "history-file: this aidash was built without "
-                                        "history (AIDASH_HISTORY)");
-#endif
-}
-
 /* The certificate: the files are read now. */
 static int ad_configure_tls(const struct aidash_config *config)
 {
@@ -861,11 +415,9 @@ static int ad_configure(const struct aidash_config *config)
 
     ad_events_tap(config->on_event, config->user);
     ad_commands_ask(config->on_command, config->user);
-#if AIDASH_METER
     if (rc == 0) {
         rc = ad_configure_meter(config);
     }
-#endif
     if (rc == 0) {
         rc = ad_configure_source(config);
     }

@@ -8,7 +8,7 @@
 #include "engines.c"
 #include "lan.c"
 #include "machine.c"
-#include "options.c"
+#include "option_values.c"
 #include "ports.c"
 
 #ifndef AIDASH_NO_MAIN

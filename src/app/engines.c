@@ -4,7 +4,7 @@
 #ifndef AD_APP_ENGINES_C
 #define AD_APP_ENGINES_C
 
-#include "config.c"
+#include "config_engines.c"
 
 #ifndef AIDASH_NO_MAIN
 #if AIDASH_METER

@@ -8,7 +8,7 @@
 
 #include "../guard/jwt_files.c"
 #include "../guard/keys.c"
-#include "options.c"
+#include "option_values.c"
 
 #ifndef AIDASH_NO_MAIN
 

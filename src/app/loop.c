@@ -10,6 +10,7 @@
 #include "../core/certificate.c"
 #include "../guard/jwt_files.c"
 #include "../guard/keys.c"
+#include "../fleet/fleet.c"
 #include "../meter/meter.c"
 #include "../web/routes.c"
 #include "calls.c"
@@ -34,6 +35,9 @@ static void ad_hub_housekeeping(void)
 #endif
 #if AIDASH_METER
     ad_meter_housekeeping();
+#endif
+#if AD_FLEET
+    ad_fleet_housekeeping();
 #endif
 #if AIDASH_BOARD
     ad_board_housekeeping();
@@ -65,6 +69,9 @@ static void ad_hub_begin_stop(void)
     ad_listeners_watch(false);
     ad_pending_stop();
     ad_clients_stop();
+#if AD_FLEET
+    ad_fleet_stop();
+#endif
 }
 
 /* Must the hub wake to fan out events that wait for the pace? Without a viewer of
@@ -141,6 +148,11 @@ static void ad_hub_dispatch(const struct ad_ready *ready)
     case AD_TAG_TLS_INNER:
 #if AIDASH_TLS
         ad_pump_event(ready);
+#endif
+        break;
+    case AD_TAG_FLEET:
+#if AD_FLEET
+        ad_fleet_event(ready);
 #endif
         break;
     case AD_TAG_TIMER:
@@ -220,6 +232,9 @@ static void ad_hub_turn(void)
     if (ad_hub.now_ns >= ad_hub.housekeeping_ns) {
         ad_hub_housekeeping();
     }
+#if AD_FLEET
+    ad_fleet_run();
+#endif
 }
 
 static void *ad_hub_main(void *unused)
@@ -242,6 +257,9 @@ static void *ad_hub_main(void *unused)
     }
     ad_pending_close();
     ad_clients_drop();
+#if AD_FLEET
+    ad_fleet_end();
+#endif
 #if AIDASH_METER
     ad_meter_end();
 #endif

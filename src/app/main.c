@@ -156,6 +156,13 @@ static bool ad_options_meter(const struct ad_options *o,
 #if AIDASH_OTLP
     config->otlp = ad_option_value(o, "otlp");
 #endif
+#if AD_FLEET
+    config->forward = ad_option_value(o, "forward");
+    config->as_node = ad_option_value(o, "as-node");
+    config->forward_key_file = ad_option_value(o, "forward-key-file");
+    config->peer = ad_option_value(o, "peer");
+    config->peer_key_file = ad_option_value(o, "peer-key-file");
+#endif
 #if AIDASH_ALERTS
     config->alert_url = ad_option_value(o, "alert-url");
     config->alert_format = ad_option_value(o, "alert-format");

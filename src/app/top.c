@@ -1,8 +1,8 @@
 /* top.c - `aidash top`: what an aidash does, on a terminal, or as JSON for scripts.
  * It asks for GET /status and /requests, and then reads /events, which tells again
  * what is still kept; so one connection brings all. What it says of itself: every 5 s.
- * The main thread. Owns ad_top_signal; all else, some 800 kB, lies on the stack of
- * ad_top_main(), so that a server has nothing of it.
+ * The main thread. All that it has, some 800 kB, lies on the stack of ad_top_main(), so
+ * that a server has nothing of it.
  * Always: the terminal is as it was when this ends or is stopped, by whatever signal
  * a program can get.
  */
@@ -11,14 +11,12 @@
 
 #include "../base/file.c"
 #include "../meter/fetch.c"
-#include "config.c"
+#include "config_engines.c"
 #include "options.c"
+#include "terminal.c"
 #include "top_screen.c"
 
 #if AD_TOP
-
-#include <sys/ioctl.h>
-#include <termios.h>
 
 enum {
     AD_TOP_KEY_MAX = 4096,     /* bytes of a key or token */
@@ -70,31 +68,10 @@ struct ad_top_run {
     char line[AD_TOP_LINE_MAX], request[AD_TOP_REQUEST_MAX];
     char ask_head[AD_FETCH_HEAD_MAX], stream_head[AD_FETCH_HEAD_MAX];
     /* The terminal. */
-    bool screen, colours, utf8, raw;
-    struct termios before;
+    bool screen, colours, utf8;
+    struct ad_terminal terminal;
     char page[AD_TOP_SCREEN_MAX], out[AD_TOP_SCREEN_MAX + 8 * AD_TOP_ROWS_MAX];
 };
-
-/* What signals leave: to wake up, a byte in the pipe. */
-static struct {
-    int pipe[2];
-    volatile sig_atomic_t quit, stop, resized;
-} ad_top_signal;
-
-static void ad_top_on_signal(int number)
-{
-    int saved = errno;
-
-    if (number == SIGWINCH || number == SIGCONT) {
-        ad_top_signal.resized = 1;
-    } else if (number == SIGTSTP) {
-        ad_top_signal.stop = 1;
-    } else {
-        ad_top_signal.quit = 1;
-    }
-    (void)!write(ad_top_signal.pipe[1], "", 1);
-    errno = saved;
-}
 
 static uint32_t ad_top_ms(void)
 {
@@ -299,115 +276,19 @@ static int ad_top_find(struct ad_top_run *r)
     return -1;
 }
 
-/* ---- the terminal ---- */
-
-/* Write all of it. False if the terminal is gone, or a signal says to leave. */
-static bool ad_top_write(const char *s, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(STDOUT_FILENO, s, len);
-
-        if (n > 0) {
-            s += n;
-            len -= (size_t)n;
-        } else if (n < 0 && errno == EAGAIN) {
-            struct pollfd ready = {STDOUT_FILENO, POLLOUT, 0};
-
-            (void)poll(&ready, 1, 100);
-        } else if (n == 0 || errno != EINTR) {
-            return false;
-        }
-        if (ad_top_signal.quit != 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* The terminal becomes ours: another screen, without cursor and line breaks of its
- * own; keys come one by one. */
-static void ad_top_enter(struct ad_top_run *r)
-{
-    static const char begin[] = "\033[?1049h\033[?25l\033[?7l\033[2J";
-    struct termios mode;
-
-    if (tcgetattr(STDIN_FILENO, &r->before) == 0) {
-        mode = r->before;
-        mode.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
-        mode.c_cc[VMIN] = 0;
-        mode.c_cc[VTIME] = 0;
-        r->raw = tcsetattr(STDIN_FILENO, TCSADRAIN, &mode) == 0;
-    }
-    (void)ad_top_write(begin, sizeof(begin) - 1);
-}
-
-static void ad_top_leave(struct ad_top_run *r)
-{
-    static const char end[] = "\033[m\033[?7h\033[?25h\033[?1049l";
-
-    (void)tcflow(STDOUT_FILENO, TCOON); /* Ctrl-S would hold it back */
-    (void)!write(STDOUT_FILENO, end, sizeof(end) - 1);
-    if (r->raw) {
-        (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &r->before);
-        r->raw = false;
-    }
-}
+/* ---- what is shown ---- */
 
 /* Ctrl-Z: the shell gets its terminal, until we go on. */
 static void ad_top_suspend(struct ad_top_run *r)
 {
-    ad_top_signal.stop = 0;
+    ad_terminal_signal.stop = 0;
     if (r->screen) {
-        ad_top_leave(r);
+        ad_terminal_leave(&r->terminal);
     }
     (void)raise(SIGSTOP);
     if (r->screen) {
-        ad_top_enter(r);
+        ad_terminal_enter(&r->terminal);
     }
-}
-
-/* A number in the environment, or the default. */
-static unsigned ad_top_env(const char *name, unsigned otherwise)
-{
-    const char *text = getenv(name);
-    uint64_t value;
-
-    return text != NULL && ad_decimal_u64(text, strlen(text), 10000, &value) && value > 0
-               ? (unsigned)value
-               : otherwise;
-}
-
-static void ad_top_size(unsigned *columns, unsigned *rows)
-{
-    struct winsize size;
-
-    *columns = ad_top_env("COLUMNS", 80);
-    *rows = ad_top_env("LINES", 24);
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 &&
-        size.ws_row > 0) {
-        *columns = size.ws_col;
-        *rows = size.ws_row;
-    }
-    *columns = *columns < AD_TOP_COLUMNS_MAX ? *columns : AD_TOP_COLUMNS_MAX;
-    *rows = *rows < AD_TOP_ROWS_MAX ? *rows : AD_TOP_ROWS_MAX;
-}
-
-/* Does the user's locale have UTF-8 (POSIX 8.2)? By its name, as it need not be
- * installed here. */
-static bool ad_top_has_utf8(void)
-{
-    static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
-    size_t i;
-
-    for (i = 0; i < AD_COUNT(names); i++) {
-        const char *locale = getenv(names[i]);
-
-        if (locale != NULL && locale[0] != '\0') {
-            return strcasestr(locale, "UTF-8") != NULL ||
-                   strcasestr(locale, "UTF8") != NULL;
-        }
-    }
-    return false;
 }
 
 /* What the last line says. */
@@ -435,7 +316,9 @@ static AD_COLD bool ad_top_draw(struct ad_top_run *r)
     struct ad_text out = ad_text_in(r->out, sizeof(r->out));
     size_t i, from = 0;
 
-    ad_top_size(&view.columns, &view.rows);
+    ad_terminal_size(&view.columns, &view.rows);
+    view.columns = view.columns < AD_TOP_COLUMNS_MAX ? view.columns : AD_TOP_COLUMNS_MAX;
+    view.rows = view.rows < AD_TOP_ROWS_MAX ? view.rows : AD_TOP_ROWS_MAX;
     ad_top_advance(&r->state, view.now_s + r->state.offset_s);
     if (r->screen) {
         ad_top_notice(r, notice, sizeof(notice));
@@ -454,7 +337,7 @@ static AD_COLD bool ad_top_draw(struct ad_top_run *r)
         from = i + 1;
     }
     ad_puts(&out, r->screen ? "\033[J" : "");
-    return ad_top_write(r->out, out.len);
+    return ad_terminal_write(r->out, out.len);
 }
 
 static AD_COLD bool ad_top_print_json(struct ad_top_run *r)
@@ -462,7 +345,7 @@ static AD_COLD bool ad_top_print_json(struct ad_top_run *r)
     struct ad_text out = ad_text_in(r->out, sizeof(r->out));
 
     ad_top_json_of(&out, &r->state, r->at.url.authority, ad_top_now());
-    return ad_top_write(r->out, out.len);
+    return ad_terminal_write(r->out, out.len);
 }
 
 /* ---- the connections ---- */
@@ -581,7 +464,7 @@ static void AD_PRINTF(2, 3) ad_top_fail(struct ad_top_run *r, const char *fmt, .
     va_list args;
 
     if (r->screen) {
-        ad_top_leave(r);
+        ad_terminal_leave(&r->terminal);
         r->screen = false;
     }
     (void)fprintf(stderr, "aidash top: ");
@@ -738,8 +621,8 @@ static void ad_top_pump(struct ad_top_run *r, struct ad_fetch *q, bool ready,
 /* Wait for what comes first: bytes, a key, a signal, or `wait_ms`. */
 static AD_COLD void ad_top_turn(struct ad_top_run *r, int wait_ms)
 {
-    struct pollfd fds[4] = {{ad_top_signal.pipe[0], POLLIN, 0},
-                            {r->screen && r->raw ? STDIN_FILENO : -1, POLLIN, 0},
+    struct pollfd fds[4] = {{ad_terminal_signal.pipe[0], POLLIN, 0},
+                            {r->screen && r->terminal.raw ? STDIN_FILENO : -1, POLLIN, 0},
                             {-1, 0, 0},
                             {-1, 0, 0}};
     struct ad_fetch *const q[2] = {&r->ask, &r->stream};
@@ -760,7 +643,7 @@ static AD_COLD void ad_top_turn(struct ad_top_run *r, int wait_ms)
         return;
     }
     if (fds[0].revents != 0) {
-        (void)!read(ad_top_signal.pipe[0], bytes, sizeof(bytes));
+        (void)!read(ad_terminal_signal.pipe[0], bytes, sizeof(bytes));
     }
     if (fds[1].revents != 0) {
         n = read(STDIN_FILENO, bytes, sizeof(bytes));
@@ -791,25 +674,6 @@ static AD_COLD void ad_top_turn(struct ad_top_run *r, int wait_ms)
 
 /* ---- the run ---- */
 
-static void ad_top_signals(void)
-{
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH};
-    struct sigaction act, before;
-    size_t i;
-
-    memset(&act, 0, sizeof(act));
-    act.sa_handler = ad_top_on_signal;
-    for (i = 0; i < AD_COUNT(numbers); i++) {
-        /* What is ignored (nohup) stays so. */
-        if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN) {
-            (void)sigaction(numbers[i], &act, NULL);
-        }
-    }
-    act.sa_handler = SIG_IGN;
-    (void)sigaction(SIGPIPE, &act, NULL);
-    (void)sigaction(SIGTTOU, &act, NULL);
-}
-
 /* Is all there that --once prints? */
 static bool ad_top_complete(const struct ad_top_run *r)
 {
@@ -828,12 +692,12 @@ static AD_COLD int ad_top_loop(struct ad_top_run *r)
     r->step = AD_TOP_ASKS;
     while (r->result < 0) {
         uint32_t now_ms = ad_top_ms();
-        bool due = now_ms - shown_ms >= every_ms || ad_top_signal.resized != 0;
+        bool due = now_ms - shown_ms >= every_ms || ad_terminal_signal.resized != 0;
 
-        if (ad_top_signal.quit != 0) {
+        if (ad_terminal_signal.quit != 0) {
             return AD_EXIT_OK;
         }
-        if (ad_top_signal.stop != 0) {
+        if (ad_terminal_signal.stop != 0) {
             ad_top_suspend(r);
             due = r->screen;
         }
@@ -844,7 +708,7 @@ static AD_COLD int ad_top_loop(struct ad_top_run *r)
         }
         if (!r->args.once && (r->ever || r->screen) && due) {
             shown_ms = now_ms;
-            ad_top_signal.resized = 0;
+            ad_terminal_signal.resized = 0;
             if (!(r->args.json ? ad_top_print_json(r) : ad_top_draw(r))) {
                 return AD_EXIT_OK;
             }
@@ -880,23 +744,20 @@ static AD_COLD int ad_top_main(int argc, char **argv)
     if (code >= 0) {
         return code;
     }
-    if (pipe(ad_top_signal.pipe) != 0) {
+    if (!ad_terminal_listen()) {
         (void)fprintf(stderr, "aidash top: %s\n", strerror(errno));
         return AD_EXIT_FAILED;
     }
-    (void)fcntl(ad_top_signal.pipe[0], F_SETFL, O_NONBLOCK);
-    (void)fcntl(ad_top_signal.pipe[1], F_SETFL, O_NONBLOCK);
     r.args.once = r.args.once || (!r.args.json && !terminal);
     r.screen = !r.args.once && !r.args.json;
     r.colours = terminal && !r.args.json && (no_color == NULL || no_color[0] == '\0');
-    r.utf8 = ad_top_has_utf8();
-    ad_top_signals();
+    r.utf8 = ad_terminal_has_utf8();
     if (r.screen) {
-        ad_top_enter(&r);
+        ad_terminal_enter(&r.terminal);
     }
     code = ad_top_loop(&r);
     if (r.screen) {
-        ad_top_leave(&r);
+        ad_terminal_leave(&r.terminal);
     }
     return code;
 }

@@ -6,8 +6,6 @@
 
 #include "platform.h"
 
-#if AIDASH_TLS
-
 /* What of a file changes when its content does. All zeros: there is no file. */
 struct ad_file_stamp {
     uint64_t device, inode, size;
@@ -42,7 +40,8 @@ static bool ad_file_stamp_same(const struct ad_file_stamp *a,
            a->modified_s == b->modified_s && a->modified_ns == b->modified_ns;
 }
 
-/* Read what an open file has left. False with errno set; EFBIG: out is full. */
+/* Read what an open file has left, less than cap bytes. False with errno set; EFBIG:
+ * out is full. */
 static bool ad_file_read_all(int fd, char *out, size_t cap, size_t *len)
 {
     *len = 0;
@@ -62,6 +61,8 @@ static bool ad_file_read_all(int fd, char *out, size_t cap, size_t *len)
     errno = EFBIG;
     return false;
 }
+
+#if AIDASH_TLS
 
 /* Read a whole file of less than cap bytes, and put a NUL behind it. *mode becomes its
  * permissions. Returns NULL, or why not, in words that stay valid until the next

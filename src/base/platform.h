@@ -99,6 +99,13 @@
 #define AD_DIALS 0
 #endif
 
+/* Does it know other boards, and have links to them? */
+#if AIDASH_NODES > 0
+#define AD_FLEET 1
+#else
+#define AD_FLEET 0
+#endif
+
 #define AD_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 #endif

@@ -13,6 +13,7 @@
 #ifndef AD_BASE_STATE_C
 #define AD_BASE_STATE_C
 
+#include "file.c"
 #include "text.c"
 
 enum {
@@ -24,12 +25,6 @@ enum {
 static struct {
     char dir[AD_STATE_DIR_MAX + 1]; /* [I] "": there is none */
 } ad_state;
-
-/* What of a file changes when its content does. All zeros: there is no file. */
-struct ad_state_stamp {
-    uint64_t inode, size;
-    int64_t changed_s, changed_ns, modified_s, modified_ns;
-};
 
 /* The directory, NULL: none. It need not exist. False if the path is too long. While
  * starting. */
@@ -108,29 +103,23 @@ static int ad_state_lock(bool wait)
     return fd;
 }
 
+/* A child that was forked meanwhile has it open, too: the lock is let go of, not only
+ * closed. */
 static void ad_state_unlock(int fd)
 {
+    (void)flock(fd, LOCK_UN);
     (void)close(fd);
 }
 
 /* Has the file another content than that of *stamp? Then *stamp is that of now. */
-static bool ad_state_changed(const char *name, struct ad_state_stamp *stamp)
+static bool ad_state_changed(const char *name, struct ad_file_stamp *stamp)
 {
-    struct ad_state_stamp now;
+    struct ad_file_stamp now;
     char path[AD_STATE_PATH_MAX];
-    struct stat info;
 
-    memset(&now, 0, sizeof(now));
     ad_state_path(name, "", path);
-    if (stat(path, &info) == 0) {
-        now.inode = (uint64_t)info.st_ino;
-        now.size = (uint64_t)info.st_size;
-        now.changed_s = info.st_ctim.tv_sec;
-        now.changed_ns = info.st_ctim.tv_nsec;
-        now.modified_s = info.st_mtim.tv_sec;
-        now.modified_ns = info.st_mtim.tv_nsec;
-    }
-    if (memcmp(&now, stamp, sizeof(now)) == 0) {
+    now = ad_file_stamp(path);
+    if (ad_file_stamp_same(&now, stamp)) {
         return false;
     }
     *stamp = now;
@@ -159,28 +148,6 @@ static bool ad_state_may_read(const char *name, const struct stat *info,
     return true;
 }
 
-/* Read what an open file holds. */
-static bool ad_state_read_all(int fd, const char *name, char *out, size_t cap,
-                              size_t *len, char why[AD_STATE_WHY_MAX])
-{
-    ssize_t n = 1;
-
-    *len = 0;
-    while (n != 0) {
-        n = read(fd, out + *len, cap - *len);
-        if (n < 0 && errno != EINTR) {
-            return ad_state_fail(why, name, strerror(errno));
-        }
-        if (n > 0) {
-            *len += (size_t)n;
-        }
-        if (*len == cap) {
-            return ad_state_fail(why, name, "it is longer than it can be");
-        }
-    }
-    return true;
-}
-
 /* The whole file into out[0..*len); *len is below cap. SIZE_MAX: there is no file.
  * False if it can't be read or must not be, and why[] says so. */
 static bool ad_state_read(const char *name, char *out, size_t cap, size_t *len,
@@ -201,8 +168,11 @@ static bool ad_state_read(const char *name, char *out, size_t cap, size_t *len,
     if (fstat(fd, &info) != 0) {
         done = ad_state_fail(why, name, strerror(errno));
     } else {
-        done = ad_state_may_read(name, &info, why) &&
-               ad_state_read_all(fd, name, out, cap, len, why);
+        done = ad_state_may_read(name, &info, why);
+        if (done && !ad_file_read_all(fd, out, cap, len)) {
+            done = ad_state_fail(why, name, errno == EFBIG ? "it is longer than it can be"
+                                                           : strerror(errno));
+        }
     }
     (void)close(fd);
     return done;

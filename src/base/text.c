@@ -118,15 +118,14 @@ static void ad_put_fixed(struct ad_text *t, double value, int decimals)
     ad_put_decimal(t, (uint64_t)(units + 0.5), decimals);
 }
 
-/* A finite number in the form of RFC 8259 6, with 12 significant digits. printf()
- * writes the locale's decimal point: whatever it is, it becomes a dot. */
-static void ad_put_double(struct ad_text *t, double value)
+/* A finite number as printf() wrote it with %g, in the locale's form: whatever its
+ * decimal point is, it becomes a dot. */
+static void ad_put_printed(struct ad_text *t, const char *text)
 {
-    char text[40];
-    size_t i, len = (size_t)snprintf(text, sizeof(text), "%.12g", value);
     bool point = false;
+    size_t i;
 
-    for (i = 0; i < len; i++) {
+    for (i = 0; text[i] != '\0'; i++) {
         char c = text[i];
 
         if ((c >= '0' && c <= '9') || c == '-' || c == '+' || c == 'e') {
@@ -136,6 +135,15 @@ static void ad_put_double(struct ad_text *t, double value)
             ad_puts(t, ".");
         }
     }
+}
+
+/* A finite number in the form of RFC 8259 6, with 12 significant digits. */
+static void ad_put_double(struct ad_text *t, double value)
+{
+    char text[40];
+
+    (void)snprintf(text, sizeof(text), "%.12g", value);
+    ad_put_printed(t, text);
 }
 
 /* RFC 8259 7: the text of a JSON string, without its quotes. */

@@ -13,7 +13,6 @@
 
 enum {
     AD_ALERT_WAITING = 32, /* alerts that wait for the webhook */
-    AD_ALERT_HOST_MAX = 63,
     AD_ALERT_BODY_MAX = 2 * AD_ALERT_JSON_MAX
 };
 
@@ -22,7 +21,7 @@ static const char *const ad_alert_formats[AD_ALERT_FORMATS] = {"json", "ntfy", "
 
 static struct {
     uint8_t format;                   /* [I] enum ad_alert_format */
-    char host[AD_ALERT_HOST_MAX + 1]; /* [I] of this machine, in UTF-8 */
+    char host[AD_OUTBOX_HOST_MAX + 1]; /* [I] of this machine, in UTF-8 */
     uint64_t next, n; /* numbers: of the next to be sent, of the next to come */
     uint64_t dropped;
     struct ad_alert_news waiting[AD_ALERT_WAITING];
@@ -39,7 +38,7 @@ static struct ad_outbox *ad_alert_outbox(void)
 /* A JSON object; `text` is what Slack's, Mattermost's and the like show. */
 static void ad_alert_put_json(struct ad_text *t, const struct ad_alert_news *news)
 {
-    char text[AD_ALERT_NAME_MAX + AD_ALERT_HOST_MAX + AD_ALERT_SENTENCE + 8];
+    char text[AD_ALERT_NAME_MAX + AD_OUTBOX_HOST_MAX + AD_ALERT_SENTENCE + 8];
     struct ad_text said = ad_text_in(text, sizeof(text) - 1);
 
     ad_puts(&said, ad_alert_post.host);
@@ -147,14 +146,8 @@ static void ad_alert_post_init(void)
 /* Send alerts to this server; its target and its key are set. While starting. */
 static void ad_alert_post_set(const struct ad_upstream *to, enum ad_alert_format format)
 {
-    char *host = ad_alert_post.host;
-
     ad_alert_post.format = (uint8_t)format;
-    if (gethostname(host, sizeof(ad_alert_post.host)) != 0 ||
-        !ad_name_ok(host, strnlen(host, sizeof(ad_alert_post.host)),
-                    AD_ALERT_HOST_MAX)) {
-        (void)snprintf(host, sizeof(ad_alert_post.host), "aidash");
-    }
+    ad_outbox_host(ad_alert_post.host, "aidash");
     ad_outbox_set(ad_alert_outbox(), "alert-url", to, ad_alert_post.bytes,
                   AD_ALERT_BODY_MAX, ad_alert_post_ended);
     ad_alerts.tell = ad_alert_post_take;

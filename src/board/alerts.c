@@ -6,6 +6,7 @@
 #ifndef AD_BOARD_ALERTS_C
 #define AD_BOARD_ALERTS_C
 
+#include "../base/sorted.c"
 #include "../core/gauges.c"
 #include "../core/own_requests.c"
 #include "../meter/scrape.c"
@@ -185,21 +186,15 @@ static double ad_alerts_latency(unsigned percent)
 static double ad_alerts_ttft(void)
 {
     double sorted[AD_ALERT_FIRSTS];
-    unsigned i, k, n = 0;
+    unsigned i, n = 0;
     unsigned kept = ad_alerts.n_firsts < AD_ALERT_FIRSTS ? ad_alerts.n_firsts
                                                          : AD_ALERT_FIRSTS;
 
     for (i = 0; i < kept; i++) {
-        double ms = ad_alerts.firsts[i].ms;
-
-        if (ad_hub.now_ns - ad_alerts.firsts[i].at_ns >
+        if (ad_hub.now_ns - ad_alerts.firsts[i].at_ns <=
             AD_ALERT_WINDOW_S * AD_NS_PER_S) {
-            continue;
+            ad_sorted_add(sorted, &n, ad_alerts.firsts[i].ms);
         }
-        for (k = n++; k > 0 && sorted[k - 1] > ms; k--) {
-            sorted[k] = sorted[k - 1];
-        }
-        sorted[k] = ms;
     }
     return n == 0 ? (double)NAN : sorted[(n * 95 + 99) / 100 - 1];
 }

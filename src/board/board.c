@@ -9,6 +9,7 @@
 #ifndef AD_BOARD_BOARD_C
 #define AD_BOARD_BOARD_C
 
+#include "../base/thread.c"
 #include "../core/events.c"
 #include "alerts.c"
 #include "energy.c"
@@ -21,19 +22,16 @@
 enum {
     AD_BOARD_AGAIN_S = 60, /* so long after a look for sensors the next one, at the
                             * soonest */
-    AD_POWER_MS = 200      /* between two looks at the rails */
+    AD_POWER_MS = 200,     /* between two looks at the rails */
+    AD_BOARD_STOP_MS = 300 /* so long a stop waits for a sensor */
 };
 
 /* Whose the report is. */
 enum { AD_BOARD_FREE, AD_BOARD_ASKED, AD_BOARD_TOLD };
 
-/* The thread: there is none; it runs; it is to leave. */
-enum { AD_BOARD_NONE, AD_BOARD_RUNS, AD_BOARD_LEAVES };
-
 static struct {
     _Atomic int turn; /* [a] AD_BOARD_FREE.. */
-    _Atomic int life; /* [a] AD_BOARD_NONE.. */
-    sem_t wake;       /* of the thread */
+    struct ad_thread thread;
     bool on;          /* [I] */
     uint64_t time_us; /* the report: when it was made, */
     size_t len;
@@ -96,23 +94,11 @@ static bool ad_board_answer(uint64_t *found_ns, bool *first)
  * at once. */
 static void ad_board_sleep(bool watch)
 {
-    struct timespec at;
-    uint64_t ns;
-
-    while (watch) {
-        ns = ad_clock_ns(CLOCK_REALTIME) + AD_POWER_MS * AD_NS_PER_MS;
-        at.tv_sec = (time_t)(ns / AD_NS_PER_S);
-        at.tv_nsec = (long)(ns % AD_NS_PER_S);
-        if (sem_timedwait(&ad_board.wake, &at) == 0) {
-            return;
-        }
-        if (errno == ETIMEDOUT) {
-            ad_board_power(NULL);
-        } else if (errno != EINTR) {
-            break;
-        }
+    if (!watch) {
+        ad_thread_sleep(&ad_board.thread);
     }
-    while (sem_wait(&ad_board.wake) != 0) {
+    while (watch && ad_thread_sleep_ms(&ad_board.thread, AD_POWER_MS)) {
+        ad_board_power(NULL);
     }
 }
 
@@ -121,8 +107,7 @@ static void ad_board_sleep(bool watch)
 static void ad_board_sleep(bool watch)
 {
     (void)watch;
-    while (sem_wait(&ad_board.wake) != 0) {
-    }
+    ad_thread_sleep(&ad_board.thread);
 }
 
 #endif
@@ -134,13 +119,13 @@ static void *ad_board_main(void *unused)
 
     do {
         if (atomic_load(&ad_board.turn) == AD_BOARD_ASKED &&
-            atomic_load(&ad_board.life) == AD_BOARD_RUNS) {
+            ad_thread_runs(&ad_board.thread)) {
             watch = ad_board_answer(&found_ns, &first);
         }
         ad_board_sleep(watch);
-    } while (atomic_load(&ad_board.life) == AD_BOARD_RUNS);
+    } while (ad_thread_runs(&ad_board.thread));
     ad_probe_close();
-    atomic_store(&ad_board.life, AD_BOARD_NONE);
+    (void)ad_thread_ends(&ad_board.thread);
     return unused;
 }
 
@@ -157,7 +142,7 @@ static void ad_board_init(void)
  * no directory. While starting. */
 static bool ad_board_configure(const char *root)
 {
-    if (atomic_load(&ad_board.life) != AD_BOARD_NONE) {
+    if (ad_thread_life(&ad_board.thread) != AD_THREAD_NONE) {
         ad_log(AIDASH_LOG_WARN, "board: a sensor of the run before still hangs; this "
                                 "run has no board");
         return true;
@@ -169,36 +154,19 @@ static bool ad_board_configure(const char *root)
 /* Let the thread run. False if the system has none. */
 static bool ad_board_start(void)
 {
-    pthread_t thread;
-
     if (!ad_board.on) {
         return true;
     }
-    (void)sem_init(&ad_board.wake, 0, 0);
     atomic_store(&ad_board.turn, AD_BOARD_ASKED);
-    atomic_store(&ad_board.life, AD_BOARD_RUNS);
-    if (pthread_create(&thread, NULL, ad_board_main, NULL) != 0) {
-        atomic_store(&ad_board.life, AD_BOARD_NONE);
-        return false;
-    }
-    (void)pthread_detach(thread);
-    return true;
+    return ad_thread_start_loose(&ad_board.thread, ad_board_main);
 }
 
 /* Let the thread leave. One that hangs in a sensor leaves behind that, and touches
  * nothing else until then. The hub's thread has ended. */
 static void ad_board_stop(void)
 {
-    static const struct timespec nap = {0, 1000000};
-    int runs = AD_BOARD_RUNS, i;
-
-    if (!ad_board.on || !atomic_compare_exchange_strong(&ad_board.life, &runs,
-                                                        AD_BOARD_LEAVES)) {
-        return;
-    }
-    (void)sem_post(&ad_board.wake);
-    for (i = 0; i < 300 && atomic_load(&ad_board.life) != AD_BOARD_NONE; i++) {
-        (void)nanosleep(&nap, NULL);
+    if (ad_board.on && ad_thread_let_go(&ad_board.thread)) {
+        (void)ad_thread_wait(&ad_board.thread, AD_BOARD_STOP_MS);
     }
 }
 
@@ -252,7 +220,7 @@ static void ad_board_housekeeping(void)
     if (ad_board.on && ad_hub.now_ns - ad_hub.start_ns >= AD_NS_PER_S &&
         atomic_load(&ad_board.turn) == AD_BOARD_FREE) {
         atomic_store(&ad_board.turn, AD_BOARD_ASKED);
-        (void)sem_post(&ad_board.wake);
+        ad_thread_wake(&ad_board.thread);
     }
 }
 

@@ -10,6 +10,7 @@
 #ifndef AD_BOARD_ENERGY_C
 #define AD_BOARD_ENERGY_C
 
+#include "../base/sorted.c"
 #include "../core/events.c"
 #include "../core/sources.c"
 #include "../meter/reports.c"
@@ -102,19 +103,16 @@ static void ad_floor_learn(struct ad_floor *f, double watts)
 /* Watts at rest, or -1: not known yet. */
 static double ad_floor_of(const struct ad_floor *f)
 {
-    float sorted[AD_FLOOR_SAMPLES];
-    unsigned i, k;
+    double sorted[AD_FLOOR_SAMPLES];
+    unsigned n = 0;
 
     if (f->n < AD_FLOOR_LEAST) {
         return -1;
     }
-    for (i = 0; i < f->n; i++) {
-        for (k = i; k > 0 && sorted[k - 1] > f->watts[i]; k--) {
-            sorted[k] = sorted[k - 1];
-        }
-        sorted[k] = f->watts[i];
+    while (n < f->n) {
+        ad_sorted_add(sorted, &n, (double)f->watts[n]);
     }
-    return ((double)sorted[(f->n - 1) / 2] + (double)sorted[f->n / 2]) / 2;
+    return ad_sorted_median(sorted, n);
 }
 
 /* ---- settling ---- */

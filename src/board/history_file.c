@@ -20,6 +20,7 @@
 #define AD_BOARD_HISTORY_FILE_C
 
 #include "../base/sha256.c"
+#include "../base/thread.c"
 #include "../codec/utf8.c"
 #include "history.c"
 
@@ -109,12 +110,9 @@ struct ad_history_section {
 enum { AD_HISTORY_FILE_FREE, AD_HISTORY_FILE_ASKED, AD_HISTORY_FILE_DONE };
 
 static struct {
-    _Atomic int turn;  /* [a] AD_HISTORY_FILE_FREE.. */
-    _Atomic bool runs; /* [a] the thread is to go on */
-    bool started;      /* there is a thread: the starting thread's */
-    pthread_t thread;
-    sem_t wake; /* of the thread */
-    int fd;     /* [I] -1: there is no file */
+    _Atomic int turn; /* [a] AD_HISTORY_FILE_FREE.. */
+    struct ad_thread thread;
+    int fd; /* [I] -1: there is no file */
     char path[AD_HISTORY_PATH_MAX + 1]; /* [I] */
     uint64_t id;                        /* [I] */
     /* [I] That of another part, which sets it in its own init, behind
@@ -593,14 +591,13 @@ static bool ad_history_file_due(void)
 
 static void *ad_history_file_main(void *unused)
 {
-    while (atomic_load(&ad_history_file.runs)) {
+    while (ad_thread_runs(&ad_history_file.thread)) {
         if (atomic_load(&ad_history_file.turn) == AD_HISTORY_FILE_ASKED) {
             ad_history_write();
             atomic_store(&ad_history_file.turn, AD_HISTORY_FILE_DONE);
             ad_wake();
         }
-        while (sem_wait(&ad_history_file.wake) != 0) {
-        }
+        ad_thread_sleep(&ad_history_file.thread);
     }
     return unused;
 }
@@ -625,7 +622,7 @@ static void ad_history_file_run(void)
         ad_history.second >= ad_history_file.again_s && ad_history_file_due()) {
         ad_history_fill();
         atomic_store(&ad_history_file.turn, AD_HISTORY_FILE_ASKED);
-        (void)sem_post(&ad_history_file.wake);
+        ad_thread_wake(&ad_history_file.thread);
     }
 }
 
@@ -751,27 +748,15 @@ static bool ad_history_file_open(const char *path, char why[AD_HISTORY_WHY_MAX])
 /* Let the thread run, if there is a file. False if the system has none. */
 static bool ad_history_file_start(void)
 {
-    if (ad_history_file.fd < 0) {
-        return true;
-    }
-    (void)sem_init(&ad_history_file.wake, 0, 0);
-    atomic_store(&ad_history_file.runs, true);
-    ad_history_file.started = pthread_create(&ad_history_file.thread, NULL,
-                                             ad_history_file_main, NULL) == 0;
-    return ad_history_file.started;
+    return ad_history_file.fd < 0 ||
+           ad_thread_start(&ad_history_file.thread, ad_history_file_main);
 }
 
 /* The thread ends behind what it writes. The hub's thread has ended, but its
  * descriptors are open. */
 static void ad_history_file_stop(void)
 {
-    if (ad_history_file.started) {
-        atomic_store(&ad_history_file.runs, false);
-        (void)sem_post(&ad_history_file.wake);
-        (void)pthread_join(ad_history_file.thread, NULL);
-        (void)sem_destroy(&ad_history_file.wake);
-        ad_history_file.started = false;
-    }
+    ad_thread_stop(&ad_history_file.thread);
 }
 
 /* Write all that there is, at the end of a run, and close. Waits for the disk. The

@@ -15,6 +15,7 @@
 #include "../core/commands.c"
 #include "../core/gauges.c"
 #include "../core/measures.c"
+#include "../core/nodes.c"
 #include "../core/own_requests.c"
 #include "../core/sources.c"
 #include "../guard/throttle.c"
@@ -346,6 +347,37 @@ static bool ad_metric_dropped(const struct ad_metric *m, unsigned i,
     return ad_metric_words(s, i, AD_COUNT(words), words, counts);
 }
 
+#if AIDASH_NODES
+
+static bool ad_metric_nodes(const struct ad_metric *m, unsigned i,
+                            struct ad_metric_sample *s)
+{
+    uint64_t counts[AD_COUNT(ad_node_states)] = {0};
+    unsigned k;
+
+    (void)m;
+    for (k = 0; k < ad_nodes.n; k++) {
+        counts[ad_nodes.list[k].state]++;
+    }
+    s->absent = ad_nodes.n == 0;
+    return ad_metric_words(s, i, AD_COUNT(counts), ad_node_states, counts);
+}
+
+static bool ad_metric_relayed(const struct ad_metric *m, unsigned i,
+                              struct ad_metric_sample *s)
+{
+    static const char *const words[] = {"taken", "double", "ignored", "refused"};
+    const uint64_t counts[] = {ad_nodes.events, ad_nodes.doubles,
+                               ad_nodes.foreign + ad_nodes.nowhere,
+                               atomic_load(&ad_relay_ring.refused)};
+
+    (void)m;
+    s->absent = ad_nodes.n == 0;
+    return ad_metric_words(s, i, AD_COUNT(words), words, counts);
+}
+
+#endif
+
 static bool ad_metric_limited(const struct ad_metric *m, unsigned i,
                               struct ad_metric_sample *s)
 {
@@ -584,6 +616,14 @@ static const struct ad_metric ad_metric_table[] = {
     {{"aidash_ingest_errors", NULL, "Lines of samples that were wrong",
       AD_METRIC_COUNTER, AD_METRIC_IN_NONE},
      ad_metric_scalar, NULL, AD_SCALAR_LINE_ERRORS},
+#if AIDASH_NODES
+    {{"aidash_nodes", "state", "Other boards that this gateway knows: live, stale, gone",
+      AD_METRIC_GAUGE, AD_METRIC_IN_NONE},
+     ad_metric_nodes, NULL, 0},
+    {{"aidash_relayed", "what", "Events of other boards: taken, double, ignored (of a third board, or without a place), refused",
+      AD_METRIC_COUNTER, AD_METRIC_IN_NONE},
+     ad_metric_relayed, NULL, 0},
+#endif
 #if AIDASH_TLS
     {{"aidash_tls_sessions", NULL, "TLS sessions that are open",
       AD_METRIC_GAUGE, AD_METRIC_IN_NONE},

@@ -18,8 +18,7 @@ enum {
     AD_OTLP_S = 15,            /* between metrics */
     AD_OTLP_BODY = 32768,      /* bytes of a message */
     AD_OTLP_SPAN_MAX = 4096,   /* and of a span at most */
-    AD_OTLP_POINT_MAX = 4096,  /* and of a number with what is around it */
-    AD_OTLP_HOST_MAX = 63
+    AD_OTLP_POINT_MAX = 4096   /* and of a number with what is around it */
 };
 #define AD_OTLP_TRACES "/v1/traces"
 #define AD_OTLP_METRICS "/v1/metrics"
@@ -42,7 +41,7 @@ struct ad_otlp_span {
 static struct {
     /* [I] The URL's path, without a / behind it. */
     char base[AD_OUTBOX_TARGET_MAX + 1 - sizeof(AD_OTLP_METRICS)];
-    char host[AD_OTLP_HOST_MAX + 1];     /* [I] */
+    char host[AD_OUTBOX_HOST_MAX + 1];   /* [I] */
     uint64_t next, n; /* numbers of spans: of the next to be sent, of the next to come */
     uint64_t dropped;
     uint64_t metrics_ns; /* of the next metrics */
@@ -528,11 +527,7 @@ static bool ad_otlp_set(const struct ad_upstream *to)
         return false;
     }
     memcpy(ad_otlp.base, o->target, len + 1);
-    if (gethostname(ad_otlp.host, sizeof(ad_otlp.host)) != 0 ||
-        !ad_name_ok(ad_otlp.host, strnlen(ad_otlp.host, sizeof(ad_otlp.host)),
-                    AD_OTLP_HOST_MAX)) {
-        (void)snprintf(ad_otlp.host, sizeof(ad_otlp.host), "unknown");
-    }
+    ad_outbox_host(ad_otlp.host, "unknown");
     ad_outbox_set(o, "otlp", to, ad_otlp.bytes, AD_OTLP_BODY, ad_otlp_ended);
     o->strict = true;
     ad_reports_observe(ad_otlp_request);

@@ -100,13 +100,10 @@ static void ad_metric_observe(struct ad_metric_histogram *h, const double *edges
 
 /* ---- pieces of lines ---- */
 
-/* A number, as both formats have it, that is read as the same double again. printf()
- * writes the locale's decimal point: whatever it is, it becomes a dot. */
+/* A number, as both formats have it, that is read as the same double again. */
 static void ad_put_metric_number(struct ad_text *t, double value)
 {
     char text[40];
-    bool point = false;
-    size_t i;
 
     if (isnan(value)) {
         ad_puts(t, "NaN");
@@ -120,16 +117,7 @@ static void ad_put_metric_number(struct ad_text *t, double value)
     if (strtod(text, NULL) != value) {
         (void)snprintf(text, sizeof(text), "%.17g", value);
     }
-    for (i = 0; text[i] != '\0'; i++) {
-        char c = text[i];
-
-        if (ad_is_digit(c) || c == '-' || c == '+' || c == 'e') {
-            ad_put(t, &c, 1);
-        } else if (!point) {
-            point = true;
-            ad_puts(t, ".");
-        }
-    }
+    ad_put_printed(t, text);
 }
 
 /* The edge of a bucket: OpenMetrics wants 1.0 for 1, and the older format takes it, so

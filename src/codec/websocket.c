@@ -9,11 +9,11 @@ struct ad_ws_frame {
     uint8_t opcode;
     bool fin;
     uint8_t mask[4];
-    uint32_t len;        /* at most AIDASH_MESSAGE_MAX */
-    unsigned header_len; /* 6, 8 or 14 */
+    uint32_t len;        /* at most ad_ws_max() */
+    unsigned header_len; /* 6, 8 or 14; of a server 2, 4 or 10 */
 };
 
-/* What has come from a client. */
+/* What has come from the peer. */
 enum ad_ws_kind {
     AD_WS_NOTHING, /* all bytes are used, more must come */
     AD_WS_TEXT,    /* a whole message, of valid UTF-8 (RFC 6455 8.1) */
@@ -33,8 +33,11 @@ struct ad_ws_event {
 
 enum { AD_WS_CONTROL_MAX = 125 }; /* RFC 6455 5.5 */
 
-/* What is known of a client's stream between two calls. Zeroed at first. */
+/* What is known of a peer's stream between two calls. Zeroed at first, but for `max`
+ * and `of_server`. */
 struct ad_ws {
+    uint16_t max;   /* bytes of a message; 0: AIDASH_MESSAGE_MAX */
+    bool of_server; /* the peer is a server: its frames are not masked */
     uint8_t header[14];
     uint8_t header_len;
     uint8_t message_opcode; /* of the current fragmented message, or 0 */
@@ -44,20 +47,28 @@ struct ad_ws {
     uint32_t message_len; /* bytes of the message in the caller's buffer */
 };
 
-/* RFC 6455 5.2: decode a client's frame header. Returns 0 (done, in *frame), a
+/* How long a message of the peer may be, in bytes. */
+static uint32_t ad_ws_max(const struct ad_ws *ws)
+{
+    return ws->max != 0 ? ws->max : AIDASH_MESSAGE_MAX;
+}
+
+/* RFC 6455 5.2: decode a frame header of the peer. Returns 0 (done, in *frame), a
  * positive number of bytes still missing, or minus a close code. */
-static int ad_ws_header(const uint8_t *h, size_t n, struct ad_ws_frame *frame)
+static int ad_ws_header(const struct ad_ws *ws, const uint8_t *h, size_t n,
+                        struct ad_ws_frame *frame)
 {
     uint64_t len;
-    unsigned more;
+    unsigned more, mask = ws->of_server ? 0 : 4;
 
     if (n < 2) {
         return (int)(2 - n);
     }
     frame->fin = (h[0] & 0x80) != 0;
     frame->opcode = h[0] & 0x0F;
-    if ((h[0] & 0x70) != 0 || (h[1] & 0x80) == 0) {
-        return -1002; /* RSV bits without an extension; or not masked (5.1) */
+    if ((h[0] & 0x70) != 0 || ((h[1] & 0x80) == 0) != ws->of_server) {
+        return -1002; /* RSV bits without an extension; a client that does not mask,
+                       * a server that does (5.1) */
     }
     len = h[1] & 0x7F;
     if (frame->opcode >= 8) {
@@ -68,7 +79,7 @@ static int ad_ws_header(const uint8_t *h, size_t n, struct ad_ws_frame *frame)
         return -1002; /* reserved */
     }
     more = len == 126 ? 2 : len == 127 ? 8 : 0;
-    frame->header_len = 2 + more + 4;
+    frame->header_len = 2 + more + mask;
     if (n < 2 + more) {
         return (int)(2 + more - n);
     }
@@ -82,13 +93,14 @@ static int ad_ws_header(const uint8_t *h, size_t n, struct ad_ws_frame *frame)
             return -1002; /* 5.2: top bit 0, and the shortest form */
         }
     }
-    if (len > AIDASH_MESSAGE_MAX) {
+    if (len > ad_ws_max(ws)) {
         return -1009; /* whatever is declared, nothing is allocated */
     }
     if (n < frame->header_len) {
         return (int)(frame->header_len - n);
     }
-    memcpy(frame->mask, h + 2 + more, 4);
+    memset(frame->mask, 0, sizeof(frame->mask));
+    memcpy(frame->mask, h + 2 + more, mask);
     frame->len = (uint32_t)len;
     return 0;
 }
@@ -125,7 +137,7 @@ static unsigned ad_ws_order(const struct ad_ws *ws,
     if (continues != under_way) {
         return 1002; /* a continuation of nothing, or a message in a message */
     }
-    if (frame->len > AIDASH_MESSAGE_MAX - ws->message_len) {
+    if (frame->len > ad_ws_max(ws) - ws->message_len) {
         return 1009;
     }
     return 0;
@@ -180,7 +192,7 @@ static size_t ad_ws_direct(const struct ad_ws *ws, uint8_t *data, size_t len,
 {
     struct ad_ws_frame frame;
 
-    if (ws->header_len != 0 || ad_ws_header(data, len, &frame) != 0 ||
+    if (ws->header_len != 0 || ad_ws_header(ws, data, len, &frame) != 0 ||
         !frame.fin || frame.opcode == 0 || ad_ws_order(ws, &frame) != 0 ||
         frame.len > len - frame.header_len) {
         return 0;
@@ -205,7 +217,7 @@ static void ad_ws_header_next(struct ad_ws *ws, uint8_t byte,
 
     ws->header[ws->header_len] = byte;
     ws->header_len++;
-    need = ad_ws_header(ws->header, ws->header_len, &ws->frame);
+    need = ad_ws_header(ws, ws->header, ws->header_len, &ws->frame);
     if (need > 0) {
         return;
     }
@@ -243,13 +255,13 @@ static void ad_ws_frame_end(struct ad_ws *ws, uint8_t *message,
     }
 }
 
-/* Take bytes of a client's stream, up to the next message, control frame or
+/* Take bytes of the peer's stream, up to the next message, control frame or
  * fault, which *event describes. Returns how many bytes were used: all of them
  * when *event is AD_WS_NOTHING. After AD_WS_CLOSE or AD_WS_FAULT no more may be
  * passed.
  *
  * data     is unmasked in place;
- * message  AIDASH_MESSAGE_MAX bytes, for a message in several pieces;
+ * message  ad_ws_max() bytes, for a message in several pieces;
  * control  AD_WS_CONTROL_MAX bytes, likewise for a control frame.
  *
  * The buffers are the caller's and must keep their bytes between the calls. The
@@ -306,6 +318,18 @@ static size_t ad_ws_frame_header(uint8_t h[4], unsigned opcode, size_t len)
     h[2] = (uint8_t)(len >> 8);
     h[3] = (uint8_t)len;
     return 4;
+}
+
+/* Likewise a client's, whose payload is masked with `mask` (RFC 6455 5.3): into h[8].
+ * Mask the payload by ad_ws_unmask(), which is the same. */
+static AD_UNUSED size_t ad_ws_client_header(uint8_t h[8], unsigned opcode, size_t len,
+                                            const uint8_t mask[4])
+{
+    size_t n = ad_ws_frame_header(h, opcode, len);
+
+    h[1] |= 0x80;
+    memcpy(h + n, mask, 4);
+    return n + 4;
 }
 
 /* Length of the header of a frame of ours that is n bytes long in all. */

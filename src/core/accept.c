@@ -184,7 +184,7 @@ static bool ad_acceptor_take(struct ad_pending *p, int fd,
     if (n > most && n - most > ad_pending_ending(address)) {
         ad_pending_refuse(p, 503, "Retry-After: 5\r\n",
                           "there are too many connections from this address "
-                          "(--per-address)", false);
+                          "(--per-address)");
     } else {
         ad_pending_read(p); /* the head is there already, most often */
     }

@@ -5,6 +5,7 @@
 #ifndef AD_CORE_COMMANDS_C
 #define AD_CORE_COMMANDS_C
 
+#include "../codec/utf8.c"
 #include "../guard/rights.c"
 #include "../guard/throttle.c"
 #include "nodes.c"
@@ -174,10 +175,34 @@ static enum ad_fault ad_command_fault(const struct ad_command_message *request)
     return AD_FAULT_NONE;
 }
 
+/* Who pauses the engine, for all viewers: the name of his key, or where he is. */
+static void ad_command_by(const struct ad_asker *who, int fd,
+                          char out[AIDASH_REASON_MAX + 1])
+{
+    struct ad_text t = ad_text_in(out, AIDASH_REASON_MAX);
+    char from[AD_ADDRESS_TEXT_MAX];
+
+    if (who->grant.name[0] != '\0') {
+        const char *name = who->grant.name;
+
+        ad_puts(&t, "paused by ");
+        ad_put(&t, name, ad_utf8_prefix((const uint8_t *)name,
+                                         strnlen(name, AIDASH_REASON_MAX - t.len)));
+    } else if (who->local) {
+        ad_puts(&t, "paused from this machine");
+    } else {
+        ad_socket_peer_text(fd, from);
+        ad_puts(&t, "paused from ");
+        ad_puts(&t, from);
+    }
+    out[t.len] = '\0';
+}
+
 /* Let an accepted command take effect, or say why it can't. *bench: the number of
- * a benchmark that it began. */
+ * a benchmark that it began. `by`: who asks, as of ad_command_by(); "" if nobody
+ * knows any more. */
 static enum ad_fault ad_command_effect(const struct ad_command_message *request,
-                                       uint64_t *bench)
+                                       const char *by, uint64_t *bench)
 {
     bool meter = ad_sources.source == AD_SOURCE_METER;
     bool names = request->model[0] != '\0';
@@ -216,10 +241,11 @@ static enum ad_fault ad_command_effect(const struct ad_command_message *request,
         if (ad_commands.drain != NULL) {
             ad_commands.drain();
         }
-        ad_engine_pause(true);
+        ad_engine_pause(true, by);
         return AD_FAULT_NONE;
     default:
-        ad_engine_pause(request->action == AIDASH_PAUSE);
+        ad_engine_pause(request->action == AIDASH_PAUSE,
+                        request->action == AIDASH_PAUSE ? by : "");
         return AD_FAULT_NONE;
     }
 }
@@ -387,7 +413,7 @@ static void ad_command_finish(uint64_t number, bool done, const char *message)
     kept->number = 0;
     if (done && request.node[0] == '\0') { /* what it was for may be gone */
         fault = ad_command_fault(&request);
-        fault = fault == AD_FAULT_NONE ? ad_command_effect(&request, &bench) : fault;
+        fault = fault == AD_FAULT_NONE ? ad_command_effect(&request, "", &bench) : fault;
     }
     if (fault != AD_FAULT_NONE) {
         ad_command_tell(number, &request, "failed", ad_fault_text(fault));
@@ -424,6 +450,7 @@ static int ad_command(const uint8_t *text, size_t len, const char *client_id,
 {
     struct ad_command_message request;
     enum ad_fault fault = ad_command_parse((const char *)text, len, &request);
+    char by[AIDASH_REASON_MAX + 1];
     uint64_t bench = 0, later = 0;
 
     if (fault == AD_FAULT_NONE && request.action == AD_ACTION_PING) {
@@ -447,7 +474,8 @@ static int ad_command(const uint8_t *text, size_t len, const char *client_id,
         fault = ad_command_offer(&request, client_id, who, &later);
     }
     if (fault == AD_FAULT_NONE && later == 0) {
-        fault = ad_command_effect(&request, &bench);
+        ad_command_by(who, fd, by);
+        fault = ad_command_effect(&request, by, &bench);
     }
     if (fault != AD_FAULT_NONE) {
         ad_commands.errors++;

@@ -114,11 +114,12 @@ static void ad_engine_learn(const char *name)
     }
 }
 
-static void ad_engine_pause(bool paused)
+/* why: who paused it, at most AIDASH_REASON_MAX bytes; "": nobody did, or nobody knows. */
+static void ad_engine_pause(bool paused, const char *why)
 {
     if (paused != ad_engine.paused) {
         ad_engine.paused = paused;
-        ad_engine.reason[0] = '\0';
+        (void)snprintf(ad_engine.reason, sizeof(ad_engine.reason), "%s", why);
         ad_status_append();
     }
 }

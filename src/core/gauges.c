@@ -1,6 +1,7 @@
 /* gauges.c - named values that rise and fall: a temperature, a queue's length.
- * Owns ad_gauges. Hub thread only. Always: an event for each gauge at most every
- * AD_GAUGE_MS; a value that came in between is told by the housekeeping.
+ * Owns ad_gauges. Hub thread only. Always: an event for each gauge, and for each place,
+ * at most every AD_GAUGE_MS, whatever names come; a value that came in between is told
+ * by the housekeeping.
  */
 #ifndef AD_CORE_GAUGES_C
 #define AD_CORE_GAUGES_C
@@ -20,7 +21,7 @@ struct ad_gauge {
     double value;
     uint64_t time_us;  /* Unix time of the value */
     uint64_t set_seq;  /* grows with each value of any gauge */
-    uint64_t told_ns;  /* when the latest event said a value */
+    uint64_t told_ns;  /* when the latest event of this place said a value */
     uint64_t told_seq; /* and that event's number */
     bool untold;       /* the value is newer than that event */
 };
@@ -38,10 +39,11 @@ static void ad_gauges_init(void)
 }
 
 /* The gauge of this name. A new one takes a free place, or that of the one which
- * was set the longest ago. */
+ * was set the longest ago, whose events count as its own: else names that take turns
+ * would make an event for each value. */
 static struct ad_gauge *ad_gauge_get(const char *name)
 {
-    struct ad_gauge *oldest = &ad_gauges.list[0];
+    struct ad_gauge *oldest = &ad_gauges.list[0], before;
     unsigned i;
 
     for (i = 0; i < ad_gauges.n; i++) {
@@ -57,7 +59,10 @@ static struct ad_gauge *ad_gauge_get(const char *name)
     if (ad_gauges.n < AIDASH_GAUGES) {
         oldest = &ad_gauges.list[ad_gauges.n++];
     }
+    before = *oldest;
     memset(oldest, 0, sizeof(*oldest));
+    oldest->told_ns = before.told_ns;
+    oldest->told_seq = before.told_seq;
     memcpy(oldest->name, name, strlen(name));
     return oldest;
 }

@@ -9,6 +9,7 @@
 #ifndef AD_CORE_KEY_WRITER_C
 #define AD_CORE_KEY_WRITER_C
 
+#include "../base/thread.c"
 #include "../guard/pairing.c"
 #include "hub.c"
 
@@ -45,11 +46,8 @@ struct ad_key_answer {
 };
 
 static struct {
-    _Atomic int turn;  /* [a] AD_KEY_WRITER_FREE.. */
-    _Atomic bool runs; /* [a] the thread is to go on */
-    bool started;      /* there is a thread: the starting thread's */
-    pthread_t thread;
-    sem_t wake; /* of the thread */
+    _Atomic int turn; /* [a] AD_KEY_WRITER_FREE.. */
+    struct ad_thread thread;
     struct ad_key_question question;
     struct ad_key_answer answer;
     char text[AD_PAIR_FILE_MAX]; /* of AD_KEY_JOB_FETCH and AD_KEY_JOB_TELL */
@@ -99,12 +97,11 @@ static void ad_key_writer_answer(void)
 
 static void *ad_key_writer_main(void *unused)
 {
-    while (atomic_load(&ad_key_writer.runs)) {
+    while (ad_thread_runs(&ad_key_writer.thread)) {
         if (atomic_load(&ad_key_writer.turn) == AD_KEY_WRITER_ASKED) {
             ad_key_writer_answer();
         }
-        while (sem_wait(&ad_key_writer.wake) != 0) {
-        }
+        ad_thread_sleep(&ad_key_writer.thread);
     }
     return unused;
 }
@@ -115,27 +112,15 @@ static void *ad_key_writer_main(void *unused)
  * thread. */
 static bool ad_key_writer_start(void)
 {
-    if (!ad_state_is_set()) {
-        return true;
-    }
-    (void)sem_init(&ad_key_writer.wake, 0, 0);
-    atomic_store(&ad_key_writer.runs, true);
-    ad_key_writer.started = pthread_create(&ad_key_writer.thread, NULL,
-                                           ad_key_writer_main, NULL) == 0;
-    return ad_key_writer.started;
+    return !ad_state_is_set() ||
+           ad_thread_start(&ad_key_writer.thread, ad_key_writer_main);
 }
 
 /* The thread ends behind what it writes. The hub's thread has ended, but its
  * descriptors are open. */
 static void ad_key_writer_stop(void)
 {
-    if (ad_key_writer.started) {
-        atomic_store(&ad_key_writer.runs, false);
-        (void)sem_post(&ad_key_writer.wake);
-        (void)pthread_join(ad_key_writer.thread, NULL);
-        (void)sem_destroy(&ad_key_writer.wake);
-        ad_key_writer.started = false;
-    }
+    ad_thread_stop(&ad_key_writer.thread);
 }
 
 /* Before each run. */
@@ -163,7 +148,7 @@ static void ad_key_writer_ask(const struct ad_key_question *question,
         ad_key_writer.text_len = text->len;
     }
     atomic_store(&ad_key_writer.turn, AD_KEY_WRITER_ASKED);
-    (void)sem_post(&ad_key_writer.wake);
+    ad_thread_wake(&ad_key_writer.thread);
 }
 
 /* Its answer, which holds until ad_key_writer_end(); NULL: there is none. */

@@ -320,15 +320,28 @@ static AD_UNUSED bool ad_node_link(const char *name, const struct ad_node_link *
     return true;
 }
 
-/* They do not any more, unless another link has taken its place; and the board is
- * gone. */
-static AD_UNUSED void ad_node_unlink(const char *name, const void *to)
+/* They do not any more, unless another link has taken its place. `gone`: the board said
+ * that it stops; else it may come back before anybody sees that it was away. */
+static AD_UNUSED void ad_node_unlink(const char *name, const void *to, bool gone)
 {
     struct ad_node *n = ad_node_find(name);
 
     if (n != NULL && n->link.send != NULL && n->link.to == to) {
         n->link.send = NULL;
-        ad_node_set_state(n, AD_NODE_GONE);
+        if (gone) {
+            ad_node_set_state(n, AD_NODE_GONE);
+        }
+    }
+}
+
+/* The link to a board that says nothing is up: it is live as long as that is so. */
+static AD_UNUSED void ad_node_touch(const char *name)
+{
+    struct ad_node *n = ad_node_find(name);
+
+    if (n != NULL) {
+        n->heard_ms = ad_hub.now_ms;
+        ad_node_set_state(n, AD_NODE_LIVE);
     }
 }
 
@@ -338,7 +351,7 @@ static AD_UNUSED void ad_node_set_url(const char *name, const char *url)
     struct ad_node *n = ad_node_get(name);
 
     if (n != NULL) {
-        (void)snprintf(n->url, sizeof(n->url), "%s", url);
+        (void)snprintf(n->url, sizeof(n->url), "%.*s", AD_NODE_URL_MAX, url);
     }
 }
 

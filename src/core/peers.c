@@ -17,7 +17,7 @@ enum { AD_PEERS_PROXIED = 0 };
 enum {
     /* Accepted sockets at once. */
     AD_PEERS_MAX = AIDASH_PENDING + AIDASH_CLIENTS + AIDASH_EXCHANGES +
-                   AD_PEERS_PROXIED,
+                   AD_PEERS_PROXIED + (AD_FLEET ? AIDASH_LINKS : 0),
     AD_PEERS_SLOTS = 2 * AD_PEERS_MAX + 1 /* of the table: at most half full */
 };
 

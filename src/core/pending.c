@@ -56,6 +56,7 @@ struct ad_pending {
     bool kept;           /* it had an answer already (RFC 9112 9.3) */
     bool throttled;      /* one too many of its address: its head is answered 429 */
     bool answered;       /* some of the worker's answer has come */
+    bool head_only;      /* the request's method is HEAD: no answer has a body */
     bool upgrades;       /* it answers a WebSocket handshake; a viewer's slot is
                           * reserved: ad_slot_reserve() */
     bool batch;          /* and the client asks for batches */
@@ -303,7 +304,7 @@ static void ad_pending_begin(struct ad_pending *p, int fd, uint64_t address,
     p->begun = kept;
     p->kept = kept;
     p->tls = 0;
-    p->throttled = p->answered = p->upgrades = p->batch = false;
+    p->throttled = p->answered = p->upgrades = p->batch = p->head_only = false;
     p->waits = p->refused = false;
     p->at = p->len = p->prefix_len = 0;
     p->more = NULL;
@@ -372,11 +373,9 @@ static void ad_pending_answer(struct ad_pending *p, size_t len)
     }
 }
 
-/* Answer with an error. `fields` is whole header lines, or "". `head_only`: the
- * request's method was HEAD. */
+/* Answer with an error. `fields` is whole header lines, or "". */
 static void ad_pending_refuse(struct ad_pending *p, unsigned status,
-                              const char *fields, const char *why,
-                              bool head_only)
+                              const char *fields, const char *why)
 {
     char json[AD_REPLY_MAX + AD_REPLY_MAX];
     struct ad_text j = ad_text_in(json, sizeof(json));
@@ -385,7 +384,7 @@ static void ad_pending_refuse(struct ad_pending *p, unsigned status,
     ad_pending_give_up_slot(p);
     ad_put_http_error(&j, (int)status, why);
     ad_put_head(&t, (int)status, "application/json", j.len, fields);
-    if (!head_only) {
+    if (!p->head_only) {
         ad_put(&t, j.at, j.len);
     }
     ad_pendings.refused++;
@@ -395,8 +394,7 @@ static void ad_pending_refuse(struct ad_pending *p, unsigned status,
 static void ad_pending_fault(struct ad_pending *p, enum ad_http_fault fault)
 {
     ad_pending_refuse(p, ad_http_fault_status(fault),
-                      ad_http_fault_fields(fault), ad_http_fault_text(fault),
-                      false);
+                      ad_http_fault_fields(fault), ad_http_fault_text(fault));
 }
 
 static bool ad_pending_evict(const struct ad_pending *who);
@@ -527,10 +525,11 @@ static void ad_pending_read(struct ad_pending *p)
         ad_pending_move(p, AD_PENDING_HEAD);
     }
     fault = ad_http_find_next(&p->find, buffer, p->len);
+    p->head_only = fault == AD_HTTP_OK &&
+                   memcmp(buffer + p->find.start, "HEAD ", 5) == 0;
     if (fault == AD_HTTP_OK && p->throttled) {
         ad_pending_refuse(p, 429, "Retry-After: 1\r\n",
-                          "this address opens too many connections a second",
-                          false);
+                          "this address opens too many connections a second");
     } else if (fault == AD_HTTP_OK) {
         (void)ad_pending_watch(p, 0);
         ad_pending_enter(p, AD_PENDING_READY);
@@ -683,16 +682,16 @@ static void ad_pending_expire(struct ad_pending *p)
     if (p->phase == AD_PENDING_HEAD ||
         (p->phase == AD_PENDING_SILENT && !p->kept)) {
         ad_pending_refuse(p, 408, "",
-                          "the request head did not arrive in time", false);
+                          "the request head did not arrive in time");
     } else if (ad_pending_asks((enum ad_pending_phase)p->phase)) {
         ad_pending_refuse(p, 503, "Retry-After: 5\r\n",
-                          "no worker was free in time", false);
+                          "no worker was free in time");
     } else if (p->phase == AD_PENDING_CALLING ||
                (p->phase == AD_PENDING_ANSWER && p->worker_fd >= 0 &&
                 !p->answered)) {
         ad_pending_close_worker(p); /* an answer that still comes is too late */
         ad_pending_refuse(p, 503, "Retry-After: 5\r\n",
-                          "there was no answer in time", false);
+                          "there was no answer in time");
     } else {
         if (p->phase == AD_PENDING_ANSWER) {
             (void)setsockopt(p->fd, SOL_SOCKET, SO_LINGER, &reset,

@@ -16,7 +16,7 @@ enum ad_tag { AD_TAG_WAKE, AD_TAG_TIMER, AD_TAG_LISTENER, AD_TAG_UDP,
               AD_TAG_STDIN, AD_TAG_PENDING, AD_TAG_WORKER, AD_TAG_CLIENT,
               AD_TAG_PROXY_CLIENT, AD_TAG_PROXY_UPSTREAM, AD_TAG_DISCOVERY,
               AD_TAG_SCRAPE, AD_TAG_BENCH, AD_TAG_OUTBOX, AD_TAG_TLS,
-              AD_TAG_TLS_INNER };
+              AD_TAG_TLS_INNER, AD_TAG_FLEET };
 
 struct ad_ready {
     enum ad_tag tag;

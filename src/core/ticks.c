@@ -22,6 +22,7 @@ struct ad_series {
     uint64_t last_ns; /* monotonic time of the last tick */
     unsigned estimates; /* requests whose own count is still to come */
     double told_rate;   /* of the latest tick */
+    uint64_t told_us;   /* and when it was, Unix time */
     struct ad_rate rate;
     unsigned model_json_len, node_json_len;
     char model_json[AD_MODEL_JSON_MAX]; /* escaped once, not at each tick */
@@ -199,9 +200,23 @@ static struct ad_series *ad_series_get(const char *model, const char *node)
     return s;
 }
 
+/* Behind by more, a tick of another board may be one that waited on its way. */
+#define AD_TICK_LATE_US 5000000
+
+/* Has a tick of another board waited on its way, as where a gateway catches up? Then
+ * it is behind the clock, and came sooner after the one before than it was made. A
+ * board whose clock is wrong is behind, too, but steadily. */
+static bool ad_tick_is_late(const struct ad_series *s, const struct ad_sample *in,
+                            uint64_t at_ns)
+{
+    return (in->has & AD_IS_RELAYED) != 0 && s->last_ns != 0 &&
+           in->time_us + AD_TICK_LATE_US < ad_hub.now_us && in->time_us > s->told_us &&
+           (at_ns - s->last_ns) / 1000 < (in->time_us - s->told_us) / 2;
+}
+
 /* Complete a sample of the proxied request `request` (0: of none) and make it an
  * event; at_ns is when it happened on the monotonic clock. While paused it is
- * counted, not sent. */
+ * counted, not sent. One that is late is shown, but is no part of what happens now. */
 static void ad_tick_apply_of(const struct ad_sample *in, uint64_t request,
                              uint64_t at_ns)
 {
@@ -211,6 +226,7 @@ static void ad_tick_apply_of(const struct ad_sample *in, uint64_t request,
     struct ad_series *s;
     struct ad_tick tick;
     double latency_ms = in->latency_ms, step_ms;
+    bool late;
     uint64_t added = in->tokens, time_us = in->time_us;
 
     if (model[0] == '\0') {
@@ -221,6 +237,7 @@ static void ad_tick_apply_of(const struct ad_sample *in, uint64_t request,
     }
     s = ad_series_get(model, in->node);
     at_ns = at_ns > s->last_ns ? at_ns : s->last_ns; /* time never runs back */
+    late = ad_tick_is_late(s, in, at_ns);
     if ((in->has & AD_HAS_TOTAL) != 0) {
         added = in->total > s->tokens ? in->total - s->tokens : 0;
         if ((in->has & AD_IS_RELAYED) != 0 && s->last_ns == 0) {
@@ -245,8 +262,10 @@ static void ad_tick_apply_of(const struct ad_sample *in, uint64_t request,
     if ((in->has & AD_HAS_LATENCY) == 0 && step_ms > AD_RATE_WINDOW_MS) {
         step_ms = AD_RATE_WINDOW_MS; /* nothing says that all of it was work */
     }
-    ad_rate_add(&s->rate, added, at_ns,
-                (uint64_t)(step_ms * (double)AD_NS_PER_MS));
+    if (!late) {
+        ad_rate_add(&s->rate, added, at_ns,
+                    (uint64_t)(step_ms * (double)AD_NS_PER_MS));
+    }
 #if AIDASH_METRICS
     ad_measure_tick(s->measure, added,
                     (in->has & (AD_IS_FIRST | AD_IS_LAST)) == 0 ? latency_ms / 1000 : -1);
@@ -270,13 +289,14 @@ static void ad_tick_apply_of(const struct ad_sample *in, uint64_t request,
                                              : ad_rate_get(&s->rate, at_ns);
     tick.time_us = time_us;
     s->told_rate = tick.rate;
+    s->told_us = time_us;
     tick.estimated = s->estimates > 0 || (in->has & AD_IS_ESTIMATED) != 0;
     tick.first = (in->has & AD_IS_FIRST) != 0;
     tick.request = request;
     ad_tick_encode(&t, &tick);
     ad_ticks.count++;
     ad_event_append(AD_EV_TICK, &t);
-    if (ad_ticks.observe != NULL) {
+    if (ad_ticks.observe != NULL && !late) {
         ad_ticks.observe(s->model, added, latency_ms, tick.first);
     }
 }

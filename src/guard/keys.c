@@ -75,7 +75,7 @@ struct ad_keys_work {
 };
 
 static struct {
-    struct ad_state_stamp stamp; /* of the file that was read last */
+    struct ad_file_stamp stamp; /* of the file that was read last */
     struct ad_key_table now;     /* what counts */
     struct ad_keys_work work;
 } ad_keys;

@@ -67,7 +67,7 @@ struct ad_ask {
 };
 
 static struct {
-    struct ad_state_stamp stamp; /* of the file of `aidash pair` */
+    struct ad_file_stamp stamp; /* of the file of `aidash pair` */
     unsigned tries;              /* wrong codes since a code came that had no other */
     struct ad_pair_code {
         bool used;

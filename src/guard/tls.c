@@ -15,6 +15,7 @@
 
 #if AIDASH_TLS
 
+#include "../base/file.c"
 #include "../base/log.c"
 #include "../base/memory.h"
 #include "crypto.c"
@@ -448,21 +449,13 @@ static size_t ad_tls_file_read(const char *name, const char **why)
 {
     int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     size_t len = 0;
-    ssize_t n = 1;
 
     if (fd < 0) {
         *why = strerror(errno);
         return 0;
     }
-    while (n > 0 && len <= AD_TLS_FILE_MAX) {
-        n = read(fd, ad_tls_file + len, sizeof(ad_tls_file) - len);
-        len += n > 0 ? (size_t)n : 0;
-    }
-    if (n < 0) {
-        *why = strerror(errno);
-        len = 0;
-    } else if (len > AD_TLS_FILE_MAX) {
-        *why = "it is larger than 64 KiB";
+    if (!ad_file_read_all(fd, ad_tls_file, sizeof(ad_tls_file), &len)) {
+        *why = errno == EFBIG ? "it is larger than 64 KiB" : strerror(errno);
         len = 0;
     } else {
         ad_tls_file[len++] = '\0';

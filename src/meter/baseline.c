@@ -9,6 +9,7 @@
 #define AD_METER_BASELINE_C
 
 #include "../base/memory.h"
+#include "../base/sorted.c"
 #include "../base/text.c"
 
 #if AIDASH_METER && AIDASH_BASELINES
@@ -111,17 +112,12 @@ static double ad_baseline_value(uint16_t code)
 /* The middle of n numbers (1..AD_FIGURES), which are sorted meanwhile. */
 static double ad_baseline_median(double *values, unsigned n)
 {
-    unsigned i, k;
+    unsigned sorted = 1;
 
-    for (i = 1; i < n; i++) {
-        double v = values[i];
-
-        for (k = i; k > 0 && values[k - 1] > v; k--) {
-            values[k] = values[k - 1];
-        }
-        values[k] = v;
+    while (sorted < n) {
+        ad_sorted_add(values, &sorted, values[sorted]);
     }
-    return (values[(n - 1) / 2] + values[n / 2]) / 2;
+    return ad_sorted_median(values, n);
 }
 
 /* False: too little is known of this cell (NULL: nothing). */

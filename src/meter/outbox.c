@@ -9,6 +9,7 @@
 #define AD_METER_OUTBOX_C
 
 #include "../base/random.c"
+#include "../codec/utf8.c"
 #include "fetch.c"
 #include "resolver.c"
 
@@ -18,12 +19,14 @@
 #if AD_OUTBOX
 
 enum {
-    AD_OUTBOX_MS = 10000,        /* for a try, from connecting to the answer's end */
+    AD_OUTBOX_MS = 10000,        /* for a try at one address, from connecting to the
+                                  * answer's end */
     AD_OUTBOX_TRIES = 10,        /* of a message: some 5 minutes in all */
     AD_OUTBOX_WAIT_MS = 1000,    /* after the first try; twice as long after each */
     AD_OUTBOX_WAIT_MAX_MS = 60000,
     AD_OUTBOX_RETRY_MAX_S = 300, /* of Retry-After that is obeyed */
     AD_OUTBOX_TARGET_MAX = 511,  /* bytes of a URL's path with its query */
+    AD_OUTBOX_HOST_MAX = 63,     /* bytes of this machine's name in a message */
     AD_OUTBOX_HEAD_MAX = 1536 + AD_OUTBOX_TARGET_MAX + AD_KEY_MAX,
     AD_OUTBOX_WHY_MAX = AD_DIAL_WHY_MAX + 64,
     AD_OUTBOX_ANSWER_MAX = 4096 /* bytes of an answer's heads */
@@ -54,6 +57,8 @@ struct ad_outbox {
     bool told;  /* it was logged that the server takes none */
     unsigned tries;
     uint64_t next_ns; /* of the next try; 0: one runs */
+    uint32_t address_ms; /* since when this address is tried */
+    uint8_t address;     /* the number of the one behind it */
     size_t body_len;
     uint64_t sent, lost; /* messages */
     const char *type, *fields;
@@ -97,6 +102,15 @@ static void ad_outbox_sink(void *to, const uint8_t *data, size_t len)
     (void)len;
 }
 
+/* The time of an address begins when it is tried. */
+static void ad_outbox_note_address(struct ad_outbox *o)
+{
+    if (o->fetch.dial.next != o->address) {
+        o->address = o->fetch.dial.next;
+        o->address_ms = ad_hub.now_ms;
+    }
+}
+
 /* Begin a try; the address is known. */
 static void ad_outbox_try(struct ad_outbox *o, uint32_t now_ms)
 {
@@ -105,6 +119,8 @@ static void ad_outbox_try(struct ad_outbox *o, uint32_t now_ms)
 
     o->tries++;
     o->next_ns = 0;
+    o->address = 0;
+    o->address_ms = now_ms;
     ad_fetch_begin_with(&o->fetch, &o->to, request, len, o->head, sizeof(o->head),
                         now_ms);
 }
@@ -241,6 +257,7 @@ static void ad_outbox_tried(struct ad_outbox *o)
 
 static void ad_outbox_go_on(struct ad_outbox *o)
 {
+    ad_outbox_note_address(o);
     ad_fetch_watch(&o->fetch, AD_TAG_OUTBOX, (unsigned)(o - ad_outboxes));
     if (o->busy && o->next_ns == 0 && ad_fetch_wants(&o->fetch) == 0) {
         ad_outbox_tried(o);
@@ -271,12 +288,12 @@ static void ad_outbox_housekeeping(void)
             continue;
         }
         if (o->next_ns == 0) {
-            if (ad_hub.now_ms - o->fetch.begun_ms >= AD_OUTBOX_MS) {
+            if (ad_hub.now_ms - o->address_ms >= AD_OUTBOX_MS) {
                 ad_fetch_give_up(&o->fetch);
                 ad_outbox_go_on(o);
             } else if (o->fetch.state == AD_FETCH_CONNECT &&
                        o->fetch.dial.step == AD_DIAL_CONNECTS &&
-                       ad_hub.now_ms - o->fetch.begun_ms >= AD_CONNECT_MS) {
+                       ad_hub.now_ms - o->address_ms >= AD_CONNECT_MS) {
                 ad_dial_late(&o->fetch.dial);
                 ad_fetch_dialled(&o->fetch);
                 ad_outbox_go_on(o);
@@ -329,6 +346,16 @@ static const char *ad_outbox_split(const char *url, size_t *len,
     (void)snprintf(target, AD_OUTBOX_TARGET_MAX + 1, "%s%s",
                    path[0] == '/' ? "" : "/", path);
     return NULL;
+}
+
+/* This machine's name, for messages; `otherwise`: it has none that is UTF-8 and fits.
+ * While starting. */
+static void ad_outbox_host(char host[AD_OUTBOX_HOST_MAX + 1], const char *otherwise)
+{
+    if (gethostname(host, AD_OUTBOX_HOST_MAX + 1) != 0 ||
+        !ad_name_ok(host, strnlen(host, AD_OUTBOX_HOST_MAX + 1), AD_OUTBOX_HOST_MAX)) {
+        (void)snprintf(host, AD_OUTBOX_HOST_MAX + 1, "%s", otherwise);
+    }
 }
 
 /* Send to this server from now on, in a buffer of AD_OUTBOX_HEAD_MAX + cap bytes. Its

@@ -9,13 +9,15 @@
 #ifndef AD_METER_RESOLVER_C
 #define AD_METER_RESOLVER_C
 
+#include "../base/thread.c"
+#include "../core/hub.c"
 #include "upstreams.c"
 
 #if AIDASH_METER
 
 enum {
-    AD_RESOLVER_NAMES = AIDASH_UPSTREAMS + 3, /* with those of --scrape, --alert-url
-                                               * and --otlp */
+    /* With those of --scrape, --alert-url and --otlp; of --forward and --peer. */
+    AD_RESOLVER_NAMES = AIDASH_UPSTREAMS + 3 + (AD_FLEET ? 1 + AIDASH_PEERS : 0),
     AD_RESOLVER_FRESH_MS = 10000, /* an answer is asked for anew after so long, */
     AD_RESOLVER_RETRY_MS = 2000,  /* after so long if there was none, */
     AD_RESOLVER_AGAIN_MS = 1000   /* and for who can't connect after so long */
@@ -23,10 +25,6 @@ enum {
 
 /* Whose the question and the answer are. */
 enum { AD_RESOLVER_FREE, AD_RESOLVER_ASKED, AD_RESOLVER_ANSWERED };
-
-/* The thread: there is none; it runs; it is to leave when its question is
- * answered. */
-enum { AD_RESOLVER_NONE, AD_RESOLVER_RUNS, AD_RESOLVER_LEAVES };
 
 /* An engine that is given by a name. [h] */
 struct ad_resolver_name {
@@ -41,10 +39,8 @@ static struct {
     unsigned n, next; /* [h] next: who is asked for first */
     struct ad_resolver_name names[AD_RESOLVER_NAMES]; /* [h] */
     struct ad_resolver_name *current; /* [h] whom the question is about */
-    _Atomic int turn;    /* [a] AD_RESOLVER_FREE.. */
-    _Atomic int life;    /* [a] AD_RESOLVER_NONE.. */
-    _Atomic bool waking; /* [a] the thread may be inside ad_wake() */
-    sem_t wake;          /* of the thread */
+    _Atomic int turn; /* [a] AD_RESOLVER_FREE.. */
+    struct ad_thread thread; /* it leaves when its question is answered */
     struct ad_url question;
     unsigned n_answers;
     int error; /* of getaddrinfo() */
@@ -59,27 +55,18 @@ static void ad_resolver_answer(void)
         ad_resolver.question.host, ad_resolver.question.port, ad_resolver.answers,
         AD_ADDRESSES_MAX, &ad_resolver.error);
     atomic_store(&ad_resolver.turn, AD_RESOLVER_ANSWERED);
-    atomic_store(&ad_resolver.waking, true);
-    if (atomic_load(&ad_resolver.life) == AD_RESOLVER_RUNS) {
-        ad_wake();
-    }
-    atomic_store(&ad_resolver.waking, false);
+    ad_thread_tell(&ad_resolver.thread, ad_wake);
 }
 
 static void *ad_resolver_main(void *unused)
 {
-    int leaves;
-
     do {
-        while (sem_wait(&ad_resolver.wake) != 0) {
-        }
-        leaves = AD_RESOLVER_LEAVES;
-        if (atomic_load(&ad_resolver.life) == AD_RESOLVER_RUNS &&
+        ad_thread_sleep(&ad_resolver.thread);
+        if (ad_thread_runs(&ad_resolver.thread) &&
             atomic_load(&ad_resolver.turn) == AD_RESOLVER_ASKED) {
             ad_resolver_answer();
         }
-    } while (!atomic_compare_exchange_strong(&ad_resolver.life, &leaves,
-                                             AD_RESOLVER_NONE));
+    } while (!ad_thread_ends(&ad_resolver.thread));
     return unused;
 }
 
@@ -89,23 +76,11 @@ static void *ad_resolver_main(void *unused)
  * busy goes on. False if the system has no thread. */
 static bool ad_resolver_start(void)
 {
-    int leaves = AD_RESOLVER_LEAVES;
-    pthread_t thread;
-
-    if (ad_resolver.n == 0 ||
-        atomic_compare_exchange_strong(&ad_resolver.life, &leaves,
-                                       AD_RESOLVER_RUNS)) {
+    if (ad_resolver.n == 0 || ad_thread_again(&ad_resolver.thread)) {
         return true;
     }
-    (void)sem_init(&ad_resolver.wake, 0, 0);
     atomic_store(&ad_resolver.turn, AD_RESOLVER_FREE);
-    atomic_store(&ad_resolver.life, AD_RESOLVER_RUNS);
-    if (pthread_create(&thread, NULL, ad_resolver_main, NULL) != 0) {
-        atomic_store(&ad_resolver.life, AD_RESOLVER_NONE);
-        return false;
-    }
-    (void)pthread_detach(thread);
-    return true;
+    return ad_thread_start_loose(&ad_resolver.thread, ad_resolver_main);
 }
 
 /* Let the thread leave. One that waits for an answer can't be interrupted: it
@@ -113,18 +88,10 @@ static bool ad_resolver_start(void)
  * ended, but its descriptors are open. */
 static void ad_resolver_stop(void)
 {
-    static const struct timespec nap = {0, 1000000};
-    int runs = AD_RESOLVER_RUNS;
-
-    if (!atomic_compare_exchange_strong(&ad_resolver.life, &runs,
-                                        AD_RESOLVER_LEAVES)) {
-        return;
-    }
-    (void)sem_post(&ad_resolver.wake);
-    while (atomic_load(&ad_resolver.waking) ||
-           (atomic_load(&ad_resolver.turn) != AD_RESOLVER_ASKED &&
-            atomic_load(&ad_resolver.life) != AD_RESOLVER_NONE)) {
-        (void)nanosleep(&nap, NULL);
+    if (ad_thread_let_go(&ad_resolver.thread)) {
+        while (atomic_load(&ad_resolver.turn) != AD_RESOLVER_ASKED &&
+               !ad_thread_wait(&ad_resolver.thread, 1)) {
+        }
     }
 }
 
@@ -205,7 +172,7 @@ static void ad_resolver_next(void)
             ad_resolver.current = name;
             ad_resolver.question = name->engine->url;
             atomic_store(&ad_resolver.turn, AD_RESOLVER_ASKED);
-            (void)sem_post(&ad_resolver.wake);
+            ad_thread_wake(&ad_resolver.thread);
             return;
         }
     }

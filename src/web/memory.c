@@ -13,6 +13,7 @@
 #include "../board/board.c"
 #include "../board/history_file.c"
 #include "../board/otlp.c"
+#include "../fleet/fleet.c"
 #include "routes.c"
 
 static const struct ad_memory *const ad_memory[] = {
@@ -120,6 +121,14 @@ static const struct ad_memory *const ad_memory[] = {
 #endif
 #if AIDASH_OTLP && AIDASH_METER
     &ad_memory_otlp,
+#endif
+#if AD_FLEET
+    &ad_memory_link_input,
+    &ad_memory_uplinks,
+#if AIDASH_METER
+    &ad_memory_forward,
+    &ad_memory_follows,
+#endif
 #endif
     &ad_memory_routes,
 #if AIDASH_ROUTES

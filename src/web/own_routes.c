@@ -10,6 +10,7 @@
 #define AD_WEB_OWN_ROUTES_C
 
 #include "../base/sha256.c"
+#include "../base/thread.c"
 #include "../core/certificate.c"
 #include "route.c"
 #include "workers.c"
@@ -75,15 +76,10 @@ static struct {
 /* Whose the question and the answer are. */
 enum { AD_CALLER_FREE, AD_CALLER_ASKED };
 
-/* The thread: there is none; it runs; it is to leave when its callback returns. */
-enum { AD_CALLER_NONE, AD_CALLER_RUNS, AD_CALLER_LEAVES };
-
 static struct {
-    _Atomic int turn;    /* [a] AD_CALLER_FREE.. */
-    _Atomic int life;    /* [a] AD_CALLER_NONE.. */
-    _Atomic bool waking; /* [a] the thread may be inside ad_wake() */
-    sem_t wake;          /* of the thread */
-    uint64_t address;    /* [h] whose request was called last */
+    _Atomic int turn; /* [a] AD_CALLER_FREE.. */
+    struct ad_thread thread; /* it leaves when its callback returns */
+    uint64_t address; /* [h] whose request was called last */
     /* The thread itself, and whether it is inside a callback. A thread-local variable
      * in their place would be text relocations to riscv64's linker (binutils 2.40). */
     pthread_t self; /* set by it before its first callback */
@@ -167,7 +163,7 @@ static int ad_caller_reply(const struct aidash_visit *visit, const void *bytes,
         !ad_caller.calling || (bytes == NULL && len > 0)) {
         return AIDASH_EINVAL;
     }
-    if (atomic_load(&ad_caller.life) != AD_CALLER_RUNS) {
+    if (!ad_thread_runs(&ad_caller.thread)) {
         return AIDASH_ESTATE;
     }
     if (ad_caller.full || len > AIDASH_ROUTE_BYTES - ad_caller.len) {
@@ -262,31 +258,22 @@ static void ad_caller_answer(void)
     ad_caller.calling = false;
     ad_caller_send_answer(status);
     ad_caller_end();
-    atomic_store(&ad_caller.waking, true);
-    if (atomic_load(&ad_caller.life) == AD_CALLER_RUNS) {
-        ad_wake();
-    }
-    atomic_store(&ad_caller.waking, false);
+    ad_thread_tell(&ad_caller.thread, ad_wake);
 }
 
 static void *ad_caller_main(void *unused)
 {
-    int leaves;
-
     ad_caller.self = pthread_self();
     do {
-        while (sem_wait(&ad_caller.wake) != 0) {
-        }
-        leaves = AD_CALLER_LEAVES;
+        ad_thread_sleep(&ad_caller.thread);
         if (atomic_load(&ad_caller.turn) == AD_CALLER_ASKED) {
-            if (atomic_load(&ad_caller.life) == AD_CALLER_RUNS) {
+            if (ad_thread_runs(&ad_caller.thread)) {
                 ad_caller_answer();
             } else {
                 ad_caller_end();
             }
         }
-    } while (!atomic_compare_exchange_strong(&ad_caller.life, &leaves,
-                                             AD_CALLER_NONE));
+    } while (!ad_thread_ends(&ad_caller.thread));
     return unused;
 }
 
@@ -296,45 +283,24 @@ static void *ad_caller_main(void *unused)
  * not returned, goes on behind that. False if the system has no thread. */
 static bool ad_caller_start(void)
 {
-    int leaves = AD_CALLER_LEAVES;
-    pthread_t thread;
     unsigned i = 0;
 
     while (i < ad_own_routes.n && ad_own_routes.list[i].answer == NULL) {
         i++;
     }
-    if (i == ad_own_routes.n ||
-        atomic_compare_exchange_strong(&ad_caller.life, &leaves, AD_CALLER_RUNS)) {
+    if (i == ad_own_routes.n || ad_thread_again(&ad_caller.thread)) {
         return true;
     }
-    (void)sem_init(&ad_caller.wake, 0, 0);
     atomic_store(&ad_caller.turn, AD_CALLER_FREE);
-    atomic_store(&ad_caller.life, AD_CALLER_RUNS);
-    if (pthread_create(&thread, NULL, ad_caller_main, NULL) != 0) {
-        atomic_store(&ad_caller.life, AD_CALLER_NONE);
-        return false;
-    }
-    (void)pthread_detach(thread);
-    return true;
+    return ad_thread_start_loose(&ad_caller.thread, ad_caller_main);
 }
 
 /* Let the thread leave. Where its callback does not return in time, it leaves behind
  * that. The hub's thread has ended, but its descriptors are open. */
 static void ad_caller_stop(void)
 {
-    static const struct timespec nap = {0, 1000000};
-    int runs = AD_CALLER_RUNS, i;
-
-    if (!atomic_compare_exchange_strong(&ad_caller.life, &runs, AD_CALLER_LEAVES)) {
-        return;
-    }
-    (void)sem_post(&ad_caller.wake);
-    for (i = 0; atomic_load(&ad_caller.waking) ||
-                (i < AD_CALLER_STOP_MS && atomic_load(&ad_caller.life) != AD_CALLER_NONE);
-         i++) {
-        (void)nanosleep(&nap, NULL);
-    }
-    if (atomic_load(&ad_caller.life) != AD_CALLER_NONE) {
+    if (ad_thread_let_go(&ad_caller.thread) &&
+        !ad_thread_wait(&ad_caller.thread, AD_CALLER_STOP_MS)) {
         ad_log(AIDASH_LOG_WARN, "a callback of a route has not returned: its thread ends "
                                 "behind it");
     }
@@ -412,7 +378,7 @@ static bool ad_caller_room(uint64_t address)
 
 /* Let the callback answer: the request waits for the thread. Until then its buffer has
  * the header lines for its answer and its query, each with a NUL; p->cursor is the
- * route, p->last 1 for HEAD. */
+ * route. */
 static void ad_own_call(const struct ad_route_request *r,
                         const struct ad_own_route *route)
 {
@@ -436,7 +402,6 @@ static void ad_own_call(const struct ad_route_request *r,
     ad_put(&t, "", 1);
     p->who = r->who;
     p->cursor = (uint64_t)(route - ad_own_routes.list);
-    p->last = r->head_only;
     memcpy(ad_pending_buffer(p), text, t.len);
     ad_pending_enter(p, AD_PENDING_CALLING);
 }
@@ -481,7 +446,7 @@ static void ad_caller_ask(struct ad_pending *p, const int pair[2])
     memcpy(ad_caller.query, text, strlen(text) + 1);
     memcpy(ad_caller.key_name, p->who.grant.name, sizeof(ad_caller.key_name));
     ad_address_text(&p->peer, ad_caller.client);
-    visit->method = p->last != 0 ? "HEAD" : "GET";
+    visit->method = p->head_only ? "HEAD" : "GET";
     visit->path = ad_caller.route.path;
     visit->query = ad_caller.query;
     visit->address = ad_caller.client;
@@ -491,7 +456,7 @@ static void ad_caller_ask(struct ad_pending *p, const int pair[2])
     ad_caller.address = p->address;
     ad_worker_expect(p, pair[0]);
     atomic_store(&ad_caller.turn, AD_CALLER_ASKED);
-    (void)sem_post(&ad_caller.wake);
+    ad_thread_wake(&ad_caller.thread);
 }
 
 /* Call who is next, if the thread is free. Each turn. */

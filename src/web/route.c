@@ -91,7 +91,7 @@ static bool ad_route_seq(struct ad_slice text, uint64_t *seq)
 static void ad_route_refuse(const struct ad_route_request *r, unsigned status,
                             const char *fields, const char *why)
 {
-    ad_pending_refuse(r->pending, status, fields, why, r->head_only);
+    ad_pending_refuse(r->pending, status, fields, why);
 }
 
 static void ad_route_fault(const struct ad_route_request *r,

@@ -14,6 +14,7 @@
 #include "../board/history_answer.c"
 #include "auth_routes.c"
 #include "extra_routes.c"
+#include "fleet_routes.c"
 #include "forward.c"
 #include "meter_routes.c"
 #include "metrics_routes.c"
@@ -448,6 +449,9 @@ static const struct {
     {"/usage", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_usage, NULL},
     {"/bench", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_bench, NULL},
 #endif
+#if AD_FLEET
+    {"/forward", AD_MAY_INGEST, "GET, OPTIONS", ad_route_board_link, NULL},
+#endif
     {"/ingest", AD_MAY_INGEST, "POST, PUT, OPTIONS", NULL, ad_route_ingest},
     {"/command", AD_MAY_CONTROL, "POST, OPTIONS", NULL, ad_route_command},
     {"/auth", AD_MAY_ANYWAY, "GET, HEAD, OPTIONS", ad_route_auth, NULL},
@@ -568,7 +572,7 @@ static void ad_route(const struct ad_route_request *r)
 
     if (ad_slice_begins(path, "/ws/") ||
         (ad_http_field_get(&r->head.fields, "Sec-WebSocket-Key", &key) &&
-         !ad_route_is_engines(r))) {
+         !ad_route_is_engines(r) && !(AD_FLEET && ad_slice_is(path, "/forward")))) {
         ad_route_websocket(r);
         return;
     }
@@ -672,7 +676,7 @@ static void ad_route_pending(struct ad_pending *p)
         return;
     }
     ad_route_join_slashes(&r.head.path, path);
-    r.head_only = ad_route_is(&r, "HEAD");
+    r.head_only = p->head_only;
     r.prefix = ad_pending_buffer(p) + p->find.end;
     r.prefix_len = p->len - p->find.end;
     ad_access_judge(&r.head, &p->peer, p->tls != 0, &r.verdict);

@@ -55,9 +55,14 @@ enum {
 #else
     AD_STATUS_ALERTS = 0,
 #endif
+#if AD_FLEET
+    AD_STATUS_FLEET = AD_FLEET_STATUS_MAX,
+#else
+    AD_STATUS_FLEET = 0,
+#endif
     AD_STATUS_MAX = AD_EVENT_MAX + 6144 + AD_BOARD_MAX + AD_BRAND_JSON_MAX +
                     AD_STATUS_UPSTREAMS + AD_STATUS_ALERTS + AD_STATUS_VERDICTS +
-                    AD_STATUS_ENERGY
+                    AD_STATUS_ENERGY + AD_STATUS_FLEET
 };
 
 struct ad_status_call {
@@ -203,6 +208,9 @@ static void ad_status_run(struct ad_call *call)
 #endif
 #if AIDASH_METER && AIDASH_ENERGY
     ad_put_energy_status(t);
+#endif
+#if AD_FLEET
+    ad_put_fleet(t);
 #endif
     ad_puts(t, "}");
 }

@@ -44,7 +44,7 @@ static void ad_worker_ask(struct ad_pending *p, const struct ad_text *head,
     char *buffer = ad_pending_buffer(p);
 
     if (head->full || prefix_len > AIDASH_HEAD_MAX - AD_WORKERS_HEAD_MAX) {
-        ad_pending_refuse(p, 400, "", "the request is too long here", false);
+        ad_pending_refuse(p, 400, "", "the request is too long here");
         return;
     }
     p->prefix_len = (uint32_t)prefix_len;
@@ -70,7 +70,7 @@ static int ad_worker_pair(struct ad_pending *p, int bytes, int pair[2])
             return 0;
         }
         ad_pending_refuse(p, 503, "Retry-After: 5\r\n",
-                          "no descriptor is left for this request", false);
+                          "no descriptor is left for this request");
         return -1;
     }
     (void)setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
@@ -177,8 +177,7 @@ static void ad_worker_end(struct ad_pending *p)
     if (p->answered && !p->upgrades) {
         ad_pending_linger(p);
     } else {
-        ad_pending_refuse(p, 500, "", "this request could not be answered",
-                          false);
+        ad_pending_refuse(p, 500, "", "this request could not be answered");
     }
 }
 

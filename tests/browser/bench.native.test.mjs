@@ -4,12 +4,14 @@ import assert from 'node:assert/strict';
 import { chatEvent, chunk, DONE_EVENT, LAST_CHUNK, metered, replay, STREAM_HEAD } from '../e2e/engine.mjs';
 import { bind, open, screenshots, serve, until } from './browser.mjs';
 
-async function stage(t, { rate = 200 } = {}) {
+/* An engine that says so many tokens per second, and no answer's second before `held` is over. */
+async function stage(t, { rate = 200, held } = {}) {
   const engine = await replay(t, { models: ['alpha', 'beta'] });
   engine.answerAll(async (call) => {
     const { model, max_tokens: count } = JSON.parse(call.request.body);
     await call.write(STREAM_HEAD);
     for (let n = 0; n < count && !call.ended; n++) {
+      if (n === 1) await held;
       await new Promise((go) => { setTimeout(go, 1000 / rate); });
       call.socket.write(chunk(chatEvent(' word', { model, system_fingerprint: 'b4711-tiny' })));
     }
@@ -27,7 +29,8 @@ const rows = (page) => page.locator('#bench-results tbody').evaluateAll((groups)
 const marks = (page) => page.evaluate(() => app.feed.marks.filter(({ kind }) => kind === 'bench').map(({ from, to }) => [from, to]));
 
 test('a benchmark from its begin to its end, after a reload, and beside another one', async (t) => {
-  const { page } = await stage(t);
+  let go;
+  const { page } = await stage(t, { held: new Promise((resolve) => { go = resolve; }) });
   await page.click('#bench-open');
   await page.selectOption('#bench-model', 'beta');
   await page.fill('#bench-streams', '1, 2');
@@ -35,6 +38,7 @@ test('a benchmark from its begin to its end, after a reload, and beside another 
   await page.click('#bench-start');
   await until(page, () => app.store.state.benchRuns === 1 && document.querySelector('#bench-start').textContent === 'Stop');
   await until(page, () => /step 1 of 2, 1 stream$/.test(document.querySelector('#bench-results tbody th')?.textContent));
+  go();
   await until(page, () => document.querySelector('#bench-results tbody[data-state=ended]'));
   assert.equal(await page.textContent('#bench-start'), 'Start');
   const [[head, ...steps]] = await rows(page);

@@ -2,6 +2,8 @@
  * broken content security policy, a request to another host) fails the test that it happens in.
  *
  *   CHROMIUM             the browser, default /usr/bin/chromium
+ *   LATE_MS              hunts for races: what the page hears by WebSocket and fetch() is so late, in milliseconds; try 300
+ *   THROTTLE             hunts for races: the page's processor is so many times slower; try 6
  *   AIDASH_SCREENSHOTS   1: a screenshot of each state in each size and theme, not only one; they are in build/screenshots/
  *
  * Waits are for states of the page, with a limit; nothing sleeps to let something happen. */
@@ -28,8 +30,30 @@ before(async () => {
 });
 after(() => browser.close());
 
+/* In the page: whatever the server says comes late, in its order. */
+function hearLate(ms) {
+  const later = () => new Promise((done) => setTimeout(done, ms));
+  window.WebSocket = class extends WebSocket {
+    set onmessage(hear) { super.onmessage = hear && ((event) => setTimeout(() => hear.call(this, event), ms)); }
+    set onclose(hear) { super.onclose = hear && ((event) => setTimeout(() => hear.call(this, event), ms)); }
+  };
+  const { fetch } = window;
+  window.fetch = async (...asked) => {
+    await later();
+    const answer = await fetch(...asked);
+    await later();
+    return answer;
+  };
+}
+
 async function newPage(context) {
   const page = await context.newPage();
+  if (process.env.THROTTLE) {
+    await (await context.newCDPSession(page)).send('Emulation.setCPUThrottlingRate', { rate: Number(process.env.THROTTLE) });
+  }
+  if (process.env.LATE_MS) {
+    await page.addInitScript(hearLate, Number(process.env.LATE_MS));
+  }
   page.setDefaultTimeout(PATIENCE_MS);
   page.problems = [];
   page.on('pageerror', (error) => page.problems.push(error.stack));
@@ -168,7 +192,9 @@ export const drawn = (page) => page.evaluate(() => new Promise((done) => {
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
+/* axe sees the page as it is once what fades has faded. */
 export async function assertAccessible(page) {
+  await until(page, () => document.getAnimations().every((animation) => animation.effect.getComputedTiming().endTime === Infinity || animation.playState !== 'running'));
   await page.evaluate(axe);
   const violations = await page.evaluate(async () => (await window.axe.run({ resultTypes: ['violations'] })).violations
     .map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html, any }) => `${html.slice(0, 200)} ${any[0]?.message ?? ''}`).join(' | ')}`));

@@ -51,7 +51,7 @@ test('the keyboard reaches everything, and shows where it is', async (t) => {
     if (!at) break;
     reached.push(at);
   }
-  assert.deepEqual(reached.map(({ name }) => name), ['access-open', 'theme', 'settings-open', 'llama3', 'mistral', 'qwen2.5', 'pause', '60', '300', 'all', '3600', '21600', '86400', '1209600', 'freeze',
+  assert.deepEqual(reached.map(({ name }) => name), ['access-open', 'theme', 'settings-open', 'llama3', 'mistral', 'qwen2.5', 'pause', 'filter', '60', '300', '3600', '21600', '86400', '1209600', 'all', 'log-scale', 'freeze', 'Compare',
     'Export', 'llama3', 'plots', 'API schema', 'status']);
   assert.deepEqual(reached.filter(({ outline }) => !outline), []);
 });

@@ -1,33 +1,14 @@
 /* What a firmware adds to the page: notes on the charts and in the list of events, its own state, own commands, commands that
  * take their time. The firmware is tests/e2e/engine_side.c. */
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
-import readline from 'node:readline';
-import { Inbox, ROOT } from '../e2e/aidash.mjs';
+import { compiled, runWords } from '../e2e/firmware.mjs';
 import { assertAccessible, drawn, engine, ingest, open, says, screenshots, until } from './browser.mjs';
 
-const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-'));
-const bin = path.join(dir, 'firmware');
-before(() => {
-  const built = spawnSync(process.env.CC || 'cc', ['-I', ROOT, '-o', bin, path.join(ROOT, 'tests/e2e/engine_side.c'),
-    path.join(ROOT, 'build/lib/aidash.o'), '-lpthread'], { encoding: 'utf8' });
-  assert.equal(built.status, 0, built.stderr);
-});
-after(() => rmSync(dir, { recursive: true }));
+const bins = compiled('engine_side');
 
 async function firmware(t) {
-  const proc = spawn(bin, [], { stdio: ['pipe', 'pipe', 'inherit'] });
-  const said = new Inbox();
-  readline.createInterface({ input: proc.stdout }).on('line', (line) => said.push(line));
-  t.after(() => proc.kill());
-  const ask = async (...words) => {
-    proc.stdin.write(`${words.join('|')}\n`);
-    return (await said.next((each) => each.startsWith('= '), `answer to ${words}`)).slice(2);
-  };
+  const { ask, said } = runWords(t, bins.C);
   const port = Number((await ask('start')).split(' ')[1]);
   return { ask, said, server: { host: '127.0.0.1', port, url: `http://127.0.0.1:${port}` } };
 }

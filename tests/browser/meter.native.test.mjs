@@ -114,7 +114,7 @@ test('while the first token is awaited the page says so, and a request that has 
   await says(page, 'inflight', '0 / 0');
   await says(page, 'state', 'Idle');
   await says(page, 'rate', '0');
-  await says(page, 'rate-note', /^last \d/);
+  await says(page, 'rate-note', /^idle for \d+ s$/);
   await says(page, 'announce', /^Connected\.|^$/); // a request's end is nothing to announce
 });
 
@@ -208,7 +208,7 @@ test('pause lets the running ones end, and tells when they have', async (t) => {
   const call = await serveNext(engine);
   await says(page, 'inflight', '1 / 0');
   await page.click('#pause');
-  await says(page, 'state', 'Pausing');
+  await says(page, 'state', 'Pausing, 1 left');
   await call.finish();
   await asked;
   await says(page, 'state', 'Paused');
@@ -224,7 +224,7 @@ test('the key p asks before it pauses an engine that works; requests of an engin
   await page.keyboard.press('p');
   assert.equal((await (await request(server, '/status')).json).paused, false);
   await page.keyboard.press('p');
-  await says(page, 'state', 'Pausing');
+  await says(page, 'state', 'Pausing, 1 left');
   assert.match(questions[0], /^1 request runs, and will finish\./);
   await until(page, () => !app.store.state.pending); // the server has answered
   await page.keyboard.press('p'); // resume needs no question
@@ -269,6 +269,7 @@ test('an engine that is down is told', async (t) => {
   await says(page, 'announce', 'Engine: Engine down.');
   await says(page, 'rate', '0'); // the last number stands above
   await says(page, 'rate-note', /^last \d/);
+  await says(page, 'engine-reason', /^No answer since \d\d:\d\d:\d\d$/);
   await until(page, () => document.title.startsWith('Engine down'));
   await until(page, () => document.querySelector('#requests-body tr').dataset.status === 'failed');
   await engine.up();

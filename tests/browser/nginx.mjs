@@ -11,18 +11,25 @@ export const noNginx = () => debian('nginx').why;
 
 /* The configuration in docs/deploy.md in front of the server; `change` may edit it. Returns nginx's port. */
 export async function nginx(t, server, change = (text) => text) {
-  const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-nginx-'));
   const port = await freePort();
   const [, example] = readFileSync(path.join(ROOT, 'docs/deploy.md'), 'utf8').match(/```nginx\n([^]*?)```/);
-  writeFileSync(path.join(dir, 'aidash.conf'), change(example)
+  await runNginx(t, port, change(example)
     .replace('listen 80;', `listen 127.0.0.1:${port};`)
     .replace('http://127.0.0.1:8080;', `http://127.0.0.1:${server.port};`));
+  return port;
+}
+
+/* nginx with this configuration, which makes it listen on the port. Returns when it does. */
+export async function runNginx(t, port, text, { viewers = 256 } = {}) {
+  const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-nginx-'));
+  writeFileSync(path.join(dir, 'aidash.conf'), text);
   writeFileSync(path.join(dir, 'nginx.conf'), `
 daemon off;
 master_process off;
+${viewers > 256 ? `worker_rlimit_nofile ${8 * viewers};` : ''}
 pid ${dir}/pid;
 error_log stderr;
-events {}
+events { worker_connections ${4 * viewers}; }
 http {
   access_log off;
   ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${dir}/${kind};`).join(' ')}
@@ -46,5 +53,5 @@ http {
     if (proc.exitCode !== null) throw new Error(`nginx left: ${log}`);
     return accepts(port);
   }, 'nginx');
-  return port;
+  return proc;
 }

@@ -1,23 +1,11 @@
 /* What the program that embeds aidash puts on the page: its title, its logo, a panel that a module of its own fills. The firmware is
  * tests/e2e/own_paths.c. */
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
-import readline from 'node:readline';
-import { Inbox, ROOT } from '../e2e/aidash.mjs';
+import { compiled, runWords } from '../e2e/firmware.mjs';
 import { assertAccessible, engine, ingest, open, says, screenshots, serve, until } from './browser.mjs';
 
-const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-'));
-const bin = path.join(dir, 'firmware');
-before(() => {
-  const built = spawnSync(process.env.CC || 'cc', ['-I', ROOT, '-o', bin, path.join(ROOT, 'tests/e2e/own_paths.c'),
-    path.join(ROOT, 'build/lib/aidash.o'), '-lpthread'], { encoding: 'utf8' });
-  assert.equal(built.status, 0, built.stderr);
-});
-after(() => rmSync(dir, { recursive: true }));
+const bins = compiled('own_paths');
 
 const PANEL = `export default function mount(element, { on, send }) {
   const heading = document.createElement('h2'), text = document.createElement('p'), button = document.createElement('button');
@@ -37,14 +25,7 @@ const PANEL = `export default function mount(element, { on, send }) {
 const LOGO = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 10 10"><rect width="10" height="10" fill="teal"/></svg>';
 
 async function firmware(t, { title = '', logo = '', panel = '', texts = [], routes = [] } = {}) {
-  const proc = spawn(bin, [], { stdio: ['pipe', 'pipe', 'inherit'] });
-  const said = new Inbox();
-  readline.createInterface({ input: proc.stdout }).on('line', (line) => said.push(line));
-  t.after(() => proc.kill());
-  const ask = async (...words) => {
-    proc.stdin.write(`${words.join('|')}\n`);
-    return (await said.next((each) => each.startsWith('= '), `answer to ${words}`)).slice(2);
-  };
+  const { ask } = runWords(t, bins.C);
   for (const [where, type, text] of texts) {
     assert.equal(await ask('text', where, type, text.replaceAll('\n', ' ')), '0 ');
   }

@@ -64,6 +64,7 @@ test('an hour has the rows of before a restart, a gap, and those of after it, fo
   await ingest(server, tick('first'), tick('second'), tick('third')); // what came before may be older than a minute by now
   await legend(page, 'first,second,third');
   await page.click('[data-span="21600"]');
+  await until(page, () => location.hash === '#w=21600'); // the address follows a moment later
   await page.reload();
   await until(page, () => document.querySelector('[data-span="21600"]')?.getAttribute('aria-pressed') === 'true');
 });

@@ -223,7 +223,7 @@ test('the table can be searched, keeps its head in sight, and is cards on a phon
   await scroll.evaluate((node) => { node.scrollTop = 800; });
   const [head, box] = [await page.locator('#requests-head').boundingBox(), await scroll.boundingBox()];
   assert.ok(Math.abs(head.y - box.y) < 2, 'the head stays');
-  await page.fill('#requests-search', 'nightly');
+  await page.fill('#filter', 'nightly');
   await until(page, () => document.querySelectorAll('#requests-body tr').length === 5);
   await page.setViewportSize({ width: 360, height: 740 });
   await until(page, () => {
@@ -334,10 +334,10 @@ test('what is seen stands in the address; a link to it shows the same', async (t
   await page.locator('[data-span="60"]').click();
   await page.evaluate(() => { location.hash = '#w=all&q=client-&req=3'; });
   await until(page, () => document.querySelectorAll('#requests-body tr:not(.more)').length === 3);
-  assert.equal(await page.inputValue('#requests-search'), 'client-');
+  assert.equal(await page.inputValue('#filter'), 'client-');
   assert.equal(await page.getAttribute('[data-span="all"]', 'aria-pressed'), 'true');
   assert.equal(await page.locator('tr.more').count(), 2, 'the one that was open, and that of the link');
   await page.locator('h1').click();
   await page.keyboard.press('/');
-  assert.equal(await page.evaluate(() => document.activeElement.id), 'requests-search');
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'filter');
 });

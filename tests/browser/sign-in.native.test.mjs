@@ -59,6 +59,7 @@ test('who may watch alone is asked for a code when he presses Pause, and may aft
   await live(page);
   await page.click('#pause');
   await until(page, () => app.store.state.paused && !app.store.state.pending);
+  await shows(page, 'engine-reason', 'paused by Test phone');
 
   // It outlives a reload, and ends with its key.
   await page.reload();

@@ -55,7 +55,7 @@ test('the panel is asked for when it is opened, by client and by model', async (
   await page.click('[data-usage-by=model]');
   await until(page, () => document.querySelectorAll('#usage-head th').length === 8);
   assert.equal(await rows(page).count(), 4);
-  await page.click('[data-usage-span=all]');
+  await Promise.all([page.waitForRequest(/by=model&span=all&format=json/), page.click('[data-usage-span=all]')]);
   await until(page, () => document.querySelector('#usage-csv').getAttribute('href') === './usage?by=model&span=all&format=csv');
   assert.equal(await page.getAttribute('[data-usage-span=all]', 'aria-pressed'), 'true');
   assert.equal(await page.getAttribute('[data-usage-span=today]', 'aria-pressed'), 'false');

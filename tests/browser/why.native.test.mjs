@@ -47,6 +47,7 @@ test('verdicts: one sentence for each, which keeps its place while it is told ag
   assert.equal(await page.isVisible('#verdict'), false);
   page.say(verdict());
   await says(page, 'verdict', `llama3: ${SLOW}`);
+  await says(page, 'announce', `llama3: ${SLOW}`);
   assert.equal(await page.isVisible('#verdict'), true);
   page.say(wait());
   await says(page, 'verdict', `llama3: ${SLOW}\nmistral: ${WAIT}`);
@@ -57,6 +58,7 @@ test('verdicts: one sentence for each, which keeps its place while it is told ag
   assert.ok(age >= 40, 'marked where it began');
   page.say(verdict({ cause: 'unknown', also: undefined, sentence: '11.0 tok/s, usually 18.4' })); // told again, with another cause
   await says(page, 'verdict', `llama3: 11.0 tok/s, usually 18.4\nmistral: ${WAIT}`);
+  assert.equal(await text(page, 'announce'), `mistral: ${WAIT}`, 'what is told again is not read aloud again');
   for (const theme of ['light', 'dark']) {
     await system(page, theme);
     await drawn(page);
@@ -102,6 +104,7 @@ test('without a connection, neither is told; what is old is pale, and can be rea
   page.say(energy());
   await says(page, 'energy', '23.4 W');
   await says(page, 'verdict', `llama3: ${SLOW}`);
+  await until(page, () => document.querySelector('.gauge')?.textContent === 'oven85 C'); // it comes another way than what the page is told here
   await page.cut();
   await until(page, () => document.getElementById('verdict').hidden && document.getElementById('energy').hidden);
   await until(page, () => document.querySelector('.gauge[data-stale]')?.textContent === 'oven85 C');

@@ -9,11 +9,11 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { freePort } from '../programs.mjs';
 import {
-    BIN, OP, Raw, RawViewer, SLOW, connect, environment, ingest, isStatus, poll, post, request, run, serve, start, status, udpPort, within,
+    BIN, OP, Raw, RawViewer, SLOW, connect, environment, ingest, isStatus, poll, post, request, run, serve, start, status, statusWhen, udpPort, within,
 } from './aidash.mjs';
 
 const OPTIONS = ['listen', 'source', 'stdin', 'rate', 'seed', 'models', 'title', 'udp', 'backlog', 'per-address',
-    'allow-origin', 'allow-frame', 'allow-host', 'trust-proxy', 'view', 'control', 'ingest', 'infer', 'state-dir', 'upstream-ca', 'upstream-pin', 'quota', 'history-file', 'no-board', 'sysroot', 'price-kwh', 'tls-cert', 'tls-key', 'hsts', 'alert', 'alert-url', 'alert-format', 'alert-key-file', 'otlp', 'log-level', 'config', 'sizes', 'version', 'help'];
+    'allow-origin', 'allow-frame', 'allow-host', 'trust-proxy', 'view', 'control', 'ingest', 'infer', 'state-dir', 'upstream-ca', 'upstream-pin', 'quota', 'history-file', 'no-board', 'sysroot', 'price-kwh', 'tls-cert', 'tls-key', 'hsts', 'alert', 'alert-url', 'alert-format', 'alert-key-file', 'otlp', 'forward', 'as-node', 'forward-key-file', 'peer', 'peer-key-file', 'log-level', 'config', 'sizes', 'version', 'help'];
 
 const file = (t, name, text) => {
     const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-'));
@@ -312,10 +312,12 @@ test('the log says who paused, resumed and switched', async (t) => {
     const viewer = await connect(server, '/ws/kitchen');
     await viewer.command({ action: 'pause' });
     await server.logged(/^aidash: pause: asked for by kitchen from 127\.0\.0\.1$/m);
+    await statusWhen(server, ({ paused, reason }) => paused && reason === 'paused from this machine');
     await viewer.command({ action: 'switch_model', model: 'b' });
     await server.logged(/^aidash: switch_model b: asked for by kitchen from 127\.0\.0\.1$/m);
     await post(server, '/command', '{"action":"resume"}');
     await server.logged(/^aidash: resume: asked for by POST \/command from 127\.0\.0\.1$/m);
+    await statusWhen(server, ({ paused, reason }) => !paused && reason === undefined);
     await viewer.command({ action: 'switch_model', model: 'c' });
     await viewer.command({ action: 'pause' });
     assert.doesNotMatch(server.stderr(), /switch_model c/, 'what had no effect');

@@ -1,46 +1,14 @@
 /* aidash.h as a firmware leads: gauges, notes, its state, its models, commands that are refused with a sentence, that take their
  * time, and that are its own. The firmware is engine_side.c, in C and in C++. */
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
-import readline from 'node:readline';
-import { after, before, test } from 'node:test';
-import { Inbox, ROOT, connect, isStatus, post, request, status, validate, within } from './aidash.mjs';
+import { test } from 'node:test';
+import { connect, isStatus, post, request, status, validate } from './aidash.mjs';
+import { compiled, runWords } from './firmware.mjs';
 
-const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-'));
-const source = path.join(ROOT, 'tests/e2e/engine_side.c');
-/* AIDASH_LIB is another object, and LIB_FLAGS what it was compiled with: for a sanitizer. */
-const object = process.env.AIDASH_LIB || path.join(ROOT, 'build/lib/aidash.o');
-const flags = (process.env.LIB_FLAGS ?? '').split(' ').filter(Boolean);
-const bins = { C: path.join(dir, 'c'), 'C++': path.join(dir, 'cc') };
-before(() => {
-    for (const [cc, from, out] of [[process.env.CC || 'cc', [source], bins.C],
-        [process.env.CXX || 'c++', ['-x', 'c++', source, '-x', 'none'], bins['C++']]]) {
-        const built = spawnSync(cc, ['-Wall', '-Wextra', '-Werror', ...flags, '-I', ROOT, '-o', out, ...from, object, '-lpthread'], { encoding: 'utf8' });
-        assert.equal(built.status, 0, built.stderr ?? built.error);
-    }
-});
-after(() => rmSync(dir, { recursive: true }));
+const bins = compiled('engine_side', ['C', 'C++']);
 
 async function firmware(t, bin = bins.C) {
-    const proc = spawn(bin, [], { stdio: ['pipe', 'pipe', 'inherit'] });
-    const said = new Inbox();
-    const left = new Promise((done) => { proc.on('close', (code, signal) => done(code ?? signal)); });
-    readline.createInterface({ input: proc.stdout }).on('line', (line) => said.push(line));
-    t.after(async () => {
-        proc.stdin.end();
-        try {
-            assert.equal(await within(left, 'end of the firmware'), 0);
-        } finally {
-            proc.kill('SIGKILL');
-        }
-    });
-    const ask = async (...words) => {
-        proc.stdin.write(`${words.join('|')}\n`);
-        return (await said.next((each) => each.startsWith('= '), `answer to ${words}`)).slice(2);
-    };
+    const { ask, said } = runWords(t, bin);
     const server = { host: '127.0.0.1', port: Number((await ask('start')).split(' ')[1]) };
     return { ask, said, server };
 }

@@ -2,7 +2,7 @@
  * for a board and back. The program is gateway.c. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import readline from 'node:readline';
@@ -94,6 +94,12 @@ test('a real board, relayed: every event once, in order, as it was', async (t) =
     assert.equal(hello.nodes, 1);
 });
 
+test('no event of the contract has more members than may be relayed', () => {
+    const { $defs } = JSON.parse(readFileSync(path.join(ROOT, 'www/contract.schema.json'), 'utf8'));
+    const counts = $defs.Event.oneOf.map(({ $ref }) => $ref.split('/').pop()).map((name) => [name, Object.keys($defs[name].properties).length]);
+    assert.deepEqual(counts.filter(([, n]) => n > 64), [], 'AD_MEMBERS_MAX of src/codec/json_members.c');
+});
+
 test('200,000 events of four boards at once: in order, none lost, none twice', async (t) => {
     const { ask, server } = await program(t);
     const each = Math.round(50_000 / SLOW);
@@ -136,11 +142,11 @@ test('what is wrong is refused, and nothing of it comes to a viewer', async (t) 
     assert.equal(await ask('relay', 'n'.repeat(31), 'a-1', '{"event":"x",\\n\\nevent: inference_tick\\ndata: {}\\n\\n"y":1}'), '-1');
     assert.equal(await ask('relay', 'n'.repeat(31), 'a-1', '{"event":"x",\\n\\n"y"\\n:\\n1\\n}\\n'), '0');
     await viewer.next(of('n'.repeat(31), (e) => e.data?.y === 1));
-    const text = await sse.until((bytes) => bytes.includes('"y"') && bytes.toString(), 'the event by SSE');
-    for (const frame of text.split('\n\n').slice(1, -1).filter((f) => f.includes('event: node'))) {
-        const [, data] = frame.match(/^(?:[0-9a-f]+\r\n)?id: \S+\nevent: node\ndata: (.*)$/m);
-        validate(JSON.parse(data));
-    }
+    const frames = await sse.until((bytes) => {
+        const found = [...bytes.toString().matchAll(/id: \S+\nevent: (\w+)\ndata: (.*)\n\n/g)].map(([, name, json]) => [name, JSON.parse(json)]);
+        return found.some(([, event]) => event.data?.y === 1) && found;
+    }, 'the event by SSE');
+    assert.ok(frames.every(([name, event]) => validate(event).event === name));
     assert.ok(!viewer.events.some((e) => isTick(e) || e.node === 'third'));
     const { counters } = await status(server);
     assert.deepEqual([counters.relay_refused, counters.relay_ignored, counters.relayed], [wrong.length + 3, 2, 1]);
@@ -155,6 +161,9 @@ test('a board that goes, and comes back with a new run', async (t) => {
     assert.equal(await ask('gone', 'orin'), '0');
     await viewer.next(of('orin', (e) => e.state === 'gone'));
     assert.equal((await nodes(server))[0].state, 'gone');
+    const { text: metrics } = await request(server, '/metrics');
+    assert.match(metrics, /^aidash_nodes\{state="gone"\} 1$/m);
+    assert.match(metrics, /^aidash_relayed_total\{what="taken"\} 1$/m);
     assert.equal(await ask('relay', 'orin', 'ab-1', JSON.stringify(TICK)), '0');
     await viewer.next(of('orin', (e) => e.state === 'live'));
     assert.deepEqual(await viewer.tick(), { ...TICK, node: 'orin' });
@@ -179,9 +188,12 @@ test('the board\'s side: the run and the count of on_event are the id of each ev
     await ask('command', '{"action":"resume"}', '', 512);
     await ask('publish', 'yolo');
     const last = await said.next((line) => line.startsWith('event') && line.includes('"tokens_generated":2'), 'the second tick');
-    const text = await sse.until((bytes) => bytes.includes('"tokens_generated":2') && bytes.toString());
     const tapped = said.all.filter((line) => line.startsWith('event\t')).map((line) => line.split('\t').slice(1));
-    assert.deepEqual([...text.matchAll(/id: (\S+)\nevent: \w+\ndata: (.*)\n/g)].map(([, id, json]) => [id, json]), tapped);
+    const streamed = await sse.until((bytes) => {
+        const frames = [...bytes.toString().matchAll(/id: (\S+)\nevent: \w+\ndata: (.*)\n\n/g)];
+        return frames.length >= 4 && frames.map(([, id, json]) => [id, json]);
+    }, 'four events by SSE');
+    assert.deepEqual(streamed, tapped);
     assert.equal(tapped.length, 4);
     const run = (await ask('run', 17)).slice(2);
     assert.equal(last.split('\t')[1], `${run}-4`);

@@ -2,7 +2,8 @@
  * each with a line "= RESULT" on stdout, where events come as "event JSON" and
  * commands as "command ACTION MODEL CLIENT" in between.
  *
- *     start LISTEN MODELS   -> aidash_start()'s code, the port, the last error
+ *     start LISTEN MODELS [HISTORY]
+ *                           -> aidash_start()'s code, the port, the last error
  *     bad FIELD VALUE       -> the same for a config with one field set wrong
  *     publish MODEL TOKENS LATENCY -> aidash_publish()'s code
  *     threads N TICKS       -> N threads publish so many ticks each, 1 token a tick
@@ -15,6 +16,7 @@
  *     why                   -> aidash_publish_error()
  *     port                  -> of the first listener
  *     fork                  -> in a child: the codes of publish, get_stats, start
+ *     child                 -> there is a child, which lives until the firmware ends
  *     stop
  */
 #include "aidash.h"
@@ -174,9 +176,29 @@ static void ask_child(void)
     (void)waitpid(child, NULL, 0);
 }
 
+/* A child that does nothing, until this process ends. */
+static void keep_child(void)
+{
+    int ends[2];
+    char byte;
+
+    if (pipe(ends) != 0) {
+        printf("= no pipe\n");
+        return;
+    }
+    fflush(stdout);
+    if (fork() == 0) {
+        (void)close(ends[1]);
+        (void)!read(ends[0], &byte, 1);
+        _exit(0);
+    }
+    (void)close(ends[0]);
+    printf("= child\n");
+}
+
 int main(void)
 {
-    static char line[8192], a[4096], b[4096];
+    static char line[8192], a[4096], b[4096], c[4096];
     pthread_t threads[16];
     double latency;
     int n, ticks, ms;
@@ -192,9 +214,10 @@ int main(void)
         config.on_log = on_log;
         config.no_board = 1; /* its event would come between those that are counted */
         config.user = "event";
-        if (sscanf(line, "start %4095s %4095s", a, b) == 2) {
+        if ((n = sscanf(line, "start %4095s %4095s %4095s", a, b, c)) >= 2) {
             config.listen = a;
             config.models = b;
+            config.history_file = n == 3 ? c : NULL;
             answer_start(aidash_start(&config));
         } else if (sscanf(line, "bad %4095s %4095s", a, b) == 2) {
             config.listen = strcmp(a, "listen") == 0 ? b : "127.0.0.1:0";
@@ -249,6 +272,8 @@ int main(void)
             printf("= %u\n", aidash_port(0));
         } else if (strncmp(line, "fork", 4) == 0) {
             ask_child();
+        } else if (strncmp(line, "child", 5) == 0) {
+            keep_child();
         } else if (strncmp(line, "stop", 4) == 0) {
             aidash_stop();
             printf("= stopped\n");

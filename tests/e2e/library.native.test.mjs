@@ -1,57 +1,24 @@
 /* aidash.h as a firmware uses it: start and stop, ticks from threads, callbacks. */
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
-import readline from 'node:readline';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import {
-    Inbox, ROOT, Raw, SLOW, connect, handshakeText, isStatus, isTick, openFiles, poll, post, request, serve, statusWhen, validate, within,
+    Inbox, Raw, SLOW, connect, handshakeText, isStatus, isTick, openFiles, poll, post, request, serve, statusWhen, validate, within,
 } from './aidash.mjs';
+import { compiled, run } from './firmware.mjs';
 
-const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-'));
-const bin = path.join(dir, 'library');
-/* AIDASH_LIB is another object, and LIB_FLAGS what it was compiled with: for a sanitizer. */
-const object = process.env.AIDASH_LIB || path.join(ROOT, 'build/lib/aidash.o');
-before(() => {
-    const built = spawnSync(process.env.CC || 'cc', ['-Wall', '-Wextra', ...(process.env.LIB_FLAGS ?? '').split(' ').filter(Boolean),
-        '-I', ROOT, '-o', bin, path.join(ROOT, 'tests/e2e/library.c'), object, '-lpthread'], { encoding: 'utf8' });
-    assert.equal(built.status, 0, built.stderr ?? built.error);
-});
-after(() => rmSync(dir, { recursive: true }));
+const bins = compiled('library');
 
 /* A firmware that has not started aidash yet. */
 function firmware(t) {
-    const proc = spawn(bin, [], { stdio: ['pipe', 'pipe', 'inherit'] });
-    const said = new Inbox();
     const events = [];
-    const left = new Promise((done) => { proc.on('close', (code, signal) => done(code ?? signal)); });
-    readline.createInterface({ input: proc.stdout }).on('line', (line) => {
-        if (line.startsWith('event ')) {
-            events.push(validate(JSON.parse(line.slice(6))));
-        } else {
-            said.push(line);
-        }
-    });
-    t.after(async () => {
-        proc.stdin.end();
-        try {
-            assert.equal(await within(left, 'end of the firmware'), 0);
-        } finally {
-            proc.kill('SIGKILL');
-        }
-    });
     const unit = {
-        pid: proc.pid,
+        ...run(t, bins.C, (line) => line.startsWith('event ') && events.push(validate(JSON.parse(line.slice(6))))),
         events,
-        said,
-        async ask(line, ms) {
-            proc.stdin.write(`${line}\n`);
-            return (await said.next((each) => each.startsWith('= '), `answer to ${line}`, ms)).slice(2);
-        },
         async start(models = 'yolo,locked', listen = '127.0.0.1:0') {
             const [code, port] = (await unit.ask(`start ${listen} ${models}`)).split(' ');
             assert.equal(code, '0');
@@ -225,6 +192,17 @@ test('the child of a fork has no server', async (t) => {
     assert.equal(await unit.ask('fork'), '-2 -2 -2 this process is a fork of one that runs aidash');
     assert.equal(await unit.ask('publish yolo 1 1'), '0', 'the parent still has');
     assert.equal((await viewer.tick()).tokens_generated, 1);
+});
+
+test('the child of a fork does not keep the file of history', async (t) => {
+    const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-'));
+    t.after(() => rmSync(dir, { recursive: true }));
+    const unit = firmware(t);
+    const start = `start 127.0.0.1:0 yolo ${path.join(dir, 'history')}`;
+    assert.match(await unit.ask(start), /^0 /);
+    assert.equal(await unit.ask('child'), 'child');
+    assert.equal(await unit.ask('stop'), 'stopped');
+    assert.match(await unit.ask(start), /^0 /, 'the next run has the file');
 });
 
 test('what can\'t be started says why and can be tried again', async (t) => {

@@ -40,6 +40,7 @@ const SENT = {
     '/requests': ['GET', 200],
     '/usage': ['GET', 200],
     '/bench': ['GET', 200],
+    '/forward': ['GET', 426],
     '/ingest': ['POST', 200, TICK],
     '/command': ['POST', 200, COMMAND],
 };

@@ -198,6 +198,44 @@ static void not_started(void)
     aidash_stop();
 }
 
+#ifdef AIDASH_PROFILE_TINY /* it is without the meter */
+
+/* What only the meter can do is refused by its name. */
+static void nothing_of_the_meter(void)
+{
+    struct aidash_config config;
+    const struct {
+        const char *name, **member;
+    } members[] = {{"upstream:", &config.upstream},
+                   {"upstream-key-file:", &config.upstream_key_file},
+                   {"upstream-ca:", &config.upstream_ca},
+                   {"upstream-pin:", &config.upstream_pin},
+                   {"scrape:", &config.scrape},
+                   {"quota:", &config.quota},
+                   {"alert-url:", &config.alert_url},
+                   {"alert-format:", &config.alert_format},
+                   {"alert-key-file:", &config.alert_key_file},
+                   {"otlp:", &config.otlp}};
+    size_t i;
+
+    for (i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+        memset(&config, 0, sizeof(config));
+        *members[i].member = "http://127.0.0.1:9";
+        check(aidash_start(&config) == AIDASH_EINVAL &&
+                  strncmp(aidash_last_error(), members[i].name,
+                          strlen(members[i].name)) == 0,
+              members[i].name);
+    }
+}
+
+#else
+
+static void nothing_of_the_meter(void)
+{
+}
+
+#endif
+
 static void start(void)
 {
     struct aidash_config config;
@@ -389,6 +427,7 @@ int main(void)
         check(aidash_strerror(code)[0] != '\0', "each code has its sentence");
     }
     not_started();
+    nothing_of_the_meter();
     add_paths();
     for (round = 0; round < 3; round++) {
         pthread_mutex_lock(&heard.lock);

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 
 const IGNORED = new Set(['description', 'title', '$schema', 'minimum', 'maximum', 'minLength', 'maxLength', 'minItems',
-  'maxItems', 'uniqueItems', 'anyOf', 'pattern']);
+  'maxItems', 'uniqueItems', 'minProperties', 'anyOf', 'pattern']);
 const KNOWN = new Set(['$ref', 'type', 'const', 'enum', 'oneOf', 'properties', 'required', 'additionalProperties', 'items']);
 
 export function declarations(schema) {
@@ -26,7 +26,7 @@ function type(schema, indent) {
   if (schema.$ref) return typeName(schema.$ref.replace('#/$defs/', ''));
   if ('const' in schema) return JSON.stringify(schema.const);
   if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(' | ');
-  if (schema.oneOf) return schema.oneOf.map((one) => type(one, indent)).join(' | ');
+  if (schema.oneOf && !schema.properties) return schema.oneOf.map((one) => type(one, indent)).join(' | ');
   if (Array.isArray(schema.type)) return schema.type.map((each) => type({ ...schema, type: each }, indent)).join(' | ');
   switch (schema.type) {
     case 'string': return 'string';
@@ -39,7 +39,7 @@ function type(schema, indent) {
   }
 }
 
-function object({ properties, required, additionalProperties }, indent) {
+function object({ properties, required = [], additionalProperties }, indent) {
   const members = Object.entries(properties).map(([name, value]) =>
     `${comment(value, indent)}${indent}${name}${required.includes(name) ? '' : '?'}: ${type(value, indent)};\n`);
   if (additionalProperties) members.push(`${indent}[field: string]: unknown;\n`);

@@ -5,14 +5,16 @@ import { Lines } from '../../www/chart-lines.js';
 import { Clock } from '../../www/clock.js';
 import { decimate, LINES, Rows } from '../../www/decimate.js';
 import { Feed, LANES_MAX } from '../../www/feed.js';
+import { Fleet, hottest, minutes, NODES_MAX, ratesOf, trouble, wattsOf } from '../../www/fleet.js';
 import { age, csv, duration, milliseconds, niceCeiling, percent, rate, short, span, whole } from '../../www/format.js';
 import { Gauges } from '../../www/gauges.js';
 import { Past } from '../../www/past.js';
 import { RequestLog } from '../../www/requests.js';
 import { BREAK, FIRST, Ring, SILENT } from '../../www/ring.js';
 import { Limit } from '../../www/limits.js';
+import { fairTop, logRange, outliers } from '../../www/scale.js';
 import { quantiles, rates } from '../../www/statistics.js';
-import { format, parse } from '../../www/address.js';
+import { format, nodeOf, parse } from '../../www/address.js';
 import { phases } from '../../www/waterfall.js';
 
 const tick = (timestamp, more = {}) => ({
@@ -344,6 +346,110 @@ test('a restarted server is a mark and a gap, and what was before stays', () => 
   assert.deepEqual(feed.marks.map(({ kind }) => kind), ['restart']);
 });
 
+const at = (node, ...stamps) => stamps.map((stamp) => tick(stamp, { node }));
+
+test('where another gateway goes on with the same stream, nothing is doubled, nothing is missing, and no server has restarted', () => {
+  const feed = new Feed(64);
+  feed.connected(hello(), null, 0);
+  feed.fill(answer(at('pi', 1, 2, 3), 3), 3);
+  feed.add(at('pi', 4), 4, 4);
+  assert.equal(feed.connected(hello({ started: 2, next_seq: 70 }), { since: 4, missed: 0, restarted: true }, 6.5), 'last=10000');
+  feed.add(at('pi', 7), 70, 7);
+  assert.equal(feed.fill(answer(at('pi', 2, 3, 4, 5, 6, 7), 70), 7), '');
+  feed.add(at('pi', 8), 71, 8);
+  assert.deepEqual(times(feed), [1, 2, 3, 4, 5, 6, 7, 8]);
+  assert.deepEqual(broken(feed), [1]);
+  assert.deepEqual(feed.marks, []);
+});
+
+test('the history may come from another gateway than the live ticks, each with numbers of its own', () => {
+  const feed = new Feed(64);
+  feed.connected(hello({ next_seq: 900 }), null, 0);
+  feed.add(at('pi', 4, 5), 900, 5);
+  feed.fill(answer(at('pi', 1, 2, 3, 4, 5, 6), 6), 6, true);
+  feed.add(at('pi', 6, 7), 902, 7); // 6 is here already
+  assert.deepEqual(times(feed), [1, 2, 3, 4, 5, 6, 7]);
+  feed.mark('restart', 7, 'an older one');
+  assert.equal(feed.connected(hello({ next_seq: 910 }), { since: 903, missed: 6, restarted: false }, 9), 'since=903&limit=10000');
+  feed.add(at('pi', 10), 910, 10);
+  assert.equal(feed.fill(answer(at('pi', 6, 7, 8, 9), 12), 10, true), '');
+  feed.add(at('pi', 11), 911, 11);
+  assert.deepEqual(times(feed), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+  assert.equal(feed.marks.length, 1);
+});
+
+test('a history that shares nothing with the live ticks is of another stream', () => {
+  const feed = new Feed(64);
+  feed.connected(hello(), null, 0);
+  feed.add(at('pi', 4, 5), 1, 5);
+  assert.equal(feed.fill(answer(at('pi', 3.9, 4.1, 5.1), 2), 6, true), '');
+  assert.deepEqual(times(feed), [4, 5]);
+  assert.equal(feed.fill(answer(at('pi', 2, 3), 2), 6, true), '');
+  assert.deepEqual(times(feed), [2, 3, 4, 5], 'but one that ended before them may be of the same');
+});
+
+test('the feed of one board has its ticks alone, fetched and live', () => {
+  const feed = new Feed(64, 'pi');
+  feed.connected(hello({ next_seq: 4 }), null, 0);
+  feed.fill(answer([tick(1), ...at('pi', 2), ...at('nano', 3)], 3), 3);
+  feed.add([...at('nano', 4), ...at('pi', 5), tick(6)], 4, 6);
+  assert.deepEqual(feed.lanes.map(({ node }) => node), ['pi']);
+  assert.deepEqual(times(feed), [2, 5]);
+  assert.deepEqual([feed.ring.seq[1], feed.now(5).running], [5, 1]);
+});
+
+/* ---- boards behind a gateway */
+
+const event = (name, more = {}) => ({ event: name, seq: 1, ...more });
+
+test('boards: known by their ticks, events and the list; live since their newest event', () => {
+  const fleet = new Fleet();
+  fleet.ticks([tick(1), tick(2, { node: 'pi' })], 100);
+  const pi = fleet.nodes.get('pi');
+  assert.deepEqual([fleet.nodes.size, pi.model, fleet.state(pi, 105), fleet.state(pi, 111), fleet.state(pi, 161)], [1, 'a', 'live', 'stale', 'gone'], 'a server of before tells no states');
+  fleet.fill([{ node: 'pi', state: 'live', age_ms: 500, url: 'javascript:alert(1)' }, { node: 'nano', state: 'gone', age_ms: 90_000, url: 'http://nano:8080',
+    status: event('status', { model: 'x', engine: 'down' }) }], 200);
+  const nano = fleet.nodes.get('nano');
+  assert.deepEqual([pi.url, nano.url, pi.heard, nano.heard, fleet.state(pi, 299)], ['', 'http://nano:8080/', 199.5, 110, 'live']);
+  assert.equal(trouble(nano), 'The engine is down.');
+  fleet.add({ node: 'pi', state: 'stale' }, 210);
+  assert.deepEqual([fleet.state(pi, 210), pi.heard], ['stale', 199.5], 'a change of its state is no sign of life');
+  fleet.add({ node: 'pi', data: event('verdict', { on: true, figure: 'decode', model: 'a', sentence: 'hot' }) }, 211);
+  assert.deepEqual([fleet.state(pi, 211), trouble(pi)], ['live', 'hot']);
+  fleet.add({ node: 'pi', data: event('verdict', { on: false, figure: 'decode', model: 'a', sentence: 'over' }) }, 212);
+  assert.equal(trouble(pi), '');
+  assert.deepEqual([hottest(pi), wattsOf(pi)], [NaN, NaN]);
+  fleet.add({ node: 'pi', data: event('board', { temperatures: [{ name: 'a', celsius: 'asleep' }, { name: 'b', celsius: 50 }], power: { watts: 'absent' }, rails: [{ name: 'in', watts: 4 }] }) }, 212);
+  assert.deepEqual([hottest(pi), wattsOf(pi)], [50, 4]);
+  fleet.fill([], 300);
+  assert.equal(fleet.nodes.size, 0, 'the server knows them no longer');
+});
+
+test('boards are bounded, and so are the requests and verdicts of each', () => {
+  const fleet = new Fleet();
+  for (let i = 0; i < NODES_MAX + 5; i++) fleet.ticks([tick(i, { node: `n${i}` })], i);
+  assert.deepEqual([fleet.nodes.size, fleet.left], [NODES_MAX, 5]);
+  for (let i = 0; i < 100; i++) {
+    fleet.add({ node: 'n0', data: event('request', { id: i }) }, i);
+    fleet.add({ node: 'n0', data: event('verdict', { on: true, figure: 'wait', model: `m${i}`, sentence: '' }) }, i);
+  }
+  const { requests, verdicts } = fleet.nodes.get('n0');
+  assert.deepEqual([requests.size, [...requests.keys()].at(-1), verdicts.size], [50, 99, 8]);
+});
+
+test('what boards make now, and the last minute of each', () => {
+  const feed = ready(new Feed(256));
+  for (let i = 0; i < 20; i++) feed.add([tick(50 + i, { node: 'pi', tokens_per_second: 5 }), tick(50 + i, { node: 'pi', model: 'b', tokens_per_second: 2 }), tick(50 + i)], 1 + 3 * i, 50 + i);
+  feed.add([tick(69.5, { node: 'nano', tokens_per_second: 9 })], 100, 69.5);
+  const rates = ratesOf(feed, 70);
+  assert.deepEqual([[...rates.keys()], rates.get('pi').rate, rates.get('nano').rate], [['pi', 'nano'], 7, 9]);
+  const rows = minutes(feed, 80);
+  assert.deepEqual([...rows.keys()], ['pi', 'nano']);
+  assert.deepEqual([29, 30, 49, 52].map((second) => rows.get('pi')[second]), [0, 7, 7, 7]);
+  assert.equal(rows.get('pi')[59], 0, 'after some intervals without a tick there is nothing');
+  assert.equal(rows.get('nano')[49], 9);
+});
+
 test('a board whose clock is set back by seconds piles no ticks up', () => {
   const feed = new Feed(64);
   feed.clock.sample(1000, 1000, 1000);
@@ -640,11 +746,55 @@ test('CSV is quoted where it must be, and holds no formulas', () => {
   assert.equal(csv(['a'], []), '');
 });
 
+/* ---- scales */
+
+const rowsOf = (...lines) => {
+  const rows = new Rows();
+  lines.forEach((values, line) => values.forEach((value, i) => rows.add(i, line, value, false)));
+  return rows;
+};
+const steady = (n, value = 40) => Array.from({ length: n }, (_, i) => value + (i % 5));
+
+test('an outlier does not flatten the rest, and is told with its value', () => {
+  const rows = rowsOf([...steady(60), 4200, ...steady(60)]);
+  const top = fairTop(rows);
+  assert.ok(top > 44 && top < 100, String(top));
+  assert.deepEqual(outliers(rows, top, 5), [{ x: 60, value: 4200 }]);
+  assert.deepEqual(outliers(rows, 5000, 5), []);
+});
+
+test('what comes more often, or is not far above the rest, is no outlier', () => {
+  assert.ok(fairTop(rowsOf([...steady(60), ...Array(10).fill(4200)])) >= 4200, 'a tenth of them');
+  assert.ok(fairTop(rowsOf([...steady(60), 120])) >= 120, 'less than three times the rest');
+  assert.ok(fairTop(rowsOf([10, 10, 10, 900])) >= 900, 'of too few values nobody knows what is usual');
+  assert.ok(fairTop(rowsOf(steady(60), [900, 910])) >= 910, 'a line that has just begun counts by itself');
+  assert.equal(fairTop(rowsOf([])), 1);
+  assert.equal(fairTop(rowsOf([0, 0, 0])), 1);
+});
+
+test('of outliers near to each other the highest is told; ranges have theirs', () => {
+  const rows = rowsOf([...steady(100), 500, 900, 700, ...steady(100), 800]);
+  assert.deepEqual(outliers(rows, 100, 10), [{ x: 101, value: 900 }, { x: 203, value: 800 }]);
+  const dense = new Rows();
+  dense.dense = true;
+  steady(100).forEach((value, i) => dense.addRange(i, 0, value - 1, value, i === 50 ? 9000 : value + 1, false));
+  assert.ok(fairTop(dense) < 100);
+  assert.deepEqual(outliers(dense, fairTop(dense), 10), [{ x: 50, value: 9000 }]);
+});
+
+test('a logarithmic scale has whole powers of ten, at most five', () => {
+  assert.deepEqual(logRange(rowsOf([20, 4200])), [10, 10_000]);
+  assert.deepEqual(logRange(rowsOf([0, 40, 42])), [10, 100], 'nothing is left out of it');
+  assert.deepEqual(logRange(rowsOf([0.001, 4200])), [0.1, 10_000]);
+  assert.deepEqual(logRange(rowsOf([100])), [100, 1000]);
+  assert.deepEqual(logRange(rowsOf([0])), [1, 10]);
+});
+
 /* ---- numbers */
 
 test('numbers are short and of a steady width', () => {
-  assert.deepEqual([0, 3.816, 9.994, 9.996, 23.44, 99.96, 118.3, 1180, 99_999, 118_400, 999_960, 1_184_000, NaN].map(short),
-    ['0.00', '3.82', '9.99', '10.0', '23.4', '100', '118', '1,180', '99,999', '118k', '1.00M', '1.18M', '–']);
+  assert.deepEqual([0, 3.816, 9.994, 9.996, 23.44, 99.96, 118.3, 1180, 9999.4, 9999.6, 12_340, 99_960, 118_400, 999_400, 999_960, 1_184_000, 99_999_999, 9.9996e8, 1.18e9, 9.9996e11, 5e15, -1180, NaN].map(short),
+    ['0.00', '3.82', '9.99', '10.0', '23.4', '100', '118', '1,180', '9,999', '10.0k', '12.3k', '100k', '118k', '999k', '1.00M', '1.18M', '100M', '1.00G', '1.18G', '1.00T', '5000T', '-1,180', '–']);
   assert.deepEqual([999.4, 999.6, 8157, 12_340].map(milliseconds), [['999', 'ms'], ['1.00', 's'], ['8.16', 's'], ['12.3', 's']]);
   assert.deepEqual([0, 0.004, 0.01, 3.816, NaN, undefined].map(rate), ['0', '0', '0.01', '3.82', '–', '–']);
   assert.deepEqual([0, 0.001, 0.37, 0.995, 0.9999, 1].map(percent), ['0 %', '1 %', '37 %', '99 %', '99 %', '100 %']);
@@ -787,4 +937,6 @@ test('what is not understood of an address is left out', () => {
     assert.deepEqual(parse(hash, 60), usual, hash);
   }
   assert.equal(parse('#w=Infinity', 60).span, Infinity);
+  assert.equal(format({ ...usual, node: 'pi 5/&' }), '#node=pi%205%2F%26');
+  assert.deepEqual([nodeOf('#w=300&node=pi%205%2F%26'), nodeOf('#w=300'), parse('#w=86400&node=pi', 60).span, parse('#w=all&node=pi', 60).span], ['pi 5/&', '', 300, Infinity], 'what a server keeps of days is its own');
 });

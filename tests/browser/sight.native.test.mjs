@@ -1,0 +1,102 @@
+/* Scales that an outlier does not flatten, keys for the whole page, the way back to the present, the page on a wall and as an app. */
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { assertAccessible, bind, engine, ingest, inside, live, open, says, screenshots, serve, until } from './browser.mjs';
+
+test('an outlier stands at the edge with its value; a logarithmic scale has room for it, and is remembered', async (t) => {
+  const server = await serve(t, ['--source', 'none']);
+  const past = engine('llama3').past(50);
+  past[120].latency_ms = 4200;
+  await ingest(server, ...past);
+  const page = await open(t, server, { before: (opened) => opened.addInitScript(() => {
+    window.texts = new Set();
+    const real = CanvasRenderingContext2D.prototype.fillText;
+    CanvasRenderingContext2D.prototype.fillText = function fillText(words, ...rest) {
+      window.texts.add(words);
+      real.call(this, words, ...rest);
+    };
+  }) });
+  await until(page, () => window.texts.has('▲ 4.20 s') && !window.texts.has('5,000'));
+  await screenshots(page, 'outlier');
+  await page.evaluate(() => { // in one task, so that nothing is drawn in between
+    window.texts.clear();
+    document.querySelector('#log-scale').click();
+  });
+  await until(page, () => window.texts.has('10k') && window.texts.has('1,000'));
+  assert.deepEqual(await page.evaluate(() => [...window.texts].filter((one) => one.startsWith('▲'))), []);
+  await screenshots(page, 'log-scale');
+  await page.reload();
+  await bind(page);
+  await until(page, () => window.texts.has('10k'));
+  assert.equal(await page.getAttribute('#log-scale', 'aria-pressed'), 'true');
+});
+
+test('keys move and zoom; a chip tells how far behind the charts are, and leads back', async (t) => {
+  const page = await live(await open(t, await serve(t, ['--rate', '20'])));
+  await until(page, () => document.querySelector('#plot-rate canvas') && app.store.state.filled);
+  const shown = () => page.evaluate(() => app.store.state.zoom?.map((time) => time - Date.now() / 1000));
+  await page.keyboard.press('+');
+  let [from, to] = await shown();
+  assert.ok(Math.abs(to - from - 30) < 0.01 && to <= 0, 'the last half of the minute');
+  await page.keyboard.press('ArrowLeft');
+  const [earlier, until1] = await shown();
+  assert.ok(Math.abs(until1 - earlier - 30) < 0.01 && until1 <= to - 7.4, 'a quarter of it earlier');
+  await page.keyboard.press('-');
+  [from, to] = await shown();
+  assert.ok(Math.abs(to - from - 60) < 0.01 && to <= 0.01, 'never beyond the present');
+  await says(page, 'behind', /^60 s shown, ended \d+ s ago$|^1 min shown, ended \d+ s ago$/);
+  await page.keyboard.press('Control+ArrowLeft');
+  await page.keyboard.press('Escape');
+  assert.equal(await shown(), undefined);
+  assert.equal(await page.isVisible('#live'), false);
+  await page.keyboard.press('ArrowLeft');
+  for (let i = 0; i < 200 && await shown(); i++) await page.keyboard.press('ArrowRight'); // up to the present
+  assert.equal(await shown(), undefined);
+  await page.keyboard.press('ArrowLeft');
+  await page.keyboard.press('.');
+  assert.equal(await shown(), undefined);
+
+  await page.keyboard.press(' ');
+  await says(page, 'behind', /^[1-9]\d* s behind$/);
+  const had = await inside(page, ({ feed }) => feed.ring.end);
+  await until(page, (old) => app.feed.ring.end > old + 20, had); // numbers count on underneath
+  await assertAccessible(page);
+  await screenshots(page, 'frozen');
+  await page.focus('#live');
+  await page.keyboard.press('Enter');
+  await until(page, () => app.store.state.frozenAt === 0);
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'freeze', 'the focus is not lost');
+
+  await page.keyboard.press('?');
+  await page.locator('#help').waitFor();
+  const numbers = await page.locator('#help-numbers dt').allTextContents();
+  for (const name of ['Tokens per second', 'Latency', 'p95', 'Viewers', 'First token', 'Duration']) assert.ok(numbers.some((one) => one.startsWith(name)), `${name} of ${numbers}`);
+  assert.deepEqual(await page.locator('#help-numbers dd').evaluateAll((nodes) => nodes.filter((node) => !node.textContent)), []);
+  await assertAccessible(page);
+  await screenshots(page, 'help');
+  await page.keyboard.press('Escape');
+  assert.equal(await page.isVisible('#help'), false);
+});
+
+test('on a wall the parts of a long page take turns, until somebody touches it', async (t) => {
+  const server = await serve(t, ['--rate', '20']);
+  const page = await live(await open(t, server, { where: '?kiosk=1&rotate=1', width: 360, height: 500 }));
+  await until(page, () => scrollY > 100);
+  await until(page, () => scrollY === 0); // the end was reached
+  await until(page, () => scrollY > 100);
+  await page.mouse.click(20, 20);
+  await says(page, 'notice', /^Stopped\./);
+  const [stood, at] = await page.evaluate(() => [scrollY, Date.now()]);
+  await until(page, (then) => Date.now() > then + 4000, at);
+  assert.equal(await page.evaluate(() => scrollY), stood);
+});
+
+test('the page can be installed', async (t) => {
+  const page = await live(await open(t, await serve(t, ['--rate', '20'])));
+  const session = await page.context().newCDPSession(page);
+  const { url, errors } = await session.send('Page.getAppManifest');
+  assert.match(url, /\/manifest\.webmanifest$/);
+  assert.deepEqual(errors, []);
+  const { installabilityErrors } = await session.send('Page.getInstallabilityErrors');
+  assert.deepEqual(installabilityErrors.map(({ errorId }) => errorId).filter((id) => id !== 'in-incognito'), []);
+});

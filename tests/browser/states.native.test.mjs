@@ -1,0 +1,129 @@
+/* What the page says of states that are not "all is well": each with its words, looked at by axe and as a screenshot. Events are put
+ * into the stream of a real server, each valid by the contract. */
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { validate } from '../e2e/aidash.mjs';
+import { metered, replay } from '../e2e/engine.mjs';
+import { assertAccessible, drawn, ingest, inside, open, says, screenshots, serve, system, text, until } from './browser.mjs';
+
+/* A meter's page, into whose stream page.say(event) puts an event; page.cut() ends its connection for good, page.line is its queue. */
+async function stage(t, options = {}, args = []) {
+  const server = await serve(t, args);
+  let over = false;
+  const page = await open(t, server, { ...options, before: async (opened) => {
+    opened.line = { running: 0, queued: 0, refused: 0, max_inflight: 4, queue: 16 };
+    await opened.route('**/status', async (route) => {
+      const response = await route.fetch();
+      await route.fulfill({ response, json: { ...await response.json(), requests: opened.line } });
+    });
+    await opened.routeWebSocket(/\/ws\//, (socket) => {
+      if (over) {
+        socket.close({ code: 3000 });
+        return;
+      }
+      const upstream = socket.connectToServer();
+      let seq = 0;
+      upstream.onMessage((message) => {
+        const event = JSON.parse(message);
+        seq = event.seq ?? event.next_seq ?? seq + 1;
+        socket.send(event.event === 'hello' ? JSON.stringify({ ...event, source: 'meter' }) : message);
+      });
+      socket.onMessage((message) => upstream.send(message));
+      opened.say = (event) => socket.send(JSON.stringify(validate({ seq, ...event })));
+      opened.cut = () => { over = true; return socket.close({ code: 1001 }); };
+    });
+  } });
+  await until(page, () => app.store.state.connection.phase === 'live' && app.store.state.status && app.feed.ring.end > 0);
+  return { page, server };
+}
+
+const start = (id, more = {}) => ({ event: 'request_start', id, model: 'llama3', route: '/v1/chat/completions', client: '192.168.1.20', status: 'running', ...more });
+const end = (id, more = {}) => ({ ...start(id), event: 'request', status: 'finished', prompt_tokens: 812, completion_tokens: 96, ttft_ms: 412.5, duration_ms: 4361.7, ...more });
+const said = (more) => ({ event: 'status', model: 'llama3', models: ['llama3'], paused: false, source: 'meter', source_state: 'none', rate_hz: 0, ...more });
+
+/* Nothing for axe to find, and a picture to look at. */
+async function looked(page, name) {
+  for (const theme of ['light', 'dark']) {
+    await system(page, theme);
+    await drawn(page);
+    await assertAccessible(page);
+  }
+  await screenshots(page, `state-${name}`);
+  await page.setViewportSize({ width: 360, height: 740 });
+  await until(page, () => innerWidth === 360 && document.documentElement.scrollWidth === 360);
+  await page.setViewportSize({ width: 1280, height: 860 });
+}
+
+test('the engine: loading, down, paused by whom, draining', async (t) => {
+  const { page } = await stage(t);
+  page.say(said({ engine: 'loading', reason: 'weights: 45 %' }));
+  await says(page, 'state', 'Loading');
+  await says(page, 'engine-reason', 'weights: 45 %');
+  await looked(page, 'loading');
+  page.say(said({ engine: 'down' }));
+  await says(page, 'state', 'Engine down');
+  await says(page, 'engine-reason', /^No answer since \d\d:\d\d:\d\d$/);
+  const since = await text(page, 'engine-reason');
+  await looked(page, 'down');
+  page.say(said({ engine: 'down', models: ['llama3', 'mistral'] }));
+  await until(page, () => app.store.state.models.length === 2);
+  assert.equal(await text(page, 'engine-reason'), since, 'told again, it is down since the same time');
+  page.say(start(1));
+  page.say(said({ engine: 'up', paused: true, reason: 'paused by Anna\'s phone' }));
+  await says(page, 'state', 'Pausing, 1 left');
+  await looked(page, 'draining');
+  page.say(end(1));
+  await says(page, 'state', 'Paused');
+  await says(page, 'engine-reason', 'paused by Anna\'s phone');
+  await looked(page, 'paused');
+});
+
+test('requests: a full line, a cut prompt, unknown counts; and what a connection that is lost leaves', async (t) => {
+  const { page, server } = await stage(t, { reducedMotion: 'reduce' }, ['--rate', '20', '--alert', 'hot: gauge:x > 80']);
+  page.line.queue = 2;
+  await inside(page, async ({ client }) => { await client.send({ action: 'pause' }); await client.send({ action: 'resume' }); });
+  page.say(end(1, { prompt_cut: true, counts: 'none', counts_reason: 'compressed', completion_tokens: undefined }));
+  page.say(end(2, { status: 'refused', ended_by: 'aidash', http_status: 503, error: 'the queue is full (2 waiting)' }));
+  for (const id of [3, 4]) page.say(start(id, { status: 'queued' }));
+  page.say(start(5));
+  await says(page, 'inflight', /^1 \/ 2( full)?$/);
+  await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange'))); // it asks for the line's length again
+  await says(page, 'inflight', '1 / 2 full');
+  await until(page, () => document.querySelectorAll('#requests-body tr').length === 5);
+  const cells = await page.locator('#requests-body tr').evaluateAll((rows) => rows.map((row) => [row.querySelector('.status').textContent, row.querySelector('[data-title=Out]').title]));
+  assert.deepEqual(cells.map(([status]) => status.replace('Cancel', '')).sort(), ['503: the queue is full (2 waiting)', 'finishedprompt cut', 'queued, place 1', 'queued, place 2', 'running']);
+  assert.deepEqual(cells.map(([, title]) => title).filter(Boolean), ['none: the answer is compressed']);
+  await ingest(server, { gauge: 'x', value: 85 });
+  await says(page, 'alerts', 'hot gauge x is 85, above 80');
+  await looked(page, 'full-line');
+
+  await page.cut();
+  await says(page, 'state', 'No connection');
+  await page.locator('#alerts[data-stale]').waitFor();
+  await says(page, 'inflight', '–');
+  await until(page, () => document.querySelectorAll('#requests-body [data-lost]').length === 3);
+  assert.deepEqual(await page.locator('[data-lost] .status span').allTextContents(), ['not known', 'not known', 'not known']);
+  assert.equal(await page.locator('#requests-body .status button:visible').count(), 0, 'nothing can be cancelled');
+  const took = () => page.locator('[data-lost] [data-title=Duration]').allTextContents();
+  const [before, ended] = [await took(), await inside(page, () => Date.now())];
+  await until(page, (at) => Date.now() > at + 1200, ended);
+  assert.deepEqual(await took(), before, 'no clock runs on');
+  await looked(page, 'lost');
+});
+
+test('nothing to show yet: what to type, for each source', async (t) => {
+  const empty = await open(t, await serve(t, ['--source', 'none']));
+  await says(empty, 'empty-code', /^curl -d '\{"model":"demo".*\/ingest$/);
+  await looked(empty, 'no-data');
+  const replayed = await replay(t, { models: ['alpha'] });
+  const server = await metered(t, replayed);
+  const page = await open(t, server);
+  await says(page, 'empty-code', /^curl -d '\{"model":"alpha".*\/v1\/chat\/completions$/);
+  await looked(page, 'no-request');
+  await page.evaluate(() => app.store.set({ down: true }));
+  await until(page, () => {
+    app.store.set({ down: true }); // again, if a status came after it
+    return /^Start it at http:\/\/.*: this page shows when it is there\.$/.test(document.querySelector('#empty-text').textContent);
+  });
+  assert.equal(await page.isVisible('#empty-code'), false);
+});
