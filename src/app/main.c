@@ -206,7 +206,7 @@ static bool ad_options_addon(const struct ad_options *o)
     int i;
 
     for (i = AD_OPTIONS_OWN; i < ad_options_n(); i++) {
-        struct ad_option option = ad_option_at(i);
+        const struct ad_option option = ad_option_at(i);
 
         if (o->given[i].set &&
             (option.kind != AD_OPT_FLAG || ad_option_flag(o, option.name)) &&

@@ -157,7 +157,7 @@ enum {
 /* What another program adds to the command line; all zeros in aidash itself. */
 static struct {
     const struct aidash_addon *given;
-    int n; /* of its options, which are numbered behind aidash's own */
+    int n; /* of its options */
 } ad_addon;
 
 /* How many options there are, aidash's own first. */
@@ -168,21 +168,19 @@ static int ad_options_n(void)
 
 static struct ad_option ad_option_at(int i)
 {
-    const struct aidash_option *added;
-    struct ad_option option;
+    const struct aidash_option *own;
+    enum ad_option_kind kind = AD_OPT_TEXT;
 
     if (i < AD_OPTIONS_OWN) {
         return ad_options_known[i];
     }
-    added = &ad_addon.given->options[i - AD_OPTIONS_OWN];
-    option.name = added->name;
-    option.value = added->value;
-    option.help = added->help;
-    option.kind = added->list ? AD_OPT_LIST : AD_OPT_TEXT;
-    if (added->value[0] == '\0') {
-        option.kind = AD_OPT_FLAG;
+    own = &ad_addon.given->options[i - AD_OPTIONS_OWN];
+    if (own->value[0] == '\0') {
+        kind = AD_OPT_FLAG;
+    } else if (own->list) {
+        kind = AD_OPT_LIST;
     }
-    return option;
+    return (struct ad_option){own->name, own->value, own->help, kind};
 }
 
 /* The program's name, for messages. */
