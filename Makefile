@@ -56,14 +56,15 @@ AD_CFLAGS := -std=c11 -O2 -g -ffunction-sections -fdata-sections -fno-asynchrono
 AD_LDFLAGS := $(or $(TARGET_LDFLAGS),-pie) $(AD_HARD_LDFLAGS) -Wl,--gc-sections
 AD_LIBS := -lpthread $(TARGET_LIBS)
 AD_WARN := -Wall -Wextra -Wconversion -Werror
-AD_ASAN := -U_FORTIFY_SOURCE -O1 -fno-omit-frame-pointer -fsanitize=address,undefined,float-cast-overflow \
+# -g1 is enough for the lines in a report, and takes a fifth of the time less to compile.
+AD_ASAN := -U_FORTIFY_SOURCE -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined,float-cast-overflow \
     -fno-sanitize-recover=undefined,float-cast-overflow
-AD_FUZZ := -U_FORTIFY_SOURCE -O1 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined,float-cast-overflow -DAD_UNIT
-AD_TSAN := -U_FORTIFY_SOURCE -O1 -fno-omit-frame-pointer -fsanitize=thread
+AD_FUZZ := -U_FORTIFY_SOURCE -O1 -g1 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined,float-cast-overflow -DAD_UNIT
+AD_TSAN := -U_FORTIFY_SOURCE -O1 -g1 -fno-omit-frame-pointer -fsanitize=thread
 AD_NO_TLS := -UAIDASH_TLS
 # Programs that only tests run: -O1 takes two thirds of the time of -O2 to compile, and -O0, where nothing of it is measured, a fifth.
-AD_TRIAL := -O1
-AD_QUICK := -U_FORTIFY_SOURCE -O0
+AD_TRIAL := -O1 -g1
+AD_QUICK := -U_FORTIFY_SOURCE -O0 -g1
 AD_POLL := $(AD_TRIAL) -DAIDASH_USE_POLL=1
 AD_TINY := $(AD_TRIAL) $(AD_NO_TLS) -DAIDASH_CONFIG='"examples/sizes/tiny.h"'
 AD_TINY_METER := $(AD_TRIAL) $(AD_NO_TLS) -DAIDASH_CONFIG='"examples/sizes/tiny.h"' -DAIDASH_METER=1
@@ -365,7 +366,7 @@ build/bridges/aidash-%.1: examples/bridges/aidash-%.1
 	@mkdir -p $(@D)
 	@cp $< $@
 
-bridges: $(BRIDGES) $(BRIDGES:=.1) $(BRIDGES:=.service) ## programs that connect aidash to message brokers: build/bridges/aidash-redis, -kafka, -mqtt
+bridges: $(BRIDGES) $(BRIDGES:=.service) $(patsubst examples/%,build/%,$(wildcard examples/bridges/*.1)) ## programs that connect aidash to message brokers: build/bridges/aidash-redis, -kafka, -mqtt
 	@:
 
 # ---- tests --------------------------------------------------------------------------

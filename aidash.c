@@ -168,6 +168,7 @@
  *   web/status.c             GET /status
  *   app/config_list.c        lists in the configuration
  *   app/config_engines.c     what it says of engines, checked
+ *   app/config_fleet.c       of other boards
  *   app/config_watch.c       of history, alerts, OpenTelemetry
  *   app/config.c             the configuration, checked
  *   app/lan.c                this machine's names and addresses
@@ -394,6 +395,7 @@
 #include "src/web/status.c"
 #include "src/app/config_list.c"
 #include "src/app/config_engines.c"
+#include "src/app/config_fleet.c"
 #include "src/app/config_watch.c"
 #include "src/app/config.c"
 #include "src/app/lan.c"

@@ -552,7 +552,7 @@
 #endif
 
 /* Boards that this one reads (--peer). Only with AIDASH_METER, which connects. 1..256,
- * 19.2 kB each, most of which is an event that comes in pieces. */
+ * 18.7 kB each, most of which is an event that comes in pieces. */
 #ifndef AIDASH_PEERS
 #define AIDASH_PEERS 16
 #endif
@@ -614,7 +614,7 @@
 #endif
 
 /* Commands that were accepted by aidash_later(), or are at another board, and are not
- * finished. One more is refused. 1..1024, 336 bytes each. */
+ * finished. One more is refused. 1..1024, 592 bytes each. */
 #ifndef AIDASH_UNFINISHED
 #define AIDASH_UNFINISHED 64
 #endif

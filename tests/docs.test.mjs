@@ -83,9 +83,9 @@ const environment = (env) => ({
 
 /* The command with this machine's ports. */
 const local = (command, { port, engine }) => command
+  .replace(/--listen 127\.0\.0\.1:808\d\b/, '--listen 127.0.0.1:0')
   .replace(/\b(localhost|BOARD):8080\b/g, `127.0.0.1:${port}`)
   .replace(/127\.0\.0\.1:(11434|8081|8000)\b/g, `127.0.0.1:${engine}`)
-  .replace('--listen 127.0.0.1:8080', '--listen 127.0.0.1:0')
   .replace('--udp 9000', '--udp 127.0.0.1:0')
   .replace('/etc/aidash.conf', path.join(dir, 'aidash.conf'));
 
@@ -281,6 +281,8 @@ const cases = {
   'aidash --listen 127.0.0.1:8080 --allow-host board.example': starts(answersTo('board.example')),
   'aidash --listen 127.0.0.1:8080 --allow-host board.example --trust-proxy 127.0.0.1':
     starts(answersTo('127.0.0.1', { 'X-Forwarded-Host': 'board.example', 'X-Forwarded-Proto': 'https', Origin: 'https://board.example' })),
+  ...Object.fromEntries([8081, 8082].map((port) => [`aidash --source none --listen 127.0.0.1:${port} --allow-host boards.example --trust-proxy 127.0.0.1`,
+    starts(answersTo('127.0.0.1', { 'X-Forwarded-Host': 'boards.example', 'X-Forwarded-Proto': 'https', Origin: 'https://boards.example' }))])),
   'aidash --allow-host board.example.com --allow-origin https://tools.example.com':
     starts(answersTo('board.example.com', { Origin: 'https://tools.example.com' })),
   'aidash --allow-frame http://homeassistant.local:8123': starts(async (server) => {
@@ -411,6 +413,8 @@ const cases = {
   'make asan': covered('tests/run.mjs', "'e2e-asan': ", 'it is suites'),
   'make tsan': covered('tests/run.mjs', "'e2e-tsan': ", 'it is a suite'),
   'make kills KILLS=200': covered('tests/run.mjs', 'AIDASH_KILLS', 'it takes minutes; ten kills are in a suite'),
+  'make gateways': covered('tests/e2e/gateways.native.test.mjs', 'AIDASH_VIEWERS', 'it takes minutes; 100 viewers are in a suite'),
+  'make gateway-bench': covered('tests/bench/gateways.mjs', 'async function sample(boards, viewers', 'it takes minutes'),
   'make soak SECONDS=3600 SEED=7': covered('tests/run.mjs', '  soak: ', 'it takes an hour; a minute of it is a suite'),
   'make CC=clang CFLAGS=-O3': covered('tests/build.test.sh', 'quick CFLAGS=-O1', 'it would build anew what the other tests use'),
   'make TLS=0': covered('tests/build.test.sh', '--no-print-directory TLS=0', 'it would build anew what the other tests use'),

@@ -1,11 +1,12 @@
-/* A client's WebSocket stream, whole and cut in pieces: both ways must find the
- * same messages and the same end. Byte 0 chooses the pieces. */
+/* A client's WebSocket stream, or a server's, whole and cut in pieces: both ways must
+ * find the same messages and the same end. Byte 0 chooses the pieces, and by its top bit
+ * whose stream it is. */
 #include "../src/codec/websocket.c"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* A checksum over all events and their payloads. */
-static uint64_t read_stream(const uint8_t *data, size_t size, size_t step)
+static uint64_t read_stream(const uint8_t *data, size_t size, size_t step, bool of_server)
 {
     static uint8_t message[AIDASH_MESSAGE_MAX], control[AD_WS_CONTROL_MAX];
     struct ad_ws ws;
@@ -13,6 +14,7 @@ static uint64_t read_stream(const uint8_t *data, size_t size, size_t step)
     size_t at = 0, i;
 
     memset(&ws, 0, sizeof(ws));
+    ws.of_server = of_server;
     while (at < size) {
         size_t len = size - at < step ? size - at : step;
         uint8_t *piece = malloc(len); /* exactly: one byte too far is seen */
@@ -52,10 +54,12 @@ static uint64_t read_stream(const uint8_t *data, size_t size, size_t step)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size > 1) {
-        uint64_t whole = read_stream(data + 1, size - 1, size);
+        bool server = data[0] > 127;
+        uint64_t whole = read_stream(data + 1, size - 1, size, server);
 
-        if (whole != read_stream(data + 1, size - 1, 1) ||
-            whole != read_stream(data + 1, size - 1, 1 + (size_t)data[0])) {
+        if (whole != read_stream(data + 1, size - 1, 1, server) ||
+            whole != read_stream(data + 1, size - 1, 1 + (size_t)data[0] % 128,
+                                 server)) {
             __builtin_trap();
         }
     }

@@ -215,7 +215,7 @@ check 'the map adds up to the sizes of these variables' map_adds_up
 costs() {
     awk '/^\/\*/ { text = "" }
         { text = text " " $0 }
-        /^#define AIDASH_/ {
+        /^#define AIDASH_/ && $3 ~ /^[0-9]+$/ {
             gsub(/ \* /, " ", text); gsub(/ +/, " ", text)
             if (match(text, /[0-9.]+ (bytes|kB|MB) each/)) {
                 split(substr(text, RSTART, RLENGTH), cost, " ")

@@ -770,9 +770,17 @@ static void test_commands(void)
                  "too many commands are not finished yet") != NULL);
 
     /* The link's end. Another one's end changes nothing. */
-    ad_node_unlink("n", "other");
+    ad_node_unlink("n", "other", true);
     CHECK_STR(state_of("n"), "live");
-    ad_node_unlink("n", sent);
+    ad_node_unlink("n", sent, true);
+    CHECK_STR(state_of("n"), "gone");
+    ad_node_touch("n"); /* a link that is up, and silent */
+    CHECK_STR(state_of("n"), "live");
+    ad_node_touch("nobody");
+    CHECK(ad_node_link("n", &link));
+    ad_node_unlink("n", sent, false); /* it may come back */
+    CHECK_STR(state_of("n"), "live");
+    go((AIDASH_NODE_GONE_S + 1) * 1000);
     CHECK_STR(state_of("n"), "gone");
     CHECK(strstr(command("{\"action\":\"pause\",\"node\":\"n\"}"), "the board is gone") !=
           NULL);

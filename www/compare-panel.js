@@ -156,7 +156,7 @@ export function mountCompare({ store, lines, view, filter, session }, fill) {
     }, ...PERCENT);
     gauges.list.forEach(({ name, unit }, i) => add(name, (a, b) => valueOf(`gauge-${i}`, 0, a, b), (value) => `${valueText(value)} ${unit}`));
     try {
-      const answer = status?.history && await session.get(`history?from=${Math.floor(start + clock.skew)}&to=${Math.ceil(to + clock.skew)}`);
+      const answer = status?.history && session.node === "" && await session.get(`history?from=${Math.floor(start + clock.skew)}&to=${Math.ceil(to + clock.skew)}`);
       for (const [name, [label, ...rest]] of Object.entries(SERIES)) {
         if (answer && !(live && /^(tok|lat)/.test(name))) {
           add(label, (a, b) => meanOf(answer, name, a + clock.skew, b + clock.skew), ...rest);

@@ -64,7 +64,7 @@ export class Filter {
 
   /**
    * @param {import("./store.js").Store} store
-   * @param {Pick<import("./session.js").Session, "feed" | "requests"> & {node?: string}} session
+   * @param {Pick<import("./session.js").Session, "feed" | "requests" | "node">} session
    */
   constructor(store, session) {
     this.#session = session;
@@ -74,18 +74,13 @@ export class Filter {
     });
   }
 
-  /** The board that the requests are of. */
-  get #node() {
-    return this.#session.node ?? "";
-  }
-
   /**
    * Whether a request passes.
    *
    * @param {import("./requests.js").Entry} entry
    */
   entry({ last }) {
-    return this.#passes({ model: last.model, client: last.client, route: last.route, outcome: `${last.status}: ${stateOf(last)[0]}`, node: this.#node, id: String(last.id) });
+    return this.#passes({ model: last.model, client: last.client, route: last.route, outcome: `${last.status}: ${stateOf(last)[0]}`, node: this.#session.node, id: String(last.id) });
   }
 
   /**
@@ -103,7 +98,7 @@ export class Filter {
    * @param {{model: string, node: string}} lane
    */
   lane(lane) {
-    return this.whole(lane) || (lane.node === this.#node && this.#session.requests.list().some((entry) => entry.last.model === lane.model && this.entry(entry)));
+    return this.whole(lane) || (lane.node === this.#session.node && this.#session.requests.list().some((entry) => entry.last.model === lane.model && this.entry(entry)));
   }
 
   /**

@@ -120,9 +120,10 @@ function mountCards({ store, frame, colours, session: { feed, fleet } }) {
   let drawn = 0;
   let sparked = 0;
   let sorted = 0;
+  let asked = false; // for another order
 
   const again = () => { drawn = sparked = sorted = 0; frame.request(); };
-  order.addEventListener("change", again);
+  order.addEventListener("change", () => { asked = true; again(); });
   find.addEventListener("input", again);
   store.on(["connection", "restyled"], again);
 
@@ -259,10 +260,11 @@ function mountCards({ store, frame, colours, session: { feed, fleet } }) {
       shown += Number(!item.hidden);
     }
     none.hidden = shown > 0;
-    if (sorted > 0 && (list.contains(document.activeElement) || list.matches(":hover"))) {
+    if (!asked && (list.contains(document.activeElement) || list.matches(":hover"))) {
       return;
     }
     sorted = now;
+    asked = false;
     const ordered = [...cards.values()].sort(ORDERS[/** @type {Order} */ (order.value)] ?? byName);
     ordered.forEach(({ item }, i) => {
       if (list.children[i] !== item) {

@@ -30,6 +30,7 @@
  * @property {BoardEvent | null} board
  * @property {Energy | null} energy
  * @property {Map<string, Verdict>} verdicts  those that last, by figure and model
+ * @property {Map<string, number>} kept  when the newest event of each kind came live, browser's clock
  * @property {Map<number, AidashEvent>} requests  the latest event of each of the latest requests
  */
 
@@ -38,6 +39,7 @@
 export const NODES_MAX = 1024;
 const REQUESTS_MAX = 50; // of a board
 const VERDICTS_MAX = 8; // of a board
+const KINDS = new Set(["status", "board", "verdict", "energy"]); // of events that GET /nodes has
 const STALE_S = 10; // the same as the server's
 const GONE_S = 60;
 const SPARK_S = 60;
@@ -74,7 +76,7 @@ export class Fleet {
     }
     /** @type {Node} */
     const node = { name, state: "live", told: false, heard, url: "", model: "", tokens_per_second: NaN, said: null, board: null, energy: null,
-      verdicts: new Map(), requests: new Map() };
+      verdicts: new Map(), kept: new Map(), requests: new Map() };
     this.nodes.set(name, node);
     return node;
   }
@@ -106,7 +108,11 @@ export class Fleet {
     }
     const node = this.#hear(name, now);
     if (node && data) {
-      this.#keep(node, /** @type {any} */ (data));
+      const known = /** @type {AidashEvent} */ (data);
+      if (KINDS.has(known.event)) {
+        node.kept.set(known.event, now);
+      }
+      this.#keep(node, known);
     }
   }
 
@@ -141,8 +147,9 @@ export class Fleet {
    *
    * @param {Listed[]} listed
    * @param {number} now
+   * @param {number} [asked]  when the server was asked: what came live since is newer
    */
-  fill(listed, now) {
+  fill(listed, now, asked = now) {
     const names = new Set(listed.map(({ node }) => node));
     for (const { name, heard } of [...this.nodes.values()]) {
       if (!names.has(name) && now - heard > GONE_S) {
@@ -164,7 +171,7 @@ export class Fleet {
       node.model ||= model ?? "";
       node.tokens_per_second = rate;
       for (const event of [status, board, verdict, energy]) {
-        if (event) {
+        if (event && (node.kept.get(event.event) ?? 0) <= asked) {
           this.#keep(node, /** @type {any} */ (event));
         }
       }

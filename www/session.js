@@ -207,10 +207,11 @@ export class Session {
   #readNodes() {
     clearTimeout(this.#nodesTimer);
     this.#nodesTimer = setTimeout(async () => {
+      const asked = seconds();
       this.#nodesAsked = Date.now();
       try {
         const { nodes } = /** @type {import("./contract").NodesAnswer} */ (await request("nodes"));
-        this.fleet.fill(nodes, seconds());
+        this.fleet.fill(nodes, seconds(), asked);
         const own = this.fleet.nodes.get(this.node);
         [own?.said, own?.board, own?.energy, ...(own?.verdicts.values() ?? []), ...(own?.requests.values() ?? [])].forEach((event) => event && this.#onBoard(event));
       } catch {

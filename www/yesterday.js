@@ -22,7 +22,7 @@ export function mountYesterday({ store, colours, lines, session }, redraw) {
   button.addEventListener("click", () => store.set({ yesterday: !store.state.yesterday }));
   store.on(["yesterday", "status"], ({ yesterday, status }) => {
     setAttr(button, "aria-pressed", String(yesterday));
-    button.hidden = !status?.history;
+    button.hidden = !status?.history || session.node !== ""; // a gateway keeps its own
   });
   return { update, draw };
 

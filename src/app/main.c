@@ -206,11 +206,11 @@ static bool ad_options_addon(const struct ad_options *o)
     int i;
 
     for (i = AD_OPTIONS_OWN; i < ad_options_n(); i++) {
-        const struct ad_option *option = ad_option_at(i);
+        const struct ad_option option = ad_option_at(i);
 
         if (o->given[i].set &&
-            (option->kind != AD_OPT_FLAG || ad_option_flag(o, option->name)) &&
-            ad_addon.given->option(option->name, o->given[i].value,
+            (option.kind != AD_OPT_FLAG || ad_option_flag(o, option.name)) &&
+            ad_addon.given->option(option.name, o->given[i].value,
                                    o->given[i].written) != 0) {
             return false;
         }

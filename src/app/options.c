@@ -157,8 +157,7 @@ enum {
 /* What another program adds to the command line; all zeros in aidash itself. */
 static struct {
     const struct aidash_addon *given;
-    struct ad_option options[AIDASH_ADDON_OPTIONS];
-    int n;
+    int n; /* of its options */
 } ad_addon;
 
 /* How many options there are, aidash's own first. */
@@ -167,10 +166,21 @@ static int ad_options_n(void)
     return AD_OPTIONS_OWN + ad_addon.n;
 }
 
-static const struct ad_option *ad_option_at(int i)
+static struct ad_option ad_option_at(int i)
 {
-    return i < AD_OPTIONS_OWN ? &ad_options_known[i]
-                              : &ad_addon.options[i - AD_OPTIONS_OWN];
+    const struct aidash_option *own;
+    enum ad_option_kind kind = AD_OPT_TEXT;
+
+    if (i < AD_OPTIONS_OWN) {
+        return ad_options_known[i];
+    }
+    own = &ad_addon.given->options[i - AD_OPTIONS_OWN];
+    if (own->value[0] == '\0') {
+        kind = AD_OPT_FLAG;
+    } else if (own->list) {
+        kind = AD_OPT_LIST;
+    }
+    return (struct ad_option){own->name, own->value, own->help, kind};
 }
 
 /* The program's name, for messages. */
@@ -269,7 +279,7 @@ static const char *ad_option_nearest(const char *name)
     int i, n = ad_options_n();
 
     for (i = 0; i < n; i++) {
-        names[i] = ad_option_at(i)->name;
+        names[i] = ad_option_at(i).name;
     }
     names[n] = "port"; /* the other name of listen */
     return ad_nearest(name, names, (size_t)n + 1);
@@ -285,7 +295,7 @@ static int ad_option_find(const char *name)
     }
 
     for (i = 0; i < ad_options_n(); i++) {
-        if (strcmp(ad_option_at(i)->name, name) == 0) {
+        if (strcmp(ad_option_at(i).name, name) == 0) {
             return i;
         }
     }
@@ -300,23 +310,12 @@ static bool ad_addon_take(const struct aidash_addon *addon)
 
     ad_addon.given = addon;
     for (option = addon->options; option != NULL && option->name != NULL; option++) {
-        struct ad_option *to = &ad_addon.options[ad_addon.n];
-
         if (ad_addon.n == AIDASH_ADDON_OPTIONS || ad_option_find(option->name) >= 0) {
             (void)fprintf(stderr, "%s: %s\n", option->name,
                           ad_addon.n == AIDASH_ADDON_OPTIONS
                               ? "there are more options than AIDASH_ADDON_OPTIONS"
                               : "there is an option of this name already");
             return false;
-        }
-        to->name = option->name;
-        to->value = option->value;
-        to->help = option->help;
-        to->kind = AD_OPT_TEXT;
-        if (option->value[0] == '\0') {
-            to->kind = AD_OPT_FLAG;
-        } else if (option->list) {
-            to->kind = AD_OPT_LIST;
         }
         ad_addon.n++;
     }
@@ -340,7 +339,7 @@ static bool ad_option_set(struct ad_options *o, struct ad_place *place,
         return false;
     }
     given = o->given[i].value;
-    if (!place->has[i] || ad_option_at(i)->kind != AD_OPT_LIST) {
+    if (!place->has[i] || ad_option_at(i).kind != AD_OPT_LIST) {
         given[0] = '\0';
         place->has[i] = true;
     }
@@ -422,7 +421,7 @@ static bool ad_options_line(struct ad_options *o, struct ad_place *place,
         return false;
     }
     i = ad_option_find(key);
-    if (i >= 0 && ad_option_at(i)->kind == AD_OPT_PRINT) {
+    if (i >= 0 && ad_option_at(i).kind == AD_OPT_PRINT) {
         (void)fprintf(stderr, "aidash: %s: this is for the command line only\n",
                       written);
         return false;
@@ -584,7 +583,7 @@ static bool ad_options_variable(struct ad_options *o, struct ad_place *place,
         ad_options_ignore(variable);
         return true;
     }
-    if (ad_option_at(i)->kind == AD_OPT_PRINT) {
+    if (ad_option_at(i).kind == AD_OPT_PRINT) {
         return true; /* AIDASH_VERSION may be of who packs or deploys aidash */
     }
     return ad_option_set(o, place, variable, name, value);
@@ -654,8 +653,8 @@ static int ad_options_arg(struct ad_options *o, struct ad_place *place, int i,
         return 0;
     }
     k = ad_option_find(name);
-    flag = k >= 0 && (ad_option_at(k)->kind == AD_OPT_FLAG ||
-                      ad_option_at(k)->kind == AD_OPT_PRINT);
+    flag = k >= 0 && (ad_option_at(k).kind == AD_OPT_FLAG ||
+                      ad_option_at(k).kind == AD_OPT_PRINT);
     if (flag && value != NULL) {
         (void)fprintf(stderr, "aidash: %s takes no value\n", written);
         return 0;
@@ -671,7 +670,7 @@ static int ad_options_arg(struct ad_options *o, struct ad_place *place, int i,
         taken = 2;
     } else {
         (void)fprintf(stderr, "aidash: %s needs a value: %s\n", written,
-                      ad_option_at(k)->value);
+                      ad_option_at(k).value);
         return 0;
     }
     return ad_option_set(o, place, written, name, value) ? taken : 0;
@@ -770,9 +769,9 @@ static void ad_print_options(int from, int to)
     int i;
 
     for (i = from; i < to; i++) {
-        (void)snprintf(left, sizeof(left), "--%s %s", ad_option_at(i)->name,
-                       ad_option_at(i)->value);
-        printf("  %-26s %s\n", left, ad_option_at(i)->help);
+        (void)snprintf(left, sizeof(left), "--%s %s", ad_option_at(i).name,
+                       ad_option_at(i).value);
+        printf("  %-26s %s\n", left, ad_option_at(i).help);
     }
 }
 

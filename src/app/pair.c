@@ -72,8 +72,8 @@ static unsigned ad_pair_urls(const char *answer, char urls[AD_LAN_MAX][300])
     }
     n = strcmp(host, "*") == 0 ? ad_lan_list(lan) : 0;
     for (i = 0; i < n; i++) {
-        (void)snprintf(urls[i], sizeof(urls[i]), "%s://%s:%u", scheme, lan[i].host,
-                       port);
+        (void)snprintf(urls[i], sizeof(urls[i]), "%s://%.255s:%u", scheme,
+                       lan[i].host, port);
     }
     if (n == 0) {
         (void)snprintf(urls[0], sizeof(urls[0]), "%s://%s:%u", scheme,

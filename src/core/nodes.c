@@ -345,7 +345,7 @@ static AD_UNUSED void ad_node_touch(const char *name)
     }
 }
 
-/* The address of the board's own page, for people. */
+/* The address of the board's own page, for people. One that is too long is left out. */
 static AD_UNUSED void ad_node_set_url(const char *name, const char *url)
 {
     struct ad_node *n = ad_node_get(name);

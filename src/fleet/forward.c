@@ -12,7 +12,10 @@
 #ifndef AD_FLEET_FORWARD_C
 #define AD_FLEET_FORWARD_C
 
+#include "../codec/percent.c"
+#include "../codec/websocket.c"
 #include "../core/feed.c"
+#include "../core/formats.c"
 #include "../meter/dial.c"
 #include "../meter/fetch.c"
 #include "../meter/resolver.c"
@@ -226,13 +229,14 @@ static void ad_forward_put_beat(struct ad_text *t)
     ad_puts(t, "}}");
 }
 
-/* When all before is sent: one message of the events that the gateway has not got. */
-static void ad_forward_send(void)
+/* When all before is sent: one message of the events that the gateway has not got.
+ * False if there is none, or the socket has not taken all of it. */
+static bool ad_forward_send_message(void)
 {
     struct ad_text t = ad_text_in(ad_forward.out + AD_FORWARD_HEADER, AD_LINK_MESSAGE - 1);
 
     if (ad_forward.step != AD_FORWARD_OPEN || ad_forward.out_len > 0) {
-        return;
+        return false;
     }
     if (ad_forward.next < ad_feed.first) {
         ad_forward.dropped += ad_feed.first - ad_forward.next;
@@ -242,12 +246,22 @@ static void ad_forward_send(void)
     ad_forward_put_beat(&t);
     while (ad_forward.next != ad_feed.next && ad_forward_put_event(&t)) {
     }
-    if (t.len > 1 && !t.full) {
-        t.cap++;
-        ad_puts(&t, "]");
-        if (ad_forward_frame(0, 1, t.len) && ad_forward_flush()) {
-            ad_forward_watch();
-        }
+    if (t.len == 1 || t.full) {
+        return false;
+    }
+    t.cap++;
+    ad_puts(&t, "]");
+    if (!ad_forward_frame(0, 1, t.len) || !ad_forward_flush()) {
+        return false;
+    }
+    ad_forward_watch();
+    return ad_forward.out_len == 0;
+}
+
+/* All that the socket takes; the feed bounds it. */
+static void ad_forward_send(void)
+{
+    while (ad_forward_send_message()) {
     }
 }
 

@@ -117,6 +117,7 @@ async function sample(boards, viewers, count = 1) {
     boards, viewers, count, dropped,
     events: sum('delivered') / viewers / runs[0].seconds,
     delivered: sum('delivered') / runs[0].seconds,
+    bytes: sum('bytes') / sum('delivered'),
     us: (sum('server_cpu_s') / sum('delivered')) * 1e6,
     core: (sum('server_cpu_s') / runs[0].seconds) * 100,
     mb: Math.max(...runs.map(({ rss_kb: kb }) => kb)) * 1.024 / 1000,
@@ -129,12 +130,12 @@ const load = os.loadavg()[0];
 const flow = await inflow();
 const lines = [`Measured on ${new Date().toISOString().slice(0, 10)}, ${os.cpus().length} cores, load average ${load.toFixed(1)} at the start and ${'LATER'} at the end.`, '',
   `In, by POST /ingest, ${LINES_MAX} ticks a request, from two connections, without viewers: ${Math.round(flow.rate)} events/s, ${flow.us.toFixed(1)} µs of CPU each.`, '',
-  '| boards, events/s arrived at a viewer | viewers | gateways | delivered, events/s | CPU each | of a core | resident | p50, p99 | lost |', '|---|--:|--:|--:|--:|--:|--:|--:|--:|'];
+  '| boards, events/s arrived at a viewer | viewers | gateways | delivered, events/s | bytes, CPU each | of a core | resident | p50, p99 | lost |', '|---|--:|--:|--:|--:|--:|--:|--:|--:|'];
 const cases = quick ? [[50, 100], [50, 200, 2]] : [[1, 1000], [50, 100], [50, 1000], [50, 2000, 2], [50, 5000], [200, 1000], [1000, 100]];
 for (const [boards, viewers, count] of cases) {
   process.stderr.write('.');
   const r = await sample(boards, viewers, count);
-  lines.push(`| ${boards}, ${Math.round(r.events)} of ${boards * EVENTS_A_BOARD} | ${viewers} | ${r.count} | ${Math.round(r.delivered)} | ${r.us.toFixed(2)} µs | ${r.core.toFixed(1)} % | `
+  lines.push(`| ${boards}, ${Math.round(r.events)} of ${boards * EVENTS_A_BOARD} | ${viewers} | ${r.count} | ${Math.round(r.delivered)} | ${Math.round(r.bytes)}, ${r.us.toFixed(2)} µs | ${r.core.toFixed(1)} % | `
     + `${r.mb.toFixed(1)} MB | ${r.p50.toFixed(1)} ms, ${r.p99.toFixed(1)} ms | ${r.dropped} |`);
 }
 lines[0] = lines[0].replace('LATER', os.loadavg()[0].toFixed(1));

@@ -69,10 +69,14 @@ export async function gateway(t, nodes = []) {
     },
     /* An event of a board. */
     tell(node, data) {
+      let known = nodes.find((one) => one.node === node);
+      if (!known) nodes.push(known = { node, state: 'live', age_ms: 0, tokens_per_second: 0, tokens: 0 });
+      if (['status', 'board', 'verdict', 'energy'].includes(data.event)) known[data.event] = { seq: 1, ...data };
       send({ event: 'node', seq, node, data: validate({ seq: 1, ...data }) });
       seq += 1;
     },
     state(node, state) {
+      nodes.find((one) => one.node === node).state = state;
       send({ event: 'node', seq, node, state });
       seq += 1;
     },

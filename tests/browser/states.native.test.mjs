@@ -13,8 +13,12 @@ async function stage(t, options = {}, args = []) {
   const page = await open(t, server, { ...options, before: async (opened) => {
     opened.line = { running: 0, queued: 0, refused: 0, max_inflight: 4, queue: 16 };
     await opened.route('**/status', async (route) => {
-      const response = await route.fetch();
-      await route.fulfill({ response, json: { ...await response.json(), requests: opened.line } });
+      try {
+        const response = await route.fetch();
+        await route.fulfill({ response, json: { ...await response.json(), requests: opened.line } });
+      } catch { // the test, and with it the server or the page, has ended meanwhile
+        await route.abort().catch(() => {});
+      }
     });
     await opened.routeWebSocket(/\/ws\//, (socket) => {
       if (over) {
@@ -81,7 +85,6 @@ test('the engine: loading, down, paused by whom, draining', async (t) => {
 test('requests: a full line, a cut prompt, unknown counts; and what a connection that is lost leaves', async (t) => {
   const { page, server } = await stage(t, { reducedMotion: 'reduce' }, ['--rate', '20', '--alert', 'hot: gauge:x > 80']);
   page.line.queue = 2;
-  await inside(page, async ({ client }) => { await client.send({ action: 'pause' }); await client.send({ action: 'resume' }); });
   page.say(end(1, { prompt_cut: true, counts: 'none', counts_reason: 'compressed', completion_tokens: undefined }));
   page.say(end(2, { status: 'refused', ended_by: 'aidash', http_status: 503, error: 'the queue is full (2 waiting)' }));
   for (const id of [3, 4]) page.say(start(id, { status: 'queued' }));

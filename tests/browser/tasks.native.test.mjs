@@ -96,7 +96,7 @@ for (const width of [1280, 360]) {
 
     // All of them as a file.
     await page.evaluate(() => document.activeElement.blur());
-    await tabTo(page, '#requests summary');
+    await tabTo(page, '#requests summary[aria-label="Export requests"]');
     await page.keyboard.press('Enter');
     await tabTo(page, '[data-export=requests-csv]');
     const [download] = await Promise.all([page.waitForEvent('download'), page.keyboard.press('Enter')]);

@@ -421,6 +421,12 @@ test('boards: known by their ticks, events and the list; live since their newest
   assert.deepEqual([hottest(pi), wattsOf(pi)], [NaN, NaN]);
   fleet.add({ node: 'pi', data: event('board', { temperatures: [{ name: 'a', celsius: 'asleep' }, { name: 'b', celsius: 50 }], power: { watts: 'absent' }, rails: [{ name: 'in', watts: 4 }] }) }, 212);
   assert.deepEqual([hottest(pi), wattsOf(pi)], [50, 4]);
+  const listed = (paused) => [{ node: 'pi', state: 'live', age_ms: 0, status: event('status', { paused }) }];
+  fleet.add({ node: 'pi', data: event('status', { paused: true }) }, 213);
+  fleet.fill(listed(false), 214, 212.5);
+  assert.equal(pi.said.paused, true, 'what came live since the server was asked is newer');
+  fleet.fill(listed(false), 215, 214);
+  assert.equal(pi.said.paused, false);
   fleet.fill([], 300);
   assert.equal(fleet.nodes.size, 0, 'the server knows them no longer');
 });

@@ -30,7 +30,7 @@ function world() {
   const feed = new Feed(1 << 10);
   const requests = new RequestLog();
   const store = new Store();
-  const filter = new Filter(store, { feed, requests });
+  const filter = new Filter(store, { feed, requests, node: '' });
   const start = (id, client, status = 'running') => ({ event: 'request_start', id, seq: id, model: 'm', route: '/api/chat', client, status });
   requests.add(start(1, 'anna'), 100);
   requests.add(start(2, 'bob'), 100);
