@@ -303,6 +303,7 @@ test('screenshots: pins and changes, with nothing for axe to find', async (t) =>
   await page.setViewportSize({ width: 360, height: 740 });
   await drawn(page);
   assert.ok(await page.evaluate(() => document.documentElement.scrollWidth) <= 360);
+  assert.deepEqual(await page.locator('#compare td').evaluateAll((cells) => cells.filter((cell) => cell.scrollWidth > cell.clientWidth).map(({ textContent }) => textContent)), [], 'no number is cut');
   await page.locator('summary[aria-label=Columns]').click();
   await drawn(page);
   assert.ok(await page.evaluate(() => document.documentElement.scrollWidth) <= 360);
