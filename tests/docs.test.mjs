@@ -408,6 +408,7 @@ const cases = {
   'make fuzz FUZZ_SECONDS=60': (t) => needs('clang', makes(/^ +FUZZ +line: \d+ inputs, none failed$/m, { as: 'make fuzz FUZZ_SECONDS=1 TEST=line' }))(t),
   'make test': covered('.ci/run', 'make test', 'this is a part of it'),
   'make test SUITE=e2e TEST=ingest': covered('tests/build.test.sh', 'TEST="${pick:-}" node tests/run.mjs e2e', 'this is a part of it'),
+  'make test SUITE=browser TEST=fleet': covered('tests/browser/fleet.native.test.mjs', 'layout and style', 'it is a part of a suite'),
   'make test SUITE=qemu-aarch64': covered('tests/run.mjs', "'qemu-aarch64': ", 'it is a suite'),
   'make lint': covered('tests/run.mjs', 'lint: ', 'it is a suite'),
   'make asan': covered('tests/run.mjs', "'e2e-asan': ", 'it is suites'),

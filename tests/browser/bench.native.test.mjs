@@ -78,7 +78,7 @@ test('it is stopped from the page; what the server refuses is said', async (t) =
   await until(page, () => / · stopped: a viewer stopped it$/.test(document.querySelector('#bench-results tbody[data-state=stopped] th')?.textContent));
   assert.equal(await page.textContent('#bench-problem'), '');
   await page.keyboard.press('Escape');
-  assert.equal(await page.isVisible('#bench'), false);
+  await page.locator('#bench').waitFor({ state: 'hidden' });
 });
 
 test('with a simulated engine there is no such button', async (t) => {

@@ -75,7 +75,7 @@ test('keys move and zoom; a chip tells how far behind the charts are, and leads 
   await assertAccessible(page);
   await screenshots(page, 'help');
   await page.keyboard.press('Escape');
-  assert.equal(await page.isVisible('#help'), false);
+  await page.locator('#help').waitFor({ state: 'hidden' });
 });
 
 test('on a wall the parts of a long page take turns, until somebody touches it', async (t) => {

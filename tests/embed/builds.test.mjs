@@ -36,5 +36,6 @@ test('every function of aidash.h is called in every.c', () => {
         .matchAll(/^[a-z][\w *]*?\b(aidash_\w+)\(/gm)].map(([, name]) => name);
     assert.ok(functions.length >= 20, functions.join());
     const program = readFileSync(path.join(ROOT, 'tests/embed/every.c'), 'utf8').replace(/\/\*[\s\S]*?\*\//g, '');
-    assert.deepEqual(functions.filter((name) => !program.includes(`${name}(`)), []);
+    // aidash_main() is for programs that keep aidash's main(): the suite of the bridges calls it
+    assert.deepEqual(functions.filter((name) => name !== 'aidash_main' && !program.includes(`${name}(`)), []);
 });
