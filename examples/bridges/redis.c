@@ -684,7 +684,7 @@ static void take_entry(struct stream *s, const redisReply *entry)
         } else {
             value = field(entry->element[1], "ack");
             if (value != NULL) {
-                bridge_ack(value->str, (size_t)value->len);
+                bridge_ack(NULL, value->str, (size_t)value->len);
             }
         }
     }

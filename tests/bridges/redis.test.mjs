@@ -83,6 +83,18 @@ test(`${MANY} events: board, Redis, gateway, viewer, in order, none twice; a res
   assert.deepEqual(nodes.map(({ node, state, tokens }) => [node, state, tokens]), [['jetson', 'live', MANY + 620]]);
 });
 
+test('what the broker says can\'t write lines of the log', { skip }, async (t) => {
+  const broker = await redis(t);
+  const odd = `aidash:events:${'n'.repeat(20)}\r\n\u001b[31mforged: `;
+  for (const key of [odd, `${odd}${'x'.repeat(300)}`]) {
+    await broker.ask('XADD', key, '*', 'event', '{"event":"note"}', 'id', 'no id');
+    await broker.ask('XADD', key, '*', 'event', '{"event":"note"}');
+  }
+  const hub = await gateway(t, BIN, ['--redis', broker.url]);
+  await hub.logged(/no events of a board, the last of n{20}\?\?\?\[31mforged: \n/);
+  assert.doesNotMatch(hub.stderr(), /\u001b|\r|^forged/m);
+});
+
 test('a command from a gateway\'s viewer reaches the board, and the board\'s own answer comes back', { skip }, async (t) => {
   const broker = await redis(t);
   const args = ['--redis', broker.url];
