@@ -7,7 +7,7 @@
 
 import { format } from "./address.js";
 import { announce, byId, make, setAttr, setName, setText } from "./dom.js";
-import { hottest, minutes, ratesOf, trouble, wattsOf } from "./fleet.js";
+import { hottest, minutes, modelOf, ratesOf, trouble, wattsOf } from "./fleet.js";
 import { age, NONE, rate as rateText, short, whole } from "./format.js";
 
 /** @typedef {import("./fleet.js").Node} Node */
@@ -228,7 +228,7 @@ function mountCards({ store, frame, colours, session: { feed, fleet } }) {
     card.rate = lanes ? lanes.rate : live && node.tokens_per_second > 0 ? node.tokens_per_second : 0;
     card.heat = hottest(node);
     card.rank = RANKS[state] + Number(live && wrong !== "");
-    const model = node.said?.model || node.model; // the active one, as on the board's own page
+    const model = modelOf(node);
     card.text = `${node.name} ${model} ${STATES[state]}`.toLowerCase();
     setAttr(item, "data-state", state);
     setAttr(part.link, "href", node.url || here);

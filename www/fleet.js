@@ -226,13 +226,33 @@ export function ownPage(url) {
 }
 
 /**
+ * The model of a board: the active one, as on its own page; "": not known.
+ *
+ * @param {Node} node
+ */
+export function modelOf({ said, model }) {
+  return words(said?.model) || model;
+}
+
+/**
+ * A text that a board said; "" where it said something else. What a server hands on of
+ * another board need not be of the contract, and must not hide the others.
+ *
+ * @param {unknown} said
+ */
+function words(said) {
+  return typeof said === "string" ? said : "";
+}
+
+/**
  * The hottest of a board's sensors, °C; NaN: unknown.
  *
  * @param {Node} node
  */
 export function hottest({ board }) {
-  const known = (board?.temperatures ?? []).map(({ celsius }) => celsius).filter((celsius) => typeof celsius === "number");
-  return known.length ? Math.max(.../** @type {number[]} */ (known)) : NaN;
+  const all = /** @type {unknown} */ (board?.temperatures);
+  const known = (Array.isArray(all) ? all : []).map((sensor) => sensor?.celsius).filter((celsius) => typeof celsius === "number");
+  return known.length ? Math.max(...known) : NaN;
 }
 
 /**
@@ -252,7 +272,7 @@ export function wattsOf({ energy, board }) {
  */
 export function trouble({ verdicts, said }) {
   const slow = [...verdicts.values()].reverse().find(({ on }) => on);
-  return slow ? slow.sentence : said?.engine === "down" ? said.reason || "The engine is down." : "";
+  return slow ? words(slow.sentence) : said?.engine === "down" ? words(said.reason) || "The engine is down." : "";
 }
 
 /**

@@ -4,6 +4,7 @@
 import { notice } from "./dom.js";
 
 const ROTATE_MIN_S = 3;
+const ROTATE_MAX_S = 86400; // setInterval() takes 31 bits of milliseconds: a longer time would be none
 
 /** @returns {boolean} */
 export function isKiosk() {
@@ -22,10 +23,20 @@ export function mountKiosk() {
   };
   document.addEventListener("visibilitychange", keep);
   keep();
-  const seconds = Number(new URLSearchParams(location.search).get("rotate"));
+  const seconds = rotation(location.search);
   if (seconds > 0) {
-    rotate(Math.max(seconds, ROTATE_MIN_S));
+    rotate(seconds);
   }
+}
+
+/**
+ * How long each part is shown, seconds; 0: nothing moves.
+ *
+ * @param {string} search  of the address
+ */
+export function rotation(search) {
+  const seconds = Number(new URLSearchParams(search).get("rotate"));
+  return seconds > 0 ? Math.min(Math.max(seconds, ROTATE_MIN_S), ROTATE_MAX_S) : 0;
 }
 
 /**

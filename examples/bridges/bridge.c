@@ -68,12 +68,15 @@ static pthread_t out_thread, in_thread;
 void bridge_say(enum aidash_log_level level, const char *format, ...)
 {
     static const char *const names[] = {"info", "error", "warn", "info", "debug"};
-    char line[512], note[AIDASH_TEXT_MAX + 1];
+    char line[512], note[AIDASH_TEXT_MAX + 1], *c;
     va_list args;
 
     va_start(args, format);
     (void)vsnprintf(line, sizeof(line), format, args);
     va_end(args);
+    for (c = line; *c != '\0'; c++) {
+        *c = (unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c;
+    }
     (void)fprintf(stderr, "%s: %s%s%s\n", broker->program,
                   level == AIDASH_LOG_INFO ? "" : names[level],
                   level == AIDASH_LOG_INFO ? "" : ": ", line);
@@ -489,7 +492,7 @@ static bool pending_take(uint64_t number, const char *node)
     return found;
 }
 
-void bridge_ack(const char *json, size_t len)
+void bridge_ack(const char *from, const char *json, size_t len)
 {
     char node[BRIDGE_NAME_CAP], event[16], text[AIDASH_TEXT_MAX + 1];
     uint64_t number = member_number(json, len, "number");
@@ -497,7 +500,7 @@ void bridge_ack(const char *json, size_t len)
     bool done;
 
     if (number == 0 || !member_text(json, len, "node", node, sizeof(node)) ||
-        !member(json, len, "ack", &ack) ||
+        (from != NULL && strcmp(from, node) != 0) || !member(json, len, "ack", &ack) ||
         !member_text(ack.at, ack.len, "event", event, sizeof(event)) ||
         !pending_take(number, node)) {
         return;

@@ -100,13 +100,15 @@ void bridge_event(const char *node, const char *id, const char *json, size_t len
 /* A board has read a command: carry it out, and queue its answer. */
 void bridge_command(const char *json, size_t len);
 
-/* A gateway has read an answer. */
-void bridge_ack(const char *json, size_t len);
+/* A gateway has read an answer. `from`: the board that the broker says it is of: one of
+ * another is no answer; NULL: the broker does not say. */
+void bridge_ack(const char *from, const char *json, size_t len);
 
 /* The name by which answers reach this gateway: its run. */
 const char *bridge_gateway(void);
 
-/* A line to the log, and a note for the viewers. */
+/* A line to the log, and a note for the viewers; control characters, which a name from
+ * outside may have, become "?". */
 void bridge_say(enum aidash_log_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

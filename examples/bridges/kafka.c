@@ -262,7 +262,7 @@ static void take(const rd_kafka_message_t *message)
         }
     } else if (strcmp(topic, topics[BRIDGE_ACK]) == 0) {
         if (strcmp(key, bridge_gateway()) == 0) {
-            bridge_ack(message->payload, message->len);
+            bridge_ack(NULL, message->payload, message->len);
         }
     } else if (wanted(key)) {
         bridge_event(key, id, message->payload, message->len);

@@ -449,7 +449,7 @@ static void on_message(struct mosquitto *mosq, void *user,
     } else if (bridge_settings.publish && strcmp(kind, "set") == 0) {
         set_by_home_assistant(json, len);
     } else if (bridge_settings.subscribe && strncmp(kind, "ack/", 4) == 0) {
-        bridge_ack(json, len);
+        bridge_ack(node, json, len);
     } else if (bridge_settings.subscribe && strncmp(kind, "event/", 6) == 0) {
         (void)mosquitto_property_read_string_pair(properties, MQTT_PROP_USER_PROPERTY, &name,
                                                   &id, false);

@@ -587,7 +587,11 @@ static bool scan(void)
         }
         (void)snprintf(cursor, sizeof(cursor), "%s", reply->element[0]->str);
         for (i = 0; i < reply->element[1]->elements; i++) {
-            (void)follow(reply->element[1]->element[i]->str);
+            const redisReply *key = reply->element[1]->element[i];
+
+            if (key->type == REDIS_REPLY_STRING) {
+                (void)follow(key->str);
+            }
         }
         freeReplyObject(reply);
     } while (strcmp(cursor, "0") != 0);
@@ -652,7 +656,8 @@ static bool fresh(const char *position)
     redisReply *reply = redisCommand(in_link.context, "TIME");
     unsigned long long now = 0, then = 0;
 
-    if (reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2) {
+    if (reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
+        reply->element[0]->type == REDIS_REPLY_STRING) {
         now = strtoull(reply->element[0]->str, NULL, 10);
     }
     freeReplyObject(reply);
@@ -684,7 +689,7 @@ static void take_entry(struct stream *s, const redisReply *entry)
         } else {
             value = field(entry->element[1], "ack");
             if (value != NULL) {
-                bridge_ack(value->str, (size_t)value->len);
+                bridge_ack(NULL, value->str, (size_t)value->len);
             }
         }
     }

@@ -408,10 +408,20 @@ static struct ad_uplink *ad_uplink_place(void)
     return i < AIDASH_LINKS ? &ad_uplinks.list[ad_uplinks.n_used++] : NULL;
 }
 
+/* Is this the board of the link `b`? A run is no secret: whoever has another key is not. */
+static bool ad_uplink_same_board(const struct ad_uplink *b, const char *run,
+                                 const struct ad_grant *grant)
+{
+    return run[0] != '\0' && strcmp(b->run, run) == 0 &&
+           strcmp(b->grant.name, grant->name) == 0;
+}
+
 /* May a board of this name and run have a link? Returns NULL, or why not, a sentence;
  * *status is that of the answer. The same run takes its own link over: it knows before
- * us that the other one is broken. Another run does so when that one is silent. */
-static const char *ad_uplink_denial(const char *node, const char *run, unsigned *status,
+ * us that the other one is broken. Another run does so when that one is silent. Who gets
+ * no link leaves no board behind. */
+static const char *ad_uplink_denial(const char *node, const char *run,
+                                   const struct ad_grant *grant, unsigned *status,
                                    char out[AIDASH_TEXT_MAX + 1])
 {
     const struct ad_uplink *old = ad_uplink_of(node);
@@ -421,7 +431,7 @@ static const char *ad_uplink_denial(const char *node, const char *run, unsigned 
     if (old == NULL && known != NULL && known->link.send != NULL) {
         return "this node is one of --peer: give the board another name (--as-node)";
     }
-    if (old != NULL && (run[0] == '\0' || strcmp(old->run, run) != 0) &&
+    if (old != NULL && !ad_uplink_same_board(old, run, grant) &&
         ad_hub.now_ms - old->heard_ms < AD_UPLINK_ALIVE_MS) {
         (void)snprintf(out, AIDASH_TEXT_MAX + 1,
                        "another board of this name is linked, from %s: give one of them "
@@ -429,6 +439,9 @@ static const char *ad_uplink_denial(const char *node, const char *run, unsigned 
         return out;
     }
     *status = 503;
+    if (ad_uplink_place() == NULL) {
+        return "all places for links of boards are taken (AIDASH_LINKS)";
+    }
     if (old == NULL && (ad_node_get(node) == NULL)) {
         return "there are too many boards (AIDASH_NODES)";
     }

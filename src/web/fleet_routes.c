@@ -44,7 +44,6 @@ static void ad_route_board_link(const struct ad_route_request *r)
     char node[AIDASH_NODE_MAX + 1], run[AD_RUN_MAX + 1], sentence[AIDASH_TEXT_MAX + 1];
     char key[AD_HANDSHAKE_KEY];
     struct ad_uplink_begin begin;
-    struct ad_uplink *b;
     const char *why;
     unsigned status;
 
@@ -59,14 +58,10 @@ static void ad_route_board_link(const struct ad_route_request *r)
         ad_route_refuse(r, 400, "", "bytes came behind the handshake, before its answer");
         return;
     }
-    why = ad_uplink_denial(node, run, &status, sentence);
-    b = why == NULL ? ad_uplink_place() : NULL;
-    if (b == NULL) {
+    why = ad_uplink_denial(node, run, &r->who.grant, &status, sentence);
+    if (why != NULL) {
         ad_uplinks.refused++;
-        ad_route_refuse(r, status, "Retry-After: 5\r\n",
-                        why != NULL ? why
-                                    : "all places for links of boards are taken "
-                                      "(AIDASH_LINKS)");
+        ad_route_refuse(r, status, "Retry-After: 5\r\n", why);
         return;
     }
     if (!ad_spares_regain(r->pending)) {
@@ -85,7 +80,7 @@ static void ad_route_board_link(const struct ad_route_request *r)
     begin.node = node;
     begin.run = run;
     begin.fd = ad_pending_detach(r->pending);
-    ad_uplink_open(b, &begin);
+    ad_uplink_open(ad_uplink_place(), &begin);
 }
 
 #endif /* AD_FLEET */

@@ -138,6 +138,26 @@ test('a board that is killed is offline by its last will, and gone on the gatewa
   await viewer.event((event) => event.event === 'node' && event.node === NODE && event.state === 'gone', 'gone');
 });
 
+test('a board answers for itself alone', { skip }, async (t) => {
+  const broker = await mosquitto(t);
+  const shown = await gateway(t, BIN, on(broker));
+  const viewer = await watch(t, shown);
+  await shown.logged(/connected to 127\.0\.0\.1/);
+  const boards = await client(t, broker.port, 'boards');
+  await boards.subscribe(`aidash/${NODE}/command`);
+  await poll(async () => { // the gateway reads what comes from some time on
+    await boards.publish(`aidash/${NODE}/event/note`, JSON.stringify({ event: 'note', seq: 1, level: 'info', text: 'here', timestamp: 1.5 }));
+    return viewer.events.some((event) => event.event === 'node' && event.node === NODE);
+  }, 'board on the gateway');
+  viewer.send({ action: 'pause', node: NODE, id: 9 });
+  const { gateway: to, number } = JSON.parse((await boards.get(({ topic }) => topic === `aidash/${NODE}/command`, 'command')).payload);
+  const answer = (ack) => JSON.stringify({ node: NODE, number, ack });
+  await boards.publish(`aidash/other/ack/${to}`, answer({ event: 'ack', action: 'pause' }));
+  await boards.publish(`aidash/${NODE}/ack/${to}`, answer({ event: 'error', code: 'refused', message: 'not now' }));
+  const end = await viewer.event((event) => event.event === 'command' && event.number === number && event.state !== 'running', 'end of the command');
+  assert.deepEqual([end.state, end.message], ['failed', 'not now']);
+});
+
 test('options', { skip }, async () => {
   const { code, stdout } = await run(['--help'], { bin: BIN });
   assert.equal(code, 0);

@@ -1,6 +1,7 @@
 /* aidash-redis with Debian's Redis: board, broker, gateway, viewer. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -81,6 +82,34 @@ test(`${MANY} events: board, Redis, gateway, viewer, in order, none twice; a res
   list.slice(1).forEach((number, i) => assert.equal(number, list[i] + 1, 'in order, none twice'));
   const { nodes } = (await request(two, '/nodes')).json;
   assert.deepEqual(nodes.map(({ node, state, tokens }) => [node, state, tokens]), [['jetson', 'live', MANY + 620]]);
+});
+
+test('what the broker says can\'t write lines of the log', { skip }, async (t) => {
+  const broker = await redis(t);
+  const odd = `aidash:events:${'n'.repeat(20)}\r\n\u001b[31mforged: `;
+  for (const key of [odd, `${odd}${'x'.repeat(300)}`]) {
+    await broker.ask('XADD', key, '*', 'event', '{"event":"note"}', 'id', 'no id');
+    await broker.ask('XADD', key, '*', 'event', '{"event":"note"}');
+  }
+  const hub = await gateway(t, BIN, ['--redis', broker.url]);
+  await hub.logged(/no events of a board, the last of n{20}\?\?\?\[31mforged: \n/);
+  assert.doesNotMatch(hub.stderr(), /\u001b|\r|^forged/m);
+});
+
+test('a server that answers with other types than Redis does no harm', async (t) => {
+  const heard = [];
+  const server = net.createServer((socket) => {
+    socket.on('error', () => {});
+    socket.on('data', (data) => {
+      const word = data.toString().match(/[A-Z]{4,}/)[0];
+      heard.push(word);
+      setTimeout(() => socket.write(word === 'SCAN' ? '*2\r\n$1\r\n0\r\n*3\r\n:5\r\n$-1\r\n*0\r\n' : '+PONG\r\n'), 20);
+    });
+  });
+  await new Promise((ready) => { server.listen(0, '127.0.0.1', ready); });
+  t.after(() => server.close());
+  await gateway(t, BIN, ['--redis', `redis://127.0.0.1:${server.address().port}`]);
+  await poll(() => heard.includes('XREAD') && heard.lastIndexOf('XREAD') > heard.indexOf('SCAN'), 'reading behind a list of no names');
 });
 
 test('a command from a gateway\'s viewer reaches the board, and the board\'s own answer comes back', { skip }, async (t) => {

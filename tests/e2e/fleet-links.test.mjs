@@ -244,11 +244,11 @@ const handshake = (server, where, extra = '') => `GET ${where} HTTP/1.1\r\nHost:
     + `Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n${extra}\r\n`;
 
 /* A board that is not one: frames as it likes. */
-async function uplink(t, server, where = '/forward?node=hand') {
+async function uplink(t, server, where = '/forward?node=hand', extra = '') {
     const socket = net.connect({ host: '127.0.0.1', port: server.port, noDelay: true });
     const raw = new Raw(socket);
     t.after(() => socket.destroy());
-    raw.write(Buffer.from(handshake(server, where)));
+    raw.write(Buffer.from(handshake(server, where, extra)));
     const end = await raw.until((bytes) => bytes.indexOf('\r\n\r\n') + 1, 'handshake');
     assert.match(raw.bytes.toString('latin1'), /^HTTP\/1\.1 101 [^]*\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK\+xOo=\r\n/);
     raw.bytes = raw.bytes.subarray(end + 3);
@@ -297,6 +297,37 @@ test('GET /forward: the same run takes its link over; a node is of one link', as
     assert.deepEqual(await closed(first), { code: 4409, why: 'the board has opened another link' });
     second.write(text(JSON.stringify([note(1)])));
     await nodeWhen(gateway, 'Jürgens Pi', (n) => n.state === 'live');
+});
+
+test('GET /forward: who knows the run of a board, but not its key, is another board', async (t) => {
+    const state = mkdtempSync(path.join(os.tmpdir(), 'aidash-fleet-'));
+    t.after(() => rmSync(state, { recursive: true }));
+    const keys = [];
+    for (const name of ['pi', 'jetson']) {
+        const made = await run(['keys', 'add', name, '--rights', 'ingest', '--state-dir', state]);
+        keys.push(`Authorization: Bearer ${made.stdout.match(/aidash_[A-Za-z0-9_-]{43}/)[0]}`);
+    }
+    const gateway = await serve(t, [...gatewayArgs, '--ingest', 'key', '--state-dir', state]);
+    const first = await uplink(t, gateway, '/forward?node=pi&run=a1', `${keys[0]}\r\n`);
+    const other = { ...upgrade, Authorization: keys[1].slice('Authorization: '.length) };
+    assertRefused(await request(gateway, '/forward?node=pi&run=a1', { headers: other }), 409);
+    await uplink(t, gateway, '/forward?node=pi&run=a1', `${keys[0]}\r\n`);
+    assert.equal((await closed(first)).code, 4409);
+});
+
+test('GET /forward: who finds no place for a link leaves no board behind', async (t) => {
+    const gateway = await serve(t, gatewayArgs);
+    let n = 0;
+    let answer;
+    do {
+        const raw = new Raw(net.connect({ host: '127.0.0.1', port: gateway.port, noDelay: true }));
+        t.after(() => raw.socket.destroy());
+        raw.write(Buffer.from(handshake(gateway, `/forward?node=n${n}`)));
+        await raw.until((bytes) => bytes.includes('\r\n\r\n'), 'answer');
+        answer = raw.bytes.toString('latin1');
+    } while (answer.startsWith('HTTP/1.1 101 ') && ++n < 1024);
+    assert.match(answer, /^HTTP\/1\.1 503 [^]*\r\nRetry-After: 5\r\n/);
+    assert.deepEqual((await nodes(gateway)).map(({ node: name }) => name), Array.from({ length: n }, (_, i) => `n${i}`));
 });
 
 const upgrade = { Upgrade: 'websocket', Connection: 'Upgrade', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==' };

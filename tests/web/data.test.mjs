@@ -5,7 +5,8 @@ import { Lines } from '../../www/chart-lines.js';
 import { Clock } from '../../www/clock.js';
 import { decimate, LINES, Rows } from '../../www/decimate.js';
 import { Feed, LANES_MAX } from '../../www/feed.js';
-import { Fleet, hottest, minutes, NODES_MAX, ratesOf, trouble, wattsOf } from '../../www/fleet.js';
+import { Fleet, hottest, minutes, modelOf, NODES_MAX, ratesOf, trouble, wattsOf } from '../../www/fleet.js';
+import { rotation } from '../../www/kiosk.js';
 import { age, csv, duration, milliseconds, niceCeiling, percent, rate, short, span, whole } from '../../www/format.js';
 import { Gauges } from '../../www/gauges.js';
 import { Past } from '../../www/past.js';
@@ -398,9 +399,36 @@ test('the feed of one board has its ticks alone, fetched and live', () => {
   assert.deepEqual([feed.ring.seq[1], feed.now(5).running], [5, 1]);
 });
 
+/* ---- a page on a wall */
+
+test('a page on a wall takes turns as often as its address says, within what a timer can', () => {
+  const turns = (/** @type {string} */ text) => rotation(`?kiosk=1&rotate=${text}`);
+  assert.deepEqual(['', 'x', '-1', '0', '1', '20', '3000000', 'Infinity'].map(turns), [0, 0, 0, 0, 3, 20, 86400, 86400]);
+  assert.equal(rotation('?kiosk=1'), 0);
+});
+
 /* ---- boards behind a gateway */
 
 const event = (name, more = {}) => ({ event: name, seq: 1, ...more });
+
+test('boards: one that says what is not of the contract does not hide the others', () => {
+  const fleet = new Fleet();
+  fleet.ticks([tick(1, { node: 'pi' })], 100);
+  const pi = fleet.nodes.get('pi');
+  for (const temperatures of [5, 'hot', {}, [null], [5], [{ celsius: {} }]]) {
+    fleet.add({ node: 'pi', data: event('board', { temperatures, power: 7, rails: [null] }) }, 101);
+    assert.deepEqual([hottest(pi), wattsOf(pi)], [NaN, NaN]);
+  }
+  for (const odd of [5, {}, [], null, true]) {
+    fleet.add({ node: 'pi', data: event('status', { model: odd, engine: 'down', reason: odd }) }, 102);
+    assert.deepEqual([modelOf(pi), trouble(pi)], ['a', 'The engine is down.']);
+    fleet.add({ node: 'pi', data: event('verdict', { on: true, figure: odd, model: odd, sentence: odd }) }, 103);
+    assert.equal(trouble(pi), '');
+    pi.verdicts.clear();
+  }
+  fleet.add({ node: 'pi', data: event('status', { model: 'b' }) }, 104);
+  assert.equal(modelOf(pi), 'b');
+});
 
 test('boards: known by their ticks, events and the list; live since their newest event', () => {
   const fleet = new Fleet();
