@@ -71,8 +71,11 @@ test('one filter: the charts, the cards, the export and the address follow it; /
   await page.reload();
   await legend(page, 'mistral');
   assert.equal(await page.inputValue('#filter'), 'model:mist');
+  await page.fill('#filter', 'model:none');
+  await until(page, () => document.querySelector('#legend-more').textContent === 'Nothing in the time shown passes the filter.');
   await page.fill('#filter', '');
   await legend(page, 'llama3,mistral');
+  assert.equal(await text(page, 'legend-more'), '');
   await page.locator('#filter').focus();
   assert.ok((await page.locator('#filter-terms option').evaluateAll((nodes) => nodes.map(({ value }) => value))).includes('model:"mistral"'));
 });
@@ -303,6 +306,7 @@ test('screenshots: pins and changes, with nothing for axe to find', async (t) =>
   await page.setViewportSize({ width: 360, height: 740 });
   await drawn(page);
   assert.ok(await page.evaluate(() => document.documentElement.scrollWidth) <= 360);
+  assert.deepEqual(await page.locator('#compare td').evaluateAll((cells) => cells.filter((cell) => cell.scrollWidth > cell.clientWidth).map((cell) => cell.textContent)), [], 'no value is cut');
   await page.locator('summary[aria-label=Columns]').click();
   await drawn(page);
   assert.ok(await page.evaluate(() => document.documentElement.scrollWidth) <= 360);
