@@ -38,7 +38,7 @@ export function mountAddress({ store, settings, session: { node } }) {
     clearTimeout(timer);
     timer = setTimeout(() => {
       const hash = format({ ...store.state, node });
-      if (hash !== location.hash) {
+      if (hash !== location.hash && nodeOf(location.hash) === node) { // else another board's page is on its way
         history.replaceState(history.state, "", hash || location.pathname + location.search);
       }
     }, WRITE_MS);

@@ -67,7 +67,8 @@ export function drawLegend({ colours, lines, store, filter, session: { feed, pas
     setText(rate, rateValue === undefined || Number.isNaN(rateValue) ? NONE : `${rateText(rateValue)} ${unit}`);
   });
   const more = seen.length - lanes.length;
-  setText(byId("legend-more", HTMLElement), more ? `${more} more ${more > 1 ? "are" : "is"} not drawn: hide others to see ${more > 1 ? "them" : "it"}` : "");
+  setText(byId("legend-more", HTMLElement), more ? `${more} more ${more > 1 ? "are" : "is"} not drawn: hide others to see ${more > 1 ? "them" : "it"}`
+    : filter.on && store.state.filled && !seen.length ? "Nothing in the time shown passes the filter." : "");
   const ttft = time === null ? undefined : lines.lanes.map((_, line) => valueAt(charts, "ttft", line)).find((value) => value !== undefined);
   setText(byId("plot-ttft-value", HTMLElement), ttft === undefined ? "" : duration(ttft));
   setText(byId("plot-rate-caption", HTMLElement), feed.tokenless ? "Inferences per second" : "Tokens per second");

@@ -769,7 +769,7 @@ static void in(void)
             tries = 0;
         } else if (bridge_running()) {
             if (tries == 3) {
-                bridge_say(AIDASH_LOG_WARN, "can't read: %s", in_link.why);
+                bridge_say(AIDASH_LOG_WARN, "can't read from Redis: %s", in_link.why);
             }
             (void)bridge_pause(bridge_backoff(tries++));
         }

@@ -190,14 +190,12 @@ static void ad_follow_stream(struct ad_follow *f, const uint8_t *data, size_t le
 static bool ad_follow_answered(struct ad_follow *f, const struct ad_http_head *head,
                                const uint8_t *body, size_t len)
 {
-    char why[AD_LINK_WHY_MAX], said[AIDASH_TEXT_MAX + 1], what[AD_LINK_WHAT_MAX];
+    char why[AD_LINK_WHY_MAX], what[AD_LINK_WHAT_MAX];
     struct ad_slice type = {"", 0}, media;
-    const char *sentence;
 
     if (f->answer.status != 200) {
-        sentence = ad_link_error(body, len, said);
-        (void)snprintf(why, sizeof(why), "answers with status %u%s%s", f->answer.status,
-                       sentence[0] != '\0' ? ": " : "", sentence);
+        ad_link_refused(why, f->answer.status, body, len, ad_follows.key[0] != '\0',
+                        "is it an aidash, and its path right?");
         ad_follow_down(f, why);
         return false;
     }
@@ -480,7 +478,7 @@ static const char *ad_follow_add(const struct ad_upstream *to)
 
     for (i = 0; i < ad_follows.n; i++) {
         if (strcmp(ad_follows.list[i].to.name, to->name) == 0) {
-            return "another one has the same name: write NAME=URL";
+            return "another one has the same name: give each its own, NAME=URL";
         }
     }
     if (ad_follows.n == AIDASH_PEERS) {

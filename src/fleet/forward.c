@@ -420,14 +420,10 @@ static void ad_forward_ask(void)
 /* Why the gateway does not take us; `body`: what came of its answer's body so far. */
 static void ad_forward_refused(unsigned status, const uint8_t *body, size_t len)
 {
-    char why[AD_LINK_WHY_MAX], said[AIDASH_TEXT_MAX + 1];
-    const char *sentence = ad_link_error(body, len, said);
+    char why[AD_LINK_WHY_MAX];
 
-    (void)snprintf(why, sizeof(why), "answers with status %u%s%s%s", status,
-                   sentence[0] != '\0' ? ": " : "", sentence,
-                   sentence[0] == '\0' && status == 404
-                       ? ": is it an aidash that takes boards, and its path right?"
-                       : "");
+    ad_link_refused(why, status, body, len, ad_forward.key[0] != '\0',
+                    "is it an aidash that takes boards, and its path right?");
     ad_forward_down(why);
 }
 

@@ -215,6 +215,21 @@ static const char *ad_link_error(const uint8_t *body, size_t len,
                : "";
 }
 
+/* Why a link is refused, the end of a sentence, of the answer's status and what came of
+ * its body. `keyed`: it was asked for with a key. `unknown`: what to look at when the
+ * other side knows no such path. */
+static void ad_link_refused(char why[AD_LINK_WHY_MAX], unsigned status, const uint8_t *body,
+                            size_t len, bool keyed, const char *unknown)
+{
+    char said[AIDASH_TEXT_MAX + 1];
+    const char *sentence = status == 404            ? unknown
+                           : status == 401 && keyed ? "the key is wrong, expired or revoked"
+                                                    : ad_link_error(body, len, said);
+
+    (void)snprintf(why, AD_LINK_WHY_MAX, "answers with status %u%s%s", status,
+                   sentence[0] != '\0' ? ": " : "", sentence);
+}
+
 #endif /* AIDASH_METER */
 
 AD_MEMORY(link_input, 1, sizeof(ad_link_input));

@@ -194,7 +194,7 @@ test('signing in: a user with a password from a file, over TCP, at the second ad
 
   const stranger = await launch(t, BIN, ['--publish', '--node', 'stranger', '--redis', broker.url, '--redis-password-file', bad]);
   await stranger.logged(/every user of this machine can read/);
-  await stranger.logged(/can't read: WRONGPASS/);
+  await stranger.logged(/can't read from Redis: WRONGPASS/);
   assert.doesNotMatch(stranger.stderr(), /wrong:|board:wrong|s3cret/);
   const jetson = await board(t, BIN, 'jetson', [...addresses, '--redis-password-file', good]);
   const hub = await gateway(t, BIN, ['--redis', `redis://board:s3cret%3Ax@127.0.0.1:${broker.port}`]);

@@ -71,8 +71,11 @@ test('one filter: the charts, the cards, the export and the address follow it; /
   await page.reload();
   await legend(page, 'mistral');
   assert.equal(await page.inputValue('#filter'), 'model:mist');
+  await page.fill('#filter', 'model:none');
+  await until(page, () => document.querySelector('#legend-more').textContent === 'Nothing in the time shown passes the filter.');
   await page.fill('#filter', '');
   await legend(page, 'llama3,mistral');
+  assert.equal(await text(page, 'legend-more'), '');
   await page.locator('#filter').focus();
   assert.ok((await page.locator('#filter-terms option').evaluateAll((nodes) => nodes.map(({ value }) => value))).includes('model:"mistral"'));
 });

@@ -110,6 +110,23 @@ test('cards are sorted and searched, and stay where they are while one has the f
   await page.emulateMedia({ forcedColors: 'none' });
 });
 
+test('a link to a board holds, whatever of this page is just being written into the address', async (t) => {
+  const { page } = await three(t, { before: (opened) => opened.addInitScript(() => {
+    const later = window.setTimeout;
+    window.setTimeout = (run, ...rest) => { window.lately = run; return later(run, ...rest); };
+  }) });
+  const again = page.waitForEvent('load');
+  await page.evaluate(() => {
+    app.store.set({ find: 'pi' });
+    const write = window.lately;
+    location.hash = '#node=pi-10'; // what a click does; its hashchange event comes later
+    write();
+  });
+  await again;
+  await bind(page);
+  await says(page, 'narrowed-name', 'pi-10');
+});
+
 test('a board that has no page of its own is shown here alone, with a way back', async (t) => {
   const { fleet, page } = await three(t);
   fleet.tick('', { model: 'of-the-gateway' });

@@ -218,12 +218,15 @@ test('--forward: a wrong key, then the right one', async (t) => {
     const gateway = await serve(t, [...gatewayArgs, '--ingest', 'key', '--state-dir', state]);
     const args = [...boardArgs, '--forward', url(gateway), '--as-node', 'jetson'];
     const without = await start(args);
-    await without.logged(/the link is down: it answers with status 401/);
+    await without.logged(/the link is down: it answers with status 401: a key with the right ingest is needed/);
     await without.stop();
     const wrong = await start([...args, '--forward-key-file', keyFile(t, KEYED.wrong)]);
-    await wrong.logged(/the link is down: it answers with status 401/);
+    await wrong.logged(/the link is down: it answers with status 401: the key is wrong, expired or revoked/);
     assert.doesNotMatch(wrong.stderr(), new RegExp(KEYED.wrong), 'a key is never logged');
     await wrong.stop();
+    const elsewhere = await start([...boardArgs, '--forward', `${url(gateway)}/elsewhere`, '--as-node', 'jetson', '--forward-key-file', keyFile(t, key)]);
+    await elsewhere.logged(/the link is down: it answers with status 404: is it an aidash that takes boards, and its path right\?/);
+    await elsewhere.stop();
     assert.deepEqual(await nodes(gateway), []);
     await serve(t, [...args, '--forward-key-file', keyFile(t, key)]);
     await nodeWhen(gateway, 'jetson', (n) => n.state === 'live');
@@ -420,7 +423,7 @@ test('--peer: keys, and what is no board', async (t) => {
     const key = (await run(['keys', 'add', 'gateway', '--rights', 'view,control', '--state-dir', state])).stdout.match(/aidash_[A-Za-z0-9_-]{43}/)[0];
     const board = await serve(t, [...boardArgs, '--view', 'key', '--control', 'key', '--state-dir', state]);
     const wrong = await start([...gatewayArgs, '--peer', `pi=${url(board)}`, '--peer-key-file', keyFile(t, KEYED.wrong)]);
-    await wrong.logged(/peer: 'pi' at \S+: the link is down: it answers with status 401/);
+    await wrong.logged(/peer: 'pi' at \S+: the link is down: it answers with status 401: the key is wrong, expired or revoked/);
     assert.doesNotMatch(wrong.stderr(), new RegExp(KEYED.wrong));
     await wrong.stop();
     const right = await serve(t, [...gatewayArgs, '--peer', `pi=${url(board)}`, '--peer-key-file', keyFile(t, key)]);
@@ -433,6 +436,7 @@ test('--peer: keys, and what is no board', async (t) => {
         ['SSH-2.0-OpenSSH\r\n\r\n', /it answers with what is no HTTP/],
         ['HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n', /it answers with what is no stream of events/],
         ['HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n', /it answers with status 302/],
+        ['HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n', /it answers with status 404: is it an aidash, and its path right\?/],
     ]) {
         const other = net.createServer((socket) => { socket.on('error', () => {}); socket.once('data', () => socket.end(bytes)); });
         await new Promise((ready) => { other.listen(0, '127.0.0.1', ready); });
