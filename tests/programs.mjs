@@ -8,17 +8,9 @@ import { fileURLToPath } from 'node:url';
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
 const LIBRARIES = { x64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu', arm: 'arm-linux-gnueabihf', riscv64: 'riscv64-linux-gnu' };
 
-/* A port of 127.0.0.1 that was free just now: for a program whose log does not tell which one it took. */
+/* A free port of 127.0.0.1, for a program whose log does not tell which one it took, or that is restarted on its port: the system gives
+ * it to nobody who asks for any, and to no connection. */
 export async function freePort() {
-  const server = net.createServer();
-  await new Promise((done, fail) => { server.once('error', fail).listen(0, '127.0.0.1', done); });
-  const { port } = server.address();
-  await new Promise((done) => { server.close(done); });
-  return port;
-}
-
-/* A free port that the system gives to nobody who asks for any: for a server that is restarted on its port. */
-export async function steadyPort() {
   for (let tries = 0; tries < 100; tries++) {
     const port = 20_000 + Math.floor(Math.random() * 12_000); // below Linux's range of such ports, 32768 to 60999
     const server = net.createServer();

@@ -411,11 +411,14 @@ static uint64_t member_number(const char *json, size_t len, const char *name)
 
 const char *bridge_gateway(void)
 {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     static char run[BRIDGE_NAME_CAP];
 
+    (void)pthread_mutex_lock(&lock); /* threads may ask at the same time at first */
     if (run[0] == '\0') {
         (void)aidash_run(run, sizeof(run));
     }
+    (void)pthread_mutex_unlock(&lock);
     return run;
 }
 

@@ -17,12 +17,13 @@ test('Redis is stopped, and comes back empty: nothing is lost, nothing comes twi
   const acks = (await broker.ask('KEYS', 'aidash:*')).length;
   assert.ok(acks >= 1);
 
+  const linked = (server) => said(server, /connected to/g) > said(server, /the broker is away/g);
   for (let round = 1; round <= 2; round++) {
-    for (const server of [jetson, hub]) await poll(() => said(server, /connected to/g) === round, 'the log to say that both are connected');
+    for (const server of [jetson, hub]) await poll(() => linked(server), 'the log to say that both are connected');
     await broker.stop();
     await jetson.send(500);
     const end = Date.now() + AWAY_MS;
-    for (const server of [jetson, hub]) await poll(() => said(server, /the broker is away/g) === round, 'the log to say that the broker is away');
+    for (const server of [jetson, hub]) await poll(() => !linked(server), 'the log to say that the broker is away');
     await jetson.send(500);
     while (Date.now() < end) await sleep(50);
     viewer.send({ action: 'pause', node: 'jetson', id: round });
@@ -44,7 +45,7 @@ test('beyond the buffer the oldest events are lost, and counted', { skip }, asyn
   const had = await broker.ask('XREVRANGE', 'aidash:events:jetson', '+', '-');
 
   await broker.stop();
-  await poll(() => said(jetson, /the broker is away/g) === 1, 'the log to say that the broker is away');
+  await poll(() => said(jetson, /the broker is away/g) > 0, 'the log to say that the broker is away');
   await jetson.send(2000);
   // The board has read all of them before Redis is back.
   await poll(async () => (await (await fetch(`${jetson.url}/status`)).json()).counters.ticks === 2100, 'ticks of the board');

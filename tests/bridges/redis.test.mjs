@@ -133,6 +133,8 @@ test('a command from a gateway\'s viewer reaches the board, and the board\'s own
   };
   await jetson.logged(/connected to/);
   await hub.logged(/connected to/);
+  // Each of the three reads its commands or answers: what came before is not a board's.
+  await poll(async () => (await broker.ask('CLIENT', 'LIST')).match(/ cmd=xread /g)?.length === 3, 'readers');
 
   assert.equal((await asked(1, { action: 'pause', node: 'jetson' })).state, 'done');
   assert.ok((await statusWhen(jetson, (now) => now.paused)).paused);

@@ -232,6 +232,9 @@ test('yesterday: dashed lines of a day before, from the server\'s history', { ti
     const rows = Array.from({ length: 400 }, (_, i) => [now - 86_400 - 300 * (200 - i), 10, 400, 30, 50, 90]);
     return route.fulfill({ json: { step: 300, models: ['llama3'], series: ['time', 'ticks', 'tokens_per_second', 'latency_min_ms', 'latency_p50_ms', 'latency_p95_ms'], rows } });
   }) });
+  await inside(page, ({ view, feed }) => view.zoomTo(feed.lastTime - 59, feed.lastTime + 1)); // however long the page took to load
+  await until(page, () => app.store.state.zoom !== null);
+  await drawn(page);
   await page.locator('summary[aria-label=Compare]').click();
   const before = await inked(page, 'plot-rate', 0.02, 0.1); // ten seconds without ticks
   await page.click('#yesterday');

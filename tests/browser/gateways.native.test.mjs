@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { balanced, feed, Gateway } from '../e2e/gateways.mjs';
-import { request } from '../e2e/aidash.mjs';
+import { poll, request } from '../e2e/aidash.mjs';
 import { open, until } from './browser.mjs';
 import { noNginx } from './nginx.mjs';
 
@@ -12,9 +12,12 @@ const runOf = async ({ server }) => (await request(server, '/ticks?last=1')).jso
 test('its gateway is killed: the page goes on at the other one, below a sub-path, without a hole', { skip: noNginx() }, async (t) => {
   const gateways = [await Gateway.start(t), await Gateway.start(t)];
   const proxy = await balanced(t, gateways);
-  const ticks = feed(t, gateways, 50);
+  const past = feed(t, gateways);
+  await poll(() => past.sent > 20, 'ticks');
+  await past.stop(); // while the page loads, as what it fetches may come from the gateway that has a tick later
   const page = await open(t, { url: `${proxy.url}boards` }, { expected: /(401|50[24]) \(/ }); // nginx, for a gateway that has gone; POST /ingest, which asks why
   await until(page, () => app.store.state.connection.phase === 'live' && app.store.state.filled && app.feed.ring.end > 20);
+  const ticks = feed(t, gateways, 50, past.sent);
   const run = await page.evaluate(() => app.store.state.hello.run);
   const runs = [await runOf(gateways[0]), await runOf(gateways[1])];
   await gateways[runs.indexOf(run)].kill();

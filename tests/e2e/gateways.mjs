@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { runNginx } from '../browser/nginx.mjs';
-import { steadyPort } from '../programs.mjs';
+import { freePort } from '../programs.mjs';
 import { ingest, ROOT, sleep, start, within } from './aidash.mjs';
 
 export const example = (file) => readFileSync(path.join(ROOT, 'examples', file), 'utf8');
@@ -14,7 +14,7 @@ export class Gateway {
 
   static async start(t) {
     const gateway = new Gateway();
-    await gateway.start(await steadyPort());
+    await gateway.start(await freePort());
     t.after(() => gateway.up && gateway.server.stop());
     return gateway;
   }
@@ -41,10 +41,10 @@ export class Gateway {
   }
 }
 
-/* Numbered ticks of a board, the same to each gateway that runs, as a broker would give them. */
-export function feed(t, gateways, paceMs = 20) {
+/* Numbered ticks of a board from the one behind `sent` on, the same to each gateway that runs, as a broker would give them. */
+export function feed(t, gateways, paceMs = 20, sent = 0) {
   let stopped = false;
-  const one = { sent: 0, stop: null };
+  const one = { sent, stop: null };
   const run = (async () => {
     while (!stopped) {
       const n = one.sent + 1;
@@ -65,8 +65,8 @@ export async function balanced(t, gateways, { upstream = 'aidash', viewers } = {
   t.after(() => rmSync(dir, { recursive: true }));
   execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=boards.example',
     '-keyout', path.join(dir, 'boards.key'), '-out', path.join(dir, 'boards.crt')], { stdio: 'ignore' });
-  const port = await steadyPort();
-  const tls = await steadyPort();
+  const port = await freePort();
+  const tls = await freePort();
   const text = example('nginx/aidash.conf')
     .replace('listen 80;', `listen 127.0.0.1:${port};`).replace('listen 443 ssl;', `listen 127.0.0.1:${tls} ssl;`)
     .replaceAll('/etc/ssl/', `${dir}/`).replaceAll('http://aidash', `http://${upstream}`)

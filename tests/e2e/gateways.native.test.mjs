@@ -13,7 +13,7 @@ import { test } from 'node:test';
 import WebSocket from 'ws';
 import { AidashClient, retryDelay } from '../../www/aidash-client.js';
 import { noNginx } from '../browser/nginx.mjs';
-import { accepts, debian, steadyPort } from '../programs.mjs';
+import { accepts, debian, freePort } from '../programs.mjs';
 import { poll, request, sleep } from './aidash.mjs';
 import { balanced, example, feed, Gateway } from './gateways.mjs';
 
@@ -33,11 +33,14 @@ class Quiet extends WebSocket {
 class Viewer {
   have = new Set();
   runs = []; // of the gateways that it was on
+  closed = false;
   attempts = 0; // the most that it needed to come back
   filled = Promise.resolve();
 
-  constructor(base) {
+  /* `ticks`: what feed() gave, if ticks come. */
+  constructor(base, ticks) {
     this.base = base;
+    this.ticks = ticks;
     this.client = new AidashClient({
       base, WebSocket: Quiet, batch: false,
       onTicks: (ticks) => ticks.forEach((tick) => this.have.add(tick.tokens_generated)),
@@ -49,16 +52,24 @@ class Viewer {
     });
   }
 
+  /* All up to the tick that its gateway may have had already when it said hello: another gateway may answer, and have it later. */
   async #fill() {
-    for (;;) {
+    const until = this.ticks ? this.ticks.sent + 1 : 0;
+    while (!this.closed) {
       try {
-        const answer = await (await fetch(new URL('ticks?last=10000', this.base))).json();
-        answer.ticks.forEach((tick) => this.have.add(tick.tokens_generated));
-        return;
+        const { ticks } = await (await fetch(new URL('ticks?last=10000', this.base))).json();
+        ticks.forEach((tick) => this.have.add(tick.tokens_generated));
+        if ((ticks.at(-1)?.tokens_generated ?? 0) >= until) return;
       } catch {
-        await sleep(100); // the gateway of this request was killed with it
+        // the gateway of this request was killed with it
       }
+      await sleep(100);
     }
+  }
+
+  close() {
+    this.closed = true;
+    this.client.close();
   }
 
   get live() {
@@ -71,10 +82,10 @@ class Viewer {
   }
 }
 
-async function watch(t, base, count) {
+async function watch(t, base, count, ticks) {
   const viewers = [];
-  t.after(() => viewers.forEach(({ client }) => client.close()));
-  for (let i = 0; i < count; i++) viewers.push(new Viewer(base));
+  t.after(() => viewers.forEach((viewer) => viewer.close()));
+  for (let i = 0; i < count; i++) viewers.push(new Viewer(base, ticks));
   await poll(() => viewers.every(({ live }) => live), `${count} viewers`, PATIENCE_MS);
   return viewers;
 }
@@ -96,7 +107,7 @@ test(`nginx, least_conn: a gateway is killed under ${VIEWERS} viewers`, { skip }
   const [a, b] = gateways;
   const proxy = await balanced(t, gateways, { viewers: VIEWERS });
   const ticks = feed(t, gateways, PACE_MS);
-  const viewers = await watch(t, proxy.url, VIEWERS);
+  const viewers = await watch(t, proxy.url, VIEWERS, ticks);
   const [runA, runB] = [await runOf(a), await runOf(b)];
   assert.ok(counts(viewers, runA) > 0 && counts(viewers, runB) > 0, 'both gateways have viewers');
   assert.equal(counts(viewers, runA) + counts(viewers, runB), VIEWERS);
@@ -120,7 +131,7 @@ test('nginx: a rolling restart, one gateway after the other', { skip }, async (t
   const gateways = [await Gateway.start(t), await Gateway.start(t)];
   const proxy = await balanced(t, gateways);
   const ticks = feed(t, gateways);
-  const viewers = await watch(t, proxy.url, 20);
+  const viewers = await watch(t, proxy.url, 20, ticks);
   for (const gateway of gateways) {
     await gateway.stop();
     const other = await runOf(gateways.find((one) => one !== gateway));
@@ -160,7 +171,7 @@ test('Caddy: health checks take a dead gateway away, and the viewers come back o
   const gateways = [await Gateway.start(t), await Gateway.start(t)];
   const [a, b] = gateways;
   const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-caddy-'));
-  const port = await steadyPort();
+  const port = await freePort();
   const text = example('caddy/Caddyfile').replace('boards.example {', `http://127.0.0.1:${port} {\n\tbind 127.0.0.1`)
     .replace('127.0.0.1:8081 127.0.0.1:8082', `127.0.0.1:${a.port} 127.0.0.1:${b.port}`);
   writeFileSync(path.join(dir, 'Caddyfile'), `{\n\tadmin off\n\tauto_https off\n}\n${text}`);
@@ -183,7 +194,7 @@ test('Caddy: health checks take a dead gateway away, and the viewers come back o
     return accepts(port);
   }, 'Caddy');
   const ticks = feed(t, gateways);
-  const viewers = await watch(t, `http://127.0.0.1:${port}/boards/`, 20);
+  const viewers = await watch(t, `http://127.0.0.1:${port}/boards/`, 20, ticks);
   const [runA, runB] = [await runOf(a), await runOf(b)];
   assert.ok(counts(viewers, runA) > 0 && counts(viewers, runB) > 0, 'both gateways have viewers');
   await a.kill();
