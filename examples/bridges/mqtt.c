@@ -364,17 +364,6 @@ static void on_connect(struct mosquitto *mosq, void *user, int reason, int flags
     size_t i;
 
     (void)mosq, (void)user, (void)flags, (void)properties;
-    (void)pthread_mutex_lock(&link_.lock);
-    if (reason == 0) {
-        link_.up = true;
-        link_.settled = link_.in_flight == 0;
-        link_.connections++;
-        link_.tries = 0;
-    } else {
-        (void)snprintf(link_.why, sizeof(link_.why), "%s", mosquitto_reason_string(reason));
-    }
-    (void)pthread_cond_broadcast(&link_.changed);
-    (void)pthread_mutex_unlock(&link_.lock);
     if (reason == 0 && bridge_settings.publish) {
         if (!bridge_settings.no_commands) {
             subscribe(bridge_settings.node, "command", "");
@@ -393,6 +382,18 @@ static void on_connect(struct mosquitto *mosq, void *user, int reason, int flags
         subscribe(all ? "+" : node, "status", "");
         subscribe(all ? "+" : node, "ack/", bridge_gateway());
     }
+    /* Last: who is told of the board may command it. */
+    (void)pthread_mutex_lock(&link_.lock);
+    if (reason == 0) {
+        link_.up = true;
+        link_.settled = link_.in_flight == 0;
+        link_.connections++;
+        link_.tries = 0;
+    } else {
+        (void)snprintf(link_.why, sizeof(link_.why), "%s", mosquitto_reason_string(reason));
+    }
+    (void)pthread_cond_broadcast(&link_.changed);
+    (void)pthread_mutex_unlock(&link_.lock);
 }
 
 static void on_publish(struct mosquitto *mosq, void *user, int number, int reason,
