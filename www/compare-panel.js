@@ -9,7 +9,7 @@ import { duration, moment, NONE, rate, span } from "./format.js";
 import { valueText } from "./gauges.js";
 import { isPast } from "./past.js";
 import { elapsed } from "./requests-panel.js";
-import { quantiles, rates } from "./statistics.js";
+import { meanLatency, quantiles, rates } from "./statistics.js";
 
 /** @typedef {import("./charts.js").Metric} Metric */
 
@@ -68,8 +68,14 @@ export function mountCompare({ store, lines, view, filter, session }, fill) {
   function valueOf(metric, line, from, to) {
     const { ring } = feed;
     const passes = filter.ticks();
-    if (metric === "rate" && from < to && !isPast(store.state.span)) {
-      return rates(ring, from, to, feed.tokenless, (k) => lines.lineOf[ring.lane[k]] === line && (!passes || passes(k))).mean;
+    const own = (/** @type {number} */ k) => lines.lineOf[ring.lane[k]] === line && (!passes || passes(k));
+    if (from < to && !isPast(store.state.span)) {
+      if (metric === "rate") {
+        return rates(ring, from, to, feed.tokenless, own).mean;
+      }
+      if (metric === "latency") {
+        return meanLatency(ring, from, to, own);
+      }
     }
     const rows = new Rows();
     const [left, right] = view.range(to);

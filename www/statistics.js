@@ -37,6 +37,29 @@ export function quantiles(ring, from, to, wanted, passes = null) {
 }
 
 /**
+ * The mean latency of the ticks of a time.
+ *
+ * @param {Ring} ring
+ * @param {number} from     Unix seconds
+ * @param {number} to
+ * @param {(slot: number) => boolean} passes
+ * @returns {number} ms; NaN: there is none
+ */
+export function meanLatency(ring, from, to, passes) {
+  let sum = 0;
+  let n = 0;
+  const end = ring.find(to);
+  for (let i = ring.find(from); i < end; i++) {
+    const k = i & ring.mask;
+    if (!(ring.flags[k] & FIRST) && passes(k)) {
+      sum += ring.latency[k];
+      n++;
+    }
+  }
+  return sum / n;
+}
+
+/**
  * The mean and the highest rate. The mean is what was made in a time, divided by
  * that time: time in which nothing ran counts.
  *
