@@ -151,8 +151,8 @@ test('switch_model is acknowledged, shows in the next tick, and is told to all',
     await viewer.tick();
     const ack = await viewer.command({ action: 'switch_model', model: 'mistral' });
     assert.deepEqual([ack.event, ack.action], ['ack', 'switch_model']);
-    const told = await viewer.next(isStatus, 'status'); /* a tick of the moment before may be behind the ack */
-    assert.ok(viewer.events.slice(viewer.events.indexOf(ack), viewer.events.indexOf(told)).filter(isTick).length <= 1);
+    const after = await viewer.next(isStatus, 'status'); /* a tick of the moment before may be behind the ack */
+    assert.ok(viewer.events.slice(viewer.events.indexOf(ack), viewer.events.indexOf(after)).filter(isTick).length <= 1);
     for (let i = 0; i < 5; i++) {
         assert.equal((await viewer.tick()).model, 'mistral');
     }
