@@ -20,8 +20,8 @@ export function mountKeys({ settings, store, view, session }) {
   document.addEventListener("keydown", (event) => {
     const { key, target } = event;
     if (!settings.keys || isKiosk() || event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey || event.repeat
-      || !(target instanceof Element) || target.closest("input, textarea, select, dialog, [contenteditable]")) {
-      return;
+      || !(target instanceof Element) || target.closest("input, textarea, select, [contenteditable]") || document.querySelector("dialog[open]")) {
+      return; // a dialog has its own keys, even while nothing in it has the focus
     }
     if (key === " ") {
       if (target.closest("button, summary, a, [tabindex]")) {

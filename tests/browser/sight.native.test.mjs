@@ -74,6 +74,9 @@ test('keys move and zoom; a chip tells how far behind the charts are, and leads 
   assert.deepEqual(await page.locator('#help-numbers dd').evaluateAll((nodes) => nodes.filter((node) => !node.textContent)), []);
   await assertAccessible(page);
   await screenshots(page, 'help');
+  await page.evaluate(() => document.activeElement.blur()); // as when the button that was pressed can't be any more
+  await page.keyboard.press('5');
+  assert.equal(await page.evaluate(() => app.store.state.span), 60, 'the page behind a dialog gets no keys');
   await page.keyboard.press('Escape');
   await page.locator('#help').waitFor({ state: 'hidden' });
 });
