@@ -397,6 +397,16 @@ static void ad_pending_fault(struct ad_pending *p, enum ad_http_fault fault)
                       ad_http_fault_fields(fault), ad_http_fault_text(fault));
 }
 
+/* Nothing is there now: it is read when more comes. */
+static void ad_pending_wait(struct ad_pending *p)
+{
+    if (!ad_pending_watch(p, AD_IN)) {
+        p->events = 0;
+        ad_pendings.refused++;
+        ad_pending_drop(p);
+    }
+}
+
 static bool ad_pending_evict(const struct ad_pending *who);
 
 #if AIDASH_TLS
@@ -469,14 +479,23 @@ static bool ad_pending_begin_tls(struct ad_pending *p)
     return true;
 }
 
-/* With the first byte: is it TLS? False if the connection goes no further. */
+/* With the first byte: is it TLS? False if none is there yet, or the connection goes no
+ * further. */
 static bool ad_pending_begins(struct ad_pending *p)
 {
     unsigned char first;
+    ssize_t got;
 
-    if (p->begun || !ad_pumps.serving ||
-        recv(p->fd, &first, 1, MSG_PEEK) != 1) {
-        return true; /* what is wrong, if anything, the next recv() says */
+    if (p->begun || !ad_pumps.serving) {
+        return true;
+    }
+    got = recv(p->fd, &first, 1, MSG_PEEK);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+        ad_pending_wait(p); /* what comes before the next recv() may be TLS, too */
+        return false;
+    }
+    if (got != 1) {
+        return true; /* what is wrong, the next recv() says */
     }
     if (first == AD_PUMP_HELLO && !ad_pending_begin_tls(p)) {
         return false;
@@ -508,11 +527,7 @@ static void ad_pending_read(struct ad_pending *p)
     }
     got = recv(p->fd, buffer + p->len, AIDASH_HEAD_MAX - p->len, 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
-        if (!ad_pending_watch(p, AD_IN)) {
-            p->events = 0;
-            ad_pendings.refused++;
-            ad_pending_drop(p);
-        }
+        ad_pending_wait(p);
         return;
     }
     if (got <= 0) {
@@ -535,10 +550,8 @@ static void ad_pending_read(struct ad_pending *p)
         ad_pending_enter(p, AD_PENDING_READY);
     } else if (fault != AD_HTTP_MORE) {
         ad_pending_fault(p, fault);
-    } else if (!ad_pending_watch(p, AD_IN)) {
-        p->events = 0;
-        ad_pendings.refused++;
-        ad_pending_drop(p);
+    } else {
+        ad_pending_wait(p);
     }
 }
 
