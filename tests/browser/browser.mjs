@@ -121,8 +121,9 @@ export const until = (page, test, argument) => page.waitForFunction(test, argume
 
 export const text = (page, id) => page.textContent(`#${id}`);
 
+/* Connected, and the engine runs. What the page shows of the engine may be a moment older than its connection. */
 export const live = async (page) => {
-  await until(page, () => document.documentElement.dataset.state === 'running');
+  await until(page, () => document.documentElement.dataset.state === 'running' && (window.app?.store.state.connection.phase ?? 'live') === 'live');
   return page;
 };
 
