@@ -510,7 +510,7 @@ test('a long body that comes slowly takes no place at the engine from others', a
     assert.deepEqual((await request(server, '/requests')).json.running.map((r) => r.status).sort(), ['queued', 'queued', 'running', 'running']);
     // Whole, the first of them waits for a place, and so does one that comes later.
     slow[0].finish();
-    const first = await viewer.next((e) => isStart(e) && e.status === 'queued' && e.id === 1);
+    const first = await viewer.next((e) => isStart(e) && e.status === 'queued' && e.id <= 2); /* the server may have seen the second one first */
     assert.equal(first.place, 1);
     const later = await begin(server);
     await queued(server, 2);
