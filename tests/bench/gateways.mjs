@@ -22,9 +22,17 @@ const seconds = quick ? 2 : Number(process.env.SECONDS || (process.env.VIEWERS ?
 const faults = [];
 const sleep = (ms) => new Promise((done) => { setTimeout(done, ms); });
 
+const children = new Set();
+process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')));
+function begin(file, args, options) {
+  const child = spawn(file, args.map(String), options);
+  children.add(child);
+  child.on('exit', () => children.delete(child));
+  return child;
+}
+
 function start() {
-  const child = spawn(bin, ['--listen', '127.0.0.1:0', '--source', 'none'], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, AIDASH_NO_BOARD: 'yes' } });
-  process.on('exit', () => child.kill('SIGKILL'));
+  const child = begin(bin, ['--listen', '127.0.0.1:0', '--source', 'none'], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, AIDASH_NO_BOARD: 'yes' } });
   return new Promise((done, fail) => {
     let said = '';
     child.stderr.on('data', (text) => {
@@ -62,9 +70,8 @@ function cpu({ child }) {
 
 /* Ten events a second of each board, to all gateways. Returns, when all links are open, how to stop it: that gives what was sent. */
 async function feed(gateways, boards) {
-  const child = spawn(path.join(out, 'boards'), [...gateways.flatMap(({ port }) => ['--port', port]), '--boards', boards, '--links', Math.min(boards, LINKS_MAX),
-    '--rate', EVENTS_A_BOARD].map(String), { stdio: ['ignore', 'pipe', 'inherit'] });
-  process.on('exit', () => child.kill('SIGKILL'));
+  const child = begin(path.join(out, 'boards'), [...gateways.flatMap(({ port }) => ['--port', port]), '--boards', boards, '--links', Math.min(boards, LINKS_MAX),
+    '--rate', EVENTS_A_BOARD], { stdio: ['ignore', 'pipe', 'inherit'] });
   let said = '';
   const ended = new Promise((done) => { child.on('close', done); });
   await new Promise((done, fail) => {
