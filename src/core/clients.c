@@ -27,7 +27,9 @@
 enum {
     AD_INGEST_ERRORS = 5, /* bad lines that an answer describes */
     AD_BATCH_MS = 50,     /* batches are sent so often, */
-    AD_BATCH_SLOW_MS = 250, /* and at least so often where a fan-out takes long */
+    AD_BATCH_SLOW_MS = 250, /* and at least so often where a fan-out takes long, */
+    AD_BATCH_WAITING = AIDASH_EVENTS / 4, /* or when so many events wait for one, */
+    AD_BATCH_WAITING_BYTES = AIDASH_FEED_BYTES / 4, /* or so many bytes of them */
     AD_SLOTS = AIDASH_CLIENTS + AIDASH_EXCHANGES,
     AD_NO_SLOT = 65535,
     AD_CLIENTS_WAITING = (AIDASH_CLIENTS + 3) / 4, /* viewers that wait for their
@@ -676,17 +678,17 @@ static bool ad_client_flush(struct ad_client *c)
     return ad_client_settle(c);
 }
 
-/* Is a batch due? Its time has come, or what waits fills half the buffer in which it
- * is formatted for all: with more, each of them would have it formatted anew. */
+/* Is a batch due? Its time has come, or so much waits for it that the feed might
+ * overrun it. */
 static bool ad_batch_due(uint64_t now_ns)
 {
     return now_ns >= ad_fanout.batch_ns ||
-           ad_feed.next - ad_fanout.batched >= AD_UNITS / 2 ||
-           ad_feed_off(ad_feed.next) - ad_fanout.batched_off >= AD_FORMATTED_MAX / 2;
+           ad_feed.next - ad_fanout.batched >= AD_BATCH_WAITING ||
+           ad_feed_off(ad_feed.next) - ad_fanout.batched_off >= AD_BATCH_WAITING_BYTES;
 }
-_Static_assert(AD_UNITS / 2 + AD_WAITING_MAX + 3 < AIDASH_EVENTS &&
-               AD_FORMATTED_MAX / 2 + AD_WAITING_BYTES + 3 * (AD_EVENT_MAX + 4) <=
-                   AIDASH_FEED_BYTES,
+_Static_assert((int)AD_BATCH_WAITING + (int)AD_WAITING_MAX + 3 < AIDASH_EVENTS &&
+               (int)AD_BATCH_WAITING_BYTES + (int)AD_WAITING_BYTES +
+                   3 * (AD_EVENT_MAX + 4) <= AIDASH_FEED_BYTES,
                "the feed has all that waits for a batch");
 
 /* From one batch to the next, when its fan-out took so long. A viewer costs one system

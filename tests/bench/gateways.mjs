@@ -31,8 +31,9 @@ function begin(file, args, options) {
   return child;
 }
 
-function start() {
-  const child = begin(bin, ['--listen', '127.0.0.1:0', '--source', 'none'], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, AIDASH_NO_BOARD: 'yes' } });
+/* A viewer may be behind by a quarter of a second of the events. */
+function start(boards = 0) {
+  const child = begin(bin, ['--listen', '127.0.0.1:0', '--source', 'none', '--backlog', Math.max(100, boards * EVENTS_A_BOARD / 4)], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, AIDASH_NO_BOARD: 'yes' } });
   return new Promise((done, fail) => {
     let said = '';
     child.stderr.on('data', (text) => {
@@ -108,7 +109,7 @@ async function inflow() {
 
 /* So many boards and viewers, the viewers on one or two gateways. */
 async function sample(boards, viewers, count = 1, batch = true) {
-  const gateways = await Promise.all(Array.from({ length: count }, start));
+  const gateways = await Promise.all(Array.from({ length: count }, () => start(boards)));
   const done = await feed(gateways, boards);
   const runs = await Promise.all(gateways.map(async (gateway) => JSON.parse((await promisify(execFile)(path.join(out, 'load'), ['--port', gateway.port, '--clients', viewers / count,
     ...(batch ? ['--batch'] : []), '--sample', SAMPLE, '--warmup', 1, '--seconds', seconds, '--pid', gateway.child.pid].map(String),
