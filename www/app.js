@@ -28,6 +28,8 @@
  *   statistics        of the ticks: quantiles and means
  *   limits            when a number has passed its limit
  *   dom, colours      elements; colours for canvases
+ *   texts             all that the page says
+ *   words             texts with values in them
  *   format            numbers, times and tables as text
  *   connection        panel: the connection's state
  *   fleet-cards       panel: a card for each board behind a gateway, or the way back from one
