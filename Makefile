@@ -419,7 +419,7 @@ build/tsan/embed/every: tests/embed/every.c aidash.h build/tsan/lib/aidash.o
 build/alloc_count: tests/alloc_count.c build/lib/aidash.o
 	@$(CC) -std=c11 -O2 -g $(AD_WARN) $(CPPFLAGS) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(AD_LIBS)
 
-build/bench/load: tests/bench/load.c
+build/bench/load build/bench/boards: build/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	@$(CC) -std=c11 -O2 $(CPPFLAGS) $(CFLAGS) -o $@ $< $(LDFLAGS)
 
@@ -476,11 +476,18 @@ bench: all build/gateway/aidash build/tiny/aidash build/lib/aidash.o tests/node_
 	@CC="$(CC)" AIDASH=$(OUT)/aidash AIDASH_GATEWAY=build/gateway/aidash AIDASH_LIB=build/lib/aidash.o \
 	    node tests/bench/run.mjs $(PART)
 
-fleet-bench: bridges tests/node_modules/.installed ## measure board, Redis, gateway, viewer: EVENTS (1000000), and Redis stopped for 20 s
+# PART=viewers is one case of gateway-bench: VIEWERS (2000) of BOARDS (50) on GATEWAYS (2), for SECONDS (60).
+ifeq ($(PART),viewers)
+fleet-bench: gateway-bench
+gateway-bench: export VIEWERS := $(or $(VIEWERS),2000)
+else
+fleet-bench: bridges tests/node_modules/.installed
 	@EVENTS="$(EVENTS)" node tests/bench/fleet.mjs
 	@FLEET_AWAY_MS=20000 node --test --test-reporter=./tests/reporter.mjs tests/bridges/redis-away.native.test.mjs
+endif
+fleet-bench: ## measure board, Redis, gateway, viewer: EVENTS (1000000), and Redis stopped for 20 s; PART=viewers: 2,000 of them
 
-gateway-bench: build/gateway/aidash build/bench/load ## measure gateways: events in, events to viewers, CPU and memory of each; docs/scale.md
+gateway-bench: build/gateway/aidash build/bench/load build/bench/boards ## measure gateways: events in, events to viewers, CPU and memory of each; docs/scale.md
 	@AIDASH_GATEWAY=build/gateway/aidash node tests/bench/gateways.mjs
 
 # ---- one file -------------------------------------------------------------------------------

@@ -191,7 +191,7 @@ const suites = {
     ...list('tests/embed', /^builds\.test\.mjs$/).map((file) => node(file, { build: ['amalgamation'] })),
   ],
   sizes: () => list('tests/embed', /^sizes\.test\.mjs$/)
-    .map((file) => node(file, { build: ['all', ...['tiny/aidash', 'tiny-meter/aidash', 'gateway/aidash', 'bare/aidash', 'bench/load'].map((target) => `build/${target}`)] })),
+    .map((file) => node(file, { build: ['all', ...['tiny/aidash', 'tiny-meter/aidash', 'gateway/aidash', 'bare/aidash', 'bench/load', 'bench/boards'].map((target) => `build/${target}`)] })),
   browser: () => {
     const files = list('tests/browser', /\.test\.mjs$/);
     const reason = files.length && noBrowser();
