@@ -266,7 +266,7 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
     }
     ad_hub_begin();
 #if AIDASH_HISTORY
-    ad_history_begin();
+    ad_history_begin(config->history_file == NULL);
 #endif
 #if AIDASH_METER && AIDASH_ENERGY
     ad_energy_begin(config->price_kwh);

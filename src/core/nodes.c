@@ -39,6 +39,7 @@ struct ad_node {
      * late does not count as a new run. */
     struct ad_relayed_id last, before;
     uint64_t doubles; /* events that came twice */
+    uint64_t told_us; /* Unix time of its latest tick, at most now */
     char model[AIDASH_MODEL_MAX + 1]; /* of its newest tick or status; "": not known */
     char url[AD_NODE_URL_MAX + 1];    /* "": not known */
     struct ad_node_link link;         /* send NULL: none */
@@ -220,10 +221,18 @@ static void ad_node_wrap(const struct ad_node *n, struct ad_slice event)
     ad_event_append(AD_EV_NODE, &t);
 }
 
-/* A tick of a board. */
-static void ad_node_tick(const struct ad_node *n, struct ad_relayed *event)
+/* A tick of a board. What is long before one that it told already is stray: so a board
+ * goes through the past once, and then can't change it any more. */
+static void ad_node_tick(struct ad_node *n, struct ad_relayed *event)
 {
+    uint64_t us = event->sample.time_us;
+
     memcpy(event->sample.node, n->name, sizeof(n->name));
+    if (us + AD_TICK_LATE_US < n->told_us) {
+        event->sample.has |= AD_IS_STRAY;
+    } else if (us > n->told_us) {
+        n->told_us = us < ad_hub.now_us ? us : ad_hub.now_us;
+    }
     ad_sim_end();
     ad_tick_apply_of(&event->sample, event->request, ad_hub.now_ns);
 }

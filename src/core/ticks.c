@@ -41,8 +41,8 @@ struct ad_series {
 static struct {
     unsigned n_series; /* ever used */
     uint64_t count, paused_dropped; /* ticks sent, and not sent while paused */
-    void (*observe)(const char *model, uint64_t tokens, double latency_ms,
-                    bool first); /* [I] */
+    bool (*observe)(const char *model, uint64_t tokens, double latency_ms, bool first,
+                    uint64_t at_us); /* [I] */
     uint16_t newest, oldest;        /* links */
     uint16_t bucket[AIDASH_SERIES]; /* links */
     struct ad_series series[AIDASH_SERIES];
@@ -61,9 +61,12 @@ static void ad_ticks_init(void)
 #if AIDASH_HISTORY
 
 /* Hand each tick to this function, too: its model, the tokens that it added, its
- * latency, whether that is of a first token. While starting. */
-static void ad_ticks_observe(void (*observe)(const char *model, uint64_t tokens,
-                                             double latency_ms, bool first))
+ * latency, whether that is of a first token; of another board's that was before now, when
+ * that was, Unix time, else 0. It returns whether there is a place for that time. While
+ * starting. */
+static void ad_ticks_observe(bool (*observe)(const char *model, uint64_t tokens,
+                                             double latency_ms, bool first,
+                                             uint64_t at_us))
 {
     ad_ticks.observe = observe;
 }
@@ -214,6 +217,28 @@ static bool ad_tick_is_late(const struct ad_series *s, const struct ad_sample *i
            (at_ns - s->last_ns) / 1000 < (in->time_us - s->told_us) / 2;
 }
 
+/* What a tick adds to history. One of another board that is behind the clock counts when
+ * it was, if history goes so far back and its board has told nothing later yet; else now,
+ * if it seems to come as it is made. */
+static void ad_tick_observe(const struct ad_series *s, const struct ad_sample *in,
+                            uint64_t added, double latency_ms, bool steady)
+{
+    bool first = (in->has & AD_IS_FIRST) != 0;
+    bool behind = (in->has & AD_IS_RELAYED) != 0 &&
+                  in->time_us + AD_TICK_LATE_US < ad_hub.now_us;
+
+    if (ad_ticks.observe == NULL) {
+        return;
+    }
+    if (behind && (in->has & AD_IS_STRAY) == 0 &&
+        ad_ticks.observe(s->model, added, latency_ms, first, in->time_us)) {
+        return;
+    }
+    if (!behind || steady) {
+        (void)ad_ticks.observe(s->model, added, latency_ms, first, 0);
+    }
+}
+
 /* Complete a sample of the proxied request `request` (0: of none) and make it an
  * event; at_ns is when it happened on the monotonic clock. While paused it is
  * counted, not sent. One that is late is shown, but is no part of what happens now. */
@@ -226,7 +251,7 @@ static void ad_tick_apply_of(const struct ad_sample *in, uint64_t request,
     struct ad_series *s;
     struct ad_tick tick;
     double latency_ms = in->latency_ms, step_ms;
-    bool late;
+    bool late, known;
     uint64_t added = in->tokens, time_us = in->time_us;
 
     if (model[0] == '\0') {
@@ -238,9 +263,10 @@ static void ad_tick_apply_of(const struct ad_sample *in, uint64_t request,
     s = ad_series_get(model, in->node);
     at_ns = at_ns > s->last_ns ? at_ns : s->last_ns; /* time never runs back */
     late = ad_tick_is_late(s, in, at_ns);
+    known = s->last_ns != 0;
     if ((in->has & AD_HAS_TOTAL) != 0) {
         added = in->total > s->tokens ? in->total - s->tokens : 0;
-        if ((in->has & AD_IS_RELAYED) != 0 && s->last_ns == 0) {
+        if ((in->has & AD_IS_RELAYED) != 0 && !known) {
             added = 0; /* all that the board made before we knew it */
         }
         s->tokens = in->total;
@@ -254,7 +280,7 @@ static void ad_tick_apply_of(const struct ad_sample *in, uint64_t request,
     if ((in->has & AD_IS_LAST) != 0 && s->estimates > 0) {
         s->estimates--;
     }
-    if ((in->has & AD_HAS_LATENCY) == 0 && s->last_ns != 0) {
+    if ((in->has & AD_HAS_LATENCY) == 0 && known) {
         latency_ms = (double)(at_ns - s->last_ns) / (double)AD_NS_PER_MS;
     }
     s->last_ns = at_ns;
@@ -296,9 +322,7 @@ static void ad_tick_apply_of(const struct ad_sample *in, uint64_t request,
     ad_tick_encode(&t, &tick);
     ad_ticks.count++;
     ad_event_append(AD_EV_TICK, &t);
-    if (ad_ticks.observe != NULL && !late) {
-        ad_ticks.observe(s->model, added, latency_ms, tick.first);
-    }
+    ad_tick_observe(s, in, added, latency_ms, known && !late);
 }
 
 /* The same for a sample that is of no proxied request. */
