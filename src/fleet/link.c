@@ -27,6 +27,7 @@ enum {
     AD_LINK_STALL_MS = 30000 / AD_HASTE, /* nothing of what is sent was taken */
     AD_LINK_WAIT_MS = 1000,      /* until the second try; twice as long after each */
     AD_LINK_WAIT_MAX_MS = 30000,
+    AD_LINK_HELD_MS = 5000 / AD_HASTE, /* a link that was up for so long has worked */
     AD_LINK_WHY_MAX = 192,
     AD_LINK_WHAT_MAX = 352, /* a URL's authority, a node's name */
     AD_LINK_READ = 16384 /* AD_DIAL_READ_MIN */
@@ -106,9 +107,10 @@ static bool ad_link_finish(uint64_t number, struct ad_slice ack)
 /* How a link of ours goes. */
 struct ad_link {
     bool up;
-    unsigned tries;    /* since it was up */
+    unsigned tries;    /* since it was up for AD_LINK_HELD_MS */
     unsigned unnamed;  /* seconds that its name had no address */
     uint64_t next_ns;  /* the next try; 0: it is up, or one runs */
+    uint64_t up_ns;    /* when it came up, by ad_hub.now_ns */
     uint64_t since_us; /* Unix time of the latest change; 0: it was never up */
     uint64_t ups;      /* how often it came up */
     char why[AD_LINK_WHY_MAX]; /* why it is down, the end of a sentence; "": it is up */
@@ -162,14 +164,15 @@ static const char *ad_link_unreached(const struct ad_dial *dial,
 static void ad_link_came_up(struct ad_link *link, const char *what)
 {
     link->up = true;
-    link->tries = 0;
+    link->up_ns = ad_hub.now_ns;
     link->ups++;
     link->since_us = ad_hub.now_us;
     link->why[0] = '\0';
     ad_log(AIDASH_LOG_INFO, "%s: the link is up", what);
 }
 
-/* It is down, or a try has failed: the next one has its time. The log has each reason
+/* It is down, or a try has failed: the next one has its time, which is later each time,
+ * also when the other side takes the link and drops it at once. The log has each reason
  * once. */
 static void ad_link_went_down(struct ad_link *link, const char *what, const char *why)
 {
@@ -177,6 +180,9 @@ static void ad_link_went_down(struct ad_link *link, const char *what, const char
 
     if (link->up) {
         link->since_us = ad_hub.now_us;
+        if (ad_hub.now_ns - link->up_ns >= AD_LINK_HELD_MS * AD_NS_PER_MS) {
+            link->tries = 0;
+        }
     }
     link->up = false;
     link->tries++;
