@@ -560,6 +560,16 @@
 #error "AIDASH_PEERS must be 1..256"
 #endif
 
+/* Events a second that are read of each link to a board (--forward, --peer), after as
+ * many at once; each begun kilobyte counts as one, too. Beyond that the link waits: the
+ * board keeps what was not read. 100..1000000. */
+#ifndef AIDASH_LINK_RATE
+#define AIDASH_LINK_RATE 10000
+#endif
+#if AIDASH_LINK_RATE < 100 || AIDASH_LINK_RATE > 1000000
+#error "AIDASH_LINK_RATE must be 100..1000000"
+#endif
+
 /* Gauges whose values are kept. A new one replaces the one that was set the longest
  * ago. 2..256, 96 bytes each. */
 #ifndef AIDASH_GAUGES

@@ -1,6 +1,6 @@
 /* link.c - what the links between boards and gateways have in common: when one is
  * tried again, what the log says of it, the bytes that it reads.
- * Owns ad_link_input. Hub thread only.
+ * Owns ad_link_input and ad_links. Hub thread only.
  * Always: each link has a time for each of its steps, a size for each message and a
  * rate for commands; none waits for its peer.
  */
@@ -13,6 +13,7 @@
 #include "../core/clients.c"
 #include "../core/commands.c"
 #include "../core/nodes.c"
+#include "../guard/throttle.c"
 #include "../meter/dial.c"
 #include "../meter/resolver.c"
 
@@ -43,6 +44,48 @@ enum {
 
 /* What one read brought. */
 static uint8_t ad_link_input[AD_LINK_READ];
+
+static struct {
+    uint64_t resume_ns; /* when a link that waits may be read again; UINT64_MAX: none does */
+} ad_links;
+
+/* How fast a link is read. All zeros: nothing was read yet. */
+struct ad_link_pace {
+    uint64_t full_ns; /* its bucket of events: throttle.c */
+    uint64_t slowed;  /* how often it had to wait */
+};
+
+static const struct ad_rate_limit ad_link_rate = {AIDASH_LINK_RATE,
+                                                  AD_NS_PER_S / AIDASH_LINK_RATE};
+
+/* Nothing is left of a run before. */
+static void ad_links_init(void)
+{
+    ad_links.resume_ns = UINT64_MAX;
+}
+
+/* Must it wait before it is read? Then ad_links.resume_ns says until when at most. */
+static bool ad_link_waits(const struct ad_link_pace *pace)
+{
+    uint64_t wait_ns = ad_bucket_wait(pace->full_ns, ad_link_rate, ad_hub.now_ns);
+
+    if (wait_ns > 0 && ad_hub.now_ns + wait_ns < ad_links.resume_ns) {
+        ad_links.resume_ns = ad_hub.now_ns + wait_ns;
+    }
+    return wait_ns > 0;
+}
+
+/* So many bytes were read, with so many events in them, whatever they were. */
+static void ad_link_charge(struct ad_link_pace *pace, size_t bytes, size_t events)
+{
+    size_t least = (bytes + 1023) / 1024;
+    uint64_t from_ns = pace->full_ns > ad_hub.now_ns ? pace->full_ns : ad_hub.now_ns;
+
+    pace->full_ns = from_ns + (events > least ? events : least) * ad_link_rate.period_ns;
+    if (ad_link_waits(pace)) {
+        pace->slowed++;
+    }
+}
 
 /* A piece of a checked JSON text of a peer, as text for people: in `out`, cut to cap,
  * or `otherwise` if it is none. */
@@ -238,7 +281,7 @@ static void ad_link_refused(char why[AD_LINK_WHY_MAX], unsigned status, const ui
 
 #endif /* AIDASH_METER */
 
-AD_MEMORY(link_input, 1, sizeof(ad_link_input));
+AD_MEMORY(link_input, 1, sizeof(ad_link_input) + sizeof(ad_links));
 
 #endif /* AD_FLEET */
 
