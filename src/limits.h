@@ -499,8 +499,8 @@
 #error "AIDASH_MODELS must be 1..50"
 #endif
 
-/* Pairs of model and node whose tokens are counted. A new pair replaces the one
- * whose last tick is the oldest. 2..4096, 1.37 kB each. */
+/* Pairs of model and node whose tokens are counted. A new pair replaces the one whose
+ * last tick is the oldest, of the nodes that have the most. 2..4096, 1.38 kB each. */
 #ifndef AIDASH_SERIES
 #define AIDASH_SERIES 256
 #endif

@@ -31,18 +31,24 @@ struct ad_series {
 #if AIDASH_METRICS
     uint16_t measure;      /* its model's place in ad_measures */
 #endif
+    uint16_t share;        /* of its node, in ad_ticks.shares */
     uint16_t next;         /* in its bucket */
     uint16_t newer, older; /* in the order of the last ticks */
 };
 
 /* The series are found by a hash table, bucket[hash % AIDASH_SERIES], and listed
  * by the time of their last tick. A link is an index + 1, or 0 for none: so
- * zeros are an empty table. */
+ * zeros are an empty table. Nodes are told apart by a hash of their names here, so two
+ * may have one share. */
 static struct {
     unsigned n_series; /* ever used */
     uint64_t count, paused_dropped; /* ticks sent, and not sent while paused */
     bool (*observe)(const char *model, uint64_t tokens, double latency_ms, bool first,
                     uint64_t at_us); /* [I] */
+    struct {
+        uint32_t node; /* hash of its name */
+        uint16_t n;    /* series that it has; 0: the share is free */
+    } shares[AIDASH_SERIES];
     uint16_t newest, oldest;        /* links */
     uint16_t bucket[AIDASH_SERIES]; /* links */
     struct ad_series series[AIDASH_SERIES];
@@ -56,6 +62,7 @@ static void ad_ticks_init(void)
     ad_ticks.observe = NULL;
     ad_ticks.newest = ad_ticks.oldest = 0;
     memset(ad_ticks.bucket, 0, sizeof(ad_ticks.bucket));
+    memset(ad_ticks.shares, 0, sizeof(ad_ticks.shares));
 }
 
 #if AIDASH_HISTORY
@@ -147,23 +154,63 @@ static void ad_series_forget(const struct ad_series *s)
     }
     *link = s->next;
     ad_series_unlist(s);
+    ad_ticks.shares[s->share].n--;
 }
 
-/* A new pair takes the place of the one that was silent longest. */
+/* The share of a node: its own, or else a free one. There is one unless each series is
+ * of another node, and all are taken. */
+static uint16_t ad_series_share(uint32_t node)
+{
+    uint16_t i, share = 0;
+
+    for (i = 0; i < AIDASH_SERIES; i++) {
+        if (ad_ticks.shares[i].n == 0) {
+            share = i;
+        } else if (ad_ticks.shares[i].node == node) {
+            return i;
+        }
+    }
+    return share;
+}
+
+/* Which series gives way to a new one of that node: of the nodes that have the most, the
+ * one that was silent longest; of its own, if no node has more. So a board with ever new
+ * models takes the places of its own ones. */
+static struct ad_series *ad_series_victim(uint32_t node)
+{
+    struct ad_series *s = ad_series_at(ad_ticks.oldest);
+    uint16_t share = ad_series_share(node), most = 0, i;
+    bool own;
+
+    for (i = 0; i < AIDASH_SERIES; i++) {
+        most = ad_ticks.shares[i].n > most ? ad_ticks.shares[i].n : most;
+    }
+    own = ad_ticks.shares[share].node == node && ad_ticks.shares[share].n == most;
+    while (own ? s->share != share : ad_ticks.shares[s->share].n != most) {
+        s = ad_series_at(s->newer);
+    }
+    return s;
+}
+
+/* A new pair, in the place of another one if all are taken. */
 static struct ad_series *ad_series_add(uint32_t hash, const char *model,
                                        const char *node)
 {
     uint16_t *bucket = &ad_ticks.bucket[hash % AIDASH_SERIES];
+    uint32_t of_node = ad_series_hash("", node);
     struct ad_series *s;
     struct ad_text t;
 
     if (ad_ticks.n_series < AIDASH_SERIES) {
         s = &ad_ticks.series[ad_ticks.n_series++];
     } else {
-        s = ad_series_at(ad_ticks.oldest);
+        s = ad_series_victim(of_node);
         ad_series_forget(s);
     }
     memset(s, 0, sizeof(*s));
+    s->share = ad_series_share(of_node);
+    ad_ticks.shares[s->share].node = of_node;
+    ad_ticks.shares[s->share].n++;
     memcpy(s->model, model, strlen(model));
     memcpy(s->node, node, strlen(node));
     t = ad_text_in(s->model_json, sizeof(s->model_json));
