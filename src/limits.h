@@ -500,7 +500,7 @@
 #endif
 
 /* Pairs of model and node whose tokens are counted. A new pair replaces the one whose
- * last tick is the oldest, of the nodes that have the most. 2..4096, 1.38 kB each. */
+ * last tick is the oldest, of the nodes that have the most. 2..4096, 1.41 kB each. */
 #ifndef AIDASH_SERIES
 #define AIDASH_SERIES 256
 #endif

@@ -762,6 +762,90 @@ static const char *send_to_link(void *to, uint64_t number, const char *json, siz
     return link_says;
 }
 
+/* ---- ticks that name a board ---- */
+
+/* A line of UDP or POST /ingest; returns what is wrong with it, or NULL. */
+static const char *line(const char *json)
+{
+    const char *fault = ad_ingest((const uint8_t *)json, strlen(json));
+
+    ad_events_fanned_out();
+    return fault;
+}
+
+/* The same published by this program. */
+static void publish(const char *node)
+{
+    struct ad_sample sample;
+
+    memset(&sample, 0, sizeof(sample));
+    (void)snprintf(sample.node, sizeof(sample.node), "%s", node);
+    sample.tokens = 1;
+    sample.has = AD_HAS_TOKENS;
+    ad_inbox_push(&sample);
+    ad_inbox_run();
+    ad_events_fanned_out();
+}
+
+static const struct ad_node_link some_link = {send_to_link, sent};
+
+static void test_named(void)
+{
+    char json[128];
+    unsigned i;
+
+    /* It is live by its ticks, and without them stale, then gone. */
+    begin();
+    CHECK(line("{\"tokens\":5,\"model\":\"yolo\",\"node\":\"pi\"}") == NULL);
+    CHECK(strstr(shown("pi"), "\"state\":\"live\"") != NULL);
+    CHECK(strstr(shown("pi"), "\"model\":\"yolo\",") != NULL);
+    CHECK(strstr(shown("pi"), "\"tokens\":5}") != NULL);
+    go(AIDASH_NODE_STALE_S * 1000);
+    CHECK(strstr(shown("pi"), "\"state\":\"stale\"") != NULL);
+    go(AIDASH_NODE_GONE_S * 1000);
+    CHECK(strstr(shown("pi"), "\"state\":\"gone\"") != NULL);
+    publish("pi");
+    CHECK(strstr(shown("pi"), "\"state\":\"live\"") != NULL);
+    CHECK(line("{\"tokens\":1}") == NULL); /* this board's own */
+    CHECK_EQ(ad_nodes.n, 1);
+
+    /* A board that speaks for itself is not spoken for, but by this program. */
+    CHECK(relay("pi", "a-1", "{\"event\":\"note\"}"));
+    CHECK(line("{\"tokens\":5,\"node\":\"pi\"}") != NULL);
+    CHECK_EQ(ad_nodes.foreign, 1);
+    CHECK_EQ(ad_sources.errors, 1);
+    CHECK_EQ(ad_ticks.count, 3);
+    publish("pi");
+    CHECK_EQ(ad_ticks.count, 4);
+    CHECK(line("{\"tokens\":5,\"node\":\"pi\"}") != NULL);
+    gone("pi");
+    CHECK(line("{\"tokens\":5,\"node\":\"pi\"}") == NULL);
+    CHECK(ad_node_link("pi", &some_link)); /* and it takes its name back */
+    CHECK(line("{\"tokens\":5,\"node\":\"pi\"}") != NULL);
+    gone("pi");
+    CHECK(line("{\"tokens\":5,\"node\":\"pi\"}") != NULL); /* --peer: it may be back */
+
+    /* All places are taken by names: they give way to boards, and not to more names. */
+    begin();
+    for (i = 0; i < AIDASH_NODES + 1; i++) {
+        (void)snprintf(json, sizeof(json), "{\"tokens\":1,\"node\":\"n%u\"}", i);
+        CHECK(line(json) == NULL);
+        ad_hub.now_ns++;
+    }
+    CHECK_EQ(ad_nodes.n, AIDASH_NODES);
+    CHECK_EQ(ad_nodes.nowhere, 1);
+    CHECK_EQ(ad_ticks.count, AIDASH_NODES + 1);
+    CHECK(line("{\"tokens\":1,\"node\":\"n0\"}") == NULL); /* n1 is silent longest */
+    CHECK(relay("jetson", "a-1", "{\"event\":\"note\"}"));
+    CHECK(ad_node_find("n0") != NULL && ad_node_find("n1") == NULL);
+    for (i = 2; i < AIDASH_NODES + 1; i++) {
+        (void)snprintf(json, sizeof(json), "b%u", i);
+        CHECK(relay(json, "a-1", "{\"event\":\"note\"}"));
+    }
+    CHECK(relay("one too many", "a-1", "{\"event\":\"note\"}"));
+    CHECK_EQ(ad_nodes.nowhere, 2);
+}
+
 /* The answer to a command of somebody who may all. */
 static const char *command(const char *json)
 {
@@ -892,6 +976,7 @@ int main(void)
     test_ticks();
     test_late_ticks();
     test_past_is_closed();
+    test_named();
     test_commands();
     return check_report();
 }
