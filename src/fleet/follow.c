@@ -413,9 +413,13 @@ static void ad_follow_link(struct ad_follow *f)
 
 static void ad_follow_housekeeping(struct ad_follow *f)
 {
+    char what[AD_LINK_WHAT_MAX], of[AIDASH_NODE_MAX + 16];
+
     if (!f->linked) {
         ad_follow_link(f);
     }
+    (void)snprintf(of, sizeof(of), "the board '%s'", f->to.name);
+    ad_link_tell_lost(&f->link, ad_follow_what(f, what), of, f->missed);
     if (f->step == AD_FOLLOW_WAIT) {
         if (ad_hub.now_ns >= f->link.next_ns && !ad_link_resolves(&f->link, &f->to)) {
             ad_follow_try(f);
