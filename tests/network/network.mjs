@@ -46,10 +46,12 @@ export async function network(t) {
     await within(once(holder.stdout, 'data'), `machine ${name}`);
     const enter = ['-t', `${holder.pid}`, '-n', '-m', '-u', '--'];
     const run = (...command) => execFileSync('nsenter', [...enter, ...command], { encoding: 'utf8' });
+    const write = (file, text) => execFileSync('nsenter', [...enter, 'sh', '-c', `mkdir -p "\${1%/*}" && cat > "$1"`, 'sh', file], { input: text });
+    const has = (file) => spawnSync('nsenter', [...enter, 'test', '-e', file]).status === 0;
     run('mount', '-t', 'tmpfs', 'none', '/run');
     run('hostname', name);
     run('ip', 'link', 'set', 'lo', 'up');
-    return { name, pid: holder.pid, socket, enter, run };
+    return { name, pid: holder.pid, socket, enter, run, write, has };
   }
 
   const hub = await hold('switch');
