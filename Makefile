@@ -487,6 +487,10 @@ fleet-bench: bridges tests/node_modules/.installed
 endif
 fleet-bench: ## measure board, Redis, gateway, viewer: EVENTS (1000000), and Redis stopped for 20 s; PART=viewers: 2,000 of them
 
+fleet-cut: all bridges tests/node_modules/.installed ## cut the network between boards, gateways and Redis (namespaces, as root), for 25 s and for 45 s
+	@for ms in 25000 45000; do for test in e2e/cut bridges/redis-cut; do \
+	    FLEET_CUT_MS=$$ms node --test --test-reporter=./tests/reporter.mjs tests/$$test.native.test.mjs || exit 1; done; done
+
 gateway-bench: build/gateway/aidash build/bench/load build/bench/boards ## measure gateways: events in, events to viewers, CPU and memory of each; docs/scale.md
 	@AIDASH_GATEWAY=build/gateway/aidash node tests/bench/gateways.mjs
 
@@ -610,4 +614,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all $(TARGETS) dist run bridges fleet-bench test lint asan tsan fuzz fuzz-sockets soak kills gateways bench gateway-bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE
+.PHONY: all $(TARGETS) dist run bridges fleet-bench fleet-cut test lint asan tsan fuzz fuzz-sockets soak kills gateways bench gateway-bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE
