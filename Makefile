@@ -1,7 +1,7 @@
 # aidash: every build, test and release step. `make help` lists the targets.
 #
 # Yours to set: CC, CFLAGS, CPPFLAGS, LDFLAGS, PREFIX, DESTDIR, and
-#   CIVETWEB=DIR JSMN=DIR ZLIB=DIR QRCODEGEN=DIR MBEDTLS=DIR UPLOT=DIR   source trees of your own instead of the fetched ones
+#   CIVETWEB=DIR JSMN=DIR ZLIB=DIR QRCODEGEN=DIR MBEDTLS=DIR UPLOT=DIR HIREDIS=DIR   source trees of your own instead of the fetched ones
 #   ESBUILD=PROGRAM   an esbuild of your own, which puts the page's modules together
 #   TEXTS=FILE        the page's texts in another language: a translation of www/texts.js
 #   TLS=0                             a build without TLS, and so without mbedTLS
@@ -84,6 +84,7 @@ JSMN_DIR := $(or $(JSMN),build/deps/jsmn)
 ZLIB_DIR := $(or $(ZLIB),build/deps/zlib)
 QRCODEGEN_DIR := $(or $(QRCODEGEN),build/deps/qr-code-generator)/c
 MBEDTLS_DIR := $(or $(MBEDTLS),build/deps/mbedtls)
+HIREDIS_DIR := $(or $(HIREDIS),build/deps/hiredis)
 UPLOT_DIR := $(or $(UPLOT),build/deps/uplot)
 ESBUILD_PROGRAM := $(or $(ESBUILD),build/deps/esbuild)
 
@@ -304,25 +305,23 @@ run: all ## build it and start it on port 8080 with the simulated engine; ARGS="
 # aidash's parts are as they are in the program: each has its whole command line, and TLS.
 BRIDGES := $(addprefix build/bridges/aidash-,redis kafka mqtt)
 BRIDGE_FLAGS = -std=c11 -O2 -g -Wall -Wextra -Wconversion -Wno-format-truncation -I. -isystem $(JSMN_DIR) $(CPPFLAGS) $(CFLAGS)
-$(eval $(call needs,build/bridges/aidash.o,$(CIVETWEB_DIR),))
-build/bridges/aidash.o:
-	@echo "  CC    $@"
-	@mkdir -p $(@D)
-	@$(call compile,$(CIVETWEB_DIR),,-c aidash.c)
+BRIDGE_SHARED := examples/bridges/bridge.c examples/bridges/options.c
 
-$(eval $(call needs,build/asan/bridges/aidash.o,$(CIVETWEB_DIR),$(AD_ASAN)))
-build/asan/bridges/aidash.o:
-	@echo "  CC    $@"
-	@mkdir -p $(@D)
-	@$(call compile,$(CIVETWEB_DIR),$(AD_ASAN),-c aidash.c)
+# What each needs beside libc: packages, and what it is compiled and linked with. hiredis is one version on all systems, as Debian 12's
+# package has no TLS.
+HIREDIS_PARTS := $(addprefix $(HIREDIS_DIR)/,hiredis.c alloc.c async.c net.c read.c sds.c sockcompat.c ssl.c)
+build/deps/hiredis/hiredis.c: | $(HAVE_TOOLS)
+	@$(FETCH) sources build/deps hiredis
+ifdef HIREDIS
+$(HIREDIS)/hiredis.c:
+	@echo "aidash: HIREDIS=$(HIREDIS) has no hiredis.c" >&2; exit 1
+endif
+$(filter-out %/hiredis.c,$(HIREDIS_PARTS)): $(HIREDIS_DIR)/hiredis.c ;
 
-# What each needs beside libc: packages, and what it is compiled and linked with. Debian 12's hiredis has no TLS.
 build/deps/.tools-bridge-redis: toolchains/fetch.sh | $(HAVE_TOOLS)
-	@CC="$(CC)" $(FETCH) need libhiredis-dev
-	@! echo '#include <hiredis/hiredis_ssl.h>' | $(CC) -E -include hiredis/hiredis.h -x c - >/dev/null 2>&1 || CC="$(CC)" $(FETCH) need libssl-dev
+	@CC="$(CC)" $(FETCH) need libssl-dev
 	@touch $@
-LIBS_redis = -lhiredis $(if $(filter ok,$(shell printf '\043include <hiredis/hiredis.h>\n\043include <hiredis/hiredis_ssl.h>\n\043include <openssl/ssl.h>\n' | \
-    $(CC) -E -x c - >/dev/null 2>&1 && echo ok)),-DBRIDGE_REDIS_TLS -lhiredis_ssl -lssl -lcrypto)
+LIBS_redis = -isystem $(HIREDIS_DIR) $(@D)/libhiredis.a -lssl -lcrypto
 
 build/deps/.tools-bridge-kafka: toolchains/fetch.sh | $(HAVE_TOOLS)
 	@CC="$(CC)" $(FETCH) need librdkafka-dev
@@ -333,16 +332,28 @@ build/deps/.tools-bridge-mqtt: toolchains/fetch.sh | $(HAVE_TOOLS)
 	@CC="$(CC)" $(FETCH) need libmosquitto-dev
 	@touch $@
 LIBS_mqtt := examples/bridges/homeassistant.c -lmosquitto
-build/bridges/aidash-mqtt build/asan/bridges/aidash-mqtt: examples/bridges/homeassistant.c examples/bridges/homeassistant.h
 
-# $(call bridge,DIRECTORY,FLAGS)
+# $(call bridge,DIRECTORY,NAME_OF_FLAGS)
 define bridge
-$(1)/aidash-%: examples/bridges/%.c examples/bridges/bridge.c examples/bridges/bridge.h aidash.h $(1)/aidash.o build/deps/.tools-bridge-% $(call mbedtls_for,$(2))
+$(call needs,$(1)/aidash.o,$(CIVETWEB_DIR),$($(2)))
+$(1)/aidash.o:
 	@echo "  CC    $$@"
-	@$$(CC) $$(BRIDGE_FLAGS) $(2) -o $$@ $$< examples/bridges/bridge.c $(1)/aidash.o $(call link,$(2)) $$(LIBS_$$*)
+	@mkdir -p $$(@D)
+	@$$(call compile,$(CIVETWEB_DIR),$$($(2)),-c aidash.c)
+$(1)/libhiredis.a: $(HIREDIS_PARTS) build/deps/.tools-bridge-redis
+	@echo "  AR    $$@"
+	@rm -rf $(1)/hiredis && mkdir -p $(1)/hiredis
+	@cd $(1)/hiredis && $$(CC) $$(AD_CFLAGS) $$($(2)) $$(CPPFLAGS) $$(CFLAGS) -w -D_GNU_SOURCE -c $(abspath $(HIREDIS_PARTS))
+	@rm -f $$@ && $$(AR) rcsD $$@ $(1)/hiredis/*.o
+$(1)/aidash-redis: $(1)/libhiredis.a
+$(1)/aidash-mqtt: examples/bridges/homeassistant.c examples/bridges/homeassistant.h
+$(1)/aidash-%: examples/bridges/%.c $(BRIDGE_SHARED) examples/bridges/bridge.h aidash.h $(1)/aidash.o build/deps/.tools-bridge-% $(call mbedtls_for,$($(2)))
+	@echo "  CC    $$@"
+	@$$(CC) $$(BRIDGE_FLAGS) -pie -fPIE $$($(2)) -o $$@ $$< $(BRIDGE_SHARED) $(1)/aidash.o $$(call link,$$($(2))) $$(LIBS_$$*)
 endef
-$(eval $(call bridge,build/bridges,-pie -fPIE))
-$(eval $(call bridge,build/asan/bridges,-pie -fPIE $(AD_ASAN)))
+$(eval $(call bridge,build/bridges))
+$(eval $(call bridge,build/asan/bridges,AD_ASAN))
+$(eval $(call bridge,build/tsan/bridges,AD_TSAN))
 .SECONDARY: $(patsubst build/bridges/aidash-%,build/deps/.tools-bridge-%,$(BRIDGES))
 
 # For tests: a Kafka cluster, as librdkafka mocks it.

@@ -141,7 +141,7 @@ const library = (variant, sanitizers) => list('tests/e2e', /^library.*\.native\.
 }));
 
 /* What the bridges to message brokers are compiled with; a test's file begins with the broker's name. */
-const BROKERS = { kafka: ['librdkafka-dev'], mqtt: ['libmosquitto-dev'], redis: ['libhiredis-dev'] };
+const BROKERS = { kafka: ['librdkafka-dev'], mqtt: ['libmosquitto-dev'], redis: ['libssl-dev'] };
 
 const bridges = (file) => {
   const [name] = path.basename(file).match(/^[a-z]+/);
