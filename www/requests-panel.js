@@ -1,8 +1,9 @@
 // @ts-check
 /** The requests as a table: the running ones on top; a row opens its details. */
 
-import { byId, make, notice, setAttr, setName, setText } from "./dom.js";
+import { byId, make, notice, setAttr, setHidden, setName, setText } from "./dom.js";
 import { clockTime, duration, NONE, percent, short, whole } from "./format.js";
+import { isDue, untilNext } from "./frame.js";
 import { loadingText } from "./model-facts.js";
 import { meaningOf, STATES, stateOf } from "./outcomes.js";
 import { makeWaterfall, phases } from "./waterfall.js";
@@ -18,7 +19,7 @@ import { makeWaterfall, phases } from "./waterfall.js";
  * @property {(value: any) => string} [text]
  */
 
-const EVERY_S = 0.2;
+const EVERY_S = 0.5; // many rows may count
 
 /** @type {Column[]} */
 const columns = [
@@ -135,13 +136,13 @@ export function mountRequests({ settings, store, frame, view, session, filter })
   }));
   choose(head);
   frame.add((now) => {
-    if (requests.version !== version || (requests.active > 0 && now - drawn >= EVERY_S)) {
+    if (version < 0 || ((requests.version !== version || requests.active > 0) && isDue(drawn, EVERY_S, now))) {
       version = requests.version;
       drawn = now;
-      panel.hidden = !requests.any;
+      setHidden(panel, !requests.any);
       drawRows(lostAt || now);
     }
-    return requests.active > 0 ? 1000 * EVERY_S : Infinity;
+    return requests.active > 0 || requests.version !== version ? untilNext(EVERY_S, now) : Infinity;
   });
 
   /**
@@ -295,7 +296,7 @@ export function mountRequests({ settings, store, frame, view, session, filter })
       setText(line.texts[STATUS], STATES[odd][0]);
     }
     setAttr(line.texts[STATUS], "title", (odd ? STATES[odd] : stateOf(entry.last)).join(": "));
-    line.cancel.hidden = !entry.running || odd === "lost";
+    setHidden(line.cancel, !entry.running || odd === "lost");
     for (const [name, [words, meaning]] of Object.entries(SIGNS)) {
       if (field(entry.last, name) && !line.cells[STATUS].querySelector(`[data-sign=${name}]`)) {
         line.cells[STATUS].append(make("b", { class: "mark", "data-sign": name, title: meaning }, words));

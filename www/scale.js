@@ -54,8 +54,14 @@ export function logRange(rows) {
 export function outliers(rows, edge, gap) {
   /** @type {{x: number, value: number}[]} */
   const found = [];
+  if (!(rows.top > edge)) {
+    return found;
+  }
   rows.x.forEach((x, row) => {
-    const value = Math.max(...(rows.dense ? rows.high : rows.y).map((line) => line[row] ?? 0));
+    let value = 0;
+    for (const line of rows.dense ? rows.high : rows.y) {
+      value = Math.max(value, line[row] ?? 0);
+    }
     const last = found[found.length - 1];
     if (value <= edge) {
       return;
@@ -71,5 +77,12 @@ export function outliers(rows, edge, gap) {
 
 /** @param {(number | null | undefined)[]} values @returns {Float64Array} those above 0, the lowest first */
 function positive(values) {
-  return Float64Array.from(values.filter((value) => (value ?? 0) > 0), Number).sort();
+  let count = 0;
+  const found = new Float64Array(values.length);
+  for (const value of values) {
+    if (value !== null && value !== undefined && value > 0) {
+      found[count++] = value;
+    }
+  }
+  return found.subarray(0, count).sort();
 }
