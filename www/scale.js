@@ -75,10 +75,14 @@ export function outliers(rows, edge, gap) {
   return found;
 }
 
-/** @param {(number | null | undefined)[]} values @returns {Float64Array} those above 0, the lowest first */
+let found = new Float64Array(0);
+
+/** @param {(number | null | undefined)[]} values @returns {Float64Array} those above 0, the lowest first, until the next call */
 function positive(values) {
   let count = 0;
-  const found = new Float64Array(values.length);
+  if (found.length < values.length) {
+    found = new Float64Array(2 * values.length);
+  }
   for (const value of values) {
     if (value !== null && value !== undefined && value > 0) {
       found[count++] = value;
