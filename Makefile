@@ -170,7 +170,12 @@ $(addprefix build/www/,$(BUNDLE)) &: $(MODULES) www/style.css $(UPLOT_DIR)/dist/
 	@$(ESBUILD_PROGRAM) www/theme.js www/style.css --bundle --format=esm $(BUNDLING)
 	@$(ESBUILD_PROGRAM) www/aidash-client.js --banner:js="$$(sed -n '/^\/\*\*/,/^ \*\//p; /^ \*\//q' www/aidash-client.js)" $(BUNDLING)
 
-WWW := $(addprefix build/www/,$(BUNDLE)) $(wildcard $(addprefix www/,*.html *.svg *.png *.webmanifest contract.schema.json))
+# The icon for systems that take no SVG.
+ICONS := $(addprefix build/icons/,icon-192.png icon-512.png icon-maskable.png icon-touch.png)
+$(ICONS) &: www/icons.sh www/icon.svg
+	@rm -rf build/icons && sh www/icons.sh www/icon.svg build/icons
+
+WWW := $(addprefix build/www/,$(BUNDLE)) $(ICONS) $(wildcard $(addprefix www/,*.html *.svg *.png *.webmanifest contract.schema.json))
 
 build/aidash_www.h: www/embed.sh build/www.files $(WWW)
 	@sh www/embed.sh $@ $(WWW)
