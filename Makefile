@@ -3,6 +3,7 @@
 # Yours to set: CC, CFLAGS, CPPFLAGS, LDFLAGS, PREFIX, DESTDIR, and
 #   CIVETWEB=DIR JSMN=DIR ZLIB=DIR QRCODEGEN=DIR MBEDTLS=DIR UPLOT=DIR   source trees of your own instead of the fetched ones
 #   ESBUILD=PROGRAM   an esbuild of your own, which puts the page's modules together
+#   TEXTS=FILE        the page's texts in another language: a translation of www/texts.js
 #   TLS=0                             a build without TLS, and so without mbedTLS
 #   CIVETWEB_VERSION=1.15|1.16        another civetweb than the distribution's
 #   TOOLCHAIN=NAME                    what to build for: toolchains/NAME.mk, into build/NAME/ (make NAME is short for it)
@@ -156,26 +157,20 @@ endif
 
 # ---- the dashboard ----------------------------------------------------------------
 
-# The page's modules in one file. Beside it the theme, the style sheet, the client for other pages, and uPlot, each a file as it
-# was. uPlot's minified script is half the size of its ES module, and less than what esbuild would make of it; with a last line it
-# is one.
+# The page's files as they are embedded. TEXTS may be a translation of www/texts.js.
+TEXTS ?= www/texts.js
+BUNDLE := app.js uplot.js theme.js aidash-client.js style.css index.html manifest.webmanifest
 MODULES := $(wildcard www/*.js)
-BUNDLE := app.js uplot.js theme.js aidash-client.js style.css
-BUNDLING := --minify --legal-comments=inline --log-level=warning --target=chrome92,firefox98,safari15.4 --outdir=build/www
-$(addprefix build/www/,$(BUNDLE)) &: $(MODULES) www/style.css $(UPLOT_DIR)/dist/uPlot.iife.min.js build/www.files $(ESBUILD_PROGRAM)
-	@rm -rf build/www
-	@$(ESBUILD_PROGRAM) www/app.js --bundle --format=esm --alias:uplot=./uplot.js --external:./uplot.js $(BUNDLING)
-	@{ echo '/*!'; cat $(UPLOT_DIR)/LICENSE; echo; echo '*/'; cat $(UPLOT_DIR)/dist/uPlot.iife.min.js; echo; echo 'export default uPlot;'; } \
-	    > build/www/uplot.js
-	@$(ESBUILD_PROGRAM) www/theme.js www/style.css --bundle --format=esm $(BUNDLING)
-	@$(ESBUILD_PROGRAM) www/aidash-client.js --banner:js="$$(sed -n '/^\/\*\*/,/^ \*\//p; /^ \*\//q' www/aidash-client.js)" $(BUNDLING)
+$(addprefix build/www/,$(BUNDLE)) &: www/bundle.sh www/fill.sh $(MODULES) $(TEXTS) $(addprefix www/,style.css index.html manifest.webmanifest) \
+    $(UPLOT_DIR)/dist/uPlot.iife.min.js build/www.files $(ESBUILD_PROGRAM)
+	@ESBUILD=$(ESBUILD_PROGRAM) UPLOT=$(UPLOT_DIR) sh www/bundle.sh build/www $(TEXTS)
 
 # The icon for systems that take no SVG.
 ICONS := $(addprefix build/icons/,icon-192.png icon-512.png icon-maskable.png icon-touch.png)
 $(ICONS) &: www/icons.sh www/icon.svg
 	@rm -rf build/icons && sh www/icons.sh www/icon.svg build/icons
 
-WWW := $(addprefix build/www/,$(BUNDLE)) $(ICONS) $(wildcard $(addprefix www/,*.html *.svg *.png *.webmanifest contract.schema.json))
+WWW := $(addprefix build/www/,$(BUNDLE)) $(ICONS) $(wildcard $(addprefix www/,*.svg contract.schema.json))
 
 build/aidash_www.h: www/embed.sh build/www.files $(WWW)
 	@sh www/embed.sh $@ $(WWW)
@@ -205,7 +200,7 @@ $(1): FORCE
 	@printf '%s\n' '$(subst ','\'',$(2))' | cmp -s - $$@ || printf '%s\n' '$(subst ','\'',$(2))' > $$@
 endef
 
-$(eval $(call note,build/www.files,$(MODULES) $(WWW)))
+$(eval $(call note,build/www.files,$(MODULES) $(WWW) $(TEXTS)))
 
 # mbedTLS: only the files that toolchains/include/mbedtls/mbedtls_config.h asks for, built once for each set of flags.
 ifeq ($(TLS),1)

@@ -89,6 +89,23 @@ test('index.html preloads exactly the files that its scripts reach', () => {
   assert.deepEqual([...preloads].sort(), [...reached].filter((name) => !entries.includes(name)).sort());
 });
 
+/* What a browser loads of the page's own. A licence, and how the client is used, stand at a file's head. */
+test('the page is embedded without comments', () => {
+  for (const [name, heads] of [['app.js', 0], ['theme.js', 0], ['aidash-client.js', 1]]) {
+    const text = readFileSync(`${www}../build/www/${name}`, 'utf8');
+    const source = ts.createSourceFile(name, text, ts.ScriptTarget.Latest);
+    const comments = new Set();
+    const visit = (node) => {
+      for (const { pos } of ts.getLeadingCommentRanges(text, node.pos) ?? []) comments.add(pos);
+      for (const { pos } of ts.getTrailingCommentRanges(text, node.end) ?? []) comments.add(pos);
+      ts.forEachChild(node, visit);
+    };
+    visit(source);
+    assert.equal(comments.size, heads, name);
+  }
+  assert.doesNotMatch(readFileSync(`${www}../build/www/style.css`, 'utf8'), /\/\*/);
+});
+
 test('uPlot keeps its licence', () => {
   assert.match(readFileSync(`${www}../build/www/uplot.js`, 'utf8'), /\/\*!\nThe MIT License \(MIT\)[^]{900,1300}?\*\//);
 });
