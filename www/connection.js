@@ -2,8 +2,8 @@
 /** The connection's state in the header, with the countdown to the next attempt. */
 
 import { announce, byId, setAttr, setText } from "./dom.js";
-import * as text from "./texts.js";
-import { fill } from "./words.js";
+import * as texts from "./texts.js";
+import { put } from "./words.js";
 
 /** @param {import("./app.js").Context} context */
 export function mountConnection({ store, frame, session }) {
@@ -20,27 +20,27 @@ export function mountConnection({ store, frame, session }) {
     const say = connection.phase === "connecting" ? said : connection.phase;
     if (say !== said) {
       said = say;
-      announce(say === "live" ? text.saidConnected : fill(text.saidLost, { reason: connection.reason }));
+      announce(say === "live" ? texts.saidConnected : put(texts.saidLost, { reason: connection.reason }));
     }
   });
 
   frame.add(() => {
     const { connection, cause } = store.state;
     setAttr(box, "data-phase", connection.phase);
-    setText(attempts, connection.phase === "waiting" && connection.attempt > 1 ? fill(text.attempt, { n: connection.attempt }) : "");
+    setText(attempts, connection.phase === "waiting" && connection.attempt > 1 ? put(texts.attempt, { n: connection.attempt }) : "");
     switch (connection.phase) {
       case "live":
-        setText(words, text.connected);
+        setText(words, texts.connected);
         return Infinity;
       case "connecting":
-        setText(words, connection.attempt ? fill(text.connectingAgain, { n: connection.attempt }) : text.connecting);
+        setText(words, connection.attempt ? put(texts.connectingAgain, { n: connection.attempt }) : texts.connecting);
         return Infinity;
       case "closed":
-        setText(words, text.closed);
+        setText(words, texts.closed);
         return Infinity;
       default: {
         const left = Math.max(0, connection.retryAt - Date.now());
-        setText(words, `${text.causes[cause]} ${fill(text.reconnecting, { n: Math.ceil(left / 1000) })}`.trim());
+        setText(words, `${texts.causes[cause]} ${put(texts.reconnecting, { n: Math.ceil(left / 1000) })}`.trim());
         return left % 1000 || 1000;
       }
     }

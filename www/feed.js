@@ -7,6 +7,7 @@
 
 import { Clock } from "./clock.js";
 import { BREAK, ESTIMATED, FIRST, Ring, SILENT } from "./ring.js";
+import * as texts from "./texts.js";
 
 /** @typedef {import("./contract").Tick} Tick */
 /** @typedef {import("./contract").Hello} Hello */
@@ -184,7 +185,7 @@ export class Feed {
     }
     this.#restartedAt = gap?.restarted ? now : 0;
     if (gap?.restarted) {
-      this.mark("restart", now, "server restarted");
+      this.mark("restart", now, texts.markRestart);
     }
     this.breakLines();
     return this.#query();

@@ -3,6 +3,8 @@
 
 import { byId, make, setAttr, setText } from "./dom.js";
 import { valueText } from "./gauges.js";
+import * as texts from "./texts.js";
+import { put } from "./words.js";
 
 const EVERY_S = 0.2; // nobody can read digits that change faster
 
@@ -26,7 +28,7 @@ export function mountGauges({ store, frame, session: { gauges } }) {
         shown.push({ name, value, tile });
         tiles.append(tile);
         setText(name, gauge.name);
-        setAttr(name, "title", gauge.name);
+        setAttr(tile, "title", put(texts.gaugeWhat, { name: gauge.name }));
       }
       setText(shown[i].value, gauge.unit ? `${valueText(gauge.value)} ${gauge.unit}` : valueText(gauge.value));
       setAttr(shown[i].tile, "data-stale", stale);

@@ -10,6 +10,8 @@ import { Fleet } from "./fleet.js";
 import { Gauges } from "./gauges.js";
 import { Past } from "./past.js";
 import { RequestLog } from "./requests.js";
+import * as texts from "./texts.js";
+import { counted, put } from "./words.js";
 
 /** @typedef {import("./aidash-client.js").Gap} Gap */
 /** @typedef {import("./contract").Command} Command */
@@ -67,6 +69,7 @@ export class Session {
     this.feed = new Feed(undefined, node);
     this.past = new Past(this.feed, request);
     this.client = new AidashClient({
+      sentences: texts.clientSentences,
       onHello: (hello, gap) => this.#onHello(hello, gap),
       onTicks: (ticks, seq) => this.#onTicks(ticks, seq),
       onStatus: (status) => this.#onStatus(status),
@@ -109,7 +112,7 @@ export class Session {
     } catch (error) {
       problem = error instanceof CommandError ? error.message : String(error);
       if (error instanceof CommandError && error.code === "unauthorized") {
-        problem = "Sign in to control the engine.";
+        problem = texts.signInToControl;
         this.#store.set({ wanted: "control" });
       }
     }
@@ -264,11 +267,11 @@ export class Session {
   #setTruth(said, now) {
     const { model, models, loaded = [], model_facts: facts = [], paused, source_state: sourceState, override = null } = said;
     if (paused) {
-      this.feed.open("paused", now, "paused");
+      this.feed.open("paused", now, texts.markPaused);
     } else {
       this.feed.close("paused", now);
     }
-    this.#down = said.engine !== "down" ? "" : this.#down || `No answer${said.event === "hello" ? ", at least" : ""} since ${clockTime(now)}`;
+    this.#down = said.engine !== "down" ? "" : this.#down || put(said.event === "hello" ? texts.downSinceLeast : texts.downSince, { time: clockTime(now) });
     this.#truth = { model, paused, override };
     this.#store.set({ ...this.#truth, models, loaded, facts, sourceState, down: said.engine === "down", loading: said.engine === "loading", reason: said.reason ?? this.#down, benchRuns: said.bench ?? 0 });
     if (said.commands) {
@@ -306,7 +309,7 @@ export class Session {
       this.#slow.delete(key);
     } else if (!this.#slow.has(key)) {
       this.#slow.add(key);
-      this.feed.mark("slow", this.#timeOf(since), `${model} is slow${cause === "unknown" ? "" : `: ${cause.replace(/_/g, " ")}`}`);
+      this.feed.mark("slow", this.#timeOf(since), cause === "unknown" ? put(texts.markSlow, { model }) : put(texts.markSlowBecause, { model, cause: texts.slowCauses[cause] ?? cause }));
     }
   }
 
@@ -320,13 +323,13 @@ export class Session {
 
   /** @param {Gap} gap */
   #onDropped(gap) {
-    this.feed.mark("dropped", seconds(), `${gap.missed} lost`);
+    this.feed.mark("dropped", seconds(), put(texts.markLost, { n: gap.missed }));
     this.feed.breakLines();
     this.#store.set({ dropped: this.#store.state.dropped + gap.missed });
     if (this.fleet.nodes.size) {
       this.#readNodes();
     }
-    notice(`${gap.missed} events were lost: this page could not keep up.`);
+    notice(counted(texts.eventsLost, gap.missed));
   }
 
   /** @param {import("./contract").Event} event */
@@ -386,7 +389,7 @@ export class Session {
     this.#store.set(connection.phase === "live" ? { connection, cause: "", refusal: "" } : { connection });
     if (connection.phase === "waiting") {
       if (before === "live") {
-        this.feed.open("offline", this.feed.lastTime || seconds(), "offline");
+        this.feed.open("offline", this.feed.lastTime || seconds(), texts.markOffline);
       }
       this.#findCause();
     } else if (connection.phase === "connecting") {
@@ -434,7 +437,7 @@ export class Session {
         }
         if (answer.missed > 0) {
           store.set({ dropped: store.state.dropped + answer.missed });
-          feed.mark("dropped", seconds(), `${answer.missed} not kept`);
+          feed.mark("dropped", seconds(), put(texts.markNotKept, { n: answer.missed }));
         }
         query = feed.fill(answer, seconds());
         this.#frame.request();
@@ -553,7 +556,7 @@ export class Session {
       if (cause === "locked") {
         store.set({ wanted: "view" });
       } else {
-        notice(cause === "refused" ? `Refused: ${refusal}` : refusal);
+        notice(cause === "refused" ? put(texts.refusedBecause, { reason: refusal }) : refusal);
       }
     }
     store.set({ cause, refusal });

@@ -3,6 +3,8 @@
 
 import { announce, byId, setAttr, setText } from "./dom.js";
 import { short } from "./format.js";
+import * as texts from "./texts.js";
+import { put } from "./words.js";
 
 /** Seconds: a verdict that lasts is told again each 10 s, energy each second. */
 const STALE_S = 30;
@@ -12,13 +14,13 @@ const STALE_S = 30;
  * @returns {string} "23.4 W · 1.80 J per token"
  */
 export function energyText({ watts, joules_per_token: joules }) {
-  return [typeof watts === "number" ? `${short(watts)} W` : "power unknown", joules === undefined ? "" : `${short(joules)} J per token`].filter(Boolean).join(" · ");
+  return [typeof watts === "number" ? put(texts.watts, { n: short(watts) }) : texts.powerUnknown, joules === undefined ? "" : put(texts.perToken, { n: short(joules) })].filter(Boolean).join(" · ");
 }
 
 /** @param {import("./contract").Energy} energy */
 export function energyNote({ scope, estimate, floor_watts: floor, wh, cost, tokens_per_wh: tokens }) {
-  return [scope && `Power of: ${scope}${estimate ? ", an estimate" : ""}`, floor === undefined ? "" : `at rest ${short(floor)} W; joules above that are an estimate`,
-    `${short(wh)} Wh since the start`, cost === undefined ? "" : `cost ${short(cost)}`, tokens === undefined ? "" : `${short(tokens)} tokens per Wh`].filter(Boolean).join(" · ");
+  return [scope && put(estimate ? texts.powerOfScopeEstimate : texts.powerOfScope, { scope }), floor === undefined ? "" : put(texts.atRest, { n: short(floor) }),
+    put(texts.whSince, { n: short(wh) }), cost === undefined ? "" : put(texts.cost, { n: short(cost) }), tokens === undefined ? "" : put(texts.tokensPerWh, { n: short(tokens) })].filter(Boolean).join(" · ");
 }
 
 /** @param {import("./app.js").Context} context */

@@ -26,7 +26,7 @@ const rules = new Intl.PluralRules(LANGUAGE);
  * @param {T} text
  * @param {Values<T>} values
  */
-export function fill(text, values) {
+export function put(text, values) {
   return text.replace(/\{(\w+)\}/g, (_, name) => String(Reflect.get(values, name)));
 }
 
@@ -37,6 +37,6 @@ export function fill(text, values) {
  * @param {number} n
  * @param {Record<string, string | number>} [values]
  */
-export function count(forms, n, values) {
-  return fill(Reflect.get(forms, rules.select(n)) ?? forms.other, { n: n.toLocaleString(LANGUAGE), ...values });
+export function counted(forms, n, values) {
+  return put(Reflect.get(forms, rules.select(n)) ?? forms.other, { n: n.toLocaleString(LANGUAGE), ...values });
 }
