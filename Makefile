@@ -2,7 +2,7 @@
 #
 # Yours to set: CC, CFLAGS, CPPFLAGS, LDFLAGS, PREFIX, DESTDIR, and
 #   CIVETWEB=DIR JSMN=DIR ZLIB=DIR QRCODEGEN=DIR MBEDTLS=DIR UPLOT=DIR HIREDIS=DIR   source trees of your own instead of the fetched ones
-#   ESBUILD=PROGRAM   an esbuild of your own, which puts the page's modules together
+#   ESBUILD=PROGRAM   an esbuild of your own, which puts the page's modules together; then TERSER=PROGRAM may make them smaller
 #   TEXTS=FILE        the page's texts in another language: a translation of www/texts.js
 #   TLS=0                             a build without TLS, and so without mbedTLS
 #   CIVETWEB_VERSION=1.15|1.16        another civetweb than the distribution's
@@ -87,6 +87,7 @@ MBEDTLS_DIR := $(or $(MBEDTLS),build/deps/mbedtls)
 HIREDIS_DIR := $(or $(HIREDIS),build/deps/hiredis)
 UPLOT_DIR := $(or $(UPLOT),build/deps/uplot)
 ESBUILD_PROGRAM := $(or $(ESBUILD),build/deps/esbuild)
+TERSER_PROGRAM := $(or $(TERSER),$(if $(ESBUILD),,node build/deps/terser/node_modules/terser/bin/terser))
 
 # Programs that the build runs; asked for once a compiler.
 HAVE_TOOLS := build/deps/.tools-$(notdir $(firstword $(CC)))
@@ -119,7 +120,7 @@ build/deps/uplot/dist/uPlot.iife.min.js: www/package-lock.json | $(HAVE_TOOLS)
 	@cmp -s $< build/deps/uplot/package-lock.json || { $(FETCH) page build/deps www && cp $< build/deps/uplot/; }
 	@touch -c $@
 
-# uPlot's rule brings both.
+# uPlot's rule brings both, and terser.
 build/deps/esbuild: www/package-lock.json | $(UPLOT_DIR)/dist/uPlot.iife.min.js
 	@test -x $@ || $(FETCH) page build/deps www
 	@touch -c $@
@@ -164,9 +165,14 @@ BUNDLE := app.js uplot.js theme.js aidash-client.js style.css index.html manifes
 MODULES := $(wildcard www/*.js)
 $(addprefix build/www/,$(BUNDLE)) &: www/bundle.sh www/fill.sh $(MODULES) $(TEXTS) $(addprefix www/,style.css index.html manifest.webmanifest) \
     $(UPLOT_DIR)/dist/uPlot.iife.min.js build/www.files $(ESBUILD_PROGRAM)
-	@ESBUILD=$(ESBUILD_PROGRAM) UPLOT=$(UPLOT_DIR) sh www/bundle.sh build/www $(TEXTS)
+	@ESBUILD=$(ESBUILD_PROGRAM) TERSER='$(TERSER_PROGRAM)' UPLOT=$(UPLOT_DIR) sh www/bundle.sh build/www $(TEXTS)
 
-WWW := $(addprefix build/www/,$(BUNDLE)) $(wildcard $(addprefix www/,*.svg *.png contract.schema.json))
+# The icon for systems that take no SVG.
+ICONS := $(addprefix build/icons/,icon-192.png icon-512.png icon-maskable.png icon-touch.png)
+$(ICONS) &: www/icons.sh www/icon.svg
+	@rm -rf build/icons && sh www/icons.sh www/icon.svg build/icons
+
+WWW := $(addprefix build/www/,$(BUNDLE)) $(ICONS) $(wildcard $(addprefix www/,*.svg contract.schema.json))
 
 build/aidash_www.h: www/embed.sh build/www.files $(WWW)
 	@sh www/embed.sh $@ $(WWW)

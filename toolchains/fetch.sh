@@ -394,15 +394,16 @@ npm_ci() {
 page() {
     scratch "$1"
     cp "$2/package.json" "$2/package-lock.json" "$work/" || die "no package files in $2"
-    (cd "$work" && npm_ci 'uPlot and esbuild' ', or make UPLOT=DIR ESBUILD=PROGRAM names a copy of the one and the other') || exit 1
+    (cd "$work" && npm_ci 'uPlot, esbuild and terser' ', or make UPLOT=DIR ESBUILD=PROGRAM names a copy of the one and the other') || exit 1
     dist=$work/node_modules/uplot/dist
     check_sum "$dist/uPlot.iife.min.js" $uplot_js_sum "uPlot's uPlot.iife.min.js" UPLOT
     # npm installs the one package of @esbuild that is for this machine.
     set -- "$1" "$work"/node_modules/@esbuild/*/bin/esbuild
     [ -x "$2" ] || die "npm has no esbuild for this machine: make ESBUILD=PROGRAM names one"
-    rm -rf "$1/uplot" "$1/esbuild"
-    mv "$2" "$1/esbuild" && mv "$work/node_modules/uplot" "$1/uplot" || die "can't write to $1"
-    say "fetched uPlot and esbuild (checksums checked)"
+    rm -rf "$1/uplot" "$1/esbuild" "$1/terser"
+    rm -rf "$work/node_modules/.bin" && mkdir "$1/terser" && mv "$2" "$1/esbuild" && mv "$work/node_modules/uplot" "$1/uplot" &&
+        rm -rf "$work"/node_modules/*esbuild && mv "$work/node_modules" "$1/terser/node_modules" || die "can't write to $1"
+    say "fetched uPlot, esbuild and terser (checksums checked)"
 }
 
 modules() {
