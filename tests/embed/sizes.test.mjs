@@ -124,9 +124,11 @@ test('without the page and the meter, the stream and commands stay', async (t) =
     await viewer.tick();
     assert.equal((await viewer.command({ action: 'switch_model', model: 'mistral' })).event, 'ack');
     await viewer.tick((tick) => tick.model === 'mistral');
-    const { code, stderr } = await run(['--upstream', 'http://127.0.0.1:9'], { bin: bare });
-    assert.equal(code, 2);
-    assert.match(stderr, /upstream/);
+    for (const [option, part] of [['--upstream', 'meter'], ['--peer', 'meter'], ['--forward', 'meter'], ['--otlp', 'meter'], ['--tls-cert', 'TLS']]) {
+        const { code, stderr } = await run([option, 'http://127.0.0.1:9'], { bin: bare });
+        assert.equal(code, 2);
+        assert.match(stderr, new RegExp(`${option}: this aidash was built without (the )?${part} \\(AIDASH_`));
+    }
 });
 
 const files = Number(execSync('ulimit -Hn').toString().replace('unlimited', 'Infinity'));
