@@ -1,7 +1,7 @@
 // @ts-check
 /** What stands in place of the charts while there is nothing to draw: why, and how to change it. */
 
-import { byId, setText } from "./dom.js";
+import { byId, setHidden, setText } from "./dom.js";
 import { age, whole } from "./format.js";
 import { isPast } from "./past.js";
 import * as texts from "./texts.js";
@@ -15,7 +15,7 @@ export function drawEmpty({ store, session: { feed, past, requests, gauges } }, 
   const { connection, hello, filled, down, status } = store.state;
   const box = byId("empty", HTMLElement);
   const code = byId("empty-code", HTMLElement);
-  box.hidden = feed.ring.end > 0 || (isPast(store.state.span) && past.lanes.length > 0) || gauges.list.length > 0 || (connection.phase === "live" && !filled) || (connection.phase === "connecting" && !connection.attempt);
+  setHidden(box, feed.ring.end > 0 || (isPast(store.state.span) && past.lanes.length > 0) || gauges.list.length > 0 || (connection.phase === "live" && !filled) || (connection.phase === "connecting" && !connection.attempt));
   if (box.hidden) {
     return;
   }

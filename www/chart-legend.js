@@ -3,7 +3,7 @@
 
 import { cursorTime, valueAt } from "./chart-input.js";
 import { laneName } from "./chart-lines.js";
-import { byId, make, setAttr, setName, setText } from "./dom.js";
+import { byId, make, setAttr, setHidden, setName, setText } from "./dom.js";
 import { age, duration, moment, NONE, rate as rateText, span } from "./format.js";
 import { valueText } from "./gauges.js";
 import { isPast } from "./past.js";
@@ -106,7 +106,7 @@ function drawTip(charts, lines, colours, time, window, unit) {
       ttft !== undefined && put(texts.firstTokenIs, { time: duration(ttft) })].filter(Boolean).join("  ");
     return lane && values ? [make("div", {}, swatch(colours.lane(line)), nameOf(lane), make("b", {}, values))] : [];
   });
-  tip.hidden = time === null || rows.length === 0;
+  setHidden(tip, time === null || rows.length === 0);
   if (tip.hidden || time === null) {
     return;
   }

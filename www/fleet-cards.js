@@ -6,9 +6,10 @@
  */
 
 import { format } from "./address.js";
-import { announce, byId, make, setAttr, setName, setText } from "./dom.js";
+import { announce, byId, make, setAttr, setHidden, setName, setText } from "./dom.js";
 import { hottest, minutes, modelOf, ratesOf, trouble, wattsOf } from "./fleet.js";
 import { age, NONE, rate as rateText, short, whole } from "./format.js";
+import { isDue, untilNext } from "./frame.js";
 import * as texts from "./texts.js";
 import { counted, put } from "./words.js";
 
@@ -77,9 +78,8 @@ function mountNarrowed({ store, frame, session: { node: name, fleet } }) {
   setText(byId("narrowed-name", HTMLElement), name);
   store.on(["span"], ({ span }) => setAttr(back, "href", format({ span, zoom: null, find: "", opened: 0 }) || "#"));
   frame.add((now) => {
-    const wait = drawn + EVERY_S - now;
-    if (wait > 0) {
-      return wait * 1000;
+    if (!isDue(drawn, EVERY_S, now)) {
+      return untilNext(EVERY_S, now);
     }
     drawn = now;
     const node = fleet.nodes.get(name);
@@ -88,7 +88,7 @@ function mountNarrowed({ store, frame, session: { node: name, fleet } }) {
     setText(state, node && is ? put(texts.boardIs, { state: texts.boardStates[is], ago: ageText(node.heard, now) }) : store.state.filled ? texts.boardUnknown : "");
     own.hidden = !node?.url;
     setAttr(own, "href", node?.url || null);
-    return EVERY_S * 1000;
+    return untilNext(EVERY_S, now);
   });
 }
 
@@ -129,24 +129,23 @@ function mountCards({ store, frame, colours, session: { feed, fleet } }) {
 
   frame.add((now) => {
     if (fleet.nodes.size === 0) {
-      panel.hidden = true;
+      setHidden(panel, true);
       return Infinity;
     }
-    const wait = drawn + EVERY_S - now;
-    if (wait > 0) {
-      return wait * 1000;
+    if (!isDue(drawn, EVERY_S, now)) {
+      return untilNext(EVERY_S, now);
     }
     drawn = now;
-    panel.hidden = false;
+    setHidden(panel, false);
     drawCards(now);
-    if (now - sorted >= SORT_EVERY_S) {
+    if (isDue(sorted, SORT_EVERY_S, now)) {
       sort(now);
     }
-    if (now - sparked >= SPARK_EVERY_S) {
+    if (isDue(sparked, SPARK_EVERY_S, now)) {
       sparked = now;
       drawSparks(now);
     }
-    return EVERY_S * 1000;
+    return untilNext(EVERY_S, now);
   });
 
   /** @param {number} now */

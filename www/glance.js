@@ -2,9 +2,10 @@
 /** The present: the cards at the top, the page's title and its icon. */
 
 import { laneName } from "./chart-lines.js";
-import { announce, byId, setAttr, setText } from "./dom.js";
+import { announce, byId, setAttr, setHidden, setText } from "./dom.js";
 import { LANES_MAX } from "./feed.js";
 import { age, duration, milliseconds, NONE, percent, rate, short, span, whole } from "./format.js";
+import { isDue, untilNext } from "./frame.js";
 import { Limit } from "./limits.js";
 import { loadingText } from "./model-facts.js";
 import { isPast } from "./past.js";
@@ -13,8 +14,9 @@ import { quantiles, rates, sums } from "./statistics.js";
 import * as texts from "./texts.js";
 import { put } from "./words.js";
 
-const EVERY_S = 0.2; // nobody can read digits that change faster
+const EVERY_S = 0.25; // nobody can read digits that change faster
 const STATISTICS_EVERY_S = 1;
+const SPARK_EVERY_S = 1; // a minute moves by a few pixels in it
 const MEDIAN_S = 2; // the latency shown is the median of this time
 const QUIET_S = 60; // between two notifications about the same limit
 const LOOK_BACK = 100; // ticks in which the last rate that is not 0 is searched
@@ -40,6 +42,7 @@ export function mountGlance({ settings, store, frame, colours, lines, view, filt
 
   let drawn = 0;
   let counted = 0;
+  let sparked = 0;
   let any = false; // there were ticks
   let connectedAt = 0;
   /** @type {EngineState | ""} */
@@ -51,23 +54,25 @@ export function mountGlance({ settings, store, frame, colours, lines, view, filt
     if (connection.phase === "live") {
       connectedAt = Date.now() / 1000;
     }
-    drawn = 0;
+    drawn = sparked = 0;
   });
   store.on(["paused", "span", "zoom", "frozenAt", "status", "dropped", "filled", "find"], () => {
-    drawn = counted = 0;
+    drawn = counted = sparked = 0;
   });
 
   frame.add((now) => {
-    const wait = drawn + EVERY_S - now;
-    if (wait > 0 && any === feed.ring.end > 0) {
-      return wait * 1000;
+    if (!isDue(drawn, EVERY_S, now) && any === feed.ring.end > 0) {
+      return untilNext(EVERY_S, now);
     }
-    any = feed.ring.end > 0;
+    if (any !== feed.ring.end > 0) {
+      any = !any;
+      sparked = 0;
+    }
     drawn = now;
     const present = feed.now(now);
     const next = engineState(present, now);
     drawNumbers(filter.on ? passing(now) : present, next, now);
-    if (now - counted >= STATISTICS_EVERY_S) {
+    if (isDue(counted, STATISTICS_EVERY_S, now)) {
       counted = now;
       drawStatistics(now);
       drawTitle(present, next);
@@ -82,7 +87,7 @@ export function mountGlance({ settings, store, frame, colours, lines, view, filt
       setAttr(byId("favicon", HTMLLinkElement), "href", icon(next));
       drawTitle(present, next);
     }
-    return EVERY_S * 1000;
+    return untilNext(EVERY_S, now);
   });
 
   /**
@@ -151,7 +156,9 @@ export function mountGlance({ settings, store, frame, colours, lines, view, filt
     setAttr(node["tile-lost"], "data-bad", dropped ? "" : null);
     setText(node.viewers, status && (live || cause === "full") ? whole(Math.max(1, status.clients.websocket + status.clients.sse)) : NONE); // this page is one
     setText(node.uptime, status && live ? age(now - feed.clock.toBrowser(status.started)) : NONE);
-    node["tile-ttft"].hidden = node["tile-requests"].hidden = !requests.any && hello?.source !== "meter";
+    for (const tile of [node["tile-ttft"], node["tile-requests"]]) {
+      setHidden(tile, !requests.any && hello?.source !== "meter");
+    }
     setText(node.ttft, duration(requests.latestTtft));
     const line = status?.requests;
     const full = live && line && requests.inState("queued") >= line.queue;
@@ -161,7 +168,8 @@ export function mountGlance({ settings, store, frame, colours, lines, view, filt
     setAttr(card.rate, "data-stale", stale);
     setAttr(card.latency, "data-stale", stale);
     checkLimits(limits, settings, fresh ? { rate: present.rate, latency: slowest?.latency ?? NaN } : null, now);
-    if (lane) {
+    if (lane && isDue(sparked, SPARK_EVERY_S, now)) {
+      sparked = now;
       const end = live ? now : Math.min(now, feed.lastTime);
       const { ring } = feed;
       const passes = filter.ticks();
@@ -336,7 +344,7 @@ function checkLimits(limits, { limitLatency, limitRate, notify }, present, now) 
       own.limit.update(beyond(present[name], bound), now);
     }
     setAttr(byId(`card-${name}`, HTMLElement), "data-alarm", own.limit.on ? "" : null);
-    byId(`${name}-alarm`, HTMLElement).hidden = !own.limit.on;
+    setHidden(byId(`${name}-alarm`, HTMLElement), !own.limit.on);
     if (own.limit.on && present && bound !== null && notify && now - own.told >= QUIET_S && canNotify()) {
       own.told = now;
       new Notification("aidash", { body: text(present[name], bound), tag: name });

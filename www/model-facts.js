@@ -1,7 +1,7 @@
 // @ts-check
 /** What is known of the models beside their ticks: context, share on the CPU, loading, prompt cache. */
 
-import { byId, setText } from "./dom.js";
+import { byId, setHidden, setText } from "./dom.js";
 import { age, percent, whole } from "./format.js";
 import * as texts from "./texts.js";
 import { put } from "./words.js";
@@ -38,7 +38,7 @@ export function mountModelFacts({ store, frame, session: { feed } }) {
   frame.add((now) => {
     const { facts, model, hello, connection } = store.state;
     const loading = connection.phase === "live" ? facts.filter((one) => one.loading) : [];
-    line.hidden = hello?.source !== "meter";
+    setHidden(line, hello?.source !== "meter");
     setText(line, loading.length ? loading.map((one) => put(texts.loadingModel, { model: one.model || texts.itsModel,
       time: loadingText(/** @type {import("./contract").Loading} */ (one.loading), feed.clock.toBrowser(one.loading?.since ?? now), now) })).join(" · ")
       : factsText(facts.find((one) => one.model === model)));

@@ -1,8 +1,9 @@
 // @ts-check
 /** The requests as a table: the running ones on top; a row opens its details. */
 
-import { byId, make, notice, setAttr, setName, setText } from "./dom.js";
+import { byId, make, notice, setAttr, setHidden, setName, setText } from "./dom.js";
 import { clockTime, duration, NONE, percent, short, whole } from "./format.js";
+import { isDue, untilNext } from "./frame.js";
 import { loadingText } from "./model-facts.js";
 import { meaningOf, STATES, stateOf } from "./outcomes.js";
 import * as texts from "./texts.js";
@@ -21,7 +22,7 @@ import { counted, put } from "./words.js";
  * @property {(value: any) => string} [text]
  */
 
-const EVERY_S = 0.2;
+const EVERY_S = 0.5; // many rows may count
 
 /** @type {Column[]} */
 const columns = [
@@ -124,13 +125,13 @@ export function mountRequests({ settings, store, frame, view, session, filter })
   }));
   choose(head);
   frame.add((now) => {
-    if (requests.version !== version || (requests.active > 0 && now - drawn >= EVERY_S)) {
+    if (version < 0 || ((requests.version !== version || requests.active > 0) && isDue(drawn, EVERY_S, now))) {
       version = requests.version;
       drawn = now;
-      panel.hidden = !requests.any;
+      setHidden(panel, !requests.any);
       drawRows(lostAt || now);
     }
-    return requests.active > 0 ? 1000 * EVERY_S : Infinity;
+    return requests.active > 0 || requests.version !== version ? untilNext(EVERY_S, now) : Infinity;
   });
 
   /**
@@ -284,7 +285,7 @@ export function mountRequests({ settings, store, frame, view, session, filter })
       setText(line.texts[STATUS], STATES[odd][0]);
     }
     setAttr(line.texts[STATUS], "title", meant(odd ? STATES[odd] : stateOf(entry.last)));
-    line.cancel.hidden = !entry.running || odd === "lost";
+    setHidden(line.cancel, !entry.running || odd === "lost");
     for (const [name, [words, meaning]] of Object.entries(texts.signs)) {
       if (field(entry.last, name) && !line.cells[STATUS].querySelector(`[data-sign=${name}]`)) {
         line.cells[STATUS].append(make("b", { class: "mark", "data-sign": name, title: meaning }, words));

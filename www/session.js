@@ -146,15 +146,16 @@ export class Session {
   /** @param {import("./contract").Tick[]} ticks @param {number} seq */
   #onTicks(ticks, seq) {
     const now = seconds();
+    const empty = this.feed.ring.end === 0;
     this.feed.add(ticks, seq, now);
     this.fleet.ticks(ticks, now);
-    this.requests.count(ticks.filter(({ node = "" }) => node === this.node), now);
+    this.requests.count(ticks, now, this.node);
     if (this.feed.clock.wanted && now - this.#clockAsked >= 1) {
       this.#clockAsked = now;
       this.#pollStatus();
     }
     ticks.forEach((tick) => this.tap("inference_tick", tick));
-    this.#frame.request();
+    this.#frame[empty ? "request" : "soon"](); // the first number waits for no beat
   }
 
   /** @param {Hello} hello @param {Gap | null} gap */
@@ -192,7 +193,9 @@ export class Session {
     this.feed.modelChanged(status.model, now, status.override !== false);
     this.#setTruth(status, now);
     const { hello } = this.#store.state;
-    this.#store.set({ hello: hello && { ...hello, source: status.source, rate_hz: status.rate_hz } });
+    if (hello && (hello.source !== status.source || hello.rate_hz !== status.rate_hz)) {
+      this.#store.set({ hello: { ...hello, source: status.source, rate_hz: status.rate_hz } });
+    }
   }
 
   /**
@@ -237,7 +240,7 @@ export class Session {
     if (event.data && event.node === this.node) {
       this.#onBoard(event.data);
     }
-    this.#frame.request();
+    this.#frame.soon();
   }
 
   /**
@@ -265,7 +268,9 @@ export class Session {
 
   /** @param {Hello | Status} said @param {number} now */
   #setTruth(said, now) {
-    const { model, models, loaded = [], model_facts: facts = [], paused, source_state: sourceState, override = null } = said;
+    const { state } = this.#store;
+    const [models, loaded, facts] = [kept(state.models, said.models), kept(state.loaded, said.loaded ?? []), kept(state.facts, said.model_facts ?? [])];
+    const { model, paused, source_state: sourceState, override = null } = said;
     if (paused) {
       this.feed.open("paused", now, texts.markPaused);
     } else {
@@ -279,7 +284,7 @@ export class Session {
     } else if (this.#store.state.commands.length) {
       this.#store.set({ commands: [] });
     }
-    this.#frame.request();
+    this.#frame.soon();
   }
 
   /** The engine's own commands have changed, or one that takes its time may run. */
@@ -337,15 +342,15 @@ export class Session {
     if (event.event === "request_start" || event.event === "request") {
       const at = event.timestamp === undefined ? seconds() : this.#timeOf(event.timestamp);
       this.requests.add(event, at, seconds());
-      this.#frame.request();
+      this.#frame.soon();
     } else if (event.event === "note") {
       this.#onNote(event);
-      this.#frame.request();
+      this.#frame.soon();
     } else if (event.event === "command") {
       this.#onCommand(event);
     } else if (event.event === "gauge") {
       this.gauges.add(event, this.#timeOf(event.timestamp));
-      this.#frame.request();
+      this.#frame.soon();
     } else if (event.event === "bench") {
       this.#store.set({ bench: event });
     } else if (event.event === "board") {
@@ -527,9 +532,9 @@ export class Session {
     const sent = seconds();
     const status = /** @type {import("./contract").StatusAnswer} */ (await request("status"));
     this.feed.clock.sample(status.time, sent, seconds());
-    this.#store.set(this.node ? { status } : { status, facts: status.model_facts ?? [] });
+    this.#store.set(this.node ? { status } : { status, facts: kept(this.#store.state.facts, status.model_facts ?? []) });
     this.#countNodes(status);
-    this.#frame.request();
+    this.#frame.soon();
     return status;
   }
 
@@ -561,6 +566,17 @@ export class Session {
     }
     store.set({ cause, refusal });
   }
+}
+
+/**
+ * The list as it was, if it is told again: what shows it need not be made anew.
+ *
+ * @template T
+ * @param {T[]} known
+ * @param {T[]} told
+ */
+function kept(known, told) {
+  return JSON.stringify(known) === JSON.stringify(told) ? known : told;
 }
 
 /**

@@ -1,7 +1,7 @@
 // @ts-check
 /** Why it is slow, in a sentence on top for each model; what the answers take of energy, in the engine's card. */
 
-import { announce, byId, setAttr, setText } from "./dom.js";
+import { announce, byId, setAttr, setHidden, setText } from "./dom.js";
 import { short } from "./format.js";
 import * as texts from "./texts.js";
 import { put } from "./words.js";
@@ -57,9 +57,9 @@ export function mountWhy({ store, frame }) {
   frame.add((now) => {
     const live = store.state.connection.phase === "live";
     const lines = [...on.values()].filter((one) => now - one.told < STALE_S).map(({ line: text }) => text);
-    top.hidden = !lines.length || !live;
+    setHidden(top, !lines.length || !live);
     setText(top, lines.join("\n"));
-    line.hidden = !live || now - told > STALE_S;
+    setHidden(line, !live || now - told > STALE_S);
     return on.size || told ? 1000 : Infinity;
   });
 }
