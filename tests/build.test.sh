@@ -161,10 +161,10 @@ check 'and leaves no half of uPlot' empty "$tmp/page-deps"
 mkdir "$tmp/npm"
 stub "$tmp/npm/npm" <<'STUB'
 #!/bin/sh
-mkdir -p node_modules/uplot/dist && echo 'var uPlot=0;' >node_modules/uplot/dist/uPlot.iife.min.js
+mkdir -p node_modules/uplot/dist && echo 'var uPlot=0;' >node_modules/uplot/dist/uPlot.esm.js
 STUB
 other_uplot() { PATH=$tmp/npm:$PATH page_parts; }
-check "a changed file of uPlot is refused" says "checksum of uPlot's uPlot.iife.min.js differs: expected SHA-256 19c8d4" 1 other_uplot
+check "a changed file of uPlot is refused" says "checksum of uPlot's uPlot.esm.js differs: expected SHA-256 5dd9b3" 1 other_uplot
 check 'and is not kept' empty "$tmp/page-deps"
 
 # ---- the embedded page ---------------------------------------------------------------------------
@@ -225,7 +225,7 @@ cp -r Makefile toolchains www package docs LICENSE THIRD-PARTY.md README.md CHAN
 cp tests/run.mjs tests/reporter.mjs tests/lint.sh tests/check.sh "$small/tests/"
 touch "$small/src/limits.h" "$small/deps/qr/c/qrcodegen.c" "$small/deps/civetweb/src/civetweb.c" "$small/deps/jsmn.h" "$small/aidash.h" "$small/deps/uplot/LICENSE"
 for f in infback.c inftrees.h inflate.h inffast.h inffast.c inftrees.c; do touch "$small/deps/zlib/$f"; done
-echo 'var uPlot = 1;' >"$small/deps/uplot/dist/uPlot.iife.min.js"
+echo 'export default 1;' >"$small/deps/uplot/dist/uPlot.esm.js"
 cp "${ESBUILD:-build/deps/esbuild}" "$small/deps/esbuild"
 cat >"$small/aidash.c" <<'C'
 struct ad_asset {
