@@ -46,6 +46,7 @@
  *   address           what is seen, as a link
  *   usage-panel       panel: what clients have used
  *   settings-panel    panel: the settings dialog
+ *   share-panel       panel: the page's address for another device
  *   bench-panel       panel: the benchmark's dialog
  *   why-panel         panel: why it is slow; energy
  *   board-panel       panel: what the board's sensors say
@@ -101,6 +102,7 @@ import { Session } from "./session.js";
 import { mountSettings } from "./settings-panel.js";
 import { Settings } from "./settings.js";
 import { Store } from "./store.js";
+import { mountShare } from "./share-panel.js";
 import { mountUsage } from "./usage-panel.js";
 import { mountVersus } from "./versus-panel.js";
 import { View } from "./view.js";
@@ -138,6 +140,7 @@ mountModelFacts(context);
 mountRequests(context);
 mountUsage(context);
 mountSettings(context);
+mountShare(context);
 mountBench(context);
 mountBoard(context);
 mountWhy(context);

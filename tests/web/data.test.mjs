@@ -16,6 +16,7 @@ import { Limit } from '../../www/limits.js';
 import { fairTop, logRange, outliers } from '../../www/scale.js';
 import { quantiles, rates } from '../../www/statistics.js';
 import { format, nodeOf, parse } from '../../www/address.js';
+import { ofRows, ofTicks, sumOf, weighted } from '../../www/versus.js';
 import { phases } from '../../www/waterfall.js';
 
 const tick = (timestamp, more = {}) => ({
@@ -952,25 +953,70 @@ test('a phase has its rate, and what came from the cache', () => {
 
 /* ---- the address */
 
-const usual = { span: 60, zoom: null, find: '', opened: 0 };
+const usual = { span: 60, zoom: null, find: '', opened: 0, pins: [], yesterday: false, log: false, versus: null };
+const AT = 1_741_478_400;
 
 test('what is seen stands in the address, and is read from it', () => {
   assert.equal(format(usual), '');
+  const versus = { a: { model: 'own/a,b&c=ü', from: AT }, b: { model: '', from: AT + 86_400.25 }, length: 900 };
   for (const [state, hash] of [
     [{ ...usual, span: Infinity }, '#w=all'], [{ ...usual, span: 300, opened: 7 }, '#w=300&req=7'],
-    [{ ...usual, zoom: [1000.5, 1002] }, '#t=1000.500,1002.000'], [{ ...usual, find: 'a&b=#ü %' }, '#q=a%26b%3D%23%C3%BC%20%25'],
+    [{ ...usual, zoom: [AT + 0.5, AT + 2] }, `#t=${AT}.500,${AT + 2}.000&log=0`], [{ ...usual, find: 'a&b=#ü %' }, '#q=a%26b%3D%23%C3%BC%20%25'],
+    [{ ...usual, pins: [AT] }, `#p=${AT}.000&log=0`], [{ ...usual, pins: [AT, AT + 1], yesterday: true, log: true }, `#p=${AT}.000,${AT + 1}.000&y=1&log=1`],
+    [{ ...usual, versus }, `#a=${AT}.000,own%2Fa%2Cb%26c%3D%C3%BC&b=${AT + 86_400}.250,&l=900`],
   ]) {
     assert.equal(format(state), hash);
     assert.deepEqual(parse(hash, 60), state);
+    // Of a board whose clock is an hour ahead, it is the same time for every browser.
+    assert.deepEqual(parse(format(state, 3600), 60, { skew: 3600 }), state);
   }
+  assert.equal(format({ ...usual, zoom: [AT, AT + 2] }, -10.5), `#t=${AT - 11}.500,${AT - 9}.500&log=0`);
+  assert.equal(parse('', 60, { log: true }).log, true, 'as this browser has it');
+  assert.equal(parse('#log=0', 60, { log: true }).log, false, 'as the link has it');
 });
 
-test('what is not understood of an address is left out', () => {
+test('what is not understood of an address, or is beyond all reason, is left out', () => {
   assert.deepEqual(parse('', 300), { ...usual, span: 300 });
-  for (const hash of ['#w=-1', '#w=x', '#t=5', '#t=5,4', '#t=x,y', '#req=-3', '#req=1.5', '#req=1e99', '#pair=12345678', '#%', '#&&=']) {
-    assert.deepEqual(parse(hash, 60), usual, hash);
+  for (const hash of ['#w=-1', '#w=x', '#w=1e300', '#w=0.001', '#w=NaN', '#w=Infinity', '#t=5', '#t=5,4', '#t=x,y', '#t=1000,2000', `#t=${AT},1e300`, `#t=${AT},${AT}`,
+    `#t=-Infinity,Infinity`, `#t=${AT},9999999999`, `#t=NaN,${AT}`, `#t=${AT},${AT + 1},${AT + 2}`, `#t=,${AT}`, '#req=-3', '#req=1.5', '#req=1e99', '#pair=12345678', '#%', '#&&=', '#q=',
+    `#p=${AT + 1},${AT}`, '#p=NaN', '#p=,', `#p=${AT},${AT + 1},${AT + 2}`, '#p=1e99', '#y=2', '#log=yes', `#a=${AT},x`, `#a=${AT},x&b=${AT},y`, `#a=${AT},x&b=${AT},y&l=1e99`,
+    `#a=NaN,x&b=${AT},y&l=60`, `#a=${AT},x&b=-1,y&l=60`, '#__proto__=1&constructor=x', `#p=${'1,'.repeat(5000)}`, `#${'x'.repeat(10_000)}`, `#node=${'n'.repeat(501)}`]) {
+    assert.deepEqual(parse(hash, 60), usual, hash.slice(0, 80));
   }
-  assert.equal(parse('#w=Infinity', 60).span, Infinity);
+  assert.equal(parse(`#q=${'x'.repeat(10_000)}`, 60).find.length, 500);
+  assert.equal(parse(`#a=${AT},${'m'.repeat(10_000)}&b=${AT},y&l=60`, 60).versus.a.model.length, 500);
   assert.equal(format({ ...usual, node: 'pi 5/&' }), '#node=pi%205%2F%26');
-  assert.deepEqual([nodeOf('#w=300&node=pi%205%2F%26'), nodeOf('#w=300'), parse('#w=86400&node=pi', 60).span, parse('#w=all&node=pi', 60).span], ['pi 5/&', '', 300, Infinity], 'what a server keeps of days is its own');
+  assert.deepEqual([nodeOf('#w=300&node=pi%205%2F%26'), nodeOf('#w=300'), nodeOf(`#node=${'n'.repeat(501)}`), parse('#w=86400&node=pi', 60).span, parse('#w=all&node=pi', 60).span],
+    ['pi 5/&', '', '', 300, Infinity], 'what a server keeps of days is its own');
+});
+
+/* ---- two models, laid over each other */
+
+test('of ticks: a model in a time, its rates, its latencies, and lines from 0', () => {
+  const feed = { ring: new Ring(1024), lanes: [{ model: 'a' }, { model: 'b' }], tokenless: false };
+  for (let i = 0; i < 100; i++) { // ten a second from AT on: `a` makes 2 tokens in 10 ms, then for 5 s nothing; `b` 1 in 40 ms
+    const pause = i >= 50;
+    feed.ring.push(AT + i / 10, AT, pause ? 40 : 10, 0, 0, 0, pause ? 1 : 2, i, pause ? 1 : 0, 0);
+  }
+  const a = ofTicks(feed, { model: 'a', from: AT }, 10);
+  assert.deepEqual([a.tokens, a.mean, a.p50, a.p95], [100, 10, 10, 10]);
+  assert.ok(a.busy > 19 && a.busy < 26, `${a.busy}: 20 while it made some`);
+  assert.equal(a.x.length, a.rate.length);
+  assert.ok(a.x[0] > 0 && a.x.at(-1) < 10);
+  assert.deepEqual([a.latency[0], a.latency.at(-1), a.rate.at(-1)], [10, null, 0]);
+  const all = ofTicks(feed, { model: '', from: AT + 4 }, 2);
+  assert.deepEqual([all.tokens, all.p50, all.p95], [30, 10, 40]);
+  const none = ofTicks(feed, { model: 'c', from: AT }, 10);
+  assert.deepEqual([none.tokens, none.mean, none.busy, none.p50], [0, 0, NaN, NaN]);
+});
+
+test('of rows of the history: the same, and medians by how many ticks each row has', () => {
+  const answer = { step: 10, series: ['time', 'ticks', 'tokens', 'latency_p50_ms', 'latency_p95_ms', 'requests'],
+    rows: [[AT, 100, 200, 10, 20, 1], [AT + 10, 0, 0, null, null, 0], [AT + 20, 10, 20, 90, 100, 2]] };
+  const told = ofRows(answer, AT, 30, false);
+  assert.deepEqual(told, { x: [5, 15, 25], rate: [20, 0, 2], latency: [10, null, 90], tokens: 220, mean: 220 / 30, busy: 11, p50: 10, p95: 20 });
+  assert.equal(ofRows(answer, AT, 30, true).tokens, 110, 'steps where there are no tokens');
+  assert.ok(Number.isNaN(ofRows({ ...answer, rows: [] }, AT, 30, false).mean), 'nothing is known, which is not 0');
+  assert.deepEqual([sumOf(answer, 'requests'), sumOf(answer, 'latency_p50_ms'), sumOf(answer, 'watts')], [3, 100, NaN]);
+  assert.deepEqual([weighted([3, 1, 2], [1, 1, 1]), weighted([3, NaN, 1], [5, 9, 1]), weighted([], [])], [2, 3, NaN]);
 });
