@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { Lines } from '../../www/chart-lines.js';
 import { Clock } from '../../www/clock.js';
 import { decimate, LINES, Rows } from '../../www/decimate.js';
-import { Feed, LANES_MAX } from '../../www/feed.js';
+import { Feed, LANES_MAX, NODE_LANES_MAX } from '../../www/feed.js';
 import { Fleet, hottest, minutes, modelOf, NODES_MAX, ratesOf, trouble, wattsOf } from '../../www/fleet.js';
 import { rotation } from '../../www/kiosk.js';
 import { age, csv, duration, milliseconds, niceCeiling, percent, rate, short, span, whole } from '../../www/format.js';
@@ -638,6 +638,18 @@ test('nothing grows: lanes, marks and ticks are bounded', () => {
   assert.equal(feed.lanes.at(-1).model, '(others)');
   assert.equal(feed.marks.length, 200);
   assert.equal(times(feed).length, 64);
+});
+
+test('of several boards, one with many models leaves the others their lines', () => {
+  const feed = ready(new Feed(64));
+  for (let i = 0; i < 500; i++) feed.add([tick(i / 100, { model: `m${i}`, node: 'loud' })], i + 1, i / 100);
+  assert.equal(feed.lanes.filter(({ node }) => node === 'loud').length, NODE_LANES_MAX);
+  assert.equal(feed.lanes.at(-1).model, '(others)');
+  feed.add([tick(6, { model: 'own', node: 'quiet' }), tick(6, { model: 'own' })], 501, 6);
+  assert.deepEqual(feed.lanes.slice(-2).map(({ model, node }) => `${model} ${node}`), ['own quiet', 'own ']);
+  const alone = ready(new Feed(64, 'loud'));
+  for (let i = 0; i < 500; i++) alone.add([tick(i / 100, { model: `m${i}`, node: 'loud' })], i + 1, i / 100);
+  assert.equal(alone.lanes.length, LANES_MAX, 'on its own page it may have all');
 });
 
 test('a tick comes out of the ring as it went in', () => {
