@@ -67,6 +67,8 @@
  *   yesterday         what was a day ago, behind the lines
  *   compare-panel     panel: values at the pins, what ran then, what changed
  *   changes           what moved between two times, in words
+ *   versus-panel      panel: a model in one time, laid over a model in another
+ *   versus            what they did, in numbers and lines
  *   export            ticks and requests as files, the charts as a picture
  */
 
@@ -101,6 +103,7 @@ import { mountSettings } from "./settings-panel.js";
 import { Settings } from "./settings.js";
 import { Store } from "./store.js";
 import { mountUsage } from "./usage-panel.js";
+import { mountVersus } from "./versus-panel.js";
 import { View } from "./view.js";
 import { mountWhy } from "./why-panel.js";
 
@@ -161,3 +164,4 @@ const { default: Plot } = await import("uplot");
 const charts = mountCharts(context, Plot);
 mountExport(context, charts.pictures);
 mountCompare(context, charts.fill);
+mountVersus(context, Plot);

@@ -2,7 +2,8 @@
 # bundle.sh OUT TEXTS - puts the page together, in the directory OUT: app.js is all modules but two, which it imports: the
 # client, which is for other pages too, and uPlot. Beside them are the theme, the style sheet, and the files with texts.
 #
-# TEXTS is www/texts.js or a translation of it. ESBUILD names the program, UPLOT uPlot's package.
+# TEXTS is www/texts.js or a translation of it. ESBUILD names the program, UPLOT uPlot's package. TERSER, if it is set, is a
+# command that makes app.js a fifteenth smaller.
 #
 # All is minified, and so without comments. app.js has no import() of a module of its own: that would cost each module a
 # wrapper. uPlot's minified script is half the size of its ES module, and less than what esbuild would make of it; with a last
@@ -28,6 +29,9 @@ minify() {
 }
 
 minify "$modules/app.js" --bundle --format=esm --alias:uplot=./uplot.js --external:./uplot.js --external:./aidash-client.js
+if [ -n "${TERSER:-}" ]; then
+    $TERSER "$out/app.js" --module --ecma 2020 --compress passes=3 --mangle --output "$out/app.js"
+fi
 minify "$modules/theme.js" --bundle --format=esm
 minify "$www/style.css" --bundle
 minify "$www/aidash-client.js" --banner:js="$(sed -n '/^\/\*\*/,/^ \*\//p; /^ \*\//q' "$www/aidash-client.js")"

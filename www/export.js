@@ -86,8 +86,8 @@ function shownTable() {
   return markdown(head, rows);
 }
 
-/** @param {string} text */
-async function copy(text) {
+/** @param {string} text  into the clipboard */
+export async function copy(text) {
   if (!text) {
     notice(texts.nothingToCopy);
     return;

@@ -399,7 +399,7 @@ test('POST /command takes a chunked body', async () => {
 
 /* The page's files, by the path that each has. */
 const FILES = [['/', /^text\/html/], ...readdirSync(path.join(ROOT, 'build/www')).filter((name) => name !== 'index.html'),
-    ...readdirSync(path.join(ROOT, 'www')).filter((name) => name.endsWith('.svg'))]
+    ...readdirSync(path.join(ROOT, 'build/icons')), ...readdirSync(path.join(ROOT, 'www')).filter((name) => name.endsWith('.svg'))]
     .map((name) => (typeof name !== 'string' ? name
         : [`/${name}`, name.endsWith('.js') ? /^text\/javascript/ : name.endsWith('.css') ? /^text\/css/ : /./]));
 
