@@ -22,6 +22,7 @@ export class Ring {
     this.mask = capacity - 1;
     this.end = 0;
     this.floor = 0; // ticks below it are lost
+    this.rewinds = 0; // how often ticks were taken back
     this.time = new Float64Array(capacity); // browser's clock, Unix seconds, never decreasing
     this.stamp = new Float64Array(capacity); // the timestamp that the tick carries
     this.latency = new Float32Array(capacity); // ms
@@ -47,6 +48,7 @@ export class Ring {
   rewind(index) {
     this.floor = this.first;
     this.end = index;
+    this.rewinds++;
   }
 
   /**
