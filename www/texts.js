@@ -169,6 +169,7 @@ export const power = "Power";
 export const liveOf = "{n} of {all}";
 export const powerOf = "{n} of the {all} live boards tell their power";
 export const boardStates = { live: "Live", stale: "Stale", gone: "Gone" };
+export const boardNotKnown = "Not known";
 export const boardIs = "{state}, {ago}";
 export const boardUnknown = "no event of it is known here";
 export const showHere = "Show here";
