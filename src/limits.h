@@ -190,6 +190,20 @@
 #define AIDASH_DASHBOARD 1
 #endif
 
+/* 1: GET /qr draws QR codes, for the page's settings: needs qrcodegen.c and its header. 0:
+ * without; `aidash pair` has its own. 1 by default, where the page is and qrcodegen.c. */
+#ifndef AIDASH_QR
+#if !AIDASH_DASHBOARD
+#define AIDASH_QR 0
+#elif defined(AD_AMALGAMATION) || !defined(__has_include)
+#define AIDASH_QR 1
+#elif __has_include(<qrcodegen.c>)
+#define AIDASH_QR 1
+#else
+#define AIDASH_QR 0
+#endif
+#endif
+
 /* 0: without the proxy and the meter. */
 #ifndef AIDASH_METER
 #define AIDASH_METER 1

@@ -141,7 +141,7 @@ const library = (variant, sanitizers) => list('tests/e2e', /^library.*\.native\.
 }));
 
 /* What the bridges to message brokers are compiled with; a test's file begins with the broker's name. */
-const BROKERS = { kafka: ['librdkafka-dev'], mqtt: ['libmosquitto-dev'], redis: ['libhiredis-dev'] };
+const BROKERS = { kafka: ['librdkafka-dev'], mqtt: ['libmosquitto-dev'], redis: ['libssl-dev'] };
 
 const bridges = (file) => {
   const [name] = path.basename(file).match(/^[a-z]+/);
@@ -180,7 +180,7 @@ const suites = {
       ...node(file, { variant, build: ['all'], ...options }), seconds: Number(process.env.SOAK_SECONDS || 60) + 600, narrow: false }))),
   web: () => list('tests/web', /\.test\.mjs$/).map((file) => node(file, { build: ['types', 'build/aidash_www.h'] })),
   e2e: () => list('tests/e2e', /\.test\.mjs$/).map((file) => ({ ...node(file, { build: ['all',
-    ...[['library', 'lib/aidash.o'], ['standstill', 'hasty/aidash'], ['history', 'hasty/aidash'], ['limits', 'strict/aidash'], ['tls-full', 'few-tls/aidash'],
+    ...[['library', 'lib/aidash.o'], ['standstill', 'hasty/aidash'], ['history', 'hasty/aidash'], ['cut', 'hasty/aidash'], ['limits', 'strict/aidash'], ['tls-full', 'few-tls/aidash'],
       ['workers', 'one-worker/aidash']]
       .filter(([name]) => file.includes(name)).map(([, target]) => `build/${target}`)] }),
     ...(file.includes('history') && process.env.AIDASH_KILLS ? { seconds: 180 + 20 * process.env.AIDASH_KILLS } : {}) })),
@@ -191,7 +191,7 @@ const suites = {
     ...list('tests/embed', /^builds\.test\.mjs$/).map((file) => node(file, { build: ['amalgamation'] })),
   ],
   sizes: () => list('tests/embed', /^sizes\.test\.mjs$/)
-    .map((file) => node(file, { build: ['all', ...['tiny/aidash', 'tiny-meter/aidash', 'gateway/aidash', 'bare/aidash', 'bench/load'].map((target) => `build/${target}`)] })),
+    .map((file) => node(file, { build: ['all', ...['tiny/aidash', 'tiny-meter/aidash', 'gateway/aidash', 'bare/aidash', 'bench/load', 'bench/boards'].map((target) => `build/${target}`)] })),
   browser: () => {
     const files = list('tests/browser', /\.test\.mjs$/);
     const reason = files.length && noBrowser();

@@ -3,6 +3,7 @@
  * commands for a board and its link. */
 #include "../src/codec/answer.c"
 #include "../src/core/commands.c"
+#include "begin_hub.h"
 #include "check.h"
 
 /* ---- what the viewers get ---- */
@@ -26,18 +27,11 @@ static const char *last_told(void)
 
 static void begin(void)
 {
-    ad_hub_init();
-    ad_feed_init();
-    ad_events_init();
-    ad_engine_init();
-    ad_ticks_init();
-    ad_sources_init();
+    begin_hub(tap);
     ad_nodes_init();
     ad_own_commands_init();
     ad_own_requests_init();
     ad_commands_init();
-    ad_events_tap(tap, NULL);
-    ad_hub_set_clock(1000 * AD_NS_PER_S, 1700000000000000ull);
     n_told = 0;
 }
 

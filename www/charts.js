@@ -12,6 +12,7 @@ import { drawMarks, drawOutliers } from "./chart-marks.js";
 import { chartOptions } from "./chart-options.js";
 import { decimate, DENSE, FALL_S, RANGE_PX, Rows } from "./decimate.js";
 import { byId, make, setAttr } from "./dom.js";
+import { BEAT_MS, isDue, untilNext } from "./frame.js";
 import { GAUGE_CHARTS } from "./gauges.js";
 import { isPast } from "./past.js";
 import { drawPins, mountPins } from "./pins.js";
@@ -30,8 +31,8 @@ import { mountYesterday } from "./yesterday.js";
  * @property {Rows} rows
  */
 
-const LEGEND_EVERY_S = 0.2;
-const FASTEST_MS = 100;
+const LEGEND_EVERY_S = 0.25;
+const FASTEST_MS = BEAT_MS;
 const DENSE_MS = 250; // so much to draw, so seldom
 const SLOWEST_MS = 1000;
 
@@ -53,6 +54,7 @@ export function mountCharts(context, Plot) {
   let drawnRange = [0, 0];
   let drawnEnd = 0;
   let drawnGauges = 0;
+  let drawnMarks = 0;
   let drawnPast = 0;
   let legendDrawn = 0; // when, s
   const logScale = byId("log-scale", HTMLButtonElement);
@@ -124,24 +126,24 @@ export function mountCharts(context, Plot) {
     const pixel = (1000 * (to - from) * devicePixelRatio) / width;
     const fastest = charts.some(({ rows }) => rows.dense) ? DENSE_MS : FASTEST_MS;
     const every = reducedMotion.matches ? SLOWEST_MS : Math.min(Math.max(pixel, fastest), SLOWEST_MS);
-    const changed = from !== drawnRange[0] || to !== drawnRange[1]
+    const changed = from !== drawnRange[0] || to !== drawnRange[1] || feed.marksVersion !== drawnMarks
       || ((feed.ring.end !== drawnEnd || gauges.version !== drawnGauges) && to > drawn / 1000);
-    const wait = drawn + every - now * 1000;
-    if (dirty || (changed && wait <= 1)) {
+    if (dirty || (changed && isDue(drawn / 1000, every / 1000, now))) {
       dirty = false;
       drawn = now * 1000;
       drawnRange = [from, to];
       drawnEnd = feed.ring.end;
       drawnGauges = gauges.version;
+      drawnMarks = feed.marksVersion;
       drawnPast = past.version;
       drawCharts(from, to);
     }
-    if (now - legendDrawn >= LEGEND_EVERY_S) {
+    if (isDue(legendDrawn, LEGEND_EVERY_S, now)) {
       legendDrawn = now;
       drawLegend(context, charts, [from, to], now);
       drawEmpty(context, now);
     }
-    return view.moving ? Math.max(FASTEST_MS, drawn + every - now * 1000) : SLOWEST_MS;
+    return untilNext((view.moving ? every : SLOWEST_MS) / 1000, now);
   }
 
   /** The third chart appears with the first request. */
@@ -237,7 +239,7 @@ export function mountCharts(context, Plot) {
   mountInput(context, charts, lines);
   mountLegend(lines, redraw);
   mountPins(store, charts);
-  store.on(["restyled", "span", "frozenAt", "zoom", "lit", "paused", "connection", "sourceState", "filled", "model", "find", "pins", "yesterday"], redraw);
+  store.on(["restyled", "span", "frozenAt", "zoom", "lit", "paused", "connection", "sourceState", "filled", "find", "pins", "yesterday"], redraw);
   store.on(["hello"], () => past.reset());
   frame.add(draw);
   const pictures = () => charts.filter(({ figure }) => !figure.hidden)

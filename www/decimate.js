@@ -59,13 +59,17 @@ export class Rows {
    */
   add(x, line, value, broken) {
     const last = this.#last[line];
+    const newest = this.x.length - 1;
+    const shared = this.dense && this.x[newest] === x && last < newest - Number(broken); // columns are at the same x for all lines
     if (broken && last >= 0) {
       if (last + 1 === this.x.length) {
         this.#row(x);
       }
       this.y[line].fill(null, last + 1);
     }
-    this.#row(x);
+    if (!shared) {
+      this.#row(x);
+    }
     this.#last[line] = this.x.length - 1;
     this.y[line][this.#last[line]] = value;
     this.top = value <= this.top ? this.top : value;
@@ -228,6 +232,24 @@ function keep(line, value) {
 }
 
 /**
+ * Few values are sorted faster here than by sort().
+ *
+ * @param {Float32Array} values  the first ones get sorted
+ * @param {number} count
+ */
+function medianOf(values, count) {
+  for (let i = 1; i < count; i++) {
+    const value = values[i];
+    let at = i;
+    for (; at > 0 && values[at - 1] > value; at--) {
+      values[at] = values[at - 1];
+    }
+    values[at] = value;
+  }
+  return values[(count - 1) >> 1];
+}
+
+/**
  * The column is complete: turn it into rows.
  *
  * @param {Ring} ring
@@ -243,9 +265,8 @@ function flush(ring, { values, from, lineOf, dense }, x, rows) {
       continue;
     }
     if (dense) {
-      const own = sample[line].subarray(0, Math.ceil(seen[line] / every[line])).sort();
       begin(line, x);
-      rows.addRange(x, line, values[lowest[line] & mask], own[(own.length - 1) >> 1], values[highest[line] & mask], broken[line] !== 0);
+      rows.addRange(x, line, values[lowest[line] & mask], medianOf(sample[line], Math.ceil(seen[line] / every[line])), values[highest[line] & mask], broken[line] !== 0);
       broken[line] = 0;
     } else {
       points[count++] = lowest[line];

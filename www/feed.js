@@ -7,6 +7,7 @@
 
 import { Clock } from "./clock.js";
 import { BREAK, ESTIMATED, FIRST, Ring, SILENT } from "./ring.js";
+import * as texts from "./texts.js";
 
 /** @typedef {import("./contract").Tick} Tick */
 /** @typedef {import("./contract").Hello} Hello */
@@ -184,7 +185,7 @@ export class Feed {
     }
     this.#restartedAt = gap?.restarted ? now : 0;
     if (gap?.restarted) {
-      this.mark("restart", now, "server restarted");
+      this.mark("restart", now, texts.markRestart);
     }
     this.breakLines();
     return this.#query();
@@ -391,6 +392,19 @@ export class Feed {
   }
 
   /**
+   * now().rate, for each tick that comes.
+   *
+   * @param {number} time  Unix seconds
+   */
+  #total(time) {
+    let total = 0;
+    for (const lane of this.lanes) {
+      total += this.rateAt(lane, time) || 0;
+    }
+    return total;
+  }
+
+  /**
    * A lane's rate, which falls to 0 within the rate window when ticks stay away.
    *
    * @param {Lane} lane
@@ -469,7 +483,7 @@ export class Feed {
     if (lane.index === this.#retired) {
       this.#retired = -1;
     }
-    ring.push(time, tick.timestamp, tick.latency_ms, lane.rate, this.now(time).rate, tick.tokens_generated, more, seq,
+    ring.push(time, tick.timestamp, tick.latency_ms, lane.rate, this.#total(time), tick.tokens_generated, more, seq,
       lane.index, (broken ? BREAK : 0) | (silent ? SILENT : 0) | (lane.estimated ? ESTIMATED : 0) | (first ? FIRST : 0), tick.request);
   }
 

@@ -4,10 +4,10 @@
 #ifndef AD_APP_API_C
 #define AD_APP_API_C
 
+#include "../base/lan.c"
 #include "../web/seam.h"
 #include "../web/status.c"
 #include "config.c"
-#include "lan.c"
 #include "loop.c"
 
 enum { AD_STOPPED, AD_STARTING, AD_RUNNING, AD_STOPPING, AD_FORKED };

@@ -13,6 +13,7 @@
 #include "../core/clients.c"
 #include "../core/commands.c"
 #include "../core/nodes.c"
+#include "../core/notes.c"
 #include "../guard/throttle.c"
 #include "../meter/dial.c"
 #include "../meter/resolver.c"
@@ -29,6 +30,7 @@ enum {
     AD_LINK_WAIT_MS = 1000,      /* until the second try; twice as long after each */
     AD_LINK_WAIT_MAX_MS = 30000,
     AD_LINK_HELD_MS = 5000 / AD_HASTE, /* a link that was up for so long has worked */
+    AD_LINK_LOST_MS = 10000, /* between two sentences on lost events */
     AD_LINK_WHY_MAX = 192,
     AD_LINK_WHAT_MAX = 352, /* a URL's authority, a node's name */
     AD_LINK_READ = 16384 /* AD_DIAL_READ_MIN */
@@ -156,6 +158,8 @@ struct ad_link {
     uint64_t up_ns;    /* when it came up, by ad_hub.now_ns */
     uint64_t since_us; /* Unix time of the latest change; 0: it was never up */
     uint64_t ups;      /* how often it came up */
+    uint64_t told_lost; /* of the lost events, how many were told, */
+    uint64_t told_ns;   /* and when; 0: never */
     char why[AD_LINK_WHY_MAX]; /* why it is down, the end of a sentence; "": it is up */
 };
 
@@ -233,6 +237,28 @@ static void ad_link_went_down(struct ad_link *link, const char *what, const char
     (void)snprintf(link->why, sizeof(link->why), "%s", why);
     ad_log(news ? AIDASH_LOG_WARN : AIDASH_LOG_DEBUG, "%s: the link is down: it %s; "
            "trying again", what, link->why);
+}
+
+/* Once a second: say, in the log and on the charts, how many events were lost on it, if
+ * there are more than before. `what` it is, for the log; `of`: events of whom. */
+static void ad_link_tell_lost(struct ad_link *link, const char *what, const char *of,
+                              uint64_t lost)
+{
+    char text[AIDASH_TEXT_MAX + 1];
+
+    if (lost <= link->told_lost ||
+        (link->told_ns != 0 &&
+         ad_hub.now_ns - link->told_ns < AD_LINK_LOST_MS * (uint64_t)AD_NS_PER_MS)) {
+        return;
+    }
+    (void)snprintf(text, sizeof(text),
+                   "%llu events of %s were lost: the link was down, or too slow, for longer "
+                   "than a board keeps them",
+                   (unsigned long long)(lost - link->told_lost), of);
+    link->told_lost = lost;
+    link->told_ns = ad_hub.now_ns;
+    ad_log(AIDASH_LOG_WARN, "%s: %s", what, text);
+    ad_note_add(AIDASH_LOG_WARN, text);
 }
 
 /* Members of GET /status that each link has. */

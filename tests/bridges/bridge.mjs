@@ -34,9 +34,8 @@ export async function launch(t, bin, args, options = {}) {
   return server;
 }
 
-/* A board whose ticks the test writes: number i has tokens_generated i. */
-export async function board(t, bin, node, args) {
-  const server = await launch(t, bin, ['--publish', '--node', node, '--source', 'stdin', '--models', 'm,other', '--control', 'open', ...args], { input: '' });
+/* The test writes the ticks of this server, which reads its standard input: number i has tokens_generated i. */
+export function writes(server) {
   server.sent = 0;
   server.send = async (n) => {
     let lines = '';
@@ -46,8 +45,12 @@ export async function board(t, bin, node, args) {
   return server;
 }
 
+/* A board whose ticks the test writes. */
+export const board = async (t, bin, node, args, options) => writes(await launch(t, bin,
+  ['--publish', '--node', node, '--source', 'stdin', '--models', 'm,other', '--control', 'open', ...args], { input: '', ...options }));
+
 /* A gateway; its viewers may be far behind. */
-export const gateway = (t, bin, args) => launch(t, bin, ['--subscribe', '--backlog', '4000', '--control', 'open', ...args]);
+export const gateway = (t, bin, args, options) => launch(t, bin, ['--subscribe', '--backlog', '4000', '--control', 'open', ...args], options);
 
 /* A viewer that keeps what it needs of the boards' ticks alone: their numbers, in the order in which they came. */
 export async function watch(t, server) {

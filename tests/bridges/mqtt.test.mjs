@@ -154,7 +154,8 @@ test('a board answers for itself alone', { skip }, async (t) => {
   const answer = (ack) => JSON.stringify({ node: NODE, number, ack });
   await boards.publish(`aidash/other/ack/${to}`, answer({ event: 'ack', action: 'pause' }));
   await boards.publish(`aidash/${NODE}/ack/${to}`, answer({ event: 'error', code: 'refused', message: 'not now' }));
-  const end = await viewer.event((event) => event.event === 'command' && event.number === number && event.state !== 'running', 'end of the command');
+  const asked = await viewer.event((event) => event.event === 'ack' && event.id === 9, 'number of the command');
+  const end = await viewer.event((event) => event.event === 'command' && event.number === asked.number && event.state !== 'running', 'end of the command');
   assert.deepEqual([end.state, end.message], ['failed', 'not now']);
 });
 

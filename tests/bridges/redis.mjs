@@ -53,8 +53,9 @@ export function ask(where, ...words) {
   }), `answer of Redis to ${words[0]}`);
 }
 
-/* A server, which ends with the test. stop() and start() are a restart with nothing in it; halt() and go() a server that hangs. */
-export async function redis(t, { args = [], port } = {}) {
+/* A server, which ends with the test. stop() and start() are a restart with nothing in it; halt() and go() a server that hangs. On a
+ * machine of network.mjs it is there for the others on its address, without a password. */
+export async function redis(t, { args = [], port, machine } = {}) {
   const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-redis-'));
   const socket = path.join(dir, 'socket');
   const { file, env } = debian('redis-server', 'bin');
@@ -62,8 +63,10 @@ export async function redis(t, { args = [], port } = {}) {
   const kill = () => server.proc?.kill('SIGKILL');
 
   server.start = async () => {
-    const proc = spawn(file, ['--port', `${server.port}`, '--bind', '127.0.0.1', '--unixsocket', socket, '--save', '', '--appendonly', 'no', '--dir', dir,
-      '--daemonize', 'no', ...args], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    const there = machine ? ['nsenter', ...machine.enter] : [];
+    const [command, ...words] = [...there, file, '--port', `${server.port}`, '--bind', machine?.address ?? '127.0.0.1', '--protected-mode', 'no',
+      '--unixsocket', socket, '--save', '', '--appendonly', 'no', '--dir', dir, '--daemonize', 'no', ...args];
+    const proc = spawn(command, words, { env, stdio: ['ignore', 'pipe', 'inherit'] });
     let log = '';
     proc.stdout.on('data', (text) => { log += text; });
     server.proc = proc;
