@@ -116,12 +116,12 @@ build/deps/qr-code-generator/c/qrcodegen.c: | $(HAVE_TOOLS)
 build/deps/mbedtls/library/ssl_tls.c: | $(HAVE_TOOLS)
 	@$(FETCH) need bzip2 && $(FETCH) sources build/deps mbedtls
 
-build/deps/uplot/dist/uPlot.iife.min.js: www/package-lock.json | $(HAVE_TOOLS)
+build/deps/uplot/dist/uPlot.esm.js: www/package-lock.json | $(HAVE_TOOLS)
 	@cmp -s $< build/deps/uplot/package-lock.json || { $(FETCH) page build/deps www && cp $< build/deps/uplot/; }
 	@touch -c $@
 
 # uPlot's rule brings both, and terser.
-build/deps/esbuild: www/package-lock.json | $(UPLOT_DIR)/dist/uPlot.iife.min.js
+build/deps/esbuild: www/package-lock.json | $(UPLOT_DIR)/dist/uPlot.esm.js
 	@test -x $@ || $(FETCH) page build/deps www
 	@touch -c $@
 
@@ -153,7 +153,7 @@ $(MBEDTLS)/library/ssl_tls.c:
 	@echo "aidash: MBEDTLS=$(MBEDTLS) has no library/ssl_tls.c" >&2; exit 1
 endif
 ifdef UPLOT
-$(UPLOT)/dist/uPlot.iife.min.js:
+$(UPLOT)/dist/uPlot.esm.js:
 	@echo "aidash: UPLOT=$(UPLOT) has no dist/$(@F)" >&2; exit 1
 endif
 
@@ -164,7 +164,7 @@ TEXTS ?= www/texts.js
 BUNDLE := app.js uplot.js theme.js aidash-client.js style.css index.html manifest.webmanifest
 MODULES := $(wildcard www/*.js)
 $(addprefix build/www/,$(BUNDLE)) &: www/bundle.sh www/fill.sh $(MODULES) $(TEXTS) $(addprefix www/,style.css index.html manifest.webmanifest) \
-    $(UPLOT_DIR)/dist/uPlot.iife.min.js build/www.files $(ESBUILD_PROGRAM)
+    $(UPLOT_DIR)/dist/uPlot.esm.js build/www.files $(ESBUILD_PROGRAM)
 	@ESBUILD=$(ESBUILD_PROGRAM) TERSER='$(TERSER_PROGRAM)' UPLOT=$(UPLOT_DIR) sh www/bundle.sh build/www $(TEXTS)
 
 # The icon for systems that take no SVG.
@@ -187,7 +187,7 @@ build/types/contract.d.ts: www/contract.schema.json tests/web/contract-types.mjs
 	@mkdir -p $(@D)
 	@node tests/web/contract-types.mjs $< > $@
 
-build/types/uplot.d.ts: $(UPLOT_DIR)/dist/uPlot.iife.min.js
+build/types/uplot.d.ts: $(UPLOT_DIR)/dist/uPlot.esm.js
 	@mkdir -p $(@D)
 	@cp $(UPLOT_DIR)/dist/uPlot.d.ts $@
 

@@ -33,7 +33,7 @@ musl 1.2.3 7d5b0b6062521e4627e099e4c9dc8248d32a30285e959b7eecaa780cf8cfd4a4
 musl 1.2.4 7a35eae33d5372a7c0da1188de798726f68825513b7ae3ebe97aaaa52114f039
 musl 1.2.5 a9a118bbe84d8764da0ea0d28b3ab3fae8477fc7e4085d90102b8596fc7c75e4
 '
-uplot_js_sum=19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f
+uplot_js_sum=5dd9b3281aa64b461b42d9945f6adb2649d346502b12281a9ae0d46599a80eba
 
 say() { printf 'aidash: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -396,7 +396,7 @@ page() {
     cp "$2/package.json" "$2/package-lock.json" "$work/" || die "no package files in $2"
     (cd "$work" && npm_ci 'uPlot, esbuild and terser' ', or make UPLOT=DIR ESBUILD=PROGRAM names a copy of the one and the other') || exit 1
     dist=$work/node_modules/uplot/dist
-    check_sum "$dist/uPlot.iife.min.js" $uplot_js_sum "uPlot's uPlot.iife.min.js" UPLOT
+    check_sum "$dist/uPlot.esm.js" $uplot_js_sum "uPlot's uPlot.esm.js" UPLOT
     # npm installs the one package of @esbuild that is for this machine.
     set -- "$1" "$work"/node_modules/@esbuild/*/bin/esbuild
     [ -x "$2" ] || die "npm has no esbuild for this machine: make ESBUILD=PROGRAM names one"
