@@ -1,8 +1,9 @@
 # aidash: every build, test and release step. `make help` lists the targets.
 #
 # Yours to set: CC, CFLAGS, CPPFLAGS, LDFLAGS, PREFIX, DESTDIR, and
-#   CIVETWEB=DIR JSMN=DIR ZLIB=DIR QRCODEGEN=DIR MBEDTLS=DIR UPLOT=DIR   source trees of your own instead of the fetched ones
-#   ESBUILD=PROGRAM   an esbuild of your own, which puts the page's modules together
+#   CIVETWEB=DIR JSMN=DIR ZLIB=DIR QRCODEGEN=DIR MBEDTLS=DIR UPLOT=DIR HIREDIS=DIR   source trees of your own instead of the fetched ones
+#   ESBUILD=PROGRAM   an esbuild of your own, which puts the page's modules together; then TERSER=PROGRAM may make them smaller
+#   TEXTS=FILE        the page's texts in another language: a translation of www/texts.js
 #   TLS=0                             a build without TLS, and so without mbedTLS
 #   CIVETWEB_VERSION=1.15|1.16        another civetweb than the distribution's
 #   TOOLCHAIN=NAME                    what to build for: toolchains/NAME.mk, into build/NAME/ (make NAME is short for it)
@@ -83,8 +84,10 @@ JSMN_DIR := $(or $(JSMN),build/deps/jsmn)
 ZLIB_DIR := $(or $(ZLIB),build/deps/zlib)
 QRCODEGEN_DIR := $(or $(QRCODEGEN),build/deps/qr-code-generator)/c
 MBEDTLS_DIR := $(or $(MBEDTLS),build/deps/mbedtls)
+HIREDIS_DIR := $(or $(HIREDIS),build/deps/hiredis)
 UPLOT_DIR := $(or $(UPLOT),build/deps/uplot)
 ESBUILD_PROGRAM := $(or $(ESBUILD),build/deps/esbuild)
+TERSER_PROGRAM := $(or $(TERSER),$(if $(ESBUILD),,node build/deps/terser/node_modules/terser/bin/terser))
 
 # Programs that the build runs; asked for once a compiler.
 HAVE_TOOLS := build/deps/.tools-$(notdir $(firstword $(CC)))
@@ -113,12 +116,12 @@ build/deps/qr-code-generator/c/qrcodegen.c: | $(HAVE_TOOLS)
 build/deps/mbedtls/library/ssl_tls.c: | $(HAVE_TOOLS)
 	@$(FETCH) need bzip2 && $(FETCH) sources build/deps mbedtls
 
-build/deps/uplot/dist/uPlot.iife.min.js: www/package-lock.json | $(HAVE_TOOLS)
+build/deps/uplot/dist/uPlot.esm.js: www/package-lock.json | $(HAVE_TOOLS)
 	@cmp -s $< build/deps/uplot/package-lock.json || { $(FETCH) page build/deps www && cp $< build/deps/uplot/; }
 	@touch -c $@
 
-# uPlot's rule brings both.
-build/deps/esbuild: www/package-lock.json | $(UPLOT_DIR)/dist/uPlot.iife.min.js
+# uPlot's rule brings both, and terser.
+build/deps/esbuild: www/package-lock.json | $(UPLOT_DIR)/dist/uPlot.esm.js
 	@test -x $@ || $(FETCH) page build/deps www
 	@touch -c $@
 
@@ -150,27 +153,26 @@ $(MBEDTLS)/library/ssl_tls.c:
 	@echo "aidash: MBEDTLS=$(MBEDTLS) has no library/ssl_tls.c" >&2; exit 1
 endif
 ifdef UPLOT
-$(UPLOT)/dist/uPlot.iife.min.js:
+$(UPLOT)/dist/uPlot.esm.js:
 	@echo "aidash: UPLOT=$(UPLOT) has no dist/$(@F)" >&2; exit 1
 endif
 
 # ---- the dashboard ----------------------------------------------------------------
 
-# The page's modules in one file. Beside it the theme, the style sheet, the client for other pages, and uPlot, each a file as it
-# was. uPlot's minified script is half the size of its ES module, and less than what esbuild would make of it; with a last line it
-# is one.
+# The page's files as they are embedded. TEXTS may be a translation of www/texts.js.
+TEXTS ?= www/texts.js
+BUNDLE := app.js uplot.js theme.js aidash-client.js style.css index.html manifest.webmanifest
 MODULES := $(wildcard www/*.js)
-BUNDLE := app.js uplot.js theme.js aidash-client.js style.css
-BUNDLING := --minify --legal-comments=inline --log-level=warning --target=chrome92,firefox98,safari15.4 --outdir=build/www
-$(addprefix build/www/,$(BUNDLE)) &: $(MODULES) www/style.css $(UPLOT_DIR)/dist/uPlot.iife.min.js build/www.files $(ESBUILD_PROGRAM)
-	@rm -rf build/www
-	@$(ESBUILD_PROGRAM) www/app.js --bundle --format=esm --alias:uplot=./uplot.js --external:./uplot.js $(BUNDLING)
-	@{ echo '/*!'; cat $(UPLOT_DIR)/LICENSE; echo; echo '*/'; cat $(UPLOT_DIR)/dist/uPlot.iife.min.js; echo; echo 'export default uPlot;'; } \
-	    > build/www/uplot.js
-	@$(ESBUILD_PROGRAM) www/theme.js www/style.css --bundle --format=esm $(BUNDLING)
-	@$(ESBUILD_PROGRAM) www/aidash-client.js --banner:js="$$(sed -n '/^\/\*\*/,/^ \*\//p; /^ \*\//q' www/aidash-client.js)" $(BUNDLING)
+$(addprefix build/www/,$(BUNDLE)) &: www/bundle.sh www/fill.sh $(MODULES) $(TEXTS) $(addprefix www/,style.css index.html manifest.webmanifest) \
+    $(UPLOT_DIR)/dist/uPlot.esm.js build/www.files $(ESBUILD_PROGRAM)
+	@ESBUILD=$(ESBUILD_PROGRAM) TERSER='$(TERSER_PROGRAM)' UPLOT=$(UPLOT_DIR) sh www/bundle.sh build/www $(TEXTS)
 
-WWW := $(addprefix build/www/,$(BUNDLE)) $(wildcard $(addprefix www/,*.html *.svg *.png *.webmanifest contract.schema.json))
+# The icon for systems that take no SVG.
+ICONS := $(addprefix build/icons/,icon-192.png icon-512.png icon-maskable.png icon-touch.png)
+$(ICONS) &: www/icons.sh www/icon.svg
+	@rm -rf build/icons && sh www/icons.sh www/icon.svg build/icons
+
+WWW := $(addprefix build/www/,$(BUNDLE)) $(ICONS) $(wildcard $(addprefix www/,*.svg contract.schema.json))
 
 build/aidash_www.h: www/embed.sh build/www.files $(WWW)
 	@sh www/embed.sh $@ $(WWW)
@@ -185,7 +187,7 @@ build/types/contract.d.ts: www/contract.schema.json tests/web/contract-types.mjs
 	@mkdir -p $(@D)
 	@node tests/web/contract-types.mjs $< > $@
 
-build/types/uplot.d.ts: $(UPLOT_DIR)/dist/uPlot.iife.min.js
+build/types/uplot.d.ts: $(UPLOT_DIR)/dist/uPlot.esm.js
 	@mkdir -p $(@D)
 	@cp $(UPLOT_DIR)/dist/uPlot.d.ts $@
 
@@ -200,7 +202,7 @@ $(1): FORCE
 	@printf '%s\n' '$(subst ','\'',$(2))' | cmp -s - $$@ || printf '%s\n' '$(subst ','\'',$(2))' > $$@
 endef
 
-$(eval $(call note,build/www.files,$(MODULES) $(WWW)))
+$(eval $(call note,build/www.files,$(MODULES) $(WWW) $(TEXTS)))
 
 # mbedTLS: only the files that toolchains/include/mbedtls/mbedtls_config.h asks for, built once for each set of flags.
 ifeq ($(TLS),1)
@@ -309,25 +311,23 @@ run: all ## build it and start it on port 8080 with the simulated engine; ARGS="
 # aidash's parts are as they are in the program: each has its whole command line, and TLS.
 BRIDGES := $(addprefix build/bridges/aidash-,redis kafka mqtt)
 BRIDGE_FLAGS = -std=c11 -O2 -g -Wall -Wextra -Wconversion -Wno-format-truncation -I. -isystem $(JSMN_DIR) $(CPPFLAGS) $(CFLAGS)
-$(eval $(call needs,build/bridges/aidash.o,$(CIVETWEB_DIR),))
-build/bridges/aidash.o:
-	@echo "  CC    $@"
-	@mkdir -p $(@D)
-	@$(call compile,$(CIVETWEB_DIR),,-c aidash.c)
+BRIDGE_SHARED := examples/bridges/bridge.c examples/bridges/options.c
 
-$(eval $(call needs,build/asan/bridges/aidash.o,$(CIVETWEB_DIR),$(AD_ASAN)))
-build/asan/bridges/aidash.o:
-	@echo "  CC    $@"
-	@mkdir -p $(@D)
-	@$(call compile,$(CIVETWEB_DIR),$(AD_ASAN),-c aidash.c)
+# What each needs beside libc: packages, and what it is compiled and linked with. hiredis is one version on all systems, as Debian 12's
+# package has no TLS.
+HIREDIS_PARTS := $(addprefix $(HIREDIS_DIR)/,hiredis.c alloc.c async.c net.c read.c sds.c sockcompat.c ssl.c)
+build/deps/hiredis/hiredis.c: | $(HAVE_TOOLS)
+	@$(FETCH) sources build/deps hiredis
+ifdef HIREDIS
+$(HIREDIS)/hiredis.c:
+	@echo "aidash: HIREDIS=$(HIREDIS) has no hiredis.c" >&2; exit 1
+endif
+$(filter-out %/hiredis.c,$(HIREDIS_PARTS)): $(HIREDIS_DIR)/hiredis.c ;
 
-# What each needs beside libc: packages, and what it is compiled and linked with. Debian 12's hiredis has no TLS.
 build/deps/.tools-bridge-redis: toolchains/fetch.sh | $(HAVE_TOOLS)
-	@CC="$(CC)" $(FETCH) need libhiredis-dev
-	@! echo '#include <hiredis/hiredis_ssl.h>' | $(CC) -E -include hiredis/hiredis.h -x c - >/dev/null 2>&1 || CC="$(CC)" $(FETCH) need libssl-dev
+	@CC="$(CC)" $(FETCH) need libssl-dev
 	@touch $@
-LIBS_redis = -lhiredis $(if $(filter ok,$(shell printf '\043include <hiredis/hiredis.h>\n\043include <hiredis/hiredis_ssl.h>\n\043include <openssl/ssl.h>\n' | \
-    $(CC) -E -x c - >/dev/null 2>&1 && echo ok)),-DBRIDGE_REDIS_TLS -lhiredis_ssl -lssl -lcrypto)
+LIBS_redis = -isystem $(HIREDIS_DIR) $(@D)/libhiredis.a -lssl -lcrypto
 
 build/deps/.tools-bridge-kafka: toolchains/fetch.sh | $(HAVE_TOOLS)
 	@CC="$(CC)" $(FETCH) need librdkafka-dev
@@ -338,16 +338,28 @@ build/deps/.tools-bridge-mqtt: toolchains/fetch.sh | $(HAVE_TOOLS)
 	@CC="$(CC)" $(FETCH) need libmosquitto-dev
 	@touch $@
 LIBS_mqtt := examples/bridges/homeassistant.c -lmosquitto
-build/bridges/aidash-mqtt build/asan/bridges/aidash-mqtt: examples/bridges/homeassistant.c examples/bridges/homeassistant.h
 
-# $(call bridge,DIRECTORY,FLAGS)
+# $(call bridge,DIRECTORY,NAME_OF_FLAGS)
 define bridge
-$(1)/aidash-%: examples/bridges/%.c examples/bridges/bridge.c examples/bridges/bridge.h aidash.h $(1)/aidash.o build/deps/.tools-bridge-% $(call mbedtls_for,$(2))
+$(call needs,$(1)/aidash.o,$(CIVETWEB_DIR),$($(2)))
+$(1)/aidash.o:
 	@echo "  CC    $$@"
-	@$$(CC) $$(BRIDGE_FLAGS) $(2) -o $$@ $$< examples/bridges/bridge.c $(1)/aidash.o $(call link,$(2)) $$(LIBS_$$*)
+	@mkdir -p $$(@D)
+	@$$(call compile,$(CIVETWEB_DIR),$$($(2)),-c aidash.c)
+$(1)/libhiredis.a: $(HIREDIS_PARTS) build/deps/.tools-bridge-redis
+	@echo "  AR    $$@"
+	@rm -rf $(1)/hiredis && mkdir -p $(1)/hiredis
+	@cd $(1)/hiredis && $$(CC) $$(AD_CFLAGS) $$($(2)) $$(CPPFLAGS) $$(CFLAGS) -w -D_GNU_SOURCE -c $(abspath $(HIREDIS_PARTS))
+	@rm -f $$@ && $$(AR) rcsD $$@ $(1)/hiredis/*.o
+$(1)/aidash-redis: $(1)/libhiredis.a
+$(1)/aidash-mqtt: examples/bridges/homeassistant.c examples/bridges/homeassistant.h
+$(1)/aidash-%: examples/bridges/%.c $(BRIDGE_SHARED) examples/bridges/bridge.h aidash.h $(1)/aidash.o build/deps/.tools-bridge-% $(call mbedtls_for,$($(2)))
+	@echo "  CC    $$@"
+	@$$(CC) $$(BRIDGE_FLAGS) -pie -fPIE $$($(2)) -o $$@ $$< $(BRIDGE_SHARED) $(1)/aidash.o $$(call link,$$($(2))) $$(LIBS_$$*)
 endef
-$(eval $(call bridge,build/bridges,-pie -fPIE))
-$(eval $(call bridge,build/asan/bridges,-pie -fPIE $(AD_ASAN)))
+$(eval $(call bridge,build/bridges))
+$(eval $(call bridge,build/asan/bridges,AD_ASAN))
+$(eval $(call bridge,build/tsan/bridges,AD_TSAN))
 .SECONDARY: $(patsubst build/bridges/aidash-%,build/deps/.tools-bridge-%,$(BRIDGES))
 
 # For tests: a Kafka cluster, as librdkafka mocks it.
@@ -424,7 +436,7 @@ build/tsan/embed/every: tests/embed/every.c aidash.h build/tsan/lib/aidash.o
 build/alloc_count: tests/alloc_count.c build/lib/aidash.o
 	@$(CC) -std=c11 -O2 -g $(AD_WARN) $(CPPFLAGS) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(AD_LIBS)
 
-build/bench/load: tests/bench/load.c
+build/bench/load build/bench/boards: build/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	@$(CC) -std=c11 -O2 $(CPPFLAGS) $(CFLAGS) -o $@ $< $(LDFLAGS)
 
@@ -481,15 +493,22 @@ bench: all build/gateway/aidash build/tiny/aidash build/lib/aidash.o tests/node_
 	@CC="$(CC)" AIDASH=$(OUT)/aidash AIDASH_GATEWAY=build/gateway/aidash AIDASH_LIB=build/lib/aidash.o \
 	    node tests/bench/run.mjs $(PART)
 
-fleet-bench: bridges tests/node_modules/.installed ## measure board, Redis, gateway, viewer: EVENTS (1000000), and Redis stopped for 20 s
+# PART=viewers is one case of gateway-bench: VIEWERS (2000) of BOARDS (50) on GATEWAYS (2), for SECONDS (60).
+ifeq ($(PART),viewers)
+fleet-bench: gateway-bench
+gateway-bench: export VIEWERS := $(or $(VIEWERS),2000)
+else
+fleet-bench: bridges tests/node_modules/.installed
 	@EVENTS="$(EVENTS)" node tests/bench/fleet.mjs
 	@FLEET_AWAY_MS=20000 node --test --test-reporter=./tests/reporter.mjs tests/bridges/redis-away.native.test.mjs
+endif
+fleet-bench: ## measure board, Redis, gateway, viewer: EVENTS (1000000), and Redis stopped for 20 s; PART=viewers: 2,000 of them
 
 fleet-cut: all bridges tests/node_modules/.installed ## cut the network between boards, gateways and Redis (namespaces, as root), for 25 s and for 45 s
 	@for ms in 25000 45000; do for test in e2e/cut bridges/redis-cut; do \
 	    FLEET_CUT_MS=$$ms node --test --test-reporter=./tests/reporter.mjs tests/$$test.native.test.mjs || exit 1; done; done
 
-gateway-bench: build/gateway/aidash build/bench/load ## measure gateways: events in, events to viewers, CPU and memory of each; docs/scale.md
+gateway-bench: build/gateway/aidash build/bench/load build/bench/boards ## measure gateways: events in, events to viewers, CPU and memory of each; docs/scale.md
 	@AIDASH_GATEWAY=build/gateway/aidash node tests/bench/gateways.mjs
 
 # ---- one file -------------------------------------------------------------------------------

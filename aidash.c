@@ -24,6 +24,7 @@
  *   base/random.c            random bytes
  *   base/failure.c           why a start failed
  *   base/state.c             the state directory
+ *   base/lan.c               this machine's names and addresses
  *   base/thread.c            a thread of its own for what may wait long
  *   codec/utf8.c             UTF-8, names
  *   codec/faults.c           what can be wrong with a message
@@ -34,6 +35,7 @@
  *   codec/http_field.c       fields, lists, hosts, origins
  *   codec/percent.c          %XX in a query
  *   codec/base64url.c        bytes as base64url
+ *   codec/qr.c               QR codes
  *   codec/exposition.c       metrics as Prometheus reads them
  *   codec/json_members.c     the members of a JSON object, as text
  *   codec/http_head.c        the one strict parser of HTTP heads
@@ -164,6 +166,7 @@
  *   web/metrics_routes.c     GET /metrics
  *   web/forward.c            what goes to the engine
  *   web/own_routes.c         what the program that embeds aidash answers
+ *   web/share.c              GET /addresses, /qr: the page's address for others
  *   web/routes.c             where a judged request goes
  *   web/memory.c             the map of static memory
  *   web/brand.c              the program's title, logo and panel in the page
@@ -173,7 +176,6 @@
  *   app/config_fleet.c       of other boards
  *   app/config_watch.c       of history, alerts, OpenTelemetry
  *   app/config.c             the configuration, checked
- *   app/lan.c                this machine's names and addresses
  *   app/calls.c              what posts from other threads do
  *   app/loop.c               the hub's loop
  *   app/api.c                what aidash.h declares
@@ -253,6 +255,7 @@
 #include "src/base/random.c"
 #include "src/base/failure.c"
 #include "src/base/state.c"
+#include "src/base/lan.c"
 #include "src/base/thread.c"
 #include "src/codec/utf8.c"
 #include "src/codec/faults.c"
@@ -263,6 +266,7 @@
 #include "src/codec/http_field.c"
 #include "src/codec/percent.c"
 #include "src/codec/base64url.c"
+#include "src/codec/qr.c"
 #include "src/codec/exposition.c"
 #include "src/codec/json_members.c"
 #include "src/codec/http_head.c"
@@ -393,6 +397,7 @@
 #include "src/web/metrics_routes.c"
 #include "src/web/forward.c"
 #include "src/web/own_routes.c"
+#include "src/web/share.c"
 #include "src/web/routes.c"
 #include "src/web/memory.c"
 #include "src/web/brand.c"
@@ -402,7 +407,6 @@
 #include "src/app/config_fleet.c"
 #include "src/app/config_watch.c"
 #include "src/app/config.c"
-#include "src/app/lan.c"
 #include "src/app/calls.c"
 #include "src/app/loop.c"
 #include "src/app/api.c"

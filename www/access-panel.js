@@ -3,14 +3,16 @@
 
 import { approve, askOthers, deviceName, pair, signOut, wasApproved, whoAmI } from "./credentials.js";
 import { byId, notice, setAttr, setText } from "./dom.js";
+import * as texts from "./texts.js";
+import { put } from "./words.js";
 
 const ASK_EVERY_MS = 2_000;
 
 /** @typedef {import("./credentials.js").Access} Access */
 /** @typedef {Access["rights"][number]} Right */
 
-/** The rights that a browser uses, and what they let it do. @type {[Right, string][]} */
-const USED = [["view", "watch"], ["control", "control the engine"]];
+/** The rights that a browser uses. */
+const USED = /** @type {const} */ (["view", "control"]);
 
 /**
  * @param {import("./app.js").Context} context
@@ -59,7 +61,7 @@ export function mountAccess({ store, session }, address) {
       setText(asked, why);
       return;
     }
-    setText(asked, `On a device that is signed in, open Access and type ${body.code} there.`);
+    setText(asked, put(texts.typeThere, { code: body.code }));
     timer = setTimeout(() => waitForApproval(body.ask), ASK_EVERY_MS);
   });
 
@@ -69,13 +71,13 @@ export function mountAccess({ store, session }, address) {
     setText(approveProblem, answer.problem);
     if (!answer.problem) {
       approveCode.value = "";
-      notice("The device may watch and control now.");
+      notice(texts.letInDone);
     }
   });
 
   out.addEventListener("click", async () => {
     const answer = await signOut();
-    notice(answer.problem || "This browser is signed out.");
+    notice(answer.problem || texts.signedOut);
     if (!answer.problem) {
       dialog.close();
       session.client.reconnect();
@@ -108,7 +110,7 @@ export function mountAccess({ store, session }, address) {
     code.value = "";
     store.set({ access, wanted: "" });
     dialog.close();
-    notice(`Signed in as ${access.name}.`);
+    notice(put(texts.signedIn, { name: access.name ?? "" }));
     session.client.reconnect();
   }
 
@@ -130,19 +132,21 @@ export function mountAccess({ store, session }, address) {
 
   /** @param {Access} access */
   function about({ name: key, rights, needs }) {
-    const does = (/** @type {(right: Right) => boolean} */ which) => USED.filter(([right]) => which(right)).map(([, what]) => what).join(" or ");
-    const may = does((right) => rights.includes(right)).replace(" or ", " and ");
-    const withKey = does((right) => !rights.includes(right) && needs[right] !== "local");
-    const never = does((right) => !rights.includes(right) && needs[right] === "local");
-    return [may && `${key ?? "This browser"} may ${may}.`, withKey && `To ${withKey}, sign in.`, never && `Nobody but the board itself may ${never}.`]
-      .filter(Boolean).join(" ");
+    /** @param {Record<"view" | "control" | "both", string>} sentences  one for each right, one for both */
+    const of = (sentences, /** @type {(right: Right) => boolean} */ which) => {
+      const those = USED.filter(which);
+      return those.length ? sentences[those.length === 2 ? "both" : those[0]] : "";
+    };
+    return [put(of(key === null ? texts.browserMay : texts.keyMay, (right) => rights.includes(right)), { name: key ?? "" }),
+      of(texts.toDoMore, (right) => !rights.includes(right) && needs[right] !== "local"),
+      of(texts.onlyTheBoard, (right) => !rights.includes(right) && needs[right] === "local")].filter(Boolean).join(" ");
   }
 
   store.on(["access", "status"], ({ access, status }) => {
-    const lacks = USED.find(([right]) => access && !access.rights.includes(right) && access.needs[right] !== "local");
-    const state = access?.name ?? (lacks ? `sign in to ${lacks[1]}` : "");
+    const lacks = USED.find((right) => access && !access.rights.includes(right) && access.needs[right] !== "local");
+    const state = access?.name ?? (lacks ? texts.lacks[lacks] : "");
     const posture = status?.posture ?? "";
-    setAttr(open, "aria-label", state ? `Access: ${state}` : "Access");
+    setAttr(open, "aria-label", state ? put(texts.accessIs, { state }) : texts.access);
     setAttr(open, "title", state || null);
     setAttr(open, "data-lacks", lacks ? "" : null);
     setText(byId("posture", HTMLElement), posture && posture[0].toUpperCase() + posture.slice(1));

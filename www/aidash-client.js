@@ -75,6 +75,7 @@
  * @property {(status: Status) => void} [onStatus]  the model, the list or the pause changed
  * @property {(event: AidashEvent) => void} [onEvent]  every other event, such as request
  * @property {(state: State) => void} [onState]
+ * @property {Partial<typeof SENTENCES>} [sentences]  what `reason` and a CommandError say, in another language
  * @property {typeof WebSocket} [WebSocket]  for tests
  */
 
@@ -86,6 +87,22 @@ const PACE_SHARE = 0.1; // of the newest gap between two ticks in their pace
 const STEADY_MS = 5_000; // a connection that lasted so long resets the delay
 const RETRY_FIRST_MS = 1_000;
 const RETRY_MAX_MS = 30_000;
+/** What `reason` and a CommandError say, where the server said nothing. */
+const SENTENCES = {
+  disconnected: "Not connected.",
+  busy: "Too many commands await their answer.",
+  timeout: "The server did not answer.",
+  lost: "The connection was lost before the answer.",
+  closed: "Closed by this page.",
+  silent: "The server has gone silent.",
+  stopped: "The server was stopped.",
+  ended: "The server closed the connection.",
+  endedBecause: "The server closed the connection: {reason}.",
+  endedCode: "The server closed the connection ({code}).",
+  tooLong: "A message was too long.",
+  broke: "The connection broke off.",
+  unreachable: "The server can't be reached.",
+};
 const STOPS = "the server stops"; // what its close frame says then
 const COMMANDS_MAX = 64; // commands without an answer yet
 
@@ -178,10 +195,12 @@ export class AidashClient {
   #heard = 0; // messages
   #pace = Infinity; // between messages with ticks, smoothed, ms; Infinity: it is not known
   #wake = () => this.#onWake();
+  #say = SENTENCES;
 
   /** @param {Options} [options] */
   constructor(options = {}) {
     this.#options = options;
+    this.#say = { ...SENTENCES, ...options.sentences };
     this.#base = new URL(options.base ?? ".", import.meta.url);
     const id = options.clientId ?? randomId();
     this.#url = new URL(`ws/${encodeURIComponent(id)}`, this.#base);
@@ -203,10 +222,10 @@ export class AidashClient {
    */
   send(command) {
     if (this.state.phase !== "live" || !this.#open) {
-      return Promise.reject(new CommandError("disconnected", "Not connected."));
+      return Promise.reject(new CommandError("disconnected", this.#say.disconnected));
     }
     if (this.#commands.size >= COMMANDS_MAX) {
-      return Promise.reject(new CommandError("busy", "Too many commands await their answer."));
+      return Promise.reject(new CommandError("busy", this.#say.busy));
     }
     return this.#ask(command);
   }
@@ -227,7 +246,7 @@ export class AidashClient {
     }
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
-        () => this.#settle(id)?.reject(new CommandError("timeout", "The server did not answer.")), ANSWER_MS);
+        () => this.#settle(id)?.reject(new CommandError("timeout", this.#say.timeout)), ANSWER_MS);
       this.#commands.set(id, { resolve, reject, timer });
     });
   }
@@ -253,7 +272,7 @@ export class AidashClient {
     globalThis.removeEventListener?.("offline", this.#wake);
     globalThis.document?.removeEventListener("visibilitychange", this.#wake);
     this.#leave(1000);
-    this.#set({ phase: "closed", attempt: 0, retryAt: 0, reason: "Closed by this page." });
+    this.#set({ phase: "closed", attempt: 0, retryAt: 0, reason: this.#say.closed });
   }
 
   #connect() {
@@ -263,8 +282,8 @@ export class AidashClient {
     const socket = new Socket(this.#url);
     this.#socket = socket;
     socket.onmessage = (message) => this.#onMessage(message.data);
-    socket.onclose = (event) => this.#lost(closeReason(event, this.state.phase));
-    this.#timer = setTimeout(() => this.#lost("The server did not answer."), HELLO_MS);
+    socket.onclose = (event) => this.#lost(closeReason(event, this.state.phase, this.#say));
+    this.#timer = setTimeout(() => this.#lost(this.#say.timeout), HELLO_MS);
   }
 
   /**
@@ -295,7 +314,7 @@ export class AidashClient {
       this.#socket = null;
     }
     for (const id of [...this.#commands.keys()]) {
-      this.#settle(id)?.reject(new CommandError("disconnected", "The connection was lost before the answer."));
+      this.#settle(id)?.reject(new CommandError("disconnected", this.#say.lost));
     }
   }
 
@@ -421,7 +440,7 @@ export class AidashClient {
     this.#ask({ action: "ping" }).catch(() => {}); // servers without it answer with an error
     this.#timer = setTimeout(() => {
       if (this.#heard === heard) {
-        this.#lost("The server has gone silent.");
+        this.#lost(this.#say.silent);
       } else {
         this.#watchSilence();
       }
@@ -468,13 +487,14 @@ function parseEvent(data) {
 /**
  * @param {CloseEvent} event
  * @param {State["phase"]} phase
+ * @param {typeof SENTENCES} say
  */
-function closeReason(event, phase) {
-  switch (event.code) {
-    case 1001: return event.reason === STOPS ? "The server was stopped." : `The server closed the connection${event.reason && `: ${event.reason}`}.`;
-    case 1009: return "A message was too long.";
-    case 1006: return phase === "live" ? "The connection broke off." : "The server can't be reached.";
-    default: return event.reason || `The server closed the connection (${event.code}).`;
+function closeReason({ code, reason }, phase, say) {
+  switch (code) {
+    case 1001: return reason === STOPS ? say.stopped : reason ? say.endedBecause.replace("{reason}", () => reason) : say.ended;
+    case 1009: return say.tooLong;
+    case 1006: return phase === "live" ? say.broke : say.unreachable;
+    default: return reason || say.endedCode.replace("{code}", String(code));
   }
 }
 

@@ -12,6 +12,7 @@
  *   settings          what this browser remembers
  *   aidash-client     socket, retry, sequence numbers (for other pages too)
  *   causes            why there is no connection
+ *   contract-check    whether an event of another board is of the contract
  *   session           server events -> feed, requests, store; commands
  *   feed, ring        ticks in fixed memory
  *   past              what the server remembers of hours and days
@@ -28,6 +29,8 @@
  *   statistics        of the ticks: quantiles and means
  *   limits            when a number has passed its limit
  *   dom, colours      elements; colours for canvases
+ *   texts             all that the page says
+ *   words             texts with values in them
  *   format            numbers, times and tables as text
  *   connection        panel: the connection's state
  *   fleet-cards       panel: a card for each board behind a gateway, or the way back from one
@@ -44,6 +47,7 @@
  *   address           what is seen, as a link
  *   usage-panel       panel: what clients have used
  *   settings-panel    panel: the settings dialog
+ *   share-panel       panel: the page's address for another device
  *   bench-panel       panel: the benchmark's dialog
  *   why-panel         panel: why it is slow; energy
  *   board-panel       panel: what the board's sensors say
@@ -52,8 +56,7 @@
  *   access-panel      panel: who this browser is, and what it may do
  *   keys              keys for the whole page
  *   kiosk             the page on a wall
- *   later             all that follows; it starts after the first numbers
- *   charts            panel: the charts; when and what to draw
+ *   charts            panel, after the first numbers: the charts; when and what to draw
  *   chart-options     how uPlot draws
  *   chart-lines       which models are drawn
  *   chart-marks       what happened, on the time axis; values beyond the scale
@@ -65,6 +68,8 @@
  *   yesterday         what was a day ago, behind the lines
  *   compare-panel     panel: values at the pins, what ran then, what changed
  *   changes           what moved between two times, in words
+ *   versus-panel      panel: a model in one time, laid over a model in another
+ *   versus            what they did, in numbers and lines
  *   export            ticks and requests as files, the charts as a picture
  */
 
@@ -74,10 +79,13 @@ import { mountAlerts } from "./alerts-panel.js";
 import { mountBench } from "./bench-panel.js";
 import { mountBoard } from "./board-panel.js";
 import { Lines } from "./chart-lines.js";
+import { mountCharts } from "./charts.js";
 import { Colours } from "./colours.js";
+import { mountCompare } from "./compare-panel.js";
 import { mountConnection } from "./connection.js";
 import { mountControl } from "./control.js";
 import { fromAddress } from "./credentials.js";
+import { mountExport } from "./export.js";
 import { Filter } from "./filter.js";
 import { mountFilter } from "./filter-input.js";
 import { mountFleet } from "./fleet-cards.js";
@@ -95,7 +103,9 @@ import { Session } from "./session.js";
 import { mountSettings } from "./settings-panel.js";
 import { Settings } from "./settings.js";
 import { Store } from "./store.js";
+import { mountShare } from "./share-panel.js";
 import { mountUsage } from "./usage-panel.js";
+import { mountVersus } from "./versus-panel.js";
 import { View } from "./view.js";
 import { mountWhy } from "./why-panel.js";
 
@@ -131,6 +141,7 @@ mountModelFacts(context);
 mountRequests(context);
 mountUsage(context);
 mountSettings(context);
+mountShare(context);
 mountBench(context);
 mountBoard(context);
 mountWhy(context);
@@ -152,7 +163,8 @@ await new Promise((go) => {
   });
   setTimeout(go, 1000);
 });
-const [{ mountCharts, mountCompare, mountExport }, { default: Plot }] = await Promise.all([import("./later.js"), import("uplot")]);
+const { default: Plot } = await import("uplot");
 const charts = mountCharts(context, Plot);
 mountExport(context, charts.pictures);
 mountCompare(context, charts.fill);
+mountVersus(context, Plot);

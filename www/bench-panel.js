@@ -3,20 +3,21 @@
 
 import { byId, make, setText } from "./dom.js";
 import { clockTime, duration, rate, whole } from "./format.js";
+import * as texts from "./texts.js";
+import { counted, put } from "./words.js";
 
 /** @typedef {import("./contract").BenchResult} Result */
 /** @typedef {import("./contract").BenchStep} Step */
 
 /** @type {[title: string, hint: string, text: (step: Step) => string][]} */
 const COLUMNS = [
-  ["Streams", "Requests at the engine at once", (s) => whole(s.streams)],
-  ["Prefill /s", "Tokens of the prompt per second",
-    (s) => rate(s.prefill_tokens_per_second) + (s.prefill_by_ttft ? "*" : "")],
-  ["Decode /s", "Tokens of one answer per second", (s) => rate(s.decode_tokens_per_second)],
-  ["Total /s", "Tokens of all answers per second", (s) => rate(s.tokens_per_second)],
-  ["First token, p50, p95", "Time to the first token: median, 95th percentile", (s) => `${duration(s.ttft_p50_ms)}, ${duration(s.ttft_p95_ms)}`],
-  ["Per token, p50, p95", "Time between tokens: median, 95th percentile", (s) => `${duration(s.itl_p50_ms)}, ${duration(s.itl_p95_ms)}`],
-  ["Others", "Requests of others at the same time: with any, the engine was slower", (s) => whole(s.others)],
+  [texts.streams, texts.streamsWhat, (s) => whole(s.streams)],
+  [texts.prefill, texts.benchPrefillWhat, (s) => rate(s.prefill_tokens_per_second) + (s.prefill_by_ttft ? "*" : "")],
+  [texts.decode, texts.benchDecodeWhat, (s) => rate(s.decode_tokens_per_second)],
+  [texts.totalRate, texts.totalRateWhat, (s) => rate(s.tokens_per_second)],
+  [texts.benchTtft, texts.benchTtftWhat, (s) => `${duration(s.ttft_p50_ms)}, ${duration(s.ttft_p95_ms)}`],
+  [texts.benchItl, texts.benchItlWhat, (s) => `${duration(s.itl_p50_ms)}, ${duration(s.itl_p95_ms)}`],
+  [texts.benchOthers, texts.benchOthersWhat, (s) => whole(s.others)],
 ];
 
 /** @param {import("./app.js").Context} context */
@@ -82,7 +83,7 @@ export function mountBench({ store, frame, session }) {
     if (marked.has(key)) {
       return;
     }
-    feed.open("bench", from, "benchmark");
+    feed.open("bench", from, texts.markBenchmark);
     if (result.state !== "running") {
       feed.close("bench", from + (result.duration_ms ?? 0) / 1000);
       marked.add(key);
@@ -94,7 +95,7 @@ export function mountBench({ store, frame, session }) {
     table.hidden = results.length === 0;
     byTtft.hidden = !results.some(({ steps }) => steps.some((step) => step.prefill_by_ttft));
     table.replaceChildren(
-      make("thead", {}, make("tr", {}, ...COLUMNS.map(([title, hint]) => make("th", { class: "amount", scope: "col", title: hint }, title)))),
+      make("thead", {}, make("tr", {}, ...COLUMNS.map(([title, hint]) => make("th", { class: "amount what", scope: "col", title: hint }, title)))),
       ...results.slice().reverse().map((result) => make("tbody", { "data-state": result.state },
         make("tr", {}, make("th", { colspan: String(COLUMNS.length), scope: "rowgroup" }, ...head(result))),
         ...result.steps.map((step) => make("tr", {}, ...COLUMNS.map(([title, , text]) => make("td", { class: "amount", "data-title": title }, text(step))))))));
@@ -103,15 +104,15 @@ export function mountBench({ store, frame, session }) {
   /** @param {Result} result */
   function head(result) {
     const at = clockTime(feed.clock.toBrowser(result.timestamp));
-    const words = [at, result.model || "the engine's model", `${whole(result.prompt_tokens)} → ${whole(result.max_tokens)} tokens`];
+    const words = [at, result.model || texts.enginesModel, put(texts.benchTokens, { prompt: whole(result.prompt_tokens), answer: whole(result.max_tokens) })];
     if (result.engine) {
       words.push(result.engine);
     }
     if (result.state === "running") {
-      const next = result.streams[result.steps.length];
-      words.push(`step ${result.steps.length + 1} of ${result.streams.length}, ${next === 1 ? "1 stream" : `${next} streams`}`);
+      const { steps, streams } = result;
+      words.push(counted(texts.benchStep, streams[steps.length], { step: steps.length + 1, steps: streams.length }));
     }
-    const note = result.reason && make("b", { class: "problem" }, ` · ${result.state}: ${result.reason}`);
+    const note = result.reason && make("b", { class: "problem" }, ` · ${put(texts.benchEnded[result.state === "stopped" ? "stopped" : "failed"], { reason: result.reason })}`);
     return [words.join(" · "), ...(note ? [note] : [])];
   }
 
@@ -125,7 +126,7 @@ export function mountBench({ store, frame, session }) {
     open.disabled = connection.phase !== "live";
     open.setAttribute("aria-pressed", String(benchRuns > 0));
     start.disabled = connection.phase !== "live" || pending;
-    setText(start, benchRuns ? "Stop" : "Start");
+    setText(start, benchRuns ? texts.stop : texts.start);
   });
   store.on(["bench", "benchRuns", "hello"], refresh);
 }

@@ -2,7 +2,9 @@
 /** What moved between two times, in words. */
 
 import { bytes } from "./board-panel.js";
-import { duration, rate, short, whole } from "./format.js";
+import { duration, fixed, rate, short, whole } from "./format.js";
+import * as texts from "./texts.js";
+import { put } from "./words.js";
 
 /**
  * @typedef {object} Measure
@@ -17,7 +19,7 @@ const LEAST = Math.log2(1.05); // a move by less is none
 const DOUBLE = 25; // °C or points that are as much as twice or half of another value
 
 /** @type {[text: (value: number) => string, unit: string]} */
-export const PERCENT = [(value) => `${whole(value)} %`, "points"];
+export const PERCENT = [(value) => put(texts.percent, { n: whole(value) }), texts.points];
 
 /**
  * The series of GET /history that are compared.
@@ -25,15 +27,15 @@ export const PERCENT = [(value) => `${whole(value)} %`, "points"];
  * @type {Record<string, [name: string, text: (value: number) => string, unit?: string]>}
  */
 export const SERIES = {
-  tokens_per_second: ["Tokens/s", rate],
-  latency_p50_ms: ["Latency", duration],
-  requests: ["Requests per minute", short],
-  cpu_percent: ["CPU", ...PERCENT],
-  gpu_percent: ["GPU", ...PERCENT],
-  clock_mhz: ["Clock", (value) => `${whole(value)} MHz`],
-  celsius: ["Temperature", (value) => `${value.toFixed(1)} °C`, "°C"],
-  watts: ["Power", (value) => `${short(value)} W`],
-  memory_used_bytes: ["Memory", bytes],
+  tokens_per_second: [texts.tokensS, rate],
+  latency_p50_ms: [texts.latency, duration],
+  requests: [texts.requestsPerMinute, short],
+  cpu_percent: [texts.cpu, ...PERCENT],
+  gpu_percent: [texts.gpu, ...PERCENT],
+  clock_mhz: [texts.clock, (value) => put(texts.megahertz, { n: whole(value) })],
+  celsius: [texts.temperature, (value) => put(texts.celsius, { n: fixed(value, 1) }), texts.celsiusUnit],
+  watts: [texts.power, (value) => put(texts.watts, { n: short(value) })],
+  memory_used_bytes: [texts.memory, bytes],
 };
 
 /**
@@ -64,7 +66,7 @@ export function sign(by) {
 /** @param {Pick<Measure, "before" | "after" | "unit">} measure @returns {string} by how much it moved */
 export function difference({ before, after, unit }) {
   const by = after - before;
-  return `${sign(by)}${whole(Math.abs(unit ? by : (100 * by) / before))} ${unit ?? "%"}`;
+  return `${sign(by)}${whole(Math.abs(unit ? by : (100 * by) / before))} ${unit ?? texts.percentUnit}`;
 }
 
 /**
@@ -76,5 +78,6 @@ export function difference({ before, after, unit }) {
 export function changes(measures) {
   const size = (/** @type {Measure} */ { before, after, unit }) => Math.abs(unit ? (after - before) / DOUBLE : Math.log2(after / before));
   return measures.filter((measure) => size(measure) >= LEAST).sort((a, b) => size(b) - size(a))
-    .map((measure) => `${measure.name} ${measure.text(measure.before)} → ${measure.text(measure.after)}${measure.before ? ` (${difference(measure)})` : ""}`);
+    .map((measure) => put(measure.before ? texts.movedBy : texts.moved,
+      { name: measure.name, before: measure.text(measure.before), after: measure.text(measure.after), by: difference(measure) }));
 }

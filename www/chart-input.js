@@ -5,6 +5,8 @@ import { laneName } from "./chart-lines.js";
 import { announce, byId, setAttr } from "./dom.js";
 import { duration, moment, short } from "./format.js";
 import { isPast } from "./past.js";
+import * as texts from "./texts.js";
+import { put } from "./words.js";
 
 /** @import uPlot from "uplot" */
 /** @typedef {import("./charts.js").Chart} Chart */
@@ -179,7 +181,7 @@ function onKey(event, view, charts, lines) {
   }
   event.preventDefault();
   const values = lines.lanes.flatMap((lane, line) => (lane === null ? []
-    : [`${laneName(lane)}: ${duration(valueAt(charts, "latency", line))}, ${short(valueAt(charts, "rate", line) ?? NaN)} per second`]));
+    : [put(texts.cursorValues, { name: laneName(lane), latency: duration(valueAt(charts, "latency", line)), rate: short(valueAt(charts, "rate", line) ?? NaN) })]));
   const time = cursorTime(charts);
   announce(time === null ? "" : `${moment(time, to - from)}. ${values.join(". ")}`);
 }

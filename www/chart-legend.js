@@ -3,10 +3,11 @@
 
 import { cursorTime, valueAt } from "./chart-input.js";
 import { laneName } from "./chart-lines.js";
-import { byId, make, setAttr, setName, setText } from "./dom.js";
+import { byId, make, setAttr, setHidden, setName, setText } from "./dom.js";
 import { age, duration, moment, NONE, rate as rateText, span } from "./format.js";
 import { valueText } from "./gauges.js";
-import { isPast } from "./past.js";
+import * as texts from "./texts.js";
+import { counted, put } from "./words.js";
 
 /**
  * A click on a name hides its line, or shows it again.
@@ -30,9 +31,9 @@ export function mountLegend(lines, redraw) {
  * @param {[number, number]} range  the edges of the charts, Unix seconds
  * @param {number} now
  */
-export function drawLegend({ colours, lines, store, filter, session: { feed, past, gauges } }, charts, [from, to], now) {
+export function drawLegend({ colours, lines, store, view, filter, session: { feed, past, gauges } }, charts, [from, to], now) {
   const legend = byId("legend", HTMLUListElement);
-  const long = isPast(store.state.span);
+  const long = view.past() > 0;
   const seen = (long ? past.lanes : feed.lanes).filter((lane) => lane.time >= from && (!filter.on || filter.lane(lane)));
   const lanes = seen.filter((lane) => lines.lineOf[lane.index] >= 0 || lines.hides(lane));
   while (legend.children.length > lanes.length) {
@@ -45,7 +46,7 @@ export function drawLegend({ colours, lines, store, filter, session: { feed, pas
   }
   const time = cursorTime(charts);
   const live = store.state.connection.phase === "live";
-  const unit = feed.tokenless ? "/s" : "tok/s";
+  const unit = feed.tokenless ? texts.rateOnly : texts.tokensRate;
   lanes.forEach((lane, i) => {
     const button = legend.children[i].firstElementChild;
     if (!(button instanceof HTMLButtonElement)) {
@@ -64,17 +65,17 @@ export function drawLegend({ colours, lines, store, filter, session: { feed, pas
     setName(name, laneName(lane));
     setAttr(button, "title", laneName(lane));
     setText(latency, duration(latencyValue));
-    setText(rate, rateValue === undefined || Number.isNaN(rateValue) ? NONE : `${rateText(rateValue)} ${unit}`);
+    setText(rate, rateValue === undefined || Number.isNaN(rateValue) ? NONE : put(unit, { n: rateText(rateValue) }));
   });
   const more = seen.length - lanes.length;
-  setText(byId("legend-more", HTMLElement), more ? `${more} more ${more > 1 ? "are" : "is"} not drawn: hide others to see ${more > 1 ? "them" : "it"}`
-    : filter.on && store.state.filled && !seen.length ? "Nothing in the time shown passes the filter." : "");
+  setText(byId("legend-more", HTMLElement), more ? counted(texts.notDrawn, more)
+    : filter.on && store.state.filled && !seen.length ? texts.nothingPasses : "");
   const ttft = time === null ? undefined : lines.lanes.map((_, line) => valueAt(charts, "ttft", line)).find((value) => value !== undefined);
   setText(byId("plot-ttft-value", HTMLElement), ttft === undefined ? "" : duration(ttft));
-  setText(byId("plot-rate-caption", HTMLElement), feed.tokenless ? "Inferences per second" : "Tokens per second");
-  setText(byId("legend-time", HTMLElement), time === null ? "latest" : moment(time, to - from));
+  setText(byId("plot-rate-caption", HTMLElement), feed.tokenless ? texts.inferencesPerSecond : texts.tokensPerSecond);
+  setText(byId("legend-time", HTMLElement), time === null ? texts.latest : moment(time, to - from));
   const { zoom, frozenAt } = store.state;
-  setText(byId("behind", HTMLElement), zoom ? `${span(to - from)} shown, ended ${age(now - to)} ago` : frozenAt ? `${age(now - frozenAt)} behind` : long ? past.problem : "");
+  setText(byId("behind", HTMLElement), zoom ? put(texts.shownEnded, { span: span(to - from), age: age(now - to) }) : frozenAt ? put(texts.behind, { age: age(now - frozenAt) }) : long ? past.problem : "");
   for (const { metric, figure } of charts) {
     const gauge = metric.startsWith("gauge") && gauges.list[Number(metric.slice(6))];
     const [name, value] = figure.querySelectorAll("figcaption > *");
@@ -94,17 +95,17 @@ export function drawLegend({ colours, lines, store, filter, session: { feed, pas
  * @param {import("./colours.js").Colours} colours
  * @param {number | null} time
  * @param {number} window  that the charts show, seconds
- * @param {string} unit  of the rate
+ * @param {typeof texts.rateOnly | typeof texts.tokensRate} unit  of the rate
  */
 function drawTip(charts, lines, colours, time, window, unit) {
   const tip = byId("tip", HTMLElement);
   const rows = lines.lanes.flatMap((lane, line) => {
     const [latency, rate, ttft] = /** @type {const} */ (["latency", "rate", "ttft"]).map((metric) => valueAt(charts, metric, line));
-    const values = [latency !== undefined && duration(latency), rate !== undefined && `${rateText(rate)} ${unit}`,
-      ttft !== undefined && `first token ${duration(ttft)}`].filter(Boolean).join("  ");
+    const values = [latency !== undefined && duration(latency), rate !== undefined && put(unit, { n: rateText(rate) }),
+      ttft !== undefined && put(texts.firstTokenIs, { time: duration(ttft) })].filter(Boolean).join("  ");
     return lane && values ? [make("div", {}, swatch(colours.lane(line)), nameOf(lane), make("b", {}, values))] : [];
   });
-  tip.hidden = time === null || rows.length === 0;
+  setHidden(tip, time === null || rows.length === 0);
   if (tip.hidden || time === null) {
     return;
   }

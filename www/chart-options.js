@@ -2,7 +2,7 @@
 /** How uPlot draws a chart: its axes, scales and lines. */
 
 import { LINES, RANGE_PX } from "./decimate.js";
-import { clockTime, day, niceCeiling, short } from "./format.js";
+import { clockTime, day, niceCeiling, scaleText } from "./format.js";
 import { fairTop, logRange } from "./scale.js";
 
 /** @import uPlot from "uplot" */
@@ -60,7 +60,7 @@ export function chartOptions(metric, area, times, look, rows, on) {
     },
     axes: [
       { ...axis, size: times ? 1.6 * rem : 0, space: 6 * rem, gap: 0.4 * rem, values: times ? (plot, splits) => timeLabels(plot, splits, rem) : () => [] },
-      { ...axis, size: 3.4 * rem, space: 2.4 * rem, gap: 0.5 * rem, values: (_, splits) => splits.map((v) => (v === null || Number.isNaN(rows.top) ? "" : v === 0 ? "0" : short(v).replace(/\.0+(?=\D*$)|(\.\d)0(?=\D*$)/, "$1"))) },
+      { ...axis, size: 3.4 * rem, space: 2.4 * rem, gap: 0.5 * rem, values: (_, splits) => splits.map((v) => (v === null || Number.isNaN(rows.top) ? "" : scaleText(v))) },
     ],
     series: [{}, ...Array.from({ length: LINES }, (_, line) => series(metric, line, look, rows))],
     hooks: { setSelect: [on.select], setCursor: [on.cursor], drawAxes: [on.axes], draw: [on.edge] },

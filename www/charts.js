@@ -12,8 +12,8 @@ import { drawMarks, drawOutliers } from "./chart-marks.js";
 import { chartOptions } from "./chart-options.js";
 import { decimate, DENSE, FALL_S, RANGE_PX, Rows } from "./decimate.js";
 import { byId, make, setAttr } from "./dom.js";
+import { BEAT_MS, isDue, untilNext } from "./frame.js";
 import { GAUGE_CHARTS } from "./gauges.js";
-import { isPast } from "./past.js";
 import { drawPins, mountPins } from "./pins.js";
 import { sums } from "./statistics.js";
 import { mountYesterday } from "./yesterday.js";
@@ -30,8 +30,8 @@ import { mountYesterday } from "./yesterday.js";
  * @property {Rows} rows
  */
 
-const LEGEND_EVERY_S = 0.2;
-const FASTEST_MS = 100;
+const LEGEND_EVERY_S = 0.25;
+const FASTEST_MS = BEAT_MS;
 const DENSE_MS = 250; // so much to draw, so seldom
 const SLOWEST_MS = 1000;
 
@@ -53,6 +53,7 @@ export function mountCharts(context, Plot) {
   let drawnRange = [0, 0];
   let drawnEnd = 0;
   let drawnGauges = 0;
+  let drawnMarks = 0;
   let drawnPast = 0;
   let legendDrawn = 0; // when, s
   const logScale = byId("log-scale", HTMLButtonElement);
@@ -67,8 +68,8 @@ export function mountCharts(context, Plot) {
     const shown = /** @type {Metric[]} */ (["latency", "rate", "ttft", ...gaugeFigures()]).filter((metric) => !figureOf(metric).hidden);
     charts.forEach(({ plot }) => plot.destroy());
     builtFor = rootSize();
-    const look = { rem: builtFor, colours, lines, log: settings.log, joined: Plot.paths.linear?.() };
-    setAttr(logScale, "aria-pressed", String(settings.log));
+    const look = { rem: builtFor, colours, lines, log: store.state.log, joined: Plot.paths.linear?.() };
+    setAttr(logScale, "aria-pressed", String(store.state.log));
     charts.splice(0, charts.length, ...shown.map((metric) => {
       const figure = figureOf(metric);
       const area = figure.querySelector(".area");
@@ -116,32 +117,33 @@ export function mountCharts(context, Plot) {
     showTtft();
     showGauges();
     const [from, to] = view.range(now);
-    if (isPast(store.state.span) && store.state.status?.history) {
-      past.update(store.state.span, now).then(() => past.version !== drawnPast && redraw());
+    const seconds = view.past(now);
+    if (seconds && store.state.status?.history) {
+      past.update(seconds, now).then(() => past.version !== drawnPast && redraw());
     }
     const width = charts[0]?.plot.bbox.width || 1;
     // A movement by less than a pixel is not drawn.
     const pixel = (1000 * (to - from) * devicePixelRatio) / width;
     const fastest = charts.some(({ rows }) => rows.dense) ? DENSE_MS : FASTEST_MS;
     const every = reducedMotion.matches ? SLOWEST_MS : Math.min(Math.max(pixel, fastest), SLOWEST_MS);
-    const changed = from !== drawnRange[0] || to !== drawnRange[1]
+    const changed = from !== drawnRange[0] || to !== drawnRange[1] || feed.marksVersion !== drawnMarks
       || ((feed.ring.end !== drawnEnd || gauges.version !== drawnGauges) && to > drawn / 1000);
-    const wait = drawn + every - now * 1000;
-    if (dirty || (changed && wait <= 1)) {
+    if (dirty || (changed && isDue(drawn / 1000, every / 1000, now))) {
       dirty = false;
       drawn = now * 1000;
       drawnRange = [from, to];
       drawnEnd = feed.ring.end;
       drawnGauges = gauges.version;
+      drawnMarks = feed.marksVersion;
       drawnPast = past.version;
       drawCharts(from, to);
     }
-    if (now - legendDrawn >= LEGEND_EVERY_S) {
+    if (isDue(legendDrawn, LEGEND_EVERY_S, now)) {
       legendDrawn = now;
       drawLegend(context, charts, [from, to], now);
       drawEmpty(context, now);
     }
-    return view.moving ? Math.max(FASTEST_MS, drawn + every - now * 1000) : SLOWEST_MS;
+    return untilNext((view.moving ? every : SLOWEST_MS) / 1000, now);
   }
 
   /** The third chart appears with the first request. */
@@ -177,7 +179,7 @@ export function mountCharts(context, Plot) {
    * @param {number} to
    */
   function drawCharts(from, to) {
-    const long = isPast(store.state.span);
+    const long = view.past() > 0;
     lines.choose(long ? past.lanes : feed.lanes, from, filter.on ? (lane) => (long ? filter.whole(lane) : filter.lane(lane)) : undefined);
     for (const { metric, rows, plot } of charts) {
       fill(metric, from, to, Math.max(1, plot.bbox.width / devicePixelRatio), rows);
@@ -208,7 +210,7 @@ export function mountCharts(context, Plot) {
       ttftRows(requests.ttft, from, to, (entry) => (filter.entry(entry) ? lineOfModel(entry.last.model) : -1), rows);
     } else if (metric.startsWith("gauge")) {
       gauges.list[Number(metric.slice(6))].rows(from, to, rows);
-    } else if (isPast(store.state.span)) {
+    } else if (view.past()) {
       past.rows(/** @type {"latency" | "rate"} */ (metric), from, to, lines.lineOf, rows);
     } else {
       const dense = last - first > DENSE * columns * lines.count;
@@ -229,15 +231,15 @@ export function mountCharts(context, Plot) {
   }
 
   logScale.addEventListener("click", () => {
-    settings.save({ log: !settings.log });
-    build();
+    settings.save({ log: !store.state.log });
+    store.set({ log: settings.log });
   });
-  build();
+  store.on(["log"], build);
   new ResizeObserver(fit).observe(byId("plots", HTMLElement));
   mountInput(context, charts, lines);
   mountLegend(lines, redraw);
   mountPins(store, charts);
-  store.on(["restyled", "span", "frozenAt", "zoom", "lit", "paused", "connection", "sourceState", "filled", "model", "find", "pins", "yesterday"], redraw);
+  store.on(["restyled", "span", "frozenAt", "zoom", "lit", "paused", "connection", "sourceState", "filled", "find", "pins", "yesterday"], redraw);
   store.on(["hello"], () => past.reset());
   frame.add(draw);
   const pictures = () => charts.filter(({ figure }) => !figure.hidden)

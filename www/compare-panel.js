@@ -7,9 +7,11 @@ import { Rows } from "./decimate.js";
 import { announce, byId, make } from "./dom.js";
 import { duration, moment, NONE, rate, span } from "./format.js";
 import { valueText } from "./gauges.js";
-import { isPast } from "./past.js";
+import { stateOf } from "./outcomes.js";
 import { elapsed } from "./requests-panel.js";
 import { meanLatency, quantiles, rates } from "./statistics.js";
+import * as texts from "./texts.js";
+import { put } from "./words.js";
 
 /** @typedef {import("./charts.js").Metric} Metric */
 
@@ -19,8 +21,8 @@ const BEFORE = 4; // what is held against a window is so many times as long, and
 const FINE = 1e6; // columns: each tick by itself
 const RAN_MAX = 50;
 
-/** @type {Record<string, [name: string, text: (value: number) => string]>} */
-const METRICS = { latency: ["latency", duration], rate: ["rate", (value) => `${rate(value)} /s`], ttft: ["first token", duration] };
+/** @type {[metric: Metric, name: string, text: (value: number) => string][]} */
+const METRICS = [["latency", texts.laneLatency, duration], ["rate", texts.laneRate, (value) => put(texts.rateOnly, { n: rate(value) })], ["ttft", texts.laneFirstToken, duration]];
 
 /**
  * @param {import("./app.js").Context} context
@@ -69,7 +71,7 @@ export function mountCompare({ store, lines, view, filter, session }, fill) {
     const { ring } = feed;
     const passes = filter.ticks();
     const own = (/** @type {number} */ k) => lines.lineOf[ring.lane[k]] === line && (!passes || passes(k));
-    if (from < to && !isPast(store.state.span)) {
+    if (from < to && !view.past()) {
       if (metric === "rate") {
         return rates(ring, from, to, feed.tokenless, own).mean;
       }
@@ -101,13 +103,12 @@ export function mountCompare({ store, lines, view, filter, session }, fill) {
         cells: [...values.map((value) => (value === value ? text(value) : NONE)), ...(both ? [b === b && a ? `${sign(b - a)}${text(Math.abs(b - a))}, ${difference({ before: a, after: b })}` : NONE] : [])] };
     };
     const rows = [
-      ...Object.entries(METRICS).flatMap(([metric, [label, text]]) => lines.lanes.flatMap((lane, line) => (lane
-        ? [row(/** @type {Metric} */ (metric), line, `${laneName(lane)}: ${label}`, text)] : []))),
+      ...METRICS.flatMap(([metric, name, text]) => lines.lanes.flatMap((lane, line) => (lane ? [row(metric, line, put(name, { name: laneName(lane) }), text)] : []))),
       ...gauges.list.map(({ name, unit }, i) => row(`gauge-${i}`, 0, name, (value) => `${valueText(value)} ${unit}`)),
     ].filter(({ known }) => known);
-    const heads = ["A", "B", "Mean", "A to B"].slice(0, both ? 4 : 1);
-    const title = pins.map((time, i) => `${"AB"[i]} ${moment(time, to - from)}`).join(" to ");
-    show(pinned, both ? `${title}, ${span(to - from)}` : title, [
+    const heads = texts.pinHeads.slice(0, both ? 4 : 1);
+    const [a, b = ""] = pins.map((time) => moment(time, to - from));
+    show(pinned, both ? put(texts.pinsTitle, { a, b, span: span(to - from) }) : put(texts.pinTitle, { a }), [
       make("table", {}, make("thead", {}, make("tr", {}, make("td"), ...heads.map((head) => make("th", { scope: "col", class: "amount" }, head)))),
         make("tbody", {}, ...rows.map(({ name, cells }) => make("tr", {}, make("th", { scope: "row" }, name),
           ...cells.map((text, i) => make("td", { class: "amount", "data-title": heads[i] }, text)))))),
@@ -124,9 +125,9 @@ export function mountCompare({ store, lines, view, filter, session }, fill) {
   function ran(from, to) {
     const now = Date.now() / 1000;
     const all = requests.list().filter((entry) => filter.entry(entry) && entry.at <= to && entry.at + elapsed(entry, now) / 1000 >= from);
-    return requests.any ? [make("h3", {}, all.length ? "Ran then" : "No known request ran then"), make("ul", {}, ...all.slice(-RAN_MAX).map((entry) => {
+    return requests.any ? [make("h3", {}, all.length ? texts.ranThen : texts.noneRanThen), make("ul", {}, ...all.slice(-RAN_MAX).map((entry) => {
       const { id, last } = entry;
-      const open = make("button", { type: "button", class: "small" }, [Math.abs(last.id), last.model, last.client, last.status, duration(elapsed(entry, now))].join(" · "));
+      const open = make("button", { type: "button", class: "small" }, [Math.abs(last.id), last.model, last.client, stateOf(last)[0], duration(elapsed(entry, now))].join(" · "));
       open.addEventListener("click", () => {
         store.set({ opened: id });
         document.getElementById(`request-${id}`)?.querySelector("button")?.focus();
@@ -150,13 +151,13 @@ export function mountCompare({ store, lines, view, filter, session }, fill) {
     };
     const live = filter.on || (ring.end > 0 && ring.time[ring.first & ring.mask] <= start);
     if (live) {
-      add("Tokens/s", (a, b) => rates(ring, a, b, feed.tokenless, passes).mean, rate);
-      add("Latency", (a, b) => quantiles(ring, ring.find(a), ring.find(b), [0.5], passes)[0], duration);
+      add(texts.tokensS, (a, b) => rates(ring, a, b, feed.tokenless, passes).mean, rate);
+      add(texts.latency, (a, b) => quantiles(ring, ring.find(a), ring.find(b), [0.5], passes)[0], duration);
     }
     const among = (/** @type {number} */ a, /** @type {number} */ b) => requests.list().filter((entry) => entry.at >= a && entry.at < b && filter.entry(entry))
       .map(({ last }) => /** @type {any} */ (last));
-    add("First token", (a, b) => mean(among(a, b).map((last) => last.ttft_ms).filter((ms) => ms >= 0)), duration);
-    add("Prompt from the cache", (a, b) => {
+    add(texts.firstToken, (a, b) => mean(among(a, b).map((last) => last.ttft_ms).filter((ms) => ms >= 0)), duration);
+    add(texts.promptFromCache, (a, b) => {
       const all = among(a, b).filter((last) => last.cached_tokens >= 0 && last.prompt_tokens > 0);
       return (100 * mean(all.map((last) => last.cached_tokens))) / mean(all.map((last) => last.prompt_tokens));
     }, ...PERCENT);
@@ -172,8 +173,8 @@ export function mountCompare({ store, lines, view, filter, session }, fill) {
       // then without the board's
     }
     const moves = changes(measures);
-    show(changed, `What changed: ${moment(from, to - from)} to ${moment(to, to - from)}, against the ${span(from - start)} before`,
-      [make("ul", {}, ...(moves.length ? moves : ["Nothing known moved by 5 % or more."]).map((text) => make("li", {}, text)))], moves[0]);
+    show(changed, put(texts.changedTitle, { from: moment(from, to - from), to: moment(to, to - from), span: span(from - start) }),
+      [make("ul", {}, ...(moves.length ? moves : [texts.nothingMoved]).map((text) => make("li", {}, text)))], moves[0]);
     changed.scrollIntoView({ block: "nearest" });
   }
 }

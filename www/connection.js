@@ -1,12 +1,13 @@
 // @ts-check
 /** The connection's state in the header, with the countdown to the next attempt. */
 
-import { CAUSES } from "./causes.js";
 import { announce, byId, setAttr, setText } from "./dom.js";
+import * as texts from "./texts.js";
+import { put } from "./words.js";
 
 /** @param {import("./app.js").Context} context */
 export function mountConnection({ store, frame, session }) {
-  const [text, attempts] = byId("connection-text", HTMLElement).children;
+  const [words, attempts] = byId("connection-text", HTMLElement).children;
   const box = byId("connection", HTMLElement);
   const retry = byId("retry", HTMLButtonElement);
   retry.addEventListener("click", () => session.client.retry());
@@ -19,27 +20,27 @@ export function mountConnection({ store, frame, session }) {
     const say = connection.phase === "connecting" ? said : connection.phase;
     if (say !== said) {
       said = say;
-      announce(say === "live" ? "Connected." : `Connection lost. ${connection.reason} The page tries again.`);
+      announce(say === "live" ? texts.saidConnected : put(texts.saidLost, { reason: connection.reason }));
     }
   });
 
   frame.add(() => {
     const { connection, cause } = store.state;
     setAttr(box, "data-phase", connection.phase);
-    setText(attempts, connection.phase === "waiting" && connection.attempt > 1 ? ` (attempt ${connection.attempt})` : "");
+    setText(attempts, connection.phase === "waiting" && connection.attempt > 1 ? put(texts.attempt, { n: connection.attempt }) : "");
     switch (connection.phase) {
       case "live":
-        setText(text, "Connected");
+        setText(words, texts.connected);
         return Infinity;
       case "connecting":
-        setText(text, connection.attempt ? `Connecting, attempt ${connection.attempt}` : "Connecting");
+        setText(words, connection.attempt ? put(texts.connectingAgain, { n: connection.attempt }) : texts.connecting);
         return Infinity;
       case "closed":
-        setText(text, "Closed");
+        setText(words, texts.closed);
         return Infinity;
       default: {
         const left = Math.max(0, connection.retryAt - Date.now());
-        setText(text, `${CAUSES[cause]}Reconnecting in ${Math.ceil(left / 1000)} s`);
+        setText(words, `${texts.causes[cause]} ${put(texts.reconnecting, { n: Math.ceil(left / 1000) })}`.trim());
         return left % 1000 || 1000;
       }
     }

@@ -1,16 +1,17 @@
 // @ts-check
 /** The engine's card: its model, the models to switch to, pause and resume. */
 
-import { byId, make, setAttr, setName, setText } from "./dom.js";
+import { byId, make, setAttr, setHidden, setName, setText } from "./dom.js";
 import { NONE } from "./format.js";
 import { cpuText, factsText } from "./model-facts.js";
+import * as texts from "./texts.js";
 
 const LONG = 20; // characters of a name that are set smaller
 const SEARCH_FROM = 8; // models before there is a search field
 
 /** @param {import("./app.js").Context} context */
 export function mountControl({ store, frame, colours, lines, session }) {
-  const { feed } = session;
+  const { feed, fleet } = session;
   const card = byId("card-control", HTMLElement);
   const list = byId("models", HTMLUListElement);
   const search = byId("model-search", HTMLInputElement);
@@ -56,7 +57,7 @@ export function mountControl({ store, frame, colours, lines, session }) {
     list.replaceChildren(...names.map((model) => make("li", {},
       make("button", { type: "button", "data-model": model }))));
     for (const button of list.querySelectorAll("button")) {
-      setName(button, button.dataset.model || "Client's choice");
+      setName(button, button.dataset.model || texts.clientsChoice);
     }
     setAttr(list, "data-alone", names.length === 1 ? "" : null); // the one model stands above
     search.hidden = models.length < SEARCH_FROM;
@@ -71,15 +72,15 @@ export function mountControl({ store, frame, colours, lines, session }) {
       const loaded = state.loaded.includes(model);
       setAttr(button, "aria-pressed", String(model === (state.override === false ? "" : state.model)));
       const facts = state.facts.find((one) => one.model === model);
-      const note = facts?.loading ? "loading" : [loaded ? "loaded" : "", cpuText(facts)].filter(Boolean).join(", ");
-      const known = [loaded ? "in the engine's memory" : "", factsText(facts)].filter(Boolean).join(" · ");
+      const note = facts?.loading ? texts.loading : [loaded ? texts.loaded : "", cpuText(facts)].filter(Boolean).join(", ");
+      const known = [loaded ? texts.loadedWhat : "", factsText(facts)].filter(Boolean).join(" · ");
       setAttr(button, "data-note", note ? ` ${note}` : null);
       setAttr(button, "title", known ? `${model}: ${known}` : model || null);
       button.disabled = !live;
     }
     pause.disabled = !live;
-    setAttr(pause, "title", state.hello?.source === "meter" && !state.paused ? "Running requests finish, new ones wait" : null);
-    setText(byId("pause-text", HTMLElement), state.paused ? "Resume" : "Pause");
+    setAttr(pause, "title", state.hello?.source === "meter" && !state.paused ? texts.pauseWhat : null);
+    setText(byId("pause-text", HTMLElement), state.paused ? texts.resume : texts.pause);
     setAttr(byId("pause-icon", SVGElement), "href", state.paused ? "#i-play" : "#i-pause");
     if (!live) {
       setText(problem, "");
@@ -87,6 +88,12 @@ export function mountControl({ store, frame, colours, lines, session }) {
   });
 
   frame.add((now) => {
+    const { hello, models, commands, status } = store.state;
+    // Of a gateway, the boards have the engines: what is pressed here would reach none of them.
+    const none = !session.node && hello?.source === "none" && (fleet.nodes.size > 0 || (status?.nodes ?? 0) > 0) && !models.length && !commands.length
+      && !feed.lanes.some(({ node }) => node === "");
+    setHidden(card, none);
+    setAttr(document.documentElement, "data-engineless", none ? "" : null);
     const lane = feed.now(now).lane;
     const model = store.state.model || lane?.model || "";
     setName(name, model || NONE);

@@ -5,6 +5,8 @@
  * can read. See "Sign in" in docs/api.md.
  */
 
+import * as texts from "./texts.js";
+import { put } from "./words.js";
 const FETCH_MS = 8_000;
 
 /** What the server says of who asks. @typedef {import("./contract").AuthAnswer} Access */
@@ -53,10 +55,10 @@ async function ask(path, body) {
     const response = await fetch(`./${path}`, options);
     const text = await response.text();
     const json = text.startsWith("{") ? JSON.parse(text) : null;
-    const problem = response.ok ? "" : json?.error?.message ?? `The server, or a proxy in between, answers ${response.status}.`;
+    const problem = response.ok ? "" : json?.error?.message ?? put(texts.answersStatus, { status: response.status });
     return { status: response.status, problem, body: json };
   } catch {
-    return { status: 0, problem: "The server did not answer.", body: null };
+    return { status: 0, problem: texts.noAnswer, body: null };
   } finally {
     clearTimeout(timer);
   }
@@ -87,9 +89,10 @@ export async function fromAddress() {
 /** How this browser may be called in a list of devices. */
 export function deviceName() {
   const agent = navigator.userAgent;
-  const browser = /Edg|OPR|Firefox|FxiOS|CriOS|Chrome|Safari/.exec(agent)?.[0] ?? "Browser";
+  const browser = /Edg|OPR|Firefox|FxiOS|CriOS|Chrome|Safari/.exec(agent)?.[0] ?? texts.browser;
   const system = /iPhone|iPad|Android|Windows|Mac OS|CrOS|Linux/.exec(agent)?.[0] ?? "";
   /** @type {Record<string, string>} */
   const names = { Edg: "Edge", OPR: "Opera", FxiOS: "Firefox", CriOS: "Chrome", "Mac OS": "Mac", CrOS: "Chromebook" };
-  return [names[browser] ?? browser, names[system] ?? system].filter(Boolean).join(" on ");
+  const name = names[browser] ?? browser;
+  return system ? put(texts.browserOn, { browser: name, system: names[system] ?? system }) : name;
 }

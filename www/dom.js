@@ -20,8 +20,23 @@ export function byId(id, kind) {
  * @param {string} text
  */
 export function setText(node, text) {
-  if (node.textContent !== text) {
+  const only = node.firstChild;
+  if (only instanceof Text && only === node.lastChild && text) {
+    if (only.data !== text) {
+      only.data = text; // cheaper than a new one, which is laid out anew
+    }
+  } else if (node.textContent !== text) {
     node.textContent = text;
+  }
+}
+
+/**
+ * @param {HTMLElement} node
+ * @param {boolean} hidden
+ */
+export function setHidden(node, hidden) {
+  if (node.hidden !== hidden) {
+    node.hidden = hidden;
   }
 }
 

@@ -3,7 +3,8 @@
 
 import { laneName } from "./chart-lines.js";
 import { make, notice } from "./dom.js";
-import { csv, markdown } from "./format.js";
+import { csv, dateTime, markdown } from "./format.js";
+import * as texts from "./texts.js";
 
 const TICK_FIELDS = ["timestamp", "model", "node", "latency_ms", "tokens_generated", "tokens_per_second", "estimated", "request", "first"];
 const REQUEST_FIELDS = [
@@ -85,10 +86,10 @@ function shownTable() {
   return markdown(head, rows);
 }
 
-/** @param {string} text */
-async function copy(text) {
+/** @param {string} text  into the clipboard */
+export async function copy(text) {
   if (!text) {
-    notice("There is nothing to copy yet.");
+    notice(texts.nothingToCopy);
     return;
   }
   try {
@@ -96,12 +97,12 @@ async function copy(text) {
   } catch { // only secure pages have it
     const field = make("textarea", { class: "unseen" });
     field.value = text;
-    document.body.append(field);
+    (document.querySelector("dialog[open]") ?? document.body).append(field); // behind a dialog, nothing can be selected
     field.select();
     document.execCommand("copy");
     field.remove();
   }
-  notice("Copied.");
+  notice(texts.copied);
 }
 
 /** @param {object[]} records */
@@ -130,7 +131,7 @@ function savePicture(parts, colours, lines) {
   context.fillRect(0, 0, picture.width, picture.height);
   context.fillStyle = colours.text;
   context.font = `${14 * ratio}px system-ui, sans-serif`;
-  context.fillText(`aidash · ${location.host} · ${new Date().toLocaleString()}`, 12 * ratio, 20 * ratio);
+  context.fillText(`aidash · ${location.host} · ${dateTime(Date.now() / 1000)}`, 12 * ratio, 20 * ratio);
   let left = 12 * ratio;
   lines.lanes.forEach((lane, line) => {
     if (lane) {
@@ -159,7 +160,7 @@ function save(name, type, text) {
   if (text) {
     download(name, new Blob([text], { type }));
   } else {
-    notice("There is nothing to export yet.");
+    notice(texts.nothingToExport);
   }
 }
 

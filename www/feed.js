@@ -6,7 +6,8 @@
  */
 
 import { Clock } from "./clock.js";
-import { BREAK, ESTIMATED, FIRST, Ring, SILENT } from "./ring.js";
+import { BEFORE, BREAK, ESTIMATED, FIRST, Ring, SILENT } from "./ring.js";
+import * as texts from "./texts.js";
 
 /** @typedef {import("./contract").Tick} Tick */
 /** @typedef {import("./contract").Hello} Hello */
@@ -57,6 +58,8 @@ import { BREAK, ESTIMATED, FIRST, Ring, SILENT } from "./ring.js";
  */
 
 export const LANES_MAX = 256; // the ring has a byte for the lane
+export const NODE_LANES_MAX = 16; // of another board, where several are shown: one with many models leaves the others theirs
+const OTHERS = "(others)"; // the model of all for which no lane is left
 const MARKS_MAX = 200;
 const RATE_WINDOW_S = 2; // the same as the server's
 const GRACE_S = 0.5; // ticks may be so late before the rate falls, and marks so late behind ticks
@@ -184,7 +187,7 @@ export class Feed {
     }
     this.#restartedAt = gap?.restarted ? now : 0;
     if (gap?.restarted) {
-      this.mark("restart", now, "server restarted");
+      this.mark("restart", now, texts.markRestart);
     }
     this.breakLines();
     return this.#query();
@@ -391,6 +394,19 @@ export class Feed {
   }
 
   /**
+   * now().rate, for each tick that comes.
+   *
+   * @param {number} time  Unix seconds
+   */
+  #total(time) {
+    let total = 0;
+    for (const lane of this.lanes) {
+      total += this.rateAt(lane, time) || 0;
+    }
+    return total;
+  }
+
+  /**
    * A lane's rate, which falls to 0 within the rate window when ticks stay away.
    *
    * @param {Lane} lane
@@ -440,7 +456,8 @@ export class Feed {
     const step = time - lane.time;
     const silent = !lane.broken && (step > longFor(lane) || this.#paused(lane.time, time));
     const broken = lane.broken || silent;
-    const more = newTokens(lane, tick);
+    const isNew = countsAnew(lane, tick);
+    const more = newTokens(lane, tick, isNew);
     if (!broken) {
       lane.interval += (step - lane.interval) / Math.min(lane.steps, 10);
     } else if (lane.steps > 0) { // after a gap the interval grows at most twofold: the lane may have become slow, or have paused
@@ -469,8 +486,8 @@ export class Feed {
     if (lane.index === this.#retired) {
       this.#retired = -1;
     }
-    ring.push(time, tick.timestamp, tick.latency_ms, lane.rate, this.now(time).rate, tick.tokens_generated, more, seq,
-      lane.index, (broken ? BREAK : 0) | (silent ? SILENT : 0) | (lane.estimated ? ESTIMATED : 0) | (first ? FIRST : 0), tick.request);
+    ring.push(time, tick.timestamp, tick.latency_ms, lane.rate, this.#total(time), tick.tokens_generated, more, seq,
+      lane.index, (broken ? BREAK : 0) | (silent ? SILENT : 0) | (lane.estimated ? ESTIMATED : 0) | (first ? FIRST : 0) | (isNew ? BEFORE : 0), tick.request);
   }
 
   /**
@@ -581,8 +598,12 @@ export class Feed {
       return this.lanes[LANES_MAX - 1];
     }
     const full = this.lanes.length === LANES_MAX - 1;
+    const left = node && !this.node ? NODE_LANES_MAX - this.lanes.reduce((sum, lane) => sum + Number(lane.node === node), 0) : Infinity;
+    if (left <= 1 && model !== OTHERS) {
+      return this.#lane(OTHERS, node);
+    }
     const lane = {
-      index: this.lanes.length, model: full ? "(others)" : model, node: full ? "" : node,
+      index: this.lanes.length, model: full ? OTHERS : model, node: full ? "" : node,
       time: 0, interval: 0, latency: NaN, rate: 0, tokens: 0, steps: 0, estimated: false, broken: true,
       since: 0, windowFrom: this.ring.end, inWindow: 0,
     };
@@ -626,11 +647,20 @@ function longFor({ interval }) {
  *
  * @param {Lane} lane  before the tick
  * @param {Tick} tick
+ * @param {boolean} isNew
  */
-function newTokens(lane, { tokens_generated: tokens, tokens_per_second: rate }) {
-  const more = tokens - lane.tokens;
-  const unknown = lane.steps === 0 || (lane.broken && more < 0); // another server counts anew
-  return unknown ? Math.min(tokens, Math.max(1, Math.round(rate * RATE_WINDOW_S))) : more;
+function newTokens(lane, { tokens_generated: tokens, tokens_per_second: rate }, isNew) {
+  return isNew ? Math.min(tokens, Math.max(1, Math.round(rate * RATE_WINDOW_S))) : tokens - lane.tokens;
+}
+
+/**
+ * Whether a tick is its lane's first one, or another server counts from 0.
+ *
+ * @param {Lane} lane  before the tick
+ * @param {Tick} tick
+ */
+function countsAnew(lane, { tokens_generated: tokens }) {
+  return lane.steps === 0 || (lane.broken && tokens < lane.tokens);
 }
 
 /**

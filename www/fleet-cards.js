@@ -6,9 +6,12 @@
  */
 
 import { format } from "./address.js";
-import { announce, byId, make, setAttr, setName, setText } from "./dom.js";
+import { announce, byId, make, setAttr, setHidden, setName, setText } from "./dom.js";
 import { hottest, minutes, modelOf, ratesOf, trouble, wattsOf } from "./fleet.js";
 import { age, NONE, rate as rateText, short, whole } from "./format.js";
+import { isDue, untilNext } from "./frame.js";
+import * as texts from "./texts.js";
+import { counted, put } from "./words.js";
 
 /** @typedef {import("./fleet.js").Node} Node */
 /** @typedef {import("./fleet.js").State} State */
@@ -33,11 +36,9 @@ import { age, NONE, rate as rateText, short, whole } from "./format.js";
 const EVERY_S = 0.25; // nobody can read digits that change faster
 const SPARK_EVERY_S = 1;
 const SORT_EVERY_S = 2; // cards do not jump more often
-/** @type {Record<State, string>} */
-const STATES = { live: "Live", stale: "Stale", gone: "Gone" };
 /** @type {Record<State, number>} */
 const RANKS = { live: 0, stale: 2, gone: 3 };
-const names = new Intl.Collator(undefined, { numeric: true });
+const names = new Intl.Collator(texts.LANGUAGE, { numeric: true });
 
 /** How cards are sorted. @type {Record<Order, (a: Card, b: Card) => number>} */
 export const ORDERS = {
@@ -77,24 +78,23 @@ function mountNarrowed({ store, frame, session: { node: name, fleet } }) {
   setText(byId("narrowed-name", HTMLElement), name);
   store.on(["span"], ({ span }) => setAttr(back, "href", format({ span, zoom: null, find: "", opened: 0 }) || "#"));
   frame.add((now) => {
-    const wait = drawn + EVERY_S - now;
-    if (wait > 0) {
-      return wait * 1000;
+    if (!isDue(drawn, EVERY_S, now)) {
+      return untilNext(EVERY_S, now);
     }
     drawn = now;
     const node = fleet.nodes.get(name);
-    const is = node ? fleet.state(node, now) : null;
-    setAttr(bar, "data-state", is);
-    setText(state, node && is ? `${STATES[is]}, ${ageText(node.heard, now)}` : store.state.filled ? "no event of it is known here" : "");
+    const is = node && store.state.connection.phase === "live" ? fleet.state(node, now) : null;
+    setAttr(bar, "data-state", is ?? (node ? "lost" : null));
+    setText(state, node ? put(texts.boardIs, { state: is ? texts.boardStates[is] : texts.boardNotKnown, ago: ageText(node.heard, now) }) : store.state.filled ? texts.boardUnknown : "");
     own.hidden = !node?.url;
     setAttr(own, "href", node?.url || null);
-    return EVERY_S * 1000;
+    return untilNext(EVERY_S, now);
   });
 }
 
 /** @param {number} heard @param {number} now */
 function ageText(heard, now) {
-  return heard > 0 ? `${age(now - heard)} ago` : NONE;
+  return heard > 0 ? put(texts.ago, { age: age(now - heard) }) : NONE;
 }
 
 /** @param {import("./app.js").Context} context */
@@ -129,24 +129,23 @@ function mountCards({ store, frame, colours, session: { feed, fleet } }) {
 
   frame.add((now) => {
     if (fleet.nodes.size === 0) {
-      panel.hidden = true;
+      setHidden(panel, true);
       return Infinity;
     }
-    const wait = drawn + EVERY_S - now;
-    if (wait > 0) {
-      return wait * 1000;
+    if (!isDue(drawn, EVERY_S, now)) {
+      return untilNext(EVERY_S, now);
     }
     drawn = now;
-    panel.hidden = false;
+    setHidden(panel, false);
     drawCards(now);
-    if (now - sorted >= SORT_EVERY_S) {
+    if (isDue(sorted, SORT_EVERY_S, now)) {
       sort(now);
     }
-    if (now - sparked >= SPARK_EVERY_S) {
+    if (isDue(sparked, SPARK_EVERY_S, now)) {
       sparked = now;
       drawSparks(now);
     }
-    return EVERY_S * 1000;
+    return untilNext(EVERY_S, now);
   });
 
   /** @param {number} now */
@@ -167,7 +166,7 @@ function mountCards({ store, frame, colours, session: { feed, fleet } }) {
     for (const node of fleet.nodes.values()) {
       const card = cards.get(node.name) ?? addCard(node.name);
       const state = fleet.state(node, now);
-      drawCard(card, node, state, rates.get(node.name), now);
+      drawCard(card, node, known ? state : null, rates.get(node.name), now);
       if (state === "gone" && card.told !== "gone") {
         gone.push(node.name);
       }
@@ -180,27 +179,27 @@ function mountCards({ store, frame, colours, session: { feed, fleet } }) {
         total.metered += Number(!Number.isNaN(watts));
       }
     }
-    setText(sum.live, known ? `${total.live} of ${fleet.nodes.size}` : NONE);
+    setText(sum.live, known ? put(texts.liveOf, { n: total.live, all: fleet.nodes.size }) : NONE);
     setText(sum.rate, known ? rateText(total.rate) : NONE);
-    setText(sum.watts, known && total.metered ? `${short(total.watts)} W` : NONE);
-    setAttr(sum.watts, "title", total.metered < total.live ? `${total.metered} of the ${total.live} live boards tell their power` : null);
+    setText(sum.watts, known && total.metered ? put(texts.watts, { n: short(total.watts) }) : NONE);
+    setAttr(sum.watts, "title", total.metered < total.live ? put(texts.powerOf, { n: total.metered, all: total.live }) : null);
     if (known && gone.length) {
-      announce(gone.length > 3 ? `${gone.length} boards are gone.` : `Gone: ${gone.join(", ")}.`);
+      announce(gone.length > 3 ? counted(texts.boardsGone, gone.length) : put(texts.gone, { names: gone.join(", ") }));
     }
   }
 
   /** @param {string} name @returns {Card} */
   function addCard(name) {
     const part = {
-      link: make("a", { class: "node-name" }), here: make("a", { class: "node-here" }, "Show here"), state: make("span", { class: "node-state" }),
+      link: make("a", { class: "node-name" }), here: make("a", { class: "node-here" }, texts.showHere), state: make("span", { class: "node-state" }),
       model: make("p", { class: "node-model name" }), rate: make("b", { class: "number" }), heat: make("dd"), watts: make("dd"), age: make("dd"),
       trouble: make("p", { class: "node-trouble" }),
     };
     const spark = make("canvas", { class: "node-spark", "aria-hidden": "true" });
-    const facts = make("dl", { class: "node-facts number" }, ...[["Temperature", part.heat], ["Power", part.watts], ["Newest event", part.age]]
+    const facts = make("dl", { class: "node-facts number" }, ...[[texts.temperature, part.heat], [texts.power, part.watts], [texts.newestEvent, part.age]]
       .map(([title, value]) => make("div", {}, make("dt", { class: "unseen" }, title), value)));
     const item = make("li", { class: "node", "data-node": name }, make("h3", {}, part.link, part.state), part.model,
-      make("p", { class: "node-rate" }, part.rate, " tok/s"), spark, facts, part.trouble, part.here);
+      make("p", { class: "node-rate" }, part.rate, ` ${texts.perSecondUnit}`), spark, facts, part.trouble, part.here);
     setText(part.link, name);
     setAttr(part.link, "title", name);
     /** @type {Card} */
@@ -215,7 +214,7 @@ function mountCards({ store, frame, colours, session: { feed, fleet } }) {
   /**
    * @param {Card} card
    * @param {Node} node
-   * @param {State} state
+   * @param {State | null} state  null: without a connection nothing is known
    * @param {{rate: number, running: boolean, time: number} | undefined} lanes  of its ticks
    * @param {number} now
    */
@@ -227,21 +226,22 @@ function mountCards({ store, frame, colours, session: { feed, fleet } }) {
     const here = format({ ...store.state, zoom: null, find: "", opened: 0, node: node.name });
     card.rate = lanes ? lanes.rate : live && node.tokens_per_second > 0 ? node.tokens_per_second : 0;
     card.heat = hottest(node);
-    card.rank = RANKS[state] + Number(live && wrong !== "");
+    card.rank = state ? RANKS[state] + Number(live && wrong !== "") : card.rank;
     const model = modelOf(node);
-    card.text = `${node.name} ${model} ${STATES[state]}`.toLowerCase();
-    setAttr(item, "data-state", state);
+    const is = state ? texts.boardStates[state] : texts.boardNotKnown;
+    card.text = `${node.name} ${model} ${is}`.toLowerCase();
+    setAttr(item, "data-state", state ?? "lost");
     setAttr(part.link, "href", node.url || here);
     part.here.hidden = !node.url;
     setAttr(item, "data-own", node.url ? "" : null);
     setAttr(part.here, "href", here);
-    setAttr(part.here, "aria-label", `Show ${node.name} here`);
-    setText(part.state, node.said?.paused && live ? "Paused" : STATES[state]);
+    setAttr(part.here, "aria-label", put(texts.showHereName, { name: node.name }));
+    setText(part.state, node.said?.paused && live ? texts.states.paused : is);
     setName(part.model, model || NONE);
     setAttr(part.model, "title", model || null);
     setText(part.rate, live ? rateText(card.rate) : NONE);
-    setText(part.heat, Number.isNaN(card.heat) ? `${NONE} °C` : `${whole(card.heat)} °C`);
-    setText(part.watts, Number.isNaN(watts) ? `${NONE} W` : `${short(watts)} W`);
+    setText(part.heat, put(texts.celsius, { n: whole(card.heat) }));
+    setText(part.watts, put(texts.watts, { n: short(watts) }));
     setText(part.age, ageText(node.heard, now));
     setText(part.trouble, wrong);
     setAttr(part.trouble, "title", wrong || null);

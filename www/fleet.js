@@ -4,6 +4,8 @@
  * events and GET /nodes. Nothing here touches the page, and everything is bounded.
  */
 
+import * as texts from "./texts.js";
+
 /** @typedef {import("./contract").Event} AidashEvent */
 /** @typedef {import("./contract").Board} BoardEvent */
 /** @typedef {import("./contract").Energy} Energy */
@@ -272,7 +274,7 @@ export function wattsOf({ energy, board }) {
  */
 export function trouble({ verdicts, said }) {
   const slow = [...verdicts.values()].reverse().find(({ on }) => on);
-  return slow ? words(slow.sentence) : said?.engine === "down" ? words(said.reason) || "The engine is down." : "";
+  return slow ? words(slow.sentence) : said?.engine === "down" ? words(said.reason) || texts.engineIsDown : "";
 }
 
 /**

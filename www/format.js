@@ -1,9 +1,13 @@
 // @ts-check
-/** Numbers as short text of a steady width. Tables as CSV. */
+/** Numbers and times as short text of a steady width, in the language of the texts. Tables as CSV. */
+
+import * as texts from "./texts.js";
+import { put } from "./words.js";
 
 /** Shown in place of a missing number. */
 export const NONE = "–";
-const UNITS = "kMGT";
+const SIGNS = new Intl.NumberFormat(texts.LANGUAGE).formatToParts(-1234567.8);
+const [DECIMAL, GROUP] = /** @type {const} */ (["decimal", "group"]).map((type) => SIGNS.find((part) => part.type === type)?.value ?? "");
 
 /**
  * Three or four digits: 3.82, 23.4, 118, 1,180, 11.8k, 118k, 1.18M.
@@ -21,16 +25,29 @@ export function short(value) {
   }
   let rest = value / 1000;
   let step = 0;
-  for (; Math.abs(rest) >= 999.5 && step < UNITS.length - 1; step++) {
+  for (; Math.abs(rest) >= 999.5 && step < texts.powers.length - 1; step++) {
     rest /= 1000;
   }
-  return three(rest) + UNITS[step];
+  return three(rest) + texts.powers[step];
 }
 
 /** @param {number} value */
 function three(value) {
   const size = Math.abs(value);
-  return value.toFixed(size < 9.995 ? 2 : size < 99.95 ? 1 : 0);
+  return fixed(value, size < 9.995 ? 2 : size < 99.95 ? 1 : 0);
+}
+
+/** @param {number} value @param {number} digits  behind the decimal point */
+export function fixed(value, digits) {
+  return value.toFixed(digits).replace(".", DECIMAL);
+}
+
+/** A value of a scale: like short(), without zeros at its end. @param {number} value */
+export function scaleText(value) {
+  const text = value === 0 ? "0" : short(value);
+  const [whole, rest = ""] = DECIMAL ? text.split(DECIMAL) : [text];
+  const [, digits, unit] = /^(\d*?)0*(\D*)$/.exec(rest) ?? ["", "", rest];
+  return whole + (digits && DECIMAL + digits) + unit;
 }
 
 /**
@@ -38,7 +55,7 @@ function three(value) {
  * @returns {string}
  */
 export function whole(value) {
-  return Number.isFinite(value) ? value.toFixed(0).replace(/\B(?=(\d{3})+$)/g, ",") : NONE;
+  return Number.isFinite(value) ? value.toFixed(0).replace(/\B(?=(\d{3})+$)/g, GROUP) : NONE;
 }
 
 /**
@@ -48,7 +65,7 @@ export function whole(value) {
  * @returns {[number: string, unit: string]}
  */
 export function milliseconds(value) {
-  return value >= 999.5 ? [short(value / 1000), "s"] : [short(value), "ms"];
+  return value >= 999.5 ? [short(value / 1000), texts.secondsUnit] : [short(value), texts.msUnit];
 }
 
 /**
@@ -56,7 +73,8 @@ export function milliseconds(value) {
  * @returns {string}
  */
 export function duration(value) {
-  return value === undefined || !Number.isFinite(value) ? NONE : milliseconds(value).join(" ");
+  return value === undefined || !Number.isFinite(value) ? NONE
+    : value >= 999.5 ? put(texts.seconds, { n: short(value / 1000) }) : put(texts.milliseconds, { n: short(value) });
 }
 
 /**
@@ -75,7 +93,7 @@ export function rate(value) {
  */
 export function percent(fraction) {
   const rounded = Math.round(fraction * 100);
-  return `${fraction > 0 && fraction < 1 ? Math.min(99, Math.max(1, rounded)) : rounded} %`;
+  return put(texts.percent, { n: fraction > 0 && fraction < 1 ? Math.min(99, Math.max(1, rounded)) : rounded });
 }
 
 /**
@@ -84,8 +102,10 @@ export function percent(fraction) {
  * @param {number} seconds
  */
 export function span(seconds) {
-  return seconds < 9.95 ? `${Number(seconds.toPrecision(2))} s` : seconds < 600 && seconds % 60 ? `${Math.round(seconds)} s`
-    : seconds < 5400 ? `${Math.round(seconds / 60)} min` : seconds < 172_800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} d`;
+  return seconds < 9.95 ? put(texts.seconds, { n: String(Number(seconds.toPrecision(2))).replace(".", DECIMAL) })
+    : seconds < 600 && seconds % 60 ? put(texts.seconds, { n: Math.round(seconds) })
+    : seconds < 5400 ? put(texts.minutes, { n: Math.round(seconds / 60) })
+    : seconds < 172_800 ? put(texts.hours, { n: Math.round(seconds / 3600) }) : put(texts.days, { n: Math.round(seconds / 86_400) });
 }
 
 /**
@@ -100,15 +120,15 @@ export function age(seconds) {
     return NONE;
   }
   if (s < 60) {
-    return `${s} s`;
+    return put(texts.seconds, { n: s });
   }
   if (s < 3600) {
-    return `${Math.floor(s / 60)} min ${two(s % 60)} s`;
+    return put(texts.minutesSeconds, { m: Math.floor(s / 60), s: two(s % 60) });
   }
   if (s < 86_400) {
-    return `${Math.floor(s / 3600)} h ${two(Math.floor(s / 60) % 60)} min`;
+    return put(texts.hoursMinutes, { h: Math.floor(s / 3600), m: two(Math.floor(s / 60) % 60) });
   }
-  return `${Math.floor(s / 86_400)} d ${Math.floor(s / 3600) % 24} h`;
+  return put(texts.daysHours, { d: Math.floor(s / 86_400), h: Math.floor(s / 3600) % 24 });
 }
 
 /**
@@ -120,13 +140,18 @@ export function age(seconds) {
  */
 export function clockTime(unix, decimals = 0) {
   const date = new Date(unix * 1000);
-  const fraction = decimals ? `.${String(date.getMilliseconds()).padStart(3, "0").slice(0, decimals)}` : "";
+  const fraction = decimals ? `${DECIMAL}${String(date.getMilliseconds()).padStart(3, "0").slice(0, decimals)}` : "";
   return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}${fraction}`;
 }
 
-/** @param {number} unix  seconds @returns {string} a day, as this browser's language has it: 27 Nov */
+/** @param {number} unix  seconds @returns {string} a day: Nov 27 */
 export function day(unix) {
-  return new Date(unix * 1000).toLocaleDateString(undefined, { day: "numeric", month: "short" });
+  return new Date(unix * 1000).toLocaleDateString(texts.LANGUAGE, { day: "numeric", month: "short" });
+}
+
+/** @param {number} unix  seconds @returns {string} Nov 27, 2026, 2:03:22 PM */
+export function dateTime(unix) {
+  return new Date(unix * 1000).toLocaleString(texts.LANGUAGE, { dateStyle: "medium", timeStyle: "medium" });
 }
 
 /**

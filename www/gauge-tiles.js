@@ -2,9 +2,12 @@
 /** The gauges' latest values, among the tiles at the top. */
 
 import { byId, make, setAttr, setText } from "./dom.js";
+import { isDue, untilNext } from "./frame.js";
 import { valueText } from "./gauges.js";
+import * as texts from "./texts.js";
+import { put } from "./words.js";
 
-const EVERY_S = 0.2; // nobody can read digits that change faster
+const EVERY_S = 0.25; // nobody can read digits that change faster
 
 /** @param {import("./app.js").Context} context */
 export function mountGauges({ store, frame, session: { gauges } }) {
@@ -14,8 +17,8 @@ export function mountGauges({ store, frame, session: { gauges } }) {
   let drawn = 0;
 
   frame.add((now) => {
-    if (now - drawn < EVERY_S) {
-      return gauges.list.length ? EVERY_S * 1000 : Infinity;
+    if (!isDue(drawn, EVERY_S, now)) {
+      return gauges.list.length ? untilNext(EVERY_S, now) : Infinity;
     }
     drawn = now;
     const stale = store.state.connection.phase === "live" ? null : "";
@@ -26,11 +29,11 @@ export function mountGauges({ store, frame, session: { gauges } }) {
         shown.push({ name, value, tile });
         tiles.append(tile);
         setText(name, gauge.name);
-        setAttr(name, "title", gauge.name);
+        setAttr(tile, "title", put(texts.gaugeWhat, { name: gauge.name }));
       }
       setText(shown[i].value, gauge.unit ? `${valueText(gauge.value)} ${gauge.unit}` : valueText(gauge.value));
       setAttr(shown[i].tile, "data-stale", stale);
     });
-    return gauges.list.length ? EVERY_S * 1000 : Infinity;
+    return gauges.list.length ? untilNext(EVERY_S, now) : Infinity;
   });
 }

@@ -2,38 +2,28 @@
 /** The present: the cards at the top, the page's title and its icon. */
 
 import { laneName } from "./chart-lines.js";
-import { announce, byId, setAttr, setText } from "./dom.js";
+import { announce, byId, setAttr, setHidden, setText } from "./dom.js";
 import { LANES_MAX } from "./feed.js";
 import { age, duration, milliseconds, NONE, percent, rate, short, span, whole } from "./format.js";
+import { isDue, untilNext } from "./frame.js";
 import { Limit } from "./limits.js";
 import { loadingText } from "./model-facts.js";
 import { isPast } from "./past.js";
 import { drawSpark, SPARK_S } from "./spark.js";
 import { quantiles, rates, sums } from "./statistics.js";
+import * as texts from "./texts.js";
+import { put } from "./words.js";
 
-const EVERY_S = 0.2; // nobody can read digits that change faster
+const EVERY_S = 0.25; // nobody can read digits that change faster
 const STATISTICS_EVERY_S = 1;
+const SPARK_EVERY_S = 1; // a minute moves by a few pixels in it
 const MEDIAN_S = 2; // the latency shown is the median of this time
 const QUIET_S = 60; // between two notifications about the same limit
 const LOOK_BACK = 100; // ticks in which the last rate that is not 0 is searched
 const LIVE_S = 300; // beside charts of hours
 const FILL_S = 1; // without history after this time, the page counts as empty
 
-/** @typedef {keyof typeof STATES} EngineState */
-
-const STATES = {
-  connecting: "Connecting",
-  waiting: "No connection",
-  closed: "Closed",
-  down: "Engine down",
-  loading: "Loading",
-  draining: "Pausing",
-  paused: "Paused",
-  running: "Running",
-  ended: "Input ended",
-  empty: "No data yet",
-  idle: "Idle",
-};
+/** @typedef {keyof typeof texts.states} EngineState */
 
 /** The states that are announced, and the return from them. */
 const SAID = new Set(["down", "loading", "draining", "paused", "ended"]);
@@ -52,6 +42,7 @@ export function mountGlance({ settings, store, frame, colours, lines, view, filt
 
   let drawn = 0;
   let counted = 0;
+  let sparked = 0;
   let any = false; // there were ticks
   let connectedAt = 0;
   /** @type {EngineState | ""} */
@@ -63,38 +54,40 @@ export function mountGlance({ settings, store, frame, colours, lines, view, filt
     if (connection.phase === "live") {
       connectedAt = Date.now() / 1000;
     }
-    drawn = 0;
+    drawn = sparked = 0;
   });
   store.on(["paused", "span", "zoom", "frozenAt", "status", "dropped", "filled", "find"], () => {
-    drawn = counted = 0;
+    drawn = counted = sparked = 0;
   });
 
   frame.add((now) => {
-    const wait = drawn + EVERY_S - now;
-    if (wait > 0 && any === feed.ring.end > 0) {
-      return wait * 1000;
+    if (!isDue(drawn, EVERY_S, now) && any === feed.ring.end > 0) {
+      return untilNext(EVERY_S, now);
     }
-    any = feed.ring.end > 0;
+    if (any !== feed.ring.end > 0) {
+      any = !any;
+      sparked = 0;
+    }
     drawn = now;
     const present = feed.now(now);
     const next = engineState(present, now);
     drawNumbers(filter.on ? passing(now) : present, next, now);
-    if (now - counted >= STATISTICS_EVERY_S) {
+    if (isDue(counted, STATISTICS_EVERY_S, now)) {
       counted = now;
       drawStatistics(now);
       drawTitle(present, next);
     }
-    setText(node.state, next === "draining" ? `${STATES[next]}, ${requests.inState("running")} left` : STATES[next]);
+    setText(node.state, next === "draining" ? put(texts.drainingLeft, { n: requests.inState("running") }) : texts.states[next]);
     if (next !== state) {
       if (SAID.has(next) || (SAID.has(state) && (next === "running" || next === "idle"))) {
-        announce(`Engine: ${STATES[next]}.`);
+        announce(put(texts.engineIs, { state: texts.states[next] }));
       }
       state = next;
       document.documentElement.dataset.state = next;
       setAttr(byId("favicon", HTMLLinkElement), "href", icon(next));
       drawTitle(present, next);
     }
-    return EVERY_S * 1000;
+    return untilNext(EVERY_S, now);
   });
 
   /**
@@ -148,9 +141,9 @@ export function mountGlance({ settings, store, frame, colours, lines, view, filt
     const steps = feed.tokenless;
     const live = connection.phase === "live";
     const fresh = present.running > 0 && (state === "running" || state === "draining");
-    setText(node["rate-label"], steps ? "Inferences per second" : "Tokens per second");
-    setText(node["rate-unit"], steps ? "" : "tok/s");
-    setText(node["tokens-label"], steps ? "Inferences" : "Tokens");
+    setText(node["rate-label"], steps ? texts.inferencesPerSecond : texts.tokensPerSecond);
+    setText(node["rate-unit"], steps ? "" : texts.perSecondUnit);
+    setText(node["tokens-label"], steps ? texts.inferences : texts.tokens);
     setText(node.rate, lane && live ? rate(present.rate) : NONE);
     setAttr(node["rate-about"], "data-off", present.estimated && live ? null : "");
     const slowest = fresh ? slowestLane(now) : null;
@@ -163,17 +156,20 @@ export function mountGlance({ settings, store, frame, colours, lines, view, filt
     setAttr(node["tile-lost"], "data-bad", dropped ? "" : null);
     setText(node.viewers, status && (live || cause === "full") ? whole(Math.max(1, status.clients.websocket + status.clients.sse)) : NONE); // this page is one
     setText(node.uptime, status && live ? age(now - feed.clock.toBrowser(status.started)) : NONE);
-    node["tile-ttft"].hidden = node["tile-requests"].hidden = !requests.any && hello?.source !== "meter";
+    for (const tile of [node["tile-ttft"], node["tile-requests"]]) {
+      setHidden(tile, !requests.any && hello?.source !== "meter");
+    }
     setText(node.ttft, duration(requests.latestTtft));
     const line = status?.requests;
     const full = live && line && requests.inState("queued") >= line.queue;
-    setText(node.inflight, live ? `${requests.inState("running")} / ${requests.inState("queued")}${full ? " full" : ""}` : NONE);
+    setText(node.inflight, live ? put(full ? texts.runningWaitingFull : "{running} / {waiting}", { running: requests.inState("running"), waiting: requests.inState("queued") }) : NONE);
     setAttr(node["tile-requests"], "data-bad", full ? "" : null);
     const stale = fresh && !present.late ? null : "";
     setAttr(card.rate, "data-stale", stale);
     setAttr(card.latency, "data-stale", stale);
     checkLimits(limits, settings, fresh ? { rate: present.rate, latency: slowest?.latency ?? NaN } : null, now);
-    if (lane) {
+    if (lane && isDue(sparked, SPARK_EVERY_S, now)) {
+      sparked = now;
       const end = live ? now : Math.min(now, feed.lastTime);
       const { ring } = feed;
       const passes = filter.ticks();
@@ -217,15 +213,15 @@ export function mountGlance({ settings, store, frame, colours, lines, view, filt
     }
     const streams = requests.inState("running");
     const silent = requests.silent(now);
-    const ago = `${age(now - lastTime)} ago`;
     let last = ring.end - 1; // an engine that broke off ends with a rate of 0
     for (const least = Math.max(ring.first, ring.end - LOOK_BACK); last > least && !ring.total[last & ring.mask]; last--);
     setText(node["rate-note"], store.state.connection.phase === "live" && silent.entries.length && !fresh ? waitText(silent, now)
-      : fresh || !ring.end ? "" : state === "idle" ? `idle for ${age(now - lastTime)}` : `last ${rate(ring.total[last & ring.mask])}, ${age(now - ring.time[last & ring.mask])} ago`);
+      : fresh || !ring.end ? "" : state === "idle" ? put(texts.idleFor, { age: age(now - lastTime) })
+      : put(texts.lastWas, { value: rate(ring.total[last & ring.mask]), age: age(now - ring.time[last & ring.mask]) }));
     const latest = feed.now(now).latency;
-    setText(node["latency-note"], slowest && slowest.of > 1 ? `slowest of ${slowest.of}: ${laneName(slowest.lane)}`
-      : slowest && streams > 1 ? `per stream, of ${streams}`
-      : fresh || Number.isNaN(latest) ? "" : `last ${duration(latest)}, ${ago}`);
+    setText(node["latency-note"], slowest && slowest.of > 1 ? put(texts.slowestOf, { n: slowest.of, name: laneName(slowest.lane) })
+      : slowest && streams > 1 ? put(texts.perStreamOf, { n: streams })
+      : fresh || Number.isNaN(latest) ? "" : put(texts.lastWas, { value: duration(latest), age: age(now - lastTime) }));
   }
 
   /**
@@ -237,13 +233,13 @@ export function mountGlance({ settings, store, frame, colours, lines, view, filt
   function waitText({ entries, seconds }, now) {
     for (const { last } of entries) {
       if ("loading" in last && last.loading) {
-        return `loading, ${loadingText(last.loading, feed.clock.toBrowser(last.loading.since), now)}`;
+        return put(texts.loadingFor, { time: loadingText(last.loading, feed.clock.toBrowser(last.loading.since), now) });
       }
       if ("prefill" in last && last.prefill) {
-        return `reading the prompt: ${percent(last.prefill.fraction)}`;
+        return put(texts.readingPrompt, { share: percent(last.prefill.fraction) });
       }
     }
-    return `no token yet, ${age(seconds)}`;
+    return put(texts.noTokenYet, { age: age(seconds) });
   }
 
   /** @param {number} now */
@@ -260,18 +256,19 @@ export function mountGlance({ settings, store, frame, colours, lines, view, filt
     const { mean, peak } = rates(ring, from, end, feed.tokenless, filter.ticks());
     setText(node["rate-mean"], Number.isNaN(mean) ? NONE : rate(mean));
     setText(node["rate-peak"], Number.isNaN(peak) ? NONE : rate(peak));
-    const over = (zoom ? span(to - from) : chosen === Infinity ? "all" : span(chosen)) + (filter.on ? ", filtered" : "");
+    const whole = zoom ? span(to - from) : chosen === Infinity ? texts.allTime : span(chosen);
+    const over = filter.on ? put(texts.filtered, { span: whole }) : whole;
     setText(node["rate-over"], over);
     setText(node["latency-over"], over);
 
     if (hello) {
       const { status } = store.state;
-      setText(node.about, `aidash ${hello.version} · ${sourceText(hello, status?.upstreams)}`);
+      setText(node.about, put(texts.about, { version: hello.version, source: sourceText(hello, status?.upstreams) }));
       setAttr(node.state, "title", status?.upstreams?.map(engineText).join(", ") ?? null);
     }
     const { skew, error } = feed.clock;
     setText(node.skew, error !== Infinity && Math.abs(skew) > Math.max(1, error)
-      ? `the board's clock is ${age(Math.abs(skew))} ${skew > 0 ? "ahead" : "behind"}; times shown follow this browser's clock` : "");
+      ? put(skew > 0 ? texts.clockAhead : texts.clockBehind, { age: age(Math.abs(skew)) }) : "");
   }
 
   /**
@@ -280,8 +277,8 @@ export function mountGlance({ settings, store, frame, colours, lines, view, filt
    */
   function drawTitle(present, state) {
     const model = store.state.model || present.lane?.model || "";
-    const unit = feed.tokenless ? "/s" : "tok/s";
-    const text = state === "running" ? `${rate(present.rate)} ${unit}` : STATES[state];
+    const unit = feed.tokenless ? texts.rateOnly : texts.tokensRate;
+    const text = state === "running" ? put(unit, { n: rate(present.rate) }) : texts.states[state];
     document.title = [text, model, store.state.status?.page?.title ?? "aidash"].filter(Boolean).join(" · ");
   }
 }
@@ -290,7 +287,8 @@ export function mountGlance({ settings, store, frame, colours, lines, view, filt
 
 /** @param {Upstreams[number]} upstream */
 function engineText({ url, name, engine }) {
-  return `${name ? `${name} at ` : ""}${url}${engine === "down" ? " (down)" : ""}`;
+  const where = name ? put(texts.engineAt, { name, url }) : url;
+  return engine === "down" ? put(texts.engineDown, { engine: where }) : where;
 }
 
 /**
@@ -298,13 +296,7 @@ function engineText({ url, name, engine }) {
  * @param {Upstreams} [upstreams]
  */
 function sourceText(hello, upstreams) {
-  switch (hello.source) {
-    case "sim": return `simulated engine, ${hello.rate_hz} Hz`;
-    case "stdin": return "standard input";
-    case "meter": return `proxy in front of ${upstreams ? upstreams.map(engineText).join(", ") : "the engine"}`;
-    case "scrape": return "the engine's page of metrics";
-    default: return "data sent by other programs";
-  }
+  return put(texts.sources[hello.source] ?? texts.sources.none, { rate: hello.rate_hz, engines: upstreams ? upstreams.map(engineText).join(", ") : texts.theEngine });
 }
 
 /**
@@ -335,8 +327,8 @@ function icon(state) {
  * @param {number} now
  */
 function checkLimits(limits, { limitLatency, limitRate, notify }, present, now) {
-  check("latency", limitLatency, (value, most) => value > most, (value, most) => `Latency ${duration(value)}, above ${most} ms`);
-  check("rate", limitRate, (value, least) => value < least, (value, least) => `${short(value)} per second, below ${least}`);
+  check("latency", limitLatency, (value, most) => value > most, (value, limit) => put(texts.latencyAlarm, { value: duration(value), limit }));
+  check("rate", limitRate, (value, least) => value < least, (value, limit) => put(texts.rateAlarm, { value: short(value), limit }));
 
   /**
    * @param {"latency" | "rate"} name
@@ -352,7 +344,7 @@ function checkLimits(limits, { limitLatency, limitRate, notify }, present, now) 
       own.limit.update(beyond(present[name], bound), now);
     }
     setAttr(byId(`card-${name}`, HTMLElement), "data-alarm", own.limit.on ? "" : null);
-    byId(`${name}-alarm`, HTMLElement).hidden = !own.limit.on;
+    setHidden(byId(`${name}-alarm`, HTMLElement), !own.limit.on);
     if (own.limit.on && present && bound !== null && notify && now - own.told >= QUIET_S && canNotify()) {
       own.told = now;
       new Notification("aidash", { body: text(present[name], bound), tag: name });

@@ -3,6 +3,8 @@
 
 import { byId, make } from "./dom.js";
 import { isKiosk } from "./kiosk.js";
+import * as texts from "./texts.js";
+import { counted } from "./words.js";
 
 /** @type {Record<string, number>} */
 const SPANS = { 1: 60, 5: 300, a: Infinity };
@@ -68,8 +70,7 @@ export function mountKeys({ settings, store, view, session }) {
     const running = session.requests.inState("running");
     const { paused } = store.state;
     const button = document.getElementById("pause");
-    const question = `${running === 1 ? "1 request runs" : `${running} requests run`}, and will finish. New ones will wait. Pause?`;
-    if (button && (paused || !running || confirm(question))) {
+    if (button && (paused || !running || confirm(counted(texts.pauseQuestion, running)))) {
       button.click();
     }
   }

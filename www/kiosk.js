@@ -2,6 +2,7 @@
 /** A page on a wall (?kiosk=1): nothing to press (see style.css), and the screen stays on where the browser allows that. */
 
 import { notice } from "./dom.js";
+import * as texts from "./texts.js";
 
 const ROTATE_MIN_S = 3;
 const ROTATE_MAX_S = 86400; // setInterval() takes 31 bits of milliseconds: a longer time would be none
@@ -52,7 +53,7 @@ function rotate(seconds) {
   const stop = () => {
     clearInterval(timer);
     kinds.forEach((kind) => removeEventListener(kind, stop));
-    notice("Stopped. Reload the page to go on.");
+    notice(texts.stoppedRotating);
   };
   const kinds = ["pointerdown", "keydown", "wheel"];
   kinds.forEach((kind) => addEventListener(kind, stop, { passive: true }));

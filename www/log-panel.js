@@ -3,6 +3,8 @@
 
 import { byId, make, setText } from "./dom.js";
 import { age, clockTime } from "./format.js";
+import * as texts from "./texts.js";
+import { put } from "./words.js";
 
 const SHOWN = 100;
 
@@ -33,6 +35,6 @@ export function mountLog({ frame, session: { feed } }) {
 
 /** @param {import("./feed.js").Mark} mark */
 function textOf({ kind, from, to, text }) {
-  const lasted = to > from && to !== Infinity ? `, ${age(to - from)}` : "";
-  return kind === "model" ? `model: ${text}` : kind === "warn" || kind === "error" ? `${kind}: ${text}` : text + lasted;
+  return kind === "model" ? put(texts.eventModel, { model: text }) : kind === "warn" || kind === "error" ? put(texts.eventLevels[kind], { text })
+    : to > from && to !== Infinity ? put(texts.eventLasted, { text, age: age(to - from) }) : text;
 }

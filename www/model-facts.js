@@ -1,8 +1,10 @@
 // @ts-check
 /** What is known of the models beside their ticks: context, share on the CPU, loading, prompt cache. */
 
-import { byId, setText } from "./dom.js";
+import { byId, setHidden, setText } from "./dom.js";
 import { age, percent, whole } from "./format.js";
+import * as texts from "./texts.js";
+import { put } from "./words.js";
 
 /** @typedef {import("./contract").ModelFacts[number]} Facts */
 
@@ -12,7 +14,7 @@ import { age, percent, whole } from "./format.js";
  * @param {Facts | undefined} facts
  */
 export function cpuText(facts) {
-  return facts?.cpu_share ? `${percent(facts.cpu_share)} on the CPU` : "";
+  return facts?.cpu_share ? put(texts.onTheCpu, { share: percent(facts.cpu_share) }) : "";
 }
 
 /**
@@ -36,9 +38,9 @@ export function mountModelFacts({ store, frame, session: { feed } }) {
   frame.add((now) => {
     const { facts, model, hello, connection } = store.state;
     const loading = connection.phase === "live" ? facts.filter((one) => one.loading) : [];
-    line.hidden = hello?.source !== "meter";
-    setText(line, loading.length ? loading.map((one) => `Loading ${one.model || "its model"}, ${
-      loadingText(/** @type {import("./contract").Loading} */ (one.loading), feed.clock.toBrowser(one.loading?.since ?? now), now)}`).join(" · ")
+    setHidden(line, hello?.source !== "meter");
+    setText(line, loading.length ? loading.map((one) => put(texts.loadingModel, { model: one.model || texts.itsModel,
+      time: loadingText(/** @type {import("./contract").Loading} */ (one.loading), feed.clock.toBrowser(one.loading?.since ?? now), now) })).join(" · ")
       : factsText(facts.find((one) => one.model === model)));
     return loading.length ? 1000 : Infinity;
   });
@@ -47,6 +49,6 @@ export function mountModelFacts({ store, frame, session: { feed } }) {
 /** @param {Facts | undefined} facts */
 export function factsText(facts) {
   const { context_length: context, prompt_tokens: prompt, cached_tokens: cached = 0 } = facts ?? {};
-  return [context ? `context ${whole(context)}` : "", cpuText(facts), prompt ? `${percent(cached / prompt)} of prompts cached` : ""]
+  return [context ? put(texts.context, { n: whole(context) }) : "", cpuText(facts), prompt ? put(texts.promptsCached, { share: percent(cached / prompt) }) : ""]
     .filter(Boolean).join(" · ");
 }

@@ -1,27 +1,12 @@
 // @ts-check
 /** What became of a request, in words. */
 
+import * as texts from "./texts.js";
+
 /** @typedef {import("./contract").RequestStart | import("./contract").Request} Last */
 
-/**
- * In a few words, and what that means.
- *
- * @type {Record<string, [word: string, meaning: string]>}
- */
-export const STATES = {
-  running: ["running", "The engine is working on it."],
-  queued: ["queued", "It waits until the engine is free."],
-  finished: ["finished", "The answer is complete."],
-  left: ["client left", "The client closed the connection before the answer was complete."],
-  cut: ["engine broke off", "The engine's answer ended without its end."],
-  viewer: ["cancelled by viewer", "Somebody cancelled the request on this page."],
-  limit: ["stopped: too slow", "aidash ended it, as a peer was silent or too slow for too long."],
-  refused: ["refused", "The engine refused the request."],
-  full: ["refused", "aidash refused the request."],
-  failed: ["engine failed", "The engine could not be reached, or it reported an error."],
-  lost: ["not known", "It ran when the connection was lost."],
-  stuck: ["no answer", "The engine does not answer now. The request goes on when it does, or ends after --upstream-timeout."],
-};
+/** In a few words, and what that means. @type {Record<string, string[]>} */
+export const STATES = texts.outcomes;
 
 /**
  * @param {string} status
@@ -39,7 +24,7 @@ export function meaningOf(status, by) {
  * for the word.
  *
  * @param {Last} last
- * @returns {[word: string, meaning: string]}
+ * @returns {string[]} the word, and the meaning
  */
 export function stateOf(last) {
   const { status } = last;

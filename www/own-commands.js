@@ -2,6 +2,8 @@
 /** The engine's own commands on its card: buttons, switches, numbers. And what it says of itself and of a command that takes its time. */
 
 import { byId, make, setAttr, setText } from "./dom.js";
+import * as texts from "./texts.js";
+import { put } from "./words.js";
 
 /** @param {import("./app.js").Context} context */
 export function mountOwnCommands({ store, session }) {
@@ -44,14 +46,15 @@ export function mountOwnCommands({ store, session }) {
   store.on(["command", "reason"], ({ command, commands, reason }) => {
     const own = commands.find((one) => one.command === command?.command);
     const what = command ? (own ? own.label || own.command : doing(command)) : "";
-    const how = command?.state === "running" ? `${what}…` : command?.state === "failed" ? `${what}: failed${command.message ? `: ${command.message}` : ""}` : "";
+    const how = command?.state === "running" ? put(texts.underWay, { what }) : command?.state !== "failed" ? ""
+      : command.message ? put(texts.failedBecause, { what, reason: command.message }) : put(texts.failed, { what });
     setText(byId("engine-reason", HTMLElement), [how, reason].filter(Boolean).join(" · "));
   });
 }
 
 /** @param {import("./contract").CommandEvent} command */
 function doing({ action, model }) {
-  return action === "switch_model" ? `Switching to ${model}` : { pause: "Pausing", resume: "Resuming" }[action] ?? action;
+  return action === "switch_model" ? put(texts.switchingTo, { model: model ?? "" }) : Reflect.get(texts.doing, action) ?? action;
 }
 
 /**
@@ -66,7 +69,7 @@ function control({ command, kind, label, min, max }, run) {
     return button;
   }
   const input = make("input", { type: "number", min: String(min), max: String(max), step: "any", required: "", inputmode: "decimal" });
-  const form = make("form", { "data-command": command }, make("label", {}, `${name} `, input), make("button", { "aria-label": `Set ${name}` }, "Set"));
+  const form = make("form", { "data-command": command }, make("label", {}, `${name} `, input), make("button", { "aria-label": put(texts.setName, { name }) }, texts.set));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     run(command, input.valueAsNumber);

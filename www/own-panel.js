@@ -2,6 +2,8 @@
 /** The program that embeds aidash: its title, its logo, and a panel of its own. */
 
 import { byId, make, setAttr, setText } from "./dom.js";
+import * as texts from "./texts.js";
+import { put } from "./words.js";
 
 /**
  * What the module's default export gets, mount(element, api). See "Your own pages" in docs/embed.md.
@@ -73,7 +75,7 @@ export function mountOwnPanel({ store, session }) {
   /** @param {unknown} error */
   function fail(error) {
     listeners.clear();
-    section.replaceChildren(make("p", { role: "alert" }, `The panel ${shown} does not work: ${error instanceof Error ? error.message : error}`));
+    section.replaceChildren(make("p", { role: "alert" }, put(texts.panelFailed, { path: shown, reason: String(error instanceof Error ? error.message : error) })));
   }
 
   /** @param {Listener} listener @param {any} data */

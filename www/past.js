@@ -5,6 +5,7 @@
  */
 
 import { LANES_MAX } from "./feed.js";
+import * as texts from "./texts.js";
 
 /** @typedef {import("./feed.js").Lane} Lane */
 /** @typedef {import("./contract").HistoryAnswer} Answer */
@@ -79,7 +80,7 @@ export class Past {
       this.problem = "";
       this.#due = now + step;
     } catch {
-      this.problem = "the server's history can't be had";
+      this.problem = texts.noHistory;
     }
     this.#busy = false;
     this.version++;
@@ -95,7 +96,7 @@ export class Past {
     const { models = [] } = await this.#get(`${window}${Math.ceil(now + this.#feed.clock.skew)}`);
     const queries = models.length ? models.map((model) => `&model=${encodeURIComponent(model)}`) : [""];
     if (queries.join() !== this.#sets.map(({ query }) => query).join()) {
-      this.#sets = queries.map((query, i) => ({ query, lane: this.#lane(models[i] ?? "all models", i, step), series: [], rows: [] }));
+      this.#sets = queries.map((query, i) => ({ query, lane: this.#lane(models[i] ?? texts.allModels, i, step), series: [], rows: [] }));
     }
     for (const set of this.#sets) {
       const last = set.rows[set.rows.length - 1]?.[0];

@@ -3,6 +3,7 @@
 
 import { cursorTime } from "./chart-input.js";
 import { byId } from "./dom.js";
+import * as texts from "./texts.js";
 
 const SAME_PX = 8; // a second one so near takes the pin away
 
@@ -66,7 +67,7 @@ export function drawPins({ ctx, bbox, scales, valToPos }, pins, { rem, colours }
       ctx.fillRect(left(time) - devicePixelRatio / 2, bbox.top, 1.5 * devicePixelRatio, bbox.height);
       ctx.fillRect(left(time) - size / 2, bbox.top + bbox.height - size, size, size);
       ctx.fillStyle = colours.card;
-      ctx.fillText("AB"[i], left(time), bbox.top + bbox.height - size / 2);
+      ctx.fillText(texts.pins[i], left(time), bbox.top + bbox.height - size / 2);
     }
   });
   ctx.restore();

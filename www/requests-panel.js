@@ -1,39 +1,44 @@
 // @ts-check
 /** The requests as a table: the running ones on top; a row opens its details. */
 
-import { byId, make, notice, setAttr, setName, setText } from "./dom.js";
+import { byId, make, notice, setAttr, setHidden, setName, setText } from "./dom.js";
 import { clockTime, duration, NONE, percent, short, whole } from "./format.js";
+import { isDue, untilNext } from "./frame.js";
 import { loadingText } from "./model-facts.js";
 import { meaningOf, STATES, stateOf } from "./outcomes.js";
+import * as texts from "./texts.js";
 import { makeWaterfall, phases } from "./waterfall.js";
+import { counted, put } from "./words.js";
 
 /** @typedef {import("./requests.js").Entry} Entry */
 /** @typedef {import("./requests.js").RequestLog} RequestLog */
 
 /**
  * @typedef {object} Column
+ * @property {string} name   that a browser remembers
  * @property {string} title
  * @property {string} [what]  it is
  * @property {(entry: Entry, now: number, requests: RequestLog) => string | number | undefined} value  the sort key
  * @property {(value: any) => string} [text]
  */
 
-const EVERY_S = 0.2;
+const EVERY_S = 0.5; // nobody can read digits that change faster
+const MANY = 8; // running requests: more count once a second, as each draw of a table costs
 
 /** @type {Column[]} */
 const columns = [
-  { title: "Time", value: (entry) => entry.at, text: clockTime },
-  { title: "Status", value: (entry, _, requests) => stateText(entry, requests) },
-  { title: "Model", value: ({ last }) => last.model },
-  { title: "Client", value: ({ last }) => last.client },
-  { title: "Route", value: ({ last }) => last.route },
-  { title: "In", what: "Tokens of the prompt, cached ones included", value: ({ last }) => field(last, "prompt_tokens"), text: whole },
-  { title: "Out", what: "Tokens of the answer. ~: counted from the stream.", value: (entry) => field(entry.running ? {} : entry.last, "completion_tokens") ?? (entry.live || undefined), text: whole },
-  { title: "First token", what: "From the arrival at aidash to the first text, the wait in line included", value: ({ last }) => field(last, "ttft_ms"), text: duration },
-  { title: "Prefill /s", what: "Tokens of the prompt per second, without cached ones", value: ({ last }) => field(last, "prefill_tokens_per_second"), text: short },
-  { title: "Decode /s", what: "Tokens of the answer per second, from the first to the last", value: (entry, now) => field(entry.last, "decode_tokens_per_second") ?? liveRate(entry, now), text: short },
-  { title: "Duration", what: "From the arrival to the end", value: (entry, now) => (entry.running ? elapsed(entry, now) : field(entry.last, "duration_ms")), text: duration },
-  { title: "Context", what: "How much of the model's context prompt and answer fill", value: ({ last }) => fillOf(last), text: percent },
+  { name: "time", title: texts.time, what: texts.timeWhat, value: (entry) => entry.at, text: clockTime },
+  { name: "status", title: texts.state, value: (entry, _, requests) => stateText(entry, requests) },
+  { name: "model", title: texts.model, value: ({ last }) => last.model },
+  { name: "client", title: texts.client, value: ({ last }) => last.client },
+  { name: "route", title: texts.route, value: ({ last }) => last.route },
+  { name: "in", title: texts.promptIn, what: texts.promptInWhat, value: ({ last }) => field(last, "prompt_tokens"), text: whole },
+  { name: "out", title: texts.answerOut, what: texts.answerOutWhat, value: (entry) => field(entry.running ? {} : entry.last, "completion_tokens") ?? (entry.live || undefined), text: whole },
+  { name: "ttft", title: texts.firstToken, what: texts.ttftWhat, value: ({ last }) => field(last, "ttft_ms"), text: duration },
+  { name: "prefill", title: texts.prefill, what: texts.prefillWhat, value: ({ last }) => field(last, "prefill_tokens_per_second"), text: short },
+  { name: "decode", title: texts.decode, what: texts.decodeWhat, value: (entry, now) => field(entry.last, "decode_tokens_per_second") ?? liveRate(entry, now), text: short },
+  { name: "duration", title: texts.duration, what: texts.durationWhat, value: (entry, now) => (entry.running ? elapsed(entry, now) : field(entry.last, "duration_ms")), text: duration },
+  { name: "context", title: texts.contextFill, what: texts.contextFillWhat, value: ({ last }) => fillOf(last), text: percent },
 ];
 const STATUS = 1;
 const MODEL = 2;
@@ -45,47 +50,33 @@ const DECODE = 9;
 const CONTEXT = 11;
 const SHOW_ROOM = 0.1; // beside a request's span, in spans
 
-/** Why the counts are not the engine's own. */
-const REASONS = {
-  not_told: "the engine tells none",
-  one_choice: "the engine tells those of one choice",
-  compressed: "the answer is compressed",
-  invalid_http: "the answer broke HTTP",
-  invalid_json: "the answer has broken JSON",
-  nested_too_deep: "the answer's JSON is nested too deep",
-};
-
-/** What was found of a request, by its field: in two words, and what that means. */
-const SIGNS = {
-  prompt_cut: ["prompt cut", "The engine read only a part of the prompt: the context is too short for all of it. Give the model a longer one (num_ctx), or send less."],
-  cache_broke: ["cache broke", "The engine had most of this client's latest prompt in its cache, and little of this one: its beginning changed, or something else took the cache."],
-};
-
-/** @type {[label: string, text: (last: any, entry: Entry) => string | undefined][]} those that are known are shown */
+/** @type {[label: string, text: (last: any, entry: Entry) => string | undefined, what?: string][]} those that are known are shown */
 const details = [
-  ["Request", ({ id }) => String(Math.abs(id))],
-  ["Status", ({ status, ended_by: by }) => meaningOf(status, by).join(": ")],
-  ["Error", ({ error }) => error],
-  ["Route", ({ route }) => route],
-  ["Cached prompt tokens", ({ cached_tokens: n }) => known(n, whole)],
-  ["Written to the cache", ({ cache_write_tokens: n }) => known(n, whole)],
-  ["Thinking", (last) => joined(known(last.thinking_share, percent), known(last.reasoning_tokens, (n) => `${whole(n)} tokens`), known(last.think_ms, duration))],
-  ["Draft accepted", ({ draft_tokens: n, draft_accepted_tokens: of }) => known(n, () => `${percent(of / n)}, ${whole(of)} of ${whole(n)}`)],
-  ["Between tokens, p50", ({ itl_p50_ms: ms }) => known(ms, duration)],
-  ["p95", ({ itl_p95_ms: ms }) => known(ms, duration)],
-  ["longest", ({ itl_max_ms: ms }) => known(ms, duration)],
-  ["Tokens /s in all", (last, { running }) => (running ? undefined : known(last.tokens_per_second, short))],
-  ["Audio", (last) => joined(known(last.audio_s, (s) => duration(s * 1000)), known(last.real_time_factor, (f) => `${short(1 / f)} × real time`))],
-  ["WebSocket", (last) => known(last.bytes_received, (n) => `${whole(n)} bytes received, ${whole(last.bytes_sent)} sent`)],
-  ["Context used", (last) => known(last.context_tokens, () => fillText(last))],
-  ["Prompt", ({ prompt_cut: cut }) => (cut ? SIGNS.prompt_cut.join(": ") : undefined)],
-  ["Prompt cache", ({ cache_broke: broke }) => (broke ? SIGNS.cache_broke.join(": ") : undefined)],
-  ["Energy", ({ joules: j }) => known(j, (n) => `${short(n)} J above rest, an estimate`)],
-  ["Slow", ({ slow }) => slow?.replaceAll("_", " ")],
-  ["Finish reason", ({ finish_reason: reason }) => reason],
-  ["Read as", ({ dialect }) => dialect],
-  ["Counts", ({ counts, counts_reason: why }) => known(counts, (word) => (why ? `${word}: ${Reflect.get(REASONS, why) ?? why}` : word))],
-  ["HTTP status", ({ http_status: code }) => known(code, String)],
+  [texts.request, ({ id }) => String(Math.abs(id))],
+  [texts.state, ({ status, ended_by: by }) => meant(meaningOf(status, by))],
+  [texts.error, ({ error }) => error],
+  [texts.route, ({ route }) => route],
+  [texts.cachedTokens, ({ cached_tokens: n }) => known(n, whole), texts.cachedTokensWhat],
+  [texts.cacheWritten, ({ cache_write_tokens: n }) => known(n, whole), texts.cacheWrittenWhat],
+  [texts.thinking, (last) => joined(known(last.thinking_share, percent), known(last.reasoning_tokens, (n) => counted(texts.thinkingTokens, n)), known(last.think_ms, duration)),
+    texts.thinkingWhat],
+  [texts.draftAccepted, ({ draft_tokens: n, draft_accepted_tokens: of }) => known(n, () => put(texts.draftOf, { share: percent(of / n), n: whole(of), all: whole(n) })),
+    texts.draftAcceptedWhat],
+  [texts.betweenTokens, ({ itl_p50_ms: ms }) => known(ms, duration), texts.betweenTokensWhat],
+  [texts.p95, ({ itl_p95_ms: ms }) => known(ms, duration), texts.betweenP95What],
+  [texts.betweenLongest, ({ itl_max_ms: ms }) => known(ms, duration), texts.betweenLongestWhat],
+  [texts.tokensInAll, (last, { running }) => (running ? undefined : known(last.tokens_per_second, short)), texts.tokensInAllWhat],
+  [texts.audio, (last) => joined(known(last.audio_s, (s) => duration(s * 1000)), known(last.real_time_factor, (f) => put(texts.realTime, { n: short(1 / f) }))), texts.audioWhat],
+  [texts.webSocket, (last) => known(last.bytes_received, (n) => put(texts.webSocketBytes, { received: whole(n), sent: whole(last.bytes_sent) })), texts.webSocketWhat],
+  [texts.contextUsed, (last) => known(last.context_tokens, () => fillText(last)), texts.contextFillWhat],
+  [texts.prompt, ({ prompt_cut: cut }) => (cut ? meant(texts.signs.prompt_cut) : undefined)],
+  [texts.promptCache, ({ cache_broke: broke }) => (broke ? meant(texts.signs.cache_broke) : undefined)],
+  [texts.energy, ({ joules: j }) => known(j, (n) => put(texts.energyOf, { n: short(n) })), texts.energyOfWhat],
+  [texts.slow, ({ slow }) => known(slow, (cause) => Reflect.get(texts.slowCauses, cause) ?? cause)],
+  [texts.finishReason, ({ finish_reason: reason }) => reason],
+  [texts.readAs, ({ dialect }) => dialect],
+  [texts.counts, ({ counts, counts_reason: why }) => known(counts, () => countsText(counts, why)), texts.countsWhat],
+  [texts.httpStatus, ({ http_status: code }) => known(code, String)],
 ];
 
 /**
@@ -125,24 +116,29 @@ export function mountRequests({ settings, store, frame, view, session, filter })
 
   const head = byId("requests-head", HTMLTableRowElement);
   head.append(...columns.map(heading));
-  byId("columns", HTMLElement).append(...columns.slice(1).map(({ title }) => { // the first one opens the row
-    const box = make("input", { type: "checkbox", ...(settings.hidden?.includes(title) ? {} : { checked: "" }) });
+  byId("columns", HTMLElement).append(...columns.slice(1).map(({ name, title }) => { // the first one opens the row
+    const box = make("input", { type: "checkbox", ...(settings.hidden?.includes(name) ? {} : { checked: "" }) });
     box.addEventListener("change", () => {
-      settings.save({ hidden: [...(settings.hidden ?? []).filter((one) => one !== title), ...(box.checked ? [] : [title])] });
+      settings.save({ hidden: [...(settings.hidden ?? []).filter((one) => one !== name), ...(box.checked ? [] : [name])] });
       [head, ...[...lines.values()].map(({ row }) => row)].forEach(choose);
     });
     return make("label", {}, box, title);
   }));
   choose(head);
   frame.add((now) => {
-    if (requests.version !== version || (requests.active > 0 && now - drawn >= EVERY_S)) {
+    if (version < 0 || ((requests.version !== version || requests.active > 0) && isDue(drawn, pace(), now))) {
       version = requests.version;
       drawn = now;
-      panel.hidden = !requests.any;
+      setHidden(panel, !requests.any);
       drawRows(lostAt || now);
     }
-    return requests.active > 0 ? 1000 * EVERY_S : Infinity;
+    return requests.active > 0 || requests.version !== version ? untilNext(pace(), now) : Infinity;
   });
+
+  /** Seconds between two draws. */
+  function pace() {
+    return requests.active > MANY ? 2 * EVERY_S : EVERY_S;
+  }
 
   /**
    * @param {Column} column
@@ -170,7 +166,7 @@ export function mountRequests({ settings, store, frame, view, session, filter })
    * @param {HTMLTableRowElement} row
    */
   function choose(row) {
-    [...row.cells].forEach((cell, i) => setAttr(cell, "hidden", settings.hidden?.includes(columns[i].title) ? "" : null));
+    [...row.cells].forEach((cell, i) => setAttr(cell, "hidden", settings.hidden?.includes(columns[i].name) ? "" : null));
     setAttr(panel, "data-chosen", settings.hidden ? "" : null);
   }
 
@@ -178,7 +174,7 @@ export function mountRequests({ settings, store, frame, view, session, filter })
   function drawRows(now) {
     const { opened } = store.state;
     const entries = requests.list().filter((entry) => filter.entry(entry)).sort((a, b) => Number(b.running) - Number(a.running) || compare(a, b, now));
-    setText(note, filter.on ? `${entries.length} of ${requests.entries.size}` : "");
+    setText(note, filter.on ? put(texts.passOf, { n: entries.length, all: requests.entries.size }) : "");
     const known = new Set(entries.map((entry) => entry.id));
     for (const [id, line] of lines) {
       if (!known.has(id)) {
@@ -225,7 +221,7 @@ export function mountRequests({ settings, store, frame, view, session, filter })
     const cells = columns.map(({ title }, i) => make("td", { ...amount(i), "data-title": title }));
     const open = make("button", { type: "button", class: "plain open", "aria-expanded": "false" });
     const status = make("span");
-    const cancel = make("button", { type: "button", class: "small", "aria-label": `Cancel request ${id}` }, "Cancel");
+    const cancel = make("button", { type: "button", class: "small", "aria-label": put(texts.cancelRequest, { id }) }, texts.cancel);
     const rest = cells.slice(2).map(() => make("span", { class: "cell" }));
     rest.forEach((text, i) => cells[i + 2].append(text));
     cells[0].append(open);
@@ -252,7 +248,7 @@ export function mountRequests({ settings, store, frame, view, session, filter })
       const problem = await session.send({ action: "cancel", request: id });
       cancel.disabled = false;
       if (problem) {
-        notice(`Request ${id} was not cancelled: ${problem}`);
+        notice(put(texts.notCancelled, { id, reason: problem }));
       }
     });
     return line;
@@ -274,10 +270,10 @@ export function mountRequests({ settings, store, frame, view, session, filter })
       }
       if (i === OUT) {
         const why = field(entry.last, "counts_reason");
-        setAttr(line.cells[i], "title", why ? `${field(entry.last, "counts")}: ${Reflect.get(REASONS, why) ?? why}` : null);
+        setAttr(line.cells[i], "title", why ? countsText(field(entry.last, "counts"), why) : null);
       }
       if (i === IN && entry.running && field(entry.last, "prompt_processed") !== undefined) {
-        shown = `${whole(field(entry.last, "prompt_processed"))} of ${shown}`;
+        shown = put(texts.promptRead, { n: whole(field(entry.last, "prompt_processed")), all: shown });
       }
       if (i === STATUS) {
         shown = waitText(entry, now) || shown;
@@ -287,22 +283,23 @@ export function mountRequests({ settings, store, frame, view, session, filter })
         setAttr(line.cells[i], "title", shown); // it may be cut
       }
     });
-    setAttr(line.open, "aria-label", `${line.open.textContent}, details of request ${Math.abs(entry.last.id)}`);
+    setAttr(line.open, "aria-label", put(texts.detailsOf, { time: line.open.textContent ?? "", id: Math.abs(entry.last.id) }));
     const odd = entry.running && lostAt ? "lost" : entry.last.status === "running" && store.state.down ? "stuck" : "";
     setAttr(line.row, "data-stuck", odd === "stuck" ? "" : null);
     setAttr(line.row, "data-lost", odd === "lost" ? "" : null);
     if (odd) {
       setText(line.texts[STATUS], STATES[odd][0]);
     }
-    setAttr(line.texts[STATUS], "title", (odd ? STATES[odd] : stateOf(entry.last)).join(": "));
-    line.cancel.hidden = !entry.running || odd === "lost";
-    for (const [name, [words, meaning]] of Object.entries(SIGNS)) {
+    setAttr(line.texts[STATUS], "title", meant(odd ? STATES[odd] : stateOf(entry.last)));
+    setHidden(line.cancel, !entry.running || odd === "lost");
+    for (const [name, [words, meaning]] of Object.entries(texts.signs)) {
       if (field(entry.last, name) && !line.cells[STATUS].querySelector(`[data-sign=${name}]`)) {
         line.cells[STATUS].append(make("b", { class: "mark", "data-sign": name, title: meaning }, words));
       }
     }
     line.texts[CONTEXT].style.setProperty("--fill", `${Math.min(100, (fillOf(entry.last) ?? 0) * 100)}%`);
-    setAttr(line.texts[CONTEXT], "title", fillOf(entry.last) === undefined ? null : `${fillText(entry.last)} tokens`);
+    setAttr(line.texts[CONTEXT], "title", fillOf(entry.last) === undefined ? null
+      : put(texts.tokensOf, { n: whole(field(entry.last, "context_tokens")), all: whole(field(entry.last, "context_length")) }));
     if (line.more) {
       fillDetails(line, entry, now);
     }
@@ -331,8 +328,8 @@ export function mountRequests({ settings, store, frame, view, session, filter })
     }
     const loading = field(last, "loading");
     const prefill = field(last, "prefill");
-    return loading ? `loading, ${loadingText(loading, feed.clock.toBrowser(loading.since), now)}`
-      : prefill ? `reading the prompt: ${percent(prefill.fraction)}` : "";
+    return loading ? put(texts.loadingFor, { time: loadingText(loading, feed.clock.toBrowser(loading.since), now) })
+      : prefill ? put(texts.readingPrompt, { share: percent(prefill.fraction) }) : "";
   }
 
   /**
@@ -358,8 +355,9 @@ export function mountRequests({ settings, store, frame, view, session, filter })
    * @param {number} now
    */
   function open(entry, line, now) {
-    const list = make("dl", {}, ...details.map(([label]) => make("div", {}, make("dt", {}, label), make("dd", label === "Error" ? {} : { class: "number" }))));
-    const show = make("button", { type: "button", class: "small" }, "Show in the charts");
+    const list = make("dl", {}, ...details.map(([label, , what]) => make("div", what ? { title: what } : {},
+      make("dt", {}, label), make("dd", label === texts.error ? {} : { class: "number" }))));
+    const show = make("button", { type: "button", class: "small" }, texts.showInCharts);
     show.addEventListener("click", () => {
       const span = spanOf(entry.id);
       if (span) {
@@ -425,7 +423,7 @@ function fillOf(event) {
 
 /** @param {object} event */
 function fillText(event) {
-  return `${whole(field(event, "context_tokens"))} of ${whole(field(event, "context_length"))}`;
+  return put(texts.usedOf, { used: whole(field(event, "context_tokens")), total: whole(field(event, "context_length")) });
 }
 
 /**
@@ -435,6 +433,17 @@ function fillText(event) {
  */
 function known(value, text) {
   return value === undefined ? undefined : text(value);
+}
+
+/** @param {string[]} outcome  the word, and what it means */
+function meant([word, meaning]) {
+  return put(texts.withMeaning, { word, meaning });
+}
+
+/** @param {keyof typeof texts.countsAre} counts @param {keyof typeof texts.countsReasons | undefined} why  they are not exact */
+function countsText(counts, why) {
+  const word = texts.countsAre[counts] ?? counts;
+  return why ? put(texts.countsBecause, { counts: word, reason: texts.countsReasons[why] ?? why }) : word;
 }
 
 /** @param {...(string | undefined)} parts */
@@ -448,7 +457,7 @@ function joined(...parts) {
  */
 function stateText(entry, requests) {
   const [word] = stateOf(entry.last);
-  return entry.last.status === "queued" ? `${word}, place ${requests.place(entry.id)}` : word;
+  return entry.last.status === "queued" ? put(texts.queuedAt, { state: word, n: requests.place(entry.id) }) : word;
 }
 
 /**

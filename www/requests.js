@@ -109,9 +109,13 @@ export class RequestLog {
    *
    * @param {Tick[]} ticks
    * @param {number} [now]  browser's clock
+   * @param {string} [own]  only those of this node; "": of the server itself
    */
-  count(ticks, now = 0) {
-    for (const { model, tokens_generated: tokens, request } of ticks) {
+  count(ticks, now = 0, own = "") {
+    for (const { model, tokens_generated: tokens, request, node = "" } of ticks) {
+      if (node !== own) {
+        continue;
+      }
       const more = tokens - (this.#tokens.get(model) ?? tokens - 1); // a model's first tick counts as one token
       if (this.#tokens.size < MODELS_MAX || this.#tokens.has(model)) {
         this.#tokens.set(model, tokens);

@@ -54,8 +54,14 @@ export function logRange(rows) {
 export function outliers(rows, edge, gap) {
   /** @type {{x: number, value: number}[]} */
   const found = [];
+  if (!(rows.top > edge)) {
+    return found;
+  }
   rows.x.forEach((x, row) => {
-    const value = Math.max(...(rows.dense ? rows.high : rows.y).map((line) => line[row] ?? 0));
+    let value = 0;
+    for (const line of rows.dense ? rows.high : rows.y) {
+      value = Math.max(value, line[row] ?? 0);
+    }
     const last = found[found.length - 1];
     if (value <= edge) {
       return;
@@ -69,7 +75,18 @@ export function outliers(rows, edge, gap) {
   return found;
 }
 
-/** @param {(number | null | undefined)[]} values @returns {Float64Array} those above 0, the lowest first */
+let found = new Float64Array(0);
+
+/** @param {(number | null | undefined)[]} values @returns {Float64Array} those above 0, the lowest first, until the next call */
 function positive(values) {
-  return Float64Array.from(values.filter((value) => (value ?? 0) > 0), Number).sort();
+  let count = 0;
+  if (found.length < values.length) {
+    found = new Float64Array(2 * values.length);
+  }
+  for (const value of values) {
+    if (value !== null && value !== undefined && value > 0) {
+      found[count++] = value;
+    }
+  }
+  return found.subarray(0, count).sort();
 }

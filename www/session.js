@@ -3,6 +3,7 @@
 
 import { AidashClient, CommandError } from "./aidash-client.js";
 import { causeOf, NO_SOCKET } from "./causes.js";
+import { checker } from "./contract-check.js";
 import { notice } from "./dom.js";
 import { Feed } from "./feed.js";
 import { clockTime } from "./format.js";
@@ -10,6 +11,8 @@ import { Fleet } from "./fleet.js";
 import { Gauges } from "./gauges.js";
 import { Past } from "./past.js";
 import { RequestLog } from "./requests.js";
+import * as texts from "./texts.js";
+import { counted, put } from "./words.js";
 
 /** @typedef {import("./aidash-client.js").Gap} Gap */
 /** @typedef {import("./contract").Command} Command */
@@ -20,6 +23,8 @@ const STATUS_EVERY_MS = 10_000;
 const FETCH_MS = 8_000;
 const MUTE_MS = 1_000; // a connection without hello
 const FOREIGN_S = 10; // if another board's clock is further off, the arrival counts
+const SLOW_MAX = 64; // figures of models that are known to be slow
+const ALERTS_MAX = 64; // the same as the server's
 const NODES_AGAIN_MS = 1_000; // between two times that the list of boards is asked for
 
 export class Session {
@@ -49,6 +54,8 @@ export class Session {
   #clockAsked = 0; // when, after the server's clock was set, Unix seconds
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #statusTimer;
+  /** @type {Promise<((event: unknown) => boolean) | null> | null} whether a board's event is of the contract */
+  #isRight = null;
   #nodesAsked = 0; // when the list of boards was asked for, as Date.now()
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #nodesTimer;
@@ -67,6 +74,7 @@ export class Session {
     this.feed = new Feed(undefined, node);
     this.past = new Past(this.feed, request);
     this.client = new AidashClient({
+      sentences: texts.clientSentences,
       onHello: (hello, gap) => this.#onHello(hello, gap),
       onTicks: (ticks, seq) => this.#onTicks(ticks, seq),
       onStatus: (status) => this.#onStatus(status),
@@ -109,7 +117,7 @@ export class Session {
     } catch (error) {
       problem = error instanceof CommandError ? error.message : String(error);
       if (error instanceof CommandError && error.code === "unauthorized") {
-        problem = "Sign in to control the engine.";
+        problem = texts.signInToControl;
         this.#store.set({ wanted: "control" });
       }
     }
@@ -143,15 +151,16 @@ export class Session {
   /** @param {import("./contract").Tick[]} ticks @param {number} seq */
   #onTicks(ticks, seq) {
     const now = seconds();
+    const empty = this.feed.ring.end === 0;
     this.feed.add(ticks, seq, now);
     this.fleet.ticks(ticks, now);
-    this.requests.count(ticks.filter(({ node = "" }) => node === this.node), now);
+    this.requests.count(ticks, now, this.node);
     if (this.feed.clock.wanted && now - this.#clockAsked >= 1) {
       this.#clockAsked = now;
       this.#pollStatus();
     }
     ticks.forEach((tick) => this.tap("inference_tick", tick));
-    this.#frame.request();
+    this.#frame[empty ? "request" : "soon"](); // the first number waits for no beat
   }
 
   /** @param {Hello} hello @param {Gap | null} gap */
@@ -189,7 +198,9 @@ export class Session {
     this.feed.modelChanged(status.model, now, status.override !== false);
     this.#setTruth(status, now);
     const { hello } = this.#store.state;
-    this.#store.set({ hello: hello && { ...hello, source: status.source, rate_hz: status.rate_hz } });
+    if (hello && (hello.source !== status.source || hello.rate_hz !== status.rate_hz)) {
+      this.#store.set({ hello: { ...hello, source: status.source, rate_hz: status.rate_hz } });
+    }
   }
 
   /**
@@ -234,15 +245,23 @@ export class Session {
     if (event.data && event.node === this.node) {
       this.#onBoard(event.data);
     }
-    this.#frame.request();
+    this.#frame.soon();
   }
 
   /**
-   * An event of the board that this page shows, behind the gateway.
+   * An event of the board that this page shows, behind the gateway. All of them pass here, in their order; what is not of the
+   * contract goes no further.
    *
    * @param {any} event
    */
-  #onBoard(event) {
+  async #onBoard(event) {
+    this.#isRight ??= request("contract.json").then(checker, () => null);
+    const isRight = await this.#isRight;
+    if (!isRight?.(event)) {
+      this.#isRight = isRight && this.#isRight; // the next event asks again
+      return;
+    }
+    this.#frame.soon();
     if (event.event === "hello" || (event.event === "status" && !("dropped" in event))) {
       this.#showStatus({ models: [], ...event, commands: undefined });
     } else {
@@ -262,13 +281,15 @@ export class Session {
 
   /** @param {Hello | Status} said @param {number} now */
   #setTruth(said, now) {
-    const { model, models, loaded = [], model_facts: facts = [], paused, source_state: sourceState, override = null } = said;
+    const { state } = this.#store;
+    const [models, loaded, facts] = [kept(state.models, said.models), kept(state.loaded, said.loaded ?? []), kept(state.facts, said.model_facts ?? [])];
+    const { model, paused, source_state: sourceState, override = null } = said;
     if (paused) {
-      this.feed.open("paused", now, "paused");
+      this.feed.open("paused", now, texts.markPaused);
     } else {
       this.feed.close("paused", now);
     }
-    this.#down = said.engine !== "down" ? "" : this.#down || `No answer${said.event === "hello" ? ", at least" : ""} since ${clockTime(now)}`;
+    this.#down = said.engine !== "down" ? "" : this.#down || put(said.event === "hello" ? texts.downSinceLeast : texts.downSince, { time: clockTime(now) });
     this.#truth = { model, paused, override };
     this.#store.set({ ...this.#truth, models, loaded, facts, sourceState, down: said.engine === "down", loading: said.engine === "loading", reason: said.reason ?? this.#down, benchRuns: said.bench ?? 0 });
     if (said.commands) {
@@ -276,7 +297,7 @@ export class Session {
     } else if (this.#store.state.commands.length) {
       this.#store.set({ commands: [] });
     }
-    this.#frame.request();
+    this.#frame.soon();
   }
 
   /** The engine's own commands have changed, or one that takes its time may run. */
@@ -305,8 +326,11 @@ export class Session {
     if (!on) {
       this.#slow.delete(key);
     } else if (!this.#slow.has(key)) {
+      if (this.#slow.size === SLOW_MAX) {
+        this.#slow.clear();
+      }
       this.#slow.add(key);
-      this.feed.mark("slow", this.#timeOf(since), `${model} is slow${cause === "unknown" ? "" : `: ${cause.replace(/_/g, " ")}`}`);
+      this.feed.mark("slow", this.#timeOf(since), cause === "unknown" ? put(texts.markSlow, { model }) : put(texts.markSlowBecause, { model, cause: texts.slowCauses[cause] ?? cause }));
     }
   }
 
@@ -320,13 +344,13 @@ export class Session {
 
   /** @param {Gap} gap */
   #onDropped(gap) {
-    this.feed.mark("dropped", seconds(), `${gap.missed} lost`);
+    this.feed.mark("dropped", seconds(), put(texts.markLost, { n: gap.missed }));
     this.feed.breakLines();
     this.#store.set({ dropped: this.#store.state.dropped + gap.missed });
     if (this.fleet.nodes.size) {
       this.#readNodes();
     }
-    notice(`${gap.missed} events were lost: this page could not keep up.`);
+    notice(counted(texts.eventsLost, gap.missed));
   }
 
   /** @param {import("./contract").Event} event */
@@ -334,15 +358,15 @@ export class Session {
     if (event.event === "request_start" || event.event === "request") {
       const at = event.timestamp === undefined ? seconds() : this.#timeOf(event.timestamp);
       this.requests.add(event, at, seconds());
-      this.#frame.request();
+      this.#frame.soon();
     } else if (event.event === "note") {
       this.#onNote(event);
-      this.#frame.request();
+      this.#frame.soon();
     } else if (event.event === "command") {
       this.#onCommand(event);
     } else if (event.event === "gauge") {
       this.gauges.add(event, this.#timeOf(event.timestamp));
-      this.#frame.request();
+      this.#frame.soon();
     } else if (event.event === "bench") {
       this.#store.set({ bench: event });
     } else if (event.event === "board") {
@@ -354,7 +378,7 @@ export class Session {
       this.#store.set({ energy: event });
     } else if (event.event === "alert") {
       const others = this.#store.state.alerts.filter(({ name }) => name !== event.name);
-      this.#store.set({ alerts: event.state === "firing" ? [...others, event] : others });
+      this.#store.set({ alerts: event.state === "firing" ? [...others, event].slice(-ALERTS_MAX) : others });
     }
   }
 
@@ -386,7 +410,7 @@ export class Session {
     this.#store.set(connection.phase === "live" ? { connection, cause: "", refusal: "" } : { connection });
     if (connection.phase === "waiting") {
       if (before === "live") {
-        this.feed.open("offline", this.feed.lastTime || seconds(), "offline");
+        this.feed.open("offline", this.feed.lastTime || seconds(), texts.markOffline);
       }
       this.#findCause();
     } else if (connection.phase === "connecting") {
@@ -434,7 +458,7 @@ export class Session {
         }
         if (answer.missed > 0) {
           store.set({ dropped: store.state.dropped + answer.missed });
-          feed.mark("dropped", seconds(), `${answer.missed} not kept`);
+          feed.mark("dropped", seconds(), put(texts.markNotKept, { n: answer.missed }));
         }
         query = feed.fill(answer, seconds());
         this.#frame.request();
@@ -524,9 +548,9 @@ export class Session {
     const sent = seconds();
     const status = /** @type {import("./contract").StatusAnswer} */ (await request("status"));
     this.feed.clock.sample(status.time, sent, seconds());
-    this.#store.set(this.node ? { status } : { status, facts: status.model_facts ?? [] });
+    this.#store.set(this.node ? { status } : { status, facts: kept(this.#store.state.facts, status.model_facts ?? []) });
     this.#countNodes(status);
-    this.#frame.request();
+    this.#frame.soon();
     return status;
   }
 
@@ -553,11 +577,22 @@ export class Session {
       if (cause === "locked") {
         store.set({ wanted: "view" });
       } else {
-        notice(cause === "refused" ? `Refused: ${refusal}` : refusal);
+        notice(cause === "refused" ? put(texts.refusedBecause, { reason: refusal }) : refusal);
       }
     }
     store.set({ cause, refusal });
   }
+}
+
+/**
+ * The list as it was, if it is told again: what shows it need not be made anew.
+ *
+ * @template T
+ * @param {T[]} known
+ * @param {T[]} told
+ */
+function kept(known, told) {
+  return JSON.stringify(known) === JSON.stringify(told) ? known : told;
 }
 
 /**

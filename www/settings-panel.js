@@ -2,6 +2,7 @@
 /** The settings dialog, and the theme button. */
 
 import { byId, setAttr, setText } from "./dom.js";
+import * as texts from "./texts.js";
 
 /** @param {import("./app.js").Context} context */
 export function mountSettings({ settings, store, frame, colours, session }) {
@@ -11,7 +12,7 @@ export function mountSettings({ settings, store, frame, colours, session }) {
   const themes = [...document.querySelectorAll("input[name=theme]")].filter((node) => node instanceof HTMLInputElement);
 
   byId("settings-open", HTMLButtonElement).addEventListener("click", () => {
-    setText(byId("limit-rate-text", HTMLElement), `${session.feed.tokenless ? "inferences" : "tokens"}/s falls below`);
+    setText(byId("limit-rate-text", HTMLElement), session.feed.tokenless ? texts.inferencesBelow : texts.tokensBelow);
     show();
     dialog.showModal();
   });
@@ -60,7 +61,7 @@ export function mountSettings({ settings, store, frame, colours, session }) {
   }
 
   function showTheme() {
-    setAttr(byId("theme", HTMLButtonElement), "aria-label", settings.dark ? "Light theme" : "Dark theme");
+    setAttr(byId("theme", HTMLButtonElement), "aria-label", settings.dark ? texts.toLight : texts.toDark);
     for (const input of themes) {
       input.checked = input.value === settings.theme;
     }
@@ -73,7 +74,7 @@ export function mountSettings({ settings, store, frame, colours, session }) {
     const can = "Notification" in window && isSecureContext;
     notify.disabled = !can;
     notify.checked = can && settings.notify && Notification.permission === "granted";
-    setText(hint, !can ? "Browsers allow notifications only on HTTPS pages, and on pages from this machine."
-      : Notification.permission === "denied" ? "The browser blocks notifications from this page." : "");
+    setText(hint, !can ? texts.notifyInsecure
+      : Notification.permission === "denied" ? texts.notifyDenied : "");
   }
 }

@@ -18,7 +18,7 @@ export class Settings {
   notify = false;
   /** Keys work on the whole page. */
   keys = true;
-  /** @type {string[] | null} titles of the table's columns that are left out; null: nobody has chosen */
+  /** @type {string[] | null} names of the table's columns that are left out; null: nobody has chosen */
   hidden = null;
   /** The charts' scales are logarithmic. */
   log = false;

@@ -41,6 +41,8 @@
  * @property {[number, number] | null} lit   a part that the charts mark, Unix seconds
  * @property {string} find         the filter's text
  * @property {readonly number[]} pins  A, or A and B, Unix seconds
+ * @property {import("./versus.js").Versus | null} versus  two models or times that are laid over each other
+ * @property {boolean} log         the charts' scales are logarithmic
  * @property {boolean} yesterday   the charts show that, too
  * @property {number} opened       the request that was opened last, or 0
  */
@@ -83,6 +85,8 @@ export class Store {
     lit: null,
     find: "",
     pins: [],
+    versus: null,
+    log: false,
     yesterday: false,
     opened: 0,
   };

@@ -3,6 +3,8 @@
 
 import { byId, make, setAttr, setName, setText } from "./dom.js";
 import { age, clockTime, duration, NONE, whole } from "./format.js";
+import * as texts from "./texts.js";
+import { put } from "./words.js";
 
 /** @typedef {import("./contract").Usage} Usage */
 /** @typedef {import("./contract").UsageAnswer} UsageAnswer */
@@ -10,6 +12,7 @@ import { age, clockTime, duration, NONE, whole } from "./format.js";
 /**
  * @typedef {object} Column
  * @property {string} title
+ * @property {string} [what]  it is
  * @property {(row: Usage) => string} text  "": there is nothing
  * @property {string} [kind]  class of its cells
  */
@@ -18,19 +21,19 @@ const EVERY_MS = 10_000;
 
 /** @type {Column[]} */
 const counts = [
-  { title: "Requests", kind: "amount", text: ({ requests }) => whole(requests) },
-  { title: "In", kind: "amount", text: ({ prompt_tokens: n }) => whole(n) },
-  { title: "Cached", kind: "amount", text: ({ cached_tokens: n }) => whole(n) },
-  { title: "Out", kind: "amount", text: (row) => `${row.estimated_tokens ? "~" : ""}${whole(row.completion_tokens + row.estimated_tokens)}` },
-  { title: "Time", kind: "amount", text: ({ seconds }) => (seconds < 60 ? duration(seconds * 1000) : age(seconds)) },
-  { title: "Failed", kind: "amount", text: ({ errors }) => whole(errors) },
-  { title: "Refused", kind: "amount", text: ({ refused }) => whole(refused) },
+  { title: texts.requests, what: texts.usageRequestsWhat, kind: "amount", text: ({ requests }) => whole(requests) },
+  { title: texts.promptIn, what: texts.usageInWhat, kind: "amount", text: ({ prompt_tokens: n }) => whole(n) },
+  { title: texts.cached, what: texts.cachedWhat, kind: "amount", text: ({ cached_tokens: n }) => whole(n) },
+  { title: texts.answerOut, what: texts.usageOutWhat, kind: "amount", text: (row) => `${row.estimated_tokens ? "~" : ""}${whole(row.completion_tokens + row.estimated_tokens)}` },
+  { title: texts.time, what: texts.usageTimeWhat, kind: "amount", text: ({ seconds }) => (seconds < 60 ? duration(seconds * 1000) : age(seconds)) },
+  { title: texts.failedCount, what: texts.failedCountWhat, kind: "amount", text: ({ errors }) => whole(errors) },
+  { title: texts.refusedCount, what: texts.refusedCountWhat, kind: "amount", text: ({ refused }) => whole(refused) },
 ];
 /** @type {Record<string, Column[]>} */
 const columnsBy = {
-  client: [{ title: "Client", text: ({ client }) => client || NONE }, { title: "Key", text: ({ key }) => key ?? "" },
-    { title: "Program", kind: "wide", text: ({ agent }) => agent ?? "" }, ...counts],
-  model: [{ title: "Model", text: ({ model }) => model || NONE }, ...counts],
+  client: [{ title: texts.client, text: ({ client }) => client || NONE }, { title: texts.key, text: ({ key }) => key ?? "" },
+    { title: texts.program, kind: "wide", text: ({ agent }) => agent ?? "" }, ...counts],
+  model: [{ title: texts.model, text: ({ model }) => model || NONE }, ...counts],
 };
 
 /** @param {import("./app.js").Context} context */
@@ -79,7 +82,7 @@ export function mountUsage({ store, session }) {
       }
     } catch (error) {
       if (mine === asked) {
-        setText(note, `The usage could not be loaded: ${error instanceof Response ? `status ${error.status}` : "no answer"}`);
+        setText(note, error instanceof Response ? put(texts.usageFailedStatus, { status: error.status }) : texts.usageFailed);
       }
     }
     if (mine === asked) {
@@ -94,11 +97,11 @@ export function mountUsage({ store, session }) {
     const tokens = (/** @type {Usage} */ row) => row.prompt_tokens + row.completion_tokens + row.estimated_tokens;
     const sorted = [...rows].sort((a, b) => tokens(b) - tokens(a) || b.requests - a.requests);
     const older = time - since >= 86_400;
-    setText(note, total.requests ? `since ${older ? `${age(time - since)} ago` : clockTime(Date.now() / 1000 - (time - since))}; ~ is an estimate`
-      : "No request with a body has ended in this time.");
-    head.replaceChildren(...columns.map(({ title, kind }) => make("th", { scope: "col", ...(kind === "amount" && { class: kind }) }, title)));
+    setText(note, total.requests ? put(texts.usageSince, { time: older ? put(texts.ago, { age: age(time - since) }) : clockTime(Date.now() / 1000 - (time - since)) })
+      : texts.noUsage);
+    head.replaceChildren(...columns.map(({ title, what, kind }) => make("th", { scope: "col", ...(kind === "amount" && { class: "amount what", title: what ?? "" }) }, title)));
     body.replaceChildren(...sorted.map((row) => line(columns, row)),
-      ...(others.requests ? [line(columns, others, "others")] : []), ...(sorted.length + (others.requests ? 1 : 0) > 1 ? [line(columns, total, "all")] : []));
+      ...(others.requests ? [line(columns, others, texts.others)] : []), ...(sorted.length + (others.requests ? 1 : 0) > 1 ? [line(columns, total, texts.total)] : []));
   }
 
   /**

@@ -3,20 +3,17 @@
 
 import { make } from "./dom.js";
 import { duration, rate, whole } from "./format.js";
+import * as texts from "./texts.js";
+import { put } from "./words.js";
 
 /**
  * @typedef {object} Phase
- * @property {string} kind
+ * @property {keyof typeof texts.phases} kind
  * @property {number} ms
  * @property {number} [rate]  tokens a second
  * @property {string} [more]
  */
 
-/** @type {Record<string, string>} */
-const NAMES = {
-  queue: "Waited", load: "Loaded the model", prefill: "Read the prompt", first: "Until the first token",
-  think: "Thought", answer: "Answered", rest: "Other",
-};
 const LEAST_MS = 0.05;
 
 /**
@@ -34,7 +31,7 @@ export function phases(last, elapsed) {
   const list = [];
   let left = first;
 
-  /** @param {string} kind @param {number | undefined} ms @param {Partial<Phase>} [more] */
+  /** @param {Phase["kind"]} kind @param {number | undefined} ms @param {Partial<Phase>} [more] */
   const add = (kind, ms, more) => {
     const length = Math.min(ms ?? 0, left);
     left -= length;
@@ -46,7 +43,7 @@ export function phases(last, elapsed) {
   add("load", last.load_ms);
   add("prefill", last.prefill_ms, {
     rate: last.prefill_tokens_per_second,
-    more: last.cached_tokens ? `${whole(last.cached_tokens)} of ${whole(last.prompt_tokens)} tokens from the cache` : undefined });
+    more: last.cached_tokens ? put(texts.fromCache, { n: whole(last.cached_tokens), all: whole(last.prompt_tokens) }) : undefined });
   add(first < all ? "first" : "rest", left);
   left = all - first;
   const decode = Math.min(last.decode_ms ?? left, left);
@@ -67,19 +64,19 @@ export function makeWaterfall() {
   /** @param {Phase[]} phases */
   function fill(phases) {
     const words = phases.map(({ kind, ms, rate: per, more }) => [
-      NAMES[kind], duration(ms), [per === undefined ? "" : `${rate(per)} tokens/s`, more].filter(Boolean).join(", ")]);
+      texts.phases[kind][0], duration(ms), [per === undefined ? "" : put(texts.tokensRateLong, { n: rate(per) }), more].filter(Boolean).join(", ")]);
     const text = words.map((parts) => parts.filter(Boolean).join(" ")).join("; ");
     if (text === shown) {
       return;
     }
     shown = text;
-    bar.setAttribute("aria-label", `Where its time went: ${text}`);
+    bar.setAttribute("aria-label", put(texts.whereTimeWent, { phases: text }));
     bar.replaceChildren(...phases.map(({ kind, ms }, i) => {
-      const part = make("i", { "data-part": kind, title: words[i].join(" ") });
+      const part = make("i", { "data-part": kind, title: `${words[i].filter(Boolean).join(" ")}. ${texts.phases[kind][1]}` });
       part.style.flexGrow = String(ms);
       return part;
     }));
-    list.replaceChildren(...words.map(([name, time, more], i) => make("li", {}, make("i", { "data-part": phases[i].kind }), `${name} `,
+    list.replaceChildren(...words.map(([name, time, more], i) => make("li", { title: texts.phases[phases[i].kind][1] }, make("i", { "data-part": phases[i].kind }), `${name} `,
       make("b", { class: "number" }, time), more && ` ${more}`)));
   }
 }

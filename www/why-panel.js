@@ -1,8 +1,10 @@
 // @ts-check
 /** Why it is slow, in a sentence on top for each model; what the answers take of energy, in the engine's card. */
 
-import { announce, byId, setAttr, setText } from "./dom.js";
+import { announce, byId, setAttr, setHidden, setText } from "./dom.js";
 import { short } from "./format.js";
+import * as texts from "./texts.js";
+import { put } from "./words.js";
 
 /** Seconds: a verdict that lasts is told again each 10 s, energy each second. */
 const STALE_S = 30;
@@ -12,13 +14,13 @@ const STALE_S = 30;
  * @returns {string} "23.4 W · 1.80 J per token"
  */
 export function energyText({ watts, joules_per_token: joules }) {
-  return [typeof watts === "number" ? `${short(watts)} W` : "power unknown", joules === undefined ? "" : `${short(joules)} J per token`].filter(Boolean).join(" · ");
+  return [typeof watts === "number" ? put(texts.watts, { n: short(watts) }) : texts.powerUnknown, joules === undefined ? "" : put(texts.perToken, { n: short(joules) })].filter(Boolean).join(" · ");
 }
 
 /** @param {import("./contract").Energy} energy */
 export function energyNote({ scope, estimate, floor_watts: floor, wh, cost, tokens_per_wh: tokens }) {
-  return [scope && `Power of: ${scope}${estimate ? ", an estimate" : ""}`, floor === undefined ? "" : `at rest ${short(floor)} W; joules above that are an estimate`,
-    `${short(wh)} Wh since the start`, cost === undefined ? "" : `cost ${short(cost)}`, tokens === undefined ? "" : `${short(tokens)} tokens per Wh`].filter(Boolean).join(" · ");
+  return [scope && put(estimate ? texts.powerOfScopeEstimate : texts.powerOfScope, { scope }), floor === undefined ? "" : put(texts.atRest, { n: short(floor) }),
+    put(texts.whSince, { n: short(wh) }), cost === undefined ? "" : put(texts.cost, { n: short(cost) }), tokens === undefined ? "" : put(texts.tokensPerWh, { n: short(tokens) })].filter(Boolean).join(" · ");
 }
 
 /** @param {import("./app.js").Context} context */
@@ -55,9 +57,9 @@ export function mountWhy({ store, frame }) {
   frame.add((now) => {
     const live = store.state.connection.phase === "live";
     const lines = [...on.values()].filter((one) => now - one.told < STALE_S).map(({ line: text }) => text);
-    top.hidden = !lines.length || !live;
+    setHidden(top, !lines.length || !live);
     setText(top, lines.join("\n"));
-    line.hidden = !live || now - told > STALE_S;
+    setHidden(line, !live || now - told > STALE_S);
     return on.size || told ? 1000 : Infinity;
   });
 }

@@ -5,8 +5,8 @@
 #ifndef AD_APP_DOCTOR_C
 #define AD_APP_DOCTOR_C
 
+#include "../base/lan.c"
 #include "engines.c"
-#include "lan.c"
 #include "machine.c"
 #include "option_values.c"
 #include "ports.c"

@@ -9,9 +9,9 @@
 #ifndef AD_APP_MACHINE_C
 #define AD_APP_MACHINE_C
 
+#include "../base/lan.c"
 #include "../base/net.c"
 #include "../base/text.c"
-#include "lan.c"
 
 #ifndef AIDASH_NO_MAIN
 #if AIDASH_METER

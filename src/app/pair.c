@@ -4,9 +4,9 @@
 #ifndef AD_APP_PAIR_C
 #define AD_APP_PAIR_C
 
+#include "../base/lan.c"
 #include "../guard/pairing.c"
 #include "keys.c"
-#include "lan.c"
 #include "qr.c"
 
 #ifndef AIDASH_NO_MAIN

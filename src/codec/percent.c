@@ -6,9 +6,7 @@
 #include "../base/text.c"
 #include "http_field.c"
 
-#if AD_FLEET
-
-#if AIDASH_METER
+#if AD_FLEET && AIDASH_METER
 
 /* Put a text so that it may stand as a value in a query: all but unreserved characters
  * (RFC 3986 2.3) as %XX. */
@@ -27,6 +25,8 @@ static void ad_put_percent(struct ad_text *t, const char *s)
 }
 
 #endif
+
+#if AD_FLEET || AIDASH_QR
 
 /* Decode a value of a query into out[max + 1]. False if it is longer than max bytes,
  * or has a % without two digits behind it, or a NUL. */
@@ -54,6 +54,6 @@ static bool ad_percent_decode(struct ad_slice s, char *out, size_t max, size_t *
     return true;
 }
 
-#endif /* AD_FLEET */
+#endif
 
 #endif

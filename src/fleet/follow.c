@@ -57,6 +57,7 @@ struct ad_follow {
     bool fresh;      /* no event came on this connection yet */
     uint64_t gap_ns; /* when one was given up for a gap */
     uint64_t n_events, missed, wrong;
+    struct ad_link_pace pace;
     size_t at, len;             /* unsent bytes of the request in buf */
     char buf[AD_LINK_MESSAGE];  /* the request, then the heads, then the stream */
 };
@@ -112,6 +113,7 @@ static void ad_follow_watch(struct ad_follow *f)
     unsigned wants = f->step == AD_FOLLOW_WAIT   ? 0
                      : f->step == AD_FOLLOW_DIAL ? ad_dial_wants(&f->dial)
                      : f->step == AD_FOLLOW_ASK  ? (unsigned)AD_OUT
+                     : ad_link_waits(&f->pace)   ? 0
                                                  : (unsigned)AD_IN;
 
     ad_dial_watch(&f->dial, wants, AD_TAG_FLEET,
@@ -296,8 +298,13 @@ static void ad_follow_take(struct ad_follow *f, const uint8_t *in, size_t len)
 
 static void ad_follow_read(struct ad_follow *f)
 {
-    ssize_t got = ad_dial_recv(&f->dial, ad_link_input, sizeof(ad_link_input));
+    uint64_t before = f->n_events;
+    ssize_t got;
 
+    if (ad_link_waits(&f->pace)) {
+        return;
+    }
+    got = ad_dial_recv(&f->dial, ad_link_input, sizeof(ad_link_input));
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
     }
@@ -308,6 +315,7 @@ static void ad_follow_read(struct ad_follow *f)
     ad_hub.bytes_received += (uint64_t)got;
     f->heard_ms = ad_hub.now_ms;
     ad_follow_take(f, ad_link_input, (size_t)got);
+    ad_link_charge(&f->pace, (size_t)got, (size_t)(f->n_events - before));
 }
 
 /* ---- the connection ---- */
@@ -484,6 +492,16 @@ static void ad_follow_housekeeping(struct ad_follow *f)
         ad_node_touch(f->to.name);
     }
     ad_follow_watch(f);
+}
+
+/* Those that waited and need not any more are read again. */
+static void ad_follows_resume(void)
+{
+    unsigned i;
+
+    for (i = 0; i < ad_follows.n; i++) {
+        ad_follow_watch(&ad_follows.list[i]);
+    }
 }
 
 /* ---- boards that are found ---- */
@@ -770,9 +788,10 @@ static void ad_put_follows(struct ad_text *t)
         ad_put_string(t, f->to.name);
         ad_puts(t, ",");
         ad_put_link(t, &f->link);
-        ad_putf(t, ",\"events\":%llu,\"missed\":%llu,\"wrong\":%llu%s}",
+        ad_putf(t, ",\"events\":%llu,\"missed\":%llu,\"wrong\":%llu,\"slowed\":%llu%s}",
                 (unsigned long long)f->n_events, (unsigned long long)f->missed,
-                (unsigned long long)f->wrong, f->found ? ",\"mdns\":true" : "");
+                (unsigned long long)f->wrong, (unsigned long long)f->pace.slowed,
+                f->found ? ",\"mdns\":true" : "");
     }
     if (n > 0) {
         ad_puts(t, "]");

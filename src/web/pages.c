@@ -1,5 +1,5 @@
 /* pages.c - what civetweb's workers answer: the dashboard's files, /status,
- * /healthz. Worker threads only.
+ * /addresses, /qr, /healthz. Worker threads only.
  *
  * A worker sees the canonical head that routes.c wrote, and nothing else: the
  * method is GET or HEAD, the path is one of ours, Origin is there if the page may
@@ -12,6 +12,7 @@
 #include "../core/access.c"
 #include "assets.c"
 #include "civetweb_api.h"
+#include "share.c"
 #include "status.c"
 #include "workers.c"
 
@@ -39,6 +40,17 @@ static const char *ad_page_fields(struct mg_connection *conn, const char *fields
     return all;
 }
 
+/* The head of an answer with a body of `len` bytes, or SIZE_MAX: without one. */
+static void ad_page_head(struct mg_connection *conn, int status, const char *type,
+                         const char *fields, size_t len)
+{
+    char head[AD_PAGE_HEAD_MAX], all[AD_PAGE_FIELDS_MAX + AD_PAGE_HSTS_MAX];
+    struct ad_text t = ad_text_in(head, sizeof(head));
+
+    ad_put_head(&t, status, type, len, ad_page_fields(conn, fields, all));
+    (void)mg_write(conn, t.at, t.len);
+}
+
 /* Answer a request whole. `fields` is header lines or "". Returns the status, as
  * begin_request wants it. */
 static int ad_page_answer(struct mg_connection *conn, int status,
@@ -46,12 +58,8 @@ static int ad_page_answer(struct mg_connection *conn, int status,
                           const void *body, size_t len)
 {
     const char *method = mg_get_request_info(conn)->request_method;
-    char head[AD_PAGE_HEAD_MAX], all[AD_PAGE_FIELDS_MAX + AD_PAGE_HSTS_MAX];
-    struct ad_text t = ad_text_in(head, sizeof(head));
 
-    fields = ad_page_fields(conn, fields, all);
-    ad_put_head(&t, status, type, status == 304 ? SIZE_MAX : len, fields);
-    (void)mg_write(conn, t.at, t.len);
+    ad_page_head(conn, status, type, fields, status == 304 ? SIZE_MAX : len);
     /* civetweb has no method to tell of a head that it could not read. */
     if (len > 0 && (method == NULL || strcmp(method, "HEAD") != 0)) {
         (void)mg_write(conn, body, len);
@@ -108,6 +116,49 @@ static int ad_page_status(struct mg_connection *conn)
     return ad_page_json(conn, json, status.text.len);
 }
 
+static int ad_page_addresses(struct mg_connection *conn)
+{
+    char json[AD_SHARE_JSON_MAX];
+    struct ad_text t = ad_text_in(json, sizeof(json));
+
+    ad_share_put_addresses(&t);
+    return ad_page_json(conn, json, t.len);
+}
+
+#if AIDASH_QR
+
+/* The code is drawn twice: for its length, and piece by piece for the client. */
+static int ad_page_qr(struct mg_connection *conn)
+{
+    static const char fields[] = "Cache-Control: no-store\r\n"
+                                 "Content-Security-Policy: default-src 'none'\r\n";
+    const char *text = mg_get_header(conn, AD_WORKERS_TEXT);
+    const char *method = mg_get_request_info(conn)->request_method;
+    char piece[AD_QR_PIECE_MAX];
+    struct ad_text t;
+    size_t len = 0;
+    struct ad_qr qr;
+    int i;
+
+    if (text == NULL || !ad_qr_make(&qr, text)) {
+        return ad_page_error(conn, 500, "the text does not fit a QR code");
+    }
+    for (i = 0; i < ad_qr_pieces(&qr); i++) {
+        t = ad_text_in(piece, sizeof(piece));
+        ad_qr_put_svg(&t, &qr, i);
+        len += t.len;
+    }
+    ad_page_head(conn, 200, "image/svg+xml", fields, len);
+    for (i = 0; i < ad_qr_pieces(&qr) && strcmp(method, "HEAD") != 0; i++) {
+        t = ad_text_in(piece, sizeof(piece));
+        ad_qr_put_svg(&t, &qr, i);
+        (void)mg_write(conn, t.at, t.len);
+    }
+    return 200;
+}
+
+#endif
+
 #if AIDASH_DASHBOARD
 
 static int ad_page_put(void *conn, unsigned char *piece, unsigned len)
@@ -120,12 +171,8 @@ static int ad_page_plain(struct mg_connection *conn,
                          const struct ad_asset *asset, const char *fields)
 {
     const char *method = mg_get_request_info(conn)->request_method;
-    char head[AD_PAGE_HEAD_MAX], all[AD_PAGE_FIELDS_MAX + AD_PAGE_HSTS_MAX];
-    struct ad_text t = ad_text_in(head, sizeof(head));
 
-    fields = ad_page_fields(conn, fields, all);
-    ad_put_head(&t, 200, asset->type, asset->plain_len, fields);
-    (void)mg_write(conn, t.at, t.len);
+    ad_page_head(conn, 200, asset->type, fields, asset->plain_len);
     if (strcmp(method, "HEAD") != 0) {
         (void)ad_inflate(asset, ad_page_put, conn);
     }
@@ -150,16 +197,14 @@ static int ad_page_asset(struct mg_connection *conn,
         "manifest-src 'self'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors ";
     bool gzip = mg_get_header(conn, "Accept-Encoding") != NULL;
-    bool stored = !asset->gzip || gzip;
     char fields[AD_PAGE_FIELDS_MAX];
     struct ad_text t = ad_text_in(fields, sizeof(fields));
 
     ad_putf(&t,
             "ETag: %s\r\nCache-Control: no-cache\r\n"
-            "Access-Control-Allow-Origin: *\r\n%s%s",
+            "Access-Control-Allow-Origin: *\r\nVary: Accept-Encoding\r\n%s",
             ad_asset_etag(asset, gzip),
-            asset->gzip ? "Vary: Accept-Encoding\r\n" : "",
-            asset->gzip && stored ? "Content-Encoding: gzip\r\n" : "");
+            gzip ? "Content-Encoding: gzip\r\n" : "");
     if (strncmp(asset->type, "text/html", 9) == 0) {
         ad_putf(&t, "%s%s\r\nReferrer-Policy: no-referrer\r\n", policy,
                 ad_framing.list[0] != '\0' ? ad_framing.list : "'none'");
@@ -169,7 +214,7 @@ static int ad_page_asset(struct mg_connection *conn,
         return ad_page_answer(conn, 304, NULL, fields, "", 0);
     }
 #if AIDASH_DASHBOARD
-    if (!stored) {
+    if (!gzip) {
         return ad_page_plain(conn, asset, fields);
     }
 #endif
@@ -193,6 +238,14 @@ static int ad_page_request(struct mg_connection *conn)
     if (strcmp(path, "/status") == 0) {
         return ad_page_status(conn);
     }
+    if (strcmp(path, "/addresses") == 0) {
+        return ad_page_addresses(conn);
+    }
+#if AIDASH_QR
+    if (strcmp(path, "/qr") == 0) {
+        return ad_page_qr(conn);
+    }
+#endif
     return asset != NULL ? ad_page_asset(conn, asset)
                          : ad_page_error(conn, 404, "not found");
 }

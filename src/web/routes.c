@@ -19,6 +19,7 @@
 #include "meter_routes.c"
 #include "metrics_routes.c"
 #include "own_routes.c"
+#include "share.c"
 #include "workers.c"
 
 enum { AD_ROUTES_FIELD_MAX = 256 }; /* bytes of a field that a worker gets */
@@ -67,6 +68,26 @@ static void ad_route_to_worker(const struct ad_route_request *r)
     ad_http_put_end(&t);
     ad_worker_ask(r->pending, &t, "", 0);
 }
+
+#if AIDASH_QR
+
+static void ad_route_qr(const struct ad_route_request *r)
+{
+    char head[AD_WORKERS_HEAD_MAX], text[AD_QR_TEXT_MAX + 1];
+    const char *fault = ad_share_text(r, text);
+    struct ad_text t;
+
+    if (fault != NULL) {
+        ad_route_refuse(r, 400, "", fault);
+        return;
+    }
+    t = ad_route_canonical(r, head);
+    (void)ad_http_put_field_text(&t, AD_WORKERS_TEXT, text);
+    ad_http_put_end(&t);
+    ad_worker_ask(r->pending, &t, "", 0);
+}
+
+#endif
 
 /* A slot for a connection that lasts, or an answer that there is none. The last
  * descriptors stay for those that do not last. */
@@ -427,6 +448,10 @@ static const struct {
 } ad_routes[] = {
     {"/healthz", AD_MAY_ANYWAY, "GET, HEAD, OPTIONS", ad_route_to_worker, NULL},
     {"/status", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_to_worker, NULL},
+    {"/addresses", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_to_worker, NULL},
+#if AIDASH_QR
+    {"/qr", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_qr, NULL},
+#endif
     {"/ticks", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_ticks, NULL},
     {"/events", AD_MAY_VIEW, "GET, HEAD, OPTIONS", ad_route_events, NULL},
 #if AIDASH_HISTORY

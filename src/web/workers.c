@@ -24,7 +24,7 @@ enum {
     AD_WORKERS_HEAD_MAX = 1024, /* bytes of a canonical head */
     /* What a worker can write before the client has taken any of it: the largest
      * answer of a worker is smaller, so no worker waits. */
-    AD_WORKERS_SEND_BUFFER = 128 * 1024
+    AD_WORKERS_SEND_BUFFER = 192 * 1024
 };
 
 /* The field of a canonical head that its answer repeats (RFC 6797 6.1). */

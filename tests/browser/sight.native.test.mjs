@@ -106,3 +106,37 @@ test('the page can be installed', async (t) => {
   const { installabilityErrors } = await session.send('Page.getInstallabilityErrors');
   assert.deepEqual(installabilityErrors.map(({ errorId }) => errorId).filter((id) => id !== 'in-incognito'), []);
 });
+
+test('the icons of the manifest, and of iOS, are those of icon.svg in their sizes', async (t) => {
+  const page = await live(await open(t, await serve(t, ['--rate', '20'])));
+  const icons = await page.evaluate(async () => {
+    const { icons: all } = await (await fetch('./manifest.webmanifest')).json();
+    const touch = document.querySelector('link[rel=apple-touch-icon]').getAttribute('href');
+    const draw = async (src, size) => {
+      const image = new Image(size, size);
+      image.src = src;
+      await image.decode();
+      const canvas = Object.assign(document.createElement('canvas'), { width: size, height: size });
+      const context = canvas.getContext('2d', { willReadFrequently: true });
+      context.drawImage(image, 0, 0, size, size);
+      return { natural: image.naturalWidth, pixels: context.getImageData(0, 0, size, size).data };
+    };
+    const told = [];
+    for (const { src, sizes, type, purpose = 'any' } of [...all.filter((icon) => icon.type === 'image/png'), { src: touch, sizes: '180x180', type: 'image/png', purpose: 'touch' }]) {
+      const size = parseInt(sizes, 10);
+      const [{ natural, pixels }, wanted] = [await draw(src, size), await draw('./icon.svg', size)];
+      let apart = 0;
+      let clear = 0;
+      for (let i = 3; i < pixels.length; i += 4) {
+        clear += pixels[i] < 255;
+        const inside = wanted.pixels[i] === 255; // beyond the round corners they may differ
+        apart += inside ? Math.abs(pixels[i - 3] - wanted.pixels[i - 3]) : 0;
+      }
+      told.push({ src, natural, type, purpose, clear: clear > 0, apart: apart / (size * size) });
+    }
+    return told;
+  });
+  assert.deepEqual(icons.map(({ natural, purpose, clear }) => [natural, purpose, clear]),
+    [[192, 'any', true], [512, 'any', true], [512, 'maskable', false], [180, 'touch', false]]);
+  for (const { src, apart } of icons) assert.ok(apart < 1, `${src}: ${apart} of 255 apart from icon.svg`);
+});

@@ -398,8 +398,8 @@ test('POST /command takes a chunked body', async () => {
 /* ---- the page --------------------------------------------------------------------------------- */
 
 /* The page's files, by the path that each has. */
-const FILES = [['/', /^text\/html/], ...readdirSync(path.join(ROOT, 'build/www')), ...readdirSync(path.join(ROOT, 'www'))
-    .filter((name) => /\.(svg|webmanifest)$/.test(name))]
+const FILES = [['/', /^text\/html/], ...readdirSync(path.join(ROOT, 'build/www')).filter((name) => name !== 'index.html'),
+    ...readdirSync(path.join(ROOT, 'build/icons')), ...readdirSync(path.join(ROOT, 'www')).filter((name) => name.endsWith('.svg'))]
     .map((name) => (typeof name !== 'string' ? name
         : [`/${name}`, name.endsWith('.js') ? /^text\/javascript/ : name.endsWith('.css') ? /^text\/css/ : /./]));
 

@@ -28,6 +28,8 @@ const SENT = {
     '/healthz': ['GET', 200],
     '/auth': ['GET', 200],
     '/status': ['GET', 200],
+    '/addresses': ['GET', 200],
+    '/qr': ['GET', 400],
     '/ticks': ['GET', 200],
     '/events': ['GET', 200],
     '/history': ['GET', 200],

@@ -1,8 +1,10 @@
-/* lan.c - the names and addresses of this machine on the LAN. The starting thread. */
-#ifndef AD_APP_LAN_C
-#define AD_APP_LAN_C
+/* lan.c - the names and addresses of this machine on the LAN. Any thread but the hub's:
+ * the system may take its time. Owns nothing.
+ */
+#ifndef AD_BASE_LAN_C
+#define AD_BASE_LAN_C
 
-#include "../base/platform.h"
+#include "platform.h"
 
 /* A name or an address of this machine. */
 struct ad_lan {
