@@ -336,7 +336,7 @@ LIBS_kafka := -lrdkafka
 build/deps/.tools-bridge-mqtt: toolchains/fetch.sh | $(HAVE_TOOLS)
 	@CC="$(CC)" $(FETCH) need libmosquitto-dev
 	@touch $@
-LIBS_mqtt := examples/bridges/homeassistant.c -lmosquitto
+LIBS_mqtt := examples/bridges/mqtt_kept.c examples/bridges/homeassistant.c -lmosquitto
 
 # $(call bridge,DIRECTORY,NAME_OF_FLAGS)
 define bridge
@@ -351,7 +351,7 @@ $(1)/libhiredis.a: $(HIREDIS_PARTS) build/deps/.tools-bridge-redis
 	@cd $(1)/hiredis && $$(CC) $$(AD_CFLAGS) $$($(2)) $$(CPPFLAGS) $$(CFLAGS) -w -D_GNU_SOURCE -c $(abspath $(HIREDIS_PARTS))
 	@rm -f $$@ && $$(AR) rcsD $$@ $(1)/hiredis/*.o
 $(1)/aidash-redis: $(1)/libhiredis.a examples/bridges/redis_link.c examples/bridges/redis_link.h
-$(1)/aidash-mqtt: examples/bridges/homeassistant.c examples/bridges/homeassistant.h
+$(1)/aidash-mqtt: $(addprefix examples/bridges/,mqtt.h mqtt_kept.c homeassistant.c homeassistant.h)
 $(1)/aidash-%: examples/bridges/%.c $(BRIDGE_SHARED) examples/bridges/bridge.h aidash.h $(1)/aidash.o build/deps/.tools-bridge-% $(call mbedtls_for,$($(2)))
 	@echo "  CC    $$@"
 	@$$(CC) $$(BRIDGE_FLAGS) -pie -fPIE $$($(2)) -o $$@ $$< $(BRIDGE_SHARED) $(1)/aidash.o $$(call link,$$($(2))) $$(LIBS_$$*)
