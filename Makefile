@@ -311,7 +311,7 @@ run: all ## build it and start it on port 8080 with the simulated engine; ARGS="
 # aidash's parts are as they are in the program: each has its whole command line, and TLS.
 BRIDGES := $(addprefix build/bridges/aidash-,redis kafka mqtt)
 BRIDGE_FLAGS = -std=c11 -O2 -g -Wall -Wextra -Wconversion -Wno-format-truncation -I. -isystem $(JSMN_DIR) $(CPPFLAGS) $(CFLAGS)
-BRIDGE_SHARED := examples/bridges/bridge.c examples/bridges/options.c
+BRIDGE_SHARED := $(addprefix examples/bridges/,bridge.c commands.c options.c)
 
 # What each needs beside libc: packages, and what it is compiled and linked with. hiredis is one version on all systems, as Debian 12's
 # package has no TLS.
@@ -327,7 +327,7 @@ $(filter-out %/hiredis.c,$(HIREDIS_PARTS)): $(HIREDIS_DIR)/hiredis.c ;
 build/deps/.tools-bridge-redis: toolchains/fetch.sh | $(HAVE_TOOLS)
 	@CC="$(CC)" $(FETCH) need libssl-dev
 	@touch $@
-LIBS_redis = -isystem $(HIREDIS_DIR) $(@D)/libhiredis.a -lssl -lcrypto
+LIBS_redis = -isystem $(HIREDIS_DIR) examples/bridges/redis_link.c $(@D)/libhiredis.a -lssl -lcrypto
 
 build/deps/.tools-bridge-kafka: toolchains/fetch.sh | $(HAVE_TOOLS)
 	@CC="$(CC)" $(FETCH) need librdkafka-dev
@@ -337,7 +337,7 @@ LIBS_kafka := -lrdkafka
 build/deps/.tools-bridge-mqtt: toolchains/fetch.sh | $(HAVE_TOOLS)
 	@CC="$(CC)" $(FETCH) need libmosquitto-dev
 	@touch $@
-LIBS_mqtt := examples/bridges/homeassistant.c -lmosquitto
+LIBS_mqtt := examples/bridges/mqtt_kept.c examples/bridges/homeassistant.c -lmosquitto
 
 # $(call bridge,DIRECTORY,NAME_OF_FLAGS)
 define bridge
@@ -351,8 +351,8 @@ $(1)/libhiredis.a: $(HIREDIS_PARTS) build/deps/.tools-bridge-redis
 	@rm -rf $(1)/hiredis && mkdir -p $(1)/hiredis
 	@cd $(1)/hiredis && $$(CC) $$(AD_CFLAGS) $$($(2)) $$(CPPFLAGS) $$(CFLAGS) -w -D_GNU_SOURCE -c $(abspath $(HIREDIS_PARTS))
 	@rm -f $$@ && $$(AR) rcsD $$@ $(1)/hiredis/*.o
-$(1)/aidash-redis: $(1)/libhiredis.a
-$(1)/aidash-mqtt: examples/bridges/homeassistant.c examples/bridges/homeassistant.h
+$(1)/aidash-redis: $(1)/libhiredis.a examples/bridges/redis_link.c examples/bridges/redis_link.h
+$(1)/aidash-mqtt: $(addprefix examples/bridges/,mqtt.h mqtt_kept.c homeassistant.c homeassistant.h)
 $(1)/aidash-%: examples/bridges/%.c $(BRIDGE_SHARED) examples/bridges/bridge.h aidash.h $(1)/aidash.o build/deps/.tools-bridge-% $(call mbedtls_for,$($(2)))
 	@echo "  CC    $$@"
 	@$$(CC) $$(BRIDGE_FLAGS) -pie -fPIE $$($(2)) -o $$@ $$< $(BRIDGE_SHARED) $(1)/aidash.o $$(call link,$$($(2))) $$(LIBS_$$*)
