@@ -161,9 +161,9 @@ endif
 
 # The page's files as they are embedded. TEXTS may be a translation of www/texts.js.
 TEXTS ?= www/texts.js
-BUNDLE := app.js uplot.js theme.js aidash-client.js style.css index.html manifest.webmanifest
+BUNDLE := app.js uplot.js theme.js aidash-client.js style.css index.html manifest.webmanifest measure.html
 MODULES := $(wildcard www/*.js)
-$(addprefix build/www/,$(BUNDLE)) &: www/bundle.sh www/fill.sh $(MODULES) $(TEXTS) $(addprefix www/,style.css index.html manifest.webmanifest) \
+$(addprefix build/www/,$(BUNDLE)) &: www/bundle.sh www/fill.sh www/measure.sh docs/measure.md $(MODULES) $(TEXTS) $(addprefix www/,style.css index.html manifest.webmanifest) \
     $(UPLOT_DIR)/dist/uPlot.esm.js build/www.files $(ESBUILD_PROGRAM)
 	@ESBUILD=$(ESBUILD_PROGRAM) TERSER='$(TERSER_PROGRAM)' UPLOT=$(UPLOT_DIR) sh www/bundle.sh build/www $(TEXTS)
 

@@ -251,6 +251,18 @@ check 'a new page file is in the header' grep -q '"/zz.svg"' build/aidash_www.h
 rm www/zz.svg
 check 'a removed page file is taken out' says $builds 0 quick
 check 'a removed page file is not in the header' sh -c '! grep -q zz.svg build/aidash_www.h'
+sed 's/^export const LANGUAGE = .*/export const LANGUAGE = "de";/; s/"Connecting"/"Verbindet \\"\&\\" <x>"/' www/texts.js >texts.de.js
+german() {
+    grep -q '<html lang="de"' build/www/index.html && grep -q '<span>Verbindet &quot;&amp;&quot; &lt;x></span>' build/www/index.html &&
+        grep -q '"lang": "de"' build/www/manifest.webmanifest && grep -q 'Verbindet' build/www/app.js
+}
+check 'a translation is built in' says $builds 0 quick TEXTS=texts.de.js
+check 'into all files of the page' german
+check 'and stays' quiet TEXTS=texts.de.js
+check 'without it the page is as it was' says $builds 0 quick
+check 'in English' grep -q '<html lang="en"' build/www/index.html
+sed -i '/^export const close /d' texts.de.js
+check 'a text that a translation lacks is named' says 'index.html:[0-9]+: there is no text [{][{]close[}][}]' 2 quick TEXTS=texts.de.js
 check 'other CFLAGS build anew' says $builds 0 quick CFLAGS=-O1
 check 'the same CFLAGS do not' quiet CFLAGS=-O1
 touch aidash.h
