@@ -3,7 +3,6 @@
 
 import { byId, setHidden, setText } from "./dom.js";
 import { age, whole } from "./format.js";
-import { isPast } from "./past.js";
 import * as texts from "./texts.js";
 import { counted, put } from "./words.js";
 
@@ -11,11 +10,11 @@ import { counted, put } from "./words.js";
  * @param {import("./app.js").Context} context
  * @param {number} now  Unix seconds
  */
-export function drawEmpty({ store, session: { feed, past, requests, gauges } }, now) {
+export function drawEmpty({ store, view, session: { feed, past, requests, gauges } }, now) {
   const { connection, hello, filled, down, status } = store.state;
   const box = byId("empty", HTMLElement);
   const code = byId("empty-code", HTMLElement);
-  setHidden(box, feed.ring.end > 0 || (isPast(store.state.span) && past.lanes.length > 0) || gauges.list.length > 0 || (connection.phase === "live" && !filled) || (connection.phase === "connecting" && !connection.attempt));
+  setHidden(box, feed.ring.end > 0 || (view.past() > 0 && past.lanes.length > 0) || gauges.list.length > 0 || (connection.phase === "live" && !filled) || (connection.phase === "connecting" && !connection.attempt));
   if (box.hidden) {
     return;
   }

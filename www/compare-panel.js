@@ -7,7 +7,6 @@ import { Rows } from "./decimate.js";
 import { announce, byId, make } from "./dom.js";
 import { duration, moment, NONE, rate, span } from "./format.js";
 import { valueText } from "./gauges.js";
-import { isPast } from "./past.js";
 import { stateOf } from "./outcomes.js";
 import { elapsed } from "./requests-panel.js";
 import { meanLatency, quantiles, rates } from "./statistics.js";
@@ -72,7 +71,7 @@ export function mountCompare({ store, lines, view, filter, session }, fill) {
     const { ring } = feed;
     const passes = filter.ticks();
     const own = (/** @type {number} */ k) => lines.lineOf[ring.lane[k]] === line && (!passes || passes(k));
-    if (from < to && !isPast(store.state.span)) {
+    if (from < to && !view.past()) {
       if (metric === "rate") {
         return rates(ring, from, to, feed.tokenless, own).mean;
       }

@@ -14,7 +14,6 @@ import { put } from "./words.js";
 /** @typedef {ReturnType<typeof ofTicks> & {about: boolean, ttft: number, joules: number, requests: number}} Told */
 
 const LENGTHS = [60, 300, 900, 3600, 21_600, 86_400];
-const USUAL_S = 300;
 const DAY_S = 86_400;
 const KEPT_S = 14 * DAY_S; // what a server keeps
 const NEAR_S = 1; // ticks that begin so much later are all of a time
@@ -97,10 +96,13 @@ export function mountVersus({ store, colours, session }, Plot) {
   async function usual() {
     const { pins, model } = store.state;
     const [b = model, a = b] = [...new Set([...feed.lanes].filter(({ time }) => time > 0).sort((x, y) => y.time - x.time).map((lane) => lane.model))];
-    const from = await latest(b) - USUAL_S;
+    const { ring } = feed;
+    const end = await latest(b);
+    const length = LENGTHS[ring.end > ring.first && ring.time[ring.first & ring.mask] > end - LENGTHS[1] ? 0 : 1];
+    const from = end - length;
     const [pinA, pinB] = pins;
     return pinB ? { a: { model: b, from: pinA }, b: { model: b, from: pinB }, length: Math.max(1, Math.min(60, Math.round(pinB - pinA))) }
-      : { a: { model: a, from: a === b ? from - DAY_S : await latest(a) - USUAL_S }, b: { model: b, from }, length: USUAL_S };
+      : { a: { model: a, from: a === b ? from - DAY_S : await latest(a) - length }, b: { model: b, from }, length };
   }
 
   /**

@@ -45,13 +45,19 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
     }
 }
 
+/* That all brokers are down says nothing of why: the error before did. */
 static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 {
-    (void)rk;
+    static char reasons[2][256]; /* of the producer and the consumer, each its thread's own */
+    char *last = reasons[rk == consumer];
+
     (void)opaque;
+    if (err != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+        (void)snprintf(last, sizeof(*reasons), "%s", reason);
+    }
     if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || err == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
         err == RD_KAFKA_RESP_ERR__RESOLVE || err == RD_KAFKA_RESP_ERR__SSL) {
-        bridge_link(false, reason);
+        bridge_link(false, last[0] != '\0' ? last : reason);
     }
 }
 

@@ -15,6 +15,7 @@
 
 #include <hiredis.h>
 #include <hiredis_ssl.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -78,12 +79,21 @@ static bool fail(struct link *link, const char *why)
     return false;
 }
 
+/* The same of what hiredis says; it does not say what OpenSSL does. */
+static bool fail_io(struct link *link)
+{
+    unsigned long error = ERR_peek_last_error();
+    const char *tls = error != 0 ? ERR_reason_error_string(error) : NULL;
+
+    return fail(link, tls != NULL ? tls : link->context->errstr);
+}
+
 /* What Redis answers; NULL, and the connection is closed, if it does not or says an
  * error. */
 static redisReply *expect(struct link *link, redisReply *reply)
 {
     if (reply == NULL) {
-        (void)fail(link, link->context->errstr);
+        (void)fail_io(link);
     } else if (reply->type == REDIS_REPLY_ERROR) {
         (void)fail(link, reply->str);
         freeReplyObject(reply);
@@ -170,6 +180,7 @@ static bool dial(struct link *link)
         return true;
     }
     link->next++;
+    ERR_clear_error(); /* of a connection before */
     link->context = server->port == 0
                         ? redisConnectUnixWithTimeout(server->host, connect_limit)
                         : redisConnectWithTimeout(server->host, (int)server->port, connect_limit);
@@ -179,11 +190,15 @@ static bool dial(struct link *link)
     if (link->context->err != 0) {
         return fail(link, link->context->errstr);
     }
-    (void)redisSetTimeout(link->context, answer_limit);
     if (server->port != 0) {
         (void)redisEnableKeepAlive(link->context);
     }
-    if ((server->tls && !begin_tls(link, server->host)) || !greet(link, server)) {
+    (void)redisSetTimeout(link->context, connect_limit);
+    if (server->tls && !begin_tls(link, server->host)) {
+        return false;
+    }
+    (void)redisSetTimeout(link->context, answer_limit);
+    if (!greet(link, server)) {
         return false;
     }
     link->next--; /* it is good: after a loss it is tried first */
@@ -241,7 +256,7 @@ static bool send_batch(struct link *link, const struct bridge_batch *batch)
     (void)redisAppendCommand(link->context, "EXEC");
     for (i = 0; i < n; i++) {
         if (redisGetReply(link->context, (void **)&reply) != REDIS_OK) {
-            return fail(link, link->context->errstr);
+            return fail_io(link);
         }
         note_error(link, reply);
         for (k = 0; i == n - 1 && k < reply->elements; k++) {
