@@ -156,7 +156,7 @@ page_parts() { sh toolchains/fetch.sh page "$tmp/page-deps" www; }
 closed_npm() {
     npm_config_registry=http://127.0.0.1:9 npm_config_fetch_retries=0 npm_config_cache=$tmp/npm-cache page_parts
 }
-check 'an npm registry that is not reached is told' says "npm can't get uPlot, esbuild and terser.*registry.*UPLOT=DIR" 1 closed_npm
+check 'an npm registry that is not reached is told' says "npm can't get uPlot, esbuild, terser and zopfli.*registry.*UPLOT=DIR" 1 closed_npm
 check 'and leaves no half of uPlot' empty "$tmp/page-deps"
 mkdir "$tmp/npm"
 stub "$tmp/npm/npm" <<'STUB'
