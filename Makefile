@@ -87,6 +87,7 @@ MBEDTLS_DIR := $(or $(MBEDTLS),build/deps/mbedtls)
 HIREDIS_DIR := $(or $(HIREDIS),build/deps/hiredis)
 UPLOT_DIR := $(or $(UPLOT),build/deps/uplot)
 ESBUILD_PROGRAM := $(or $(ESBUILD),build/deps/esbuild)
+ZOPFLI_PROGRAM := $(if $(ESBUILD),,node toolchains/zopfli.mjs build/deps/terser/node_modules/@gfx/zopfli)
 TERSER_PROGRAM := $(or $(TERSER),$(if $(ESBUILD),,node build/deps/terser/node_modules/terser/bin/terser))
 
 # Programs that the build runs; asked for once a compiler.
@@ -120,7 +121,7 @@ build/deps/uplot/dist/uPlot.esm.js: www/package-lock.json | $(HAVE_TOOLS)
 	@cmp -s $< build/deps/uplot/package-lock.json || { $(FETCH) page build/deps www && cp $< build/deps/uplot/; }
 	@touch -c $@
 
-# uPlot's rule brings both, and terser.
+# uPlot's rule brings both, and terser and zopfli.
 build/deps/esbuild: www/package-lock.json | $(UPLOT_DIR)/dist/uPlot.esm.js
 	@test -x $@ || $(FETCH) page build/deps www
 	@touch -c $@
@@ -161,9 +162,9 @@ endif
 
 # The page's files as they are embedded. TEXTS may be a translation of www/texts.js.
 TEXTS ?= www/texts.js
-BUNDLE := app.js uplot.js theme.js aidash-client.js style.css index.html manifest.webmanifest
+BUNDLE := app.js uplot.js theme.js aidash-client.js style.css index.html manifest.webmanifest measure.html
 MODULES := $(wildcard www/*.js)
-$(addprefix build/www/,$(BUNDLE)) &: www/bundle.sh www/fill.sh $(MODULES) $(TEXTS) $(addprefix www/,style.css index.html manifest.webmanifest) \
+$(addprefix build/www/,$(BUNDLE)) &: www/bundle.sh www/fill.sh www/measure.sh docs/measure.md $(MODULES) $(TEXTS) $(addprefix www/,style.css index.html manifest.webmanifest) \
     $(UPLOT_DIR)/dist/uPlot.esm.js build/www.files $(ESBUILD_PROGRAM)
 	@ESBUILD=$(ESBUILD_PROGRAM) TERSER='$(TERSER_PROGRAM)' UPLOT=$(UPLOT_DIR) sh www/bundle.sh build/www $(TEXTS)
 
@@ -174,8 +175,8 @@ $(ICONS) &: www/icons.sh www/icon.svg
 
 WWW := $(addprefix build/www/,$(BUNDLE)) $(ICONS) $(wildcard $(addprefix www/,*.svg contract.schema.json))
 
-build/aidash_www.h: www/embed.sh build/www.files $(WWW)
-	@sh www/embed.sh $@ $(WWW)
+build/aidash_www.h: www/embed.sh toolchains/zopfli.mjs build/www.files $(WWW)
+	@ZOPFLI='$(ZOPFLI_PROGRAM)' sh www/embed.sh $@ $(WWW)
 
 # Names that look like a limit's: src/limits.h includes it.
 build/aidash_misspelt.h: toolchains/misspelt.sh src/limits.h aidash.h

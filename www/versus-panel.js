@@ -18,15 +18,15 @@ const DAY_S = 86_400;
 const KEPT_S = 14 * DAY_S; // what a server keeps
 const NEAR_S = 1; // ticks that begin so much later are all of a time
 
-/** @type {[name: string, value: (told: Told) => number, text: (value: number) => string][]} */
+/** @type {[name: string, value: (told: Told) => number, text: (value: number) => string, what: string][]} */
 const MEASURES = [
-  [texts.tokensS, ({ mean }) => mean, rate],
-  [texts.tokensBusy, ({ busy }) => busy, rate],
-  [texts.betweenTokens, ({ p50 }) => p50, duration],
-  [texts.betweenP95, ({ p95 }) => p95, duration],
-  [texts.firstTokenMedian, ({ ttft }) => ttft, duration],
-  [texts.energyPerToken, ({ joules, tokens }) => joules / tokens, (value) => put(texts.joules, { n: short(value) })],
-  [texts.requestsEnded, ({ requests }) => requests, short],
+  [texts.tokensS, ({ mean }) => mean, rate, texts.meanWhat],
+  [texts.tokensBusy, ({ busy }) => busy, rate, texts.tokensBusyWhat],
+  [texts.betweenTokens, ({ p50 }) => p50, duration, texts.betweenTokensWhat],
+  [texts.betweenP95, ({ p95 }) => p95, duration, texts.betweenP95What],
+  [texts.firstTokenMedian, ({ ttft }) => ttft, duration, texts.firstTokenMedianWhat],
+  [texts.energyPerToken, ({ joules, tokens }) => joules / tokens, (value) => put(texts.joules, { n: short(value) }), texts.energyPerTokenWhat],
+  [texts.requestsEnded, ({ requests }) => requests, short, texts.requestsEndedWhat],
 ];
 const ROWS_ONLY = [2, 3]; // measures that are an estimate where they are of rows
 
@@ -186,7 +186,7 @@ export function mountVersus({ store, colours, session }, Plot) {
       figure(texts.tokensPerSecond, told, "rate", seconds), figure(texts.latencyChart, told, "latency", seconds),
       make("p", { class: "hint" }, make("span", { class: "solid-line" }), heads[0], make("br"), make("span", { class: "dashed-line" }), heads[1]),
       make("table", {}, make("thead", {}, make("tr", {}, make("td"), ...titles.map((head) => make("th", { scope: "col", class: "amount" }, head)))),
-        make("tbody", {}, ...rows.map(([name, ...cells]) => make("tr", {}, make("th", { scope: "row" }, name),
+        make("tbody", {}, ...rows.map(([name, ...cells], i) => make("tr", { title: MEASURES[i][3] }, make("th", { scope: "row" }, name),
           ...cells.map((text, i) => make("td", { class: "amount", "data-title": ["A", "B", titles[2]][i] }, text)))))),
       ...(told.some(({ about }) => about) ? [make("p", { class: "hint" }, texts.versusRows)] : []),
     );
