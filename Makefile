@@ -12,6 +12,7 @@
 #   SUITE=unit,e2e TEST=ingest        only these suites, only the test files whose name contains this
 #   FUZZ_SECONDS=60                   how long `make fuzz` stays on each input
 #   SECONDS=3600 SEED=2               how long `make fuzz-sockets` and `make soak` run, and with which cases
+#   MINUTES=10                        how long `make page-soak` runs
 #   VIEWERS=500                       how many `make gateways` has
 #   HOST=pi@raspberrypi.local SSH=ssh the board of `make deploy`, and the command that reaches it
 #   VERSION=x.y.z TARGETS="aarch64"   what `make release` makes, and for which of toolchains/*.mk (all)
@@ -484,6 +485,9 @@ fuzz-sockets: $(HAVE_TEST) ## send mutated bytes to the sanitizer build for SECO
 soak: $(HAVE_TEST) build/asan/aidash ## all that goes wrong, for SECONDS (600), chosen by SEED, on two builds; part of `make test`, for 60 s
 	@SOAK_SECONDS="$(or $(SECONDS),600)" SOAK_SEED="$(SEED)" $(RUN_TESTS) soak
 
+page-soak: $(HAVE_TEST) ## the page for MINUTES (10) with 30 streams and 1,000 ticks/s: CPU, heap, nodes, listeners, events; docs/measure.md
+	@MINUTES=$(or $(MINUTES),10) node tests/bench/page.mjs
+
 kills: $(HAVE_TEST) ## kill -9 a server that keeps its history in a file, KILLS times (200), at random moments; `make test` does 10
 	@AIDASH_KILLS=$(or $(KILLS),200) MAKE="$(MAKE)" CC="$(CC)" TEST=history node tests/run.mjs e2e
 
@@ -632,4 +636,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all $(TARGETS) dist run bridges fleet-bench fleet-cut test lint asan tsan fuzz fuzz-sockets soak kills gateways bench gateway-bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE
+.PHONY: all $(TARGETS) dist run bridges fleet-bench fleet-cut test lint asan tsan fuzz fuzz-sockets soak page-soak kills gateways bench gateway-bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE
