@@ -1,7 +1,7 @@
 # aidash: every build, test and release step. `make help` lists the targets.
 #
 # Yours to set: CC, CFLAGS, CPPFLAGS, LDFLAGS, PREFIX, DESTDIR, and
-#   CIVETWEB=DIR JSMN=DIR ZLIB=DIR QRCODEGEN=DIR MBEDTLS=DIR UPLOT=DIR   source trees of your own instead of the fetched ones
+#   CIVETWEB=DIR JSMN=DIR ZLIB=DIR QRCODEGEN=DIR MBEDTLS=DIR UPLOT=DIR HIREDIS=DIR   source trees of your own instead of the fetched ones
 #   ESBUILD=PROGRAM   an esbuild of your own, which puts the page's modules together; then TERSER=PROGRAM may make them smaller
 #   TEXTS=FILE        the page's texts in another language: a translation of www/texts.js
 #   TLS=0                             a build without TLS, and so without mbedTLS
@@ -84,6 +84,7 @@ JSMN_DIR := $(or $(JSMN),build/deps/jsmn)
 ZLIB_DIR := $(or $(ZLIB),build/deps/zlib)
 QRCODEGEN_DIR := $(or $(QRCODEGEN),build/deps/qr-code-generator)/c
 MBEDTLS_DIR := $(or $(MBEDTLS),build/deps/mbedtls)
+HIREDIS_DIR := $(or $(HIREDIS),build/deps/hiredis)
 UPLOT_DIR := $(or $(UPLOT),build/deps/uplot)
 ESBUILD_PROGRAM := $(or $(ESBUILD),build/deps/esbuild)
 TERSER_PROGRAM := $(or $(TERSER),$(if $(ESBUILD),,node build/deps/terser/node_modules/terser/bin/terser))
@@ -310,25 +311,23 @@ run: all ## build it and start it on port 8080 with the simulated engine; ARGS="
 # aidash's parts are as they are in the program: each has its whole command line, and TLS.
 BRIDGES := $(addprefix build/bridges/aidash-,redis kafka mqtt)
 BRIDGE_FLAGS = -std=c11 -O2 -g -Wall -Wextra -Wconversion -Wno-format-truncation -I. -isystem $(JSMN_DIR) $(CPPFLAGS) $(CFLAGS)
-$(eval $(call needs,build/bridges/aidash.o,$(CIVETWEB_DIR),))
-build/bridges/aidash.o:
-	@echo "  CC    $@"
-	@mkdir -p $(@D)
-	@$(call compile,$(CIVETWEB_DIR),,-c aidash.c)
+BRIDGE_SHARED := examples/bridges/bridge.c examples/bridges/options.c
 
-$(eval $(call needs,build/asan/bridges/aidash.o,$(CIVETWEB_DIR),$(AD_ASAN)))
-build/asan/bridges/aidash.o:
-	@echo "  CC    $@"
-	@mkdir -p $(@D)
-	@$(call compile,$(CIVETWEB_DIR),$(AD_ASAN),-c aidash.c)
+# What each needs beside libc: packages, and what it is compiled and linked with. hiredis is one version on all systems, as Debian 12's
+# package has no TLS.
+HIREDIS_PARTS := $(addprefix $(HIREDIS_DIR)/,hiredis.c alloc.c async.c net.c read.c sds.c sockcompat.c ssl.c)
+build/deps/hiredis/hiredis.c: | $(HAVE_TOOLS)
+	@$(FETCH) sources build/deps hiredis
+ifdef HIREDIS
+$(HIREDIS)/hiredis.c:
+	@echo "aidash: HIREDIS=$(HIREDIS) has no hiredis.c" >&2; exit 1
+endif
+$(filter-out %/hiredis.c,$(HIREDIS_PARTS)): $(HIREDIS_DIR)/hiredis.c ;
 
-# What each needs beside libc: packages, and what it is compiled and linked with. Debian 12's hiredis has no TLS.
 build/deps/.tools-bridge-redis: toolchains/fetch.sh | $(HAVE_TOOLS)
-	@CC="$(CC)" $(FETCH) need libhiredis-dev
-	@! echo '#include <hiredis/hiredis_ssl.h>' | $(CC) -E -include hiredis/hiredis.h -x c - >/dev/null 2>&1 || CC="$(CC)" $(FETCH) need libssl-dev
+	@CC="$(CC)" $(FETCH) need libssl-dev
 	@touch $@
-LIBS_redis = -lhiredis $(if $(filter ok,$(shell printf '\043include <hiredis/hiredis.h>\n\043include <hiredis/hiredis_ssl.h>\n\043include <openssl/ssl.h>\n' | \
-    $(CC) -E -x c - >/dev/null 2>&1 && echo ok)),-DBRIDGE_REDIS_TLS -lhiredis_ssl -lssl -lcrypto)
+LIBS_redis = -isystem $(HIREDIS_DIR) $(@D)/libhiredis.a -lssl -lcrypto
 
 build/deps/.tools-bridge-kafka: toolchains/fetch.sh | $(HAVE_TOOLS)
 	@CC="$(CC)" $(FETCH) need librdkafka-dev
@@ -339,16 +338,28 @@ build/deps/.tools-bridge-mqtt: toolchains/fetch.sh | $(HAVE_TOOLS)
 	@CC="$(CC)" $(FETCH) need libmosquitto-dev
 	@touch $@
 LIBS_mqtt := examples/bridges/homeassistant.c -lmosquitto
-build/bridges/aidash-mqtt build/asan/bridges/aidash-mqtt: examples/bridges/homeassistant.c examples/bridges/homeassistant.h
 
-# $(call bridge,DIRECTORY,FLAGS)
+# $(call bridge,DIRECTORY,NAME_OF_FLAGS)
 define bridge
-$(1)/aidash-%: examples/bridges/%.c examples/bridges/bridge.c examples/bridges/bridge.h aidash.h $(1)/aidash.o build/deps/.tools-bridge-% $(call mbedtls_for,$(2))
+$(call needs,$(1)/aidash.o,$(CIVETWEB_DIR),$($(2)))
+$(1)/aidash.o:
 	@echo "  CC    $$@"
-	@$$(CC) $$(BRIDGE_FLAGS) $(2) -o $$@ $$< examples/bridges/bridge.c $(1)/aidash.o $(call link,$(2)) $$(LIBS_$$*)
+	@mkdir -p $$(@D)
+	@$$(call compile,$(CIVETWEB_DIR),$$($(2)),-c aidash.c)
+$(1)/libhiredis.a: $(HIREDIS_PARTS) build/deps/.tools-bridge-redis
+	@echo "  AR    $$@"
+	@rm -rf $(1)/hiredis && mkdir -p $(1)/hiredis
+	@cd $(1)/hiredis && $$(CC) $$(AD_CFLAGS) $$($(2)) $$(CPPFLAGS) $$(CFLAGS) -w -D_GNU_SOURCE -c $(abspath $(HIREDIS_PARTS))
+	@rm -f $$@ && $$(AR) rcsD $$@ $(1)/hiredis/*.o
+$(1)/aidash-redis: $(1)/libhiredis.a
+$(1)/aidash-mqtt: examples/bridges/homeassistant.c examples/bridges/homeassistant.h
+$(1)/aidash-%: examples/bridges/%.c $(BRIDGE_SHARED) examples/bridges/bridge.h aidash.h $(1)/aidash.o build/deps/.tools-bridge-% $(call mbedtls_for,$($(2)))
+	@echo "  CC    $$@"
+	@$$(CC) $$(BRIDGE_FLAGS) -pie -fPIE $$($(2)) -o $$@ $$< $(BRIDGE_SHARED) $(1)/aidash.o $$(call link,$$($(2))) $$(LIBS_$$*)
 endef
-$(eval $(call bridge,build/bridges,-pie -fPIE))
-$(eval $(call bridge,build/asan/bridges,-pie -fPIE $(AD_ASAN)))
+$(eval $(call bridge,build/bridges))
+$(eval $(call bridge,build/asan/bridges,AD_ASAN))
+$(eval $(call bridge,build/tsan/bridges,AD_TSAN))
 .SECONDARY: $(patsubst build/bridges/aidash-%,build/deps/.tools-bridge-%,$(BRIDGES))
 
 # For tests: a Kafka cluster, as librdkafka mocks it.
@@ -425,7 +436,7 @@ build/tsan/embed/every: tests/embed/every.c aidash.h build/tsan/lib/aidash.o
 build/alloc_count: tests/alloc_count.c build/lib/aidash.o
 	@$(CC) -std=c11 -O2 -g $(AD_WARN) $(CPPFLAGS) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(AD_LIBS)
 
-build/bench/load: tests/bench/load.c
+build/bench/load build/bench/boards: build/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	@$(CC) -std=c11 -O2 $(CPPFLAGS) $(CFLAGS) -o $@ $< $(LDFLAGS)
 
@@ -482,11 +493,22 @@ bench: all build/gateway/aidash build/tiny/aidash build/lib/aidash.o tests/node_
 	@CC="$(CC)" AIDASH=$(OUT)/aidash AIDASH_GATEWAY=build/gateway/aidash AIDASH_LIB=build/lib/aidash.o \
 	    node tests/bench/run.mjs $(PART)
 
-fleet-bench: bridges tests/node_modules/.installed ## measure board, Redis, gateway, viewer: EVENTS (1000000), and Redis stopped for 20 s
+# PART=viewers is one case of gateway-bench: VIEWERS (2000) of BOARDS (50) on GATEWAYS (2), for SECONDS (60).
+ifeq ($(PART),viewers)
+fleet-bench: gateway-bench
+gateway-bench: export VIEWERS := $(or $(VIEWERS),2000)
+else
+fleet-bench: bridges tests/node_modules/.installed
 	@EVENTS="$(EVENTS)" node tests/bench/fleet.mjs
 	@FLEET_AWAY_MS=20000 node --test --test-reporter=./tests/reporter.mjs tests/bridges/redis-away.native.test.mjs
+endif
+fleet-bench: ## measure board, Redis, gateway, viewer: EVENTS (1000000), and Redis stopped for 20 s; PART=viewers: 2,000 of them
 
-gateway-bench: build/gateway/aidash build/bench/load ## measure gateways: events in, events to viewers, CPU and memory of each; docs/scale.md
+fleet-cut: all bridges tests/node_modules/.installed ## cut the network between boards, gateways and Redis (namespaces, as root), for 25 s and for 45 s
+	@for ms in 25000 45000; do for test in e2e/cut bridges/redis-cut; do \
+	    FLEET_CUT_MS=$$ms node --test --test-reporter=./tests/reporter.mjs tests/$$test.native.test.mjs || exit 1; done; done
+
+gateway-bench: build/gateway/aidash build/bench/load build/bench/boards ## measure gateways: events in, events to viewers, CPU and memory of each; docs/scale.md
 	@AIDASH_GATEWAY=build/gateway/aidash node tests/bench/gateways.mjs
 
 # ---- one file -------------------------------------------------------------------------------
@@ -609,4 +631,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all $(TARGETS) dist run bridges fleet-bench test lint asan tsan fuzz fuzz-sockets soak kills gateways bench gateway-bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE
+.PHONY: all $(TARGETS) dist run bridges fleet-bench fleet-cut test lint asan tsan fuzz fuzz-sockets soak kills gateways bench gateway-bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE

@@ -513,8 +513,8 @@
 #error "AIDASH_MODELS must be 1..50"
 #endif
 
-/* Pairs of model and node whose tokens are counted. A new pair replaces the one
- * whose last tick is the oldest. 2..4096, 1.37 kB each. */
+/* Pairs of model and node whose tokens are counted. A new pair replaces the one whose
+ * last tick is the oldest, of the nodes that have the most. 2..4096, 1.41 kB each. */
 #ifndef AIDASH_SERIES
 #define AIDASH_SERIES 256
 #endif
@@ -572,6 +572,16 @@
 #endif
 #if AIDASH_PEERS < 1 || AIDASH_PEERS > 256
 #error "AIDASH_PEERS must be 1..256"
+#endif
+
+/* Events a second that are read of each link to a board (--forward, --peer), after as
+ * many at once; each begun kilobyte counts as one, too. Beyond that the link waits: the
+ * board keeps what was not read. 100..1000000. */
+#ifndef AIDASH_LINK_RATE
+#define AIDASH_LINK_RATE 10000
+#endif
+#if AIDASH_LINK_RATE < 100 || AIDASH_LINK_RATE > 1000000
+#error "AIDASH_LINK_RATE must be 100..1000000"
 #endif
 
 /* Gauges whose values are kept. A new one replaces the one that was set the longest

@@ -91,9 +91,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (ad_history_file_open(path, why)) {
         bool on = ad_history_file.fd >= 0;
 
-        ad_history_begin();
+        ad_history_begin(false);
         ask();
-        ad_history_tick("m", 1, 1, false);
+        (void)ad_history_tick("m", 1, 1, false, 0);
         ad_hub.now_ns += 400 * AD_NS_PER_S;
         ad_history_advance();
         ask();

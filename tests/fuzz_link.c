@@ -3,6 +3,7 @@
  * none ends what it was not sent, and no answer is longer than its room. Byte 0 chooses
  * the side. */
 #include "../src/fleet/fleet.c"
+#include "begin_hub.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -18,12 +19,7 @@ static void tap(const char *json, size_t len, void *user)
 static void begin(void)
 {
     ad_log_set_level(AIDASH_LOG_ERROR);
-    ad_hub_init();
-    ad_feed_init();
-    ad_events_init();
-    ad_engine_init();
-    ad_ticks_init();
-    ad_sources_init();
+    begin_hub(tap);
     ad_rights_init();
     ad_clients_init();
     ad_nodes_init();
@@ -31,8 +27,6 @@ static void begin(void)
     ad_own_requests_init();
     ad_commands_init();
     ad_fleet_init();
-    ad_events_tap(tap, NULL);
-    ad_hub_set_clock(1000 * AD_NS_PER_S, 1700000000000000ull);
     memcpy(ad_engine.models[ad_engine.n_models++], "llama3", 7);
     memcpy(ad_hub.run, "abc", 4);
 }

@@ -29,14 +29,14 @@ export const accepts = (port) => new Promise((done) => {
 });
 
 /* A server program of Debian's: { file, env } to start it with, or { why } it can't be had. Where it is not installed its package is
- * unpacked beside the build: that starts no service. `folder`: where the package has it below /usr. */
-export function debian(name, folder = 'sbin') {
+ * unpacked beside the build: that starts no service. `folder`: where the package has it below /usr; `from`: the package's name. */
+export function debian(name, folder = 'sbin', from = name) {
   const installed = [`/usr/${folder}/${name}`, `/usr/local/${folder}/${name}`].find((file) => existsSync(file));
   if (installed) return { file: installed, env: process.env };
-  const dir = path.join(ROOT, 'build/deps', name);
+  const dir = path.join(ROOT, 'build/deps', from);
   const file = path.join(dir, 'usr', folder, name);
   if (!existsSync(file)) {
-    const { status, stderr } = spawnSync('sh', ['toolchains/fetch.sh', 'unpack', dir, name], { cwd: ROOT, encoding: 'utf8' });
+    const { status, stderr } = spawnSync('sh', ['toolchains/fetch.sh', 'unpack', dir, from], { cwd: ROOT, encoding: 'utf8' });
     if (status !== 0) return { why: `there is no ${name}: ${stderr.trim().split('\n').at(-1)}` };
   }
   const libraries = ['usr/lib', 'lib'].map((lib) => path.join(dir, lib, LIBRARIES[process.arch])).join(':');

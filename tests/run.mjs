@@ -141,7 +141,7 @@ const library = (variant, sanitizers) => list('tests/e2e', /^library.*\.native\.
 }));
 
 /* What the bridges to message brokers are compiled with; a test's file begins with the broker's name. */
-const BROKERS = { kafka: ['librdkafka-dev'], mqtt: ['libmosquitto-dev'], redis: ['libhiredis-dev'] };
+const BROKERS = { kafka: ['librdkafka-dev'], mqtt: ['libmosquitto-dev'], redis: ['libssl-dev'] };
 
 const bridges = (file) => {
   const [name] = path.basename(file).match(/^[a-z]+/);
@@ -180,7 +180,7 @@ const suites = {
       ...node(file, { variant, build: ['all'], ...options }), seconds: Number(process.env.SOAK_SECONDS || 60) + 600, narrow: false }))),
   web: () => list('tests/web', /\.test\.mjs$/).map((file) => node(file, { build: ['types', 'build/aidash_www.h'] })),
   e2e: () => list('tests/e2e', /\.test\.mjs$/).map((file) => ({ ...node(file, { build: ['all',
-    ...[['library', 'lib/aidash.o'], ['standstill', 'hasty/aidash'], ['history', 'hasty/aidash'], ['limits', 'strict/aidash'], ['tls-full', 'few-tls/aidash'],
+    ...[['library', 'lib/aidash.o'], ['standstill', 'hasty/aidash'], ['history', 'hasty/aidash'], ['cut', 'hasty/aidash'], ['limits', 'strict/aidash'], ['tls-full', 'few-tls/aidash'],
       ['workers', 'one-worker/aidash']]
       .filter(([name]) => file.includes(name)).map(([, target]) => `build/${target}`)] }),
     ...(file.includes('history') && process.env.AIDASH_KILLS ? { seconds: 180 + 20 * process.env.AIDASH_KILLS } : {}) })),
@@ -191,7 +191,7 @@ const suites = {
     ...list('tests/embed', /^builds\.test\.mjs$/).map((file) => node(file, { build: ['amalgamation'] })),
   ],
   sizes: () => list('tests/embed', /^sizes\.test\.mjs$/)
-    .map((file) => node(file, { build: ['all', ...['tiny/aidash', 'tiny-meter/aidash', 'gateway/aidash', 'bare/aidash', 'bench/load'].map((target) => `build/${target}`)] })),
+    .map((file) => node(file, { build: ['all', ...['tiny/aidash', 'tiny-meter/aidash', 'gateway/aidash', 'bare/aidash', 'bench/load', 'bench/boards'].map((target) => `build/${target}`)] })),
   browser: () => {
     const files = list('tests/browser', /\.test\.mjs$/);
     const reason = files.length && noBrowser();
@@ -323,35 +323,35 @@ async function runJob({ suite, ...job }, first) {
   return result.failed === 0;
 }
 
-/* The share of time in which the cores had nothing to do, since the last call. */
+/* Gives functions that tell the share of time in which the cores had nothing to do, since the call before. */
 const spent = () => os.cpus().reduce(([idle, all], { times }) => [idle + times.idle, all + Object.values(times).reduce((a, b) => a + b)], [0, 0]);
-let before = spent();
-function idle() {
-  const now = spent();
-  const share = now[1] > before[1] ? (now[0] - before[0]) / (now[1] - before[1]) : 0;
-  before = now;
-  return share;
+function idleness() {
+  let before = spent();
+  return () => {
+    const now = spent();
+    const share = now[1] > before[1] ? (now[0] - before[0]) / (now[1] - before[1]) : 0;
+    before = now;
+    return share;
+  };
 }
 
 /* Runs jobs: `least` at a time, and one more every second, up to `most`, as long as the cores are idle for more than this share. */
 async function runAll(jobs, least, most, share) {
   const queue = [...jobs];
   const now = new Set();
+  const idle = idleness();
   const start = () => {
     const job = runJob(queue.shift()).finally(() => now.delete(job));
     now.add(job);
   };
-  while (queue.length > 0 || now.size > 0) {
+  for (let next = performance.now() + 1000; queue.length > 0 || now.size > 0;) {
     while (queue.length > 0 && now.size < least) start();
-    if (queue.length > 0 && now.size < most) {
-      const began = performance.now();
-      let timer;
-      await Promise.race([...now, new Promise((done) => { timer = setTimeout(done, 1000); })]);
-      clearTimeout(timer);
-      const was = idle();
-      if (queue.length > 0 && now.size >= least && performance.now() - began >= 900 && was > share) start();
-    } else {
-      await Promise.race(now);
+    let timer;
+    await Promise.race([...now, ...(queue.length > 0 && now.size < most ? [new Promise((done) => { timer = setTimeout(done, next - performance.now()); })] : [])]);
+    clearTimeout(timer);
+    if (performance.now() >= next) {
+      if (idle() > share && queue.length > 0 && now.size >= least && now.size < most) start();
+      next = performance.now() + 1000;
     }
   }
 }
@@ -377,16 +377,22 @@ if (targets.length > 0) {
   console.log(`built${' '.repeat(78)}${column((performance.now() - started) / 1000, 's')} ${column(built.cpu, 's of CPU')}`);
 }
 
-// The tests of the long limits and the soak mostly wait, so they run beside all others. Of these, what has narrow limits of time
-// comes first, one job a core; then what is slow or has no such limits, two a core; more where the cores are idle, as most tests
-// wait; in the end, alone, what measures.
-const waits = ({ name }) => /\b(slow|soak)\b/.test(name);
+// What mostly waits runs beside all others: the tests of the long limits, the soak, and files that take a minute and a second of CPU. Of
+// the others, what has narrow limits of time comes first, one job a core; then what is slow or has no such limits, two a core, the
+// longest jobs at the beginning and the shortest at the end; more where the cores are idle, as most tests wait; in the end, alone, what
+// measures.
+const waits = ({ suite, name }) => /^(e2e|bridges|soak)/.test(suite) && /\b(slow|soak|keys|alerts|energy|otlp|standstill)\b/.test(name);
+const LONG = /^(package|lint|cross|qemu-aarch64|build|onefile|fuzz-sockets)$/;
+const SHORT = /^(unit|corpus|alloc)$/;
+const inTurn = (jobs) => [...jobs.filter(({ suite }) => LONG.test(suite)), ...jobs.filter(({ suite }) => !LONG.test(suite) && !SHORT.test(suite)),
+  ...jobs.filter(({ suite }) => SHORT.test(suite))];
+const waiting = plan.filter(waits);
 const rest = plan.filter((job) => !waits(job));
 await Promise.all([
-  ...plan.filter(waits).map(runJob),
+  runAll([...waiting.filter((job) => job.narrow), ...waiting.filter((job) => !job.narrow)], 5 * cores, waiting.length, 0.2),
   (async () => {
-    await runAll(rest.filter((job) => job.narrow && !job.alone), cores, 3 * cores, 0.4);
-    await runAll(rest.filter((job) => !job.narrow), 2 * cores, 6 * cores, 0.2);
+    await runAll(rest.filter((job) => job.narrow && !job.alone), cores, 4 * cores, 0.4);
+    await runAll(inTurn(rest.filter((job) => !job.narrow)), 2 * cores, 6 * cores, 0.2);
   })(),
 ]);
 await runAll(rest.filter((job) => job.alone), 1, 1, 1);

@@ -190,6 +190,69 @@ static void test_attach_websocket(void)
     end_hub();
 }
 
+/* How often batches are sent: by what the fan-out before took, and before that when so
+ * many events wait, or so many bytes of them. */
+static void test_batch_pace(void)
+{
+    static const struct {
+        unsigned took_us, pause_us;
+    } paces[] = {{0, 50000},     {10000, 50000},   {10001, 50005},
+                 {20000, 100000}, {50000, 250000}, {2000000, 250000}};
+    char tick[1024];
+    struct ad_client *c;
+    unsigned i, n;
+    int peer;
+
+    for (i = 0; i < AD_COUNT(paces); i++) {
+        CHECK_EQ(ad_batch_pause_ns(paces[i].took_us * 1000ull),
+                 paces[i].pause_us * 1000ull);
+    }
+    memset(tick, ' ', sizeof(tick));
+    for (i = 0; i < 2; i++) {
+        size_t len = i == 0 ? 2 : sizeof(tick);
+        size_t frame = len + ad_ws_frame_header_len(len + 4);
+        unsigned most = i == 0 ? (unsigned)AD_BATCH_WAITING
+                               : (unsigned)((AD_BATCH_WAITING_BYTES + frame - 1) / frame);
+
+        reset_hub();
+        c = viewer(AD_WS_BATCH, &peer);
+        ad_events.batching = true;
+        ad_fanout.batch_ns = UINT64_MAX;
+        ad_fanout.batched = ad_feed.next;
+        for (n = 1; n < most; n++) {
+            ad_feed_append(AD_EV_TICK, tick, len);
+            ad_fan_out();
+            CHECK_STR(received(peer), "");
+            CHECK(ad_fanout.batch_waits);
+        }
+        ad_feed_append(AD_EV_TICK, tick, len);
+        ad_fan_out();
+        CHECK(!ad_fanout.batch_waits);
+        CHECK(ad_fanout.batch_ns < UINT64_MAX); /* the next one has its time */
+        for (n = 0; n < 10 && c->next != ad_feed.next; n++) { /* as its socket takes it */
+            CHECK(received(peer)[0] != '\0');
+            c->blocked = false;
+            CHECK(ad_client_flush(c));
+        }
+        CHECK_EQ(c->next, ad_feed.next);
+
+        ad_fanout.batch_ns = UINT64_MAX;
+        ad_feed_append(AD_EV_TICK, tick, len);
+        ad_fan_out();
+        CHECK(c->next != ad_feed.next); /* one alone waits again, */
+        ad_fanout.batch_ns = 0;
+        ad_fan_out();
+        CHECK_EQ(c->next, ad_feed.next); /* and goes when it is time, */
+        ad_fanout.batch_ns = UINT64_MAX;
+        ad_feed_append(AD_EV_TICK, tick, len);
+        ad_events.batching = false;
+        ad_fan_out();
+        CHECK_EQ(c->next, ad_feed.next); /* or at once where little comes */
+        close(peer);
+        end_hub();
+    }
+}
+
 /* SSE from an event on: what the feed still keeps of it comes at once. */
 static void test_attach_sse(void)
 {
@@ -1498,6 +1561,7 @@ int main(void)
     test_stall();
     test_ping_and_silence();
     test_broken_in_fan_out();
+    test_batch_pace();
     test_websocket_in_bytes();
     test_cancel_then_broken();
     test_commands_without_room();

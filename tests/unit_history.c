@@ -24,7 +24,7 @@ static void begin(void)
     ad_hub.now_ns = ad_hub.start_ns = 1000 * S;
     ad_hub.now_us = ad_hub.start_us = 1700000000 * US;
     ad_history_init();
-    ad_history_begin();
+    ad_history_begin(false);
 }
 
 /* Time goes on. */
@@ -37,7 +37,7 @@ static void go(uint64_t ns)
 
 static void tick(uint64_t tokens, double latency_ms)
 {
-    ad_history_tick("a", tokens, latency_ms, false);
+    (void)ad_history_tick("a", tokens, latency_ms, false, 0);
     all[n_all++] = latency_ms;
 }
 
@@ -112,7 +112,7 @@ static void levels(void)
         for (i = 0; i < 40; i++) {
             tick(3, random_ms());
         }
-        ad_history_tick("a", 1, 1e6, true); /* a first token's is no latency */
+        (void)ad_history_tick("a", 1, 1e6, true, 0); /* a first token's is no latency */
         memcpy(second, all + before, 40 * sizeof(double));
         go(S);
         if (s % 50 == 0) { /* the second alone; what is before it stays */
@@ -251,6 +251,204 @@ static void choice(void)
     CHECK_EQ(ad_history_start_us(2, ask.next), start + 3600 * US + ask.next * 300 * US);
 }
 
+/* ---- what others tell late ---- */
+
+#define NOW (1700000000 * US) /* when a run begins */
+#define BEGIN AD_HISTORY_KEPT_S /* its number */
+
+static void begin_with_past(void)
+{
+    begin();
+    ad_history_init();
+    ad_history_begin(true);
+    CHECK_EQ(ad_history.second, BEGIN);
+}
+
+/* A tick of a model that was at that time. */
+static bool late(const char *model, uint64_t at_us, double latency_ms)
+{
+    bool counted = ad_history_tick(model, 2, latency_ms, false, at_us);
+
+    ad_history_settle();
+    return counted;
+}
+
+/* An hour that boards tell at a start: each after the other, or in turns. */
+static void past_hour(unsigned n_boards, bool in_turns)
+{
+    unsigned i, k;
+
+    begin_with_past();
+    for (i = 0; i < 3600 * n_boards; i++) {
+        unsigned s = in_turns ? i / n_boards : i % 3600;
+        unsigned board = in_turns ? i % n_boards : i / 3600;
+
+        for (k = 0; k < 10; k++) {
+            CHECK(ad_history_tick(board == 0 ? "a" : "b", 2,
+                                  10.0 * (1 + board) + k, false,
+                                  NOW - 3600 * US + s * US + k * 100000));
+        }
+    }
+    ad_history_settle();
+}
+
+static void past(void)
+{
+    struct ad_history_ask ask = {0};
+    unsigned n, turns;
+
+    for (n = 1; n <= 2; n++) {
+        for (turns = 0; turns < n; turns++) {
+            past_hour(n, turns == 1);
+            CHECK_EQ(ad_history.first_s, BEGIN - 3600);
+            CHECK(ad_history_choose(&ask, NOW - 3600 * US, UINT64_MAX, 10));
+            CHECK_EQ(ask.end - ask.next, 360);
+            CHECK_EQ(ad_history_start_us(1, ask.next), NOW - 3600 * US);
+            CHECK_EQ(value(1, ask.next, AD_HISTORY_TICKS), 100 * n);
+            CHECK_EQ(value(1, ask.end - 1, AD_HISTORY_TOKENS), 200 * n);
+            CHECK_EQ(value(0, BEGIN - 1, AD_HISTORY_TICKS), 10 * n);
+            CHECK_EQ(value(0, BEGIN - 900, AD_HISTORY_TICKS), 10 * n);
+            CHECK_EQ(value(2, BEGIN / 300 - 12, AD_HISTORY_TICKS), 3000 * n);
+            CHECK_EQ(value(2, BEGIN / 300 - 1, AD_HISTORY_MIN), 10);
+            CHECK_EQ(value(2, BEGIN / 300 - 1, AD_HISTORY_MAX), n == 1 ? 19 : 29);
+            CHECK(fabs(value(2, BEGIN / 300 - 1, AD_HISTORY_MEAN) -
+                       (n == 1 ? 14.5 : 19.5)) < 1e-3);
+            CHECK(value(1, ask.next, AD_HISTORY_P50) > (n == 1 ? 13.2 : 18) &&
+                  value(1, ask.next, AD_HISTORY_P50) < (n == 1 ? 14.7 : 21));
+            CHECK(value(1, ask.next, AD_HISTORY_P95) > (n == 1 ? 18 : 26.5) &&
+                  value(1, ask.next, AD_HISTORY_P95) <= (n == 1 ? 19 : 29));
+            CHECK_EQ(*place(1, 1, ask.next, AD_HISTORY_TICKS), 100);
+            CHECK(ad_history.models[1].since_s == BEGIN - 3600);
+            CHECK_EQ(ad_history.totals.ticks, 36000 * n);
+            /* What comes now is as ever. */
+            tick(5, 10);
+            go(S);
+            CHECK_EQ(value(0, BEGIN, AD_HISTORY_TOKENS), 5);
+            n_all = 0;
+        }
+    }
+    /* The whole of it is told by the shortest rows that go back so far. */
+    CHECK(ad_history_choose(&ask, NOW - 3600 * US, UINT64_MAX, 0));
+    CHECK_EQ(ask.level, 1);
+    CHECK(ad_history_choose(&ask, NOW - 600 * US, UINT64_MAX, 0));
+    CHECK_EQ(ask.level, 0);
+    CHECK_EQ(ask.end - ask.next, 601);
+}
+
+/* The edges: of what is kept, of a row, of now. */
+static void past_edges(void)
+{
+    uint64_t oldest = NOW - (uint64_t)AD_HISTORY_KEPT_S * US;
+
+    begin_with_past();
+    CHECK(!late("a", oldest - 1, 1));
+    CHECK_EQ(ad_history.first_s, BEGIN);
+    CHECK(late("a", oldest, 1));
+    CHECK_EQ(ad_history.first_s, 0);
+    CHECK_EQ(value(2, 0, AD_HISTORY_TICKS), 1);
+    CHECK(isnan(value(2, 1, AD_HISTORY_TICKS))); /* a gap is no zero */
+    CHECK(isnan(value(1, BEGIN / 10 - 1, AD_HISTORY_TICKS)));
+
+    /* Seconds and tens that the rings do not have any more count in the longer rows. */
+    CHECK(late("a", NOW - AIDASH_HISTORY_TENS * 10 * US - 1, 1));
+    CHECK(late("a", NOW - AIDASH_HISTORY_TENS * 10 * US, 1));
+    CHECK_EQ(value(1, BEGIN / 10 - AIDASH_HISTORY_TENS, AD_HISTORY_TICKS), 1);
+    CHECK(late("a", NOW - AIDASH_HISTORY_SECONDS * US - 1, 1));
+    CHECK(late("a", NOW - AIDASH_HISTORY_SECONDS * US, 1));
+    CHECK_EQ(value(0, BEGIN - AIDASH_HISTORY_SECONDS, AD_HISTORY_TICKS), 1);
+    CHECK(isnan(value(0, BEGIN - AIDASH_HISTORY_SECONDS + 1, AD_HISTORY_TICKS)));
+
+    /* The last and the first microsecond of a row; out of order; another model's. */
+    CHECK(late("b", NOW - 10 * US, 4));
+    CHECK(late("b", NOW - 10 * US - 1, 4));
+    CHECK(late("a", NOW - 1, 2));
+    CHECK_EQ(value(1, BEGIN / 10 - 1, AD_HISTORY_TICKS), 2);
+    CHECK_EQ(value(1, BEGIN / 10 - 2, AD_HISTORY_TICKS), 1);
+    CHECK_EQ(*place(1, 1, BEGIN / 10 - 1, AD_HISTORY_TICKS), 1);
+    CHECK_EQ(*place(1, 2, BEGIN / 10 - 2, AD_HISTORY_TICKS), 1);
+    CHECK_EQ(value(1, BEGIN / 10 - 1, AD_HISTORY_MIN), 2);
+    CHECK_EQ(value(1, BEGIN / 10 - 1, AD_HISTORY_MAX), 4);
+
+    /* The open second, and the open ten seconds of which a part is over. */
+    go(5 * S);
+    CHECK(late("a", NOW + 2 * US, 3));
+    CHECK(late("a", NOW + 5 * US, 3));
+    CHECK(late("a", NOW + 500 * US, 3)); /* of what is to come, now */
+    CHECK_EQ(value(0, BEGIN + 2, AD_HISTORY_TICKS), 1);
+    go(5 * S);
+    CHECK_EQ(value(0, BEGIN + 5, AD_HISTORY_TICKS), 2);
+    CHECK_EQ(value(1, BEGIN / 10, AD_HISTORY_TICKS), 3);
+    go(290 * S);
+    CHECK_EQ(value(2, BEGIN / 300, AD_HISTORY_TICKS), 3);
+
+    /* Rings go round: a row that took another one's place is not added to. */
+    go(AIDASH_HISTORY_SECONDS * S);
+    CHECK(late("a", NOW + 2 * US, 3));
+    CHECK_EQ(value(0, BEGIN + 2 + AIDASH_HISTORY_SECONDS, AD_HISTORY_TICKS), 0);
+    CHECK_EQ(value(1, BEGIN / 10, AD_HISTORY_TICKS), 4);
+    CHECK(!late("a", oldest, 1));
+
+    /* A clock that is not set yet: nothing was before. */
+    begin_with_past();
+    ad_hub.start_us = ad_hub.now_us = 100 * US;
+    CHECK(!late("a", 1, 1));
+    CHECK_EQ(ad_history_run_start_us(0), 100 * US);
+
+    /* A run with a file, or behind another one, has no rows of before. */
+    begin();
+    CHECK(!late("a", NOW - 1, 1));
+    go(20 * S);
+    CHECK(late("a", NOW + 3 * US, 1));
+    CHECK_EQ(value(0, 3, AD_HISTORY_TICKS), 1);
+    CHECK_EQ(value(1, 0, AD_HISTORY_TICKS), 1);
+    CHECK_EQ(value(1, 1, AD_HISTORY_TICKS), 0);
+}
+
+/* Late and early ticks of a row make what all of them would have made: exactly, but for
+ * percentiles, which are near, and never outside of what the parts say. */
+static void past_joined(void)
+{
+    unsigned round, i;
+
+    for (round = 0; round < 20; round++) {
+        double low, high;
+
+        begin();
+        for (i = 0; i < 200; i++) { /* the board's own, then another's */
+            tick(1, 20 + random_ms() / 1000);
+        }
+        go(S);
+        low = value(0, 0, AD_HISTORY_P95);
+        for (i = 0; i < 300; i++) {
+            double ms = 40 + random_ms() / 1000;
+
+            CHECK(ad_history_tick("b", 1, ms, false, NOW));
+            all[n_all++] = ms;
+        }
+        high = ad_history_percentile(&ad_history.late[0].sums[AD_HISTORY_ALL], 95);
+        ad_history_settle();
+        CHECK(value(0, 0, AD_HISTORY_P95) >= (float)low);
+        CHECK(value(0, 0, AD_HISTORY_P95) <= (float)high);
+        CHECK_EQ(value(0, 0, AD_HISTORY_TOKENS), 500);
+        qsort(all, n_all, sizeof(all[0]), by_size);
+        CHECK(value(0, 0, AD_HISTORY_MIN) == (float)all[0]);
+        CHECK(value(0, 0, AD_HISTORY_MAX) == (float)all[n_all - 1]);
+        CHECK(value(0, 0, AD_HISTORY_P50) > 0.85 * all[249] &&
+              value(0, 0, AD_HISTORY_P50) < 1.15 * all[249]);
+        n_all = 0;
+    }
+    /* First tokens have no latency: one part has none, then the other. */
+    begin();
+    (void)ad_history_tick("a", 1, 5, true, 0);
+    go(S);
+    CHECK(late("a", NOW, 7));
+    CHECK_EQ(value(0, 0, AD_HISTORY_P50), 7);
+    CHECK(ad_history_tick("a", 1, 9, true, NOW));
+    ad_history_settle();
+    CHECK_EQ(value(0, 0, AD_HISTORY_TICKS), 3);
+    CHECK_EQ(value(0, 0, AD_HISTORY_MAX), 7);
+}
+
 static void put_text(const struct ad_history_ask *ask, char *out, size_t cap)
 {
     struct ad_text t = ad_text_in(out, cap - 1);
@@ -309,5 +507,8 @@ int main(void)
     figures();
     choice();
     forms();
+    past();
+    past_edges();
+    past_joined();
     return check_report();
 }

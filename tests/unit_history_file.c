@@ -35,7 +35,7 @@ static bool begin(uint64_t unix_us)
 
     start(unix_us);
     opened = ad_history_file_open(path, why);
-    ad_history_begin();
+    ad_history_begin(false);
     return opened;
 }
 
@@ -60,7 +60,7 @@ static void go(unsigned seconds)
 static void ticks(unsigned seconds)
 {
     while (seconds-- > 0) {
-        ad_history_tick("a", ad_history.second + 1, 10, false);
+        (void)ad_history_tick("a", ad_history.second + 1, 10, false, 0);
         go(1);
     }
 }
@@ -488,11 +488,11 @@ static void models(void)
 
     fresh();
     go(20);
-    ad_history_tick("a", 1, 10, false);
-    ad_history_tick("b/c d", 2, 20, false);
-    ad_history_tick("e", 3, 30, false);
-    ad_history_tick("f", 4, 40, false);
-    ad_history_tick("a", 5, 50, true);
+    (void)ad_history_tick("a", 1, 10, false, 0);
+    (void)ad_history_tick("b/c d", 2, 20, false, 0);
+    (void)ad_history_tick("e", 3, 30, false, 0);
+    (void)ad_history_tick("f", 4, 40, false, 0);
+    (void)ad_history_tick("a", 5, 50, true, 0);
     go(300);
     CHECK_EQ(tokens(1, 0, 2), 15);
     CHECK_EQ(tokens(1, 1, 2), 6);
@@ -517,7 +517,7 @@ static void models(void)
     CHECK_EQ(memcmp(text, "[1800000010,null][1800000020,6]", t.len), 0);
     /* One of which nothing is left gives its rows to another. */
     ticks(24 * 300 + 600);
-    ad_history_tick("g", 9, 10, false);
+    (void)ad_history_tick("g", 9, 10, false, 0);
     CHECK(!ad_history_find_model(ad_slice_of("b/c d"), &set));
     CHECK(ad_history_find_model(ad_slice_of("g"), &set) && set == 2);
     go(10);

@@ -3,6 +3,7 @@
  * commands for a board and its link. */
 #include "../src/codec/answer.c"
 #include "../src/core/commands.c"
+#include "begin_hub.h"
 #include "check.h"
 
 /* ---- what the viewers get ---- */
@@ -26,18 +27,11 @@ static const char *last_told(void)
 
 static void begin(void)
 {
-    ad_hub_init();
-    ad_feed_init();
-    ad_events_init();
-    ad_engine_init();
-    ad_ticks_init();
-    ad_sources_init();
+    begin_hub(tap);
     ad_nodes_init();
     ad_own_commands_init();
     ad_own_requests_init();
     ad_commands_init();
-    ad_events_tap(tap, NULL);
-    ad_hub_set_clock(1000 * AD_NS_PER_S, 1700000000000000ull);
     n_told = 0;
 }
 
@@ -622,15 +616,33 @@ static void test_ticks(void)
     CHECK_EQ(ad_engine.n_models, 0); /* they are the board's */
 }
 
-static unsigned n_observed;
+static unsigned n_observed, n_past;
+static uint64_t past_us, from_us; /* of the latest that was before now; no row is older */
 
-static void observe(const char *model, uint64_t tokens, double latency_ms, bool first)
+static bool observe(const char *model, uint64_t tokens, double latency_ms, bool first,
+                    uint64_t at_us)
 {
     (void)model;
     (void)tokens;
     (void)latency_ms;
     (void)first;
+    if (at_us != 0) {
+        if (at_us < from_us) {
+            return false;
+        }
+        past_us = at_us;
+        n_past++;
+    }
     n_observed++;
+    return true;
+}
+
+static void begin_to_observe(uint64_t from)
+{
+    begin();
+    ad_ticks.observe = observe;
+    n_observed = n_past = 0;
+    from_us = from;
 }
 
 /* Tick i of a stream that is behind the clock by so much: ten a second. */
@@ -646,32 +658,88 @@ static void stream(const char *node, unsigned i, int behind_s)
     CHECK(relay(node, "", json));
 }
 
-/* What waited on its way is shown, but does not happen now. */
-static void test_late_ticks(void)
+/* Make a stream come as fast as it can. */
+static void stream_at_once(const char *node, unsigned n, int behind_s)
 {
     unsigned i;
 
-    begin();
-    ad_ticks.observe = observe;
-    n_observed = 0;
-    for (i = 0; i < 3000; i++) { /* five minutes that were kept, at once */
-        stream("n", i, 300);
+    for (i = 0; i < n; i++) {
+        stream(node, i, behind_s);
         ad_hub.now_ns += AD_NS_PER_MS / 10;
     }
-    CHECK_EQ(ad_ticks.count, 3000);
-    CHECK_EQ(n_observed, 51); /* the first one, and those of the last 5 s */
-    CHECK_EQ(ad_ticks.series[0].tokens, 3000);
+}
 
-    /* Live, with a clock that is a minute behind; or an hour in front. */
-    begin();
-    ad_ticks.observe = observe;
-    n_observed = 0;
+/* Ten seconds of two boards whose clocks are wrong. */
+static void live(uint64_t from, unsigned observed, unsigned past)
+{
+    unsigned i;
+
+    begin_to_observe(from);
     for (i = 0; i < 100; i++) {
         stream("n", i, 60);
         stream("m", i, -3600);
         ad_hub_set_clock(ad_hub.now_ns + AD_NS_PER_S / 10, ad_hub.now_us + 100000);
     }
-    CHECK_EQ(n_observed, 200);
+    CHECK_EQ(n_observed, observed);
+    CHECK_EQ(n_past, past);
+}
+
+/* What waited on its way counts when it was, if history has a row of that time. */
+static void test_late_ticks(void)
+{
+    unsigned i;
+
+    begin_to_observe(0);
+    stream_at_once("n", 3000, 300); /* five minutes that were kept */
+    CHECK_EQ(ad_ticks.count, 3000);
+    CHECK_EQ(n_observed, 3000);
+    CHECK_EQ(n_past, 2950); /* those of the last 5 s come as they are made */
+    CHECK_EQ(past_us, 1699999994900000);
+    CHECK_EQ(ad_ticks.series[0].tokens, 3000);
+
+    /* No row is so old: then it is shown, but does not happen now. */
+    begin_to_observe(UINT64_MAX);
+    stream_at_once("n", 3000, 300);
+    CHECK_EQ(ad_ticks.count, 3000);
+    CHECK_EQ(n_observed, 50);
+
+    /* Live, with a clock that is a minute behind; or an hour in front. Without a row, the
+     * first one can't be told from one that waited. */
+    live(0, 200, 100);
+    live(UINT64_MAX, 199, 0);
+}
+
+/* A board goes through the past once: then it can't change it, whatever its ticks'
+ * models and runs are called. */
+static void test_past_is_closed(void)
+{
+    unsigned i;
+
+    begin_to_observe(0);
+    stream_at_once("n", 1, 7200);
+    CHECK_EQ(n_past, 1);
+    stream_at_once("n", 1, 7205); /* what overtakes another on its way */
+    CHECK_EQ(n_past, 2);
+    stream_at_once("n", 1, 3600);
+    CHECK_EQ(n_past, 3);
+    stream_at_once("n", 1, 3606); /* before what it told already */
+    CHECK_EQ(n_past, 3);
+    stream_at_once("n", 1, -7200); /* time to come is now at most */
+    stream_at_once("n", 1, 6);
+    CHECK_EQ(n_past, 3);
+    for (i = 0; i < 40; i++) {
+        char json[256], id[16];
+
+        (void)snprintf(json, sizeof(json),
+                       "{\"event\":\"inference_tick\",\"model\":\"m%u\","
+                       "\"tokens_generated\":1,\"latency_ms\":1,"
+                       "\"tokens_per_second\":1,\"timestamp\":1699990000}", i);
+        (void)snprintf(id, sizeof(id), "%x-1", i);
+        CHECK(relay("n", id, json));
+    }
+    CHECK_EQ(n_past, 3);
+    stream_at_once("m", 1, 7200); /* another board has its own way */
+    CHECK_EQ(n_past, 4);
 }
 
 /* ---- commands ---- */
@@ -686,6 +754,90 @@ static const char *send_to_link(void *to, uint64_t number, const char *json, siz
     memcpy(sent, json, len);
     sent[len] = '\0';
     return link_says;
+}
+
+/* ---- ticks that name a board ---- */
+
+/* A line of UDP or POST /ingest; returns what is wrong with it, or NULL. */
+static const char *line(const char *json)
+{
+    const char *fault = ad_ingest((const uint8_t *)json, strlen(json));
+
+    ad_events_fanned_out();
+    return fault;
+}
+
+/* The same published by this program. */
+static void publish(const char *node)
+{
+    struct ad_sample sample;
+
+    memset(&sample, 0, sizeof(sample));
+    (void)snprintf(sample.node, sizeof(sample.node), "%s", node);
+    sample.tokens = 1;
+    sample.has = AD_HAS_TOKENS;
+    ad_inbox_push(&sample);
+    ad_inbox_run();
+    ad_events_fanned_out();
+}
+
+static const struct ad_node_link some_link = {send_to_link, sent};
+
+static void test_named(void)
+{
+    char json[128];
+    unsigned i;
+
+    /* It is live by its ticks, and without them stale, then gone. */
+    begin();
+    CHECK(line("{\"tokens\":5,\"model\":\"yolo\",\"node\":\"pi\"}") == NULL);
+    CHECK(strstr(shown("pi"), "\"state\":\"live\"") != NULL);
+    CHECK(strstr(shown("pi"), "\"model\":\"yolo\",") != NULL);
+    CHECK(strstr(shown("pi"), "\"tokens\":5}") != NULL);
+    go(AIDASH_NODE_STALE_S * 1000);
+    CHECK(strstr(shown("pi"), "\"state\":\"stale\"") != NULL);
+    go(AIDASH_NODE_GONE_S * 1000);
+    CHECK(strstr(shown("pi"), "\"state\":\"gone\"") != NULL);
+    publish("pi");
+    CHECK(strstr(shown("pi"), "\"state\":\"live\"") != NULL);
+    CHECK(line("{\"tokens\":1}") == NULL); /* this board's own */
+    CHECK_EQ(ad_nodes.n, 1);
+
+    /* A board that speaks for itself is not spoken for, but by this program. */
+    CHECK(relay("pi", "a-1", "{\"event\":\"note\"}"));
+    CHECK(line("{\"tokens\":5,\"node\":\"pi\"}") != NULL);
+    CHECK_EQ(ad_nodes.foreign, 1);
+    CHECK_EQ(ad_sources.errors, 1);
+    CHECK_EQ(ad_ticks.count, 3);
+    publish("pi");
+    CHECK_EQ(ad_ticks.count, 4);
+    CHECK(line("{\"tokens\":5,\"node\":\"pi\"}") != NULL);
+    gone("pi");
+    CHECK(line("{\"tokens\":5,\"node\":\"pi\"}") == NULL);
+    CHECK(ad_node_link("pi", &some_link)); /* and it takes its name back */
+    CHECK(line("{\"tokens\":5,\"node\":\"pi\"}") != NULL);
+    gone("pi");
+    CHECK(line("{\"tokens\":5,\"node\":\"pi\"}") != NULL); /* --peer: it may be back */
+
+    /* All places are taken by names: they give way to boards, and not to more names. */
+    begin();
+    for (i = 0; i < AIDASH_NODES + 1; i++) {
+        (void)snprintf(json, sizeof(json), "{\"tokens\":1,\"node\":\"n%u\"}", i);
+        CHECK(line(json) == NULL);
+        ad_hub.now_ns++;
+    }
+    CHECK_EQ(ad_nodes.n, AIDASH_NODES);
+    CHECK_EQ(ad_nodes.nowhere, 1);
+    CHECK_EQ(ad_ticks.count, AIDASH_NODES + 1);
+    CHECK(line("{\"tokens\":1,\"node\":\"n0\"}") == NULL); /* n1 is silent longest */
+    CHECK(relay("jetson", "a-1", "{\"event\":\"note\"}"));
+    CHECK(ad_node_find("n0") != NULL && ad_node_find("n1") == NULL);
+    for (i = 2; i < AIDASH_NODES + 1; i++) {
+        (void)snprintf(json, sizeof(json), "b%u", i);
+        CHECK(relay(json, "a-1", "{\"event\":\"note\"}"));
+    }
+    CHECK(relay("one too many", "a-1", "{\"event\":\"note\"}"));
+    CHECK_EQ(ad_nodes.nowhere, 2);
 }
 
 /* The answer to a command of somebody who may all. */
@@ -817,6 +969,8 @@ int main(void)
     test_kept();
     test_ticks();
     test_late_ticks();
+    test_past_is_closed();
+    test_named();
     test_commands();
     return check_report();
 }

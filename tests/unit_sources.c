@@ -1,5 +1,6 @@
 /* How much of its input a source takes in one go: others' bytes wait for it. */
 #include "../src/core/sources.c"
+#include "begin_hub.h"
 #include "check.h"
 
 /* Send a datagram of `n` times `line`. */
@@ -72,12 +73,7 @@ static void test_all_taken(void)
 
 int main(void)
 {
-    ad_hub_init();
-    ad_feed_init();
-    ad_events_init();
-    ad_engine_init();
-    ad_ticks_init();
-    ad_sources_init();
+    begin_hub(NULL);
     test_turns();
     test_all_taken();
     return check_report();

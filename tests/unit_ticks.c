@@ -63,11 +63,11 @@ static void test_series_full(void)
     CHECK(kept);
     CHECK_EQ(ad_ticks.n_series, AIDASH_SERIES);
 
-    /* 0 had a tick just now: so 1 is the one that was silent longest. */
+    /* Of node 0, 0 had a tick just now: so 64 is the one that was silent longest. */
     (void)series(0);
     CHECK_EQ(series(AIDASH_SERIES)->tokens, 0);
-    CHECK(!known(1));
-    CHECK(known(0) && known(2) && known(AIDASH_SERIES - 1));
+    CHECK(!known(64));
+    CHECK(known(0) && known(1) && known(128) && known(AIDASH_SERIES - 1));
     check_lists(AIDASH_SERIES);
     for (i = AIDASH_SERIES; i < 3 * AIDASH_SERIES; i++) {
         (void)series(i);
@@ -77,6 +77,68 @@ static void test_series_full(void)
         kept = kept && known(i);
     }
     CHECK(kept);
+    check_lists(AIDASH_SERIES);
+}
+
+static unsigned n_of(const char *node)
+{
+    unsigned i, n = 0;
+
+    for (i = 0; i < ad_ticks.n_series; i++) {
+        n += strcmp(ad_ticks.series[i].node, node) == 0;
+    }
+    return n;
+}
+
+static void models(const char *node, unsigned from, unsigned n)
+{
+    char model[32];
+    unsigned i;
+
+    for (i = from; i < from + n; i++) {
+        (void)snprintf(model, sizeof(model), "m%u", i);
+        ad_series_get(model, node)->tokens = i + 1;
+    }
+}
+
+/* A board with ever new models takes the places of its own ones, as soon as others need
+ * theirs; nobody loses one to who has more. */
+static void test_shares(void)
+{
+    unsigned i, share_n = 0;
+
+    ad_ticks_init();
+    models("", 0, 3);
+    models("flood", 0, 2 * AIDASH_SERIES);
+    CHECK_EQ(n_of(""), 3);
+    CHECK_EQ(n_of("flood"), AIDASH_SERIES - 3);
+    models("n", 0, 10);
+    models("flood", 0, 2 * AIDASH_SERIES);
+    CHECK_EQ(n_of(""), 3);
+    CHECK_EQ(n_of("n"), 10);
+    CHECK_EQ(n_of("flood"), AIDASH_SERIES - 13);
+    models("", 0, 3); /* they had their counts all the time */
+    CHECK_EQ(ad_series_get("m2", "")->tokens, 3);
+    models("other flood", 0, 2 * AIDASH_SERIES); /* half of it each */
+    models("flood", 0, 2 * AIDASH_SERIES);
+    CHECK_EQ(n_of("n"), 10);
+    CHECK(n_of("flood") - n_of("other flood") + 1 <= 2);
+    CHECK_EQ(n_of("flood") + n_of("other flood"), AIDASH_SERIES - 13);
+    check_lists(AIDASH_SERIES);
+    /* Each series is of another node: then the one that was silent longest goes. */
+    for (i = 0; i < 2 * AIDASH_SERIES; i++) {
+        char node[32];
+
+        (void)snprintf(node, sizeof(node), "node-%u", i);
+        models(node, 0, 1);
+    }
+    CHECK_EQ(n_of("flood") + n_of("other flood") + n_of("n") + n_of(""), 0);
+    CHECK_EQ(n_of("node-4095"), 0);
+    CHECK_EQ(n_of("node-4096"), 1);
+    for (i = 0; i < AIDASH_SERIES; i++) {
+        share_n += ad_ticks.shares[i].n;
+    }
+    CHECK_EQ(share_n, AIDASH_SERIES);
     check_lists(AIDASH_SERIES);
 }
 
@@ -151,6 +213,7 @@ static void test_counts(void)
 int main(void)
 {
     test_series_full();
+    test_shares();
     test_series_names();
     test_series_same_bucket();
     test_counts();

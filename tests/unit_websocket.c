@@ -3,15 +3,39 @@
 #include "../src/codec/websocket.c"
 #include "check.h"
 
+/* A frame's first n bytes, and what ad_ws_header() says of them; if that is 0, the
+ * payload's length. */
+struct head {
+    uint8_t bytes[14];
+    size_t n;
+    int result;
+    uint32_t len;
+};
+
+/* The heads as a connection reads them that is as `ws` says. */
+static void check_heads(const struct head *heads, size_t n, const struct ad_ws *ws)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        struct ad_ws reader = *ws;
+        struct ad_ws_frame frame;
+        uint8_t *copy = check_copy(heads[i].bytes, heads[i].n);
+        int result = ad_ws_header(&reader, copy, heads[i].n, &frame);
+
+        CHECK_EQ(result, heads[i].result);
+        if (result == 0) {
+            CHECK_EQ(frame.len, heads[i].len);
+            CHECK_EQ(frame.header_len, heads[i].n);
+        }
+        free(copy);
+    }
+}
+
 /* RFC 6455 5.2 byte by byte: what is missing, then the header, then an error. */
 static void test_ws_header(void)
 {
-    static const struct {
-        uint8_t bytes[14];
-        size_t n;
-        int result;
-        uint32_t len;
-    } cases[] = {
+    static const struct head cases[] = {
         {{0x81}, 1, 1, 0},
         {{0x81, 0x80}, 2, 4, 0},
         {{0x81, 0x85, 1, 2, 3, 4}, 6, 0, 5},
@@ -39,32 +63,14 @@ static void test_ws_header(void)
         {{0x88, 0xFD, 1, 2, 3, 4}, 6, 0, 125},
         {{0x00, 0x81, 9, 9, 9, 9}, 6, 0, 1},
         {{0x02, 0x81, 9, 9, 9, 9}, 6, 0, 1}};
-    size_t i;
 
-    for (i = 0; i < AD_COUNT(cases); i++) {
-        struct ad_ws ws = {0};
-        struct ad_ws_frame frame;
-        uint8_t *copy = check_copy(cases[i].bytes, cases[i].n);
-        int result = ad_ws_header(&ws, copy, cases[i].n, &frame);
-
-        CHECK_EQ(result, cases[i].result);
-        if (result == 0) {
-            CHECK_EQ(frame.len, cases[i].len);
-            CHECK_EQ(frame.header_len, cases[i].n);
-        }
-        free(copy);
-    }
+    check_heads(cases, AD_COUNT(cases), &(struct ad_ws){0});
 }
 
 /* A server's frames are not masked (5.1), and messages may be longer than ours. */
 static void test_ws_server_header(void)
 {
-    static const struct {
-        uint8_t bytes[10];
-        size_t n;
-        int result;
-        uint32_t len;
-    } cases[] = {
+    static const struct head cases[] = {
         {{0x81}, 1, 1, 0},
         {{0x81, 0x00}, 2, 0, 0},
         {{0x81, 0x7D}, 2, 0, 125},
@@ -77,21 +83,8 @@ static void test_ws_server_header(void)
         {{0xC1, 0x00}, 2, -1002, 0},
         {{0x09, 0x00}, 2, -1002, 0},
         {{0x8A, 0x02}, 2, 0, 2}};
-    size_t i;
 
-    for (i = 0; i < AD_COUNT(cases); i++) {
-        struct ad_ws ws = {.of_server = true, .max = 16384};
-        struct ad_ws_frame frame;
-        uint8_t *copy = check_copy(cases[i].bytes, cases[i].n);
-        int result = ad_ws_header(&ws, copy, cases[i].n, &frame);
-
-        CHECK_EQ(result, cases[i].result);
-        if (result == 0) {
-            CHECK_EQ(frame.len, cases[i].len);
-            CHECK_EQ(frame.header_len, cases[i].n);
-        }
-        free(copy);
-    }
+    check_heads(cases, AD_COUNT(cases), &(struct ad_ws){.of_server = true, .max = 16384});
 }
 
 /* What a client writes, a server reads. */

@@ -3,7 +3,7 @@
 #
 #   fetch.sh need COMMAND...              install Debian's or Ubuntu's package of each command that is missing; with
 #                                         NO_INSTALL=1 in the environment, say what to install, and fail
-#   fetch.sh sources DIR NAME[=VERSION].. civetweb, jsmn, zlib, mbedtls and qr-code-generator from the distribution's
+#   fetch.sh sources DIR NAME[=VERSION].. civetweb, jsmn, zlib, mbedtls, qr-code-generator and hiredis from the distribution's
 #                                         source packages, into DIR/NAME
 #   fetch.sh musl DIR CROSS ARCH [SOURCE] static musl for the compiler CROSS-gcc, into DIR/CROSS with its gcc.specs: the
 #                                         distribution's package, else built from its source package (or from SOURCE)
@@ -27,6 +27,7 @@ jsmn 1.1.0 5f0913a10657fe7ec8d5794ccf00a01000e3e1f2f1e1f143c34a0f7b47edcb38
 mbedtls 3.6.6 8fb65fae8dcae5840f793c0a334860a411f884cc537ea290ce1c52bb64ca007a
 zlib 1.3.dfsg 5eea0322c1c21c75cad3b607ac1c43ff5c71e014b8ac4a34300b5e2b80d02e70
 zlib 1.3.dfsg+really1.3.1 60dd315c07f616887caa029408308a018ace66e3d142726a97db164b3b8f69fb
+hiredis 1.2.0 82ad632d31ee05da13b537c124f819eb88e18851d9cb0c30ae0552084811588c
 qr-code-generator 1.8.0 2ec0a4d33d6f521c942eeaf473d42d5fe139abcfa57d2beffe10c5cf7d34ae60
 musl 1.2.3 7d5b0b6062521e4627e099e4c9dc8248d32a30285e959b7eecaa780cf8cfd4a4
 musl 1.2.4 7a35eae33d5372a7c0da1188de798726f68825513b7ae3ebe97aaaa52114f039
@@ -63,7 +64,6 @@ has() {
     ca-certificates) [ -s /etc/ssl/certs/ca-certificates.crt ] ;;
     font-dejavu) [ -f /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] ;;
     libc-headers) header stdio.h ;;
-    libhiredis-dev) header hiredis/hiredis.h ;;
     libmosquitto-dev) header mosquitto.h ;;
     librdkafka-dev) header librdkafka/rdkafka.h ;;
     libssl-dev) header openssl/ssl.h ;;
@@ -350,6 +350,7 @@ sources() {
         zlib) override=ZLIB ;;
         mbedtls) override=MBEDTLS ;;
         qr-code-generator) override=QRCODEGEN ;;
+        hiredis) override=HIREDIS ;;
         *) usage ;;
         esac
         suite=$codename
@@ -360,6 +361,9 @@ sources() {
         # The first releases with mbedTLS 3.6, the first that has TLS 1.3 for both sides.
         mbedtls/main) suite=trixie ;;
         mbedtls/universe) suite=resolute ;;
+        # The first releases with hiredis 1.2.
+        hiredis/main) suite=trixie ;;
+        hiredis/universe) suite=noble ;;
         esac
         if [ -n "$wanted" ]; then
             suite=$(suite_of "$wanted") || exit 1

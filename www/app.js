@@ -12,6 +12,7 @@
  *   settings          what this browser remembers
  *   aidash-client     socket, retry, sequence numbers (for other pages too)
  *   causes            why there is no connection
+ *   contract-check    whether an event of another board is of the contract
  *   session           server events -> feed, requests, store; commands
  *   feed, ring        ticks in fixed memory
  *   past              what the server remembers of hours and days

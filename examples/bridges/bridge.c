@@ -1,15 +1,16 @@
-/* bridge.c - what the bridges to message brokers share: options, the queue between the
- * hub's thread and the broker's, commands and their answers. See bridge.h.
+/* bridge.c - what the bridges to message brokers share: the queue between the hub's thread
+ * and the broker's, commands and their answers, events. See bridge.h.
  */
 #define _GNU_SOURCE
 #include "bridge.h"
 
-#include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,37 +19,32 @@
 #include "jsmn.h"
 
 enum {
-    OPTIONS = 5,       /* of all bridges */
-    PENDING = 64,      /* commands whose answers may come; aidash has fewer */
-    TOKENS = 256,      /* of JSON in a command or an answer */
-    STATUS_CAP = 65536,
+    PENDING = 64,       /* commands whose answers may come; aidash has fewer */
+    TOKENS = 256,       /* of JSON in a command or an answer */
     COMMAND_CAP = 8192, /* bytes of a command's JSON; aidash has a limit of its own */
-    FULL_WAIT_MS = 2,  /* until the hub is asked again whether it has room */
-    FLUSH_S = 2        /* at the end, for what waits to be sent */
+    FULL_WAIT_MS = 2,   /* until the hub is asked again whether it has room */
+    HEARTBEAT_MS = 5000, /* between two status events of a board */
+    REMIND_MS = 60000,  /* between two lines about a broker that is away */
+    FLUSH_MS = 2000,    /* at the end, for what waits to be sent */
+    LEAVE_MS = 1000     /* and then for the threads: one may be in a call that waits */
 };
-
-struct bridge_settings bridge_settings = {.buffer_kib = 8192};
 
 static const struct bridge *broker;
 
-/* A message in the queue; its text follows. */
-struct record {
-    enum bridge_kind kind;
-    size_t len;
-    char to[BRIDGE_NAME_CAP], id[BRIDGE_ID_CAP];
-};
-
-/* Between the hub's thread and the thread `out`: a ring of records. Whoever has the lock
- * copies one message at most. */
+/* Between the hub's thread and the thread `out`: a ring of messages, each a struct
+ * bridge_message and its text. Whoever has the lock copies one message at most. */
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t more; /* something is queued, or the end has come */
     pthread_cond_t end;  /* the end has come */
     char *bytes;
     size_t cap, at, used;
-    uint64_t lost; /* messages that had no room: the oldest are dropped */
+    size_t waiting, taken; /* messages in the ring, and in the batch taken last */
+    uint64_t lost, told;   /* messages that are lost, and of how many the log tells */
     bool up, closing;
-    uint64_t up_since; /* how often the broker was reached */
+    uint64_t over_ms; /* when the time to end is over */
+    uint64_t ups;     /* how often the broker was reached */
+    uint64_t said_ms; /* when the log was told of it; 0: never */
 } queue = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* Which board has which command. */
@@ -56,18 +52,19 @@ static struct {
     pthread_mutex_t lock;
     size_t next;
     struct {
-        uint64_t number;
+        uint64_t ticket, number; /* what the board knows it by; aidash's own */
         char node[BRIDGE_NAME_CAP];
     } commands[PENDING];
 } pending = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static pthread_t out_thread, in_thread;
+static bool left; /* a thread did not end */
 
 /* ---- saying something ------------------------------------------------------------ */
 
 void bridge_say(enum aidash_log_level level, const char *format, ...)
 {
-    static const char *const names[] = {"info", "error", "warn", "info", "debug"};
+    static const char *const names[] = {"", "error: ", "warn: ", "", "debug: "};
     char line[512], note[AIDASH_TEXT_MAX + 1], *c;
     va_list args;
 
@@ -77,169 +74,192 @@ void bridge_say(enum aidash_log_level level, const char *format, ...)
     for (c = line; *c != '\0'; c++) {
         *c = (unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c;
     }
-    (void)fprintf(stderr, "%s: %s%s%s\n", broker->program,
-                  level == AIDASH_LOG_INFO ? "" : names[level],
-                  level == AIDASH_LOG_INFO ? "" : ": ", line);
+    (void)fprintf(stderr, "%s: %s%s\n", broker->program, names[level], line);
     (void)snprintf(note, sizeof(note), "%s", line);
     (void)aidash_note(level, note);
 }
 
-/* ---- time -------------------------------------------------------------------------- */
-
-static struct timespec in_ms(unsigned ms)
+void bridge_say_often(uint64_t n, const char *what, const char *which)
 {
-    struct timespec at;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += ms / 1000;
-    at.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (at.tv_nsec >= 1000000000) {
-        at.tv_nsec -= 1000000000;
-        at.tv_sec++;
+    if ((n & (n - 1)) == 0) {
+        bridge_say(AIDASH_LOG_WARN, "%llu %s, the last one: %s", (unsigned long long)n, what,
+                   which);
     }
-    return at;
 }
 
-bool bridge_running(void)
-{
-    bool closing;
+/* ---- time -------------------------------------------------------------------------- */
 
-    (void)pthread_mutex_lock(&queue.lock);
-    closing = queue.closing;
-    (void)pthread_mutex_unlock(&queue.lock);
-    return !closing;
+uint64_t bridge_now_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Wait for one of the queue's conditions until that time. Under the lock. True: it came. */
+static bool wait_locked(pthread_cond_t *condition, uint64_t until_ms)
+{
+    struct timespec until = {(time_t)(until_ms / 1000), (long)(until_ms % 1000) * 1000000};
+
+    return pthread_cond_timedwait(condition, &queue.lock, &until) == 0;
 }
 
 bool bridge_pause(unsigned ms)
 {
-    struct timespec until = in_ms(ms);
+    uint64_t until_ms = bridge_now_ms() + ms;
     bool closing;
-    int rc = 0;
 
     (void)pthread_mutex_lock(&queue.lock);
-    while (!queue.closing && rc != ETIMEDOUT) {
-        rc = pthread_cond_timedwait(&queue.end, &queue.lock, &until);
+    while (ms > 0 && !queue.closing && wait_locked(&queue.end, until_ms)) {
     }
     closing = queue.closing;
     (void)pthread_mutex_unlock(&queue.lock);
     return !closing;
 }
 
-unsigned bridge_backoff(unsigned n)
+bool bridge_running(void)
 {
-    unsigned ms = n < 6 ? 100u << n : 5000;
-    struct timespec now;
+    return bridge_pause(0);
+}
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return ms / 2 + (unsigned)(now.tv_nsec / 1000) % ms / 2;
+bool bridge_over(void)
+{
+    bool over;
+
+    (void)pthread_mutex_lock(&queue.lock);
+    over = queue.closing && bridge_now_ms() >= queue.over_ms;
+    (void)pthread_mutex_unlock(&queue.lock);
+    return over;
+}
+
+bool bridge_pause_longer(unsigned *tries)
+{
+    unsigned ms = *tries < 6 ? 100u << *tries : 5000, jitter = 0;
+
+    (*tries)++;
+    (void)!getrandom(&jitter, sizeof(jitter), 0);
+    return bridge_pause(ms / 2 + jitter % (ms / 2));
 }
 
 /* ---- the queue ----------------------------------------------------------------------- */
 
-static void ring_copy_in(size_t at, const void *from, size_t len)
+static void ring_write(size_t at, const void *from, size_t len)
 {
     size_t first = queue.cap - at % queue.cap;
 
-    if (first > len) {
-        first = len;
-    }
+    first = first < len ? first : len;
     memcpy(queue.bytes + at % queue.cap, from, first);
     memcpy(queue.bytes, (const char *)from + first, len - first);
 }
 
-static void ring_copy_out(size_t at, void *to, size_t len)
+static void ring_read(size_t at, void *to, size_t len)
 {
     size_t first = queue.cap - at % queue.cap;
 
-    if (first > len) {
-        first = len;
-    }
+    first = first < len ? first : len;
     memcpy(to, queue.bytes + at % queue.cap, first);
     memcpy((char *)to + first, queue.bytes, len - first);
 }
 
-/* Forget the oldest record. Under the lock. */
-static void ring_skip(const struct record *record)
+/* Forget the oldest message. Under the lock. */
+static void ring_skip(const struct bridge_message *oldest)
 {
-    queue.at = (queue.at + sizeof(*record) + record->len) % queue.cap;
-    queue.used -= sizeof(*record) + record->len;
+    queue.at = (queue.at + sizeof(*oldest) + oldest->len) % queue.cap;
+    queue.used -= sizeof(*oldest) + oldest->len;
+    queue.waiting--;
 }
 
 /* Queue a message; the oldest give way to it, and are counted. Any thread. */
-static void push(enum bridge_kind kind, const char *to, const char *id,
-                 const char *text, size_t len)
+static void push(enum bridge_kind kind, const char *to, const char *id, const char *text,
+                 size_t len)
 {
-    struct record record = {.kind = kind, .len = len}, oldest;
-    size_t need = sizeof(record) + len;
+    struct bridge_message message = {.kind = kind, .len = len}, oldest;
+    size_t need = sizeof(message) + len;
 
-    (void)snprintf(record.to, sizeof(record.to), "%s", to);
-    (void)snprintf(record.id, sizeof(record.id), "%s", id);
+    (void)snprintf(message.to, sizeof(message.to), "%s", to);
+    (void)snprintf(message.id, sizeof(message.id), "%s", id);
     (void)pthread_mutex_lock(&queue.lock);
     if (len > BRIDGE_TEXT_MAX || need > queue.cap) {
         queue.lost++;
     } else {
         while (queue.used + need > queue.cap) {
-            ring_copy_out(queue.at, &oldest, sizeof(oldest));
+            ring_read(queue.at, &oldest, sizeof(oldest));
             ring_skip(&oldest);
             queue.lost++;
         }
-        ring_copy_in(queue.at + queue.used, &record, sizeof(record));
-        ring_copy_in(queue.at + queue.used + sizeof(record), text, len);
+        ring_write(queue.at + queue.used, &message, sizeof(message));
+        ring_write(queue.at + queue.used + sizeof(message), text, len);
         queue.used += need;
+        queue.waiting++;
         (void)pthread_cond_signal(&queue.more);
     }
     (void)pthread_mutex_unlock(&queue.lock);
 }
 
-/* Append a message to a batch. False if it has no room. */
-static bool batch_add(struct bridge_batch *batch, const struct record *record)
+/* Move the oldest message into a batch. Under the lock. False: it has no room there. */
+static bool take_locked(struct bridge_batch *batch)
 {
     struct bridge_message *message = &batch->messages[batch->n];
 
-    if (batch->n == BRIDGE_BATCH || record->len > BRIDGE_BATCH_BYTES - batch->used) {
+    if (batch->n == BRIDGE_BATCH) {
         return false;
     }
-    message->kind = record->kind;
-    message->len = record->len;
+    ring_read(queue.at, message, sizeof(*message));
+    if (message->len > BRIDGE_BATCH_BYTES - batch->used) {
+        return false;
+    }
     message->text = batch->bytes + batch->used;
-    memcpy(message->to, record->to, sizeof(message->to));
-    memcpy(message->id, record->id, sizeof(message->id));
+    ring_read(queue.at + sizeof(*message), batch->bytes + batch->used, message->len);
+    ring_skip(message);
+    batch->used += message->len;
     batch->n++;
-    batch->used += record->len;
     return true;
 }
 
-/* Now and then, a board says how it is: the status event, for those who have come since
- * the last one. */
-static void heartbeat(struct bridge_batch *batch)
+/* Now and then, and at once when the broker is there, a board says how it is. */
+static void heartbeat(void)
 {
-    static uint64_t said_for;
-    static time_t said_s;
-    static char status[STATUS_CAP];
-    struct record record = {.kind = BRIDGE_EVENT};
-    struct timespec now;
-    uint64_t up;
-    int rc;
+    static char status[BRIDGE_TEXT_MAX];
+    static uint64_t said_ms, said_ups;
+    uint64_t ups;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
     (void)pthread_mutex_lock(&queue.lock);
-    up = queue.up_since;
+    ups = queue.ups;
     (void)pthread_mutex_unlock(&queue.lock);
-    if (!bridge_settings.publish ||
-        (up == said_for && now.tv_sec - said_s < BRIDGE_HEARTBEAT_S)) {
-        return;
+    if (bridge_settings.publish && bridge_running() &&
+        (ups != said_ups || bridge_now_ms() - said_ms >= HEARTBEAT_MS) &&
+        aidash_status(status, sizeof(status)) == 0) {
+        push(BRIDGE_EVENT, bridge_settings.nodes[0], "", status, strlen(status));
+        said_ups = ups;
+        said_ms = bridge_now_ms();
     }
-    rc = aidash_status(status, sizeof(status));
-    if (rc < 0) {
-        return;
+}
+
+size_t bridge_take(struct bridge_batch *batch, unsigned ms)
+{
+    uint64_t until_ms = bridge_now_ms() + ms, lost;
+
+    heartbeat();
+    batch->n = batch->used = 0;
+    (void)pthread_mutex_lock(&queue.lock);
+    while (queue.used == 0 && !queue.closing && wait_locked(&queue.more, until_ms)) {
     }
-    record.len = strlen(status);
-    (void)snprintf(record.to, sizeof(record.to), "%s", bridge_settings.node);
-    if (batch_add(batch, &record)) {
-        memcpy(batch->bytes + batch->used - record.len, status, record.len);
-        said_for = up;
-        said_s = now.tv_sec;
+    while (queue.used > 0 && take_locked(batch)) {
+        if (batch->n % 32 == 0) { /* the hub's thread does not wait for a whole batch */
+            (void)pthread_mutex_unlock(&queue.lock);
+            (void)pthread_mutex_lock(&queue.lock);
+        }
     }
+    queue.taken = batch->n;
+    lost = queue.up ? queue.lost - queue.told : 0;
+    queue.told += lost;
+    (void)pthread_mutex_unlock(&queue.lock);
+    if (lost > 0) {
+        bridge_say(AIDASH_LOG_WARN, "%llu events were lost: they had no room in the buffer",
+                   (unsigned long long)lost);
+    }
+    return batch->n;
 }
 
 void bridge_lost(size_t n)
@@ -249,100 +269,49 @@ void bridge_lost(size_t n)
     (void)pthread_mutex_unlock(&queue.lock);
 }
 
-size_t bridge_take(struct bridge_batch *batch, unsigned ms)
+bool bridge_is_up(void)
 {
-    struct timespec until = in_ms(ms);
-    struct record record;
-    int rc = 0;
+    bool up;
 
-    batch->n = batch->used = 0;
-    if (bridge_running()) {
-        heartbeat(batch);
-    }
     (void)pthread_mutex_lock(&queue.lock);
-    while (batch->n == 0 && queue.used == 0 && !queue.closing && rc != ETIMEDOUT) {
-        rc = pthread_cond_timedwait(&queue.more, &queue.lock, &until);
-    }
-    while (queue.used > 0) {
-        ring_copy_out(queue.at, &record, sizeof(record));
-        if (!batch_add(batch, &record)) {
-            break;
-        }
-        ring_copy_out(queue.at + sizeof(record), batch->bytes + batch->used - record.len,
-                      record.len);
-        ring_skip(&record);
-        if (batch->n % 32 == 0) { /* the hub's thread does not wait for a whole batch */
-            (void)pthread_mutex_unlock(&queue.lock);
-            (void)pthread_mutex_lock(&queue.lock);
-        }
-    }
+    up = queue.up;
     (void)pthread_mutex_unlock(&queue.lock);
-    return batch->n;
+    return up;
 }
 
 void bridge_link(bool up, const char *why)
 {
-    static uint64_t told;
-    uint64_t lost;
-    bool was;
+    const char *what = "connected to";
+    bool was, news;
 
     (void)pthread_mutex_lock(&queue.lock);
     was = queue.up;
+    news = up != was;
+    if (!up) {
+        news |= queue.said_ms == 0 || bridge_now_ms() - queue.said_ms >= REMIND_MS;
+        what = was ? "the broker is away:" : queue.said_ms == 0 ? "can't reach the broker yet:"
+                                                                : "the broker is still away:";
+    }
     queue.up = up;
-    queue.up_since += up && !was ? 1 : 0;
-    lost = queue.lost;
+    queue.ups += up && !was ? 1 : 0;
+    queue.said_ms = news ? bridge_now_ms() : queue.said_ms;
     (void)pthread_mutex_unlock(&queue.lock);
-    if (up && !was) {
-        bridge_say(AIDASH_LOG_INFO, "connected to %s", why);
-    } else if (!up && was) {
-        bridge_say(AIDASH_LOG_WARN, "the broker is away: %s", why);
-    }
-    if (up && lost > told) {
-        bridge_say(AIDASH_LOG_WARN, "%llu events were lost: they had no room in the buffer",
-                   (unsigned long long)(lost - told));
-        told = lost;
+    if (news) {
+        bridge_say(up ? AIDASH_LOG_INFO : AIDASH_LOG_WARN, "%s %s", what, why);
     }
 }
 
-/* ---- JSON of commands and answers --------------------------------------------------------- */
-
-/* A text that grows to its cap; `full` if it did not fit. */
-struct text {
-    char *at;
-    size_t len, cap;
-};
-
-__attribute__((format(printf, 2, 3))) static void put(struct text *t, const char *format,
-                                                      ...)
-{
-    va_list args;
-    int n;
-
-    va_start(args, format);
-    n = vsnprintf(t->at + t->len, t->cap - t->len, format, args);
-    va_end(args);
-    t->len += n > 0 ? (size_t)n : 0;
-    t->len = t->len < t->cap ? t->len : t->cap - 1; /* its reader finds no JSON */
-}
-
-/* A name as a JSON string (RFC 8259 7); names have no control characters. */
-static void put_string(struct text *t, const char *name)
-{
-    put(t, "\"");
-    for (; *name != '\0'; name++) {
-        put(t, *name == '"' || *name == '\\' ? "\\%c" : "%c", *name);
-    }
-    put(t, "\"");
-}
+/* ---- JSON of commands and answers ---------------------------------------------------- */
 
 struct slice {
     const char *at;
     size_t len;
-    jsmntype_t type;
 };
 
-/* The member `name` of the JSON object `json`; a string is as it is written. */
-static bool member(const char *json, size_t len, const char *name, struct slice *out)
+/* The member `name` of the JSON object `json`, if it is of that type; a string is as it
+ * is written. */
+static bool member(const char *json, size_t len, const char *name, jsmntype_t type,
+                   struct slice *out)
 {
     jsmntok_t tokens[TOKENS];
     jsmn_parser parser;
@@ -358,10 +327,8 @@ static bool member(const char *json, size_t len, const char *name, struct slice 
 
         if ((size_t)(key->end - key->start) == strlen(name) &&
             memcmp(json + key->start, name, strlen(name)) == 0) {
-            out->at = json + value->start;
-            out->len = (size_t)(value->end - value->start);
-            out->type = value->type;
-            return true;
+            *out = (struct slice){json + value->start, (size_t)(value->end - value->start)};
+            return value->type == type;
         }
         for (i++; i < n && tokens[i].start < value->end; i++) {
         }
@@ -377,8 +344,7 @@ static bool member_text(const char *json, size_t len, const char *name, char *ou
     struct slice value;
     size_t i, n = 0;
 
-    if (!member(json, len, name, &value) || value.type != JSMN_STRING ||
-        value.len >= cap) {
+    if (!member(json, len, name, JSMN_STRING, &value) || value.len >= cap) {
         return false;
     }
     for (i = 0; i < value.len; i++) {
@@ -394,20 +360,48 @@ static bool member_text(const char *json, size_t len, const char *name, char *ou
     return true;
 }
 
-static uint64_t member_number(const char *json, size_t len, const char *name)
-{
-    struct slice value;
-    char digits[24];
+/* {NAME_KEY:"name","number":N,BODY_KEY:{...}}: a command or an answer. */
+struct envelope {
+    char name[BRIDGE_NAME_CAP];
+    uint64_t number;
+    struct slice body;
+};
 
-    if (!member(json, len, name, &value) || value.len >= sizeof(digits)) {
-        return 0;
-    }
-    memcpy(digits, value.at, value.len);
-    digits[value.len] = '\0';
-    return strtoull(digits, NULL, 10);
+static bool open_envelope(const char *json, size_t len, const char *name_key,
+                          const char *body_key, struct envelope *out)
+{
+    struct slice number;
+
+    out->number = member(json, len, "number", JSMN_PRIMITIVE, &number)
+                      ? strtoull(number.at, NULL, 10) /* a "," or "}" is behind it */
+                      : 0;
+    return out->number > 0 && member_text(json, len, name_key, out->name, BRIDGE_NAME_CAP) &&
+           member(json, len, body_key, JSMN_OBJECT, &out->body);
 }
 
-/* ---- commands ------------------------------------------------------------------------------- */
+/* Queue an envelope for `to`. */
+static void push_envelope(enum bridge_kind kind, const char *to, const char *name,
+                          uint64_t number, const char *body)
+{
+    char json[COMMAND_CAP], quoted[2 * BRIDGE_NAME_CAP], *q = quoted;
+    int n;
+
+    for (; *name != '\0'; name++) { /* RFC 8259 7; names have no control characters */
+        if (*name == '"' || *name == '\\') {
+            *q++ = '\\';
+        }
+        *q++ = *name;
+    }
+    *q = '\0';
+    n = snprintf(json, sizeof(json), "{\"%s\":\"%s\",\"number\":%llu,\"%s\":%s}",
+                 kind == BRIDGE_ACK ? "node" : "gateway", quoted, (unsigned long long)number,
+                 kind == BRIDGE_ACK ? "ack" : "command", body);
+    if (n > 0 && (size_t)n < sizeof(json)) { /* aidash's commands and answers are shorter */
+        push(kind, to, "", json, (size_t)n);
+    }
+}
+
+/* ---- commands ------------------------------------------------------------------------- */
 
 const char *bridge_gateway(void)
 {
@@ -422,237 +416,153 @@ const char *bridge_gateway(void)
     return run;
 }
 
-/* A viewer of a gateway commands a board. Hub thread. */
+/* A viewer of a gateway commands a board. It knows the command by a random number, a
+ * ticket: whoever can't read the board's commands can't answer for it. A reader of JSON
+ * keeps a number up to 2^53 (RFC 8259 6). Hub thread. */
 static int on_command(const struct aidash_command *command, void *user)
 {
-    char json[COMMAND_CAP];
-    struct text t = {json, 0, sizeof(json)};
-    bool up;
+    uint64_t ticket;
     int rc;
 
     (void)user;
     if (command->node[0] == '\0') {
         return 0;
     }
-    (void)pthread_mutex_lock(&queue.lock);
-    up = queue.up;
-    (void)pthread_mutex_unlock(&queue.lock);
-    if (!up) {
+    if (!bridge_is_up()) {
         return aidash_refuse(command, "the message broker is not reached now");
     }
-    put(&t, "{\"gateway\":\"%s\",\"number\":%llu,\"command\":%s}", bridge_gateway(),
-        (unsigned long long)command->number, command->json);
-    rc = aidash_later(command, BRIDGE_COMMAND_S);
-    if (rc == 0) {
-        (void)pthread_mutex_lock(&pending.lock);
-        pending.commands[pending.next].number = command->number;
-        (void)snprintf(pending.commands[pending.next].node, BRIDGE_NAME_CAP, "%s",
-                       command->node);
-        pending.next = (pending.next + 1) % PENDING;
-        (void)pthread_mutex_unlock(&pending.lock);
-        push(BRIDGE_COMMAND, command->node, "", t.at, t.len);
+    if (getrandom(&ticket, sizeof(ticket), 0) != (ssize_t)sizeof(ticket)) {
+        return aidash_refuse(command, "the system has no random numbers");
     }
-    return rc;
+    ticket = (ticket >> 11) + 1;
+    rc = aidash_later(command, BRIDGE_COMMAND_S);
+    if (rc != 0) {
+        return rc;
+    }
+    (void)pthread_mutex_lock(&pending.lock);
+    pending.commands[pending.next].ticket = ticket;
+    pending.commands[pending.next].number = command->number;
+    (void)snprintf(pending.commands[pending.next].node, BRIDGE_NAME_CAP, "%s", command->node);
+    pending.next = (pending.next + 1) % PENDING;
+    (void)pthread_mutex_unlock(&pending.lock);
+    push_envelope(BRIDGE_COMMAND, command->node, bridge_gateway(), ticket, command->json);
+    return 0;
 }
 
 void bridge_command(const char *json, size_t len)
 {
-    static char ack[BRIDGE_TEXT_MAX];
-    char gateway[BRIDGE_NAME_CAP], reply[BRIDGE_TEXT_MAX];
-    struct text t = {reply, 0, sizeof(reply)};
-    struct slice command;
-    uint64_t number = member_number(json, len, "number");
+    char ack[1024];
+    struct envelope e;
 
-    if (bridge_settings.no_commands || number == 0 ||
-        !member_text(json, len, "gateway", gateway, sizeof(gateway)) ||
-        !member(json, len, "command", &command) || command.type != JSMN_OBJECT) {
-        return;
+    if (!bridge_settings.no_commands && open_envelope(json, len, "gateway", "command", &e) &&
+        aidash_command(e.body.at, e.body.len, "gateway", ack, sizeof(ack)) == 0) {
+        push_envelope(BRIDGE_ACK, e.name, bridge_settings.nodes[0], e.number, ack);
     }
-    if (aidash_command(command.at, command.len, "gateway", ack, sizeof(ack)) < 0) {
-        return;
-    }
-    put(&t, "{\"node\":");
-    put_string(&t, bridge_settings.node);
-    put(&t, ",\"number\":%llu,\"ack\":%s}", (unsigned long long)number, ack);
-    push(BRIDGE_ACK, gateway, "", t.at, t.len);
 }
 
-/* Is this command one that this board was asked for? It is forgotten then. */
-static bool pending_take(uint64_t number, const char *node)
+/* The number of the command with this ticket, if that board has it; it is forgotten then.
+ * 0: there is none. */
+static uint64_t pending_take(uint64_t ticket, const char *node)
 {
-    bool found = false;
+    uint64_t number = 0;
     size_t i;
 
     (void)pthread_mutex_lock(&pending.lock);
-    for (i = 0; i < PENDING && !found; i++) {
-        found = pending.commands[i].number == number &&
-                strcmp(pending.commands[i].node, node) == 0;
-        if (found) {
-            pending.commands[i].number = 0;
+    for (i = 0; i < PENDING && number == 0; i++) {
+        if (pending.commands[i].ticket == ticket &&
+            strcmp(pending.commands[i].node, node) == 0) {
+            number = pending.commands[i].number;
+            pending.commands[i].ticket = 0;
         }
     }
     (void)pthread_mutex_unlock(&pending.lock);
-    return found;
+    return number;
 }
 
 void bridge_ack(const char *from, const char *json, size_t len)
 {
-    char node[BRIDGE_NAME_CAP], event[16], text[AIDASH_TEXT_MAX + 1];
-    uint64_t number = member_number(json, len, "number");
-    struct slice ack;
+    static uint64_t refused; /* thread `in` */
+    char event[16], text[AIDASH_TEXT_MAX + 1] = "";
+    struct envelope e = {.name = "?"};
+    uint64_t number = 0;
     bool done;
 
-    if (number == 0 || !member_text(json, len, "node", node, sizeof(node)) ||
-        (from != NULL && strcmp(from, node) != 0) || !member(json, len, "ack", &ack) ||
-        !member_text(ack.at, ack.len, "event", event, sizeof(event)) ||
-        !pending_take(number, node)) {
+    if (open_envelope(json, len, "node", "ack", &e) &&
+        member_text(e.body.at, e.body.len, "event", event, sizeof(event)) &&
+        (from == NULL || strcmp(from, e.name) == 0)) {
+        number = pending_take(e.number, e.name);
+    }
+    if (number == 0) {
+        bridge_say_often(++refused, "answers are to no command of that board",
+                         from != NULL ? from : e.name);
         return;
     }
     done = strcmp(event, "ack") == 0;
-    if (done || !member_text(ack.at, ack.len, "message", text, sizeof(text))) {
-        text[0] = '\0';
+    if (!done) {
+        (void)member_text(e.body.at, e.body.len, "message", text, sizeof(text));
     }
     while (aidash_finish(number, done, text) == AIDASH_EFULL && bridge_pause(FULL_WAIT_MS)) {
     }
 }
 
-/* ---- events ------------------------------------------------------------------------------- */
+/* ---- events ---------------------------------------------------------------------------- */
 
-/* An event of this board, with its number: ticks do not print theirs, so they are
- * counted; all others begin with their name and number. Hub thread. */
+/* An event of this board. Its number is that of the call, see aidash_run(). Those of
+ * other boards ("node") are theirs to send. Hub thread. */
 static void on_event(const char *json, size_t len, void *user)
 {
+    static const char other[] = "{\"event\":\"node\",";
     static uint64_t seq;
-    char id[BRIDGE_ID_CAP], head[96];
-    const char *number;
+    char id[BRIDGE_ID_CAP];
 
     (void)user;
     seq++;
-    (void)snprintf(head, sizeof(head), "%.*s", (int)(len < 95 ? len : 95), json);
-    number = strstr(head, "\",\"seq\":");
-    if (number != NULL) {
-        seq = strtoull(number + 8, NULL, 10);
+    if (len < sizeof(other) || memcmp(json, other, sizeof(other) - 1) != 0) {
+        (void)snprintf(id, sizeof(id), "%s-%llu", bridge_gateway(), (unsigned long long)seq);
+        push(BRIDGE_EVENT, bridge_settings.nodes[0], id, json, len);
     }
-    if (strncmp(head, "{\"event\":\"node\",", 16) == 0) {
-        return; /* another board's, which sends its own */
-    }
-    (void)snprintf(id, sizeof(id), "%s-%llu", bridge_gateway(), (unsigned long long)seq);
-    push(BRIDGE_EVENT, bridge_settings.node, id, json, len);
 }
 
 void bridge_event(const char *node, const char *id, const char *json, size_t len)
 {
-    static uint64_t refused;
+    static uint64_t refused; /* thread `in` */
     int rc;
 
     do {
         rc = aidash_relay(node, id[0] != '\0' ? id : NULL, json, len);
     } while (rc == AIDASH_EFULL && bridge_pause(FULL_WAIT_MS));
-    refused += rc == AIDASH_EINVAL ? 1 : 0;
-    if (rc == AIDASH_EINVAL && (refused & (refused - 1)) == 0) { /* 1, 2, 4, 8 ... */
-        bridge_say(AIDASH_LOG_WARN, "%llu events were no events of a board, the last of %s",
-                   (unsigned long long)refused, node);
+    if (rc == AIDASH_EINVAL) {
+        bridge_say_often(++refused, "events were no events of a board", node);
     }
 }
 
-/* ---- the program ------------------------------------------------------------------------------ */
-
-bool bridge_node(size_t i, char *out)
+void bridge_gone(const char *node)
 {
-    const char *at = bridge_settings.node;
-    size_t len;
-
-    for (;; i--) {
-        len = strcspn(at, ",");
-        if (i == 0) {
-            break;
-        }
-        if (at[len] == '\0') {
-            return false;
-        }
-        at += len + 1;
+    while (aidash_node_gone(node) == AIDASH_EFULL && bridge_pause(FULL_WAIT_MS)) {
     }
-    (void)snprintf(out, BRIDGE_NAME_CAP, "%.*s", (int)len, at);
-    return len > 0;
 }
 
-static int usage(const char *sentence)
-{
-    (void)fprintf(stderr, "%s: %s (--help lists all)\n", broker->program, sentence);
-    return -1;
-}
-
-static int on_option(const char *name, const char *value, const char *written)
-{
-    if (strcmp(name, "publish") == 0) {
-        bridge_settings.publish = true;
-    } else if (strcmp(name, "subscribe") == 0) {
-        bridge_settings.subscribe = true;
-    } else if (strcmp(name, "no-commands") == 0) {
-        bridge_settings.no_commands = true;
-    } else if (strcmp(name, "node") == 0) {
-        (void)snprintf(bridge_settings.node, sizeof(bridge_settings.node), "%s", value);
-    } else if (strcmp(name, "buffer") == 0) {
-        char *end;
-        unsigned long kib = strtoul(value, &end, 10);
-
-        if (*end != '\0' || kib < 64 || kib > 1048576) {
-            (void)fprintf(stderr, "%s: %s: '%s' is not a whole number from 64 to 1048576\n",
-                          broker->program, written, value);
-            return -1;
-        }
-        bridge_settings.buffer_kib = kib;
-    } else {
-        return broker->option(name, value, written);
-    }
-    return 0;
-}
+/* ---- the program ------------------------------------------------------------------------ */
 
 /* The options fit together. Called again by SIGHUP, without effect. */
 static int on_configure(struct aidash_config *config)
 {
-    char name[BRIDGE_NAME_CAP];
-    size_t i;
-
-    if (bridge_settings.publish == bridge_settings.subscribe) {
-        return usage("choose one of --publish and --subscribe");
-    }
-    if (bridge_settings.publish && bridge_settings.node[0] == '\0') {
-        if (gethostname(bridge_settings.node, sizeof(bridge_settings.node) - 1) != 0) {
-            return usage("this machine has no name; give --node");
-        }
-        bridge_settings.node[strcspn(bridge_settings.node, ".")] = '\0';
-    }
-    for (i = 0; bridge_settings.node[0] != '\0'; i++) {
-        size_t k;
-
-        if (!bridge_node(i, name)) {
-            break;
-        }
-        for (k = 0; name[k] != '\0' && (unsigned char)name[k] > ' ' && name[k] != '*'; k++) {
-        }
-        if (name[k] != '\0' || k > AIDASH_NODE_MAX) {
-            return usage("--node: a board's name has 1 to 31 bytes, without blanks and *");
-        }
-    }
-    if (bridge_settings.publish && i > 1) {
-        return usage("--node: this board has one name");
-    }
-    if (broker->check() != 0) {
-        return -1;
-    }
     if (bridge_settings.publish) {
         config->on_event = on_event;
     } else {
         config->source = "none";
         config->on_command = on_command;
     }
+    if (queue.bytes != NULL) {
+        return 0;
+    }
+    if (bridge_check() != 0 || broker->check() != 0) {
+        return -1;
+    }
+    queue.cap = bridge_settings.buffer_kib * 1024;
+    queue.bytes = malloc(queue.cap);
     if (queue.bytes == NULL) {
-        queue.cap = bridge_settings.buffer_kib * 1024;
-        queue.bytes = malloc(queue.cap);
-        if (queue.bytes == NULL) {
-            return usage("--buffer: there is not so much memory");
-        }
+        return bridge_wrong("--buffer", "there is not so much memory");
     }
     return 0;
 }
@@ -671,60 +581,54 @@ static void *run_in(void *unused)
 
 static int on_started(void)
 {
-    if (pthread_create(&out_thread, NULL, run_out, NULL) != 0 ||
-        pthread_create(&in_thread, NULL, run_in, NULL) != 0) {
-        return usage("the system has no thread for it");
-    }
-    return 0;
+    left = pthread_create(&out_thread, NULL, run_out, NULL) != 0 ||
+           pthread_create(&in_thread, NULL, run_in, NULL) != 0;
+    return left ? bridge_wrong("threads", "the system has none for it") : 0;
 }
 
+/* What can be sent is sent. A thread that is in a call which waits longer is left. */
 static void on_stopping(void)
 {
     struct timespec until;
+    uint64_t lost;
 
     (void)pthread_mutex_lock(&queue.lock);
     queue.closing = true;
+    queue.over_ms = bridge_now_ms() + FLUSH_MS;
     (void)pthread_cond_broadcast(&queue.more);
     (void)pthread_cond_broadcast(&queue.end);
     (void)pthread_mutex_unlock(&queue.lock);
     (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += FLUSH_S;
-    if (pthread_timedjoin_np(out_thread, NULL, &until) != 0) {
-        broker->hang_up();
-        (void)pthread_join(out_thread, NULL);
-    }
-    broker->hang_up();
-    (void)pthread_join(in_thread, NULL);
-    if (queue.lost > 0) {
+    until.tv_sec += (FLUSH_MS + LEAVE_MS) / 1000;
+    left = pthread_timedjoin_np(out_thread, NULL, &until) != 0;
+    (void)pthread_mutex_lock(&queue.lock);
+    lost = queue.lost + queue.waiting + (left ? queue.taken : 0);
+    (void)pthread_mutex_unlock(&queue.lock);
+    left |= pthread_timedjoin_np(in_thread, NULL, &until) != 0;
+    if (lost > 0) {
         bridge_say(AIDASH_LOG_WARN, "%llu events were lost in this run",
-                   (unsigned long long)queue.lost);
+                   (unsigned long long)lost);
     }
 }
 
 int bridge_main(int argc, char **argv, const struct bridge *bridge)
 {
-    static struct aidash_option options[AIDASH_ADDON_OPTIONS + 1] = {
-        {"publish", "", "send the events of this board to the broker", 0},
-        {"subscribe", "", "be a gateway: show the boards whose events the broker has", 0},
-        {"node", "NAME", "this board's name (default the machine's); of a gateway, the boards "
-         "to show (default all); may be repeated", 1},
-        {"buffer", "KIB", "memory for events while the broker is away (default 8192); the "
-         "oldest are dropped, and counted", 0},
-        {"no-commands", "", "take no commands from gateways", 0},
-    };
     static struct aidash_addon addon;
-    pthread_condattr_t attributes;
-    size_t i;
+    pthread_condattr_t monotonic;
+    int code;
 
-    for (i = 0; OPTIONS + i < AIDASH_ADDON_OPTIONS && bridge->options[i].name != NULL; i++) {
-        options[OPTIONS + i] = bridge->options[i];
-    }
     broker = bridge;
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&queue.more, &attributes);
-    (void)pthread_cond_init(&queue.end, &attributes);
-    addon = (struct aidash_addon){bridge->program, bridge->about, options, on_option,
-                                  on_configure, on_started, on_stopping};
-    return aidash_main(argc, argv, &addon);
+    (void)signal(SIGPIPE, SIG_IGN); /* OpenSSL writes to sockets that the broker has closed */
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&queue.more, &monotonic);
+    (void)pthread_cond_init(&queue.end, &monotonic);
+    addon = (struct aidash_addon){bridge->program, bridge->about, bridge_options(bridge),
+                                  bridge_take_option, on_configure, on_started, on_stopping};
+    code = aidash_main(argc, argv, &addon);
+    if (left) { /* what exit() takes away, that thread may use */
+        (void)fflush(NULL);
+        _exit(code);
+    }
+    return code;
 }

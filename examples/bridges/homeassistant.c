@@ -57,6 +57,8 @@ static const struct button {
     const char *id, *name, *icon;
 } buttons[] = {{"pause", "Pause", "mdi:pause"}, {"resume", "Resume", "mdi:play"}};
 
+static char models[16384]; /* of the newest status, as a JSON array; "": none */
+
 struct text {
     char *out;
     size_t size, len;
@@ -138,7 +140,7 @@ static void put_controls(struct text *t, const struct homeassistant *board, cons
     }
     if (board->removed) {
         put(t, ",\"choice\":{\"platform\":\"select\"}");
-    } else if (board->models != NULL) {
+    } else if (models[0] != '\0') {
         put(t, ",\"choice\":{\"platform\":\"select\",\"unique_id\":\"aidash_%s_choice\","
                "\"name\":\"Model\",\"icon\":\"mdi:brain\"",
             id);
@@ -147,8 +149,30 @@ static void put_controls(struct text *t, const struct homeassistant *board, cons
         put_topic(t, "command_topic", board->prefix, "/set", "");
         put(t, ",\"command_template\":\"{\\\"action\\\":\\\"switch_model\\\","
                "\\\"model\\\":{{ value | tojson }} }\",\"options\":%s}",
-            board->models);
+            models);
     }
+}
+
+/* A status has no bare quote within its strings (RFC 8259 7). */
+int homeassistant_models(const char *status)
+{
+    static char was[sizeof(models)];
+    const char *at = strstr(status, "\"models\":["), *end;
+    int quoted = 0;
+
+    memcpy(was, models, sizeof(was));
+    models[0] = '\0';
+    if (at != NULL) {
+        at += 9;
+        for (end = at; *end != '\0' && (quoted || *end != ']'); end++) {
+            quoted ^= *end == '"';
+            end += *end == '\\' && end[1] != '\0';
+        }
+        if (*end == ']' && end - at > 1 && (size_t)(end - at) < sizeof(models) - 1) {
+            (void)snprintf(models, sizeof(models), "%.*s", (int)(end - at + 1), at);
+        }
+    }
+    return strcmp(was, models) != 0;
 }
 
 size_t homeassistant_config(char *out, size_t size, const struct homeassistant *board)

@@ -2,7 +2,7 @@
  *
  * One message that describes the board as a device with its sensors, buttons and a
  * select: "Device discovery payload" of https://www.home-assistant.io/integrations/mqtt/.
- * Pure but for the count of tokens: no socket, no clock. One thread.
+ * Pure but for the models and the count of tokens: no socket, no clock. One thread.
  */
 #ifndef HOMEASSISTANT_H
 #define HOMEASSISTANT_H
@@ -14,7 +14,6 @@ struct homeassistant {
     const char *prefix;  /* of all topics of the board: aidash/NODE */
     const char *node;    /* the board's name */
     const char *url;     /* of its dashboard */
-    const char *models;  /* a JSON array of the models to choose from; NULL: none */
     int control;         /* 1: buttons and the select of the model, too */
     int removed;         /* 1: say that those are gone, for who knows them from before */
 };
@@ -23,6 +22,10 @@ struct homeassistant {
  * letters, digits and - is written as _XX (hexadecimal), as the documentation allows no
  * more. out has room for 3 * AIDASH_NODE_MAX + 1. */
 void homeassistant_id(char *out, const char *node);
+
+/* Keep the models of a status, a JSON text: the choice that the next message offers.
+ * Returns 1 if they are others than before. */
+int homeassistant_models(const char *status);
 
 /* Write the message as JSON with a NUL at its end. Returns its length; 0: no room. */
 size_t homeassistant_config(char *out, size_t size, const struct homeassistant *board);

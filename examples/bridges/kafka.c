@@ -12,74 +12,23 @@
 #include "bridge.h"
 
 #include <librdkafka/rdkafka.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 enum {
-    POLL_MS = 200,       /* the longest wait for the broker at once */
-    LOOK_MS = 10000,     /* between two looks for partitions that are new */
-    PARTITIONS = 1024,   /* that are read of a topic */
-    METADATA_MS = 2000,  /* for its answer to whether it is there */
-    SETTINGS = 64,       /* lines of --kafka-config */
-    TEXT_CAP = 512,
-    TOPIC_CAP = 80
+    POLL_MS = 200,      /* the longest wait for the broker at once */
+    LOOK_MS = 10000,    /* between two looks for partitions that are new */
+    PARTITIONS = 1024,  /* that are read of a topic */
+    METADATA_MS = 2000, /* for its answer to whether it is there */
+    TOPIC_CAP = BRIDGE_VALUE_CAP + 16
 };
 
-static struct {
-    struct {
-        char name[64], value[TEXT_CAP];
-    } lines[SETTINGS]; /* of --kafka-config */
-    size_t n;
-    char brokers[TEXT_CAP], group[TEXT_CAP], prefix[64];
-} set = {.prefix = "aidash"};
-
+static char brokers[BRIDGE_VALUE_CAP], group[BRIDGE_VALUE_CAP], prefix[BRIDGE_VALUE_CAP] = "aidash";
 static char topics[3][TOPIC_CAP]; /* by enum bridge_kind */
 
-static rd_kafka_conf_t *producer_conf; /* to make another one from */
-static rd_kafka_t *producer;           /* thread `out` */
-static rd_kafka_t *consumer;           /* thread `in` */
-
-static struct {
-    pthread_mutex_t lock;
-    bool up, ended;
-    char why[256];
-} broker = {.lock = PTHREAD_MUTEX_INITIALIZER, .why = "it has not answered yet"};
-
-static void set_broker(bool up, const char *why)
-{
-    (void)pthread_mutex_lock(&broker.lock);
-    broker.up = up;
-    (void)snprintf(broker.why, sizeof(broker.why), "%s", why);
-    (void)pthread_mutex_unlock(&broker.lock);
-}
-
-static bool ended(void)
-{
-    bool e;
-
-    (void)pthread_mutex_lock(&broker.lock);
-    e = broker.ended;
-    (void)pthread_mutex_unlock(&broker.lock);
-    return e;
-}
-
-static void hang_up(void)
-{
-    (void)pthread_mutex_lock(&broker.lock);
-    broker.ended = true;
-    (void)pthread_mutex_unlock(&broker.lock);
-}
-
-static uint64_t now_ms(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
+static rd_kafka_conf_t *conf; /* of both of these; what is not for one of them, it ignores */
+static rd_kafka_t *producer;  /* thread `out` */
+static rd_kafka_t *consumer;  /* thread `in` */
 
 /* ---- sending: thread `out` ------------------------------------------------------------ */
 
@@ -89,20 +38,26 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
     (void)rk;
     (void)opaque;
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        set_broker(true, "");
-        return;
+        bridge_link(true, brokers);
+    } else {
+        bridge_lost(1);
+        bridge_link(false, rd_kafka_err2str(message->err));
     }
-    bridge_lost(1);
-    set_broker(false, rd_kafka_err2str(message->err));
 }
 
+/* That all brokers are down says nothing of why: the error before did. */
 static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 {
-    (void)rk;
+    static char reasons[2][256]; /* of the producer and the consumer, each its thread's own */
+    char *last = reasons[rk == consumer];
+
     (void)opaque;
+    if (err != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+        (void)snprintf(last, sizeof(*reasons), "%s", reason);
+    }
     if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || err == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
         err == RD_KAFKA_RESP_ERR__RESOLVE || err == RD_KAFKA_RESP_ERR__SSL) {
-        set_broker(false, reason);
+        bridge_link(false, last[0] != '\0' ? last : reason);
     }
 }
 
@@ -119,27 +74,14 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
 static bool reach(void)
 {
     const struct rd_kafka_metadata *metadata = NULL;
-    char why[sizeof(broker.why)];
-    bool up;
 
     (void)rd_kafka_poll(producer, 0);
-    (void)pthread_mutex_lock(&broker.lock);
-    up = broker.up;
-    (void)pthread_mutex_unlock(&broker.lock);
-    if (!up) {
-        rd_kafka_resp_err_t err = rd_kafka_metadata(producer, 0, NULL, &metadata, METADATA_MS);
-
-        if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-            rd_kafka_metadata_destroy(metadata);
-            set_broker(true, "");
-            up = true;
-        }
+    if (!bridge_is_up() && rd_kafka_metadata(producer, 0, NULL, &metadata, METADATA_MS) ==
+                               RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rd_kafka_metadata_destroy(metadata);
+        bridge_link(true, brokers);
     }
-    (void)pthread_mutex_lock(&broker.lock);
-    memcpy(why, broker.why, sizeof(why));
-    (void)pthread_mutex_unlock(&broker.lock);
-    bridge_link(up, up ? set.brokers : why);
-    return up;
+    return bridge_is_up();
 }
 
 /* After an error that no further message survives, go on with another producer. */
@@ -152,7 +94,7 @@ static void renew(void)
         return;
     }
     bridge_say(AIDASH_LOG_ERROR, "the producer begins anew: %s", why);
-    other = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_dup(producer_conf), why, sizeof(why));
+    other = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_dup(conf), why, sizeof(why));
     if (other != NULL) {
         (void)rd_kafka_purge(producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
         (void)rd_kafka_flush(producer, POLL_MS);
@@ -174,7 +116,7 @@ static void send_message(const struct bridge_message *message)
             RD_KAFKA_V_KEY(message->to, strlen(message->to)),
             RD_KAFKA_V_HEADER("id", message->id, -1),
             RD_KAFKA_V_VALUE((void *)(uintptr_t)message->text, message->len), RD_KAFKA_V_END);
-        if (err != RD_KAFKA_RESP_ERR__QUEUE_FULL || ended()) {
+        if (err != RD_KAFKA_RESP_ERR__QUEUE_FULL || bridge_over()) {
             break;
         }
         (void)rd_kafka_poll(producer, POLL_MS);
@@ -193,31 +135,28 @@ static void out(void)
 {
     static struct bridge_batch batch;
     unsigned tries = 0;
-    size_t i, n;
+    size_t i;
 
-    while (!ended()) {
+    while (!bridge_over()) {
         renew();
         if (!reach()) {
-            if (!bridge_pause(bridge_backoff(tries++))) {
-                break;
+            if (bridge_pause_longer(&tries)) {
+                continue;
             }
-            continue;
-        }
-        tries = 0;
-        n = bridge_take(&batch, POLL_MS);
-        if (n == 0 && !bridge_running()) {
             break;
         }
-        for (i = 0; i < n; i++) {
+        tries = 0;
+        if (bridge_take(&batch, POLL_MS) == 0 && !bridge_running()) {
+            break;
+        }
+        for (i = 0; i < batch.n; i++) {
             send_message(&batch.messages[i]);
         }
     }
-    while (rd_kafka_flush(producer, POLL_MS) != RD_KAFKA_RESP_ERR_NO_ERROR && !ended()) {
+    while (rd_kafka_flush(producer, POLL_MS) != RD_KAFKA_RESP_ERR_NO_ERROR && !bridge_over()) {
     }
-    if (rd_kafka_outq_len(producer) > 0) {
-        (void)rd_kafka_purge(producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-        (void)rd_kafka_flush(producer, POLL_MS);
-    }
+    (void)rd_kafka_purge(producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    (void)rd_kafka_flush(producer, POLL_MS);
     rd_kafka_destroy(producer);
 }
 
@@ -226,15 +165,14 @@ static void out(void)
 /* A gateway of --node NAME... shows these alone. */
 static bool wanted(const char *node)
 {
-    char name[BRIDGE_NAME_CAP];
     size_t i;
 
-    for (i = 0; bridge_node(i, name); i++) {
-        if (strcmp(name, node) == 0) {
+    for (i = 0; i < bridge_settings.nodes_n; i++) {
+        if (strcmp(bridge_settings.nodes[i], node) == 0) {
             return true;
         }
     }
-    return i == 0;
+    return bridge_settings.nodes_n == 0;
 }
 
 static void take(const rd_kafka_message_t *message)
@@ -257,7 +195,7 @@ static void take(const rd_kafka_message_t *message)
         (void)snprintf(id, sizeof(id), "%.*s", (int)len, (const char *)value);
     }
     if (bridge_settings.publish) {
-        if (strcmp(key, bridge_settings.node) == 0) {
+        if (strcmp(key, bridge_settings.nodes[0]) == 0) {
             bridge_command(message->payload, message->len);
         }
     } else if (strcmp(topic, topics[BRIDGE_ACK]) == 0) {
@@ -317,14 +255,14 @@ static int partitions_of(enum bridge_kind kind)
     return n < PARTITIONS ? n : PARTITIONS;
 }
 
-/* Read all partitions of the topics. There are no members in the group, which is but the
+/* Read all partitions of the topics, those that are new as well. There are no members in the group, which is but the
  * name by which Kafka keeps the position: nothing is shared, nobody waits for a
  * rebalance. Returns whether all topics are there. */
 static bool assign(const enum bridge_kind *kinds, size_t n_kinds)
 {
     static int known[3] = {-1, -1, -1}; /* -1: not looked for */
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
-    bool all = true, more = false;
+    bool all = true;
     size_t i;
     int p;
 
@@ -332,52 +270,18 @@ static bool assign(const enum bridge_kind *kinds, size_t n_kinds)
         enum bridge_kind kind = kinds[i];
         int n = partitions_of(kind);
 
-        for (p = 0; p < n || p < known[kind]; p++) {
+        for (p = known[kind] > 0 ? known[kind] : 0; p < n; p++) {
             rd_kafka_topic_partition_list_add(list, topics[kind], p)->offset =
-                p < known[kind] ? RD_KAFKA_OFFSET_INVALID
-                                : begin_at(kind, p, known[kind] < 0);
+                begin_at(kind, p, known[kind] < 0);
         }
-        all = all && n > 0;
-        more = more || n > known[kind];
         known[kind] = n > known[kind] ? n : known[kind];
+        all = all && n > 0;
     }
-    if (more && list->cnt > 0) {
-        rd_kafka_topic_partition_list_t *now = rd_kafka_topic_partition_list_copy(list);
-
-        (void)rd_kafka_position(consumer, now); /* of those that are read already */
-        for (p = 0; p < list->cnt; p++) {
-            if (list->elems[p].offset == RD_KAFKA_OFFSET_INVALID) {
-                list->elems[p].offset = now->elems[p].offset >= 0 ? now->elems[p].offset
-                                                                  : RD_KAFKA_OFFSET_STORED;
-            }
-        }
-        rd_kafka_topic_partition_list_destroy(now);
-        (void)rd_kafka_assign(consumer, list);
+    if (list->cnt > 0) {
+        rd_kafka_error_destroy(rd_kafka_incremental_assign(consumer, list));
     }
     rd_kafka_topic_partition_list_destroy(list);
     return all;
-}
-
-/* Let the broker have the position, if it is there. If not, the consumer is left as it
- * is: librdkafka would wait for the broker, and the program ends. */
-static void close_consumer(void)
-{
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(consumer);
-    uint64_t end_ms = now_ms() + METADATA_MS;
-    rd_kafka_error_t *error = rd_kafka_consumer_close_queue(consumer, queue);
-
-    while (error == NULL && !rd_kafka_consumer_closed(consumer) && now_ms() < end_ms) {
-        rd_kafka_event_t *event = rd_kafka_queue_poll(queue, POLL_MS / 10);
-
-        if (event != NULL) {
-            rd_kafka_event_destroy(event);
-        }
-    }
-    rd_kafka_error_destroy(error);
-    rd_kafka_queue_destroy(queue);
-    if (rd_kafka_consumer_closed(consumer)) {
-        rd_kafka_destroy(consumer);
-    }
 }
 
 static void in(void)
@@ -392,10 +296,10 @@ static void in(void)
     while (bridge_running()) {
         rd_kafka_message_t *message;
 
-        if (now_ms() >= look_ms && (gateway || !bridge_settings.no_commands)) {
+        if (bridge_now_ms() >= look_ms && (gateway || !bridge_settings.no_commands)) {
             bool all = gateway ? assign(of_gateway, 2) : assign(of_board, 1);
 
-            look_ms = now_ms() + (all ? LOOK_MS : POLL_MS);
+            look_ms = bridge_now_ms() + (all ? LOOK_MS : POLL_MS);
         }
         message = rd_kafka_consumer_poll(consumer, POLL_MS);
         if (message == NULL) {
@@ -411,165 +315,124 @@ static void in(void)
         said = err;
         rd_kafka_message_destroy(message);
     }
-    close_consumer();
+    (void)rd_kafka_consumer_close(consumer); /* the broker gets the position */
+    rd_kafka_destroy(consumer);
 }
 
 /* ---- options ------------------------------------------------------------------------------ */
 
-static int wrong(const char *written, const char *why)
+/* Lines of NAME=VALUE, as kcat -F reads them; # begins a comment. What is wrong is told
+ * without the value, as that may be a password. */
+static const char *read_config(const char *path)
 {
-    (void)fprintf(stderr, "aidash-kafka: %s: %s\n", written, why);
-    return -1;
-}
-
-/* Lines of NAME=VALUE, as kcat -F reads them; # begins a comment. */
-static bool read_config(const char *path, char *why, size_t cap)
-{
-    char line[TEXT_CAP + 64], *value;
+    static char why[128];
+    char line[1024], *value;
     FILE *file = fopen(path, "re");
     unsigned number;
 
     if (file == NULL) {
-        (void)snprintf(why, cap, "it can't be read");
-        return false;
+        return "it can't be read";
     }
-    for (number = 1; fgets(line, sizeof(line), file) != NULL; number++) {
-        line[strcspn(line, "\r\n")] = '\0';
-        if (line[0] == '#' || line[0] == '\0') {
+    why[0] = '\0';
+    for (number = 1; why[0] == '\0' && fgets(line, sizeof(line), file) != NULL; number++) {
+        value = line + strcspn(line, "=\r\n");
+        if (line[0] == '#' || value == line) {
             continue;
         }
-        value = strchr(line, '=');
-        if (value == NULL || set.n == SETTINGS || (size_t)(value - line) >= 64 ||
-            strlen(value + 1) >= TEXT_CAP) {
-            (void)snprintf(why, cap, "line %u is no NAME=VALUE, or there are more than %d",
-                           number, SETTINGS);
-            (void)fclose(file);
-            return false;
+        if (*value != '=' || strlen(line) == sizeof(line) - 1) {
+            (void)snprintf(why, sizeof(why), "line %u is no NAME=VALUE, or too long", number);
+            break;
         }
-        *value = '\0';
-        memcpy(set.lines[set.n].name, line, strlen(line) + 1);
-        memcpy(set.lines[set.n].value, value + 1, strlen(value + 1) + 1);
-        set.n++;
+        *value++ = '\0';
+        value[strcspn(value, "\r\n")] = '\0';
+        if (rd_kafka_conf_set(conf, line, value, NULL, 0) != RD_KAFKA_CONF_OK) {
+            (void)snprintf(why, sizeof(why), "librdkafka does not take line %u: %.64s", number,
+                           line);
+        }
     }
     (void)fclose(file);
-    return true;
+    return why[0] != '\0' ? why : NULL;
 }
 
-static int on_option(const char *name, const char *value, const char *written)
+static bool configure(const char *const settings[][2], size_t n)
 {
-    char why[128];
-
-    if (strlen(value) >= TEXT_CAP) {
-        return wrong(written, "it is too long");
-    }
-    if (strcmp(name, "kafka") == 0) {
-        (void)snprintf(set.brokers, sizeof(set.brokers), "%s", value);
-    } else if (strcmp(name, "kafka-group") == 0) {
-        (void)snprintf(set.group, sizeof(set.group), "%s", value);
-    } else if (strcmp(name, "kafka-topics") == 0) {
-        (void)snprintf(set.prefix, sizeof(set.prefix), "%s", value);
-        return value[0] != '\0' && strlen(value) < sizeof(set.prefix) &&
-                       strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                     "0123456789._-") == strlen(value)
-                   ? 0 : wrong(written, "a topic has letters, digits, . _ and - alone");
-    } else if (!read_config(value, why, sizeof(why))) {
-        return wrong(written, why);
-    }
-    return 0;
-}
-
-/* The bridge's own settings, then those of --kafka-config. NULL: one is wrong, which is
- * printed without its value, as that may be a password. */
-static rd_kafka_conf_t *configure(const char *const own[][2], size_t n)
-{
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
     char why[256];
     size_t i;
 
     for (i = 0; i < n; i++) {
-        if (rd_kafka_conf_set(conf, own[i][0], own[i][1], why, sizeof(why)) !=
+        if (rd_kafka_conf_set(conf, settings[i][0], settings[i][1], why, sizeof(why)) !=
             RD_KAFKA_CONF_OK) {
-            (void)wrong(own[i][0], why);
-            rd_kafka_conf_destroy(conf);
-            return NULL;
+            (void)bridge_wrong(settings[i][0], why);
+            return false;
         }
     }
-    for (i = 0; i < set.n; i++) {
-        if (rd_kafka_conf_set(conf, set.lines[i].name, set.lines[i].value, NULL, 0) !=
-            RD_KAFKA_CONF_OK) {
-            (void)wrong("--kafka-config", "librdkafka does not take this line:");
-            (void)fprintf(stderr, "  %s\n", set.lines[i].name);
-            rd_kafka_conf_destroy(conf);
-            return NULL;
-        }
-    }
-    rd_kafka_conf_set_error_cb(conf, on_error);
-    rd_kafka_conf_set_log_cb(conf, on_log);
-    return conf;
+    return true;
 }
 
 static int check(void)
 {
-    char host[64] = "localhost", why[256];
-    rd_kafka_conf_t *conf;
-    const char *commits = bridge_settings.subscribe ? "true" : "false";
+    bool gateway = bridge_settings.subscribe;
+    const char *const settings[][2] = {
+        {"bootstrap.servers", brokers}, {"client.id", group}, {"group.id", group},
+        {"enable.auto.commit", gateway ? "true" : "false"},
+    };
+    char host[BRIDGE_NAME_CAP], why[256];
+    size_t len = strspn(prefix, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                "0123456789._-");
 
-    if (producer != NULL) {
-        return 0; /* SIGHUP: it runs already */
+    if (brokers[0] == '\0') {
+        return bridge_wrong("--kafka", "which brokers? Such as --kafka 127.0.0.1:9092");
     }
-    if (set.brokers[0] == '\0') {
-        return wrong("--kafka", "which brokers? Such as --kafka 127.0.0.1:9092");
+    if (len == 0 || len > 64 || prefix[len] != '\0') {
+        return bridge_wrong("--kafka-topics", "a topic has letters, digits, . _ and - alone");
     }
-    (void)gethostname(host, sizeof(host) - 1);
-    if (set.group[0] == '\0') {
-        (void)snprintf(set.group, sizeof(set.group), "%s.%s.%.64s", set.prefix,
-                       bridge_settings.publish ? "board" : "gateway",
-                       bridge_settings.publish ? bridge_settings.node : host);
+    if (group[0] == '\0') {
+        bridge_host(host);
+        (void)snprintf(group, sizeof(group), "%s.%s.%s", prefix, gateway ? "gateway" : "board",
+                       gateway ? host : bridge_settings.nodes[0]);
     }
-    (void)snprintf(topics[BRIDGE_EVENT], TOPIC_CAP, "%s.events", set.prefix);
-    (void)snprintf(topics[BRIDGE_COMMAND], TOPIC_CAP, "%s.commands", set.prefix);
-    (void)snprintf(topics[BRIDGE_ACK], TOPIC_CAP, "%s.acks", set.prefix);
-    const char *const sends[][2] = {
-        {"bootstrap.servers", set.brokers}, {"client.id", set.group},
-        {"enable.idempotence", "true"}, {"message.timeout.ms", "0"},
-        {"queue.buffering.max.messages", "2000"}, {"queue.buffering.max.kbytes", "4096"},
-        {"linger.ms", "5"}, {"compression.codec", "lz4"}, {"partitioner", "murmur2_random"},
-    };
-    const char *const reads[][2] = {
-        {"bootstrap.servers", set.brokers}, {"client.id", set.group}, {"group.id", set.group},
-        {"enable.auto.commit", commits}, {"auto.commit.interval.ms", "1000"},
-        {"enable.auto.offset.store", "false"}, {"auto.offset.reset", "earliest"},
-        {"allow.auto.create.topics", "true"}, {"queued.max.messages.kbytes", "8192"},
-    };
-    producer_conf = configure(sends, sizeof(sends) / sizeof(*sends));
-    conf = configure(reads, sizeof(reads) / sizeof(*reads));
-    if (producer_conf == NULL || conf == NULL) {
+    (void)snprintf(topics[BRIDGE_EVENT], TOPIC_CAP, "%s.events", prefix);
+    (void)snprintf(topics[BRIDGE_COMMAND], TOPIC_CAP, "%s.commands", prefix);
+    (void)snprintf(topics[BRIDGE_ACK], TOPIC_CAP, "%s.acks", prefix);
+    if (!configure(settings, sizeof(settings) / sizeof(*settings))) {
         return -1;
     }
-    rd_kafka_conf_set_dr_msg_cb(producer_conf, on_delivery);
-    producer = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_dup(producer_conf), why,
-                            sizeof(why));
-    consumer = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof(why));
-    return producer != NULL && consumer != NULL ? 0 : wrong("--kafka", why);
+    rd_kafka_conf_set_error_cb(conf, on_error);
+    rd_kafka_conf_set_log_cb(conf, on_log);
+    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+    producer = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_dup(conf), why, sizeof(why));
+    consumer = producer == NULL ? NULL : rd_kafka_new(RD_KAFKA_CONSUMER, rd_kafka_conf_dup(conf),
+                                                      why, sizeof(why));
+    return consumer != NULL ? 0 : bridge_wrong("--kafka", why);
 }
 
-static const struct aidash_option options[] = {
-    {"kafka", "HOST:PORT", "a broker, by which the others are found; may be repeated", 1},
-    {"kafka-config", "FILE", "lines of NAME=VALUE for librdkafka, such as security.protocol, "
-     "sasl.username and sasl.password", 0},
-    {"kafka-group", "NAME", "consumer group, each gateway its own (default "
-     "aidash.gateway.HOST)", 0},
-    {"kafka-topics", "PREFIX", "of the topics PREFIX.events, .commands and .acks (default "
-     "aidash)", 0},
-    {NULL, NULL, NULL, 0},
+static const struct bridge_option options[] = {
+    {{"kafka", "HOST:PORT", "a broker, by which the others are found; may be repeated", 1},
+     .text = brokers},
+    {{"kafka-config", "FILE", "lines of NAME=VALUE for librdkafka, such as security.protocol, "
+      "sasl.username and sasl.password", 0}, .parse = read_config},
+    {{"kafka-group", "NAME", "consumer group, each gateway its own (default "
+      "aidash.gateway.HOST)", 0}, .text = group},
+    {{"kafka-topics", "PREFIX", "of the topics PREFIX.events, .commands and .acks (default "
+      "aidash)", 0}, .text = prefix},
+    {.option = {NULL, NULL, NULL, 0}},
 };
 
 int main(int argc, char **argv)
 {
     static const struct bridge kafka = {
-        "aidash-kafka", "aidash with its boards and gateways on Kafka",
-        options, on_option, check, out, in, hang_up,
+        "aidash-kafka", "aidash with its boards and gateways on Kafka", options, check, out, in,
+    };
+    static const char *const defaults[][2] = { /* --kafka-config may have others */
+        {"enable.idempotence", "true"}, {"message.timeout.ms", "0"},
+        {"queue.buffering.max.messages", "2000"}, {"queue.buffering.max.kbytes", "4096"},
+        {"linger.ms", "5"}, {"compression.codec", "lz4"}, {"partitioner", "murmur2_random"},
+        {"auto.commit.interval.ms", "1000"}, {"enable.auto.offset.store", "false"},
+        {"auto.offset.reset", "earliest"}, {"allow.auto.create.topics", "true"},
+        {"queued.max.messages.kbytes", "8192"},
     };
 
-    return bridge_main(argc, argv, &kafka);
+    conf = rd_kafka_conf_new();
+    return configure(defaults, sizeof(defaults) / sizeof(*defaults))
+               ? bridge_main(argc, argv, &kafka) : 1;
 }

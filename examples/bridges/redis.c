@@ -6,390 +6,203 @@
  *
  * A batch goes out as one transaction (MULTI ... EXEC): Redis takes all of it or
  * nothing, so that a batch which is sent again keeps its order. What a lost connection
- * makes come twice, a gateway knows by its id.
+ * makes come twice, a gateway knows by its id. Each thread has a connection of its own.
  *
- * hiredis 0.14 and 1.x, Redis from 6.0 on.
+ * hiredis 1.2, Redis from 6.0 on.
  */
 #define _GNU_SOURCE
 #include "bridge.h"
 
-#include <hiredis/hiredis.h>
-#include <pthread.h>
+#include <hiredis.h>
+#include <hiredis_ssl.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <time.h>
-
-#if defined(BRIDGE_REDIS_TLS)
-#include <hiredis/hiredis_ssl.h>
-#include <openssl/ssl.h>
-#include <openssl/x509v3.h>
-#endif
 
 enum {
-    ADDRESSES = 8,
+    SERVERS = 8,
     STREAMS = 1024,
     KEY_CAP = 128,
     POSITION_CAP = 48,
     CONNECT_S = 5,
-    ANSWER_S = 10,       /* the longest silence of a server that is asked */
-    BLOCK_MS = 1000,     /* of XREAD: less than ANSWER_S */
-    READ_COUNT = 200,    /* entries of each stream at once */
-    SCAN_S = 5,          /* between two looks for new boards */
-    COMMANDS_KEPT = 1000, /* entries of streams of commands and answers */
-    ACKS_S = 3600        /* and how long those of answers stay without a new one */
+    ANSWER_S = 10,  /* the longest silence of a server that is asked */
+    IDLE_MS = 1000, /* between two questions whether it is there */
+    BLOCK_MS = 500, /* of XREAD: less than ANSWER_S */
+    SCAN_MS = 5000, /* between two looks for new boards */
+    SLOW_TRIES = 3  /* to read, before the log says so */
 };
 
 #define EVENTS "aidash:events:"
 #define COMMANDS "aidash:commands:"
 #define ACKS "aidash:acks:"
+#define COMMANDS_KEPT "1000" /* entries of streams of commands and answers */
+#define ACKS_S "3600"        /* and how long those of answers stay without a new one */
+#define READ_COUNT "200"     /* entries of each stream at once */
 
-struct address {
-    char host[256]; /* a name or an IP address; of a unix socket, its path */
-    int port;       /* 0: a unix socket */
-    bool tls;
-    char user[128], password[256];
-    int database;
-};
+static struct {
+    struct bridge_url servers[SERVERS]; /* port 0: a unix socket, and `host` its path */
+    size_t n;
+    char user[BRIDGE_VALUE_CAP], password[BRIDGE_VALUE_CAP]; /* of the file */
+    char ca[BRIDGE_VALUE_CAP], cert[BRIDGE_VALUE_CAP], key[BRIDGE_VALUE_CAP];
+    unsigned long length; /* of a board's stream */
+    SSL_CTX *tls;         /* NULL: no server has it */
+} settings = {.length = 10000};
 
-/* A connection, and the thread whose it is. */
+/* A connection of a thread's own. */
 struct link {
-    pthread_mutex_t lock; /* of fd, for hang_up() */
-    int fd;               /* -1: none */
-    bool hung_up;
-    redisContext *context;
-    size_t next; /* the address to try */
-    char why[256];
+    redisContext *context; /* NULL: none */
+    size_t next;           /* the server to try */
+    char why[256];         /* what was wrong with the last one */
 };
 
+/* A stream that thread `in` reads, behind its position. */
 struct stream {
     char key[KEY_CAP], position[POSITION_CAP];
     const char *node; /* in key; NULL: of commands or answers */
 };
 
-static struct {
-    struct address addresses[ADDRESSES];
-    size_t n;
-    char user[128], password[256]; /* of the file */
-    char ca[256];
-    char length[24]; /* of a board's stream */
-} settings = {.length = "10000"};
-
-static struct link out_link = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1};
-static struct link in_link = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1};
-
-static struct stream streams[STREAMS]; /* thread `in` */
+static struct link out_link, in_link;
+static struct stream streams[STREAMS];
 static size_t streams_n;
 
-/* ---- options ------------------------------------------------------------------------ */
-
-/* Percent-encoded text (RFC 3986 2.1) of `len` bytes. False: it is longer than cap. */
-static bool decode(const char *from, size_t len, char *to, size_t cap)
-{
-    size_t i, n = 0;
-
-    for (i = 0; i < len && n + 1 < cap; i++) {
-        unsigned byte = (unsigned char)from[i];
-
-        if (from[i] == '%' && i + 2 < len && sscanf(from + i + 1, "%2x", &byte) == 1) {
-            i += 2;
-        }
-        to[n++] = (char)byte;
-    }
-    to[n] = '\0';
-    return i == len;
-}
-
-/* [redis|rediss]://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], or unix:PATH. */
-static bool parse_address(const char *url, struct address *a)
-{
-    const char *at, *end = url + strlen(url), *path, *colon;
-
-    memset(a, 0, sizeof(*a));
-    if (strncmp(url, "unix:", 5) == 0) {
-        url += strncmp(url, "unix://", 7) == 0 ? 7 : 5;
-        return url[0] == '/' && decode(url, (size_t)(end - url), a->host, sizeof(a->host));
-    }
-    a->tls = strncmp(url, "rediss://", 9) == 0;
-    if (!a->tls && strncmp(url, "redis://", 8) != 0) {
-        return false;
-    }
-    url += a->tls ? 9 : 8;
-    at = strrchr(url, '@');
-    if (at != NULL) {
-        colon = memchr(url, ':', (size_t)(at - url));
-        if (colon == NULL ||
-            !decode(url, (size_t)(colon - url), a->user, sizeof(a->user)) ||
-            !decode(colon + 1, (size_t)(at - colon) - 1, a->password,
-                    sizeof(a->password))) {
-            return false;
-        }
-        url = at + 1;
-    }
-    path = strchr(url, '/');
-    if (path != NULL) {
-        a->database = atoi(path + 1);
-        end = path;
-    }
-    colon = url[0] == '[' ? memchr(url, ']', (size_t)(end - url)) : url;
-    if (colon == NULL) {
-        return false;
-    }
-    colon = memchr(colon, ':', (size_t)(end - colon));
-    a->port = colon != NULL ? atoi(colon + 1) : 6379;
-    end = colon != NULL ? colon : end;
-    if (url[0] == '[') {
-        url++;
-        end--;
-    }
-    return end > url && a->port > 0 && a->port < 65536 &&
-           decode(url, (size_t)(end - url), a->host, sizeof(a->host));
-}
-
-static bool parse_addresses(char *list)
-{
-    char *save = NULL, *url;
-
-    settings.n = 0;
-    for (url = strtok_r(list, ",", &save); url != NULL; url = strtok_r(NULL, ",", &save)) {
-        if (settings.n == ADDRESSES ||
-            !parse_address(url, &settings.addresses[settings.n])) {
-            return false;
-        }
-        settings.n++;
-    }
-    return settings.n > 0;
-}
-
-/* The first line of the file: PASSWORD or USER:PASSWORD. */
-static bool read_password(const char *path)
-{
-    char line[sizeof(settings.user) + sizeof(settings.password)], *colon;
-    FILE *f = fopen(path, "r");
-    struct stat info;
-    bool ok = f != NULL && fgets(line, sizeof(line), f) != NULL;
-
-    if (ok && fstat(fileno(f), &info) == 0 && (info.st_mode & S_IROTH) != 0) {
-        (void)fprintf(stderr, "aidash-redis: warn: every user of this machine can read %s\n",
-                      path);
-    }
-    if (f != NULL) {
-        (void)fclose(f);
-    }
-    if (!ok) {
-        return false;
-    }
-    line[strcspn(line, "\r\n")] = '\0';
-    colon = strchr(line, ':');
-    if (colon != NULL) {
-        *colon = '\0';
-    }
-    (void)snprintf(settings.user, sizeof(settings.user), "%s", colon != NULL ? line : "");
-    (void)snprintf(settings.password, sizeof(settings.password), "%s",
-                   colon != NULL ? colon + 1 : line);
-    return settings.password[0] != '\0' && strlen(line) < sizeof(settings.user);
-}
-
-static int wrong(const char *written, const char *sentence)
-{
-    (void)fprintf(stderr, "aidash-redis: %s: %s\n", written, sentence);
-    return -1;
-}
-
-static int on_option(const char *name, const char *value, const char *written)
-{
-    char text[1024];
-
-    (void)snprintf(text, sizeof(text), "%s", value);
-    if (strcmp(name, "redis") == 0) {
-        return parse_addresses(text) ? 0
-                   : wrong(written, "it must be redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], "
-                                    "rediss://... or unix:/PATH, 8 at most");
-    }
-    if (strcmp(name, "redis-password-file") == 0) {
-        return read_password(value)
-                   ? 0 : wrong(written, "no file whose first line is PASSWORD or USER:PASSWORD");
-    }
-    if (strcmp(name, "redis-ca") == 0) {
-        (void)snprintf(settings.ca, sizeof(settings.ca), "%s", value);
-        return strlen(value) < sizeof(settings.ca) ? 0 : wrong(written, "it is too long");
-    }
-    (void)snprintf(settings.length, sizeof(settings.length), "%.20s", value);
-    return strspn(value, "0123456789") == strlen(value) && atol(value) >= 100 &&
-                   atol(value) <= 100000000
-               ? 0 : wrong(written, "it must be a whole number from 100 to 100000000");
-}
-
-static int check(void)
-{
-    size_t i;
-
-    if (settings.n == 0) {
-        return wrong("--redis", "which server? Such as --redis redis://127.0.0.1:6379");
-    }
-    for (i = 0; i < settings.n; i++) {
-#if !defined(BRIDGE_REDIS_TLS)
-        if (settings.addresses[i].tls) {
-            return wrong("--redis", "this program was built with a hiredis that has no TLS "
-                                    "(Debian 12's); a later one has: rediss:// needs it");
-        }
-#endif
-        if (settings.password[0] != '\0' && settings.addresses[i].password[0] != '\0') {
-            return wrong("--redis", "the password is in --redis-password-file already");
-        }
-    }
-    return 0;
-}
-
 /* ---- a connection -------------------------------------------------------------------- */
-
-static void drop(struct link *link)
-{
-    (void)pthread_mutex_lock(&link->lock);
-    link->fd = -1;
-    (void)pthread_mutex_unlock(&link->lock);
-    if (link->context != NULL) {
-        redisFree(link->context);
-        link->context = NULL;
-    }
-}
 
 /* Why the connection is of no use, for people; it is closed. */
 static bool fail(struct link *link, const char *why)
 {
     (void)snprintf(link->why, sizeof(link->why), "%s", why);
-    drop(link);
+    redisFree(link->context);
+    link->context = NULL;
     return false;
 }
 
-/* What Redis answers to a command: NULL, with link->why, if it does not, or says an
+/* The same of what hiredis says; it does not say what OpenSSL does. */
+static bool fail_io(struct link *link)
+{
+    unsigned long error = ERR_peek_last_error();
+    const char *tls = error != 0 ? ERR_reason_error_string(error) : NULL;
+
+    return fail(link, tls != NULL ? tls : link->context->errstr);
+}
+
+/* What Redis answers; NULL, and the connection is closed, if it does not or says an
  * error. */
 static redisReply *expect(struct link *link, redisReply *reply)
 {
     if (reply == NULL) {
-        (void)fail(link, link->context->errstr[0] != '\0' ? link->context->errstr
-                                                           : "it does not answer");
+        (void)fail_io(link);
     } else if (reply->type == REDIS_REPLY_ERROR) {
         (void)fail(link, reply->str);
         freeReplyObject(reply);
-        reply = NULL;
+        return NULL;
     }
     return reply;
 }
 
-#if defined(BRIDGE_REDIS_TLS)
-/* The server's certificate must be for its name or address (RFC 9525). */
-static bool begin_tls(redisContext *context, const struct address *a)
+/* The same of an answer that tells nothing more. */
+static bool succeeds(struct link *link, redisReply *reply)
 {
-    SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
-    SSL *session = NULL;
-    bool ok = tls != NULL &&
-              (settings.ca[0] != '\0' ? SSL_CTX_load_verify_locations(tls, settings.ca, NULL)
-                                      : SSL_CTX_set_default_verify_paths(tls)) == 1;
+    reply = expect(link, reply);
+    freeReplyObject(reply);
+    return reply != NULL;
+}
 
-    if (ok) {
-        SSL_CTX_set_verify(tls, SSL_VERIFY_PEER, NULL);
-        session = SSL_new(tls);
-        ok = session != NULL && (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session),
-                                                               a->host) == 1 ||
-                                 (SSL_set1_host(session, a->host) == 1 &&
-                                  SSL_set_tlsext_host_name(session, a->host) == 1));
-    }
-    ok = ok && redisInitiateSSL(context, session) == REDIS_OK;
-    if (!ok) {
-        SSL_free(session); /* else the context owns it */
-    }
-    SSL_CTX_free(tls);
-    return ok;
-}
-#else
-static bool begin_tls(redisContext *context, const struct address *a)
+/* Element i of an array, if it is of that type; NULL: what answers may be no Redis. */
+static const redisReply *element(const redisReply *reply, size_t i, int type)
 {
-    (void)context;
-    (void)a;
-    return false; /* check() has refused it */
+    return reply != NULL && reply->type == REDIS_REPLY_ARRAY && i < reply->elements &&
+                   reply->element[i]->type == type
+               ? reply->element[i] : NULL;
 }
-#endif
+
+static const char *string(const redisReply *reply, size_t i)
+{
+    const redisReply *found = element(reply, i, REDIS_REPLY_STRING);
+
+    return found != NULL ? found->str : NULL;
+}
+
+/* The server's certificate must be for its name or address (RFC 9525). */
+static bool begin_tls(struct link *link, const char *host)
+{
+    char why[sizeof(link->why)];
+    SSL *session = SSL_new(settings.tls);
+    long verdict;
+
+    if (session == NULL) {
+        return fail(link, "there is no memory for TLS");
+    }
+    if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session), host) != 1) {
+        (void)SSL_set1_host(session, host);
+        (void)SSL_set_tlsext_host_name(session, host);
+    }
+    if (redisInitiateSSL(link->context, session) == REDIS_OK) {
+        return true; /* the context owns the session */
+    }
+    verdict = SSL_get_verify_result(session);
+    (void)snprintf(why, sizeof(why), "%s%s",
+                   verdict != X509_V_OK ? "its certificate is not accepted: " : "",
+                   verdict != X509_V_OK ? X509_verify_cert_error_string(verdict)
+                                        : link->context->errstr);
+    SSL_free(session);
+    return fail(link, why);
+}
 
 /* Sign in, choose the database, and see that it answers. */
-static bool greet(struct link *link, const struct address *a)
+static bool greet(struct link *link, const struct bridge_url *server)
 {
-    const char *user = settings.password[0] != '\0' ? settings.user : a->user;
-    const char *password = settings.password[0] != '\0' ? settings.password : a->password;
-    redisReply *reply;
+    bool file = settings.password[0] != '\0';
+    const char *user = file && settings.user[0] != '\0' ? settings.user : server->user;
+    const char *password = file ? settings.password : server->password;
 
-    if (password[0] != '\0') {
-        reply = expect(link, user[0] != '\0'
-                                 ? redisCommand(link->context, "AUTH %s %s", user, password)
-                                 : redisCommand(link->context, "AUTH %s", password));
-        if (reply == NULL) {
-            return false;
-        }
-        freeReplyObject(reply);
-    }
-    reply = expect(link, a->database == 0
-                             ? redisCommand(link->context, "PING")
-                             : redisCommand(link->context, "SELECT %d", a->database));
-    if (reply == NULL) {
+    if (password[0] != '\0' &&
+        !succeeds(link, user[0] != '\0'
+                            ? redisCommand(link->context, "AUTH %s %s", user, password)
+                            : redisCommand(link->context, "AUTH %s", password))) {
         return false;
     }
-    freeReplyObject(reply);
-    return true;
+    return succeeds(link, server->path[0] != '\0'
+                              ? redisCommand(link->context, "SELECT %s", server->path)
+                              : redisCommand(link->context, "PING"));
 }
 
-/* Connect to the address whose turn it is. False, with link->why, when that failed: it
- * is the next one's turn then. */
+/* Connect to the server whose turn it is, if there is no connection. False: that failed,
+ * and it is the next one's turn. */
 static bool dial(struct link *link)
 {
-    const struct address *a = &settings.addresses[link->next % settings.n];
+    const struct bridge_url *server = &settings.servers[link->next % settings.n];
     struct timeval connect_limit = {CONNECT_S, 0}, answer_limit = {ANSWER_S, 0};
-    redisContext *context = a->port == 0
-                                ? redisConnectUnixWithTimeout(a->host, connect_limit)
-                                : redisConnectWithTimeout(a->host, a->port, connect_limit);
 
+    if (link->context != NULL) {
+        return true;
+    }
     link->next++;
-    link->context = context;
-    if (context == NULL) {
+    ERR_clear_error(); /* of a connection before */
+    link->context = server->port == 0
+                        ? redisConnectUnixWithTimeout(server->host, connect_limit)
+                        : redisConnectWithTimeout(server->host, (int)server->port, connect_limit);
+    if (link->context == NULL) {
         return fail(link, "there is no memory");
     }
-    if (context->err != 0) {
-        return fail(link, context->errstr);
+    if (link->context->err != 0) {
+        return fail(link, link->context->errstr);
     }
-    (void)pthread_mutex_lock(&link->lock);
-    link->fd = link->hung_up ? -1 : context->fd;
-    (void)pthread_mutex_unlock(&link->lock);
-    if (link->hung_up) {
-        return fail(link, "the program ends");
+    if (server->port != 0) {
+        (void)redisEnableKeepAlive(link->context);
     }
-    (void)redisSetTimeout(context, answer_limit);
-    if (a->port != 0) {
-        (void)redisEnableKeepAlive(context);
+    (void)redisSetTimeout(link->context, connect_limit);
+    if (server->tls && !begin_tls(link, server->host)) {
+        return false;
     }
-    if (a->tls && !begin_tls(context, a)) {
-        return fail(link, context->err != 0 ? context->errstr : "TLS can't begin");
-    }
-    if (!greet(link, a)) {
+    (void)redisSetTimeout(link->context, answer_limit);
+    if (!greet(link, server)) {
         return false;
     }
     link->next--; /* it is good: after a loss it is tried first */
     return true;
-}
-
-static void hang_up(void)
-{
-    struct link *links[] = {&out_link, &in_link};
-    size_t i;
-
-    for (i = 0; i < 2; i++) {
-        (void)pthread_mutex_lock(&links[i]->lock);
-        links[i]->hung_up = true;
-        if (links[i]->fd >= 0) {
-            (void)shutdown(links[i]->fd, SHUT_RDWR);
-        }
-        (void)pthread_mutex_unlock(&links[i]->lock);
-    }
 }
 
 /* ---- sending -------------------------------------------------------------------------- */
@@ -401,90 +214,62 @@ static size_t append(redisContext *context, const struct bridge_message *m)
     static const struct {
         const char *prefix, *field;
     } kinds[] = {{EVENTS, "event"}, {COMMANDS, "command"}, {ACKS, "ack"}};
-    char key[KEY_CAP], kept[24];
-    const char *argv[] = {"XADD", key, "MAXLEN", "~", settings.length, "*", "id", m->id,
+    char key[KEY_CAP], length[24];
+    const char *argv[] = {"XADD", key, "MAXLEN", "~",
+                          m->kind == BRIDGE_EVENT ? length : COMMANDS_KEPT, "*", "id", m->id,
                           kinds[m->kind].field, m->text};
-    size_t len[] = {4, 0, 6, 1, 0, 1, 2, strlen(m->id), strlen(kinds[m->kind].field),
-                    m->len};
+    size_t lens[10], i;
 
     (void)snprintf(key, sizeof(key), "%s%s", kinds[m->kind].prefix, m->to);
-    if (m->kind != BRIDGE_EVENT) {
-        (void)snprintf(kept, sizeof(kept), "%d", COMMANDS_KEPT);
-        argv[4] = kept;
+    (void)snprintf(length, sizeof(length), "%lu", settings.length);
+    for (i = 0; i < 9; i++) {
+        lens[i] = strlen(argv[i]);
     }
-    len[1] = strlen(key);
-    len[4] = strlen(argv[4]);
-    (void)redisAppendCommandArgv(context, 10, argv, len);
+    lens[9] = m->len;
+    (void)redisAppendCommandArgv(context, 10, argv, lens);
     if (m->kind != BRIDGE_ACK) {
         return 1;
     }
-    (void)redisAppendCommand(context, "EXPIRE %s %d", key, ACKS_S);
+    (void)redisAppendCommand(context, "EXPIRE %s " ACKS_S, key);
     return 2;
+}
+
+/* The first error says why. */
+static void note_error(struct link *link, const redisReply *reply)
+{
+    if (reply->type == REDIS_REPLY_ERROR && link->why[0] == '\0') {
+        (void)snprintf(link->why, sizeof(link->why), "%s", reply->str);
+    }
 }
 
 /* A batch as one transaction. True: Redis has it all. */
 static bool send_batch(struct link *link, const struct bridge_batch *batch)
 {
     redisReply *reply;
-    size_t i, n = 0; /* commands between MULTI and EXEC */
-    bool ok = true;
+    size_t i, k, n = 2; /* MULTI and EXEC */
 
+    link->why[0] = '\0';
     (void)redisAppendCommand(link->context, "MULTI");
     for (i = 0; i < batch->n; i++) {
         n += append(link->context, &batch->messages[i]);
     }
     (void)redisAppendCommand(link->context, "EXEC");
-    for (i = 0; i < n + 2; i++) {
-        reply = NULL;
+    for (i = 0; i < n; i++) {
         if (redisGetReply(link->context, (void **)&reply) != REDIS_OK) {
-            return fail(link, link->context->errstr);
+            return fail_io(link);
         }
-        if (ok && reply->type == REDIS_REPLY_ERROR) { /* the first one says why */
-            (void)snprintf(link->why, sizeof(link->why), "%s", reply->str);
-            ok = false;
-        }
-        if (ok && i == n + 1) {
-            size_t k;
-
-            for (k = 0; k < reply->elements; k++) {
-                if (reply->element[k]->type == REDIS_REPLY_ERROR) {
-                    (void)snprintf(link->why, sizeof(link->why), "%s",
-                                   reply->element[k]->str);
-                    ok = false;
-                    break;
-                }
-            }
+        note_error(link, reply);
+        for (k = 0; i == n - 1 && k < reply->elements; k++) {
+            note_error(link, reply->element[k]);
         }
         freeReplyObject(reply);
     }
-    if (!ok && strncmp(link->why, "OOM", 3) != 0) {
-        link->next++; /* such as READONLY: another address may be the one that writes */
-        drop(link);
+    if (link->why[0] != '\0' && strncmp(link->why, "OOM", 3) != 0) {
+        link->next++; /* such as READONLY: another server may be the one that writes */
+        redisFree(link->context);
+        link->context = NULL;
     }
-    return ok;
-}
-
-static const char *where(const struct link *link)
-{
-    return settings.addresses[link->next % settings.n].host;
-}
-
-/* Send it until Redis has it, or the program ends. */
-static void deliver(const struct bridge_batch *batch)
-{
-    unsigned tries;
-
-    for (tries = 0;; tries++) {
-        if ((out_link.context != NULL || dial(&out_link)) && send_batch(&out_link, batch)) {
-            bridge_link(true, where(&out_link));
-            return;
-        }
-        bridge_link(false, out_link.why);
-        if (!bridge_pause(bridge_backoff(tries))) {
-            bridge_lost(batch->n);
-            return;
-        }
-    }
+    return link->why[0] == '\0';
 }
 
 static void out(void)
@@ -492,29 +277,25 @@ static void out(void)
     static struct bridge_batch batch;
     unsigned tries = 0;
 
-    while (bridge_take(&batch, BLOCK_MS) > 0 || bridge_running()) {
-        if (batch.n > 0) {
-            deliver(&batch);
-            continue;
-        }
-        /* Nothing to send: is it there? */
-        if (out_link.context != NULL || dial(&out_link)) {
-            redisReply *reply = expect(&out_link, redisCommand(out_link.context, "PING"));
-
-            if (reply != NULL) {
-                freeReplyObject(reply);
-                bridge_link(true, where(&out_link));
-                tries = 0;
-                continue;
+    while (batch.n > 0 || bridge_take(&batch, IDLE_MS) > 0 || bridge_running()) {
+        if (dial(&out_link) &&
+            (batch.n > 0 ? send_batch(&out_link, &batch)
+                         : succeeds(&out_link, redisCommand(out_link.context, "PING")))) {
+            bridge_link(true, settings.servers[out_link.next % settings.n].host);
+            batch.n = 0;
+            tries = 0;
+        } else {
+            bridge_link(false, out_link.why);
+            if (!bridge_pause_longer(&tries)) {
+                bridge_lost(batch.n);
+                break;
             }
         }
-        bridge_link(false, out_link.why);
-        (void)bridge_pause(bridge_backoff(tries++));
     }
-    drop(&out_link);
+    redisFree(out_link.context);
 }
 
-/* ---- reading --------------------------------------------------------------------------- */
+/* ---- which streams are read, and where --------------------------------------------------- */
 
 /* Is position a before b? Both are MILLISECONDS-NUMBER. */
 static bool before(const char *a, const char *b)
@@ -531,36 +312,31 @@ static bool newest(const char *key, char *position)
 {
     redisReply *reply = expect(&in_link, redisCommand(in_link.context,
                                                       "XREVRANGE %s + - COUNT 1", key));
+    const char *found = string(element(reply, 0, REDIS_REPLY_ARRAY), 0);
 
-    if (reply == NULL) {
-        return false;
-    }
-    (void)snprintf(position, POSITION_CAP, "0-0");
-    if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 1 &&
-        reply->element[0]->type == REDIS_REPLY_ARRAY && reply->element[0]->elements == 2 &&
-        reply->element[0]->element[0]->type == REDIS_REPLY_STRING) {
-        (void)snprintf(position, POSITION_CAP, "%s", reply->element[0]->element[0]->str);
-    }
+    (void)snprintf(position, POSITION_CAP, "%s", found != NULL ? found : "0-0");
     freeReplyObject(reply);
-    return true;
+    return reply != NULL;
 }
 
-/* Read this stream, too, if it is not read yet. */
-static struct stream *follow(const char *key)
+/* Read this stream, too, if it is not read yet, from its start on. NULL: no room. */
+static struct stream *follow(const char *prefix, const char *name)
 {
     struct stream *s = &streams[streams_n];
+    char key[2 * KEY_CAP];
     size_t i;
 
+    (void)snprintf(key, sizeof(key), "%s%s", prefix, name);
     for (i = 0; i < streams_n; i++) {
         if (strcmp(streams[i].key, key) == 0) {
             return &streams[i];
         }
     }
-    if (streams_n == STREAMS || strlen(key) >= sizeof(s->key)) {
+    if (streams_n == STREAMS || strlen(key) >= KEY_CAP) {
         return NULL;
     }
-    (void)snprintf(s->key, sizeof(s->key), "%s", key);
-    (void)snprintf(s->position, sizeof(s->position), "0-0");
+    (void)snprintf(s->key, KEY_CAP, "%s", key);
+    (void)snprintf(s->position, POSITION_CAP, "0-0");
     s->node = strncmp(key, EVENTS, strlen(EVENTS)) == 0 ? s->key + strlen(EVENTS) : NULL;
     streams_n++;
     return s;
@@ -570,27 +346,23 @@ static struct stream *follow(const char *key)
 static bool scan(void)
 {
     char cursor[24] = "0";
+    redisReply *reply;
+    size_t i;
 
     do {
-        redisReply *reply = expect(&in_link, redisCommand(in_link.context,
-                                                          "SCAN %s MATCH " EVENTS
-                                                          "* COUNT 1000 TYPE stream", cursor));
-        size_t i;
-
+        reply = expect(&in_link, redisCommand(in_link.context, "SCAN %s MATCH " EVENTS
+                                              "* COUNT 1000 TYPE stream", cursor));
         if (reply == NULL) {
             return false;
         }
-        if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
-            reply->element[0]->type != REDIS_REPLY_STRING) {
+        if (string(reply, 0) == NULL || element(reply, 1, REDIS_REPLY_ARRAY) == NULL) {
             freeReplyObject(reply);
             return fail(&in_link, "its answer to SCAN is odd");
         }
-        (void)snprintf(cursor, sizeof(cursor), "%s", reply->element[0]->str);
+        (void)snprintf(cursor, sizeof(cursor), "%s", string(reply, 0));
         for (i = 0; i < reply->element[1]->elements; i++) {
-            const redisReply *key = reply->element[1]->element[i];
-
-            if (key->type == REDIS_REPLY_STRING) {
-                (void)follow(key->str);
+            if (string(reply->element[1], i) != NULL) {
+                (void)follow("", string(reply->element[1], i));
             }
         }
         freeReplyObject(reply);
@@ -603,48 +375,40 @@ static bool scan(void)
  * ids tell what is known already. */
 static bool begin(void)
 {
-    char position[POSITION_CAP], key[KEY_CAP], name[BRIDGE_NAME_CAP];
-    static bool known;
-    struct stream *s;
+    char position[POSITION_CAP];
     size_t i;
 
-    if (!known && bridge_settings.publish) {
-        /* What was commanded before this board was there is not its. */
-        (void)snprintf(key, sizeof(key), COMMANDS "%s", bridge_settings.node);
-        s = follow(key);
-        known = newest(key, s->position);
-        return known;
-    }
-    if (!known) {
-        (void)snprintf(key, sizeof(key), ACKS "%s", bridge_gateway());
-        (void)follow(key);
-        for (i = 0; bridge_settings.node[0] != '\0' && bridge_node(i, name); i++) {
-            (void)snprintf(key, sizeof(key), EVENTS "%s", name);
-            (void)follow(key);
+    if (streams_n == 0 && bridge_settings.publish) {
+        follow(COMMANDS, bridge_settings.nodes[0])->position[0] = '\0';
+    } else if (streams_n == 0) {
+        (void)follow(ACKS, bridge_gateway());
+        for (i = 0; i < bridge_settings.nodes_n; i++) {
+            (void)follow(EVENTS, bridge_settings.nodes[i]);
         }
-        known = true;
     }
     for (i = 0; i < streams_n; i++) {
         if (!newest(streams[i].key, position)) {
             return false;
         }
-        if (before(position, streams[i].position)) {
+        if (streams[i].position[0] == '\0') { /* commands of before this board was there */
+            memcpy(streams[i].position, position, POSITION_CAP);
+        } else if (before(position, streams[i].position)) {
             (void)snprintf(streams[i].position, POSITION_CAP, "0-0");
         }
     }
     return true;
 }
 
-/* The value of a field of an entry; "" if it has none. */
-static redisReply *field(const redisReply *fields, const char *name)
+/* ---- reading --------------------------------------------------------------------------- */
+
+/* The value of a field of an entry, or NULL. */
+static const redisReply *field(const redisReply *fields, const char *name)
 {
     size_t i;
 
-    for (i = 0; i + 1 < fields->elements; i += 2) {
-        if (fields->element[i]->type == REDIS_REPLY_STRING &&
-            strcmp(fields->element[i]->str, name) == 0 &&
-            fields->element[i + 1]->type == REDIS_REPLY_STRING) {
-            return fields->element[i + 1];
+    for (i = 0; fields != NULL && i + 1 < fields->elements; i += 2) {
+        if (string(fields, i) != NULL && strcmp(string(fields, i), name) == 0) {
+            return element(fields, i + 1, REDIS_REPLY_STRING);
         }
     }
     return NULL;
@@ -654,84 +418,56 @@ static redisReply *field(const redisReply *fields, const char *name)
 static bool fresh(const char *position)
 {
     redisReply *reply = redisCommand(in_link.context, "TIME");
-    unsigned long long now = 0, then = 0;
+    const char *now = string(reply, 0);
+    bool is = now != NULL && strtoull(now, NULL, 10) <=
+                                 strtoull(position, NULL, 10) / 1000 + BRIDGE_COMMAND_S;
 
-    if (reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
-        reply->element[0]->type == REDIS_REPLY_STRING) {
-        now = strtoull(reply->element[0]->str, NULL, 10);
-    }
     freeReplyObject(reply);
-    then = strtoull(position, NULL, 10) / 1000;
-    return now > 0 && now <= then + BRIDGE_COMMAND_S;
+    return is;
 }
 
+/* An entry: [position, [field, value ...]]. */
 static void take_entry(struct stream *s, const redisReply *entry)
 {
-    const redisReply *value, *id;
+    const redisReply *fields = element(entry, 1, REDIS_REPLY_ARRAY), *value;
+    const char *position = string(entry, 0);
 
-    if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2 ||
-        entry->element[0]->type != REDIS_REPLY_STRING) {
+    if (position == NULL) {
         return;
     }
-    if (entry->element[1]->type == REDIS_REPLY_ARRAY) {
-        if (s->node != NULL) {
-            value = field(entry->element[1], "event");
-            id = field(entry->element[1], "id");
-            if (value != NULL) {
-                bridge_event(s->node, id != NULL ? id->str : "", value->str,
-                             (size_t)value->len);
-            }
-        } else if (bridge_settings.publish) {
-            value = field(entry->element[1], "command");
-            if (value != NULL && fresh(entry->element[0]->str)) {
-                bridge_command(value->str, (size_t)value->len);
-            }
-        } else {
-            value = field(entry->element[1], "ack");
-            if (value != NULL) {
-                bridge_ack(NULL, value->str, (size_t)value->len);
-            }
+    if (s->node != NULL) {
+        const redisReply *id = field(fields, "id");
+
+        value = field(fields, "event");
+        if (value != NULL) {
+            bridge_event(s->node, id != NULL ? id->str : "", value->str, value->len);
+        }
+    } else if (bridge_settings.publish) {
+        value = field(fields, "command");
+        if (value != NULL && fresh(position)) {
+            bridge_command(value->str, value->len);
+        }
+    } else {
+        value = field(fields, "ack");
+        if (value != NULL) {
+            bridge_ack(NULL, value->str, value->len);
         }
     }
-    (void)snprintf(s->position, sizeof(s->position), "%s", entry->element[0]->str);
+    (void)snprintf(s->position, POSITION_CAP, "%s", position);
 }
 
-/* What has come, of all streams: an array of [key, entries]. */
-static void take(const redisReply *reply)
-{
-    size_t i, k;
-
-    for (i = 0; i < reply->elements; i++) {
-        const redisReply *one = reply->element[i];
-        struct stream *s = NULL;
-
-        if (one->type == REDIS_REPLY_ARRAY && one->elements == 2 &&
-            one->element[0]->type == REDIS_REPLY_STRING) {
-            s = follow(one->element[0]->str);
-        }
-        for (k = 0; s != NULL && k < one->element[1]->elements && bridge_running(); k++) {
-            take_entry(s, one->element[1]->element[k]);
-        }
-    }
-}
-
-/* Wait for entries behind those that were read. */
+/* Wait for entries behind those that were read: an array of [key, entries]. */
 static bool read_streams(void)
 {
-    static const char *argv[6 + 2 * STREAMS];
-    char count[12], block[12];
+    static const char *argv[6 + 2 * STREAMS] = {"XREAD", "COUNT", READ_COUNT, "BLOCK"};
+    char block[12];
     redisReply *reply;
-    size_t i;
+    size_t i, k;
 
     if (streams_n == 0) {
         return bridge_pause(BLOCK_MS);
     }
-    (void)snprintf(count, sizeof(count), "%d", READ_COUNT);
     (void)snprintf(block, sizeof(block), "%d", BLOCK_MS);
-    argv[0] = "XREAD";
-    argv[1] = "COUNT";
-    argv[2] = count;
-    argv[3] = "BLOCK";
     argv[4] = block;
     argv[5] = "STREAMS";
     for (i = 0; i < streams_n; i++) {
@@ -740,59 +476,158 @@ static bool read_streams(void)
     }
     reply = expect(&in_link, redisCommandArgv(in_link.context, (int)(6 + 2 * streams_n), argv,
                                               NULL));
-    if (reply == NULL) {
-        return false;
-    }
-    if (reply->type == REDIS_REPLY_ARRAY) {
-        take(reply);
+    for (i = 0; reply != NULL && i < reply->elements; i++) {
+        const redisReply *one = element(reply, i, REDIS_REPLY_ARRAY);
+        const redisReply *entries = element(one, 1, REDIS_REPLY_ARRAY);
+        struct stream *s = string(one, 0) != NULL ? follow("", string(one, 0)) : NULL;
+
+        for (k = 0; s != NULL && entries != NULL && k < entries->elements; k++) {
+            if (bridge_running()) {
+                take_entry(s, entries->element[k]);
+            }
+        }
     }
     freeReplyObject(reply);
-    return true;
+    return reply != NULL;
 }
 
 static void in(void)
 {
-    bool all = bridge_settings.subscribe && bridge_settings.node[0] == '\0';
-    struct timespec now;
-    time_t scanned_s = 0;
+    bool all = bridge_settings.subscribe && bridge_settings.nodes_n == 0;
+    uint64_t scan_ms = 0;
     unsigned tries = 0;
 
     while (bridge_running()) {
         bool ok = in_link.context != NULL || (dial(&in_link) && begin());
 
-        (void)clock_gettime(CLOCK_MONOTONIC, &now);
-        if (ok && all && (scanned_s == 0 || now.tv_sec - scanned_s >= SCAN_S)) {
+        if (ok && all && bridge_now_ms() >= scan_ms) {
             ok = scan();
-            scanned_s = now.tv_sec;
+            scan_ms = bridge_now_ms() + SCAN_MS;
         }
         if (ok && read_streams()) {
             tries = 0;
-        } else if (bridge_running()) {
-            if (tries == 3) {
-                bridge_say(AIDASH_LOG_WARN, "can't read from Redis: %s", in_link.why);
-            }
-            (void)bridge_pause(bridge_backoff(tries++));
+        } else if (bridge_pause_longer(&tries) && tries == SLOW_TRIES) {
+            bridge_say(AIDASH_LOG_WARN, "can't read from Redis: %s", in_link.why);
         }
     }
-    drop(&in_link);
+    redisFree(in_link.context);
 }
 
-static const struct aidash_option options[] = {
-    {"redis", "URL", "the server: redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], rediss://... "
-     "with TLS, or unix:/PATH; may be repeated: the next one is tried when one fails", 1},
-    {"redis-password-file", "FILE", "file whose first line is PASSWORD or USER:PASSWORD", 0},
-    {"redis-ca", "FILE", "certificates of the authorities that vouch for rediss:// servers, "
-     "instead of the system's", 0},
-    {"stream-length", "N", "events that the stream of this board keeps, about (default 10000)",
-     0},
-    {NULL, NULL, NULL, 0},
+/* ---- options ------------------------------------------------------------------------ */
+
+/* One server: a URL, or unix:PATH. */
+static bool parse_server(const char *url, struct bridge_url *server)
+{
+    if (strncmp(url, "unix:", 5) == 0) {
+        memset(server, 0, sizeof(*server));
+        url += strncmp(url, "unix://", 7) == 0 ? 7 : 5;
+        (void)snprintf(server->host, sizeof(server->host), "%s", url);
+        return url[0] == '/' && strlen(url) < sizeof(server->host);
+    }
+    if (!bridge_parse_url(url, "redis", server)) {
+        return false;
+    }
+    server->port = server->port != 0 ? server->port : 6379;
+    return strspn(server->path, "0123456789") == strlen(server->path) &&
+           (server->user[0] == '\0' || server->password[0] != '\0');
+}
+
+static const char *parse_servers(const char *value)
+{
+    char list[SERVERS * BRIDGE_VALUE_CAP], *save = NULL, *url;
+
+    (void)snprintf(list, sizeof(list), "%s", value);
+    for (url = strtok_r(list, ",", &save); url != NULL; url = strtok_r(NULL, ",", &save)) {
+        if (settings.n == SERVERS || !parse_server(url, &settings.servers[settings.n++])) {
+            settings.n = 0;
+            break;
+        }
+    }
+    return settings.n > 0 && strlen(value) < sizeof(list)
+               ? NULL : "it must be redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], rediss://... "
+                        "or unix:/PATH, 8 at most";
+}
+
+static const char *parse_secret(const char *path)
+{
+    char *colon;
+
+    if (!bridge_read_secret(path, settings.password)) {
+        return "no file whose first line is PASSWORD or USER:PASSWORD";
+    }
+    colon = strchr(settings.password, ':');
+    if (colon != NULL) {
+        *colon = '\0';
+        memcpy(settings.user, settings.password, strlen(settings.password) + 1);
+        memmove(settings.password, colon + 1, strlen(colon + 1) + 1);
+    }
+    return settings.password[0] != '\0' ? NULL : "there is no password in it";
+}
+
+static int make_tls(void)
+{
+    settings.tls = SSL_CTX_new(TLS_client_method());
+    if (settings.tls == NULL) {
+        return bridge_wrong("--redis", "there is no memory for TLS");
+    }
+    SSL_CTX_set_verify(settings.tls, SSL_VERIFY_PEER, NULL);
+    if ((settings.ca[0] != '\0' ? SSL_CTX_load_verify_locations(settings.tls, settings.ca, NULL)
+                                : SSL_CTX_set_default_verify_paths(settings.tls)) != 1) {
+        return bridge_wrong("--redis-ca", "no file with certificates in PEM");
+    }
+    if ((settings.cert[0] == '\0') != (settings.key[0] == '\0')) {
+        return bridge_wrong("--redis-cert", "it needs --redis-key, and the other way round");
+    }
+    return settings.cert[0] == '\0' ||
+                   (SSL_CTX_use_certificate_chain_file(settings.tls, settings.cert) == 1 &&
+                    SSL_CTX_use_PrivateKey_file(settings.tls, settings.key,
+                                                SSL_FILETYPE_PEM) == 1)
+               ? 0 : bridge_wrong("--redis-cert", "no certificate in PEM with the key of "
+                                                  "--redis-key");
+}
+
+static int check(void)
+{
+    bool tls = false;
+    size_t i;
+
+    if (settings.n == 0) {
+        return bridge_wrong("--redis", "which server? Such as --redis redis://127.0.0.1:6379");
+    }
+    for (i = 0; i < settings.n; i++) {
+        tls |= settings.servers[i].tls;
+        if (settings.password[0] != '\0' && settings.servers[i].password[0] != '\0') {
+            return bridge_wrong("--redis", "the password is in --redis-password-file already");
+        }
+    }
+    if (!tls && (settings.ca[0] != '\0' || settings.cert[0] != '\0' || settings.key[0] != '\0')) {
+        return bridge_wrong("--redis", "it must be rediss:// for --redis-ca, --redis-cert and "
+                                       "--redis-key");
+    }
+    return tls ? make_tls() : 0;
+}
+
+static const struct bridge_option options[] = {
+    {{"redis", "URL", "the server: redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], rediss://... "
+      "with TLS, or unix:/PATH; may be repeated: the next one is tried when one fails", 1},
+     .parse = parse_servers},
+    {{"redis-password-file", "FILE", "file whose first line is PASSWORD or USER:PASSWORD", 0},
+     .parse = parse_secret},
+    {{"redis-ca", "FILE", "certificates of the authorities that vouch for rediss:// servers, "
+      "instead of the system's", 0}, .text = settings.ca},
+    {{"redis-cert", "FILE", "certificate to show to rediss:// servers, with --redis-key", 0},
+     .text = settings.cert},
+    {{"redis-key", "FILE", "its key", 0}, .text = settings.key},
+    {{"stream-length", "N", "events that the stream of this board keeps, about (default 10000)",
+      0}, .number = &settings.length, .min = 100, .max = 100000000},
+    {.option = {NULL, NULL, NULL, 0}},
 };
 
 int main(int argc, char **argv)
 {
     static const struct bridge redis = {
         "aidash-redis", "aidash with its boards and gateways on Redis Streams",
-        options, on_option, check, out, in, hang_up,
+        options, check, out, in,
     };
 
     return bridge_main(argc, argv, &redis);

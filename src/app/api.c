@@ -266,7 +266,7 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
     }
     ad_hub_begin();
 #if AIDASH_HISTORY
-    ad_history_begin();
+    ad_history_begin(config->history_file == NULL);
 #endif
 #if AIDASH_METER && AIDASH_ENERGY
     ad_energy_begin(config->price_kwh);
@@ -474,21 +474,7 @@ static enum ad_fault ad_sample_of(const struct aidash_tick *tick,
 static void ad_queue_sample(const struct ad_sample *sample)
 {
     ad_inbox_push(sample);
-    /* The tick is in the inbox before the hub's sleep is looked at; the hub
-     * announces its sleep before it looks at the inbox. */
-    atomic_thread_fence(memory_order_seq_cst);
-    switch (atomic_load_explicit(&ad_hub.sleep, memory_order_relaxed)) {
-    case AD_ASLEEP:
-        ad_wake();
-        break;
-    case AD_PACING:
-        if (ad_inbox_fill() > AIDASH_INBOX / 2) {
-            ad_wake();
-        }
-        break;
-    default:
-        break;
-    }
+    ad_wake_for_ring(ad_inbox_fill() > AIDASH_INBOX / 2);
 }
 
 int aidash_publish(const struct aidash_tick *tick)

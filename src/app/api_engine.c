@@ -301,7 +301,7 @@ static void ad_request_end_on_hub(struct ad_call *call)
     unsigned i;
 
     for (i = 0; i < AIDASH_INBOX && ad_inbox_pop(&sample); i++) {
-        ad_sample_apply(&sample);
+        (void)ad_sample_apply(&sample, false);
         if (ad_events_due() && !ad_commands.offering) { /* then a client is in use */
             ad_fan_out();
         }

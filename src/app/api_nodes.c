@@ -25,21 +25,7 @@ static int ad_relay(const struct ad_relayed *event)
     if (!ad_relay_push(event)) {
         return AIDASH_EFULL;
     }
-    /* The record is in the ring before the hub's sleep is looked at; the hub
-     * announces its sleep before it looks at the ring. */
-    atomic_thread_fence(memory_order_seq_cst);
-    switch (atomic_load_explicit(&ad_hub.sleep, memory_order_relaxed)) {
-    case AD_ASLEEP:
-        ad_wake();
-        break;
-    case AD_PACING:
-        if (ad_relay_waits(true)) {
-            ad_wake();
-        }
-        break;
-    default:
-        break;
-    }
+    ad_wake_for_ring(ad_relay_waits(true));
     return 0;
 }
 

@@ -88,6 +88,9 @@ static uint64_t ad_hub_deadline(void)
     uint64_t at = ad_hub.housekeeping_ns, accept_ns = ad_acceptor_deadline();
 
     at = accept_ns < at ? accept_ns : at;
+#if AD_FLEET
+    at = ad_fleet_deadline() < at ? ad_fleet_deadline() : at;
+#endif
     if (ad_fan_out_waits() && ad_fanout.pace_ns < at) {
         at = ad_fanout.pace_ns;
     }

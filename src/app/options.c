@@ -183,6 +183,68 @@ static struct ad_option ad_option_at(int i)
     return (struct ad_option){own->name, own->value, own->help, kind};
 }
 
+/* Options that this build was made without, and of what part they are. */
+static const struct {
+    const char *name, *part;
+} ad_options_absent[] = {
+#if !AIDASH_TLS
+    {"jwt-secret-file", "TLS (AIDASH_TLS)"},
+    {"jwt-key-file", "TLS (AIDASH_TLS)"},
+    {"jwt-audience", "TLS (AIDASH_TLS)"},
+    {"jwt-issuer", "TLS (AIDASH_TLS)"},
+    {"tls-cert", "TLS (AIDASH_TLS)"},
+    {"tls-key", "TLS (AIDASH_TLS)"},
+    {"hsts", "TLS (AIDASH_TLS)"},
+#endif
+#if !AIDASH_METER
+    {"infer", "the meter (AIDASH_METER)"},
+    {"upstream", "the meter (AIDASH_METER)"},
+    {"upstream-key-file", "the meter (AIDASH_METER)"},
+    {"upstream-ca", "the meter (AIDASH_METER)"},
+    {"upstream-pin", "the meter (AIDASH_METER)"},
+    {"upstream-timeout", "the meter (AIDASH_METER)"},
+    {"max-inflight", "the meter (AIDASH_METER)"},
+    {"queue", "the meter (AIDASH_METER)"},
+    {"queue-timeout", "the meter (AIDASH_METER)"},
+    {"quota", "the meter (AIDASH_METER)"},
+    {"scrape", "the meter (AIDASH_METER)"},
+    {"price-kwh", "the meter (AIDASH_METER)"},
+    {"alert-url", "the meter (AIDASH_METER)"},
+    {"alert-format", "the meter (AIDASH_METER)"},
+    {"alert-key-file", "the meter (AIDASH_METER)"},
+    {"otlp", "the meter (AIDASH_METER)"},
+    {"forward", "the meter (AIDASH_METER)"},
+    {"as-node", "the meter (AIDASH_METER)"},
+    {"forward-key-file", "the meter (AIDASH_METER)"},
+    {"peer", "the meter (AIDASH_METER)"},
+    {"peer-key-file", "the meter (AIDASH_METER)"},
+#elif !AD_FLEET
+    {"forward", "other boards (AIDASH_NODES)"},
+    {"as-node", "other boards (AIDASH_NODES)"},
+    {"forward-key-file", "other boards (AIDASH_NODES)"},
+    {"peer", "other boards (AIDASH_NODES)"},
+    {"peer-key-file", "other boards (AIDASH_NODES)"},
+#endif
+#if !AIDASH_HISTORY
+    {"history-file", "history (AIDASH_HISTORY)"},
+#endif
+#if !AIDASH_ALERTS
+    {"alert", "alerts (AIDASH_ALERTS)"},
+#endif
+    {NULL, NULL}};
+
+/* The part that an option is of, if this build was made without it, or NULL. */
+static const char *ad_option_absent(const char *name)
+{
+    size_t i = 0;
+
+    while (ad_options_absent[i].name != NULL &&
+           strcmp(ad_options_absent[i].name, name) != 0) {
+        i++;
+    }
+    return ad_options_absent[i].part;
+}
+
 /* The program's name, for messages. */
 static const char *ad_program(void)
 {
@@ -332,6 +394,11 @@ static bool ad_option_set(struct ad_options *o, struct ad_place *place,
     char hint[AD_HINT_CAP], *given;
     size_t used;
 
+    if (i < 0 && ad_option_absent(name) != NULL) {
+        (void)fprintf(stderr, "aidash: %s: this aidash was built without %s\n", written,
+                      ad_option_absent(name));
+        return false;
+    }
     if (i < 0) {
         (void)fprintf(stderr,
                       "aidash: unknown option %s%s (--help lists all)\n", written,

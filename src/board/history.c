@@ -8,6 +8,9 @@
  * board whose clock is set after its start has no gap and no leap.
  * Percentiles are at most 5 % off (base/histogram.c); minimum, mean and maximum are
  * exact.
+ * What another board tells late counts when it was: it is summed up beside the rows that
+ * are closed, and joined to them. A run with no file, and none before it, also has what
+ * was before its own begin, as soon as a board tells it: numbers are kept free for that.
  * Always: a run begins at a whole number of the longest steps.
  */
 #ifndef AD_BOARD_HISTORY_C
@@ -71,6 +74,7 @@ enum {
     AD_HISTORY_LONGEST_S = 300, /* the longest step */
     AD_HISTORY_ROWS = AIDASH_HISTORY_SECONDS + AIDASH_HISTORY_TENS +
                       AIDASH_HISTORY_FIVES,
+    AD_HISTORY_KEPT_S = AIDASH_HISTORY_FIVES * AD_HISTORY_LONGEST_S, /* by the last level */
     /* Runs of the server whose rows are told apart; beyond that, the oldest run's
      * are forgotten. */
     AD_HISTORY_RUNS = 128
@@ -133,13 +137,21 @@ struct ad_history_totals {
 static struct {
     uint64_t second;  /* the open one */
     uint64_t end_ns;  /* when it ends */
-    uint64_t first_s; /* where the present run began */
+    uint64_t begin_s; /* where the present run began */
+    uint64_t first_s; /* and its first row: before that, if others told what was then */
+    bool has_past;    /* it may have rows of before its begin */
     unsigned n_runs;
     unsigned recent; /* the set of the newest tick */
     struct ad_history_run runs[AD_HISTORY_RUNS]; /* the last one is the present */
     struct ad_history_model models[AD_HISTORY_SETS]; /* by set */
     struct ad_history_totals totals;
     struct ad_history_sum open[AD_HISTORY_LEVELS][AD_HISTORY_SETS];
+    /* What came late of one closed row of each level, and was not joined to it yet. */
+    struct {
+        bool used;
+        uint64_t number;
+        struct ad_history_sum sums[AD_HISTORY_SETS];
+    } late[AD_HISTORY_LEVELS];
     struct ad_history_board_sum board[AD_HISTORY_LEVELS][AD_HISTORY_FIGURES];
     struct ad_history_row rows[AD_HISTORY_SETS][AD_HISTORY_ROWS];
     struct ad_history_figures figures[AD_HISTORY_ROWS];
@@ -261,11 +273,138 @@ static void ad_history_blank(unsigned level, uint64_t from, uint64_t to)
     }
 }
 
+/* ---- what came late ---- */
+
+/* The share of a row's latencies that are not above ms, by straight lines between what
+ * is known of them. */
+static double ad_history_share(const float *v, double ms)
+{
+    static const unsigned at[] = {AD_HISTORY_MIN, AD_HISTORY_P50, AD_HISTORY_P95,
+                                  AD_HISTORY_MAX};
+    static const double shares[] = {0, 0.5, 0.95, 1};
+    unsigned i = 0;
+    double low;
+
+    while (i < AD_COUNT(at) && ms >= (double)v[at[i]]) {
+        i++;
+    }
+    if (i == 0 || i == AD_COUNT(at)) {
+        return i == 0 ? 0 : 1;
+    }
+    low = (double)v[at[i - 1]];
+    return shares[i - 1] + (shares[i] - shares[i - 1]) * (ms - low) /
+                               ((double)v[at[i]] - low);
+}
+
+/* The percentile of both rows together, which lies between theirs. */
+static float ad_history_joint(const float *a, const float *b, unsigned column,
+                              double share)
+{
+    double n_a = (double)a[AD_HISTORY_TICKS], n_b = (double)b[AD_HISTORY_TICKS];
+    double low = (double)(a[column] < b[column] ? a[column] : b[column]);
+    double high = (double)(a[column] > b[column] ? a[column] : b[column]);
+    unsigned i;
+
+    for (i = 0; i < 24; i++) { /* the bits of a float */
+        double ms = (low + high) / 2;
+
+        if (n_a * ad_history_share(a, ms) + n_b * ad_history_share(b, ms) <
+            share * (n_a + n_b)) {
+            low = ms;
+        } else {
+            high = ms;
+        }
+    }
+    return (float)high;
+}
+
+/* Add row `from` to row `to`: all but the percentiles, and a mean with first tokens in
+ * it, are exact. */
+static void ad_history_join(float *to, const float *from)
+{
+    float n_to = to[AD_HISTORY_TICKS], n_from = from[AD_HISTORY_TICKS];
+
+    if (isnan(n_to)) {
+        memcpy(to, from, AD_HISTORY_VALUES * sizeof(*to));
+        return;
+    }
+    if (isnan(to[AD_HISTORY_MAX])) {
+        memcpy(to + AD_HISTORY_MIN, from + AD_HISTORY_MIN,
+               (AD_HISTORY_MAX - AD_HISTORY_MIN + 1) * sizeof(*to));
+    } else if (!isnan(from[AD_HISTORY_MAX])) {
+        float p50 = ad_history_joint(to, from, AD_HISTORY_P50, 0.5);
+
+        to[AD_HISTORY_P95] = ad_history_joint(to, from, AD_HISTORY_P95, 0.95);
+        to[AD_HISTORY_P50] = p50;
+        to[AD_HISTORY_MEAN] = (to[AD_HISTORY_MEAN] * n_to +
+                               from[AD_HISTORY_MEAN] * n_from) / (n_to + n_from);
+        if (from[AD_HISTORY_MIN] < to[AD_HISTORY_MIN]) {
+            to[AD_HISTORY_MIN] = from[AD_HISTORY_MIN];
+        }
+        if (from[AD_HISTORY_MAX] > to[AD_HISTORY_MAX]) {
+            to[AD_HISTORY_MAX] = from[AD_HISTORY_MAX];
+        }
+    }
+    to[AD_HISTORY_TICKS] += n_from;
+    to[AD_HISTORY_TOKENS] += from[AD_HISTORY_TOKENS];
+    to[AD_HISTORY_REQUESTS] += from[AD_HISTORY_REQUESTS];
+}
+
+/* Join what came late of a level to its row. */
+static void ad_history_settle_level(unsigned level)
+{
+    float v[AD_HISTORY_VALUES];
+    unsigned at, set;
+
+    if (!ad_history.late[level].used) {
+        return;
+    }
+    at = ad_history_at(level, ad_history.late[level].number);
+    for (set = 0; set < AD_HISTORY_SETS; set++) {
+        ad_history_close(&ad_history.late[level].sums[set], v);
+        ad_history_join(ad_history.rows[set][at].values, v);
+    }
+    memset(&ad_history.late[level], 0, sizeof(ad_history.late[level]));
+}
+
+static void ad_history_settle(void)
+{
+    unsigned level;
+
+    for (level = 0; level < AD_HISTORY_LEVELS; level++) {
+        ad_history_settle_level(level);
+    }
+}
+
+/* Where to sum up what comes late of a second: NULL if the level has no such row any
+ * more. */
+static struct ad_history_sum *ad_history_late_sums(unsigned level, uint64_t second)
+{
+    uint64_t number = second / ad_history_levels[level].step_s;
+    uint64_t open = ad_history.second / ad_history_levels[level].step_s;
+
+    if (number == open) {
+        return ad_history.open[level];
+    }
+    if (open - number > ad_history_levels[level].n) {
+        return NULL;
+    }
+    if (ad_history.late[level].number != number) {
+        ad_history_settle_level(level);
+    }
+    ad_history.late[level].used = true;
+    ad_history.late[level].number = number;
+    return ad_history.late[level].sums;
+}
+
+/* ---- seconds ---- */
+
 /* End the open second, and the longer rows that end with it. */
 static void ad_history_end_second(void)
 {
     unsigned level, set;
 
+    ad_history_settle(); /* before a row takes the place of one that is waited for */
     for (level = 1; level < AD_HISTORY_LEVELS; level++) {
         for (set = 0; set < AD_HISTORY_SETS; set++) {
             if (ad_history.open[0][set].ticks > 0 ||
@@ -303,13 +442,13 @@ static void ad_history_advance(void)
 static bool ad_history_is_past(const struct ad_history_model *m)
 {
     return ad_history.second - m->last_s >
-           (uint64_t)AIDASH_HISTORY_FIVES * AD_HISTORY_LONGEST_S;
+           (uint64_t)AD_HISTORY_KEPT_S;
 }
 
-/* The set of a model, which has a tick or a request now: its own; if it is `known`,
- * the first that is free; or that of all the others. AD_HISTORY_ALL: models have
- * none. */
-static unsigned ad_history_set(const char *model, bool known)
+/* The set of a model, which has a tick or a request in this second: its own; if it is
+ * `known`, the first that is free; or that of all the others. AD_HISTORY_ALL: models
+ * have none. */
+static unsigned ad_history_set(const char *model, bool known, uint64_t second)
 {
     unsigned set, spare = 0;
 
@@ -332,13 +471,19 @@ static unsigned ad_history_set(const char *model, bool known)
             set = spare;
             (void)snprintf(ad_history.models[set].name,
                            sizeof(ad_history.models[set].name), "%s", model);
-            ad_history.models[set].since_s = ad_history.second;
+            ad_history.models[set].since_s = second;
+            ad_history.models[set].last_s = second;
         }
     }
     if (set != AD_HISTORY_OTHER) {
         ad_history.recent = set;
     }
-    ad_history.models[set].last_s = ad_history.second;
+    if (second > ad_history.models[set].last_s) {
+        ad_history.models[set].last_s = second;
+    }
+    if (second < ad_history.models[set].since_s) { /* until then it had nothing */
+        ad_history.models[set].since_s = second;
+    }
     return set;
 }
 
@@ -358,23 +503,6 @@ static void ad_history_add(struct ad_history_sum *sum, uint64_t tokens,
     ad_histogram_add(&sum->latency, (uint64_t)(latency_ms * 1000), 1);
 }
 
-/* A tick of a model: tokens that it added, and its latency unless that is of a first
- * token. */
-static void ad_history_tick(const char *model, uint64_t tokens, double latency_ms,
-                            bool first)
-{
-    unsigned set;
-
-    ad_history_advance();
-    ad_history_add(&ad_history.open[0][AD_HISTORY_ALL], tokens, latency_ms, first);
-    set = ad_history_set(model, true);
-    if (set != AD_HISTORY_ALL) {
-        ad_history_add(&ad_history.open[0][set], tokens, latency_ms, first);
-    }
-    ad_history.totals.ticks++;
-    ad_history.totals.tokens += tokens;
-}
-
 #if AIDASH_METER
 
 /* A request ended. A name that its client alone knows gets no rows of its own. */
@@ -388,7 +516,8 @@ static void ad_history_request(const struct ad_proxy *p, const char *status,
     (void)figures;
     ad_history_advance();
     ad_history.open[0][AD_HISTORY_ALL].requests += 1;
-    set = model[0] != '\0' ? ad_history_set(model, ad_proxy_has_model(p, model, status))
+    set = model[0] != '\0' ? ad_history_set(model, ad_proxy_has_model(p, model, status),
+                                             ad_history.second)
           : AD_HISTORY_SETS > 1 ? (unsigned)AD_HISTORY_OTHER : AD_HISTORY_ALL;
     if (set != AD_HISTORY_ALL) {
         ad_history.open[0][set].requests += 1;
@@ -432,7 +561,7 @@ static void ad_history_board(const struct ad_board_figures *f)
  * it ended. */
 static uint64_t ad_history_run_start_us(unsigned run)
 {
-    uint64_t start_us = ad_history.runs[run].start_us, end_us = 0;
+    uint64_t start_us = ad_history.runs[run].start_us, end_us = 0, past_us;
 
     if (run + 1 < ad_history.n_runs) {
         return start_us;
@@ -443,7 +572,9 @@ static uint64_t ad_history_run_start_us(unsigned run)
         end_us = before->start_us +
                  (before->end_s - before->first_s) * AD_HISTORY_SECOND_US;
     }
-    return ad_hub.start_us > end_us ? ad_hub.start_us : end_us;
+    start_us = ad_hub.start_us > end_us ? ad_hub.start_us : end_us;
+    past_us = (ad_history.begin_s - ad_history.first_s) * AD_HISTORY_SECOND_US;
+    return start_us > past_us ? start_us - past_us : 0;
 }
 
 /* The seconds of a run end before this one. */
@@ -510,15 +641,95 @@ static void ad_history_mend_runs(void)
     }
 }
 
+/* ---- ticks ---- */
+
+/* The present run gets `rows` more of the longest rows in front of its first one. */
+static void ad_history_go_back(uint64_t rows)
+{
+    uint64_t first_s = ad_history.first_s - rows * AD_HISTORY_LONGEST_S;
+    unsigned level;
+
+    for (level = 0; level < AD_HISTORY_LEVELS; level++) {
+        unsigned step_s = ad_history_levels[level].step_s, n = ad_history_levels[level].n;
+        uint64_t open = ad_history.second / step_s, from = first_s / step_s;
+        uint64_t to = ad_history.first_s / step_s;
+
+        from = open - from > n ? open - n : from; /* newer rows have the others' places */
+        if (from < to) {
+            ad_history_blank(level, from, to);
+        }
+    }
+    ad_history.first_s = ad_history.runs[ad_history.n_runs - 1].first_s = first_s;
+}
+
+/* The second in which a time of the past lies; the present one if it is none. The run
+ * gets rows of before its begin, if it may have them. False: no row is so old. */
+static bool ad_history_second_of(uint64_t us, uint64_t *second)
+{
+    const uint64_t row_us = AD_HISTORY_LONGEST_S * AD_HISTORY_SECOND_US;
+    uint64_t start_us = ad_history_run_start_us(ad_history.n_runs - 1), back;
+    uint64_t rows = ad_history.second / AD_HISTORY_LONGEST_S;
+    uint64_t oldest_s = rows > AIDASH_HISTORY_FIVES
+                            ? (rows - AIDASH_HISTORY_FIVES) * AD_HISTORY_LONGEST_S : 0;
+
+    if (us < start_us) {
+        back = (start_us - us + row_us - 1) / row_us;
+        if (!ad_history.has_past || start_us < back * row_us ||
+            ad_history.first_s < oldest_s + back * AD_HISTORY_LONGEST_S) {
+            return false;
+        }
+        ad_history_go_back(back);
+        start_us -= back * row_us;
+    }
+    *second = ad_history.first_s + (us - start_us) / AD_HISTORY_SECOND_US;
+    *second = *second < ad_history.second ? *second : ad_history.second;
+    return *second >= oldest_s;
+}
+
+/* A tick of a model: tokens that it added, and its latency unless that is of a first
+ * token. at_us: when it was, Unix time, if it comes late; 0: now. False: there is no row
+ * of that time. */
+static bool ad_history_tick(const char *model, uint64_t tokens, double latency_ms,
+                            bool first, uint64_t at_us)
+{
+    uint64_t second;
+    unsigned level, set;
+
+    ad_history_advance();
+    second = ad_history.second;
+    if (at_us != 0 && !ad_history_second_of(at_us, &second)) {
+        return false;
+    }
+    set = ad_history_set(model, true, second);
+    for (level = 0; level < AD_HISTORY_LEVELS; level++) {
+        struct ad_history_sum *sums = ad_history_late_sums(level, second);
+
+        if (sums != NULL) {
+            ad_history_add(&sums[AD_HISTORY_ALL], tokens, latency_ms, first);
+            if (set != AD_HISTORY_ALL) {
+                ad_history_add(&sums[set], tokens, latency_ms, first);
+            }
+        }
+        if (second == ad_history.second) {
+            break; /* the longer rows get the open second at its end */
+        }
+    }
+    ad_history.totals.ticks++;
+    ad_history.totals.tokens += tokens;
+    return true;
+}
+
 /* Before each run; the rows' memory stays untouched. */
 static void ad_history_init(void)
 {
-    ad_history.second = ad_history.first_s = 0;
+    ad_history.second = ad_history.first_s = ad_history.begin_s = 0;
+    ad_history.has_past = false;
     ad_history.end_ns = UINT64_MAX;
     ad_history.n_runs = ad_history.recent = 0;
     memset(ad_history.models, 0, sizeof(ad_history.models));
     memset(&ad_history.totals, 0, sizeof(ad_history.totals));
     memset(ad_history.open, 0, sizeof(ad_history.open));
+    memset(ad_history.late, 0, sizeof(ad_history.late));
     memset(ad_history.board, 0, sizeof(ad_history.board));
     ad_ticks_observe(ad_history_tick);
 #if AIDASH_METER
@@ -526,15 +737,19 @@ static void ad_history_init(void)
 #endif
 }
 
-/* The run begins. */
-static void ad_history_begin(void)
+/* The run begins. `past`: it may have rows of before, as no run before it does. */
+static void ad_history_begin(bool past)
 {
     if (ad_history.n_runs == AD_HISTORY_RUNS) {
         memmove(ad_history.runs, ad_history.runs + 1,
                 (AD_HISTORY_RUNS - 1) * sizeof(ad_history.runs[0]));
         ad_history.n_runs--;
     }
-    ad_history.first_s = ad_history.second;
+    ad_history.has_past = past && ad_history.n_runs == 0;
+    if (ad_history.has_past) {
+        ad_history.second = AD_HISTORY_KEPT_S;
+    }
+    ad_history.first_s = ad_history.begin_s = ad_history.second;
     ad_history.runs[ad_history.n_runs].first_s = ad_history.first_s;
     ad_history.runs[ad_history.n_runs].end_s = ad_history.first_s;
     ad_history.runs[ad_history.n_runs].start_us = ad_hub.start_us;

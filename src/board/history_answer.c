@@ -28,6 +28,7 @@ static uint64_t ad_history_range(unsigned level, uint64_t *first)
     uint64_t step_s = ad_history_levels[level].step_s, end, oldest;
 
     ad_history_advance();
+    ad_history_settle();
     end = ad_history.second / step_s;
     oldest = (level == 0 ? ad_history.first_s : ad_history.runs[0].first_s) / step_s;
     *first = end > ad_history_levels[level].n ? end - ad_history_levels[level].n : 0;

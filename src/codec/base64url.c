@@ -15,7 +15,9 @@
 /* Characters that so many bytes give. */
 #define AD_BASE64URL_CHARS(bytes) ((bytes) / 3 * 4 + ((bytes) % 3 * 4 + 2) / 3)
 
-static int ad_base64url_value(char c)
+/* The value of a digit of base64, whose last two digits are `last` (RFC 4648 4, 5); -1:
+ * it is none. */
+static int ad_base64_value(char c, const char last[2])
 {
     if (c >= 'A' && c <= 'Z') {
         return c - 'A';
@@ -26,10 +28,7 @@ static int ad_base64url_value(char c)
     if (c >= '0' && c <= '9') {
         return c - '0' + 52;
     }
-    if (c == '-') {
-        return 62;
-    }
-    return c == '_' ? 63 : -1;
+    return c == last[0] ? 62 : c == last[1] ? 63 : -1;
 }
 
 /* Decode s into out[cap], and set *len to the bytes written. Each text of bytes has
@@ -47,7 +46,7 @@ static bool ad_base64url_decode(struct ad_slice s, uint8_t *out, size_t cap,
         return false;
     }
     for (i = 0; i < s.len; i++) {
-        int value = ad_base64url_value(s.at[i]);
+        int value = ad_base64_value(s.at[i], "-_");
 
         if (value < 0) {
             return false;

@@ -61,6 +61,7 @@ enum ad_fault {
     AD_FAULT_SAMPLE_RATE,
     AD_FAULT_SAMPLE_TIME,
     AD_FAULT_SAMPLE_EMPTY,
+    AD_FAULT_SAMPLE_TAKEN,
     AD_FAULT_GAUGE_NAME,
     AD_FAULT_GAUGE_UNIT,
     AD_FAULT_GAUGE_VALUE,
@@ -157,6 +158,8 @@ static const struct {
     [AD_FAULT_SAMPLE_EMPTY] = {AD_ERROR_NONE, "one of \"tokens\", "
                                "\"tokens_generated\" and \"latency_ms\" is "
                                "needed"},
+    [AD_FAULT_SAMPLE_TAKEN] = {AD_ERROR_NONE, "\"node\" is a board that sends its own "
+                               "events; give these ticks another name"},
     [AD_FAULT_GAUGE_NAME] = {AD_ERROR_NONE, "\"gauge\" must be a string of "
                              "1 to 31 bytes, without control characters"},
     [AD_FAULT_GAUGE_UNIT] = {AD_ERROR_NONE, "\"unit\" must be a string of at "

@@ -46,7 +46,8 @@ enum {
     AD_IS_WATTS = 2048,    /* no step: a wall meter says `value`, in watts */
     AD_IS_RELAYED = 4096,  /* of another board, which counts for itself, and is not
                             * paused when this one is */
-    AD_IS_ESTIMATED = 8192 /* it says that its count is one */
+    AD_IS_ESTIMATED = 8192, /* it says that its count is one */
+    AD_IS_STRAY = 16384    /* its board has told what was later already */
 };
 _Static_assert(AIDASH_GAUGE_MAX <= AIDASH_MODEL_MAX &&
                    AIDASH_UNIT_MAX <= AIDASH_NODE_MAX,

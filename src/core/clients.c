@@ -26,7 +26,10 @@
 
 enum {
     AD_INGEST_ERRORS = 5, /* bad lines that an answer describes */
-    AD_BATCH_MS = 50,     /* batches are sent so often */
+    AD_BATCH_MS = 50,     /* batches are sent so often, */
+    AD_BATCH_SLOW_MS = 250, /* and at least so often where a fan-out takes long, */
+    AD_BATCH_WAITING = AIDASH_EVENTS / 4, /* or when so many events wait for one, */
+    AD_BATCH_WAITING_BYTES = AIDASH_FEED_BYTES / 4, /* or so many bytes of them */
     AD_SLOTS = AIDASH_CLIENTS + AIDASH_EXCHANGES,
     AD_NO_SLOT = 65535,
     AD_CLIENTS_WAITING = (AIDASH_CLIENTS + 3) / 4, /* viewers that wait for their
@@ -160,7 +163,9 @@ static struct {
 static struct {
     unsigned backlog;  /* [I] events that a blocked viewer may be behind */
     uint64_t pace_ns;  /* no fan-out before */
-    uint64_t batch_ns; /* no batch before */
+    uint64_t batch_ns; /* no batch before, unless too much waits: */
+    uint64_t batched;     /* ad_feed.next at the last batch */
+    uint64_t batched_off; /* and where that event begins */
     bool batch_waits;  /* a batch client has something to get */
     uint16_t n_subscribed;
     uint16_t subscribed[AD_SLOTS]; /* slots that the fan-out goes through */
@@ -673,13 +678,40 @@ static bool ad_client_flush(struct ad_client *c)
     return ad_client_settle(c);
 }
 
+/* Is a batch due? Its time has come, or so much waits for it that the feed might
+ * overrun it. */
+static bool ad_batch_due(uint64_t now_ns)
+{
+    return now_ns >= ad_fanout.batch_ns ||
+           ad_feed.next - ad_fanout.batched >= AD_BATCH_WAITING ||
+           ad_feed_off(ad_feed.next) - ad_fanout.batched_off >= AD_BATCH_WAITING_BYTES;
+}
+_Static_assert((int)AD_BATCH_WAITING + (int)AD_WAITING_MAX + 3 < AIDASH_EVENTS &&
+               (int)AD_BATCH_WAITING_BYTES + (int)AD_WAITING_BYTES +
+                   3 * (AD_EVENT_MAX + 4) <= AIDASH_FEED_BYTES,
+               "the feed has all that waits for a batch");
+
+/* From one batch to the next, when its fan-out took so long. A viewer costs one system
+ * call each time, so thousands of them get larger batches, and the hub keeps four fifths
+ * of its time for the rest, up to the longest pause. */
+static uint64_t ad_batch_pause_ns(uint64_t took_ns)
+{
+    uint64_t pause_ns = took_ns * AD_PACE_FACTOR;
+
+    if (pause_ns < AD_BATCH_MS * AD_NS_PER_MS) {
+        return AD_BATCH_MS * AD_NS_PER_MS;
+    }
+    return pause_ns < AD_BATCH_SLOW_MS * AD_NS_PER_MS ? pause_ns
+                                                      : AD_BATCH_SLOW_MS * AD_NS_PER_MS;
+}
+
 /* Send every subscriber what it has not got. Under load the pause after a
  * fan-out is AD_PACE_FACTOR times what it took, so that frames join and the hub
  * has time for the rest. A lone tick goes out at once. */
 static void ad_fan_out(void)
 {
     uint64_t start_ns = ad_clock_ns(CLOCK_MONOTONIC), took_ns;
-    bool batch_due = start_ns >= ad_fanout.batch_ns;
+    bool batch_due = ad_batch_due(start_ns);
     unsigned i = 0;
 
     ad_hub_set_now_ms(start_ns);
@@ -698,10 +730,12 @@ static void ad_fan_out(void)
         }
         i++;
     }
-    if (batch_due) {
-        ad_fanout.batch_ns = start_ns + AD_BATCH_MS * AD_NS_PER_MS;
-    }
     took_ns = ad_clock_ns(CLOCK_MONOTONIC) - start_ns;
+    if (batch_due) {
+        ad_fanout.batch_ns = start_ns + ad_batch_pause_ns(took_ns);
+        ad_fanout.batched = ad_feed.next;
+        ad_fanout.batched_off = ad_feed_off(ad_feed.next);
+    }
     took_ns = took_ns * AD_PACE_FACTOR;
     took_ns = took_ns < AD_PACE_MIN_NS ? AD_PACE_MIN_NS : took_ns;
     took_ns = took_ns > AD_PACE_MAX_NS ? AD_PACE_MAX_NS : took_ns;

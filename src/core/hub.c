@@ -140,6 +140,27 @@ static void ad_wake(void)
     }
 }
 
+/* Something was put into a ring that the hub takes from, which is half full now, or not:
+ * wake it if it sleeps. Any thread. */
+static void ad_wake_for_ring(bool half_full)
+{
+    /* What was put in is there before the hub's sleep is looked at; the hub announces its
+     * sleep before it looks at the rings. */
+    atomic_thread_fence(memory_order_seq_cst);
+    switch (atomic_load_explicit(&ad_hub.sleep, memory_order_relaxed)) {
+    case AD_ASLEEP:
+        ad_wake();
+        break;
+    case AD_PACING:
+        if (half_full) {
+            ad_wake();
+        }
+        break;
+    default:
+        break;
+    }
+}
+
 /* Run call->run(call) on the hub thread and wait for its end. Not from there.
  * The hub outlives civetweb's workers, so each call is answered. */
 static void ad_hub_run(struct ad_call *call)

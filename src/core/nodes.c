@@ -32,6 +32,7 @@ struct ad_node_link {
 struct ad_node {
     char name[AIDASH_NODE_MAX + 1];
     uint8_t state; /* enum ad_node_state */
+    bool itself;   /* its events come from it; else ticks alone name it */
     uint32_t heard_ms; /* when the newest event came, by ad_hub.now_ms */
     uint64_t heard_ns; /* likewise, by ad_hub.now_ns */
     uint64_t gone_ns;  /* when it went, if it is gone */
@@ -39,6 +40,7 @@ struct ad_node {
      * late does not count as a new run. */
     struct ad_relayed_id last, before;
     uint64_t doubles; /* events that came twice */
+    uint64_t told_us; /* Unix time of its latest tick, at most now */
     char model[AIDASH_MODEL_MAX + 1]; /* of its newest tick or status; "": not known */
     char url[AD_NODE_URL_MAX + 1];    /* "": not known */
     struct ad_node_link link;         /* send NULL: none */
@@ -53,7 +55,7 @@ static struct {
     unsigned recent; /* the place of the newest event's board */
     uint64_t events;  /* taken */
     uint64_t doubles; /* ignored: they came twice */
-    uint64_t foreign; /* ignored: of a third board */
+    uint64_t foreign; /* ignored: of a third board, or ticks of one that speaks for itself */
     uint64_t nowhere; /* ignored: all places were taken */
     struct ad_node list[AIDASH_NODES];
 } ad_nodes;
@@ -75,26 +77,6 @@ static struct ad_node *ad_node_find(const char *name)
         }
     }
     return NULL;
-}
-
-/* A place for a new board: a free one, or that of the one gone the longest, or NULL. */
-static struct ad_node *ad_node_place(void)
-{
-    struct ad_node *place = NULL;
-    unsigned i;
-
-    if (ad_nodes.n < AIDASH_NODES) {
-        return &ad_nodes.list[ad_nodes.n++];
-    }
-    for (i = 0; i < AIDASH_NODES; i++) {
-        struct ad_node *n = &ad_nodes.list[i];
-
-        if (n->state == AD_NODE_GONE && n->link.send == NULL &&
-            (place == NULL || n->gone_ns < place->gone_ns)) {
-            place = n;
-        }
-    }
-    return place;
 }
 
 /* Tell the viewers the state of a board. */
@@ -122,9 +104,34 @@ static void ad_node_set_state(struct ad_node *n, enum ad_node_state state)
     }
 }
 
+/* A place for a new board: a free one, or that of the one gone the longest; for one that
+ * speaks for itself also that of one that ticks name, which was silent longest. NULL: all
+ * are taken. */
+static struct ad_node *ad_node_place(bool itself)
+{
+    struct ad_node *place = NULL, *named = NULL;
+    unsigned i;
+
+    if (ad_nodes.n < AIDASH_NODES) {
+        return &ad_nodes.list[ad_nodes.n++];
+    }
+    for (i = 0; i < AIDASH_NODES; i++) {
+        struct ad_node *n = &ad_nodes.list[i];
+
+        if (n->state == AD_NODE_GONE && n->link.send == NULL &&
+            (place == NULL || n->gone_ns < place->gone_ns)) {
+            place = n;
+        }
+        if (!n->itself && (named == NULL || n->heard_ns < named->heard_ns)) {
+            named = n;
+        }
+    }
+    return place != NULL || !itself ? place : named;
+}
+
 /* The board of this name, which is added if it is not there. NULL: there is no place.
  * A new one is gone until its first event comes. */
-static struct ad_node *ad_node_get(const char *name)
+static struct ad_node *ad_node_add(const char *name, bool itself)
 {
     struct ad_node *n = ad_node_find(name);
     unsigned before = ad_nodes.n;
@@ -132,15 +139,17 @@ static struct ad_node *ad_node_get(const char *name)
     if (n != NULL) {
         return n;
     }
-    n = ad_node_place();
+    n = ad_node_place(itself);
     if (n == NULL) {
-        ad_log(AIDASH_LOG_WARN, "the board %s is one too many: raise AIDASH_NODES",
-               name);
         return NULL;
+    }
+    if (ad_nodes.n == before) {
+        ad_node_set_state(n, AD_NODE_GONE); /* viewers forget who was here */
     }
     memset(n, 0, sizeof(*n));
     (void)snprintf(n->name, sizeof(n->name), "%s", name);
     n->state = AD_NODE_GONE;
+    n->itself = itself;
     n->gone_ns = n->heard_ns = ad_hub.now_ns;
     if (ad_nodes.n != before) {
         ad_status_append(); /* it says how many there are */
@@ -148,7 +157,27 @@ static struct ad_node *ad_node_get(const char *name)
     return n;
 }
 
+/* Likewise of one that speaks for itself. */
+static struct ad_node *ad_node_get(const char *name)
+{
+    struct ad_node *n = ad_node_add(name, true);
+
+    if (n == NULL) {
+        ad_log(AIDASH_LOG_WARN, "the board %s is one too many: raise AIDASH_NODES",
+               name);
+    }
+    return n;
+}
+
 /* ---- what comes in ---- */
+
+/* Something came of it. */
+static void ad_node_heard(struct ad_node *n)
+{
+    n->heard_ms = ad_hub.now_ms;
+    n->heard_ns = ad_hub.now_ns;
+    ad_node_set_state(n, AD_NODE_LIVE);
+}
 
 /* Was an event of this number here already? If not, it is the newest now. */
 static bool ad_node_seen(struct ad_node *n, const struct ad_relayed_id *id)
@@ -220,12 +249,45 @@ static void ad_node_wrap(const struct ad_node *n, struct ad_slice event)
     ad_event_append(AD_EV_NODE, &t);
 }
 
-/* A tick of a board. */
-static void ad_node_tick(const struct ad_node *n, struct ad_relayed *event)
+/* A tick of a board. What is long before one that it told already is stray: so a board
+ * goes through the past once, and then can't change it any more. */
+static void ad_node_tick(struct ad_node *n, struct ad_relayed *event)
 {
+    uint64_t us = event->sample.time_us;
+
     memcpy(event->sample.node, n->name, sizeof(n->name));
+    if (us + AD_TICK_LATE_US < n->told_us) {
+        event->sample.has |= AD_IS_STRAY;
+    } else if (us > n->told_us) {
+        n->told_us = us < ad_hub.now_us ? us : ad_hub.now_us;
+    }
     ad_sim_end();
     ad_tick_apply_of(&event->sample, event->request, ad_hub.now_ns);
+}
+
+/* Ticks that do not come from the board itself, such as those of UDP, name it: that is a
+ * sign of its life. False: they are from outside, and it speaks for itself: nobody else
+ * does for it. What this program publishes is its own affair. */
+static bool ad_node_named(const char *name, const char *model, bool outside)
+{
+    struct ad_node *n = ad_node_find(name);
+
+    if (outside && n != NULL && n->itself &&
+        (n->link.send != NULL || n->state != AD_NODE_GONE)) {
+        ad_nodes.foreign++;
+        return false;
+    }
+    n = ad_node_add(name, false);
+    if (n == NULL) {
+        ad_nodes.nowhere++;
+        return true; /* its ticks are shown all the same */
+    }
+    n->itself = n->itself && !outside;
+    ad_node_heard(n);
+    if (model[0] != '\0') {
+        (void)snprintf(n->model, sizeof(n->model), "%s", model);
+    }
+    return true;
 }
 
 /* What the ring had next. */
@@ -245,9 +307,8 @@ static void ad_node_apply(struct ad_relayed *event)
         ad_nodes.nowhere++;
         return;
     }
-    n->heard_ms = ad_hub.now_ms;
-    n->heard_ns = ad_hub.now_ns;
-    ad_node_set_state(n, AD_NODE_LIVE);
+    n->itself = true;
+    ad_node_heard(n);
     if (ad_node_seen(n, &event->id)) {
         n->doubles++;
         ad_nodes.doubles++;
@@ -317,6 +378,7 @@ static AD_UNUSED bool ad_node_link(const char *name, const struct ad_node_link *
         return false;
     }
     n->link = *link;
+    n->itself = true;
     return true;
 }
 
@@ -448,6 +510,7 @@ static void ad_nodes_init(void)
     ad_nodes.n = ad_nodes.recent = 0;
     ad_nodes.events = ad_nodes.doubles = ad_nodes.foreign = ad_nodes.nowhere = 0;
     ad_engine_add_section(ad_put_nodes);
+    ad_sources.on_node = ad_node_named;
 }
 
 AD_MEMORY(nodes, AIDASH_NODES, sizeof(ad_nodes));

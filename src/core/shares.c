@@ -59,21 +59,30 @@ static void ad_share_rank(uint16_t s)
     list->last = s;
 }
 
+/* Take what has these links out of its list. `before` and `after` are its neighbours'
+ * links; where it has none, those of number 0, which is none. */
+static void ad_share_cut(struct ad_share_list *list, struct ad_share_links links,
+                         struct ad_share_links *before, struct ad_share_links *after)
+{
+    if (links.before == 0) {
+        list->first = links.after;
+    } else {
+        before->after = links.after;
+    }
+    if (links.after == 0) {
+        list->last = links.before;
+    } else {
+        after->before = links.before;
+    }
+}
+
 static void ad_share_unrank(uint16_t s)
 {
     struct ad_share_list *list = &ad_shares.with[ad_shares.share[s].n];
     struct ad_share_links links = ad_shares.share[s].equal;
 
-    if (links.before == 0) {
-        list->first = links.after;
-    } else {
-        ad_shares.share[links.before].equal.after = links.after;
-    }
-    if (links.after == 0) {
-        list->last = links.before;
-    } else {
-        ad_shares.share[links.after].equal.before = links.before;
-    }
+    ad_share_cut(list, links, &ad_shares.share[links.before].equal,
+                 &ad_shares.share[links.after].equal);
 }
 
 static void ad_share_append(uint16_t s, uint16_t place)
@@ -97,16 +106,8 @@ static void ad_share_unlink(uint16_t s, uint16_t place)
     struct ad_share_links links = ad_shares.place[place].own;
 
     ad_shares.place[place].share = 0;
-    if (links.before == 0) {
-        list->first = links.after;
-    } else {
-        ad_shares.place[links.before].own.after = links.after;
-    }
-    if (links.after == 0) {
-        list->last = links.before;
-    } else {
-        ad_shares.place[links.after].own.before = links.before;
-    }
+    ad_share_cut(list, links, &ad_shares.place[links.before].own,
+                 &ad_shares.place[links.after].own);
 }
 
 /* A free share: there is one for each place. */

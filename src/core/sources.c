@@ -27,6 +27,9 @@ static struct {
     bool sim_models;       /* [I] the models are the simulator's own */
     uint64_t lines, errors; /* of ingest, by any way */
     void (*on_watts)(double watts); /* [I] takes what a wall meter says, or NULL */
+    /* [I] Learns of a tick that names a node, from outside or from this program, or NULL.
+     * False: it is not to be taken. */
+    bool (*on_node)(const char *node, const char *model, bool outside);
     int udp[2];
     bool udp_local; /* [I] datagrams of other machines are not taken */
     unsigned n_udp; /* [I] */
@@ -76,25 +79,32 @@ static void ad_sim_end(void)
     ad_status_append();
 }
 
-/* A sample of a real engine or board takes effect. */
-static void ad_sample_apply(const struct ad_sample *sample)
+/* A sample of a real engine or board takes effect; it is from `outside`, or from this
+ * program. False: its node speaks for itself. */
+static bool ad_sample_apply(const struct ad_sample *sample, bool outside)
 {
     if ((sample->has & AD_IS_GAUGE) != 0) {
         ad_gauge_set(sample);
-        return;
+        return true;
     }
     if ((sample->has & AD_IS_WATTS) != 0) {
         if (ad_sources.on_watts != NULL) {
             ad_sources.on_watts(sample->value);
         }
-        return;
+        return true;
+    }
+    if ((sample->has & AD_IS_PROGRESS) != 0) {
+        ad_sim_end();
+        ad_own_request_progress(sample);
+        return true;
+    }
+    if (sample->node[0] != '\0' && ad_sources.on_node != NULL &&
+        !ad_sources.on_node(sample->node, sample->model, outside)) {
+        return false;
     }
     ad_sim_end();
-    if ((sample->has & AD_IS_PROGRESS) != 0) {
-        ad_own_request_progress(sample);
-    } else {
-        ad_tick_apply(sample, ad_hub.now_ns);
-    }
+    ad_tick_apply(sample, ad_hub.now_ns);
+    return true;
 }
 
 /* One line from outside. Returns NULL, or what is wrong with it. */
@@ -107,11 +117,13 @@ static const char *ad_ingest(const uint8_t *line, size_t len)
         fault = ad_sample_parse((const char *)line, len, &sample);
     }
     ad_sources.lines++;
+    if (fault == AD_FAULT_NONE && !ad_sample_apply(&sample, true)) {
+        fault = AD_FAULT_SAMPLE_TAKEN;
+    }
     if (fault != AD_FAULT_NONE) {
         ad_sources.errors++;
         return ad_fault_text(fault);
     }
-    ad_sample_apply(&sample);
     return NULL;
 }
 
@@ -180,7 +192,7 @@ static void ad_inbox_run(void)
         if (!ad_inbox_pop(&sample)) {
             return;
         }
-        ad_sample_apply(&sample);
+        (void)ad_sample_apply(&sample, false);
     }
 }
 

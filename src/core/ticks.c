@@ -31,18 +31,24 @@ struct ad_series {
 #if AIDASH_METRICS
     uint16_t measure;      /* its model's place in ad_measures */
 #endif
+    uint16_t share;        /* of its node, in ad_ticks.shares */
     uint16_t next;         /* in its bucket */
     uint16_t newer, older; /* in the order of the last ticks */
 };
 
 /* The series are found by a hash table, bucket[hash % AIDASH_SERIES], and listed
  * by the time of their last tick. A link is an index + 1, or 0 for none: so
- * zeros are an empty table. */
+ * zeros are an empty table. Nodes are told apart by a hash of their names here, so two
+ * may have one share. */
 static struct {
     unsigned n_series; /* ever used */
     uint64_t count, paused_dropped; /* ticks sent, and not sent while paused */
-    void (*observe)(const char *model, uint64_t tokens, double latency_ms,
-                    bool first); /* [I] */
+    bool (*observe)(const char *model, uint64_t tokens, double latency_ms, bool first,
+                    uint64_t at_us); /* [I] */
+    struct {
+        uint32_t node; /* hash of its name */
+        uint16_t n;    /* series that it has; 0: the share is free */
+    } shares[AIDASH_SERIES];
     uint16_t newest, oldest;        /* links */
     uint16_t bucket[AIDASH_SERIES]; /* links */
     struct ad_series series[AIDASH_SERIES];
@@ -56,14 +62,18 @@ static void ad_ticks_init(void)
     ad_ticks.observe = NULL;
     ad_ticks.newest = ad_ticks.oldest = 0;
     memset(ad_ticks.bucket, 0, sizeof(ad_ticks.bucket));
+    memset(ad_ticks.shares, 0, sizeof(ad_ticks.shares));
 }
 
 #if AIDASH_HISTORY
 
 /* Hand each tick to this function, too: its model, the tokens that it added, its
- * latency, whether that is of a first token. While starting. */
-static void ad_ticks_observe(void (*observe)(const char *model, uint64_t tokens,
-                                             double latency_ms, bool first))
+ * latency, whether that is of a first token; of another board's that was before now, when
+ * that was, Unix time, else 0. It returns whether there is a place for that time. While
+ * starting. */
+static void ad_ticks_observe(bool (*observe)(const char *model, uint64_t tokens,
+                                             double latency_ms, bool first,
+                                             uint64_t at_us))
 {
     ad_ticks.observe = observe;
 }
@@ -144,23 +154,63 @@ static void ad_series_forget(const struct ad_series *s)
     }
     *link = s->next;
     ad_series_unlist(s);
+    ad_ticks.shares[s->share].n--;
 }
 
-/* A new pair takes the place of the one that was silent longest. */
+/* The share of a node: its own, or else a free one. There is one unless each series is
+ * of another node, and all are taken. */
+static uint16_t ad_series_share(uint32_t node)
+{
+    uint16_t i, share = 0;
+
+    for (i = 0; i < AIDASH_SERIES; i++) {
+        if (ad_ticks.shares[i].n == 0) {
+            share = i;
+        } else if (ad_ticks.shares[i].node == node) {
+            return i;
+        }
+    }
+    return share;
+}
+
+/* Which series gives way to a new one of that node: of the nodes that have the most, the
+ * one that was silent longest; of its own, if no node has more. So a board with ever new
+ * models takes the places of its own ones. */
+static struct ad_series *ad_series_victim(uint32_t node)
+{
+    struct ad_series *s = ad_series_at(ad_ticks.oldest);
+    uint16_t share = ad_series_share(node), most = 0, i;
+    bool own;
+
+    for (i = 0; i < AIDASH_SERIES; i++) {
+        most = ad_ticks.shares[i].n > most ? ad_ticks.shares[i].n : most;
+    }
+    own = ad_ticks.shares[share].node == node && ad_ticks.shares[share].n == most;
+    while (own ? s->share != share : ad_ticks.shares[s->share].n != most) {
+        s = ad_series_at(s->newer);
+    }
+    return s;
+}
+
+/* A new pair, in the place of another one if all are taken. */
 static struct ad_series *ad_series_add(uint32_t hash, const char *model,
                                        const char *node)
 {
     uint16_t *bucket = &ad_ticks.bucket[hash % AIDASH_SERIES];
+    uint32_t of_node = ad_series_hash("", node);
     struct ad_series *s;
     struct ad_text t;
 
     if (ad_ticks.n_series < AIDASH_SERIES) {
         s = &ad_ticks.series[ad_ticks.n_series++];
     } else {
-        s = ad_series_at(ad_ticks.oldest);
+        s = ad_series_victim(of_node);
         ad_series_forget(s);
     }
     memset(s, 0, sizeof(*s));
+    s->share = ad_series_share(of_node);
+    ad_ticks.shares[s->share].node = of_node;
+    ad_ticks.shares[s->share].n++;
     memcpy(s->model, model, strlen(model));
     memcpy(s->node, node, strlen(node));
     t = ad_text_in(s->model_json, sizeof(s->model_json));
@@ -214,6 +264,28 @@ static bool ad_tick_is_late(const struct ad_series *s, const struct ad_sample *i
            (at_ns - s->last_ns) / 1000 < (in->time_us - s->told_us) / 2;
 }
 
+/* What a tick adds to history. One of another board that is behind the clock counts when
+ * it was, if history goes so far back and its board has told nothing later yet; else now,
+ * if it seems to come as it is made. */
+static void ad_tick_observe(const struct ad_series *s, const struct ad_sample *in,
+                            uint64_t added, double latency_ms, bool steady)
+{
+    bool first = (in->has & AD_IS_FIRST) != 0;
+    bool behind = (in->has & AD_IS_RELAYED) != 0 &&
+                  in->time_us + AD_TICK_LATE_US < ad_hub.now_us;
+
+    if (ad_ticks.observe == NULL) {
+        return;
+    }
+    if (behind && (in->has & AD_IS_STRAY) == 0 &&
+        ad_ticks.observe(s->model, added, latency_ms, first, in->time_us)) {
+        return;
+    }
+    if (!behind || steady) {
+        (void)ad_ticks.observe(s->model, added, latency_ms, first, 0);
+    }
+}
+
 /* Complete a sample of the proxied request `request` (0: of none) and make it an
  * event; at_ns is when it happened on the monotonic clock. While paused it is
  * counted, not sent. One that is late is shown, but is no part of what happens now. */
@@ -226,7 +298,7 @@ static void ad_tick_apply_of(const struct ad_sample *in, uint64_t request,
     struct ad_series *s;
     struct ad_tick tick;
     double latency_ms = in->latency_ms, step_ms;
-    bool late;
+    bool late, known;
     uint64_t added = in->tokens, time_us = in->time_us;
 
     if (model[0] == '\0') {
@@ -238,9 +310,10 @@ static void ad_tick_apply_of(const struct ad_sample *in, uint64_t request,
     s = ad_series_get(model, in->node);
     at_ns = at_ns > s->last_ns ? at_ns : s->last_ns; /* time never runs back */
     late = ad_tick_is_late(s, in, at_ns);
+    known = s->last_ns != 0;
     if ((in->has & AD_HAS_TOTAL) != 0) {
         added = in->total > s->tokens ? in->total - s->tokens : 0;
-        if ((in->has & AD_IS_RELAYED) != 0 && s->last_ns == 0) {
+        if ((in->has & AD_IS_RELAYED) != 0 && !known) {
             added = 0; /* all that the board made before we knew it */
         }
         s->tokens = in->total;
@@ -254,7 +327,7 @@ static void ad_tick_apply_of(const struct ad_sample *in, uint64_t request,
     if ((in->has & AD_IS_LAST) != 0 && s->estimates > 0) {
         s->estimates--;
     }
-    if ((in->has & AD_HAS_LATENCY) == 0 && s->last_ns != 0) {
+    if ((in->has & AD_HAS_LATENCY) == 0 && known) {
         latency_ms = (double)(at_ns - s->last_ns) / (double)AD_NS_PER_MS;
     }
     s->last_ns = at_ns;
@@ -296,9 +369,7 @@ static void ad_tick_apply_of(const struct ad_sample *in, uint64_t request,
     ad_tick_encode(&t, &tick);
     ad_ticks.count++;
     ad_event_append(AD_EV_TICK, &t);
-    if (ad_ticks.observe != NULL && !late) {
-        ad_ticks.observe(s->model, added, latency_ms, tick.first);
-    }
+    ad_tick_observe(s, in, added, latency_ms, known && !late);
 }
 
 /* The same for a sample that is of no proxied request. */

@@ -13,6 +13,7 @@
 /* Nothing is left of a run before. While starting. */
 static void ad_fleet_init(void)
 {
+    ad_links_init();
     ad_uplinks_init();
 #if AIDASH_METER
     ad_forward_init();
@@ -40,9 +41,22 @@ static void ad_fleet_event(const struct ad_ready *ready)
     ad_uplink_event(ready->index - AD_FLEET_UPLINKS, ready->events);
 }
 
+/* When the hub must wake for a link that waits. */
+static uint64_t ad_fleet_deadline(void)
+{
+    return ad_links.resume_ns;
+}
+
 /* At the end of each turn, when its events are made. */
 static void ad_fleet_run(void)
 {
+    if (ad_hub.now_ns >= ad_links.resume_ns) {
+        ad_links.resume_ns = UINT64_MAX;
+        ad_uplinks_resume();
+#if AIDASH_METER
+        ad_follows_resume();
+#endif
+    }
 #if AIDASH_METER
     ad_forward_send();
 #endif
@@ -79,8 +93,8 @@ static void ad_fleet_end(void)
 
 /* Bytes of what GET /status says: of each link its name, its numbers, a sentence. */
 enum {
-    AD_FLEET_STATUS_MAX = 64 + AIDASH_LINKS * (160 + 2 * AIDASH_NODE_MAX) +
-                          (AIDASH_PEERS + 1) * (288 + 2 * AIDASH_NODE_MAX +
+    AD_FLEET_STATUS_MAX = 64 + AIDASH_LINKS * (190 + 2 * AIDASH_NODE_MAX) +
+                          (AIDASH_PEERS + 1) * (318 + 2 * AIDASH_NODE_MAX +
                                                 2 * AD_LINK_WHY_MAX) + 512
 };
 

@@ -20,6 +20,7 @@
 enum {
     AD_FOLLOW_QUIET_MS = 25000 / AD_HASTE,   /* a stream has a comment each 20 s, */
     AD_FOLLOW_SILENCE_MS = 65000 / AD_HASTE, /* and is given up after so long */
+    AD_FOLLOW_GAP_MS = 10000, /* between two connections that are given up for a gap */
     AD_FOLLOW_ACK_MAX = 1024, /* bytes of an answer to a command */
     AD_FOLLOW_ASKS = AIDASH_UNFINISHED < 8 ? AIDASH_UNFINISHED : 8 /* commands on their
                                                                     * way at once */
@@ -46,7 +47,10 @@ struct ad_follow {
     uint32_t begun_ms; /* the try */
     uint32_t heard_ms;
     struct ad_relayed_id last; /* of the newest event that came, to see gaps */
+    bool fresh;      /* no event came on this connection yet */
+    uint64_t gap_ns; /* when one was given up for a gap */
     uint64_t n_events, missed, wrong;
+    struct ad_link_pace pace;
     size_t at, len;             /* unsent bytes of the request in buf */
     char buf[AD_LINK_MESSAGE];  /* the request, then the heads, then the stream */
 };
@@ -95,6 +99,7 @@ static void ad_follow_watch(struct ad_follow *f)
     unsigned wants = f->step == AD_FOLLOW_WAIT   ? 0
                      : f->step == AD_FOLLOW_DIAL ? ad_dial_wants(&f->dial)
                      : f->step == AD_FOLLOW_ASK  ? (unsigned)AD_OUT
+                     : ad_link_waits(&f->pace)   ? 0
                                                  : (unsigned)AD_IN;
 
     ad_dial_watch(&f->dial, wants, AD_TAG_FLEET,
@@ -149,6 +154,22 @@ static void ad_follow_send(struct ad_follow *f)
 
 /* ---- the answer ---- */
 
+/* Did the board leave events out? It does so when a viewer is far behind, as this one is
+ * when the network comes back; but it may have them, and sends them to who connects
+ * anew. True: do that. Not for what a new connection begins with, and not often. */
+static bool ad_follow_gap(struct ad_follow *f, const struct ad_relayed_id *id)
+{
+    bool fresh = f->fresh;
+
+    f->fresh = false;
+    if (fresh || strcmp(f->last.run, id->run) != 0 || id->seq <= f->last.seq + 1 ||
+        ad_hub.now_ns - f->gap_ns < AD_FOLLOW_GAP_MS * (uint64_t)AD_NS_PER_MS) {
+        return false;
+    }
+    f->gap_ns = ad_hub.now_ns;
+    return true;
+}
+
 /* Count what the board had no more, or did not send as we read too slowly. */
 static void ad_follow_see(struct ad_follow *f, const struct ad_relayed_id *id)
 {
@@ -173,10 +194,14 @@ static void ad_follow_stream(struct ad_follow *f, const uint8_t *data, size_t le
         if (!event.whole) {
             return;
         }
-        f->n_events++;
         if (event.id != NULL && ad_relayed_id_parse(event.id, strlen(event.id), &id)) {
+            if (ad_follow_gap(f, &id)) {
+                ad_follow_down(f, "left out events, which it is asked for again");
+                return;
+            }
             ad_follow_see(f, &id);
         }
+        f->n_events++;
         if (event.lost ||
             !ad_link_relay(f->to.name, event.id != NULL ? event.id : "",
                            event.id != NULL ? strlen(event.id) : 0, event.data,
@@ -206,6 +231,7 @@ static bool ad_follow_answered(struct ad_follow *f, const struct ad_http_head *h
         return false;
     }
     memset(&f->stream, 0, sizeof(f->stream));
+    f->fresh = true;
     f->step = AD_FOLLOW_OPEN;
     ad_link_came_up(&f->link, ad_follow_what(f, what));
     return true;
@@ -243,6 +269,9 @@ static void ad_follow_take(struct ad_follow *f, const uint8_t *in, size_t len)
         if (n > 0) {
             ad_follow_stream(f, data, n);
         }
+        if (f->step != AD_FOLLOW_OPEN) {
+            return;
+        }
     }
     if (body->state >= AD_BODY_DONE) {
         ad_follow_down(f, "ended the stream");
@@ -251,8 +280,13 @@ static void ad_follow_take(struct ad_follow *f, const uint8_t *in, size_t len)
 
 static void ad_follow_read(struct ad_follow *f)
 {
-    ssize_t got = ad_dial_recv(&f->dial, ad_link_input, sizeof(ad_link_input));
+    uint64_t before = f->n_events;
+    ssize_t got;
 
+    if (ad_link_waits(&f->pace)) {
+        return;
+    }
+    got = ad_dial_recv(&f->dial, ad_link_input, sizeof(ad_link_input));
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
     }
@@ -263,6 +297,7 @@ static void ad_follow_read(struct ad_follow *f)
     ad_hub.bytes_received += (uint64_t)got;
     f->heard_ms = ad_hub.now_ms;
     ad_follow_take(f, ad_link_input, (size_t)got);
+    ad_link_charge(&f->pace, (size_t)got, (size_t)(f->n_events - before));
 }
 
 /* ---- the connection ---- */
@@ -413,9 +448,13 @@ static void ad_follow_link(struct ad_follow *f)
 
 static void ad_follow_housekeeping(struct ad_follow *f)
 {
+    char what[AD_LINK_WHAT_MAX], of[AIDASH_NODE_MAX + 16];
+
     if (!f->linked) {
         ad_follow_link(f);
     }
+    (void)snprintf(of, sizeof(of), "the board '%s'", f->to.name);
+    ad_link_tell_lost(&f->link, ad_follow_what(f, what), of, f->missed);
     if (f->step == AD_FOLLOW_WAIT) {
         if (ad_hub.now_ns >= f->link.next_ns && !ad_link_resolves(&f->link, &f->to)) {
             ad_follow_try(f);
@@ -435,6 +474,16 @@ static void ad_follow_housekeeping(struct ad_follow *f)
         ad_node_touch(f->to.name);
     }
     ad_follow_watch(f);
+}
+
+/* Those that waited and need not any more are read again. */
+static void ad_follows_resume(void)
+{
+    unsigned i;
+
+    for (i = 0; i < ad_follows.n; i++) {
+        ad_follow_watch(&ad_follows.list[i]);
+    }
 }
 
 static void ad_follows_housekeeping(void)
@@ -502,9 +551,9 @@ static void ad_put_follows(struct ad_text *t)
         ad_put_string(t, f->to.name);
         ad_puts(t, ",");
         ad_put_link(t, &f->link);
-        ad_putf(t, ",\"events\":%llu,\"missed\":%llu,\"wrong\":%llu}",
+        ad_putf(t, ",\"events\":%llu,\"missed\":%llu,\"wrong\":%llu,\"slowed\":%llu}",
                 (unsigned long long)f->n_events, (unsigned long long)f->missed,
-                (unsigned long long)f->wrong);
+                (unsigned long long)f->wrong, (unsigned long long)f->pace.slowed);
     }
     if (ad_follows.n > 0) {
         ad_puts(t, "]");

@@ -28,7 +28,8 @@ enum {
     AD_FORWARD_REPLIES = 8192, /* bytes of answers that wait; a gateway that sends
                                 * commands and does not read them is left */
     AD_FORWARD_HEADER = 8,  /* of a client's frame below 64 kB */
-    AD_FORWARD_HEAD_MAX = AD_FETCH_HEAD_MAX
+    AD_FORWARD_HEAD_MAX = AD_FETCH_HEAD_MAX,
+    AD_FORWARD_GAPS = 8 /* the latest gaps in what a connection was sent */
 };
 _Static_assert((int)AD_EVENT_MAX + 64 <= (int)AD_LINK_MESSAGE,
                "each event fits a message");
@@ -40,6 +41,11 @@ enum ad_forward_step {
     AD_FORWARD_ANSWER, /* its answer is awaited, */
     AD_FORWARD_LAST,   /* and then the event that the gateway knows last */
     AD_FORWARD_OPEN
+};
+
+/* Events [from, to) that were dropped. */
+struct ad_forward_gap {
+    uint64_t from, to;
 };
 
 static struct {
@@ -58,6 +64,8 @@ static struct {
     uint32_t beat_ms;  /* the latest heartbeat */
     uint64_t next;     /* the next event to send */
     uint64_t sent, dropped, commands;
+    unsigned n_gaps; /* number n is at n % AD_FORWARD_GAPS */
+    struct ad_forward_gap gaps[AD_FORWARD_GAPS];
     uint64_t command_full_ns; /* the gateway's bucket of commands */
     struct ad_ws ws;
     size_t out_at, out_len; /* unsent bytes in out */
@@ -229,6 +237,36 @@ static void ad_forward_put_beat(struct ad_text *t)
     ad_puts(t, "}}");
 }
 
+/* The feed has no more what was next: count it. */
+static void ad_forward_skip(void)
+{
+    struct ad_forward_gap *gap;
+
+    if (ad_forward.next < ad_feed.first) {
+        gap = &ad_forward.gaps[ad_forward.n_gaps++ % AD_FORWARD_GAPS];
+        gap->from = ad_forward.next;
+        gap->to = ad_feed.first;
+        ad_forward.dropped += gap->to - gap->from;
+        ad_forward.next = ad_feed.first;
+    }
+}
+
+/* The gateway has what is before `next`. What was dropped behind that is counted again
+ * with all that was sent behind it, and did not arrive. */
+static void ad_forward_go_back(uint64_t next)
+{
+    unsigned i;
+
+    for (i = 0; i < AD_FORWARD_GAPS && i < ad_forward.n_gaps; i++) {
+        if (ad_forward.gaps[i].from >= next) {
+            ad_forward.dropped -= ad_forward.gaps[i].to - ad_forward.gaps[i].from;
+        }
+    }
+    ad_forward.n_gaps = 0;
+    ad_forward.next = next;
+    ad_forward_skip();
+}
+
 /* When all before is sent: one message of the events that the gateway has not got.
  * False if there is none, or the socket has not taken all of it. */
 static bool ad_forward_send_message(void)
@@ -238,10 +276,7 @@ static bool ad_forward_send_message(void)
     if (ad_forward.step != AD_FORWARD_OPEN || ad_forward.out_len > 0) {
         return false;
     }
-    if (ad_forward.next < ad_feed.first) {
-        ad_forward.dropped += ad_feed.first - ad_forward.next;
-        ad_forward.next = ad_feed.first;
-    }
+    ad_forward_skip();
     ad_puts(&t, "[");
     ad_forward_put_beat(&t);
     while (ad_forward.next != ad_feed.next && ad_forward_put_event(&t)) {
@@ -280,9 +315,10 @@ static bool ad_forward_take_last(const struct ad_json_members *m)
                         "this version?");
         return false;
     }
-    ad_forward.next = ad_feed.first;
     if (strcmp(id.run, ad_hub.run) == 0 && id.seq < ad_feed.next) {
-        ad_forward.next = id.seq + 1;
+        ad_forward_go_back(id.seq + 1);
+    } else {
+        ad_forward.next = ad_feed.first;
     }
     ad_forward.step = AD_FORWARD_OPEN;
     ad_forward.beat_ms = ad_hub.now_ms - AD_LINK_BEAT_MS;
@@ -546,10 +582,13 @@ static void ad_forward_event(unsigned events)
 static void ad_forward_housekeeping(void)
 {
     uint32_t silent_ms = ad_hub.now_ms - ad_forward.heard_ms;
+    char what[AD_LINK_WHAT_MAX];
 
     if (!ad_forward.on) {
         return;
     }
+    ad_link_tell_lost(&ad_forward.link, ad_forward_what(what), "this board",
+                      ad_forward.dropped);
     if (ad_forward.step == AD_FORWARD_WAIT) {
         if (ad_hub.now_ns >= ad_forward.link.next_ns &&
             !ad_link_resolves(&ad_forward.link, &ad_forward.to)) {

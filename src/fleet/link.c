@@ -1,6 +1,6 @@
 /* link.c - what the links between boards and gateways have in common: when one is
  * tried again, what the log says of it, the bytes that it reads.
- * Owns ad_link_input. Hub thread only.
+ * Owns ad_link_input and ad_links. Hub thread only.
  * Always: each link has a time for each of its steps, a size for each message and a
  * rate for commands; none waits for its peer.
  */
@@ -13,6 +13,8 @@
 #include "../core/clients.c"
 #include "../core/commands.c"
 #include "../core/nodes.c"
+#include "../core/notes.c"
+#include "../guard/throttle.c"
 #include "../meter/dial.c"
 #include "../meter/resolver.c"
 
@@ -27,6 +29,8 @@ enum {
     AD_LINK_STALL_MS = 30000 / AD_HASTE, /* nothing of what is sent was taken */
     AD_LINK_WAIT_MS = 1000,      /* until the second try; twice as long after each */
     AD_LINK_WAIT_MAX_MS = 30000,
+    AD_LINK_HELD_MS = 5000 / AD_HASTE, /* a link that was up for so long has worked */
+    AD_LINK_LOST_MS = 10000, /* between two sentences on lost events */
     AD_LINK_WHY_MAX = 192,
     AD_LINK_WHAT_MAX = 352, /* a URL's authority, a node's name */
     AD_LINK_READ = 16384 /* AD_DIAL_READ_MIN */
@@ -42,6 +46,48 @@ enum {
 
 /* What one read brought. */
 static uint8_t ad_link_input[AD_LINK_READ];
+
+static struct {
+    uint64_t resume_ns; /* when a link that waits may be read again; UINT64_MAX: none does */
+} ad_links;
+
+/* How fast a link is read. All zeros: nothing was read yet. */
+struct ad_link_pace {
+    uint64_t full_ns; /* its bucket of events: throttle.c */
+    uint64_t slowed;  /* how often it had to wait */
+};
+
+static const struct ad_rate_limit ad_link_rate = {AIDASH_LINK_RATE,
+                                                  AD_NS_PER_S / AIDASH_LINK_RATE};
+
+/* Nothing is left of a run before. */
+static void ad_links_init(void)
+{
+    ad_links.resume_ns = UINT64_MAX;
+}
+
+/* Must it wait before it is read? Then ad_links.resume_ns says until when at most. */
+static bool ad_link_waits(const struct ad_link_pace *pace)
+{
+    uint64_t wait_ns = ad_bucket_wait(pace->full_ns, ad_link_rate, ad_hub.now_ns);
+
+    if (wait_ns > 0 && ad_hub.now_ns + wait_ns < ad_links.resume_ns) {
+        ad_links.resume_ns = ad_hub.now_ns + wait_ns;
+    }
+    return wait_ns > 0;
+}
+
+/* So many bytes were read, with so many events in them, whatever they were. */
+static void ad_link_charge(struct ad_link_pace *pace, size_t bytes, size_t events)
+{
+    size_t least = (bytes + 1023) / 1024;
+    uint64_t from_ns = pace->full_ns > ad_hub.now_ns ? pace->full_ns : ad_hub.now_ns;
+
+    pace->full_ns = from_ns + (events > least ? events : least) * ad_link_rate.period_ns;
+    if (ad_link_waits(pace)) {
+        pace->slowed++;
+    }
+}
 
 /* A piece of a checked JSON text of a peer, as text for people: in `out`, cut to cap,
  * or `otherwise` if it is none. */
@@ -106,11 +152,14 @@ static bool ad_link_finish(uint64_t number, struct ad_slice ack)
 /* How a link of ours goes. */
 struct ad_link {
     bool up;
-    unsigned tries;    /* since it was up */
+    unsigned tries;    /* since it was up for AD_LINK_HELD_MS */
     unsigned unnamed;  /* seconds that its name had no address */
     uint64_t next_ns;  /* the next try; 0: it is up, or one runs */
+    uint64_t up_ns;    /* when it came up, by ad_hub.now_ns */
     uint64_t since_us; /* Unix time of the latest change; 0: it was never up */
     uint64_t ups;      /* how often it came up */
+    uint64_t told_lost; /* of the lost events, how many were told, */
+    uint64_t told_ns;   /* and when; 0: never */
     char why[AD_LINK_WHY_MAX]; /* why it is down, the end of a sentence; "": it is up */
 };
 
@@ -162,14 +211,15 @@ static const char *ad_link_unreached(const struct ad_dial *dial,
 static void ad_link_came_up(struct ad_link *link, const char *what)
 {
     link->up = true;
-    link->tries = 0;
+    link->up_ns = ad_hub.now_ns;
     link->ups++;
     link->since_us = ad_hub.now_us;
     link->why[0] = '\0';
     ad_log(AIDASH_LOG_INFO, "%s: the link is up", what);
 }
 
-/* It is down, or a try has failed: the next one has its time. The log has each reason
+/* It is down, or a try has failed: the next one has its time, which is later each time,
+ * also when the other side takes the link and drops it at once. The log has each reason
  * once. */
 static void ad_link_went_down(struct ad_link *link, const char *what, const char *why)
 {
@@ -177,6 +227,9 @@ static void ad_link_went_down(struct ad_link *link, const char *what, const char
 
     if (link->up) {
         link->since_us = ad_hub.now_us;
+        if (ad_hub.now_ns - link->up_ns >= AD_LINK_HELD_MS * AD_NS_PER_MS) {
+            link->tries = 0;
+        }
     }
     link->up = false;
     link->tries++;
@@ -184,6 +237,28 @@ static void ad_link_went_down(struct ad_link *link, const char *what, const char
     (void)snprintf(link->why, sizeof(link->why), "%s", why);
     ad_log(news ? AIDASH_LOG_WARN : AIDASH_LOG_DEBUG, "%s: the link is down: it %s; "
            "trying again", what, link->why);
+}
+
+/* Once a second: say, in the log and on the charts, how many events were lost on it, if
+ * there are more than before. `what` it is, for the log; `of`: events of whom. */
+static void ad_link_tell_lost(struct ad_link *link, const char *what, const char *of,
+                              uint64_t lost)
+{
+    char text[AIDASH_TEXT_MAX + 1];
+
+    if (lost <= link->told_lost ||
+        (link->told_ns != 0 &&
+         ad_hub.now_ns - link->told_ns < AD_LINK_LOST_MS * (uint64_t)AD_NS_PER_MS)) {
+        return;
+    }
+    (void)snprintf(text, sizeof(text),
+                   "%llu events of %s were lost: the link was down, or too slow, for longer "
+                   "than a board keeps them",
+                   (unsigned long long)(lost - link->told_lost), of);
+    link->told_lost = lost;
+    link->told_ns = ad_hub.now_ns;
+    ad_log(AIDASH_LOG_WARN, "%s: %s", what, text);
+    ad_note_add(AIDASH_LOG_WARN, text);
 }
 
 /* Members of GET /status that each link has. */
@@ -232,7 +307,7 @@ static void ad_link_refused(char why[AD_LINK_WHY_MAX], unsigned status, const ui
 
 #endif /* AIDASH_METER */
 
-AD_MEMORY(link_input, 1, sizeof(ad_link_input));
+AD_MEMORY(link_input, 1, sizeof(ad_link_input) + sizeof(ad_links));
 
 #endif /* AD_FLEET */
 

@@ -44,6 +44,8 @@ struct ad_uplink {
     uint32_t took_ms;  /* it took a byte, or there was none for it */
     uint64_t since_us; /* Unix time */
     uint64_t n_events, wrong;
+    struct ad_link_pace pace;
+    size_t taken; /* elements and frames of what was read last */
     uint64_t asked[AIDASH_UNFINISHED]; /* numbers of commands that it has; 0: none */
     struct ad_ws ws;
     size_t out_len;
@@ -72,6 +74,13 @@ static void ad_uplink_watch(struct ad_uplink *b, unsigned want)
                           AD_FLEET_UPLINKS + (unsigned)(b - ad_uplinks.list));
         b->events = (uint8_t)want;
     }
+}
+
+/* What an open one waits for. */
+static unsigned ad_uplink_wants(const struct ad_uplink *b)
+{
+    return (ad_link_waits(&b->pace) ? 0 : (unsigned)AD_IN) |
+           (b->out_len > 0 ? (unsigned)AD_OUT : 0);
 }
 
 /* ---- the end of a link ---- */
@@ -127,7 +136,7 @@ static bool ad_uplink_flush(struct ad_uplink *b)
     if (n > 0 || b->out_len == 0) {
         b->took_ms = ad_hub.now_ms;
     }
-    ad_uplink_watch(b, AD_IN | (b->out_len > 0 ? (unsigned)AD_OUT : 0u));
+    ad_uplink_watch(b, ad_uplink_wants(b));
     return true;
 }
 
@@ -226,6 +235,7 @@ static void ad_uplink_message(struct ad_uplink *b, const char *text, size_t len)
         return;
     }
     while (b->phase == AD_UPLINK_OPEN && ad_json_element(&rest, &element)) {
+        b->taken++;
         if (!ad_uplink_take_element(b, element)) {
             b->wrong++;
         }
@@ -266,10 +276,13 @@ static void ad_uplink_take(struct ad_uplink *b, uint8_t *data, size_t len)
     struct ad_ws_event event;
     size_t used = 0;
 
+    b->taken = 0;
     while (used < len && b->phase == AD_UPLINK_OPEN) {
         used += ad_ws_next(&b->ws, data + used, len - used, b->in, b->control, &event);
+        b->taken += event.kind == AD_WS_PING || event.kind == AD_WS_PONG;
         ad_uplink_event_of(b, &event);
     }
+    ad_link_charge(&b->pace, len, b->taken);
     if (b->phase == AD_UPLINK_OPEN) {
         (void)ad_uplink_flush(b);
     }
@@ -283,7 +296,8 @@ static void ad_uplink_event(unsigned index, unsigned events)
 
     if (b->phase == AD_UPLINK_FREE ||
         (b->phase == AD_UPLINK_OPEN && (events & AD_OUT) != 0 && !ad_uplink_flush(b)) ||
-        (events & (AD_IN | AD_HUP)) == 0) {
+        (events & (AD_IN | AD_HUP)) == 0 ||
+        (b->phase == AD_UPLINK_OPEN && ad_link_waits(&b->pace))) {
         return;
     }
     got = recv(b->fd, ad_link_input, sizeof(ad_link_input), 0);
@@ -298,6 +312,18 @@ static void ad_uplink_event(unsigned index, unsigned events)
         ad_hub.bytes_received += (uint64_t)got;
         b->heard_ms = ad_hub.now_ms;
         ad_uplink_take(b, ad_link_input, (size_t)got);
+    }
+}
+
+/* Those that waited and need not any more are read again. */
+static void ad_uplinks_resume(void)
+{
+    unsigned i;
+
+    for (i = 0; i < ad_uplinks.n_used; i++) {
+        if (ad_uplinks.list[i].phase == AD_UPLINK_OPEN) {
+            ad_uplink_watch(&ad_uplinks.list[i], ad_uplink_wants(&ad_uplinks.list[i]));
+        }
     }
 }
 
@@ -373,10 +399,8 @@ static const char *ad_uplink_send(void *to, uint64_t number, const char *json, s
         return "the board has not answered the commands before";
     }
     b->asked[i] = number;
-    if (b->events != (AD_IN | AD_OUT)) { /* the poller says when: this may be in the
-                                          * middle of its own messages */
-        ad_uplink_watch(b, AD_IN | AD_OUT);
-    }
+    ad_uplink_watch(b, ad_uplink_wants(b)); /* the poller says when: this may be in the
+                                             * middle of its own messages */
     return NULL;
 }
 
@@ -469,10 +493,13 @@ static void ad_uplink_open(struct ad_uplink *b, const struct ad_uplink_begin *be
     struct ad_text t = ad_text_in(b->out, sizeof(b->out));
     struct ad_text l = ad_text_in(last, sizeof(last));
 
+    uint64_t full_ns = b->pace.full_ns; /* who comes again and again is no faster */
+
     if (old != NULL) {
         ad_uplink_close(old, 4409, false, "the board has opened another link");
     }
     memset(b, 0, offsetof(struct ad_uplink, out));
+    b->pace.full_ns = full_ns;
     b->phase = AD_UPLINK_OPEN;
     b->fd = begin->fd;
     b->tls = begin->tls;
@@ -518,8 +545,9 @@ static void ad_put_uplinks(struct ad_text *t)
         ad_put_string(t, b->from);
         ad_puts(t, ",\"since\":");
         ad_put_decimal(t, b->since_us, 6);
-        ad_putf(t, ",\"events\":%llu,\"wrong\":%llu}", (unsigned long long)b->n_events,
-                (unsigned long long)b->wrong);
+        ad_putf(t, ",\"events\":%llu,\"wrong\":%llu,\"slowed\":%llu}",
+                (unsigned long long)b->n_events, (unsigned long long)b->wrong,
+                (unsigned long long)b->pace.slowed);
         before = ",";
     }
     if (before[1] == '\0') {

@@ -14,6 +14,7 @@
 #include "../base/memory.h"
 #include "../base/sha256.c"
 #include "../base/text.c"
+#include "../codec/base64url.c"
 
 /* Why a peer's certificate is not accepted. */
 struct ad_trust_verdict {
@@ -58,21 +59,6 @@ static struct ad_trust_set *ad_trust_spare(void)
 }
 
 /* ---- filling a set ---- */
-
-/* The value of a digit of base64, of either alphabet's (RFC 4648 4), -1: none. */
-static int ad_trust_digit(char c)
-{
-    if (c >= 'A' && c <= 'Z') {
-        return c - 'A';
-    }
-    if (c >= 'a' && c <= 'z') {
-        return c - 'a' + 26;
-    }
-    if (c >= '0' && c <= '9') {
-        return c - '0' + 52;
-    }
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
 
 /* Find a certificate's subject (RFC 5280 4.1). False if it is malformed. */
 static bool ad_trust_subject(struct ad_trust_set *set, struct ad_trust_root *root)
@@ -159,7 +145,7 @@ static enum ad_trust_read ad_trust_read_lines(FILE *f)
             rc = set->n < AD_TRUST_ROOTS ? ad_trust_take(set, len) : AD_TRUST_FULL;
         } else if (inside) {
             for (; *c != '\0' && rc == AD_TRUST_READ; c++) {
-                int digit = ad_trust_digit(*c);
+                int digit = ad_base64_value(*c, "+/");
 
                 if (digit < 0) {
                     continue; /* the line's end, the padding */
@@ -258,7 +244,7 @@ static AD_UNUSED bool ad_trust_add_pin(const char *pin, size_t len)
         return false;
     }
     for (i = 0; i < DIGITS; i++) {
-        int digit = ad_trust_digit(pin[PREFIX + i]);
+        int digit = ad_base64_value(pin[PREFIX + i], "+/");
 
         if (digit < 0) {
             return false;
@@ -401,8 +387,7 @@ static void ad_trust_put_names(struct ad_text *t, const mbedtls_x509_crt *leaf)
         for (i = 0; i < name->buf.len; i++) {
             char c = (char)name->buf.p[i];
 
-            if ((ad_trust_digit(c) >= 0 && c != '+' && c != '/') || c == '.' ||
-                c == '-' || c == '*' || c == '_') {
+            if (ad_base64_value(c, "-_") >= 0 || c == '.' || c == '*') {
                 ad_put(t, &c, 1);
             }
         }

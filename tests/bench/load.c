@@ -1,7 +1,7 @@
 /* load.c - WebSocket viewers that measure the server they watch.
  *
  * usage: load --port P [--path /ws/] [--clients N] [--silent K] [--batch]
- *             [--warmup S] [--seconds S] [--ticks N] [--pid SERVER]
+ *             [--warmup S] [--seconds S] [--ticks N] [--pid SERVER] [--sample N]
  *
  * Opens N connections to 127.0.0.1 (client ids v0, v1, ...), lets S seconds of
  * warm-up pass, then watches for the given seconds. The latency of a tick is
@@ -11,6 +11,11 @@
  * clock at both ends of the window, and its memory at the end. Prints one line
  * of JSON. On a small machine this side is the heavier one, so it does little:
  * large reads, one clock call a read, no JSON parser.
+ *
+ * With --sample it does even less, for aidash alone: of every viewer it reads the
+ * frames' heads and the events' numbers (docs/api.md), and counts the ticks of a
+ * batch, so that none can be missing, come twice or out of order; what is in the
+ * ticks it reads of every N-th viewer alone.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -47,6 +52,7 @@ struct viewer {
     size_t carry_len; /* bytes of an unfinished frame in carry */
     unsigned char *carry;
     uint64_t ticks;   /* inside the window */
+    uint64_t next;    /* --sample: the number of the next event; 0: not known */
     uint64_t tokens;  /* of the last tick, of its model */
     char model[64];
 };
@@ -54,13 +60,17 @@ struct viewer {
 static struct viewer viewers[CLIENTS_MAX];
 static unsigned n_viewers = 1;
 static int counting;            /* inside the window */
+static unsigned sample;         /* 0: what every viewer gets is read whole */
 static uint64_t hist[HIST_MAX];
-static uint64_t delivered;
+static uint64_t timed;          /* ticks in it */
+static uint64_t delivered;      /* ticks; with --sample, events */
 static uint64_t wanted = UINT64_MAX; /* what may be delivered until it ends */
 static uint64_t bytes;
 static uint64_t reads;
 static uint64_t max_us;
 static uint64_t dropped;        /* told by the server */
+static uint64_t lost;           /* --sample: events that it so told of */
+static uint64_t gaps;           /* --sample: numbers that were not the next one */
 static uint64_t disordered;     /* ticks whose token count did not grow */
 static uint64_t torn;           /* what can't be a frame or an event */
 static uint64_t closed;
@@ -108,12 +118,12 @@ static uint64_t hist_value(unsigned index)
 
 static uint64_t hist_percentile(double p)
 {
-    double wanted = p * (double)delivered;
+    double among = p * (double)timed;
     double seen = 0;
 
     for (unsigned i = 0; i < HIST_MAX; i++) {
         seen += (double)hist[i];
-        if (hist[i] > 0 && seen >= wanted) {
+        if (hist[i] > 0 && seen >= among) {
             return hist_value(i);
         }
     }
@@ -182,9 +192,12 @@ static const char *take_tick(struct viewer *v, const char *p, const char *end,
         sent_us = read_number(stamp, end, 6);
         us = now_us > sent_us ? now_us - sent_us : 0;
         hist[hist_index(us)]++;
+        timed++;
         max_us = us > max_us ? us : max_us;
-        v->ticks++;
-        delivered++;
+        if (sample == 0) {
+            v->ticks++;
+            delivered++;
+        }
     }
     return memchr(stamp, '}', (size_t)(end - stamp));
 }
@@ -210,6 +223,57 @@ static void take_text(struct viewer *v, const char *p, size_t len,
         torn += at == NULL;
     } else if ((at = find_value(p, end, "\"dropped\":")) != NULL && counting) {
         dropped++;
+    }
+}
+
+/* The number behind `,"seq":` or the like at p; 0: there is none. */
+static uint64_t number_at(const char *p, const char *end, const char *key)
+{
+    size_t len = strlen(key);
+
+    return (size_t)(end - p) > len && memcmp(p, key, len) == 0
+               ? read_number(p + len, end, 0) : 0;
+}
+
+/* Count the n events of a frame; seq is the first one's number, 0: a tick's, which says
+ * none. */
+static void take_events(struct viewer *v, uint64_t seq, unsigned n)
+{
+    if (v->next == 0 || (seq != 0 && seq != v->next)) {
+        gaps++;
+    }
+    v->next = (seq != 0 ? seq : v->next) + n;
+    if (counting) {
+        v->ticks += n;
+        delivered += n;
+    }
+}
+
+/* The numbers of a frame, as clients count (docs/api.md). */
+static void take_numbers(struct viewer *v, const char *p, size_t len)
+{
+    static const char tick[] = "{\"event\":\"inference_tick\"";
+    static const char batch[] = "{\"event\":\"batch\"";
+    const char *end = p + len;
+    const char *at = len > 10 ? memchr(p + 10, '"', len - 10) : NULL; /* behind its name */
+    const char *next = NULL;
+    unsigned n = 0;
+
+    if (!at || memcmp(p, "{\"event\":\"", 10) != 0) {
+        torn++;
+    } else if (memcmp(p, tick, sizeof(tick) - 1) == 0) {
+        take_events(v, 0, 1);
+    } else if (memcmp(p, batch, sizeof(batch) - 1) == 0) {
+        for (const char *t = at; (t = memchr(t, '{', (size_t)(end - t))); t++) {
+            n++; /* a tick is flat */
+        }
+        take_events(v, number_at(at + 1, end, ",\"seq\":"), n);
+    } else if (number_at(at + 1, end, ",\"seq\":") != 0) {
+        take_events(v, number_at(at + 1, end, ",\"seq\":"), 1);
+    } else if (memcmp(p + 10, "hello", 5) == 0 || memcmp(p + 10, "status", 6) == 0) {
+        next = find_value(at, end, "\"next_seq\":");
+        lost += v->next != 0 && next ? read_number(next, end, 0) - v->next : 0;
+        v->next = next ? read_number(next, end, 0) : 0;
     }
 }
 
@@ -260,7 +324,12 @@ static size_t take_frames(struct viewer *v, const unsigned char *p, size_t len,
             break;
         }
         if (f[0] == 0x81) {
-            take_text(v, (const char *)f + head, size, now_us);
+            if (sample > 0) {
+                take_numbers(v, (const char *)f + head, size);
+            }
+            if (sample == 0 || (size_t)(v - viewers) % sample == 0) {
+                take_text(v, (const char *)f + head, size, now_us);
+            }
         } else if (f[0] == 0x89) {
             send_pong(v);
         } else if (f[0] == 0x88) {
@@ -430,7 +499,7 @@ int main(int argc, char **argv)
         {"port", 1, 0, 'p'},    {"path", 1, 0, 'u'},   {"clients", 1, 0, 'n'},
         {"silent", 1, 0, 'k'},  {"batch", 0, 0, 'b'},  {"warmup", 1, 0, 'w'},
         {"seconds", 1, 0, 's'}, {"ticks", 1, 0, 't'},  {"pid", 1, 0, 'i'},
-        {0, 0, 0, 0}};
+        {"sample", 1, 0, 'e'},  {0, 0, 0, 0}};
     const char *path = "/ws/";
     unsigned port = 0;
     unsigned silent = 0;
@@ -460,6 +529,7 @@ int main(int argc, char **argv)
         case 's': seconds = atof(optarg); break;
         case 't': ticks = (unsigned)atoi(optarg); break;
         case 'i': pid = atoi(optarg); break;
+        case 'e': sample = (unsigned)atoi(optarg); break;
         default: return 2;
         }
     }
@@ -523,6 +593,10 @@ int main(int argc, char **argv)
            "\"closed\":%llu,",
            (unsigned long long)dropped, (unsigned long long)disordered,
            (unsigned long long)torn, (unsigned long long)closed);
+    if (sample > 0) {
+        printf("\"lost\":%llu,\"gaps\":%llu,", (unsigned long long)lost,
+               (unsigned long long)gaps);
+    }
     if (pid != 0) {
         print_memory(pid);
         printf("\"server_cpu_s\":%.6f,", server_cpu);

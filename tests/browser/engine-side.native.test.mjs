@@ -2,15 +2,14 @@
  * take their time. The firmware is tests/e2e/engine_side.c. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { compiled, runWords } from '../e2e/firmware.mjs';
+import { compiled, here, runWords } from '../e2e/firmware.mjs';
 import { assertAccessible, drawn, engine, ingest, open, says, screenshots, until } from './browser.mjs';
 
 const bins = compiled('engine_side');
 
 async function firmware(t) {
   const { ask, said } = runWords(t, bins.C);
-  const port = Number((await ask('start')).split(' ')[1]);
-  return { ask, said, server: { host: '127.0.0.1', port, url: `http://127.0.0.1:${port}` } };
+  return { ask, said, server: here((await ask('start')).split(' ')[1]) };
 }
 
 test('notes are marks on the charts, and a list', async (t) => {

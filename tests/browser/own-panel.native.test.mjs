@@ -2,7 +2,7 @@
  * tests/e2e/own_paths.c. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { compiled, runWords } from '../e2e/firmware.mjs';
+import { compiled, here, runWords } from '../e2e/firmware.mjs';
 import { assertAccessible, engine, ingest, open, says, screenshots, serve, until } from './browser.mjs';
 
 const bins = compiled('own_paths');
@@ -32,8 +32,7 @@ async function firmware(t, { title = '', logo = '', panel = '', texts = [], rout
   for (const route of routes) {
     assert.equal(await ask('route', ...route), '0 ');
   }
-  const port = Number((await ask('start', '', '', '', title, logo, panel)).split(' ')[1]);
-  return { ask, server: { host: '127.0.0.1', port, url: `http://127.0.0.1:${port}` } };
+  return { ask, server: here((await ask('start', '', '', '', title, logo, panel)).split(' ')[1]) };
 }
 
 const panelOf = (text) => ({ panel: '/acme/panel.js', texts: [['/acme/panel.js', 'text/javascript', text]] });

@@ -2,15 +2,13 @@
  * into the stream of a real server, each valid by the contract. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { validate } from '../e2e/aidash.mjs';
 import { metered, replay } from '../e2e/engine.mjs';
 import { assertAccessible, drawn, ingest, inside, open, says, screenshots, serve, system, text, until } from './browser.mjs';
+import { stage } from './stage.mjs';
 
-/* A meter's page, into whose stream page.say(event) puts an event; page.cut() ends its connection for good, page.line is its queue. */
-async function stage(t, options = {}, args = []) {
-  const server = await serve(t, args);
-  let over = false;
-  const page = await open(t, server, { ...options, before: async (opened) => {
+/* A meter's page; page.line is its queue. */
+async function metersPage(t, options = {}) {
+  const { page, server } = await stage(t, { ...options, heard: (event) => (event.event === 'hello' ? { ...event, source: 'meter' } : event), before: async (opened) => {
     opened.line = { running: 0, queued: 0, refused: 0, max_inflight: 4, queue: 16 };
     await opened.route('**/status', async (route) => {
       try {
@@ -20,24 +18,8 @@ async function stage(t, options = {}, args = []) {
         await route.abort().catch(() => {});
       }
     });
-    await opened.routeWebSocket(/\/ws\//, (socket) => {
-      if (over) {
-        socket.close({ code: 3000 });
-        return;
-      }
-      const upstream = socket.connectToServer();
-      let seq = 0;
-      upstream.onMessage((message) => {
-        const event = JSON.parse(message);
-        seq = event.seq ?? event.next_seq ?? seq + 1;
-        socket.send(event.event === 'hello' ? JSON.stringify({ ...event, source: 'meter' }) : message);
-      });
-      socket.onMessage((message) => upstream.send(message));
-      opened.say = (event) => socket.send(JSON.stringify(validate({ seq, ...event })));
-      opened.cut = () => { over = true; return socket.close({ code: 1001 }); };
-    });
   } });
-  await until(page, () => app.store.state.connection.phase === 'live' && app.store.state.status && app.feed.ring.end > 0);
+  await until(page, () => app.store.state.status);
   return { page, server };
 }
 
@@ -59,7 +41,7 @@ async function looked(page, name) {
 }
 
 test('the engine: loading, down, paused by whom, draining', async (t) => {
-  const { page } = await stage(t);
+  const { page } = await metersPage(t);
   page.say(said({ engine: 'loading', reason: 'weights: 45 %' }));
   await says(page, 'state', 'Loading');
   await says(page, 'engine-reason', 'weights: 45 %');
@@ -83,7 +65,7 @@ test('the engine: loading, down, paused by whom, draining', async (t) => {
 });
 
 test('requests: a full line, a cut prompt, unknown counts; and what a connection that is lost leaves', async (t) => {
-  const { page, server } = await stage(t, { reducedMotion: 'reduce' }, ['--rate', '20', '--alert', 'hot: gauge:x > 80']);
+  const { page, server } = await metersPage(t, { reducedMotion: 'reduce', args: ['--rate', '20', '--alert', 'hot: gauge:x > 80'] });
   page.line.queue = 2;
   page.say(end(1, { prompt_cut: true, counts: 'none', counts_reason: 'compressed', completion_tokens: undefined }));
   page.say(end(2, { status: 'refused', ended_by: 'aidash', http_status: 503, error: 'the queue is full (2 waiting)' }));

@@ -2,32 +2,10 @@
  * valid by the contract. How the server comes to them: tests/e2e/why.test.mjs, tests/e2e/energy.test.mjs. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { validate } from '../e2e/aidash.mjs';
-import { assertAccessible, drawn, ingest, open, says, screenshots, serve, system, text, until } from './browser.mjs';
+import { assertAccessible, drawn, ingest, says, screenshots, system, text, until } from './browser.mjs';
+import { stage } from './stage.mjs';
 
-/* A server, and its page: page.say(event) puts an event into its stream, page.cut() ends its connection for good. */
-async function stage(t, options = {}) {
-  const server = await serve(t, ['--rate', '20']);
-  let over = false;
-  const page = await open(t, server, { ...options, before: (opened) => opened.routeWebSocket(/\/ws\//, (socket) => {
-    if (over) {
-      socket.close({ code: 3000 });
-      return;
-    }
-    const upstream = socket.connectToServer();
-    let seq = 0;
-    upstream.onMessage((message) => {
-      const event = JSON.parse(message);
-      seq = event.seq ?? event.next_seq ?? seq + 1;
-      socket.send(message);
-    });
-    socket.onMessage((message) => upstream.send(message));
-    opened.say = (event) => socket.send(JSON.stringify(validate({ seq, time: Date.now() / 1000, ...event })));
-    opened.cut = () => { over = true; return socket.close({ code: 1001 }); };
-  }) });
-  await until(page, () => app.store.state.connection.phase === 'live' && app.feed.ring.end > 0);
-  return { page, server };
-}
+const watched = (t, options = {}) => stage(t, { args: ['--rate', '20'], more: () => ({ time: Date.now() / 1000 }), ...options });
 
 const SLOW = '12.1 tok/s, usually 18.4: the GPU clock fell from 1300 to 624 MHz 40 s ago (thermal)';
 const WAIT = '9.1 s until the first text, usually 1.2 s: 7.5 s in the queue';
@@ -43,7 +21,7 @@ const lines = (node) => { // how many lines of text are drawn
 };
 
 test('verdicts: one sentence for each, which keeps its place while it is told again, until it is over', async (t) => {
-  const { page } = await stage(t);
+  const { page } = await watched(t);
   assert.equal(await page.isVisible('#verdict'), false);
   page.say(verdict());
   await says(page, 'verdict', `llama3: ${SLOW}`);
@@ -76,7 +54,7 @@ test('verdicts: one sentence for each, which keeps its place while it is told ag
 });
 
 test('energy: in the engine\'s card, as much of it as is known', async (t) => {
-  const { page } = await stage(t);
+  const { page } = await watched(t);
   assert.equal(await page.isVisible('#energy'), false);
   page.say(energy());
   await says(page, 'energy', '23.4 W');
@@ -98,7 +76,7 @@ test('energy: in the engine\'s card, as much of it as is known', async (t) => {
 });
 
 test('without a connection, neither is told; what is old is pale, and can be read', async (t) => {
-  const { page, server } = await stage(t, { reducedMotion: 'reduce' }); // axe looks at nothing half faded in
+  const { page, server } = await watched(t, { reducedMotion: 'reduce' }); // axe looks at nothing half faded in
   await ingest(server, { gauge: 'oven', unit: 'C', value: 85 });
   page.say(verdict());
   page.say(energy());

@@ -10,13 +10,13 @@
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { readFileSync, readdirSync } from 'node:fs';
+import { createHash, randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
+import { createRequire } from 'node:module';
 import net from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import Ajv2020 from 'ajv/dist/2020.js';
 import WebSocket from 'ws';
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -222,11 +222,31 @@ export const openFiles = (server) => readdirSync(`/proc/${server.pid}/fd`).lengt
 /* ---- the schema -------------------------------------------------------------- */
 
 const schemaFile = path.join(ROOT, 'www/contract.schema.json');
-const contract = new Ajv2020().addSchema(JSON.parse(readFileSync(schemaFile, 'utf8')), 'contract');
+
+/* { NAME: validator } of all $defs of the contract. Ajv takes a third of a second of CPU to make them, which nearly every test file needs:
+ * so the code that it makes is kept, under the name of what it is made of. */
+const contract = () => {
+    const require = createRequire(import.meta.url);
+    const text = readFileSync(schemaFile);
+    const made = createHash('sha256').update(text).update(require('ajv/package.json').version).digest('hex').slice(0, 16);
+    const file = path.join(ROOT, `tests/node_modules/.cache/contract-${made}.cjs`);
+    if (!existsSync(file)) {
+        const { Ajv2020 } = require('ajv/dist/2020.js');
+        const schema = JSON.parse(text);
+        const ajv = new Ajv2020({ code: { source: true } }).addSchema(schema, 'contract');
+        const names = Object.keys(schema.$defs).map((name) => [name, `contract#/$defs/${name}`]);
+        mkdirSync(path.dirname(file), { recursive: true });
+        writeFileSync(`${file}.${process.pid}`, require('ajv/dist/standalone').default(ajv, Object.fromEntries(names)));
+        renameSync(`${file}.${process.pid}`, file); // whole or not at all, however many do it at once
+    }
+    return require(file);
+};
+let validators;
 
 /* The value, which must be what $defs of the contract calls by this name. */
 export function validate(value, name = 'Event') {
-    const schema = contract.getSchema(`contract#/$defs/${name}`);
+    validators ??= contract();
+    const schema = validators[name];
     assert.ok(schema(value), `not a valid ${name}: ${JSON.stringify(value).slice(0, 1000)}: `
         + JSON.stringify(schema.errors));
     return value;

@@ -50,6 +50,9 @@ export function run(t, bin, takes = () => false) {
     return { pid: proc.pid, said, ask };
 }
 
+/* A server on this machine, as requests and pages take it. */
+export const here = (port) => ({ host: '127.0.0.1', port: Number(port), url: `http://127.0.0.1:${port}` });
+
 /* The same with a line of words between bars. */
 export function runWords(t, bin) {
     const { ask, ...rest } = run(t, bin);

@@ -1,5 +1,5 @@
 /* Boards and gateways without a broker: --forward with GET /forward, and --peer. Real boards with a simulated engine, a real gateway, and
- * between them a TCP proxy that cuts, holds and leads elsewhere. */
+ * between them a TCP proxy that cuts, stops, holds and leads elsewhere. */
 import assert from 'node:assert/strict';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
@@ -9,6 +9,7 @@ import { test } from 'node:test';
 import {
     OP, Raw, assertRefused, closeFrame, connect, frame, isTick, parseFrame, poll, request, run, serve, start, status, text,
 } from './aidash.mjs';
+import { stream, watch, writes } from '../bridges/bridge.mjs';
 import { authority } from './tls.mjs';
 
 const PATIENCE_MS = 60_000;
@@ -39,6 +40,8 @@ async function proxy(t, port) {
     p.port = server.address().port;
     p.url = `http://127.0.0.1:${p.port}`;
     p.cut = () => { for (const socket of sockets) socket.destroy(); };
+    p.stop = () => { for (const socket of sockets) socket.pause(); };
+    p.go = () => { for (const socket of sockets) socket.resume(); };
     t.after(() => { p.cut(); server.close(); });
     return p;
 }
@@ -137,6 +140,32 @@ test('--forward: every event comes in order, once, over cuts and a gateway that 
     assert.ok(viewer.events.some((e) => e.event === 'node' && e.data?.event === 'status' && e.data.model === 'llama3'));
     await gateway.logged(/board 'jetson' from 127\.0\.0\.1: the link is up/);
     await board.logged(/forward: 127\.0\.0\.1:\d+ as 'jetson': the link is down: it /);
+});
+
+test('--forward: what is dropped on a connection that loses what is behind it, too, is counted once', async (t) => {
+    const MANY = 100_000; /* more than a board keeps, and the system for a socket */
+    const gateway = await serve(t, gatewayArgs);
+    const link = await proxy(t, gateway.port);
+    const viewer = await watch(t, gateway);
+    const board = writes(await serve(t, ['--source', 'stdin', '--backlog', '4096', '--forward', link.url, '--as-node', 'jetson'], { input: '' }));
+    const sum = async (server) => (await status(server)).counters.ticks;
+    const flood = async () => {
+        for (let i = 0; i < MANY; i += 1000) await board.send(1000);
+        await poll(async () => await sum(board) === board.sent, 'ticks of the board', PATIENCE_MS);
+    };
+    await fleetWhen(board, (fleet) => fleet.forward.state === 'up');
+    await stream(board, viewer, 'jetson', 100);
+    await poll(() => viewer.of('jetson').length === 100, 'the first ticks', PATIENCE_MS);
+    link.stop();
+    await flood();
+    link.held = true; /* what comes now is taken, and lost */
+    link.go();
+    await fleetWhen(board, (fleet) => fleet.forward.dropped > 1000);
+    await flood();
+    link.cut();
+    link.held = false;
+    await poll(() => viewer.of('jetson').at(-1) === board.sent, 'the newest tick', PATIENCE_MS);
+    await poll(async () => (await status(board)).fleet.forward.dropped === board.sent - await sum(gateway), 'as many as the gateway has not got', PATIENCE_MS);
 });
 
 test('--forward: a gateway that was restarted gets all that the board still has', async (t) => {

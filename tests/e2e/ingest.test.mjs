@@ -5,6 +5,7 @@ import dgram from 'node:dgram';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import WebSocket from 'ws';
 import {
     Raw, SLOW, assertGrownAtMost, assertRefused, connect, exchange, ingest, isStatus, isTick, poll, post,
     request, residentKb, serve, sleep, status, statusWhen, udpPort, validate, within,
@@ -93,6 +94,30 @@ test('a new model is told to all and can be switched to', async (t) => {
     assert.equal((await viewer.command({ action: 'switch_model', model: 'späti-✓' })).event, 'ack');
     await ingest(server, { tokens: 1 });
     assert.equal((await viewer.tick((tick) => tick.tokens_generated === 2)).model, 'späti-✓');
+});
+
+test('ticks that name a node are a board of GET /nodes; one that has a link speaks for itself', async (t) => {
+    const server = await serve(t, ['--source', 'none', '--ingest', 'open', '--udp', '127.0.0.1:0']);
+    const nodes = async () => validate((await request(server, '/nodes')).json, 'NodesAnswer').nodes;
+    assert.equal((await ingest(server, { tokens: 5, model: 'yolo', node: 'pi' })).json.accepted, 1);
+    const socket = dgram.createSocket('udp4');
+    t.after(() => socket.close());
+    const port = await udpPort(server);
+    await poll(async () => {
+        socket.send('{"tokens":1,"node":"esp"}', port, '127.0.0.1');
+        return (await nodes()).length === 2;
+    }, 'both boards');
+    const [pi, esp] = await nodes();
+    assert.deepEqual([pi.node, pi.state, pi.model, pi.tokens, esp.node, esp.state], ['pi', 'live', 'yolo', 5, 'esp', 'live']);
+    assert.equal((await status(server)).nodes, 2);
+
+    const link = new WebSocket(`ws://127.0.0.1:${server.port}/forward?node=jetson&run=a`);
+    t.after(() => link.terminate());
+    await once(link, 'message');
+    const { accepted, errors } = (await ingest(server, { tokens: 5, node: 'jetson' }, { tokens: 1, node: 'pi' })).json;
+    assert.equal(accepted, 1);
+    assert.match(errors[0].message, /sends its own events; give these ticks another name/);
+    assert.equal((await status(server)).counters.relay_ignored, 1);
 });
 
 test('a node is named after the six fields and has a series of its own', async (t) => {

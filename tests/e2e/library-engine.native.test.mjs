@@ -3,14 +3,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { connect, isStatus, post, request, status, validate } from './aidash.mjs';
-import { compiled, runWords } from './firmware.mjs';
+import { compiled, here, runWords } from './firmware.mjs';
 
 const bins = compiled('engine_side', ['C', 'C++']);
 
 async function firmware(t, bin = bins.C) {
     const { ask, said } = runWords(t, bin);
-    const server = { host: '127.0.0.1', port: Number((await ask('start')).split(' ')[1]) };
-    return { ask, said, server };
+    return { ask, said, server: here((await ask('start')).split(' ')[1]) };
 }
 
 const is = (kind) => (event) => event.event === kind;

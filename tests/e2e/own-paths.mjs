@@ -1,6 +1,6 @@
 /* A firmware with paths of its own: own_paths.c, in C and in C++, which tests lead by lines. */
 import assert from 'node:assert/strict';
-import { compiled, runWords } from './firmware.mjs';
+import { compiled, here, runWords } from './firmware.mjs';
 
 export const bins = compiled('own_paths', ['C', 'C++']);
 
@@ -15,7 +15,7 @@ export async function firmware(t, { bin = bins.C, routes = ROUTES, config = [] }
     }
     const start = async (...words) => {
         const [rc, port, ...why] = (await ask('start', ...words)).split(' ');
-        return { rc, server: { host: '127.0.0.1', port: Number(port) }, why: why.join(' ') };
+        return { rc, server: here(port), why: why.join(' ') };
     };
     return { ask, said, start, ...await start(...config) };
 }

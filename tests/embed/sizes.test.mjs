@@ -14,6 +14,7 @@ const tinyMeter = path.join(ROOT, 'build/tiny-meter/aidash');
 const gateway = path.join(ROOT, 'build/gateway/aidash');
 const bare = path.join(ROOT, 'build/bare/aidash');
 const load = path.join(ROOT, 'build/bench/load');
+const boards = path.join(ROOT, 'build/bench/boards');
 
 /* The map that a program prints: { PART: BYTES }. */
 const sizes = async (bin) => Object.fromEntries([...(await run(['--sizes'], { bin })).stdout.matchAll(/^(\w+) +(?:\d+ +)?(\d+)$/gm)]
@@ -123,9 +124,11 @@ test('without the page and the meter, the stream and commands stay', async (t) =
     await viewer.tick();
     assert.equal((await viewer.command({ action: 'switch_model', model: 'mistral' })).event, 'ack');
     await viewer.tick((tick) => tick.model === 'mistral');
-    const { code, stderr } = await run(['--upstream', 'http://127.0.0.1:9'], { bin: bare });
-    assert.equal(code, 2);
-    assert.match(stderr, /upstream/);
+    for (const [option, part] of [['--upstream', 'meter'], ['--peer', 'meter'], ['--forward', 'meter'], ['--otlp', 'meter'], ['--tls-cert', 'TLS']]) {
+        const { code, stderr } = await run([option, 'http://127.0.0.1:9'], { bin: bare });
+        assert.equal(code, 2);
+        assert.match(stderr, new RegExp(`${option}: this aidash was built without (the )?${part} \\(AIDASH_`));
+    }
 });
 
 const files = Number(execSync('ulimit -Hn').toString().replace('unlimited', 'Infinity'));
@@ -154,4 +157,21 @@ test('a gateway brings each tick to ten thousand viewers, and loses none', {
         { least: 10, most: 10, losses_told: 0, disordered: 0, torn: 0, closed: 0 });
     assert.equal((await status(server)).counters.dropped, 0);
     assert.ok(rss_kb < 16_000, `below 1 kB resident a viewer: ${stdout}`);
+});
+
+test('two gateways bring the events of fifty boards to their viewers, joined, in order, without a gap', async (t) => {
+    const gateways = await Promise.all([1, 2].map(() => serve(t, ['--source', 'none'], { bin: gateway })));
+    const watching = gateways.map(({ port, pid }) => promisify(execFile)(load,
+        ['--port', port, '--clients', 40, '--batch', '--sample', 4, '--ticks', 1000, '--seconds', 100, '--pid', pid].map(String)));
+    watching.forEach((each) => each.catch(() => {})); /* awaited below */
+    t.after(() => watching.forEach(({ child }) => child.kill()));
+    const feeding = execFile(boards, [...gateways.flatMap(({ port }) => ['--port', port]), '--boards', 50, '--rate', 10].map(String));
+    t.after(() => feeding.kill());
+    for (const [i, { stdout }] of (await Promise.all(watching)).entries()) {
+        const { delivered, reads, losses_told, lost, gaps, disordered, torn, closed } = JSON.parse(stdout);
+        assert.deepEqual({ losses_told, lost, gaps, disordered, torn, closed }, { losses_told: 0, lost: 0, gaps: 0, disordered: 0, torn: 0, closed: 0 });
+        assert.ok(delivered >= 40 * 1000, `${delivered} events`);
+        assert.ok(reads < delivered / 5, `${delivered} events in ${reads} reads`);
+        assert.equal((await status(gateways[i])).nodes, 50);
+    }
 });

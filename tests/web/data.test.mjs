@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { Lines } from '../../www/chart-lines.js';
 import { Clock } from '../../www/clock.js';
 import { decimate, LINES, Rows } from '../../www/decimate.js';
-import { Feed, LANES_MAX } from '../../www/feed.js';
+import { Feed, LANES_MAX, NODE_LANES_MAX } from '../../www/feed.js';
 import { Fleet, hottest, minutes, modelOf, NODES_MAX, ratesOf, trouble, wattsOf } from '../../www/fleet.js';
 import { rotation } from '../../www/kiosk.js';
 import { age, csv, duration, milliseconds, niceCeiling, percent, rate, short, span, whole } from '../../www/format.js';
@@ -639,6 +639,47 @@ test('nothing grows: lanes, marks and ticks are bounded', () => {
   assert.equal(feed.lanes.at(-1).model, '(others)');
   assert.equal(feed.marks.length, 200);
   assert.equal(times(feed).length, 64);
+});
+
+test('a moving chart of ranges, which makes only its new columns, is that which makes all of them', () => {
+  const ring = new Ring(1 << 12);
+  let seed = 7;
+  const random = () => { seed = (seed * 48271) % 2147483647; return seed / 2147483647; };
+  const lineOf = new Int8Array(LANES_MAX).fill(-1);
+  lineOf.set([2, 0, 1]);
+  const [kept, width] = [new Rows(), 0.5];
+  let time = 1000;
+  const drawn = (rows) => {
+    const from = Math.max(ring.find(time - 60) - 1, ring.first);
+    decimate(ring, { values: ring.rate, from, to: ring.end, width, lineOf, dense: true }, rows);
+    const edge = (Math.floor(ring.time[from & ring.mask] / width) + 1) * width; // the first column may have been cut
+    return [0, 1, 2].map((line) => {
+      const own = rows.x.flatMap((x, row) => (x > edge && rows.y[line][row] !== undefined ? [[x, rows.y[line][row], rows.low[line][row], rows.high[line][row]]] : []));
+      return own.slice(own.findIndex(([, value]) => value !== null)); // whether a line comes from there is seen only there
+    });
+  };
+  for (let draw = 0; draw < 150; draw++) {
+    for (let i = 0; i < 40; i++) {
+      time += random() < 0.01 ? 5 * random() : 0.02;
+      const flags = random() < 0.02 ? BREAK | (random() < 0.5 ? SILENT : 0) : 0;
+      ring.push(time, time, 100 * random(), Math.fround(50 * random()), 0, 0, 0, 0, Math.floor(4 * random()), flags);
+    }
+    if (draw === 70) lineOf.set([0, 2, 1]);
+    if (draw === 90) ring.rewind(ring.end - 30);
+    if (draw !== 100) assert.deepEqual(drawn(kept), drawn(new Rows()), `draw ${draw}`);
+  }
+});
+
+test('of several boards, one with many models leaves the others their lines', () => {
+  const feed = ready(new Feed(64));
+  for (let i = 0; i < 500; i++) feed.add([tick(i / 100, { model: `m${i}`, node: 'loud' })], i + 1, i / 100);
+  assert.equal(feed.lanes.filter(({ node }) => node === 'loud').length, NODE_LANES_MAX);
+  assert.equal(feed.lanes.at(-1).model, '(others)');
+  feed.add([tick(6, { model: 'own', node: 'quiet' }), tick(6, { model: 'own' })], 501, 6);
+  assert.deepEqual(feed.lanes.slice(-2).map(({ model, node }) => `${model} ${node}`), ['own quiet', 'own ']);
+  const alone = ready(new Feed(64, 'loud'));
+  for (let i = 0; i < 500; i++) alone.add([tick(i / 100, { model: `m${i}`, node: 'loud' })], i + 1, i / 100);
+  assert.equal(alone.lanes.length, LANES_MAX, 'on its own page it may have all');
 });
 
 test('a tick comes out of the ring as it went in', () => {
