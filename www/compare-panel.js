@@ -38,6 +38,11 @@ export function mountCompare({ store, lines, view, filter, session }, fill) {
   byId("compare-clear", HTMLButtonElement).addEventListener("click", clear);
   panel.addEventListener("keydown", ({ key }) => key === "Escape" && clear());
   store.on(["pins", "find"], showPins);
+  store.on(["filled", "status"], ({ pins, filled }) => { // of a link: the charts have to be drawn first
+    if (filled && pins.length && !pinned.querySelector("tbody tr")) {
+      requestAnimationFrame(() => requestAnimationFrame(showPins));
+    }
+  });
 
   function clear() {
     show(changed);
