@@ -50,6 +50,7 @@
  *   codec/messages.c         samples, commands, client_id
  *   codec/tick.c             the tick that never changes
  *   codec/relayed.c          an event of another board
+ *   codec/announced.c        a board that is announced in the LAN
  *   codec/traceparent.c      which trace a request belongs to
  *   codec/llm_paths.c        what of an engine's JSON matters
  *   codec/llm_facts.c        an engine's answer: token counts and times
@@ -149,6 +150,7 @@
  *   board/otlp.c             spans and metrics for an OpenTelemetry collector
  *   fleet/link.c             what links of boards and gateways have in common
  *   fleet/uplinks.c          boards that forward their events to this one
+ *   fleet/browse.c           which boards are announced in the LAN
  *   fleet/follow.c           boards whose events this one reads
  *   fleet/forward.c          this board's events to a gateway
  *   fleet/fleet.c            all of it, as the hub's loop sees it
@@ -279,6 +281,7 @@
 #include "src/codec/messages.c"
 #include "src/codec/tick.c"
 #include "src/codec/relayed.c"
+#include "src/codec/announced.c"
 #include "src/codec/traceparent.c"
 #include "src/codec/llm_paths.c"
 #include "src/codec/llm_facts.c"
@@ -378,6 +381,7 @@
 #include "src/board/otlp.c"
 #include "src/fleet/link.c"
 #include "src/fleet/uplinks.c"
+#include "src/fleet/browse.c"
 #include "src/fleet/follow.c"
 #include "src/fleet/forward.c"
 #include "src/fleet/fleet.c"

@@ -325,8 +325,9 @@ struct aidash_config {
     const char *forward, *as_node, *forward_key_file;
     /* The other way round: the URLs of boards, [NAME=]URL, comma-separated, whose
      * events this one reads; AIDASH_PEERS at most. NAME is the board's here; without
-     * it, HOST[:PORT] of the URL. A file with a bearer token for all of them, with the
-     * rights `view` and `control`. Likewise. */
+     * it, HOST[:PORT] of the URL. "mdns": those that are announced in the LAN; the
+     * program avahi-browse runs as a child every 5 s. A file with a bearer token for
+     * those that are named, with the rights `view` and `control`. Likewise. */
     const char *peer, *peer_key_file;
 };
 

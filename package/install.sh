@@ -64,6 +64,11 @@ port() {
     echo "${listen##*:}" | grep -x '[0-9]\{1,\}' || echo 8080
 }
 
+# Does the service speak TLS: yes or no?
+tls() {
+    if grep -q '^[[:space:]]*tls-cert[[:space:]]*=' "$DESTDIR$conf"; then echo yes; else echo no; fi
+}
+
 # configure NEW_CONF [--KEY VALUE]...: the config with these options; a key that is given replaces what was set
 configure() {
     new=$1 seen=''
@@ -117,7 +122,7 @@ install() {
     [ -n "$system" ] || { say "installed $PREFIX/bin/aidash"; return; }
     cmp -s "$work/conf" "$DESTDIR$conf" || put 644 "$work/conf" "$conf"
     if [ -d "$DESTDIR$avahi" ]; then
-        sed "s|<port>[0-9]*|<port>$(port)|" "$here/aidash.avahi" >"$work/avahi"
+        sed "s|<port>[0-9]*|<port>$(port)|;s|>tls=[a-z]*<|>tls=$(tls)<|" "$here/aidash.avahi" >"$work/avahi"
         put 644 "$work/avahi" "$avahi/aidash.service"
     fi
     say "installed $PREFIX/bin/aidash; its options are in $conf"

@@ -156,15 +156,15 @@ page_parts() { sh toolchains/fetch.sh page "$tmp/page-deps" www; }
 closed_npm() {
     npm_config_registry=http://127.0.0.1:9 npm_config_fetch_retries=0 npm_config_cache=$tmp/npm-cache page_parts
 }
-check 'an npm registry that is not reached is told' says "npm can't get uPlot, esbuild and terser.*registry.*UPLOT=DIR" 1 closed_npm
+check 'an npm registry that is not reached is told' says "npm can't get uPlot, esbuild, terser and zopfli.*registry.*UPLOT=DIR" 1 closed_npm
 check 'and leaves no half of uPlot' empty "$tmp/page-deps"
 mkdir "$tmp/npm"
 stub "$tmp/npm/npm" <<'STUB'
 #!/bin/sh
-mkdir -p node_modules/uplot/dist && echo 'var uPlot=0;' >node_modules/uplot/dist/uPlot.iife.min.js
+mkdir -p node_modules/uplot/dist && echo 'var uPlot=0;' >node_modules/uplot/dist/uPlot.esm.js
 STUB
 other_uplot() { PATH=$tmp/npm:$PATH page_parts; }
-check "a changed file of uPlot is refused" says "checksum of uPlot's uPlot.iife.min.js differs: expected SHA-256 19c8d4" 1 other_uplot
+check "a changed file of uPlot is refused" says "checksum of uPlot's uPlot.esm.js differs: expected SHA-256 5dd9b3" 1 other_uplot
 check 'and is not kept' empty "$tmp/page-deps"
 
 # ---- the embedded page ---------------------------------------------------------------------------
@@ -181,14 +181,14 @@ cat >"$tmp/print.c" <<'C'
 #include <stdio.h>
 #include <string.h>
 struct ad_asset {
-    const char *path, *type; int gzip; const unsigned char *data; size_t len; const char *etag; size_t plain_len; const char *plain_etag;
+    const char *path, *type; const unsigned char *data; size_t len; const char *etag; size_t plain_len; const char *plain_etag;
 };
 #include "www.h"
 int main(int argc, char **argv)
 {
     for (size_t i = 0; i < sizeof ad_assets / sizeof *ad_assets; i++) {
         if (argc == 1)
-            printf("%s %s %d %zu\n", ad_assets[i].path, ad_assets[i].type, ad_assets[i].gzip, ad_assets[i].plain_len);
+            printf("%s %s %zu\n", ad_assets[i].path, ad_assets[i].type, ad_assets[i].plain_len);
         else if (strcmp(argv[1], ad_assets[i].path) == 0)
             fwrite(ad_assets[i].data, 1, ad_assets[i].len, stdout);
     }
@@ -198,13 +198,13 @@ C
 embedded() {
     "${CC:-cc}" -std=c11 -Wall -Wextra -Werror -o "$tmp/print" "$tmp/print.c" || return 1
     "$tmp/print" | diff - - <<'LIST' || return 1
-/ text/html; charset=utf-8 1 4
-/contract.json application/schema+json 0 2
-/empty.css text/css; charset=utf-8 1 0
-/x.png image/png 1 70000
+/ text/html; charset=utf-8 4
+/contract.json application/schema+json 2
+/empty.css text/css; charset=utf-8 0
+/x.png image/png 70000
 LIST
     grep -q '^enum { AD_ASSETS_LARGEST = 70000 };$' "$tmp/www.h" || return 1
-    "$tmp/print" /x.png | gzip -d | cmp - "$page/x.png" && "$tmp/print" /contract.json | cmp - "$page/contract.schema.json" &&
+    "$tmp/print" /x.png | gzip -d | cmp - "$page/x.png" && "$tmp/print" /contract.json | gzip -d | cmp - "$page/contract.schema.json" &&
         "$tmp/print" /empty.css | gzip -d | cmp - "$page/empty.css"
 }
 check 'page files are embedded' embed "$page"/*
@@ -225,11 +225,11 @@ cp -r Makefile toolchains www package docs LICENSE THIRD-PARTY.md README.md CHAN
 cp tests/run.mjs tests/reporter.mjs tests/lint.sh tests/check.sh "$small/tests/"
 touch "$small/src/limits.h" "$small/deps/qr/c/qrcodegen.c" "$small/deps/civetweb/src/civetweb.c" "$small/deps/jsmn.h" "$small/aidash.h" "$small/deps/uplot/LICENSE"
 for f in infback.c inftrees.h inflate.h inffast.h inffast.c inftrees.c; do touch "$small/deps/zlib/$f"; done
-echo 'var uPlot = 1;' >"$small/deps/uplot/dist/uPlot.iife.min.js"
+echo 'export default 1;' >"$small/deps/uplot/dist/uPlot.esm.js"
 cp "${ESBUILD:-build/deps/esbuild}" "$small/deps/esbuild"
 cat >"$small/aidash.c" <<'C'
 struct ad_asset {
-    const char *path, *type; int gzip; const unsigned char *data; unsigned long len; const char *etag; unsigned long plain_len; const char *plain_etag;
+    const char *path, *type; const unsigned char *data; unsigned long len; const char *etag; unsigned long plain_len; const char *plain_etag;
 };
 #include "aidash_www.h"
 int main(void) { return (int)ad_assets[0].len * 0; }
@@ -251,6 +251,18 @@ check 'a new page file is in the header' grep -q '"/zz.svg"' build/aidash_www.h
 rm www/zz.svg
 check 'a removed page file is taken out' says $builds 0 quick
 check 'a removed page file is not in the header' sh -c '! grep -q zz.svg build/aidash_www.h'
+sed 's/^export const LANGUAGE = .*/export const LANGUAGE = "de";/; s/"Connecting"/"Verbindet \\"\&\\" <x>"/' www/texts.js >texts.de.js
+german() {
+    grep -q '<html lang="de"' build/www/index.html && grep -q '<span>Verbindet &quot;&amp;&quot; &lt;x></span>' build/www/index.html &&
+        grep -q '"lang": "de"' build/www/manifest.webmanifest && grep -q 'Verbindet' build/www/app.js
+}
+check 'a translation is built in' says $builds 0 quick TEXTS=texts.de.js
+check 'into all files of the page' german
+check 'and stays' quiet TEXTS=texts.de.js
+check 'without it the page is as it was' says $builds 0 quick
+check 'in English' grep -q '<html lang="en"' build/www/index.html
+sed -i '/^export const close /d' texts.de.js
+check 'a text that a translation lacks is named' says 'index.html:[0-9]+: there is no text [{][{]close[}][}]' 2 quick TEXTS=texts.de.js
 check 'other CFLAGS build anew' says $builds 0 quick CFLAGS=-O1
 check 'the same CFLAGS do not' quiet CFLAGS=-O1
 touch aidash.h

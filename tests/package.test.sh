@@ -413,7 +413,8 @@ else
     check 'and serves' serves "$port"
     check 'its log goes to standard error, for the journal' grep -q 'listening on' $busy/run/journal
     check 'the options are in the config' sh -c "grep -qx 'listen = 127.0.0.1:$port' $busy/etc/aidash.conf && grep -qx 'seed = 7' $busy/etc/aidash.conf"
-    check 'avahi announces the port' grep -q "<port>$port</port>" $busy/etc/avahi/services/aidash.service
+    check 'avahi announces the port, to browsers and to gateways' test "$(grep -c "<port>$port</port>" $busy/etc/avahi/services/aidash.service)" = 2
+    check 'and that it has no TLS' grep -q '<txt-record>tls=no<' $busy/etc/avahi/services/aidash.service
     if command -v xmllint >/dev/null && [ -f /usr/share/avahi/avahi-service.dtd ]; then
         check 'as its document type has it' xmllint --noout --dtdvalid /usr/share/avahi/avahi-service.dtd $busy/etc/avahi/services/aidash.service
     fi

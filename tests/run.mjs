@@ -180,7 +180,7 @@ const suites = {
       ...node(file, { variant, build: ['all'], ...options }), seconds: Number(process.env.SOAK_SECONDS || 60) + 600, narrow: false }))),
   web: () => list('tests/web', /\.test\.mjs$/).map((file) => node(file, { build: ['types', 'build/aidash_www.h'] })),
   e2e: () => list('tests/e2e', /\.test\.mjs$/).map((file) => ({ ...node(file, { build: ['all',
-    ...[['library', 'lib/aidash.o'], ['standstill', 'hasty/aidash'], ['history', 'hasty/aidash'], ['cut', 'hasty/aidash'], ['limits', 'strict/aidash'], ['tls-full', 'few-tls/aidash'],
+    ...[['library', 'lib/aidash.o'], ['standstill', 'hasty/aidash'], ['history', 'hasty/aidash'], ['cut', 'hasty/aidash'], ['mdns', 'hasty/aidash'], ['limits', 'strict/aidash'], ['tls-full', 'few-tls/aidash'],
       ['workers', 'one-worker/aidash']]
       .filter(([name]) => file.includes(name)).map(([, target]) => `build/${target}`)] }),
     ...(file.includes('history') && process.env.AIDASH_KILLS ? { seconds: 180 + 20 * process.env.AIDASH_KILLS } : {}) })),

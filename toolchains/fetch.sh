@@ -8,7 +8,7 @@
 #   fetch.sh musl DIR CROSS ARCH [SOURCE] static musl for the compiler CROSS-gcc, into DIR/CROSS with its gcc.specs: the
 #                                         distribution's package, else built from its source package (or from SOURCE)
 #   fetch.sh unpack DIR PACKAGE...        unpack packages, and what they need that this machine lacks, into DIR: none is installed
-#   fetch.sh page DIR PACKAGE_DIR         uPlot and esbuild from npm, into DIR/uplot and DIR/esbuild, pinned by PACKAGE_DIR's lock
+#   fetch.sh page DIR PACKAGE_DIR         uPlot, esbuild, terser and zopfli from npm, below DIR, pinned by PACKAGE_DIR's lock
 #                                         file
 #   fetch.sh modules PACKAGE_DIR          the npm packages of PACKAGE_DIR, into its node_modules
 #
@@ -33,7 +33,7 @@ musl 1.2.3 7d5b0b6062521e4627e099e4c9dc8248d32a30285e959b7eecaa780cf8cfd4a4
 musl 1.2.4 7a35eae33d5372a7c0da1188de798726f68825513b7ae3ebe97aaaa52114f039
 musl 1.2.5 a9a118bbe84d8764da0ea0d28b3ab3fae8477fc7e4085d90102b8596fc7c75e4
 '
-uplot_js_sum=19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f
+uplot_js_sum=5dd9b3281aa64b461b42d9945f6adb2649d346502b12281a9ae0d46599a80eba
 
 say() { printf 'aidash: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -394,16 +394,16 @@ npm_ci() {
 page() {
     scratch "$1"
     cp "$2/package.json" "$2/package-lock.json" "$work/" || die "no package files in $2"
-    (cd "$work" && npm_ci 'uPlot, esbuild and terser' ', or make UPLOT=DIR ESBUILD=PROGRAM names a copy of the one and the other') || exit 1
+    (cd "$work" && npm_ci 'uPlot, esbuild, terser and zopfli' ', or make UPLOT=DIR ESBUILD=PROGRAM names a copy of the one and the other') || exit 1
     dist=$work/node_modules/uplot/dist
-    check_sum "$dist/uPlot.iife.min.js" $uplot_js_sum "uPlot's uPlot.iife.min.js" UPLOT
+    check_sum "$dist/uPlot.esm.js" $uplot_js_sum "uPlot's uPlot.esm.js" UPLOT
     # npm installs the one package of @esbuild that is for this machine.
     set -- "$1" "$work"/node_modules/@esbuild/*/bin/esbuild
     [ -x "$2" ] || die "npm has no esbuild for this machine: make ESBUILD=PROGRAM names one"
     rm -rf "$1/uplot" "$1/esbuild" "$1/terser"
     rm -rf "$work/node_modules/.bin" && mkdir "$1/terser" && mv "$2" "$1/esbuild" && mv "$work/node_modules/uplot" "$1/uplot" &&
         rm -rf "$work"/node_modules/*esbuild && mv "$work/node_modules" "$1/terser/node_modules" || die "can't write to $1"
-    say "fetched uPlot, esbuild and terser (checksums checked)"
+    say "fetched uPlot, esbuild, terser and zopfli (checksums checked)"
 }
 
 modules() {

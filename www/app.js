@@ -12,6 +12,7 @@
  *   settings          what this browser remembers
  *   aidash-client     socket, retry, sequence numbers (for other pages too)
  *   causes            why there is no connection
+ *   contract-check    whether an event of another board is of the contract
  *   session           server events -> feed, requests, store; commands
  *   feed, ring        ticks in fixed memory
  *   past              what the server remembers of hours and days
@@ -46,6 +47,7 @@
  *   address           what is seen, as a link
  *   usage-panel       panel: what clients have used
  *   settings-panel    panel: the settings dialog
+ *   share-panel       panel: the page's address for another device
  *   bench-panel       panel: the benchmark's dialog
  *   why-panel         panel: why it is slow; energy
  *   board-panel       panel: what the board's sensors say
@@ -101,6 +103,7 @@ import { Session } from "./session.js";
 import { mountSettings } from "./settings-panel.js";
 import { Settings } from "./settings.js";
 import { Store } from "./store.js";
+import { mountShare } from "./share-panel.js";
 import { mountUsage } from "./usage-panel.js";
 import { mountVersus } from "./versus-panel.js";
 import { View } from "./view.js";
@@ -138,6 +141,7 @@ mountModelFacts(context);
 mountRequests(context);
 mountUsage(context);
 mountSettings(context);
+mountShare(context);
 mountBench(context);
 mountBoard(context);
 mountWhy(context);

@@ -6,8 +6,7 @@
 # command that makes app.js a fifteenth smaller.
 #
 # All is minified, and so without comments. app.js has no import() of a module of its own: that would cost each module a
-# wrapper. uPlot's minified script is half the size of its ES module, and less than what esbuild would make of it; with a last
-# line it is one.
+# wrapper.
 set -eu
 
 out=$1
@@ -29,21 +28,26 @@ minify() {
 }
 
 minify "$modules/app.js" --bundle --format=esm --alias:uplot=./uplot.js --external:./uplot.js --external:./aidash-client.js
-if [ -n "${TERSER:-}" ]; then
-    $TERSER "$out/app.js" --module --ecma 2020 --compress passes=3 --mangle --output "$out/app.js"
-fi
 minify "$modules/theme.js" --bundle --format=esm
 minify "$www/style.css" --bundle
 minify "$www/aidash-client.js" --banner:js="$(sed -n '/^\/\*\*/,/^ \*\//p; /^ \*\//q' "$www/aidash-client.js")"
+# uPlot without the ways to draw that no chart here has: each is added by a line of its own.
+sed -e '/^[[:blank:]]*(paths\.stepped *=/d' -e '/^[[:blank:]]*(paths\.bars *=/d' -e '/^[[:blank:]]*(paths\.spline *=/d' \
+    "$UPLOT/dist/uPlot.esm.js" >"$out/plain.mjs"
+minify "$out/plain.mjs" --bundle --format=esm --out-extension:.js=.mjs --entry-names=uplot
+if [ -n "${TERSER:-}" ]; then
+    $TERSER "$out/app.js" --module --ecma 2020 --compress passes=3 --mangle --output "$out/app.js"
+    $TERSER "$out/plain.mjs" --module --ecma 2020 --compress passes=3 --mangle --output "$out/uplot.mjs"
+fi
 {
     echo '/*!'
     cat "$UPLOT/LICENSE"
     echo
     echo '*/'
-    cat "$UPLOT/dist/uPlot.iife.min.js"
-    echo
-    echo 'export default uPlot;'
+    cat "$out/uplot.mjs"
 } >"$out/uplot.js"
+rm "$out/plain.mjs" "$out/uplot.mjs"
 for file in index.html manifest.webmanifest; do
     sh "$www/fill.sh" "$texts" "$www/$file" >"$out/$file"
 done
+sh "$www/measure.sh" "$www/../docs/measure.md" >"$out/measure.html"

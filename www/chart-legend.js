@@ -6,7 +6,6 @@ import { laneName } from "./chart-lines.js";
 import { byId, make, setAttr, setHidden, setName, setText } from "./dom.js";
 import { age, duration, moment, NONE, rate as rateText, span } from "./format.js";
 import { valueText } from "./gauges.js";
-import { isPast } from "./past.js";
 import * as texts from "./texts.js";
 import { counted, put } from "./words.js";
 
@@ -32,9 +31,9 @@ export function mountLegend(lines, redraw) {
  * @param {[number, number]} range  the edges of the charts, Unix seconds
  * @param {number} now
  */
-export function drawLegend({ colours, lines, store, filter, session: { feed, past, gauges } }, charts, [from, to], now) {
+export function drawLegend({ colours, lines, store, view, filter, session: { feed, past, gauges } }, charts, [from, to], now) {
   const legend = byId("legend", HTMLUListElement);
-  const long = isPast(store.state.span);
+  const long = view.past() > 0;
   const seen = (long ? past.lanes : feed.lanes).filter((lane) => lane.time >= from && (!filter.on || filter.lane(lane)));
   const lanes = seen.filter((lane) => lines.lineOf[lane.index] >= 0 || lines.hides(lane));
   while (legend.children.length > lanes.length) {

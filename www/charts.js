@@ -14,9 +14,10 @@ import { decimate, DENSE, FALL_S, RANGE_PX, Rows } from "./decimate.js";
 import { byId, make, setAttr } from "./dom.js";
 import { BEAT_MS, isDue, untilNext } from "./frame.js";
 import { GAUGE_CHARTS } from "./gauges.js";
-import { isPast } from "./past.js";
 import { drawPins, mountPins } from "./pins.js";
 import { sums } from "./statistics.js";
+import * as texts from "./texts.js";
+import { put } from "./words.js";
 import { mountYesterday } from "./yesterday.js";
 
 /** @import uPlot from "uplot" */
@@ -69,8 +70,8 @@ export function mountCharts(context, Plot) {
     const shown = /** @type {Metric[]} */ (["latency", "rate", "ttft", ...gaugeFigures()]).filter((metric) => !figureOf(metric).hidden);
     charts.forEach(({ plot }) => plot.destroy());
     builtFor = rootSize();
-    const look = { rem: builtFor, colours, lines, log: settings.log, joined: Plot.paths.linear?.() };
-    setAttr(logScale, "aria-pressed", String(settings.log));
+    const look = { rem: builtFor, colours, lines, log: store.state.log, joined: Plot.paths.linear?.() };
+    setAttr(logScale, "aria-pressed", String(store.state.log));
     charts.splice(0, charts.length, ...shown.map((metric) => {
       const figure = figureOf(metric);
       const area = figure.querySelector(".area");
@@ -118,8 +119,9 @@ export function mountCharts(context, Plot) {
     showTtft();
     showGauges();
     const [from, to] = view.range(now);
-    if (isPast(store.state.span) && store.state.status?.history) {
-      past.update(store.state.span, now).then(() => past.version !== drawnPast && redraw());
+    const seconds = view.past(now);
+    if (seconds && store.state.status?.history) {
+      past.update(seconds, now).then(() => past.version !== drawnPast && redraw());
     }
     const width = charts[0]?.plot.bbox.width || 1;
     // A movement by less than a pixel is not drawn.
@@ -161,7 +163,7 @@ export function mountCharts(context, Plot) {
       const metric = /** @type {Metric} */ (`gauge-${i}`);
       if (!document.getElementById(`plot-${metric}`)) {
         byId("tip", HTMLElement).before(make("figure", { class: "plot gauge", id: `plot-${metric}` },
-          make("figcaption", {}, make("span"), make("b", { class: "number" })), make("div", { class: "area" })));
+          make("figcaption", { title: put(texts.gaugeWhat, { name: gauges.list[i].name }) }, make("span"), make("b", { class: "number" })), make("div", { class: "area" })));
       }
       return metric;
     });
@@ -179,7 +181,7 @@ export function mountCharts(context, Plot) {
    * @param {number} to
    */
   function drawCharts(from, to) {
-    const long = isPast(store.state.span);
+    const long = view.past() > 0;
     lines.choose(long ? past.lanes : feed.lanes, from, filter.on ? (lane) => (long ? filter.whole(lane) : filter.lane(lane)) : undefined);
     for (const { metric, rows, plot } of charts) {
       fill(metric, from, to, Math.max(1, plot.bbox.width / devicePixelRatio), rows);
@@ -210,7 +212,7 @@ export function mountCharts(context, Plot) {
       ttftRows(requests.ttft, from, to, (entry) => (filter.entry(entry) ? lineOfModel(entry.last.model) : -1), rows);
     } else if (metric.startsWith("gauge")) {
       gauges.list[Number(metric.slice(6))].rows(from, to, rows);
-    } else if (isPast(store.state.span)) {
+    } else if (view.past()) {
       past.rows(/** @type {"latency" | "rate"} */ (metric), from, to, lines.lineOf, rows);
     } else {
       const dense = last - first > DENSE * columns * lines.count;
@@ -231,10 +233,10 @@ export function mountCharts(context, Plot) {
   }
 
   logScale.addEventListener("click", () => {
-    settings.save({ log: !settings.log });
-    build();
+    settings.save({ log: !store.state.log });
+    store.set({ log: settings.log });
   });
-  build();
+  store.on(["log"], build);
   new ResizeObserver(fit).observe(byId("plots", HTMLElement));
   mountInput(context, charts, lines);
   mountLegend(lines, redraw);

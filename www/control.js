@@ -1,7 +1,7 @@
 // @ts-check
 /** The engine's card: its model, the models to switch to, pause and resume. */
 
-import { byId, make, setAttr, setName, setText } from "./dom.js";
+import { byId, make, setAttr, setHidden, setName, setText } from "./dom.js";
 import { NONE } from "./format.js";
 import { cpuText, factsText } from "./model-facts.js";
 import * as texts from "./texts.js";
@@ -11,7 +11,7 @@ const SEARCH_FROM = 8; // models before there is a search field
 
 /** @param {import("./app.js").Context} context */
 export function mountControl({ store, frame, colours, lines, session }) {
-  const { feed } = session;
+  const { feed, fleet } = session;
   const card = byId("card-control", HTMLElement);
   const list = byId("models", HTMLUListElement);
   const search = byId("model-search", HTMLInputElement);
@@ -88,6 +88,12 @@ export function mountControl({ store, frame, colours, lines, session }) {
   });
 
   frame.add((now) => {
+    const { hello, models, commands, status } = store.state;
+    // Of a gateway, the boards have the engines: what is pressed here would reach none of them.
+    const none = !session.node && hello?.source === "none" && (fleet.nodes.size > 0 || (status?.nodes ?? 0) > 0) && !models.length && !commands.length
+      && !feed.lanes.some(({ node }) => node === "");
+    setHidden(card, none);
+    setAttr(document.documentElement, "data-engineless", none ? "" : null);
     const lane = feed.now(now).lane;
     const model = store.state.model || lane?.model || "";
     setName(name, model || NONE);

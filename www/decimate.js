@@ -39,6 +39,7 @@ export class Rows {
   top = NaN; // the highest value
   bottom = NaN; // and the lowest
   least = 0; // the scale reaches at least so high
+  columns = new Columns();
   /** @type {number[]} */ #last = Array(LINES).fill(-1); // each line's latest row
 
   clear() {
@@ -135,6 +136,52 @@ export class Rows {
   }
 }
 
+/**
+ * What one line has in a column that is a range.
+ *
+ * @typedef {object} Cell
+ * @property {number} line
+ * @property {number} low
+ * @property {number} middle
+ * @property {number} high
+ * @property {number} flags  of its ticks
+ */
+
+/**
+ * The columns that are complete: at the next draw, a moment later, they are the
+ * same, and only the ticks behind them are read.
+ */
+class Columns {
+  /** @type {{number: number, cells: Cell[]}[]} */ done = [];
+  number = NaN; // of the column behind them
+  at = 0; // index of its first tick
+  broken = new Uint8Array(LINES); // flags of lines that wait for a value there
+  #start = 0; // index of the first tick
+  /** @type {unknown[]} */ #of = [];
+  #lineOf = new Int8Array(0);
+
+  /**
+   * Keep those that are still right.
+   *
+   * @param {Ring} ring
+   * @param {Drawn} drawn
+   */
+  prepare(ring, { values, from, to, width, lineOf }) {
+    const of = [ring, ring.rewinds, values, width];
+    if (of.some((value, i) => value !== this.#of[i]) || from < this.#start || from > this.at || to < this.at || lineOf.some((line, i) => line !== this.#lineOf[i])) {
+      this.#of = of;
+      this.#lineOf = lineOf.slice();
+      this.#start = this.at = from;
+      this.number = NaN;
+      this.broken.fill(0);
+      this.done.length = 0;
+    }
+    const first = Math.floor(ring.time[from & ring.mask] / width);
+    const left = this.done.findIndex(({ number }) => number >= first);
+    this.done.splice(0, left < 0 ? this.done.length : left);
+  }
+}
+
 // For each line, the ticks kept of the current column: indices in the ring, or -1.
 const lowest = new Float64Array(LINES);
 const highest = new Float64Array(LINES);
@@ -173,8 +220,17 @@ export function decimate(ring, drawn, rows) {
   broken.fill(0);
   seen.fill(0);
   before.fill(Infinity);
+  const kept = dense && !passes ? rows.columns : null;
   let column = NaN;
-  for (let i = from; i < to; i++) {
+  let i = from;
+  if (kept) {
+    kept.prepare(ring, drawn);
+    kept.done.forEach(({ number, cells }) => emit(cells, (number + 0.5) * width));
+    broken.set(kept.broken);
+    column = kept.number;
+    i = kept.at;
+  }
+  for (; i < to; i++) {
     const k = i & mask;
     const line = lineOf[lane[k]];
     if (line < 0 || (passes && !passes(k))) {
@@ -183,7 +239,15 @@ export function decimate(ring, drawn, rows) {
     // Columns start at multiples of their width: otherwise a moving chart would shimmer.
     const its = Math.floor(time[k] / width);
     if (its !== column) {
-      flush(ring, drawn, (column + 0.5) * width, rows);
+      const cells = flush();
+      if (kept) {
+        if (cells.length) {
+          kept.done.push({ number: column, cells });
+        }
+        kept.number = its;
+        kept.at = i;
+        kept.broken.set(broken);
+      }
       column = its;
     }
     if (passes) {
@@ -206,7 +270,28 @@ export function decimate(ring, drawn, rows) {
       keep(line, values[k]);
     }
   }
-  flush(ring, drawn, (column + 0.5) * width, rows);
+  flush();
+
+  /** The column is complete: turn it into rows. */
+  function flush() {
+    const cells = dense ? ranges(values, mask) : [];
+    if (dense) {
+      emit(cells, (column + 0.5) * width);
+    } else {
+      flushPoints(ring, drawn, rows);
+    }
+    return cells;
+  }
+
+  /** @param {Cell[]} cells @param {number} x */
+  function emit(cells, x) {
+    for (const { line, low, middle, high, flags: its } of cells) {
+      if (its & SILENT) { // after a silence the line comes from 0
+        rows.fall(x, line, time[from & mask]);
+      }
+      rows.addRange(x, line, low, middle, high, its !== 0 && !(its & SILENT));
+    }
+  }
 }
 
 /**
@@ -250,32 +335,43 @@ function medianOf(values, count) {
 }
 
 /**
- * The column is complete: turn it into rows.
+ * What the lines have in a column that is complete.
+ *
+ * @param {Float32Array} values
+ * @param {number} mask  of the ring
+ * @returns {Cell[]}
+ */
+function ranges(values, mask) {
+  /** @type {Cell[]} */
+  const cells = [];
+  for (let line = 0; line < LINES; line++) {
+    if (lowest[line] >= 0) {
+      const middle = medianOf(sample[line], Math.ceil(seen[line] / every[line]));
+      cells.push({ line, low: values[lowest[line] & mask], middle, high: values[highest[line] & mask], flags: broken[line] });
+      lowest[line] = -1;
+      seen[line] = broken[line] = 0;
+    }
+  }
+  return cells;
+}
+
+/**
+ * The lowest and the highest tick of each line in a column, in order of time.
  *
  * @param {Ring} ring
  * @param {Drawn} drawn
- * @param {number} x     the column's middle
  * @param {Rows} rows
  */
-function flush(ring, { values, from, lineOf, dense }, x, rows) {
-  const { mask, time, lane } = ring;
+function flushPoints({ mask, time, lane }, { values, from, lineOf }, rows) {
   let count = 0;
   for (let line = 0; line < LINES; line++) {
-    if (lowest[line] < 0) {
-      continue;
-    }
-    if (dense) {
-      begin(line, x);
-      rows.addRange(x, line, values[lowest[line] & mask], medianOf(sample[line], Math.ceil(seen[line] / every[line])), values[highest[line] & mask], broken[line] !== 0);
-      broken[line] = 0;
-    } else {
+    if (lowest[line] >= 0) {
       points[count++] = lowest[line];
       if (highest[line] !== lowest[line]) {
         points[count++] = highest[line];
       }
+      lowest[line] = -1;
     }
-    lowest[line] = -1;
-    seen[line] = 0;
   }
   if (count > 1) {
     points.subarray(0, count).sort();
@@ -283,21 +379,11 @@ function flush(ring, { values, from, lineOf, dense }, x, rows) {
   for (let i = 0; i < count; i++) {
     const k = points[i] & mask;
     const line = lineOf[lane[k]];
-    begin(line, time[k]);
-    rows.add(time[k], line, values[k], broken[line] !== 0);
-    broken[line] = 0;
-  }
-
-  /**
-   * After a silence the line comes from 0.
-   *
-   * @param {number} line
-   * @param {number} at
-   */
-  function begin(line, at) {
-    if (broken[line] & SILENT) {
-      rows.fall(at, line, time[from & mask]);
+    if (broken[line] & SILENT) { // after a silence the line comes from 0
+      rows.fall(time[k], line, time[from & mask]);
       broken[line] = 0;
     }
+    rows.add(time[k], line, values[k], broken[line] !== 0);
+    broken[line] = 0;
   }
 }

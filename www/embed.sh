@@ -1,10 +1,10 @@
 #!/bin/sh
 # embed.sh OUT FILE... - turns page files into a C header: one gzipped byte array a file, and the table of them.
 #
-# index.html is served as /, contract.schema.json as /contract.json (stored plain, so that any tool can read it), every
-# other file as /NAME. The same files give the same header. The struct is declared where the header is included:
+# index.html is served as /, contract.schema.json as /contract.json, every other file as /NAME. The same files give the
+# same header. ZOPFLI, if it is set, is a command that does what gzip does. The struct is declared where the header is included:
 #     struct ad_asset {
-#         const char *path, *type; int gzip; const unsigned char *data; size_t len; const char *etag;
+#         const char *path, *type; const unsigned char *data; size_t len; const char *etag;
 #         size_t plain_len; const char *plain_etag;
 #     };
 # AD_ASSETS_LARGEST is the greatest plain_len.
@@ -19,10 +19,9 @@ trap 'rm -rf "$tmp"' EXIT
 
 for file; do
     name=${file##*/}
-    gzip=1
     case $name in
     index.html) path=/ ;;
-    contract.schema.json) path=/contract.json gzip=0 ;;
+    contract.schema.json) path=/contract.json ;;
     *) path=/$name ;;
     esac
     case $name in
@@ -36,7 +35,7 @@ for file; do
     *.webmanifest) type='application/manifest+json' ;;
     *) echo "embed.sh: $file: no content type is known for this kind of file" >&2; exit 1 ;;
     esac
-    printf '%s\t%s\t%s\t%s\n' "$path" "$gzip" "$type" "$file"
+    printf '%s\t%s\t%s\n' "$path" "$type" "$file"
 done >"$tmp/files"
 sort "$tmp/files" >"$tmp/list"
 
@@ -56,19 +55,16 @@ sum_of() { sha256sum <"$1" | cut -c1-16; }
 n=0
 largest=0
 tab=$(printf '\t')
-while IFS=$tab read -r path gzip type file; do
-    case $path in
-    /contract.json) cat "$file" >"$tmp/plain" && cp "$tmp/plain" "$tmp/body" ;;
-    *) plain "$file" >"$tmp/plain" && gzip -9n <"$tmp/plain" >"$tmp/body" ;;
-    esac
+while IFS=$tab read -r path type file; do
+    plain "$file" >"$tmp/plain" && ${ZOPFLI:-gzip -9n} <"$tmp/plain" >"$tmp/body"
     length=$(($(wc -c <"$tmp/plain")))
     [ "$length" -le "$largest" ] || largest=$length
     echo "/* $path: $(($(wc -c <"$file"))) bytes, $(($(wc -c <"$tmp/body"))) here */"
     echo "static const unsigned char ad_asset_$n[] = {"
     od -An -v -tx1 "$tmp/body" | sed 's/ *\([0-9a-f][0-9a-f]\)/0x\1,/g'
     echo '};'
-    printf '    {"%s", "%s", %d, ad_asset_%d, sizeof ad_asset_%d, "\\"%s\\"", %d, "\\"%s\\""},\n' \
-        "$path" "$type" "$gzip" $n $n "$(sum_of "$tmp/body")" "$length" "$(sum_of "$tmp/plain")" >>"$tmp/table"
+    printf '    {"%s", "%s", ad_asset_%d, sizeof ad_asset_%d, "\\"%s\\"", %d, "\\"%s\\""},\n' \
+        "$path" "$type" $n $n "$(sum_of "$tmp/body")" "$length" "$(sum_of "$tmp/plain")" >>"$tmp/table"
     echo "$largest" >"$tmp/largest"
     n=$((n + 1))
 done <"$tmp/list" >"$tmp/arrays"

@@ -97,7 +97,7 @@ export async function copy(text) {
   } catch { // only secure pages have it
     const field = make("textarea", { class: "unseen" });
     field.value = text;
-    document.body.append(field);
+    (document.querySelector("dialog[open]") ?? document.body).append(field); // behind a dialog, nothing can be selected
     field.select();
     document.execCommand("copy");
     field.remove();

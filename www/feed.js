@@ -6,7 +6,7 @@
  */
 
 import { Clock } from "./clock.js";
-import { BREAK, ESTIMATED, FIRST, Ring, SILENT } from "./ring.js";
+import { BEFORE, BREAK, ESTIMATED, FIRST, Ring, SILENT } from "./ring.js";
 import * as texts from "./texts.js";
 
 /** @typedef {import("./contract").Tick} Tick */
@@ -58,6 +58,8 @@ import * as texts from "./texts.js";
  */
 
 export const LANES_MAX = 256; // the ring has a byte for the lane
+export const NODE_LANES_MAX = 16; // of another board, where several are shown: one with many models leaves the others theirs
+const OTHERS = "(others)"; // the model of all for which no lane is left
 const MARKS_MAX = 200;
 const RATE_WINDOW_S = 2; // the same as the server's
 const GRACE_S = 0.5; // ticks may be so late before the rate falls, and marks so late behind ticks
@@ -454,7 +456,8 @@ export class Feed {
     const step = time - lane.time;
     const silent = !lane.broken && (step > longFor(lane) || this.#paused(lane.time, time));
     const broken = lane.broken || silent;
-    const more = newTokens(lane, tick);
+    const isNew = countsAnew(lane, tick);
+    const more = newTokens(lane, tick, isNew);
     if (!broken) {
       lane.interval += (step - lane.interval) / Math.min(lane.steps, 10);
     } else if (lane.steps > 0) { // after a gap the interval grows at most twofold: the lane may have become slow, or have paused
@@ -484,7 +487,7 @@ export class Feed {
       this.#retired = -1;
     }
     ring.push(time, tick.timestamp, tick.latency_ms, lane.rate, this.#total(time), tick.tokens_generated, more, seq,
-      lane.index, (broken ? BREAK : 0) | (silent ? SILENT : 0) | (lane.estimated ? ESTIMATED : 0) | (first ? FIRST : 0), tick.request);
+      lane.index, (broken ? BREAK : 0) | (silent ? SILENT : 0) | (lane.estimated ? ESTIMATED : 0) | (first ? FIRST : 0) | (isNew ? BEFORE : 0), tick.request);
   }
 
   /**
@@ -595,8 +598,12 @@ export class Feed {
       return this.lanes[LANES_MAX - 1];
     }
     const full = this.lanes.length === LANES_MAX - 1;
+    const left = node && !this.node ? NODE_LANES_MAX - this.lanes.reduce((sum, lane) => sum + Number(lane.node === node), 0) : Infinity;
+    if (left <= 1 && model !== OTHERS) {
+      return this.#lane(OTHERS, node);
+    }
     const lane = {
-      index: this.lanes.length, model: full ? "(others)" : model, node: full ? "" : node,
+      index: this.lanes.length, model: full ? OTHERS : model, node: full ? "" : node,
       time: 0, interval: 0, latency: NaN, rate: 0, tokens: 0, steps: 0, estimated: false, broken: true,
       since: 0, windowFrom: this.ring.end, inWindow: 0,
     };
@@ -640,11 +647,20 @@ function longFor({ interval }) {
  *
  * @param {Lane} lane  before the tick
  * @param {Tick} tick
+ * @param {boolean} isNew
  */
-function newTokens(lane, { tokens_generated: tokens, tokens_per_second: rate }) {
-  const more = tokens - lane.tokens;
-  const unknown = lane.steps === 0 || (lane.broken && more < 0); // another server counts anew
-  return unknown ? Math.min(tokens, Math.max(1, Math.round(rate * RATE_WINDOW_S))) : more;
+function newTokens(lane, { tokens_generated: tokens, tokens_per_second: rate }, isNew) {
+  return isNew ? Math.min(tokens, Math.max(1, Math.round(rate * RATE_WINDOW_S))) : tokens - lane.tokens;
+}
+
+/**
+ * Whether a tick is its lane's first one, or another server counts from 0.
+ *
+ * @param {Lane} lane  before the tick
+ * @param {Tick} tick
+ */
+function countsAnew(lane, { tokens_generated: tokens }) {
+  return lane.steps === 0 || (lane.broken && tokens < lane.tokens);
 }
 
 /**

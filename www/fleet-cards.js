@@ -83,9 +83,9 @@ function mountNarrowed({ store, frame, session: { node: name, fleet } }) {
     }
     drawn = now;
     const node = fleet.nodes.get(name);
-    const is = node ? fleet.state(node, now) : null;
-    setAttr(bar, "data-state", is);
-    setText(state, node && is ? put(texts.boardIs, { state: texts.boardStates[is], ago: ageText(node.heard, now) }) : store.state.filled ? texts.boardUnknown : "");
+    const is = node && store.state.connection.phase === "live" ? fleet.state(node, now) : null;
+    setAttr(bar, "data-state", is ?? (node ? "lost" : null));
+    setText(state, node ? put(texts.boardIs, { state: is ? texts.boardStates[is] : texts.boardNotKnown, ago: ageText(node.heard, now) }) : store.state.filled ? texts.boardUnknown : "");
     own.hidden = !node?.url;
     setAttr(own, "href", node?.url || null);
     return untilNext(EVERY_S, now);
@@ -166,7 +166,7 @@ function mountCards({ store, frame, colours, session: { feed, fleet } }) {
     for (const node of fleet.nodes.values()) {
       const card = cards.get(node.name) ?? addCard(node.name);
       const state = fleet.state(node, now);
-      drawCard(card, node, state, rates.get(node.name), now);
+      drawCard(card, node, known ? state : null, rates.get(node.name), now);
       if (state === "gone" && card.told !== "gone") {
         gone.push(node.name);
       }
@@ -196,10 +196,11 @@ function mountCards({ store, frame, colours, session: { feed, fleet } }) {
       trouble: make("p", { class: "node-trouble" }),
     };
     const spark = make("canvas", { class: "node-spark", "aria-hidden": "true" });
-    const facts = make("dl", { class: "node-facts number" }, ...[[texts.temperature, part.heat], [texts.power, part.watts], [texts.newestEvent, part.age]]
-      .map(([title, value]) => make("div", {}, make("dt", { class: "unseen" }, title), value)));
+    const facts = make("dl", { class: "node-facts number" }, .../** @type {const} */ ([
+      [texts.temperature, texts.boardHeatWhat, part.heat], [texts.power, texts.boardPowerWhat, part.watts], [texts.newestEvent, texts.boardAgeWhat, part.age],
+    ]).map(([name, title, value]) => make("div", { title }, make("dt", { class: "unseen" }, name), value)));
     const item = make("li", { class: "node", "data-node": name }, make("h3", {}, part.link, part.state), part.model,
-      make("p", { class: "node-rate" }, part.rate, ` ${texts.perSecondUnit}`), spark, facts, part.trouble, part.here);
+      make("p", { class: "node-rate", title: texts.boardRateWhat }, part.rate, ` ${texts.perSecondUnit}`), spark, facts, part.trouble, part.here);
     setText(part.link, name);
     setAttr(part.link, "title", name);
     /** @type {Card} */
@@ -214,7 +215,7 @@ function mountCards({ store, frame, colours, session: { feed, fleet } }) {
   /**
    * @param {Card} card
    * @param {Node} node
-   * @param {State} state
+   * @param {State | null} state  null: without a connection nothing is known
    * @param {{rate: number, running: boolean, time: number} | undefined} lanes  of its ticks
    * @param {number} now
    */
@@ -226,16 +227,17 @@ function mountCards({ store, frame, colours, session: { feed, fleet } }) {
     const here = format({ ...store.state, zoom: null, find: "", opened: 0, node: node.name });
     card.rate = lanes ? lanes.rate : live && node.tokens_per_second > 0 ? node.tokens_per_second : 0;
     card.heat = hottest(node);
-    card.rank = RANKS[state] + Number(live && wrong !== "");
+    card.rank = state ? RANKS[state] + Number(live && wrong !== "") : card.rank;
     const model = modelOf(node);
-    card.text = `${node.name} ${model} ${texts.boardStates[state]}`.toLowerCase();
-    setAttr(item, "data-state", state);
+    const is = state ? texts.boardStates[state] : texts.boardNotKnown;
+    card.text = `${node.name} ${model} ${is}`.toLowerCase();
+    setAttr(item, "data-state", state ?? "lost");
     setAttr(part.link, "href", node.url || here);
     part.here.hidden = !node.url;
     setAttr(item, "data-own", node.url ? "" : null);
     setAttr(part.here, "href", here);
     setAttr(part.here, "aria-label", put(texts.showHereName, { name: node.name }));
-    setText(part.state, node.said?.paused && live ? texts.states.paused : texts.boardStates[state]);
+    setText(part.state, node.said?.paused && live ? texts.states.paused : is);
     setName(part.model, model || NONE);
     setAttr(part.model, "title", model || null);
     setText(part.rate, live ? rateText(card.rate) : NONE);

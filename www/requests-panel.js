@@ -22,7 +22,8 @@ import { counted, put } from "./words.js";
  * @property {(value: any) => string} [text]
  */
 
-const EVERY_S = 0.5; // many rows may count
+const EVERY_S = 0.5; // nobody can read digits that change faster
+const MANY = 8; // running requests: more count once a second, as each draw of a table costs
 
 /** @type {Column[]} */
 const columns = [
@@ -125,14 +126,19 @@ export function mountRequests({ settings, store, frame, view, session, filter })
   }));
   choose(head);
   frame.add((now) => {
-    if (version < 0 || ((requests.version !== version || requests.active > 0) && isDue(drawn, EVERY_S, now))) {
+    if (version < 0 || ((requests.version !== version || requests.active > 0) && isDue(drawn, pace(), now))) {
       version = requests.version;
       drawn = now;
       setHidden(panel, !requests.any);
       drawRows(lostAt || now);
     }
-    return requests.active > 0 || requests.version !== version ? untilNext(EVERY_S, now) : Infinity;
+    return requests.active > 0 || requests.version !== version ? untilNext(pace(), now) : Infinity;
   });
+
+  /** Seconds between two draws. */
+  function pace() {
+    return requests.active > MANY ? 2 * EVERY_S : EVERY_S;
+  }
 
   /**
    * @param {Column} column
@@ -350,7 +356,7 @@ export function mountRequests({ settings, store, frame, view, session, filter })
    */
   function open(entry, line, now) {
     const list = make("dl", {}, ...details.map(([label, , what]) => make("div", what ? { title: what } : {},
-      make("dt", {}, label), make("dd", label === texts.error ? {} : { class: "number" }))));
+      make("dt", {}, label), make("dd", what ? { class: "number" } : {}))));
     const show = make("button", { type: "button", class: "small" }, texts.showInCharts);
     show.addEventListener("click", () => {
       const span = spanOf(entry.id);

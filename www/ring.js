@@ -13,6 +13,8 @@ export const ESTIMATED = 2;
 export const FIRST = 4;
 /** With BREAK: nothing ran in the missing time, so the rate was 0. */
 export const SILENT = 8;
+/** The tokens that it adds were made in the window of its rate before it: it is a lane's first. */
+export const BEFORE = 16;
 
 export class Ring {
   /** @param {number} capacity  a power of two */
@@ -20,13 +22,14 @@ export class Ring {
     this.mask = capacity - 1;
     this.end = 0;
     this.floor = 0; // ticks below it are lost
+    this.rewinds = 0; // how often ticks were taken back
     this.time = new Float64Array(capacity); // browser's clock, Unix seconds, never decreasing
     this.stamp = new Float64Array(capacity); // the timestamp that the tick carries
     this.latency = new Float32Array(capacity); // ms
     this.rate = new Float32Array(capacity); // tokens/s, or steps/s where there are no tokens
     this.total = new Float32Array(capacity); // the rate of all lanes that ran at that time
     this.tokens = new Float64Array(capacity); // cumulative
-    this.more = new Float32Array(capacity); // tokens since the lane's tick before; negative: an estimate is corrected
+    this.more = new Float32Array(capacity); // tokens since the lane's tick before (see BEFORE); negative: an estimate is corrected
     this.seq = new Float64Array(capacity); // the event's number; 0: unknown
     this.lane = new Uint8Array(capacity); // which model on which node
     this.flags = new Uint8Array(capacity);
@@ -45,6 +48,7 @@ export class Ring {
   rewind(index) {
     this.floor = this.first;
     this.end = index;
+    this.rewinds++;
   }
 
   /**

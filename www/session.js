@@ -3,6 +3,7 @@
 
 import { AidashClient, CommandError } from "./aidash-client.js";
 import { causeOf, NO_SOCKET } from "./causes.js";
+import { checker } from "./contract-check.js";
 import { notice } from "./dom.js";
 import { Feed } from "./feed.js";
 import { clockTime } from "./format.js";
@@ -22,6 +23,8 @@ const STATUS_EVERY_MS = 10_000;
 const FETCH_MS = 8_000;
 const MUTE_MS = 1_000; // a connection without hello
 const FOREIGN_S = 10; // if another board's clock is further off, the arrival counts
+const SLOW_MAX = 64; // figures of models that are known to be slow
+const ALERTS_MAX = 64; // the same as the server's
 const NODES_AGAIN_MS = 1_000; // between two times that the list of boards is asked for
 
 export class Session {
@@ -51,6 +54,8 @@ export class Session {
   #clockAsked = 0; // when, after the server's clock was set, Unix seconds
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #statusTimer;
+  /** @type {Promise<((event: unknown) => boolean) | null> | null} whether a board's event is of the contract */
+  #isRight = null;
   #nodesAsked = 0; // when the list of boards was asked for, as Date.now()
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #nodesTimer;
@@ -244,11 +249,19 @@ export class Session {
   }
 
   /**
-   * An event of the board that this page shows, behind the gateway.
+   * An event of the board that this page shows, behind the gateway. All of them pass here, in their order; what is not of the
+   * contract goes no further.
    *
    * @param {any} event
    */
-  #onBoard(event) {
+  async #onBoard(event) {
+    this.#isRight ??= request("contract.json").then(checker, () => null);
+    const isRight = await this.#isRight;
+    if (!isRight?.(event)) {
+      this.#isRight = isRight && this.#isRight; // the next event asks again
+      return;
+    }
+    this.#frame.soon();
     if (event.event === "hello" || (event.event === "status" && !("dropped" in event))) {
       this.#showStatus({ models: [], ...event, commands: undefined });
     } else {
@@ -313,6 +326,9 @@ export class Session {
     if (!on) {
       this.#slow.delete(key);
     } else if (!this.#slow.has(key)) {
+      if (this.#slow.size === SLOW_MAX) {
+        this.#slow.clear();
+      }
       this.#slow.add(key);
       this.feed.mark("slow", this.#timeOf(since), cause === "unknown" ? put(texts.markSlow, { model }) : put(texts.markSlowBecause, { model, cause: texts.slowCauses[cause] ?? cause }));
     }
@@ -362,7 +378,7 @@ export class Session {
       this.#store.set({ energy: event });
     } else if (event.event === "alert") {
       const others = this.#store.state.alerts.filter(({ name }) => name !== event.name);
-      this.#store.set({ alerts: event.state === "firing" ? [...others, event] : others });
+      this.#store.set({ alerts: event.state === "firing" ? [...others, event].slice(-ALERTS_MAX) : others });
     }
   }
 

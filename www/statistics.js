@@ -1,7 +1,7 @@
 // @ts-check
 /** What the ticks in the ring amount to: quantiles, medians and means. */
 
-import { FIRST } from "./ring.js";
+import { BEFORE, FIRST } from "./ring.js";
 
 /** @typedef {import("./ring.js").Ring} Ring */
 /** @typedef {((slot: number) => boolean) | null} Passes  which ticks count; null: all */
@@ -106,6 +106,8 @@ export function sums(ring, from, to, steps, passes, byLane = false) {
     column = new Float32Array(mask + 1);
   }
   const inWindow = new Float64Array(256); // of each lane
+  /** @type {number[]} the first ticks of lanes in the window */
+  const firsts = [];
   let old = Math.max(ring.first + 1, ring.find(time[from & mask] - WINDOW_S)); // what the first one counts was made before
   for (let i = old; i < to; i++) {
     const k = i & mask;
@@ -113,13 +115,38 @@ export function sums(ring, from, to, steps, passes, byLane = false) {
       add(old & mask, -1);
     }
     add(k, 1);
-    column[k] = Math.max(0, inWindow[byLane ? ring.lane[k] : 0]) / WINDOW_S;
+    column[k] = Math.max(0, inWindow[byLane ? ring.lane[k] : 0] + before(k)) / WINDOW_S;
   }
   return column;
 
+  /**
+   * What was made before the first ticks of lanes, as far as the window still reaches there.
+   *
+   * @param {number} k
+   */
+  function before(k) {
+    let sum = 0;
+    for (const first of firsts) {
+      const left = 1 - (time[k] - time[first]) / WINDOW_S;
+      if (left > 0 && (!byLane || ring.lane[first] === ring.lane[k])) {
+        sum += more[first] * left;
+      }
+    }
+    return sum;
+  }
+
   /** @param {number} k @param {1 | -1} sign */
   function add(k, sign) {
-    if (!passes || passes(k)) {
+    if (passes && !passes(k)) {
+      return;
+    }
+    if (!steps && ring.flags[k] & BEFORE) {
+      if (sign > 0) {
+        firsts.push(k);
+      } else {
+        firsts.shift();
+      }
+    } else {
       inWindow[byLane ? ring.lane[k] : 0] += sign * (steps ? 1 : more[k]);
     }
   }

@@ -42,6 +42,7 @@
  * @property {string} find         the filter's text
  * @property {readonly number[]} pins  A, or A and B, Unix seconds
  * @property {import("./versus.js").Versus | null} versus  two models or times that are laid over each other
+ * @property {boolean} log         the charts' scales are logarithmic
  * @property {boolean} yesterday   the charts show that, too
  * @property {number} opened       the request that was opened last, or 0
  */
@@ -85,6 +86,7 @@ export class Store {
     find: "",
     pins: [],
     versus: null,
+    log: false,
     yesterday: false,
     opened: 0,
   };

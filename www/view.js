@@ -3,6 +3,8 @@
 
 import { isPast } from "./past.js";
 
+const HOUR_S = 3600;
+const KEPT_S = 14 * 24 * HOUR_S; // by a server
 const ZOOM_MIN_S = 0.05;
 const SPAN_MIN_S = 10; // the least that "all" shows
 
@@ -10,12 +12,14 @@ export class View {
   #store;
   #settings;
   #feed;
+  #node;
 
   /** @param {Pick<import("./app.js").Context, "store" | "settings" | "session">} context */
   constructor({ store, settings, session }) {
     this.#store = store;
     this.#settings = settings;
     this.#feed = session.feed;
+    this.#node = session.node;
     store.set({ span: settings.span });
   }
 
@@ -86,6 +90,22 @@ export class View {
     const { connection, paused, frozenAt, zoom, sourceState, hello } = this.#store.state;
     const stopped = sourceState === "ended" || (paused && hello?.source !== "meter"); // the meter's running requests go on
     return !zoom && !frozenAt && !stopped && connection.phase === "live";
+  }
+
+  /**
+   * Seconds back from now that the charts take from the server's history; 0: they show this page's own ticks. It is so in
+   * the long windows, and where a link leads to a time that is, for the most part, before these ticks.
+   *
+   * @param {number} [now]  Unix seconds
+   */
+  past(now = Date.now() / 1000) {
+    const { span, zoom, filled, status } = this.#store.state;
+    const { ring } = this.#feed;
+    if (isPast(span)) {
+      return span;
+    }
+    const first = ring.end > ring.first ? ring.time[ring.first & ring.mask] : now;
+    return zoom && filled && status?.history && !this.#node && (zoom[0] + zoom[1]) / 2 < first ? Math.min(Math.ceil((now - zoom[0]) / HOUR_S) * HOUR_S, KEPT_S) : 0;
   }
 
   /**

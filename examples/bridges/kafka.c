@@ -45,13 +45,19 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
     }
 }
 
+/* That all brokers are down says nothing of why: the error before did. */
 static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 {
-    (void)rk;
+    static char reasons[2][256]; /* of the producer and the consumer, each its thread's own */
+    char *last = reasons[rk == consumer];
+
     (void)opaque;
+    if (err != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+        (void)snprintf(last, sizeof(*reasons), "%s", reason);
+    }
     if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || err == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
         err == RD_KAFKA_RESP_ERR__RESOLVE || err == RD_KAFKA_RESP_ERR__SSL) {
-        bridge_link(false, reason);
+        bridge_link(false, last[0] != '\0' ? last : reason);
     }
 }
 
@@ -249,9 +255,9 @@ static int partitions_of(enum bridge_kind kind)
     return n < PARTITIONS ? n : PARTITIONS;
 }
 
-/* Read all partitions of the topics, those that are new as well. There are no members in the group, which is but the
- * name by which Kafka keeps the position: nothing is shared, nobody waits for a
- * rebalance. Returns whether all topics are there. */
+/* Read all partitions of the topics, those that are new as well. There are no members in
+ * the group, which is but the name by which Kafka keeps the position: nothing is shared,
+ * nobody waits for a rebalance. Returns whether all topics are there. */
 static bool assign(const enum bridge_kind *kinds, size_t n_kinds)
 {
     static int known[3] = {-1, -1, -1}; /* -1: not looked for */

@@ -281,6 +281,8 @@ int aidash_start_sized(const struct aidash_config *config, size_t size)
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     if (!ad_resolver_start()) {
         rc = ad_fail(AIDASH_ESYS, "can't start the resolver's thread");
+    } else if (!ad_browse_start()) {
+        rc = ad_fail(AIDASH_ESYS, "can't start the thread that looks for boards");
     } else if (!ad_key_writer_start()) {
         rc = ad_fail(AIDASH_ESYS, "can't start the key file's thread");
     } else if (!ad_history_file_start()) {
@@ -311,6 +313,7 @@ stop_threads:
     ad_key_writer_stop();
     ad_history_file_stop();
     ad_board_stop();
+    ad_browse_stop();
     ad_resolver_stop();
 close_sockets:
     ad_close();
@@ -349,6 +352,7 @@ void aidash_stop(void)
     ad_history_file_finish();
 #endif
     ad_board_stop();
+    ad_browse_stop();
     ad_resolver_stop();
     ad_close();
     ad_log_housekeeping();

@@ -227,6 +227,9 @@ static bool ad_upstreams_have_tls(void)
     }
 #endif
 #if AD_FLEET
+    if (ad_browse.on) { /* what it finds may have it, and is the hub's */
+        return true;
+    }
     found = found || (ad_forward.on && ad_forward.to.url.tls);
     for (i = 0; i < ad_follows.n; i++) {
         found = found || ad_follows.list[i].to.url.tls;

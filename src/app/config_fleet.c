@@ -82,9 +82,10 @@ static int ad_configure_peer(const char *item, size_t len)
                                  name_len < all ? item : name, why);
 }
 
-/* All of them. */
+/* All of them; mdns: those that are announced in the LAN. */
 static int ad_configure_peers(const struct aidash_config *config)
 {
+    static const char mdns[] = "mdns";
     const char *list = config->peer, *item;
     size_t len;
     int rc = 0;
@@ -93,7 +94,15 @@ static int ad_configure_peers(const struct aidash_config *config)
         return ad_fail(AIDASH_EINVAL, "peer-key-file: without peer it is not used");
     }
     while (rc == 0 && ad_list_next(&list, &item, &len)) {
-        rc = ad_configure_peer(item, len);
+        if (len == sizeof(mdns) - 1 && memcmp(item, mdns, len) == 0) {
+            ad_browse.on = true;
+        } else {
+            rc = ad_configure_peer(item, len);
+        }
+    }
+    if (rc == 0 && config->peer_key_file != NULL && ad_follows.n == 0) {
+        rc = ad_fail(AIDASH_EINVAL, "peer-key-file: boards that mdns finds never get a key: "
+                                    "name those that need one, NAME=URL");
     }
     if (rc == 0 && config->peer_key_file != NULL) {
         rc = ad_configure_key("peer-key-file", config->peer_key_file, ad_follows.key);

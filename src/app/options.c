@@ -134,9 +134,9 @@ static const struct ad_option {
     {"forward-key-file", "FILE", "file with a bearer token for the gateway, with the "
      "right ingest", AD_OPT_TEXT},
     {"peer", "[NAME=]URL", "be the gateway: read the events of this board, another "
-     "aidash; may be repeated", AD_OPT_LIST},
-    {"peer-key-file", "FILE", "file with a bearer token for the boards, with the rights "
-     "view and control", AD_OPT_TEXT},
+     "aidash, or with mdns of those that the LAN announces; may be repeated", AD_OPT_LIST},
+    {"peer-key-file", "FILE", "file with a bearer token for the boards that are named, with "
+     "the rights view and control", AD_OPT_TEXT},
 #endif
     {"log-level", "LEVEL", "error, warn, info or debug (default info)",
      AD_OPT_TEXT},

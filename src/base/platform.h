@@ -57,10 +57,13 @@
 
 #if AIDASH_BOARD
 #include <limits.h>
-#include <spawn.h>
 #include <sys/ioctl.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#endif
+
+#if AIDASH_BOARD || AIDASH_NODES
+#include <spawn.h>
 #include <sys/wait.h>
 #endif
 

@@ -17,6 +17,7 @@ static void ad_fleet_init(void)
     ad_uplinks_init();
 #if AIDASH_METER
     ad_forward_init();
+    ad_browse_init();
     ad_follows_init();
 #endif
 }
@@ -94,7 +95,7 @@ static void ad_fleet_end(void)
 /* Bytes of what GET /status says: of each link its name, its numbers, a sentence. */
 enum {
     AD_FLEET_STATUS_MAX = 64 + AIDASH_LINKS * (190 + 2 * AIDASH_NODE_MAX) +
-                          (AIDASH_PEERS + 1) * (318 + 2 * AIDASH_NODE_MAX +
+                          (AIDASH_PEERS + 1) * (330 + 2 * AIDASH_NODE_MAX +
                                                 2 * AD_LINK_WHY_MAX) + 512
 };
 

@@ -1,11 +1,13 @@
 /* follow.c - --peer: a gateway reads the events of boards, each by its GET /events
- * (server-sent events), and sends commands to them by POST /command.
+ * (server-sent events), and sends commands to them by POST /command. Boards are named
+ * by the configuration, or found in the LAN (browse.c).
  * Owns ad_follows. Hub thread only, but for ad_follow_add() while starting.
  *
  * A connection that comes again asks for what comes behind the event that the hub
  * knows last (Last-Event-ID); the first one for all that the board still has.
  * Always: a board's stream is bounded by AD_LINK_MESSAGE bytes an event, and closed
- * when it is silent; its events go through the same checks as everybody's.
+ * when it is silent; its events go through the same checks as everybody's. A board that
+ * was found never gets the key: whoever is in the LAN can be found.
  */
 #ifndef AD_FLEET_FOLLOW_C
 #define AD_FLEET_FOLLOW_C
@@ -13,6 +15,7 @@
 #include "../codec/event_stream.c"
 #include "../meter/fetch.c"
 #include "../meter/resolver.c"
+#include "browse.c"
 #include "link.c"
 
 #if AD_FLEET && AIDASH_METER
@@ -20,6 +23,7 @@
 enum {
     AD_FOLLOW_QUIET_MS = 25000 / AD_HASTE,   /* a stream has a comment each 20 s, */
     AD_FOLLOW_SILENCE_MS = 65000 / AD_HASTE, /* and is given up after so long */
+    AD_FOLLOW_PORT = 8080, /* of --listen, if none is given */
     AD_FOLLOW_GAP_MS = 10000, /* between two connections that are given up for a gap */
     AD_FOLLOW_ACK_MAX = 1024, /* bytes of an answer to a command */
     AD_FOLLOW_ASKS = AIDASH_UNFINISHED < 8 ? AIDASH_UNFINISHED : 8 /* commands on their
@@ -37,7 +41,10 @@ enum ad_follow_step {
 };
 
 struct ad_follow {
-    struct ad_upstream to; /* [I] its name is the node's */
+    bool used;  /* the place is taken */
+    bool found; /* in the LAN, not named by the configuration */
+    bool seen;  /* it still is there */
+    struct ad_upstream to; /* its name is the node's */
     struct ad_link link;
     uint8_t step;      /* enum ad_follow_step */
     bool linked;       /* the hub's table of boards has it */
@@ -66,8 +73,9 @@ struct ad_follow_ask {
 };
 
 static struct {
-    unsigned n;               /* [I] */
-    char key[AD_KEY_MAX + 1]; /* [I] bearer token for all of them, or "" */
+    unsigned n;               /* places ever used */
+    unsigned refused;         /* boards that were found the last time, and are not read */
+    char key[AD_KEY_MAX + 1]; /* [I] bearer token for those that were not found, or "" */
     struct ad_follow list[AIDASH_PEERS];
     struct ad_follow_ask asks[AD_FOLLOW_ASKS];
 } ad_follows;
@@ -82,6 +90,12 @@ static const char *ad_follow_what(const struct ad_follow *f, char out[AD_LINK_WH
 {
     (void)snprintf(out, AD_LINK_WHAT_MAX, "peer: '%s' at %s", f->to.name, f->to.url.authority);
     return out;
+}
+
+/* What the board may know of the key. */
+static const char *ad_follow_key(const struct ad_follow *f)
+{
+    return f->found ? "" : ad_follows.key;
 }
 
 /* The connection is over. */
@@ -123,8 +137,8 @@ static void ad_follow_write(struct ad_follow *f)
             "GET %s/events HTTP/1.1\r\nHost: %s\r\nUser-Agent: aidash/" AIDASH_VERSION
             "\r\nAccept: text/event-stream\r\nLast-Event-ID: %.*s\r\n",
             f->to.url.prefix, f->to.url.authority, (int)l.len, l.at);
-    if (ad_follows.key[0] != '\0') {
-        ad_putf(&t, "Authorization: Bearer %s\r\n", ad_follows.key);
+    if (ad_follow_key(f)[0] != '\0') {
+        ad_putf(&t, "Authorization: Bearer %s\r\n", ad_follow_key(f));
     }
     ad_puts(&t, "\r\n");
     f->at = 0;
@@ -195,6 +209,10 @@ static void ad_follow_stream(struct ad_follow *f, const uint8_t *data, size_t le
             return;
         }
         if (event.id != NULL && ad_relayed_id_parse(event.id, strlen(event.id), &id)) {
+            if (strcmp(id.run, ad_hub.run) == 0) {
+                ad_follow_down(f, "is this aidash itself");
+                return;
+            }
             if (ad_follow_gap(f, &id)) {
                 ad_follow_down(f, "left out events, which it is asked for again");
                 return;
@@ -219,7 +237,7 @@ static bool ad_follow_answered(struct ad_follow *f, const struct ad_http_head *h
     struct ad_slice type = {"", 0}, media;
 
     if (f->answer.status != 200) {
-        ad_link_refused(why, f->answer.status, body, len, ad_follows.key[0] != '\0',
+        ad_link_refused(why, f->answer.status, body, len, ad_follow_key(f)[0] != '\0',
                         "is it an aidash, and its path right?");
         ad_follow_down(f, why);
         return false;
@@ -422,7 +440,7 @@ static const char *ad_follow_command(void *to, uint64_t number, const char *json
     ad_follows.asks[i].post[command.len] = '\0';
     ad_follows.asks[i].number = number;
     ad_follows.asks[i].len = 0;
-    ad_fetch_begin(&ad_follows.asks[i].fetch, &f->to, "/command", ad_follows.key,
+    ad_fetch_begin(&ad_follows.asks[i].fetch, &f->to, "/command", ad_follow_key(f),
                    ad_follows.asks[i].head, ad_hub.now_ms);
     ad_follows.asks[i].fetch.post = ad_follows.asks[i].post;
     ad_fetch_watch(&ad_follows.asks[i].fetch, AD_TAG_FLEET, AD_FLEET_ASKS + i);
@@ -486,12 +504,231 @@ static void ad_follows_resume(void)
     }
 }
 
-static void ad_follows_housekeeping(void)
+/* ---- boards that are found ---- */
+
+/* Leave a board that is not there any more; its place is free. */
+static void ad_follow_leave(struct ad_follow *f)
+{
+    unsigned i;
+
+    for (i = 0; i < AD_FOLLOW_ASKS; i++) {
+        struct ad_follow_ask *a = &ad_follows.asks[i];
+
+        if (a->number != 0 && a->fetch.dial.upstream == &f->to) {
+            ad_fetch_end(&a->fetch, AD_FETCH_FAILED);
+            ad_follow_ask_go_on(a);
+        }
+    }
+    ad_dial_close(&f->dial);
+    ad_node_unlink(f->to.name, f, true);
+    ad_log(AIDASH_LOG_INFO, "peer: '%s' is not announced any more", f->to.name);
+    memset(f, 0, sizeof(*f));
+}
+
+/* The name of a found board here: its host's, with the port unless that is the usual
+ * one. False: it is too long. */
+static bool ad_follow_name(const struct ad_announced *b, char out[AIDASH_NODE_MAX + 1])
+{
+    int n = b->port == AD_FOLLOW_PORT
+                ? snprintf(out, AIDASH_NODE_MAX + 1, "%s", b->host)
+                : snprintf(out, AIDASH_NODE_MAX + 1, "%s:%u", b->host, (unsigned)b->port);
+
+    return n <= AIDASH_NODE_MAX;
+}
+
+/* The board of this name that is read, or NULL. */
+static struct ad_follow *ad_follow_of(const char *name)
 {
     unsigned i;
 
     for (i = 0; i < ad_follows.n; i++) {
-        ad_follow_housekeeping(&ad_follows.list[i]);
+        if (ad_follows.list[i].used && strcmp(ad_follows.list[i].to.name, name) == 0) {
+            return &ad_follows.list[i];
+        }
+    }
+    return NULL;
+}
+
+/* A place for a board that was found, or NULL. */
+static struct ad_follow *ad_follow_place(void)
+{
+    unsigned i;
+
+    for (i = 0; i < ad_follows.n; i++) {
+        if (!ad_follows.list[i].used) {
+            return &ad_follows.list[i];
+        }
+    }
+    return ad_follows.n < AIDASH_PEERS ? &ad_follows.list[ad_follows.n++] : NULL;
+}
+
+/* Begin to read a board that was found. Returns NULL if it can't be, with a sentence for
+ * the log: a name leads to one board, whoever had it first. */
+static struct ad_follow *ad_follow_begin(const struct ad_announced *b, const char *name,
+                                         const char **why)
+{
+    const struct ad_node *known = ad_node_find(name);
+    struct ad_follow *f;
+
+    *why = "another board has this name";
+    if (known != NULL && (known->link.send != NULL || known->state != AD_NODE_GONE)) {
+        return NULL;
+    }
+    *why = "there are too many (AIDASH_PEERS)";
+    f = ad_follow_place();
+    if (f == NULL) {
+        return NULL;
+    }
+    memset(f, 0, sizeof(*f));
+    f->used = f->found = true;
+    (void)snprintf(f->to.name, sizeof(f->to.name), "%s", name);
+    (void)snprintf(f->to.url.host, sizeof(f->to.url.host), "%s", b->host);
+    (void)snprintf(f->to.url.port, sizeof(f->to.url.port), "%u", (unsigned)b->port);
+    f->to.url.tls = b->tls;
+    ad_log(AIDASH_LOG_INFO, "peer: '%s' is announced in the LAN, at %s", name, b->address);
+    return f;
+}
+
+/* How it is called in requests, and on the page: by this address, which works everywhere;
+ * by its host if it has TLS, as the certificate is for that, or if the address is one of
+ * the link alone. */
+static void ad_follow_call(struct ad_url *url, const struct ad_announced *b)
+{
+    bool v6 = strchr(b->address, ':') != NULL;
+    const char *host = b->tls || strchr(b->address, '%') != NULL ? b->host : b->address;
+
+    (void)snprintf(url->authority, sizeof(url->authority),
+                   v6 && host == b->address ? "[%s]:%u" : "%s:%u", host, (unsigned)b->port);
+}
+
+/* Note one of the addresses of a board that is there: IPv4 first, as an IPv6 address of
+ * the link alone works least. `fresh`: its first one of this time. */
+static void ad_follow_address(struct ad_follow *f, const struct ad_announced *b, bool fresh)
+{
+    struct ad_address address;
+    struct ad_upstream *to = &f->to;
+    unsigned at;
+
+    if (!ad_address_of(b->address, b->port, &address)) {
+        return; /* its interface is gone */
+    }
+    if (fresh) {
+        to->n_addresses = 0;
+    }
+    if (to->n_addresses == AD_ADDRESSES_MAX) {
+        return;
+    }
+    at = address.storage.ss_family == AF_INET ? 0 : to->n_addresses;
+    if (at == 0) {
+        ad_follow_call(&to->url, b);
+    }
+    memmove(&to->addresses[at + 1], &to->addresses[at],
+            (to->n_addresses - at) * sizeof(address));
+    to->addresses[at] = address;
+    to->n_addresses++;
+}
+
+/* One that is there. Returns NULL, or why it is not read. */
+static const char *ad_follow_meet(const struct ad_announced *b,
+                                  char name[AIDASH_NODE_MAX + 1])
+{
+    struct ad_follow *f;
+    const char *why;
+
+    if (!ad_follow_name(b, name)) {
+        return "its name is too long";
+    }
+    if (b->tls && !AIDASH_TLS) {
+        return "it has TLS, without which this aidash was built";
+    }
+    f = ad_follow_of(name);
+    if (f == NULL) {
+        f = ad_follow_begin(b, name, &why);
+    } else if (!f->found) {
+        return "another board has this name";
+    }
+    if (f == NULL) {
+        return why;
+    }
+    if (f->to.url.tls != b->tls) { /* it was restarted, or is another one */
+        f->to.url.tls = b->tls;
+        if (f->step != AD_FOLLOW_WAIT) {
+            ad_follow_down(f, "is announced otherwise");
+        }
+    }
+    ad_follow_address(f, b, !f->seen);
+    f->seen = true;
+    return NULL;
+}
+
+/* Is the address that it had first still one of its own? */
+static bool ad_follow_stays(const struct ad_follow *f, const struct ad_address *had)
+{
+    unsigned i = 0;
+
+    while (i < f->to.n_addresses &&
+           (f->to.addresses[i].len != had->len ||
+            memcmp(&f->to.addresses[i].storage, &had->storage, had->len) != 0)) {
+        i++;
+    }
+    return i < f->to.n_addresses;
+}
+
+/* The boards that there are now. One that is gone is left when its link is down: what is
+ * announced may be late, and a link that is up is a fact. */
+static void ad_follows_meet(void)
+{
+    struct ad_address had[AIDASH_PEERS];
+    bool knew[AIDASH_PEERS] = {false}; /* it was found before */
+    char name[AIDASH_NODE_MAX + 1] = "";
+    const char *why;
+    unsigned i, n_refused = 0;
+
+    for (i = 0; i < ad_follows.n; i++) {
+        ad_follows.list[i].seen = false;
+        knew[i] = ad_follows.list[i].found && ad_follows.list[i].to.n_addresses > 0;
+        had[i] = ad_follows.list[i].to.addresses[0];
+    }
+    for (i = 0; i < ad_browse.n; i++) {
+        why = ad_follow_meet(&ad_browse.list[i], name);
+        if (why != NULL) {
+            n_refused++;
+            if (n_refused > ad_follows.refused) {
+                ad_log(AIDASH_LOG_WARN, "peer: '%s' at %s is announced, but not read: %s",
+                       ad_browse.list[i].host, ad_browse.list[i].address, why);
+            }
+        }
+    }
+    ad_follows.refused = n_refused;
+    for (i = 0; i < ad_follows.n; i++) {
+        struct ad_follow *f = &ad_follows.list[i];
+
+        if (f->found && !f->seen && !f->link.up) {
+            ad_follow_leave(f);
+        } else if (f->found && f->seen && knew[i] &&
+                   !ad_follow_stays(f, &had[i])) {
+            if (f->step != AD_FOLLOW_WAIT) {
+                ad_follow_down(f, "has another address");
+            }
+            f->linked = false; /* its page has another address, too */
+            f->link.tries = 0;
+            f->link.next_ns = ad_hub.now_ns;
+        }
+    }
+}
+
+static void ad_follows_housekeeping(void)
+{
+    unsigned i;
+
+    if (ad_browse_ready()) {
+        ad_follows_meet();
+        ad_browse_done();
+    }
+    for (i = 0; i < ad_follows.n; i++) {
+        if (ad_follows.list[i].used) {
+            ad_follow_housekeeping(&ad_follows.list[i]);
+        }
     }
     for (i = 0; i < AD_FOLLOW_ASKS && ad_follows.n > 0; i++) {
         struct ad_follow_ask *a = &ad_follows.asks[i];
@@ -523,16 +760,13 @@ static void ad_follows_end(void)
  * a sentence. While starting. */
 static const char *ad_follow_add(const struct ad_upstream *to)
 {
-    unsigned i;
-
-    for (i = 0; i < ad_follows.n; i++) {
-        if (strcmp(ad_follows.list[i].to.name, to->name) == 0) {
-            return "another one has the same name: give each its own, NAME=URL";
-        }
+    if (ad_follow_of(to->name) != NULL) {
+        return "another one has the same name: give each its own, NAME=URL";
     }
     if (ad_follows.n == AIDASH_PEERS) {
         return "there are too many";
     }
+    ad_follows.list[ad_follows.n].used = true;
     ad_follows.list[ad_follows.n].to = *to;
     ad_resolver_add(&ad_follows.list[ad_follows.n].to);
     ad_follows.n++;
@@ -542,20 +776,24 @@ static const char *ad_follow_add(const struct ad_upstream *to)
 /* The member of GET /status; nothing without --peer. */
 static void ad_put_follows(struct ad_text *t)
 {
-    unsigned i;
+    unsigned i, n = 0;
 
     for (i = 0; i < ad_follows.n; i++) {
         const struct ad_follow *f = &ad_follows.list[i];
 
-        ad_puts(t, i > 0 ? ",{\"node\":" : ",\"peers\":[{\"node\":");
+        if (!f->used) {
+            continue;
+        }
+        ad_puts(t, n++ > 0 ? ",{\"node\":" : ",\"peers\":[{\"node\":");
         ad_put_string(t, f->to.name);
         ad_puts(t, ",");
         ad_put_link(t, &f->link);
-        ad_putf(t, ",\"events\":%llu,\"missed\":%llu,\"wrong\":%llu,\"slowed\":%llu}",
+        ad_putf(t, ",\"events\":%llu,\"missed\":%llu,\"wrong\":%llu,\"slowed\":%llu%s}",
                 (unsigned long long)f->n_events, (unsigned long long)f->missed,
-                (unsigned long long)f->wrong, (unsigned long long)f->pace.slowed);
+                (unsigned long long)f->wrong, (unsigned long long)f->pace.slowed,
+                f->found ? ",\"mdns\":true" : "");
     }
-    if (ad_follows.n > 0) {
+    if (n > 0) {
         ad_puts(t, "]");
     }
 }

@@ -10,8 +10,7 @@
 /* One page file of the dashboard, made by www/embed.sh. */
 struct ad_asset {
     const char *path, *type;
-    int gzip; /* 1: data is coded with gzip, 0: it is the plain file */
-    const unsigned char *data;
+    const unsigned char *data; /* with the coding gzip (RFC 9110 8.4.1.3) */
     size_t len;
     const char *etag;       /* of data; RFC 9110 8.8.3 with its quotes */
     size_t plain_len;       /* of the file without the coding, in bytes */
@@ -22,7 +21,7 @@ struct ad_asset {
 #include "aidash_www.h"
 #else
 enum { AD_ASSETS_LARGEST = 0 };
-static const struct ad_asset ad_assets[] = {{"", "", 0, NULL, 0, "", 0, ""}};
+static const struct ad_asset ad_assets[] = {{"", "", NULL, 0, "", 0, ""}};
 #endif
 
 static const struct ad_asset *ad_asset_find(const char *path, size_t len)
@@ -41,7 +40,7 @@ static const struct ad_asset *ad_asset_find(const char *path, size_t len)
 /* The entity-tag of what is sent to a client that takes gzip, or does not. */
 static const char *ad_asset_etag(const struct ad_asset *asset, bool gzip)
 {
-    return !asset->gzip || gzip ? asset->etag : asset->plain_etag;
+    return gzip ? asset->etag : asset->plain_etag;
 }
 
 #if AIDASH_DASHBOARD

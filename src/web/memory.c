@@ -127,6 +127,7 @@ static const struct ad_memory *const ad_memory[] = {
     &ad_memory_uplinks,
 #if AIDASH_METER
     &ad_memory_forward,
+    &ad_memory_browse,
     &ad_memory_follows,
 #endif
 #endif

@@ -197,16 +197,14 @@ static int ad_page_asset(struct mg_connection *conn,
         "manifest-src 'self'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors ";
     bool gzip = mg_get_header(conn, "Accept-Encoding") != NULL;
-    bool stored = !asset->gzip || gzip;
     char fields[AD_PAGE_FIELDS_MAX];
     struct ad_text t = ad_text_in(fields, sizeof(fields));
 
     ad_putf(&t,
             "ETag: %s\r\nCache-Control: no-cache\r\n"
-            "Access-Control-Allow-Origin: *\r\n%s%s",
+            "Access-Control-Allow-Origin: *\r\nVary: Accept-Encoding\r\n%s",
             ad_asset_etag(asset, gzip),
-            asset->gzip ? "Vary: Accept-Encoding\r\n" : "",
-            asset->gzip && stored ? "Content-Encoding: gzip\r\n" : "");
+            gzip ? "Content-Encoding: gzip\r\n" : "");
     if (strncmp(asset->type, "text/html", 9) == 0) {
         ad_putf(&t, "%s%s\r\nReferrer-Policy: no-referrer\r\n", policy,
                 ad_framing.list[0] != '\0' ? ad_framing.list : "'none'");
@@ -216,7 +214,7 @@ static int ad_page_asset(struct mg_connection *conn,
         return ad_page_answer(conn, 304, NULL, fields, "", 0);
     }
 #if AIDASH_DASHBOARD
-    if (!stored) {
+    if (!gzip) {
         return ad_page_plain(conn, asset, fields);
     }
 #endif

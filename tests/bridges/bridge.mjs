@@ -1,12 +1,86 @@
 /* Boards and gateways over a message broker: programs of examples/bridges/, and a viewer that counts. Every wait is for a fact,
  * on the channel that the fact comes by, and ends only when nothing more comes. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import WebSocket from 'ws';
-import { ROOT, SLOW, isTick, poll, sleep, start, validate } from '../e2e/aidash.mjs';
+import { ROOT, SLOW, isTick, poll, request, run, sleep, start, validate, within } from '../e2e/aidash.mjs';
 
-const SANITIZER = process.env.AIDASH_SANITIZED ? 'asan/' : '';
+const SANITIZER = process.env.AIDASH_BRIDGES ?? (process.env.AIDASH_SANITIZED ? 'asan/' : '');
 export const bridge = (name) => path.join(ROOT, `build/${SANITIZER}bridges/aidash-${name}`);
+
+/* A folder that goes with the test; file() writes one into it, which its owner alone may read, and returns its path. */
+export function folder(t) {
+  const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-bridges-'));
+  t.after(() => rmSync(dir, { recursive: true, force: true, maxRetries: 5 }));
+  return {
+    dir,
+    file(name, text, mode = 0o600) {
+      writeFileSync(path.join(dir, name), text, { mode });
+      return path.join(dir, name);
+    },
+  };
+}
+
+/* A server that is no aidash: it begins with start(), which waits until ready() holds, and ends with the test, or by stop(). */
+export async function daemon(t, { file, args = [], env }, ready, extra = {}) {
+  let log = '';
+  const server = {
+    proc: null,
+    log: () => log,
+    ...extra,
+    async start() {
+      const proc = spawn(file, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
+      for (const from of [proc.stdout, proc.stderr]) from.on('data', (text) => { log += text; });
+      proc.stdout.on('data', (text) => server.onOutput?.(`${text}`));
+      proc.stdin.on('error', () => {});
+      server.proc = proc;
+      server.ended = new Promise((done) => { proc.on('close', done); proc.on('error', done); });
+      await poll(() => {
+        if (proc.exitCode !== null) throw new Error(`${file} left: ${log}`);
+        return ready(server);
+      }, file);
+    },
+    async stop(signal = 'SIGKILL') { server.proc.kill(signal); await within(server.ended, `end of ${file}`); },
+    halt: () => server.proc.kill('SIGSTOP'),
+    go: () => server.proc.kill('SIGCONT'),
+  };
+  const kill = () => server.proc?.kill('SIGKILL');
+  process.on('exit', kill);
+  t.after(async () => { await server.stop(); process.off('exit', kill); });
+  await server.start();
+  return server;
+}
+
+/* Lines of docs/fleet.md's block that begins with this one. */
+export function documented(first) {
+  const text = readFileSync(path.join(ROOT, 'docs/fleet.md'), 'utf8');
+  const blocks = [...text.matchAll(/^```text\n([^]*?)^```$/gm)].map(([, block]) => block);
+  const found = blocks.find((block) => block.startsWith(first));
+  assert.ok(found, `docs/fleet.md has a block that begins with ${first}`);
+  return found.trimEnd().split('\n');
+}
+
+/* Each of [OPTIONS, SENTENCE]: the program refuses them with that, exit code 2, and never tells a secret. */
+export async function refuses(bin, cases) {
+  for (const [args, sentence] of cases) {
+    const { code, stderr } = await run(args, { bin });
+    assert.equal(code, 2, `${args.join(' ')}: ${stderr}`);
+    assert.match(stderr, sentence);
+    assert.doesNotMatch(stderr, /s3cret/);
+  }
+}
+
+/* Its --help has these. */
+export async function helps(bin, options) {
+  const { code, stdout } = await run(['--help'], { bin });
+  assert.equal(code, 0);
+  for (const option of options) assert.ok(stdout.includes(`\n  ${option}`), `${option} in --help`);
+}
+
+export const nodes = async (server) => (await request(server, '/nodes')).json.nodes;
 
 /* Wait until `done()` holds, as long as `progress()` changes. */
 export async function settle(done, progress, what, ms = 60_000 * SLOW) {
@@ -56,12 +130,25 @@ export const gateway = (t, bin, args, options) => launch(t, bin, ['--subscribe',
 export async function watch(t, server) {
   const ws = new WebSocket(`ws://${server.host}:${server.port}/ws/watch`, { perMessageDeflate: false });
   const nodes = new Map();
-  const viewer = { ws, nodes, events: [], dropped: 0, latest: null,
+  const viewer = { ws, nodes, events: [], dropped: 0, latest: null, asked: 1000,
     of: (node) => nodes.get(node) ?? [],
     total: () => [...nodes.values()].reduce((sum, list) => sum + list.length, 0),
     /* The first event that matches, now or later. */
     event: (match, what = match.toString()) => poll(() => viewer.events.find(match), what),
-    send: (command) => ws.send(JSON.stringify(command)) };
+    send: (command) => ws.send(JSON.stringify(command)),
+    /* Send a command, and wait for its number: the event `ack`, or `error`. */
+    async ask(command) {
+      const id = ++viewer.asked;
+      viewer.send({ ...command, id });
+      return viewer.event((event) => (event.event === 'ack' || event.event === 'error') && event.id === id, `answer to ${JSON.stringify(command)}`);
+    },
+    /* How the command with this number ended. */
+    over: (number) => viewer.event((event) => event.event === 'command' && event.number === number && event.state !== 'running', `the end of command ${number}`),
+    /* Both: what the board said, or why it was not asked. */
+    async command(command) {
+      const answer = await viewer.ask(command);
+      return answer.event === 'ack' ? viewer.over(answer.number) : answer;
+    } };
   ws.on('message', (data) => {
     const event = JSON.parse(data);
     if (isTick(event)) {

@@ -1,11 +1,10 @@
 /* Debian's mosquitto on a port of its own, and a small MQTT 5 client (OASIS, MQTT Version 5.0): QoS 1, user properties. */
-import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { pbkdf2Sync, randomBytes } from 'node:crypto';
 import net from 'node:net';
-import os from 'node:os';
-import path from 'node:path';
+import tls from 'node:tls';
 import { Inbox, poll, within } from '../e2e/aidash.mjs';
 import { accepts, debian, freePort } from '../programs.mjs';
+import { daemon, folder } from './bridge.mjs';
 
 /* Why there is no mosquitto, or undefined. */
 export const noMosquitto = () => debian('mosquitto').why;
@@ -53,9 +52,9 @@ function message(flags, body) {
   return { topic: body.toString('utf8', 2, topicEnd), payload: body.toString('utf8', begin + length), retain: (flags & 1) === 1, qos, id, user };
 }
 
-/* A client that has connected. messages is an Inbox of { topic, payload, retain, user }. */
-export async function client(t, port, name) {
-  const socket = net.connect(port, '127.0.0.1');
+/* A client that has connected, with TLS where there is a `ca`. messages is an Inbox of { topic, payload, retain, user }. */
+export async function client(t, port, name, { user, password, ca } = {}) {
+  const socket = ca ? tls.connect({ port, host: '127.0.0.1', ca }) : net.connect(port, '127.0.0.1');
   const messages = new Inbox();
   const answers = new Map();
   let bytes = Buffer.alloc(0);
@@ -78,15 +77,16 @@ export async function client(t, port, name) {
       } else if (type === 0x20) {
         answers.get('connect')?.(body[1]);
       } else if (type === 0x40 || type === 0x90) {
-        answers.get(body.readUInt16BE(0))?.();
+        answers.get(body.readUInt16BE(0))?.(body[2] ?? 0);
       }
     }
   });
   t.after(() => socket.destroy());
-  socket.write(packet(0x10, text('MQTT'), Buffer.from([5, 2, 0, 0, 0]), text(name)));
+  const login = user === undefined ? [] : [text(user), text(password)];
+  socket.write(packet(0x10, text('MQTT'), Buffer.from([5, user === undefined ? 2 : 0xc2, 0, 0, 0]), text(name), ...login));
   const reason = await answered('connect', 'CONNACK');
   if (reason !== 0) throw new Error(`CONNACK ${reason}`);
-  return {
+  const mine = {
     messages,
     all: messages.all,
     /* Of the messages on this topic, those that have come. */
@@ -99,45 +99,34 @@ export async function client(t, port, name) {
       socket.write(packet(0x82, two(id), number(0), ...topics.flatMap((topic) => [text(topic), Buffer.from([1])])));
       await done;
     },
-    async publish(topic, payload, { retain = false, user = {} } = {}) {
+    /* Without waiting for the broker's answer: Mosquitto 2.0.11 closes the connection of who publishes what he may not. */
+    write(topic, payload, { retain = false, user = {} } = {}) {
       const id = ++last;
-      const done = answered(id, 'PUBACK');
       const properties = Buffer.concat(Object.entries(user).flatMap(([key, value]) => [Buffer.from([0x26]), text(key), text(value)]));
       socket.write(packet(0x32 + Number(retain), text(topic), two(id), number(properties.length), properties, Buffer.from(payload)));
-      await done;
+      return id;
     },
+    publish: (...message) => answered(mine.write(...message), 'PUBACK'),
     close: () => socket.destroy(),
   };
+  return mine;
 }
 
 /* A broker, which ends with the test. It keeps sessions and retained messages over stop() and start(). */
-export async function mosquitto(t) {
-  const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-mosquitto-'));
+export async function mosquitto(t, lines = ['allow_anonymous true']) {
+  const { dir, file: write } = folder(t);
   const { file, env } = debian('mosquitto');
   const port = await freePort();
-  const broker = { port, url: `mqtt://127.0.0.1:${port}`, proc: null };
-  const kill = () => broker.proc?.kill('SIGKILL');
-  writeFileSync(path.join(dir, 'conf'), `listener ${port} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location ${dir}/\n`
-    + `max_queued_messages 0\n${process.getuid() === 0 ? 'user root\n' : ''}`);
-  broker.start = async () => {
-    const proc = spawn(file, ['-c', path.join(dir, 'conf')], { env, stdio: ['ignore', 'ignore', 'pipe'] });
-    let log = '';
-    proc.stderr.on('data', (data) => { log += data; });
-    broker.proc = proc;
-    broker.ended = new Promise((done) => { proc.on('close', done); });
-    await poll(() => {
-      if (proc.exitCode !== null) throw new Error(`mosquitto left: ${log}`);
-      return accepts(port);
-    }, 'mosquitto');
-  };
-  broker.stop = async () => { broker.proc.kill('SIGTERM'); await within(broker.ended, 'end of mosquitto'); };
-  process.on('exit', kill);
-  t.after(async () => {
-    kill();
-    await within(broker.ended, 'end of mosquitto');
-    process.off('exit', kill);
-    rmSync(dir, { recursive: true, force: true });
-  });
-  await broker.start();
+  const config = write('conf', [`listener ${port} 127.0.0.1`, ...lines, 'persistence true', `persistence_location ${dir}/`, 'max_queued_messages 0',
+    ...(process.getuid() === 0 ? ['user root'] : []), ''].join('\n'));
+  const broker = await daemon(t, { file, env, args: ['-c', config] }, () => accepts(port), { port, url: `mqtt://127.0.0.1:${port}` });
+  const { stop } = broker;
+  broker.stop = () => stop('SIGTERM');
   return broker;
+}
+
+/* A line of its password file: PBKDF2 of SHA-512, as mosquitto_passwd writes it. */
+export function passwordLine(user, password) {
+  const salt = randomBytes(12);
+  return `${user}:$7$101$${salt.toString('base64')}$${pbkdf2Sync(password, salt, 101, 64, 'sha512').toString('base64')}`;
 }

@@ -24,6 +24,9 @@ async function three(t, options) {
   }, 200);
   t.after(() => clearInterval(timer));
   const page = await open(t, fleet, options);
+  if (options?.where) {
+    return { fleet, page };
+  }
   await ordered(page, ['jetson', 'pi-9', 'pi-10']);
   fleet.tell('pi-10', board({ celsius: 84.6, watts: 7.5 }));
   fleet.tell('pi-10', verdict(true));
@@ -177,6 +180,49 @@ test('a board that has no page of its own is shown here alone, with a way back',
   assert.equal(new URL(page.url()).hash, '');
   await ordered(page, ['jetson', 'pi-9', 'pi-10']);
   await until(page, () => app.feed.lanes.length === 3);
+});
+
+test('a board that says odd things: its page stands, shows what is right, and nothing of the rest', async (t) => {
+  const { fleet, page } = await three(t, { where: '#node=pi-10' });
+  const odd = [null, true, -1, 1e30, '', 'x'.repeat(5000), [], [null], {}, [{}]];
+  const kinds = [
+    { ...status(), loaded: ['llama3'], model_facts: [{ model: 'llama3' }], reason: 'x', engine: 'up', override: false, bench: 1, commands: 1, nodes: 1 },
+    { ...board(), seq: 1 }, { ...verdict(true), seq: 1 },
+    { event: 'hello', models: ['a'], model: 'a', paused: false, source: 'meter', source_state: 'none', rate_hz: 0 },
+    { event: 'energy', watts: 1, scope: 'module', floor_watts: 1, joules_per_token: 1, wh: 1, known_s: 1 },
+    { event: 'request_start', seq: 1, id: 90, model: 'x', route: '/v1', client: 'c', status: 'running', timestamp: 1 },
+    { event: 'request', seq: 2, id: 90, model: 'x', route: '/v1', client: 'c', status: 'finished', duration_ms: 1, ttft_ms: 1, error: 'x', context_length: 1, context_tokens: 1 },
+    { event: 'gauge', seq: 1, name: 'g', value: 1, unit: 'C', timestamp: 1 }, { event: 'note', seq: 1, level: 'info', text: 'x', timestamp: 1 },
+    { event: 'alert', seq: 1, name: 'a', state: 'firing', sentence: 'x' }, { event: 'bench', seq: 1, id: 1, state: 'running', steps: [] },
+    { event: 'command', seq: 1, number: 1, state: 'done', action: 'pause' }, { event: 'inference_tick' }, { event: 'unheard_of' },
+  ];
+  for (const said of kinds) {
+    for (const member of Object.keys(said).filter((name) => name !== 'event')) {
+      for (const value of odd.filter((one) => member !== 'seq' || one !== 1e30)) fleet.send({ event: 'node', node: 'pi-10', data: { ...said, [member]: value } });
+    }
+    fleet.send({ event: 'node', node: 'pi-10', data: { event: said.event } });
+  }
+  fleet.tell('pi-10', { event: 'note', seq: 1000, level: 'warn', text: 'the last word', timestamp: Date.now() / 1000 }); // all before it has been taken
+  await until(page, () => app.feed.marks.some(({ text }) => text === 'the last word'));
+  fleet.tell('pi-10', status({ model: 'mistral' }));
+  fleet.tell('pi-10', board({ celsius: 77 }));
+  await until(page, () => document.getElementById('model').textContent === 'mistral' && document.getElementById('board-tiles').textContent.includes('77.0 °C'));
+  await live(page);
+  assert.equal(await fits(page), true);
+});
+
+test('a gateway without an engine of its own has no card of one; without a connection no board is live', async (t) => {
+  const { fleet, page } = await three(t);
+  await page.locator('#card-control').waitFor({ state: 'hidden' });
+  await screenshots(page, 'fleet-no-engine');
+  fleet.tick('', { model: 'own' });
+  await page.locator('#card-control').waitFor();
+  fleet.cut();
+  await card(page, 'jetson', 'state', 'Not known');
+  assert.match(await part(page, 'jetson', 'rate'), /^–/);
+  await says(page, 'fleet-live', '–');
+  await assertAccessible(page);
+  await screenshots(page, 'fleet-lost');
 });
 
 test('fifty boards with ten events a second each: drawn by time, not by event', async (t) => {

@@ -61,6 +61,11 @@ export async function gateway(t, nodes = []) {
   };
   return {
     url: `http://127.0.0.1:${web.address().port}`,
+    /* No page has a connection from now on, nor gets one. */
+    cut() {
+      sockets.on('connection', (socket) => socket.terminate());
+      sockets.clients.forEach((socket) => socket.terminate());
+    },
     nodes,
     commands,
     send(event) {

@@ -69,6 +69,30 @@ test('an hour has the rows of before a restart, a gap, and those of after it, fo
   await until(page, () => document.querySelector('[data-span="21600"]')?.getAttribute('aria-pressed') === 'true');
 });
 
+test('an hour of a gateway has what its boards did before it started', { timeout: 300_000 }, async (t) => {
+  const SECONDS = 1800;
+  const end = Math.floor(Date.now() / 1000) - 60;
+  const boards = [];
+  for (const [node, model] of [['jetson', 'first'], ['pi', 'second']]) { // one after the other: the second one's ticks are of the same time
+    const board = await serve(t, ['--source', 'stdin', '--models', model], { input: '' });
+    board.proc.stdin.write(Array.from({ length: SECONDS }, (_, i) => `${JSON.stringify({ model, tokens: 30, latency_ms: 40, timestamp: end - SECONDS + i })}\n`).join(''));
+    await poll(async () => (await request(board, '/status')).json.counters.ticks === SECONDS, 'ticks of a board', 60_000);
+    boards.push('--peer', `${node}=http://127.0.0.1:${board.port}`);
+  }
+  const server = await serve(t, ['--source', 'none', ...boards]);
+  await poll(async () => (await request(server, '/status')).json.history.ticks === 2 * SECONDS, 'ticks of both boards', 60_000);
+  const page = await open(t, server);
+  await until(page, () => !document.querySelector('[data-span="3600"]').hidden);
+  await page.focus('[data-span="3600"]');
+  await page.keyboard.press('Enter');
+  await until(page, () => app.past.lanes.length >= 2);
+  await until(page, () => ['first', 'second'].every((name) => app.past.lanes.some(({ model }) => model === name)));
+  await inside(page, ({ view, feed }, [a, b]) => view.zoomTo(a - feed.clock.skew, b - feed.clock.skew), [end - SECONDS, end]);
+  await drawn(page);
+  assert.ok(await inked(page, 'plot-rate', 0.02, 0.98) > 0.98, 'a line of the time before the start');
+  assert.ok(await inked(page, 'plot-latency', 0.02, 0.98) > 0.98);
+});
+
 test('a server without history has no such windows, and a browser that remembers one shows five minutes', async (t) => {
   const server = await serve(t, ['--source', 'none'], { bin: path.join(ROOT, 'build/tiny/aidash') });
   const asked = [];

@@ -19,7 +19,7 @@ const NAMES = 'DNS:localhost,IP:127.0.0.1,IP:::1';
 let number = 0;
 
 /* An authority in a directory that goes with remove(). issue() gives { key, cert,
- * pin }: `from` and `to` are as openssl ca has them, YYYYMMDDHHMMSSZ. */
+ * pin }, and the first two as files: `from` and `to` are as openssl ca has them, YYYYMMDDHHMMSSZ. */
 export function authority(name = 'aidash test') {
     const dir = mkdtempSync(path.join(os.tmpdir(), 'aidash-ca-'));
     writeFileSync(path.join(dir, 'ca.cnf'), `[ca]
@@ -42,7 +42,7 @@ commonName = supplied
     const read = (id) => {
         const cert = readFileSync(path.join(dir, `${id}.pem`), 'utf8');
         const spki = new X509Certificate(cert).publicKey.export({ type: 'spki', format: 'der' });
-        return { key: readFileSync(path.join(dir, `${id}.key`), 'utf8'), cert, pin: `sha256/${createHash('sha256').update(spki).digest('base64')}` };
+        return { key: readFileSync(path.join(dir, `${id}.key`), 'utf8'), cert, keyFile: path.join(dir, `${id}.key`), file: path.join(dir, `${id}.pem`), pin: `sha256/${createHash('sha256').update(spki).digest('base64')}` };
     };
     return {
         dir,
@@ -60,7 +60,7 @@ commonName = supplied
             const id = `own-${number++}`;
             openssl(dir, 'req', '-x509', ...KEYS.ec, '-nodes', '-keyout', `${id}.key`, '-out', `${id}.pem`, '-days', '30', '-subj', `/CN=${id}`,
                 '-addext', `subjectAltName = ${names}`);
-            return { ...read(id), file: path.join(dir, `${id}.pem`) };
+            return read(id);
         },
     };
 }

@@ -27,7 +27,7 @@ const ROWS = {
     'connections without a whole head': /^pending(_buffers)?$/,
     'the meter': /^(bench|discovery|fetch|models|prox(ies|y_.*)|quotas|records|resolver|rewrites|scrape|trust|upstreams|usage)$/,
     history: /^(history.*|board|probe|nvidia_smi)$/, // and the board
-    'other boards': /^(nodes|relay|link_input|uplinks|follows)$/,
+    'other boards': /^(nodes|relay|link_input|uplinks|browse|follows)$/,
     civetweb: /^arena$/,
     'the page without gzip': /^inflate$/,
     TLS: /^(tls.*|jwt.*)$/,

@@ -90,6 +90,18 @@ export async function network(t) {
       return door.address().port;
     };
 
+    /* A port there, on all its addresses, that leads to a unix socket. */
+    m.lead = async (test, port, to) => {
+      const script = `const net = require('net'); net.createServer((near) => {
+        const far = net.connect('${to}'); near.pipe(far); far.pipe(near);
+        for (const [one, other] of [[near, far], [far, near]]) one.on('error', () => other.destroy()).on('close', () => other.destroy());
+      }).listen(${port}, () => console.log('ready')); process.stdin.on('end', () => process.exit()).resume()`;
+      const proc = spawn('nsenter', [...m.enter, process.execPath, '-e', script],
+        { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, NODE_EXTRA_CA_CERTS: '' } }); // files of /etc may not be there
+      test.after(() => proc.stdin.end());
+      await within(once(proc.stdout, 'data'), `port ${port} of ${name}`);
+    };
+
     /* The server that runs there is reached from here; its port there is `lan`. */
     m.reach = async (server) => {
       server.lan = server.port;

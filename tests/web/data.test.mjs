@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { Lines } from '../../www/chart-lines.js';
 import { Clock } from '../../www/clock.js';
 import { decimate, LINES, Rows } from '../../www/decimate.js';
-import { Feed, LANES_MAX } from '../../www/feed.js';
+import { Feed, LANES_MAX, NODE_LANES_MAX } from '../../www/feed.js';
 import { Fleet, hottest, minutes, modelOf, NODES_MAX, ratesOf, trouble, wattsOf } from '../../www/fleet.js';
 import { rotation } from '../../www/kiosk.js';
 import { age, csv, duration, milliseconds, niceCeiling, percent, rate, short, span, whole } from '../../www/format.js';
@@ -16,6 +16,7 @@ import { Limit } from '../../www/limits.js';
 import { fairTop, logRange, outliers } from '../../www/scale.js';
 import { quantiles, rates } from '../../www/statistics.js';
 import { format, nodeOf, parse } from '../../www/address.js';
+import { ofRows, ofTicks, sumOf, weighted } from '../../www/versus.js';
 import { phases } from '../../www/waterfall.js';
 
 const tick = (timestamp, more = {}) => ({
@@ -640,6 +641,47 @@ test('nothing grows: lanes, marks and ticks are bounded', () => {
   assert.equal(times(feed).length, 64);
 });
 
+test('a moving chart of ranges, which makes only its new columns, is that which makes all of them', () => {
+  const ring = new Ring(1 << 12);
+  let seed = 7;
+  const random = () => { seed = (seed * 48271) % 2147483647; return seed / 2147483647; };
+  const lineOf = new Int8Array(LANES_MAX).fill(-1);
+  lineOf.set([2, 0, 1]);
+  const [kept, width] = [new Rows(), 0.5];
+  let time = 1000;
+  const drawn = (rows) => {
+    const from = Math.max(ring.find(time - 60) - 1, ring.first);
+    decimate(ring, { values: ring.rate, from, to: ring.end, width, lineOf, dense: true }, rows);
+    const edge = (Math.floor(ring.time[from & ring.mask] / width) + 1) * width; // the first column may have been cut
+    return [0, 1, 2].map((line) => {
+      const own = rows.x.flatMap((x, row) => (x > edge && rows.y[line][row] !== undefined ? [[x, rows.y[line][row], rows.low[line][row], rows.high[line][row]]] : []));
+      return own.slice(own.findIndex(([, value]) => value !== null)); // whether a line comes from there is seen only there
+    });
+  };
+  for (let draw = 0; draw < 150; draw++) {
+    for (let i = 0; i < 40; i++) {
+      time += random() < 0.01 ? 5 * random() : 0.02;
+      const flags = random() < 0.02 ? BREAK | (random() < 0.5 ? SILENT : 0) : 0;
+      ring.push(time, time, 100 * random(), Math.fround(50 * random()), 0, 0, 0, 0, Math.floor(4 * random()), flags);
+    }
+    if (draw === 70) lineOf.set([0, 2, 1]);
+    if (draw === 90) ring.rewind(ring.end - 30);
+    if (draw !== 100) assert.deepEqual(drawn(kept), drawn(new Rows()), `draw ${draw}`);
+  }
+});
+
+test('of several boards, one with many models leaves the others their lines', () => {
+  const feed = ready(new Feed(64));
+  for (let i = 0; i < 500; i++) feed.add([tick(i / 100, { model: `m${i}`, node: 'loud' })], i + 1, i / 100);
+  assert.equal(feed.lanes.filter(({ node }) => node === 'loud').length, NODE_LANES_MAX);
+  assert.equal(feed.lanes.at(-1).model, '(others)');
+  feed.add([tick(6, { model: 'own', node: 'quiet' }), tick(6, { model: 'own' })], 501, 6);
+  assert.deepEqual(feed.lanes.slice(-2).map(({ model, node }) => `${model} ${node}`), ['own quiet', 'own ']);
+  const alone = ready(new Feed(64, 'loud'));
+  for (let i = 0; i < 500; i++) alone.add([tick(i / 100, { model: `m${i}`, node: 'loud' })], i + 1, i / 100);
+  assert.equal(alone.lanes.length, LANES_MAX, 'on its own page it may have all');
+});
+
 test('a tick comes out of the ring as it went in', () => {
   const feed = ready(new Feed(64));
   const odd = tick(1741478400.123456, { node: 'pi-2', estimated: true, latency_ms: 118.317, tokens_per_second: 3.82, tokens_generated: 2 ** 53 });
@@ -952,25 +994,70 @@ test('a phase has its rate, and what came from the cache', () => {
 
 /* ---- the address */
 
-const usual = { span: 60, zoom: null, find: '', opened: 0 };
+const usual = { span: 60, zoom: null, find: '', opened: 0, pins: [], yesterday: false, log: false, versus: null };
+const AT = 1_741_478_400;
 
 test('what is seen stands in the address, and is read from it', () => {
   assert.equal(format(usual), '');
+  const versus = { a: { model: 'own/a,b&c=ü', from: AT }, b: { model: '', from: AT + 86_400.25 }, length: 900 };
   for (const [state, hash] of [
     [{ ...usual, span: Infinity }, '#w=all'], [{ ...usual, span: 300, opened: 7 }, '#w=300&req=7'],
-    [{ ...usual, zoom: [1000.5, 1002] }, '#t=1000.500,1002.000'], [{ ...usual, find: 'a&b=#ü %' }, '#q=a%26b%3D%23%C3%BC%20%25'],
+    [{ ...usual, zoom: [AT + 0.5, AT + 2] }, `#t=${AT}.500,${AT + 2}.000&log=0`], [{ ...usual, find: 'a&b=#ü %' }, '#q=a%26b%3D%23%C3%BC%20%25'],
+    [{ ...usual, pins: [AT] }, `#p=${AT}.000&log=0`], [{ ...usual, pins: [AT, AT + 1], yesterday: true, log: true }, `#p=${AT}.000,${AT + 1}.000&y=1&log=1`],
+    [{ ...usual, versus }, `#a=${AT}.000,own%2Fa%2Cb%26c%3D%C3%BC&b=${AT + 86_400}.250,&l=900`],
   ]) {
     assert.equal(format(state), hash);
     assert.deepEqual(parse(hash, 60), state);
+    // Of a board whose clock is an hour ahead, it is the same time for every browser.
+    assert.deepEqual(parse(format(state, 3600), 60, { skew: 3600 }), state);
   }
+  assert.equal(format({ ...usual, zoom: [AT, AT + 2] }, -10.5), `#t=${AT - 11}.500,${AT - 9}.500&log=0`);
+  assert.equal(parse('', 60, { log: true }).log, true, 'as this browser has it');
+  assert.equal(parse('#log=0', 60, { log: true }).log, false, 'as the link has it');
 });
 
-test('what is not understood of an address is left out', () => {
+test('what is not understood of an address, or is beyond all reason, is left out', () => {
   assert.deepEqual(parse('', 300), { ...usual, span: 300 });
-  for (const hash of ['#w=-1', '#w=x', '#t=5', '#t=5,4', '#t=x,y', '#req=-3', '#req=1.5', '#req=1e99', '#pair=12345678', '#%', '#&&=']) {
-    assert.deepEqual(parse(hash, 60), usual, hash);
+  for (const hash of ['#w=-1', '#w=x', '#w=1e300', '#w=0.001', '#w=NaN', '#w=Infinity', '#t=5', '#t=5,4', '#t=x,y', '#t=1000,2000', `#t=${AT},1e300`, `#t=${AT},${AT}`,
+    `#t=-Infinity,Infinity`, `#t=${AT},9999999999`, `#t=NaN,${AT}`, `#t=${AT},${AT + 1},${AT + 2}`, `#t=,${AT}`, '#req=-3', '#req=1.5', '#req=1e99', '#pair=12345678', '#%', '#&&=', '#q=',
+    `#p=${AT + 1},${AT}`, '#p=NaN', '#p=,', `#p=${AT},${AT + 1},${AT + 2}`, '#p=1e99', '#y=2', '#log=yes', `#a=${AT},x`, `#a=${AT},x&b=${AT},y`, `#a=${AT},x&b=${AT},y&l=1e99`,
+    `#a=NaN,x&b=${AT},y&l=60`, `#a=${AT},x&b=-1,y&l=60`, '#__proto__=1&constructor=x', `#p=${'1,'.repeat(5000)}`, `#${'x'.repeat(10_000)}`, `#node=${'n'.repeat(501)}`]) {
+    assert.deepEqual(parse(hash, 60), usual, hash.slice(0, 80));
   }
-  assert.equal(parse('#w=Infinity', 60).span, Infinity);
+  assert.equal(parse(`#q=${'x'.repeat(10_000)}`, 60).find.length, 500);
+  assert.equal(parse(`#a=${AT},${'m'.repeat(10_000)}&b=${AT},y&l=60`, 60).versus.a.model.length, 500);
   assert.equal(format({ ...usual, node: 'pi 5/&' }), '#node=pi%205%2F%26');
-  assert.deepEqual([nodeOf('#w=300&node=pi%205%2F%26'), nodeOf('#w=300'), parse('#w=86400&node=pi', 60).span, parse('#w=all&node=pi', 60).span], ['pi 5/&', '', 300, Infinity], 'what a server keeps of days is its own');
+  assert.deepEqual([nodeOf('#w=300&node=pi%205%2F%26'), nodeOf('#w=300'), nodeOf(`#node=${'n'.repeat(501)}`), parse('#w=86400&node=pi', 60).span, parse('#w=all&node=pi', 60).span],
+    ['pi 5/&', '', '', 300, Infinity], 'what a server keeps of days is its own');
+});
+
+/* ---- two models, laid over each other */
+
+test('of ticks: a model in a time, its rates, its latencies, and lines from 0', () => {
+  const feed = { ring: new Ring(1024), lanes: [{ model: 'a' }, { model: 'b' }], tokenless: false };
+  for (let i = 0; i < 100; i++) { // ten a second from AT on: `a` makes 2 tokens in 10 ms, then for 5 s nothing; `b` 1 in 40 ms
+    const pause = i >= 50;
+    feed.ring.push(AT + i / 10, AT, pause ? 40 : 10, 0, 0, 0, pause ? 1 : 2, i, pause ? 1 : 0, 0);
+  }
+  const a = ofTicks(feed, { model: 'a', from: AT }, 10);
+  assert.deepEqual([a.tokens, a.mean, a.p50, a.p95], [100, 10, 10, 10]);
+  assert.ok(a.busy > 19 && a.busy < 26, `${a.busy}: 20 while it made some`);
+  assert.equal(a.x.length, a.rate.length);
+  assert.ok(a.x[0] > 0 && a.x.at(-1) < 10);
+  assert.deepEqual([a.latency[0], a.latency.at(-1), a.rate.at(-1)], [10, null, 0]);
+  const all = ofTicks(feed, { model: '', from: AT + 4 }, 2);
+  assert.deepEqual([all.tokens, all.p50, all.p95], [30, 10, 40]);
+  const none = ofTicks(feed, { model: 'c', from: AT }, 10);
+  assert.deepEqual([none.tokens, none.mean, none.busy, none.p50], [0, 0, NaN, NaN]);
+});
+
+test('of rows of the history: the same, and medians by how many ticks each row has', () => {
+  const answer = { step: 10, series: ['time', 'ticks', 'tokens', 'latency_p50_ms', 'latency_p95_ms', 'requests'],
+    rows: [[AT, 100, 200, 10, 20, 1], [AT + 10, 0, 0, null, null, 0], [AT + 20, 10, 20, 90, 100, 2]] };
+  const told = ofRows(answer, AT, 30, false);
+  assert.deepEqual(told, { x: [5, 15, 25], rate: [20, 0, 2], latency: [10, null, 90], tokens: 220, mean: 220 / 30, busy: 11, p50: 10, p95: 20 });
+  assert.equal(ofRows(answer, AT, 30, true).tokens, 110, 'steps where there are no tokens');
+  assert.ok(Number.isNaN(ofRows({ ...answer, rows: [] }, AT, 30, false).mean), 'nothing is known, which is not 0');
+  assert.deepEqual([sumOf(answer, 'requests'), sumOf(answer, 'latency_p50_ms'), sumOf(answer, 'watts')], [3, 100, NaN]);
+  assert.deepEqual([weighted([3, 1, 2], [1, 1, 1]), weighted([3, NaN, 1], [5, 9, 1]), weighted([], [])], [2, 3, NaN]);
 });

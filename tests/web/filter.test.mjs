@@ -74,6 +74,19 @@ test('rates, peaks and quantiles are of what passes', () => {
   near(sums(ring, ring.find(105), ring.end, false, filter.ticks(), false)[(ring.end - 1) & ring.mask], 12);
 });
 
+test('with a filter the rate is right from the first second on, wherever the count of a model stands', () => {
+  const { ring, feed, filter, set } = world();
+  const from = ring.end;
+  for (let i = 0; i < 40; i++) { // a model of 20 tokens/s that ran before the page was opened
+    feed.add([{ model: 'late', tokens_generated: 5000 + 5 * i, latency_ms: 20, tokens_per_second: 20, timestamp: 200 + i / 4 }], 2000 + i, 200 + i / 4);
+  }
+  set('model:late');
+  const found = sums(ring, from, ring.end, false, filter.ticks(), true);
+  for (let i = from; i < ring.end; i++) {
+    assert.ok(Math.abs(found[i & ring.mask] - 20) <= 2.6, `${found[i & ring.mask]} after ${(i - from) / 4} s`);
+  }
+});
+
 test('where other requests ran, the line of a request is broken', () => {
   const { feed, ring, requests, filter, set } = world();
   requests.add({ event: 'request_start', id: 3, seq: 3, model: 'm', route: '/api/chat', client: 'anna', status: 'running' }, 120);
