@@ -418,8 +418,7 @@ const cases = {
   'make tsan': covered('tests/run.mjs', "'e2e-tsan': ", 'it is a suite'),
   'make kills KILLS=200': covered('tests/run.mjs', 'AIDASH_KILLS', 'it takes minutes; ten kills are in a suite'),
   'make gateways': covered('tests/e2e/gateways.native.test.mjs', 'AIDASH_VIEWERS', 'it takes minutes; 100 viewers are in a suite'),
-  'make fleet-bench PART=viewers    # 50 boards, 2,000 viewers, two gateways, for a minute; VIEWERS=, BOARDS=, GATEWAYS=, SECONDS=, BATCH=no':
-    covered('tests/bench/gateways.mjs', 'process.env.VIEWERS && ', 'it takes a minute; a small one of its kind is in tests/embed/sizes.test.mjs'),
+  'make fleet-bench PART=viewers': covered('tests/bench/gateways.mjs', 'process.env.VIEWERS && ', 'it takes a minute; a small one of its kind is in tests/embed/sizes.test.mjs'),
   'make gateway-bench': covered('tests/bench/gateways.mjs', 'async function sample(boards, viewers', 'it takes minutes'),
   'make soak SECONDS=3600 SEED=7': covered('tests/run.mjs', '  soak: ', 'it takes an hour; a minute of it is a suite'),
   'make CC=clang CFLAGS=-O3': covered('tests/build.test.sh', 'quick CFLAGS=-O1', 'it would build anew what the other tests use'),
