@@ -595,7 +595,7 @@ test('the options are those of --help, with their defaults', async () => {
 test('the endpoints answer', async (t) => {
   const server = await serve(t, []);
   for (const endpoint of codes(table('docs/api.md', 'endpoint'))) {
-    const [method, where] = endpoint.split(' ');
+    const [method, where] = endpoint.replace('ADDRESS', encodeURIComponent(`${server.url}/`)).split(' ');
     if (method.startsWith('ws:')) {
       await (await connect(server, '/ws/docs')).tick();
     } else if (method === 'POST') {
