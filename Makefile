@@ -12,6 +12,7 @@
 #   SUITE=unit,e2e TEST=ingest        only these suites, only the test files whose name contains this
 #   FUZZ_SECONDS=60                   how long `make fuzz` stays on each input
 #   SECONDS=3600 SEED=2               how long `make fuzz-sockets` and `make soak` run, and with which cases
+#   MINUTES=10                        how long `make page-soak` runs
 #   VIEWERS=500                       how many `make gateways` has
 #   HOST=pi@raspberrypi.local SSH=ssh the board of `make deploy`, and the command that reaches it
 #   VERSION=x.y.z TARGETS="aarch64"   what `make release` makes, and for which of toolchains/*.mk (all)
@@ -87,6 +88,7 @@ MBEDTLS_DIR := $(or $(MBEDTLS),build/deps/mbedtls)
 HIREDIS_DIR := $(or $(HIREDIS),build/deps/hiredis)
 UPLOT_DIR := $(or $(UPLOT),build/deps/uplot)
 ESBUILD_PROGRAM := $(or $(ESBUILD),build/deps/esbuild)
+ZOPFLI_PROGRAM := $(if $(ESBUILD),,node toolchains/zopfli.mjs build/deps/terser/node_modules/@gfx/zopfli)
 TERSER_PROGRAM := $(or $(TERSER),$(if $(ESBUILD),,node build/deps/terser/node_modules/terser/bin/terser))
 
 # Programs that the build runs; asked for once a compiler.
@@ -120,7 +122,7 @@ build/deps/uplot/dist/uPlot.esm.js: www/package-lock.json | $(HAVE_TOOLS)
 	@cmp -s $< build/deps/uplot/package-lock.json || { $(FETCH) page build/deps www && cp $< build/deps/uplot/; }
 	@touch -c $@
 
-# uPlot's rule brings both, and terser.
+# uPlot's rule brings both, and terser and zopfli.
 build/deps/esbuild: www/package-lock.json | $(UPLOT_DIR)/dist/uPlot.esm.js
 	@test -x $@ || $(FETCH) page build/deps www
 	@touch -c $@
@@ -161,9 +163,9 @@ endif
 
 # The page's files as they are embedded. TEXTS may be a translation of www/texts.js.
 TEXTS ?= www/texts.js
-BUNDLE := app.js uplot.js theme.js aidash-client.js style.css index.html manifest.webmanifest
+BUNDLE := app.js uplot.js theme.js aidash-client.js style.css index.html manifest.webmanifest measure.html
 MODULES := $(wildcard www/*.js)
-$(addprefix build/www/,$(BUNDLE)) &: www/bundle.sh www/fill.sh $(MODULES) $(TEXTS) $(addprefix www/,style.css index.html manifest.webmanifest) \
+$(addprefix build/www/,$(BUNDLE)) &: www/bundle.sh www/fill.sh www/measure.sh docs/measure.md $(MODULES) $(TEXTS) $(addprefix www/,style.css index.html manifest.webmanifest) \
     $(UPLOT_DIR)/dist/uPlot.esm.js build/www.files $(ESBUILD_PROGRAM)
 	@ESBUILD=$(ESBUILD_PROGRAM) TERSER='$(TERSER_PROGRAM)' UPLOT=$(UPLOT_DIR) sh www/bundle.sh build/www $(TEXTS)
 
@@ -174,8 +176,8 @@ $(ICONS) &: www/icons.sh www/icon.svg
 
 WWW := $(addprefix build/www/,$(BUNDLE)) $(ICONS) $(wildcard $(addprefix www/,*.svg contract.schema.json))
 
-build/aidash_www.h: www/embed.sh build/www.files $(WWW)
-	@sh www/embed.sh $@ $(WWW)
+build/aidash_www.h: www/embed.sh toolchains/zopfli.mjs build/www.files $(WWW)
+	@ZOPFLI='$(ZOPFLI_PROGRAM)' sh www/embed.sh $@ $(WWW)
 
 # Names that look like a limit's: src/limits.h includes it.
 build/aidash_misspelt.h: toolchains/misspelt.sh src/limits.h aidash.h
@@ -311,7 +313,7 @@ run: all ## build it and start it on port 8080 with the simulated engine; ARGS="
 # aidash's parts are as they are in the program: each has its whole command line, and TLS.
 BRIDGES := $(addprefix build/bridges/aidash-,redis kafka mqtt)
 BRIDGE_FLAGS = -std=c11 -O2 -g -Wall -Wextra -Wconversion -Wno-format-truncation -I. -isystem $(JSMN_DIR) $(CPPFLAGS) $(CFLAGS)
-BRIDGE_SHARED := examples/bridges/bridge.c examples/bridges/options.c
+BRIDGE_SHARED := $(addprefix examples/bridges/,bridge.c commands.c options.c)
 
 # What each needs beside libc: packages, and what it is compiled and linked with. hiredis is one version on all systems, as Debian 12's
 # package has no TLS.
@@ -327,7 +329,7 @@ $(filter-out %/hiredis.c,$(HIREDIS_PARTS)): $(HIREDIS_DIR)/hiredis.c ;
 build/deps/.tools-bridge-redis: toolchains/fetch.sh | $(HAVE_TOOLS)
 	@CC="$(CC)" $(FETCH) need libssl-dev
 	@touch $@
-LIBS_redis = -isystem $(HIREDIS_DIR) $(@D)/libhiredis.a -lssl -lcrypto
+LIBS_redis = -isystem $(HIREDIS_DIR) examples/bridges/redis_link.c $(@D)/libhiredis.a -lssl -lcrypto
 
 build/deps/.tools-bridge-kafka: toolchains/fetch.sh | $(HAVE_TOOLS)
 	@CC="$(CC)" $(FETCH) need librdkafka-dev
@@ -337,7 +339,7 @@ LIBS_kafka := -lrdkafka
 build/deps/.tools-bridge-mqtt: toolchains/fetch.sh | $(HAVE_TOOLS)
 	@CC="$(CC)" $(FETCH) need libmosquitto-dev
 	@touch $@
-LIBS_mqtt := examples/bridges/homeassistant.c -lmosquitto
+LIBS_mqtt := examples/bridges/mqtt_kept.c examples/bridges/homeassistant.c -lmosquitto
 
 # $(call bridge,DIRECTORY,NAME_OF_FLAGS)
 define bridge
@@ -351,8 +353,8 @@ $(1)/libhiredis.a: $(HIREDIS_PARTS) build/deps/.tools-bridge-redis
 	@rm -rf $(1)/hiredis && mkdir -p $(1)/hiredis
 	@cd $(1)/hiredis && $$(CC) $$(AD_CFLAGS) $$($(2)) $$(CPPFLAGS) $$(CFLAGS) -w -D_GNU_SOURCE -c $(abspath $(HIREDIS_PARTS))
 	@rm -f $$@ && $$(AR) rcsD $$@ $(1)/hiredis/*.o
-$(1)/aidash-redis: $(1)/libhiredis.a
-$(1)/aidash-mqtt: examples/bridges/homeassistant.c examples/bridges/homeassistant.h
+$(1)/aidash-redis: $(1)/libhiredis.a examples/bridges/redis_link.c examples/bridges/redis_link.h
+$(1)/aidash-mqtt: $(addprefix examples/bridges/,mqtt.h mqtt_kept.c homeassistant.c homeassistant.h)
 $(1)/aidash-%: examples/bridges/%.c $(BRIDGE_SHARED) examples/bridges/bridge.h aidash.h $(1)/aidash.o build/deps/.tools-bridge-% $(call mbedtls_for,$($(2)))
 	@echo "  CC    $$@"
 	@$$(CC) $$(BRIDGE_FLAGS) -pie -fPIE $$($(2)) -o $$@ $$< $(BRIDGE_SHARED) $(1)/aidash.o $$(call link,$$($(2))) $$(LIBS_$$*)
@@ -482,6 +484,9 @@ fuzz-sockets: $(HAVE_TEST) ## send mutated bytes to the sanitizer build for SECO
 
 soak: $(HAVE_TEST) build/asan/aidash ## all that goes wrong, for SECONDS (600), chosen by SEED, on two builds; part of `make test`, for 60 s
 	@SOAK_SECONDS="$(or $(SECONDS),600)" SOAK_SEED="$(SEED)" $(RUN_TESTS) soak
+
+page-soak: $(HAVE_TEST) ## the page for MINUTES (10) with 30 streams and 1,000 ticks/s: CPU, heap, nodes, listeners, events; docs/measure.md
+	@MINUTES=$(or $(MINUTES),10) node tests/bench/page.mjs
 
 kills: $(HAVE_TEST) ## kill -9 a server that keeps its history in a file, KILLS times (200), at random moments; `make test` does 10
 	@AIDASH_KILLS=$(or $(KILLS),200) MAKE="$(MAKE)" CC="$(CC)" TEST=history node tests/run.mjs e2e
@@ -631,4 +636,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all $(TARGETS) dist run bridges fleet-bench fleet-cut test lint asan tsan fuzz fuzz-sockets soak kills gateways bench gateway-bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE
+.PHONY: all $(TARGETS) dist run bridges fleet-bench fleet-cut test lint asan tsan fuzz fuzz-sockets soak page-soak kills gateways bench gateway-bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE

@@ -156,7 +156,7 @@ page_parts() { sh toolchains/fetch.sh page "$tmp/page-deps" www; }
 closed_npm() {
     npm_config_registry=http://127.0.0.1:9 npm_config_fetch_retries=0 npm_config_cache=$tmp/npm-cache page_parts
 }
-check 'an npm registry that is not reached is told' says "npm can't get uPlot, esbuild and terser.*registry.*UPLOT=DIR" 1 closed_npm
+check 'an npm registry that is not reached is told' says "npm can't get uPlot, esbuild, terser and zopfli.*registry.*UPLOT=DIR" 1 closed_npm
 check 'and leaves no half of uPlot' empty "$tmp/page-deps"
 mkdir "$tmp/npm"
 stub "$tmp/npm/npm" <<'STUB'
@@ -251,6 +251,18 @@ check 'a new page file is in the header' grep -q '"/zz.svg"' build/aidash_www.h
 rm www/zz.svg
 check 'a removed page file is taken out' says $builds 0 quick
 check 'a removed page file is not in the header' sh -c '! grep -q zz.svg build/aidash_www.h'
+sed 's/^export const LANGUAGE = .*/export const LANGUAGE = "de";/; s/"Connecting"/"Verbindet \\"\&\\" <x>"/' www/texts.js >texts.de.js
+german() {
+    grep -q '<html lang="de"' build/www/index.html && grep -q '<span>Verbindet &quot;&amp;&quot; &lt;x></span>' build/www/index.html &&
+        grep -q '"lang": "de"' build/www/manifest.webmanifest && grep -q 'Verbindet' build/www/app.js
+}
+check 'a translation is built in' says $builds 0 quick TEXTS=texts.de.js
+check 'into all files of the page' german
+check 'and stays' quiet TEXTS=texts.de.js
+check 'without it the page is as it was' says $builds 0 quick
+check 'in English' grep -q '<html lang="en"' build/www/index.html
+sed -i '/^export const close /d' texts.de.js
+check 'a text that a translation lacks is named' says 'index.html:[0-9]+: there is no text [{][{]close[}][}]' 2 quick TEXTS=texts.de.js
 check 'other CFLAGS build anew' says $builds 0 quick CFLAGS=-O1
 check 'the same CFLAGS do not' quiet CFLAGS=-O1
 touch aidash.h

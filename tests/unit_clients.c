@@ -190,8 +190,8 @@ static void test_attach_websocket(void)
     end_hub();
 }
 
-/* How often batches are sent: by what the fan-out before took, and before that when so
- * many events wait, or so many bytes of them. */
+/* How often batches are sent: by what the fan-out before took; earlier with half a
+ * backlog; at once when so many events wait, or so many bytes of them. */
 static void test_batch_pace(void)
 {
     static const struct {
@@ -217,7 +217,7 @@ static void test_batch_pace(void)
         reset_hub();
         c = viewer(AD_WS_BATCH, &peer);
         ad_events.batching = true;
-        ad_fanout.batch_ns = UINT64_MAX;
+        ad_fanout.batch_ns = ad_fanout.batch_late_ns = UINT64_MAX;
         ad_fanout.batched = ad_feed.next;
         for (n = 1; n < most; n++) {
             ad_feed_append(AD_EV_TICK, tick, len);
@@ -228,7 +228,9 @@ static void test_batch_pace(void)
         ad_feed_append(AD_EV_TICK, tick, len);
         ad_fan_out();
         CHECK(!ad_fanout.batch_waits);
-        CHECK(ad_fanout.batch_ns < UINT64_MAX); /* the next one has its time */
+        CHECK(ad_fanout.batch_ns < UINT64_MAX); /* the next one has its times */
+        CHECK(ad_fanout.batch_ns <= ad_fanout.batch_late_ns);
+        CHECK(ad_fanout.batch_late_ns < UINT64_MAX);
         for (n = 0; n < 10 && c->next != ad_feed.next; n++) { /* as its socket takes it */
             CHECK(received(peer)[0] != '\0');
             c->blocked = false;
@@ -236,14 +238,23 @@ static void test_batch_pace(void)
         }
         CHECK_EQ(c->next, ad_feed.next);
 
-        ad_fanout.batch_ns = UINT64_MAX;
+        ad_fanout.batch_ns = 0; /* half a backlog goes after the usual pause, */
+        for (n = 1; n <= ad_fanout.backlog / 2; n++) {
+            ad_fanout.batch_late_ns = UINT64_MAX;
+            ad_feed_append(AD_EV_TICK, tick, len);
+            CHECK_EQ(ad_batch_at_ns(), n < ad_fanout.backlog / 2 ? UINT64_MAX : 0);
+            ad_fan_out();
+            CHECK_EQ(c->next == ad_feed.next, n == ad_fanout.backlog / 2);
+        }
+        (void)received(peer);
+        ad_fanout.batch_ns = ad_fanout.batch_late_ns = UINT64_MAX;
         ad_feed_append(AD_EV_TICK, tick, len);
         ad_fan_out();
-        CHECK(c->next != ad_feed.next); /* one alone waits again, */
-        ad_fanout.batch_ns = 0;
+        CHECK(c->next != ad_feed.next); /* one alone waits, */
+        ad_fanout.batch_late_ns = 0;
         ad_fan_out();
         CHECK_EQ(c->next, ad_feed.next); /* and goes when it is time, */
-        ad_fanout.batch_ns = UINT64_MAX;
+        ad_fanout.batch_late_ns = UINT64_MAX;
         ad_feed_append(AD_EV_TICK, tick, len);
         ad_events.batching = false;
         ad_fan_out();

@@ -8,7 +8,7 @@
 #   fetch.sh musl DIR CROSS ARCH [SOURCE] static musl for the compiler CROSS-gcc, into DIR/CROSS with its gcc.specs: the
 #                                         distribution's package, else built from its source package (or from SOURCE)
 #   fetch.sh unpack DIR PACKAGE...        unpack packages, and what they need that this machine lacks, into DIR: none is installed
-#   fetch.sh page DIR PACKAGE_DIR         uPlot and esbuild from npm, into DIR/uplot and DIR/esbuild, pinned by PACKAGE_DIR's lock
+#   fetch.sh page DIR PACKAGE_DIR         uPlot, esbuild, terser and zopfli from npm, below DIR, pinned by PACKAGE_DIR's lock
 #                                         file
 #   fetch.sh modules PACKAGE_DIR          the npm packages of PACKAGE_DIR, into its node_modules
 #
@@ -394,7 +394,7 @@ npm_ci() {
 page() {
     scratch "$1"
     cp "$2/package.json" "$2/package-lock.json" "$work/" || die "no package files in $2"
-    (cd "$work" && npm_ci 'uPlot, esbuild and terser' ', or make UPLOT=DIR ESBUILD=PROGRAM names a copy of the one and the other') || exit 1
+    (cd "$work" && npm_ci 'uPlot, esbuild, terser and zopfli' ', or make UPLOT=DIR ESBUILD=PROGRAM names a copy of the one and the other') || exit 1
     dist=$work/node_modules/uplot/dist
     check_sum "$dist/uPlot.esm.js" $uplot_js_sum "uPlot's uPlot.esm.js" UPLOT
     # npm installs the one package of @esbuild that is for this machine.
@@ -403,7 +403,7 @@ page() {
     rm -rf "$1/uplot" "$1/esbuild" "$1/terser"
     rm -rf "$work/node_modules/.bin" && mkdir "$1/terser" && mv "$2" "$1/esbuild" && mv "$work/node_modules/uplot" "$1/uplot" &&
         rm -rf "$work"/node_modules/*esbuild && mv "$work/node_modules" "$1/terser/node_modules" || die "can't write to $1"
-    say "fetched uPlot, esbuild and terser (checksums checked)"
+    say "fetched uPlot, esbuild, terser and zopfli (checksums checked)"
 }
 
 modules() {

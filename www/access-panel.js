@@ -35,6 +35,7 @@ export function mountAccess({ store, session }, address) {
 
   name.value = deviceName();
   open.addEventListener("click", show);
+  byId("empty-sign-in", HTMLButtonElement).addEventListener("click", show);
   byId("access-close", HTMLButtonElement).addEventListener("click", () => dialog.close());
   dialog.addEventListener("click", (event) => {
     if (event.target === dialog) {

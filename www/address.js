@@ -40,13 +40,19 @@ export function nodeOf(hash) {
 
 /** @param {import("./app.js").Context} context */
 export function mountAddress({ store, settings, view, session: { node, feed: { clock } } }) {
+  const { span, log } = settings; // as the page was opened: what a step back leads to
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   let fresh = true; // it was read just now: writing it is no step
   let stepped = false; // since it was read
   let latest = ""; // what the latest step changed
   let skew = 0; // with which it was read
+  let known = ""; // the hash as it was read or written
   const write = () => {
+    if (location.hash !== known) {
+      read(); // a step back that is not told yet
+      return;
+    }
     const { zoom, frozenAt } = store.state;
     const hash = format({ ...store.state, zoom: zoom ?? (frozenAt ? view.range(frozenAt) : null), node }, clock.skew);
     const part = changed(location.hash, hash);
@@ -56,6 +62,7 @@ export function mountAddress({ store, settings, view, session: { node, feed: { c
       stepped ||= step;
       latest = step ? part : latest;
       history[step ? "pushState" : "replaceState"](history.state, "", hash || location.pathname + location.search);
+      known = location.hash;
     }
   };
   const plan = () => {
@@ -67,15 +74,16 @@ export function mountAddress({ store, settings, view, session: { node, feed: { c
       location.reload(); // another board is another page
       return;
     }
+    known = location.hash;
     ({ skew } = clock);
     fresh = true;
     stepped = false;
     latest = "";
-    store.set({ frozenAt: 0, ...parse(location.hash, settings.span, { log: settings.log, skew }) });
+    store.set({ frozenAt: 0, ...parse(location.hash, span, { log, skew }) });
     plan();
   };
   read();
-  addEventListener("hashchange", read);
+  addEventListener("hashchange", () => location.hash !== known && read());
   store.on(["span", "zoom", "frozenAt", "find", "opened", "pins", "yesterday", "log", "versus"], plan);
   store.on(["status"], ({ status }) => {
     if (status && !stepped && Math.abs(clock.skew - skew) > SKEW_S) {
@@ -85,10 +93,10 @@ export function mountAddress({ store, settings, view, session: { node, feed: { c
   });
 }
 
-/** @param {string} before @param {string} after  hashes @returns {string} the names of what differs */
+/** @param {string} before @param {string} after  hashes @returns {string} the names of what differs, without the scale that comes with a time */
 function changed(before, after) {
   const [a, b] = [before, after].map((hash) => new URLSearchParams(hash.slice(1)));
-  return [...new Set([...a.keys(), ...b.keys()])].filter((name) => a.get(name) !== b.get(name)).join();
+  return [...new Set([...a.keys(), ...b.keys()])].filter((name) => a.get(name) !== b.get(name)).join().replace(",log", "");
 }
 
 /**

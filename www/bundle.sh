@@ -50,3 +50,4 @@ rm "$out/plain.mjs" "$out/uplot.mjs"
 for file in index.html manifest.webmanifest; do
     sh "$www/fill.sh" "$texts" "$www/$file" >"$out/$file"
 done
+sh "$www/measure.sh" "$www/../docs/measure.md" >"$out/measure.html"

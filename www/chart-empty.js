@@ -1,7 +1,7 @@
 // @ts-check
 /** What stands in place of the charts while there is nothing to draw: why, and how to change it. */
 
-import { byId, setHidden, setText } from "./dom.js";
+import { byId, make, setHidden, setText } from "./dom.js";
 import { age, whole } from "./format.js";
 import * as texts from "./texts.js";
 import { counted, put } from "./words.js";
@@ -11,7 +11,7 @@ import { counted, put } from "./words.js";
  * @param {number} now  Unix seconds
  */
 export function drawEmpty({ store, view, session: { feed, past, requests, gauges } }, now) {
-  const { connection, hello, filled, down, status } = store.state;
+  const { connection, cause, hello, filled, down, status } = store.state;
   const box = byId("empty", HTMLElement);
   const code = byId("empty-code", HTMLElement);
   setHidden(box, feed.ring.end > 0 || (view.past() > 0 && past.lanes.length > 0) || gauges.list.length > 0 || (connection.phase === "live" && !filled) || (connection.phase === "connecting" && !connection.attempt));
@@ -24,21 +24,36 @@ export function drawEmpty({ store, view, session: { feed, past, requests, gauges
     setText(byId("empty-lead", HTMLElement), silentText(silent.entries, silent.seconds));
     setText(byId("empty-text", HTMLElement), texts.firstTokenStarts);
     code.hidden = true;
+    byId("empty-sign-in", HTMLElement).hidden = true;
     return;
   }
   const pushed = live && hello?.source === "none";
   const metered = live && !down && hello?.source === "meter";
-  setText(byId("empty-lead", HTMLElement), !live ? texts.notConnected : down ? texts.engineSilent : texts.noDataYet);
-  setText(byId("empty-text", HTMLElement), !live ? reasonText(store.state)
+  const locked = !live && cause === "locked";
+  setText(byId("empty-lead", HTMLElement), locked ? texts.causes.locked : !live ? texts.notConnected : down ? texts.engineSilent : texts.noDataYet);
+  setWords(byId("empty-text", HTMLElement), locked ? texts.pairHint : !live ? reasonText(store.state)
     : down ? startText(status)
     : pushed ? texts.waitingForData
     : hello?.source === "stdin" ? texts.waitingForInput
     : metered ? texts.waitingForRequest
     : hello?.source === "scrape" ? texts.waitingForCount
     : texts.waitingForTick);
-  code.hidden = !pushed && !metered;
-  setText(code, metered ? `curl -d '{"model":"${store.state.model || "MODEL"}","messages":[{"role":"user","content":"Hi"}]}' ${new URL("v1/chat/completions", location.href)}`
+  code.hidden = !pushed && !metered && !locked;
+  byId("empty-sign-in", HTMLElement).hidden = !locked;
+  setText(code, locked ? "aidash pair" : metered ? `curl -d '{"model":"${store.state.model || "MODEL"}","messages":[{"role":"user","content":"Hi"}]}' ${new URL("v1/chat/completions", location.href)}`
     : `curl -d '{"model":"demo","tokens":3,"latency_ms":41.5}' ${new URL("ingest", location.href)}`);
+}
+
+/**
+ * A text whose options, such as --upstream, are not broken in two.
+ *
+ * @param {HTMLElement} node
+ * @param {string} text
+ */
+function setWords(node, text) {
+  if (node.textContent !== text) {
+    node.replaceChildren(...text.split(/(--[a-z-]+)/).map((part, i) => (i % 2 ? make("span", { class: "option" }, part) : part)));
+  }
 }
 
 /** @param {import("./contract").StatusAnswer | null} status */

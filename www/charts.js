@@ -16,6 +16,8 @@ import { BEAT_MS, isDue, untilNext } from "./frame.js";
 import { GAUGE_CHARTS } from "./gauges.js";
 import { drawPins, mountPins } from "./pins.js";
 import { sums } from "./statistics.js";
+import * as texts from "./texts.js";
+import { put } from "./words.js";
 import { mountYesterday } from "./yesterday.js";
 
 /** @import uPlot from "uplot" */
@@ -161,7 +163,7 @@ export function mountCharts(context, Plot) {
       const metric = /** @type {Metric} */ (`gauge-${i}`);
       if (!document.getElementById(`plot-${metric}`)) {
         byId("tip", HTMLElement).before(make("figure", { class: "plot gauge", id: `plot-${metric}` },
-          make("figcaption", {}, make("span"), make("b", { class: "number" })), make("div", { class: "area" })));
+          make("figcaption", { title: put(texts.gaugeWhat, { name: gauges.list[i].name }) }, make("span"), make("b", { class: "number" })), make("div", { class: "area" })));
       }
       return metric;
     });

@@ -38,6 +38,11 @@ export function mountCompare({ store, lines, view, filter, session }, fill) {
   byId("compare-clear", HTMLButtonElement).addEventListener("click", clear);
   panel.addEventListener("keydown", ({ key }) => key === "Escape" && clear());
   store.on(["pins", "find"], showPins);
+  store.on(["filled", "status"], ({ pins, filled }) => { // of a link: the charts have to be drawn first
+    if (filled && pins.length && !pinned.querySelector("tbody tr")) {
+      requestAnimationFrame(() => requestAnimationFrame(showPins));
+    }
+  });
 
   function clear() {
     show(changed);
@@ -109,7 +114,7 @@ export function mountCompare({ store, lines, view, filter, session }, fill) {
     const heads = texts.pinHeads.slice(0, both ? 4 : 1);
     const [a, b = ""] = pins.map((time) => moment(time, to - from));
     show(pinned, both ? put(texts.pinsTitle, { a, b, span: span(to - from) }) : put(texts.pinTitle, { a }), [
-      make("table", {}, make("thead", {}, make("tr", {}, make("td"), ...heads.map((head) => make("th", { scope: "col", class: "amount" }, head)))),
+      make("table", {}, make("thead", {}, make("tr", {}, make("td"), ...heads.map((head, i) => make("th", { scope: "col", class: "amount", title: texts.pinHeadsWhat[i] }, head)))),
         make("tbody", {}, ...rows.map(({ name, cells }) => make("tr", {}, make("th", { scope: "row" }, name),
           ...cells.map((text, i) => make("td", { class: "amount", "data-title": heads[i] }, text)))))),
       ...ran(from, to),

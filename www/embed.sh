@@ -2,7 +2,7 @@
 # embed.sh OUT FILE... - turns page files into a C header: one gzipped byte array a file, and the table of them.
 #
 # index.html is served as /, contract.schema.json as /contract.json, every other file as /NAME. The same files give the
-# same header. The struct is declared where the header is included:
+# same header. ZOPFLI, if it is set, is a command that does what gzip does. The struct is declared where the header is included:
 #     struct ad_asset {
 #         const char *path, *type; const unsigned char *data; size_t len; const char *etag;
 #         size_t plain_len; const char *plain_etag;
@@ -56,7 +56,7 @@ n=0
 largest=0
 tab=$(printf '\t')
 while IFS=$tab read -r path type file; do
-    plain "$file" >"$tmp/plain" && gzip -9n <"$tmp/plain" >"$tmp/body"
+    plain "$file" >"$tmp/plain" && ${ZOPFLI:-gzip -9n} <"$tmp/plain" >"$tmp/body"
     length=$(($(wc -c <"$tmp/plain")))
     [ "$length" -le "$largest" ] || largest=$length
     echo "/* $path: $(($(wc -c <"$file"))) bytes, $(($(wc -c <"$tmp/body"))) here */"

@@ -196,10 +196,11 @@ function mountCards({ store, frame, colours, session: { feed, fleet } }) {
       trouble: make("p", { class: "node-trouble" }),
     };
     const spark = make("canvas", { class: "node-spark", "aria-hidden": "true" });
-    const facts = make("dl", { class: "node-facts number" }, ...[[texts.temperature, part.heat], [texts.power, part.watts], [texts.newestEvent, part.age]]
-      .map(([title, value]) => make("div", {}, make("dt", { class: "unseen" }, title), value)));
+    const facts = make("dl", { class: "node-facts number" }, .../** @type {const} */ ([
+      [texts.temperature, texts.boardHeatWhat, part.heat], [texts.power, texts.boardPowerWhat, part.watts], [texts.newestEvent, texts.boardAgeWhat, part.age],
+    ]).map(([name, title, value]) => make("div", { title }, make("dt", { class: "unseen" }, name), value)));
     const item = make("li", { class: "node", "data-node": name }, make("h3", {}, part.link, part.state), part.model,
-      make("p", { class: "node-rate" }, part.rate, ` ${texts.perSecondUnit}`), spark, facts, part.trouble, part.here);
+      make("p", { class: "node-rate", title: texts.boardRateWhat }, part.rate, ` ${texts.perSecondUnit}`), spark, facts, part.trouble, part.here);
     setText(part.link, name);
     setAttr(part.link, "title", name);
     /** @type {Card} */

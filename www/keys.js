@@ -59,10 +59,23 @@ export function mountKeys({ settings, store, view, session }) {
     event.preventDefault();
   });
 
-  /** The keys; and what the numbers' titles say, which neither fingers nor keys reach. */
+  /** The keys; and, of each part of the page, what its numbers' titles say, which neither fingers nor keys reach. */
   function show() {
-    byId("help-numbers", HTMLElement).replaceChildren(...[...document.querySelectorAll(".what")].map((node) => make("div", {},
-      make("dt", {}, (node.querySelector("dt, h2 span") ?? node.firstChild ?? node).textContent ?? ""), make("dd", {}, node.getAttribute("title") ?? ""))));
+    byId("help-numbers", HTMLElement).replaceChildren(...[...document.querySelectorAll("[data-measure]")].flatMap((part) => {
+      /** @type {Map<string, string>} what a number is, by its name */
+      const told = new Map();
+      for (const node of part.querySelectorAll(".what")) {
+        const name = node.getAttribute("data-name") ?? (node.querySelector("dt, h2 span") ?? node.firstChild ?? node).textContent ?? "";
+        if (!node.closest("[hidden]") && node.closest("[data-measure]") === part) {
+          told.set(name.trim(), node.getAttribute("title") ?? "");
+        }
+      }
+      return told.size ? [
+        make("h3", {}, part.getAttribute("aria-label") ?? part.querySelector("h2")?.textContent ?? "", " ",
+          make("a", { href: `./measure.html#${part.getAttribute("data-measure")}`, target: "_blank", rel: "noopener" }, texts.howMeasured)),
+        make("dl", { class: "keys" }, ...[...told].map(([name, what]) => make("div", {}, make("dt", {}, name), make("dd", {}, what)))),
+      ] : [];
+    }));
     help.showModal();
   }
 

@@ -356,7 +356,7 @@ export function mountRequests({ settings, store, frame, view, session, filter })
    */
   function open(entry, line, now) {
     const list = make("dl", {}, ...details.map(([label, , what]) => make("div", what ? { title: what } : {},
-      make("dt", {}, label), make("dd", label === texts.error ? {} : { class: "number" }))));
+      make("dt", {}, label), make("dd", what ? { class: "number" } : {}))));
     const show = make("button", { type: "button", class: "small" }, texts.showInCharts);
     show.addEventListener("click", () => {
       const span = spanOf(entry.id);

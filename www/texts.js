@@ -25,7 +25,6 @@ export const LANGUAGE = "en";
 export const msUnit = "ms";
 export const secondsUnit = "s";
 export const perSecondUnit = "tok/s";
-export const eachUnit = "/s";
 export const milliseconds = "{n} ms";
 export const seconds = "{n} s";
 export const minutes = "{n} min";
@@ -68,7 +67,7 @@ export const connectingAgain = "Connecting, attempt {n}";
 export const attempt = " (attempt {n})";
 export const connected = "Connected";
 export const closed = "Closed";
-export const reconnecting = "Reconnecting in {n} s";
+export const reconnecting = "Reconnecting in {n}\u00a0s";
 export const retry = "Retry";
 export const saidConnected = "Connected.";
 export const saidLost = "Connection lost. {reason} The page tries again.";
@@ -163,7 +162,11 @@ export const sortByHeat = "temperature";
 export const sortByState = "state";
 export const live = "Live";
 export const liveBoardsWhat = "Boards that are heard now, of all that are known";
-export const fleetRateWhat = "The sum of all live boards, each of the last 2 s";
+export const fleetRateWhat = "The sum of all live boards";
+export const boardRateWhat = "Of all its models, over the last 2 s";
+export const boardHeatWhat = "The hottest of its sensors";
+export const boardPowerWhat = "Its power now, if it tells it";
+export const boardAgeWhat = "Time since its newest event";
 export const fleetPowerWhat = "The sum of the live boards that tell their power";
 export const power = "Power";
 export const liveOf = "{n} of {all}";
@@ -244,6 +247,8 @@ export const onTheCpu = "{share} on the CPU";
 export const context = "context {n}";
 export const promptsCached = "{share} of prompts cached";
 export const loadingModel = "Loading {model}, {time}";
+export const modelFacts = "Context, CPU, cache";
+export const modelFactsWhat = "As the engine tells: tokens that its context holds, share of the model that runs on the CPU, share of all prompts' tokens that came from its cache";
 export const itsModel = "its model";
 export const switchingTo = "Switching to {model}";
 export const doing = { pause: "Pausing", resume: "Resuming" };
@@ -252,7 +257,7 @@ export const failed = "{what}: failed";
 export const failedBecause = "{what}: failed: {reason}";
 export const set = "Set";
 export const setName = "Set {name}";
-export const energyWhat = "What answers take of energy: the power now, and what is above rest for each token of the last 60 s";
+export const energyWhat = "Power now, and joules above rest for each token of the last 60 s";
 export const powerUnknown = "power unknown";
 export const perToken = "{n} J per token";
 export const powerOfScope = "Power of: {scope}";
@@ -307,10 +312,14 @@ export const begins = "Begins";
 export const length = "Length";
 export const tokensBusy = "Tokens/s, without idle time";
 export const betweenP95 = "Between tokens, p95";
+export const tokensBusyWhat = "All tokens, divided by the time in which some came";
 export const firstTokenMedian = "First token, median";
+export const firstTokenMedianWhat = "The median of the requests whose first token came in that time";
 export const energyPerToken = "Energy per token, the whole board";
+export const energyPerTokenWhat = "All that the board took in that time, rest included, divided by its tokens";
 export const joules = "{n} J";
 export const requestsEnded = "Requests ended";
+export const requestsEndedWhat = "Requests that ended in that time, as the server's history has them";
 export const versusRows = "~: an estimate, from the rows of the server's history";
 export const yesterday = "Yesterday";
 export const yesterdayWhat = "Dashed lines of the same time yesterday";
@@ -380,6 +389,8 @@ export const clear = "Clear";
 /** The names of the pins. */
 export const pins = ["A", "B"];
 export const pinHeads = ["A", "B", "Mean", "A to B"];
+/** What each of them is; the pins themselves are times. */
+export const pinHeadsWhat = ["The value at A", "The value at B", "From A to B: of latencies over all ticks, of rates over time", "From the value at A to that at B"];
 export const pinTitle = "A {a}";
 export const pinsTitle = "A {a} to B {b}, {span}";
 export const laneLatency = "{name}: latency";
@@ -418,13 +429,13 @@ export const usedOf = "{used} of {total}";
 export const sent = "sent {rate}";
 export const isEstimate = "estimate";
 export const tileWhat = {
-  cpu: "Share of the time in which the processors work, over 1 s; clock; disk: the time they wait for it; stolen: the time that other virtual machines take",
+  cpu: "Share of their time in which the processors worked in the last second. Disk: they waited for it. Stolen: other virtual machines had it.",
   memory: "Memory in use: all, without what is available to programs",
   temperature: "The hottest of the board's sensors",
   gpu: "Share of the time in which it works, as its driver counts it; else its clock",
   power: "Power now, and of what it is",
   fan: "The fan's speed",
-  disk: "Free space where aidash keeps its files",
+  disk: "Free space of the root file system",
   network: "Bytes that come in per second",
 };
 export const throttledNow = {
@@ -591,14 +602,14 @@ export const usageFailedStatus = "The usage could not be loaded: status {status}
 export const usageFailed = "The usage could not be loaded: no answer";
 export const key = "Key";
 export const program = "Program";
-export const usageRequestsWhat = "Requests that ended in this time";
-export const usageInWhat = "Tokens of all prompts, by the engine's own count";
+export const usageRequestsWhat = "Requests with a body that ended in this time";
+export const usageInWhat = "Tokens of all prompts by the engine's count, cached ones included";
 export const cached = "Cached";
 export const cachedWhat = "Of them, tokens that the engine had in its cache";
 export const usageOutWhat = "Tokens of all answers. ~: in part counted from the stream.";
-export const usageTimeWhat = "Time at the engine, all requests added up";
+export const usageTimeWhat = "From each request's arrival to its end, added up";
 export const failedCount = "Failed";
-export const failedCountWhat = "Requests that the engine did not finish";
+export const failedCountWhat = "Requests that failed, or were cut off";
 export const refusedCount = "Refused";
 export const refusedCountWhat = "Requests that aidash or the engine refused";
 export const others = "others";
@@ -656,6 +667,7 @@ export const keyboard = "Keyboard";
 export const keysEverywhere = "Keys work on the whole page";
 export const keysAndNumbers = "Keys and numbers";
 export const help = "Help";
+export const howMeasured = "How they are measured";
 export const keySpace = "Space";
 export const keyEscape = "Esc";
 export const keyEnter = "Enter";

@@ -4,7 +4,7 @@
 import { difference } from "./changes.js";
 import { announce, byId, make } from "./dom.js";
 import { copy } from "./export.js";
-import { dateTime, duration, markdown, NONE, niceCeiling, rate, short, span } from "./format.js";
+import { dateTime, duration, markdown, NONE, niceCeiling, rate, scaleText, short, span, whole } from "./format.js";
 import * as texts from "./texts.js";
 import { ofRows, ofTicks, sumOf, weighted } from "./versus.js";
 import { put } from "./words.js";
@@ -14,19 +14,20 @@ import { put } from "./words.js";
 /** @typedef {ReturnType<typeof ofTicks> & {about: boolean, ttft: number, joules: number, requests: number}} Told */
 
 const LENGTHS = [60, 300, 900, 3600, 21_600, 86_400];
+const STEPS = [1, 5, 10, 20, 60, 120, 300, 600, 1200, 3600, 7200, 14_400, 21_600]; // of the axis, seconds
 const DAY_S = 86_400;
 const KEPT_S = 14 * DAY_S; // what a server keeps
 const NEAR_S = 1; // ticks that begin so much later are all of a time
 
-/** @type {[name: string, value: (told: Told) => number, text: (value: number) => string][]} */
+/** @type {[name: string, value: (told: Told) => number, text: (value: number) => string, what: string][]} */
 const MEASURES = [
-  [texts.tokensS, ({ mean }) => mean, rate],
-  [texts.tokensBusy, ({ busy }) => busy, rate],
-  [texts.betweenTokens, ({ p50 }) => p50, duration],
-  [texts.betweenP95, ({ p95 }) => p95, duration],
-  [texts.firstTokenMedian, ({ ttft }) => ttft, duration],
-  [texts.energyPerToken, ({ joules, tokens }) => joules / tokens, (value) => put(texts.joules, { n: short(value) })],
-  [texts.requestsEnded, ({ requests }) => requests, short],
+  [texts.tokensS, ({ mean }) => mean, rate, texts.meanWhat],
+  [texts.tokensBusy, ({ busy }) => busy, rate, texts.tokensBusyWhat],
+  [texts.betweenTokens, ({ p50 }) => p50, duration, texts.betweenTokensWhat],
+  [texts.betweenP95, ({ p95 }) => p95, duration, texts.betweenP95What],
+  [texts.firstTokenMedian, ({ ttft }) => ttft, duration, texts.firstTokenMedianWhat],
+  [texts.energyPerToken, ({ joules, tokens }) => joules / tokens, (value) => put(texts.joules, { n: short(value) }), texts.energyPerTokenWhat],
+  [texts.requestsEnded, ({ requests }) => requests, whole, texts.requestsEndedWhat],
 ];
 const ROWS_ONLY = [2, 3]; // measures that are an estimate where they are of rows
 
@@ -183,10 +184,10 @@ export function mountVersus({ store, colours, session }, Plot) {
     table = markdown(["", ...titles], rows);
     clear();
     result.replaceChildren(
-      figure(texts.tokensPerSecond, told, "rate", seconds), figure(texts.latencyChart, told, "latency", seconds),
       make("p", { class: "hint" }, make("span", { class: "solid-line" }), heads[0], make("br"), make("span", { class: "dashed-line" }), heads[1]),
+      figure(texts.tokensPerSecond, told, "rate", seconds), figure(texts.latencyChart, told, "latency", seconds),
       make("table", {}, make("thead", {}, make("tr", {}, make("td"), ...titles.map((head) => make("th", { scope: "col", class: "amount" }, head)))),
-        make("tbody", {}, ...rows.map(([name, ...cells]) => make("tr", {}, make("th", { scope: "row" }, name),
+        make("tbody", {}, ...rows.map(([name, ...cells], i) => make("tr", { title: MEASURES[i][3] }, make("th", { scope: "row" }, name),
           ...cells.map((text, i) => make("td", { class: "amount", "data-title": ["A", "B", titles[2]][i] }, text)))))),
       ...(told.some(({ about }) => about) ? [make("p", { class: "hint" }, texts.versusRows)] : []),
     );
@@ -208,8 +209,8 @@ export function mountVersus({ store, colours, session }, Plot) {
     plots.push(new Plot({
       width: 300, height: 9 * rem, legend: { show: false }, cursor: { show: false }, padding: [0.6 * rem, rem, 0, 0],
       scales: { x: { time: false, range: [0, seconds] }, y: { range: (_, __, max) => [0, niceCeiling(max)] } },
-      axes: [{ ...axis, size: 1.6 * rem, space: 6 * rem, values: (_, splits) => splits.map((s) => (s ? span(s) : "0")) },
-        { ...axis, size: 3.4 * rem, values: (_, splits) => splits.map(short) }],
+      axes: [{ ...axis, size: 1.6 * rem, space: 4 * rem, incrs: STEPS, values: (_, splits) => splits.map((s) => (s ? span(s) : "0")) },
+        { ...axis, size: 3.4 * rem, values: (_, splits) => splits.map(scaleText) }],
       series: [{}, { stroke: () => colours.lane(0), width: 0.1 * rem, points: { show: false } }, { stroke: () => colours.lane(1), width: 0.1 * rem, dash: [6, 4], points: { show: false } }],
     }, Plot.join([a, b]), area));
     return make("figure", { class: "versus-plot" }, make("figcaption", {}, title), area);

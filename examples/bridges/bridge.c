@@ -1,5 +1,5 @@
 /* bridge.c - what the bridges to message brokers share: the queue between the hub's thread
- * and the broker's, commands and their answers, events. See bridge.h.
+ * and the broker's, events, the threads. See bridge.h.
  */
 #define _GNU_SOURCE
 #include "bridge.h"
@@ -14,19 +14,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define JSMN_STATIC
-#define JSMN_STRICT
-#include "jsmn.h"
-
 enum {
-    PENDING = 64,       /* commands whose answers may come; aidash has fewer */
-    TOKENS = 256,       /* of JSON in a command or an answer */
-    COMMAND_CAP = 8192, /* bytes of a command's JSON; aidash has a limit of its own */
-    FULL_WAIT_MS = 2,   /* until the hub is asked again whether it has room */
     HEARTBEAT_MS = 5000, /* between two status events of a board */
-    REMIND_MS = 60000,  /* between two lines about a broker that is away */
-    FLUSH_MS = 2000,    /* at the end, for what waits to be sent */
-    LEAVE_MS = 1000     /* and then for the threads: one may be in a call that waits */
+    REMIND_MS = 60000,   /* between two lines about a broker that is away */
+    FLUSH_MS = 2000,     /* at the end, for what waits to be sent */
+    LEAVE_MS = 1000      /* and then for the threads: one may be in a call that waits */
 };
 
 static const struct bridge *broker;
@@ -46,16 +38,6 @@ static struct {
     uint64_t ups;     /* how often the broker was reached */
     uint64_t said_ms; /* when the log was told of it; 0: never */
 } queue = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-/* Which board has which command. */
-static struct {
-    pthread_mutex_t lock;
-    size_t next;
-    struct {
-        uint64_t ticket, number; /* what the board knows it by; aidash's own */
-        char node[BRIDGE_NAME_CAP];
-    } commands[PENDING];
-} pending = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static pthread_t out_thread, in_thread;
 static bool left; /* a thread did not end */
@@ -170,8 +152,7 @@ static void ring_skip(const struct bridge_message *oldest)
     queue.waiting--;
 }
 
-/* Queue a message; the oldest give way to it, and are counted. Any thread. */
-static void push(enum bridge_kind kind, const char *to, const char *id, const char *text,
+void bridge_push(enum bridge_kind kind, const char *to, const char *id, const char *text,
                  size_t len)
 {
     struct bridge_message message = {.kind = kind, .len = len}, oldest;
@@ -230,7 +211,7 @@ static void heartbeat(void)
     if (bridge_settings.publish && bridge_running() &&
         (ups != said_ups || bridge_now_ms() - said_ms >= HEARTBEAT_MS) &&
         aidash_status(status, sizeof(status)) == 0) {
-        push(BRIDGE_EVENT, bridge_settings.nodes[0], "", status, strlen(status));
+        bridge_push(BRIDGE_EVENT, bridge_settings.nodes[0], "", status, strlen(status));
         said_ups = ups;
         said_ms = bridge_now_ms();
     }
@@ -301,107 +282,7 @@ void bridge_link(bool up, const char *why)
     }
 }
 
-/* ---- JSON of commands and answers ---------------------------------------------------- */
-
-struct slice {
-    const char *at;
-    size_t len;
-};
-
-/* The member `name` of the JSON object `json`, if it is of that type; a string is as it
- * is written. */
-static bool member(const char *json, size_t len, const char *name, jsmntype_t type,
-                   struct slice *out)
-{
-    jsmntok_t tokens[TOKENS];
-    jsmn_parser parser;
-    int n, i;
-
-    jsmn_init(&parser);
-    n = jsmn_parse(&parser, json, len, tokens, TOKENS);
-    if (n < 1 || tokens[0].type != JSMN_OBJECT) {
-        return false;
-    }
-    for (i = 1; i + 1 < n;) {
-        const jsmntok_t *key = &tokens[i], *value = &tokens[i + 1];
-
-        if ((size_t)(key->end - key->start) == strlen(name) &&
-            memcmp(json + key->start, name, strlen(name)) == 0) {
-            *out = (struct slice){json + value->start, (size_t)(value->end - value->start)};
-            return value->type == type;
-        }
-        for (i++; i < n && tokens[i].start < value->end; i++) {
-        }
-    }
-    return false;
-}
-
-/* The same of a string, as a text with its NUL. False: none, longer, or with an escape
- * that no name or sentence of aidash's has (all but \" \\ and \/ of RFC 8259 7). */
-static bool member_text(const char *json, size_t len, const char *name, char *out,
-                        size_t cap)
-{
-    struct slice value;
-    size_t i, n = 0;
-
-    if (!member(json, len, name, JSMN_STRING, &value) || value.len >= cap) {
-        return false;
-    }
-    for (i = 0; i < value.len; i++) {
-        if (value.at[i] == '\\') {
-            i++; /* jsmn has seen that something follows */
-            if (strchr("\"\\/", value.at[i]) == NULL) {
-                return false;
-            }
-        }
-        out[n++] = value.at[i];
-    }
-    out[n] = '\0';
-    return true;
-}
-
-/* {NAME_KEY:"name","number":N,BODY_KEY:{...}}: a command or an answer. */
-struct envelope {
-    char name[BRIDGE_NAME_CAP];
-    uint64_t number;
-    struct slice body;
-};
-
-static bool open_envelope(const char *json, size_t len, const char *name_key,
-                          const char *body_key, struct envelope *out)
-{
-    struct slice number;
-
-    out->number = member(json, len, "number", JSMN_PRIMITIVE, &number)
-                      ? strtoull(number.at, NULL, 10) /* a "," or "}" is behind it */
-                      : 0;
-    return out->number > 0 && member_text(json, len, name_key, out->name, BRIDGE_NAME_CAP) &&
-           member(json, len, body_key, JSMN_OBJECT, &out->body);
-}
-
-/* Queue an envelope for `to`. */
-static void push_envelope(enum bridge_kind kind, const char *to, const char *name,
-                          uint64_t number, const char *body)
-{
-    char json[COMMAND_CAP], quoted[2 * BRIDGE_NAME_CAP], *q = quoted;
-    int n;
-
-    for (; *name != '\0'; name++) { /* RFC 8259 7; names have no control characters */
-        if (*name == '"' || *name == '\\') {
-            *q++ = '\\';
-        }
-        *q++ = *name;
-    }
-    *q = '\0';
-    n = snprintf(json, sizeof(json), "{\"%s\":\"%s\",\"number\":%llu,\"%s\":%s}",
-                 kind == BRIDGE_ACK ? "node" : "gateway", quoted, (unsigned long long)number,
-                 kind == BRIDGE_ACK ? "ack" : "command", body);
-    if (n > 0 && (size_t)n < sizeof(json)) { /* aidash's commands and answers are shorter */
-        push(kind, to, "", json, (size_t)n);
-    }
-}
-
-/* ---- commands ------------------------------------------------------------------------- */
+/* ---- events ---------------------------------------------------------------------------- */
 
 const char *bridge_gateway(void)
 {
@@ -416,97 +297,6 @@ const char *bridge_gateway(void)
     return run;
 }
 
-/* A viewer of a gateway commands a board. It knows the command by a random number, a
- * ticket: whoever can't read the board's commands can't answer for it. A reader of JSON
- * keeps a number up to 2^53 (RFC 8259 6). Hub thread. */
-static int on_command(const struct aidash_command *command, void *user)
-{
-    uint64_t ticket;
-    int rc;
-
-    (void)user;
-    if (command->node[0] == '\0') {
-        return 0;
-    }
-    if (!bridge_is_up()) {
-        return aidash_refuse(command, "the message broker is not reached now");
-    }
-    if (getrandom(&ticket, sizeof(ticket), 0) != (ssize_t)sizeof(ticket)) {
-        return aidash_refuse(command, "the system has no random numbers");
-    }
-    ticket = (ticket >> 11) + 1;
-    rc = aidash_later(command, BRIDGE_COMMAND_S);
-    if (rc != 0) {
-        return rc;
-    }
-    (void)pthread_mutex_lock(&pending.lock);
-    pending.commands[pending.next].ticket = ticket;
-    pending.commands[pending.next].number = command->number;
-    (void)snprintf(pending.commands[pending.next].node, BRIDGE_NAME_CAP, "%s", command->node);
-    pending.next = (pending.next + 1) % PENDING;
-    (void)pthread_mutex_unlock(&pending.lock);
-    push_envelope(BRIDGE_COMMAND, command->node, bridge_gateway(), ticket, command->json);
-    return 0;
-}
-
-void bridge_command(const char *json, size_t len)
-{
-    char ack[1024];
-    struct envelope e;
-
-    if (!bridge_settings.no_commands && open_envelope(json, len, "gateway", "command", &e) &&
-        aidash_command(e.body.at, e.body.len, "gateway", ack, sizeof(ack)) == 0) {
-        push_envelope(BRIDGE_ACK, e.name, bridge_settings.nodes[0], e.number, ack);
-    }
-}
-
-/* The number of the command with this ticket, if that board has it; it is forgotten then.
- * 0: there is none. */
-static uint64_t pending_take(uint64_t ticket, const char *node)
-{
-    uint64_t number = 0;
-    size_t i;
-
-    (void)pthread_mutex_lock(&pending.lock);
-    for (i = 0; i < PENDING && number == 0; i++) {
-        if (pending.commands[i].ticket == ticket &&
-            strcmp(pending.commands[i].node, node) == 0) {
-            number = pending.commands[i].number;
-            pending.commands[i].ticket = 0;
-        }
-    }
-    (void)pthread_mutex_unlock(&pending.lock);
-    return number;
-}
-
-void bridge_ack(const char *from, const char *json, size_t len)
-{
-    static uint64_t refused; /* thread `in` */
-    char event[16], text[AIDASH_TEXT_MAX + 1] = "";
-    struct envelope e = {.name = "?"};
-    uint64_t number = 0;
-    bool done;
-
-    if (open_envelope(json, len, "node", "ack", &e) &&
-        member_text(e.body.at, e.body.len, "event", event, sizeof(event)) &&
-        (from == NULL || strcmp(from, e.name) == 0)) {
-        number = pending_take(e.number, e.name);
-    }
-    if (number == 0) {
-        bridge_say_often(++refused, "answers are to no command of that board",
-                         from != NULL ? from : e.name);
-        return;
-    }
-    done = strcmp(event, "ack") == 0;
-    if (!done) {
-        (void)member_text(e.body.at, e.body.len, "message", text, sizeof(text));
-    }
-    while (aidash_finish(number, done, text) == AIDASH_EFULL && bridge_pause(FULL_WAIT_MS)) {
-    }
-}
-
-/* ---- events ---------------------------------------------------------------------------- */
-
 /* An event of this board. Its number is that of the call, see aidash_run(). Those of
  * other boards ("node") are theirs to send. Hub thread. */
 static void on_event(const char *json, size_t len, void *user)
@@ -519,7 +309,7 @@ static void on_event(const char *json, size_t len, void *user)
     seq++;
     if (len < sizeof(other) || memcmp(json, other, sizeof(other) - 1) != 0) {
         (void)snprintf(id, sizeof(id), "%s-%llu", bridge_gateway(), (unsigned long long)seq);
-        push(BRIDGE_EVENT, bridge_settings.nodes[0], id, json, len);
+        bridge_push(BRIDGE_EVENT, bridge_settings.nodes[0], id, json, len);
     }
 }
 
@@ -530,7 +320,7 @@ void bridge_event(const char *node, const char *id, const char *json, size_t len
 
     do {
         rc = aidash_relay(node, id[0] != '\0' ? id : NULL, json, len);
-    } while (rc == AIDASH_EFULL && bridge_pause(FULL_WAIT_MS));
+    } while (rc == AIDASH_EFULL && bridge_pause(BRIDGE_FULL_MS));
     if (rc == AIDASH_EINVAL) {
         bridge_say_often(++refused, "events were no events of a board", node);
     }
@@ -538,7 +328,7 @@ void bridge_event(const char *node, const char *id, const char *json, size_t len
 
 void bridge_gone(const char *node)
 {
-    while (aidash_node_gone(node) == AIDASH_EFULL && bridge_pause(FULL_WAIT_MS)) {
+    while (aidash_node_gone(node) == AIDASH_EFULL && bridge_pause(BRIDGE_FULL_MS)) {
     }
 }
 
@@ -551,7 +341,7 @@ static int on_configure(struct aidash_config *config)
         config->on_event = on_event;
     } else {
         config->source = "none";
-        config->on_command = on_command;
+        config->on_command = bridge_on_command;
     }
     if (queue.bytes != NULL) {
         return 0;

@@ -21,7 +21,8 @@ enum {
     BRIDGE_BATCH = 512,              /* messages that are taken at once */
     BRIDGE_BATCH_BYTES = 512 * 1024, /* and their bytes */
     BRIDGE_TEXT_MAX = 64 * 1024,     /* longest event; aidash's own are shorter */
-    BRIDGE_COMMAND_S = 30            /* a board has so many seconds to answer a command */
+    BRIDGE_COMMAND_S = 30,           /* a board has so many seconds to answer a command */
+    BRIDGE_FULL_MS = 2               /* until the hub is asked again whether it has room */
 };
 
 enum bridge_kind {
@@ -139,6 +140,13 @@ size_t bridge_take(struct bridge_batch *batch, unsigned ms);
 
 /* So many messages that were taken can't be sent any more. Any thread. */
 void bridge_lost(size_t n);
+
+/* Queue a message; the oldest give way to it, and are counted. Any thread. */
+void bridge_push(enum bridge_kind kind, const char *to, const char *id, const char *text,
+                 size_t len);
+
+/* A viewer of a gateway commands a board: for aidash's on_command. Hub thread. */
+int bridge_on_command(const struct aidash_command *command, void *user);
 
 /* ---- reading: thread `in` ------------------------------------------------------------ */
 

@@ -255,9 +255,9 @@ static int partitions_of(enum bridge_kind kind)
     return n < PARTITIONS ? n : PARTITIONS;
 }
 
-/* Read all partitions of the topics, those that are new as well. There are no members in the group, which is but the
- * name by which Kafka keeps the position: nothing is shared, nobody waits for a
- * rebalance. Returns whether all topics are there. */
+/* Read all partitions of the topics, those that are new as well. There are no members in
+ * the group, which is but the name by which Kafka keeps the position: nothing is shared,
+ * nobody waits for a rebalance. Returns whether all topics are there. */
 static bool assign(const enum bridge_kind *kinds, size_t n_kinds)
 {
     static int known[3] = {-1, -1, -1}; /* -1: not looked for */

@@ -12,8 +12,7 @@
  * messages are given to it, and what follows waits in the bridge's buffer.
  */
 #define _GNU_SOURCE
-#include "bridge.h"
-#include "homeassistant.h"
+#include "mqtt.h"
 
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
@@ -33,42 +32,20 @@ enum {
     POLL_MS = 500,
     KEEPALIVE_S = 15, /* a silent link is noticed by the broker after 1.5 times that */
     SESSION_S = 3600, /* so long the broker keeps what a gateway missed */
-    STATE_MS = 5000,  /* between two of the same aidash/NODE/state/NAME */
-    STATE_CAP = 16384,
-    TOPIC_CAP = BRIDGE_VALUE_CAP + 128,
-    CONFIG_CAP = 32768
+    TOPIC_CAP = MQTT_TOPIC_CAP
 };
 
-static struct {
-    struct bridge_url broker;
-    char password[BRIDGE_VALUE_CAP], ca[BRIDGE_VALUE_CAP], cert[BRIDGE_VALUE_CAP],
-        key[BRIDGE_VALUE_CAP], client[BRIDGE_VALUE_CAP], ha_url[BRIDGE_VALUE_CAP],
-        ha_prefix[BRIDGE_VALUE_CAP];
-    bool ha, ha_control;
-} set = {.ha_prefix = "homeassistant"};
+struct mqtt_settings mqtt_settings = {.ha_prefix = "homeassistant"};
+char mqtt_prefix[MQTT_TOPIC_CAP];
 
 static struct mosquitto *mosq;
-static char prefix[TOPIC_CAP]; /* aidash/NODE, of a board */
-static int wake_fd;            /* eventfd: `in` is to write what is queued */
+static int wake_fd; /* eventfd: `in` is to write what is queued */
 
 /* Of both threads. What was sent before this connection is settled when it is answered:
  * libmosquitto sends it again by itself, and an event that overtook it would make it a
  * double. */
 static atomic_uint in_flight, connections;
 static atomic_bool settled, leaving;
-
-/* The newest event of each kind that is kept for those who come later. Thread `out`. */
-static struct state {
-    const char *name;
-    bool now; /* each at once */
-    bool dirty;
-    uint64_t sent_ms;
-    size_t len;
-    char json[STATE_CAP];
-} states[] = {{.name = "inference_tick"}, {.name = "tokens"}, {.name = "board"},
-              {.name = "energy"}, {.name = "status", .now = true},
-              {.name = "verdict", .now = true}};
-enum { STATES = sizeof(states) / sizeof(*states) };
 
 static void wake(void)
 {
@@ -104,8 +81,7 @@ static bool wait_for_room(void)
     return false;
 }
 
-/* False: it can't be sent any more. */
-static bool publish(const char *topic, const char *payload, size_t len, bool retain,
+bool mqtt_publish(const char *topic, const char *payload, size_t len, bool retain,
                     const char *id)
 {
     mosquitto_property *properties = NULL;
@@ -131,81 +107,16 @@ static bool publish(const char *topic, const char *payload, size_t len, bool ret
     return true;
 }
 
-static bool publish_below(const char *level, const char *name, const char *payload,
+bool mqtt_publish_below(const char *level, const char *name, const char *payload,
                           size_t len, bool retain, const char *id)
 {
     char topic[TOPIC_CAP];
 
-    (void)snprintf(topic, sizeof(topic), "%s/%s%s", prefix, level, name);
-    return publish(topic, payload, len, retain, id);
+    (void)snprintf(topic, sizeof(topic), "%s/%s%s", mqtt_prefix, level, name);
+    return mqtt_publish(topic, payload, len, retain, id);
 }
 
-/* Tell Home Assistant of this board. Buttons of a run before, which had the right for
- * them, are taken away. */
-static void announce(void)
-{
-    static char config[CONFIG_CAP];
-    char topic[TOPIC_CAP], host[BRIDGE_NAME_CAP], id[3 * AIDASH_NODE_MAX + 1];
-    struct homeassistant board = {prefix, bridge_settings.nodes[0], set.ha_url, set.ha_control,
-                                  !set.ha_control};
-
-    if (!set.ha) {
-        return;
-    }
-    if (set.ha_url[0] == '\0') { /* its port is known now */
-        bridge_host(host);
-        (void)snprintf(set.ha_url, sizeof(set.ha_url), "http://%s:%u/", host, aidash_port(0));
-    }
-    homeassistant_id(id, board.node);
-    (void)snprintf(topic, sizeof(topic), "%s/device/aidash_%s/config", set.ha_prefix, id);
-    if (board.removed) {
-        (void)publish(topic, config, homeassistant_config(config, CONFIG_CAP, &board), true, "");
-        board.removed = 0;
-    }
-    (void)publish(topic, config, homeassistant_config(config, CONFIG_CAP, &board), true, "");
-}
-
-/* ---- the newest of each kind ------------------------------------------------------------- */
-
-static void keep(const char *name, const char *json, size_t len)
-{
-    size_t i;
-
-    for (i = 0; i < STATES && strcmp(states[i].name, name) != 0; i++) {
-    }
-    if (i == STATES || len >= STATE_CAP) {
-        return;
-    }
-    memcpy(states[i].json, json, len);
-    states[i].json[len] = '\0';
-    states[i].len = len;
-    states[i].dirty = true;
-    if (i == 0) {
-        char tokens[24];
-
-        (void)snprintf(tokens, sizeof(tokens), "%llu",
-                       (unsigned long long)homeassistant_tokens(states[i].json));
-        keep("tokens", tokens, strlen(tokens));
-    } else if (strcmp(name, "status") == 0 && homeassistant_models(states[i].json)) {
-        announce();
-    }
-}
-
-static void publish_states(void)
-{
-    uint64_t now_ms = bridge_now_ms();
-    struct state *s;
-
-    for (s = states; s < states + STATES; s++) {
-        if (s->dirty && (s->now || s->sent_ms == 0 || now_ms - s->sent_ms >= STATE_MS)) {
-            s->dirty = false;
-            s->sent_ms = now_ms;
-            (void)publish_below("state/", s->name, s->json, s->len, true, "");
-        }
-    }
-}
-
-/* ---- thread `out` ---------------------------------------------------------------------------- */
+/* ---- thread `out` --------------------------------------------------------------------- */
 
 /* False: it can't be sent any more. */
 static bool send_message(const struct bridge_message *message)
@@ -223,29 +134,14 @@ static bool send_message(const struct bridge_message *message)
                 (void)snprintf(name, sizeof(name), "%.*s", (int)(end - at), at);
             }
         }
-        keep(name, message->text, message->len);
-        return publish_below("event/", name, message->text, message->len, false, message->id);
+        mqtt_keep(name, message->text, message->len);
+        return mqtt_publish_below("event/", name, message->text, message->len, false, message->id);
     }
     if (message->kind == BRIDGE_ACK) {
-        return publish_below("ack/", message->to, message->text, message->len, false, "");
+        return mqtt_publish_below("ack/", message->to, message->text, message->len, false, "");
     }
     (void)snprintf(topic, sizeof(topic), "aidash/%s/command", message->to);
-    return publish(topic, message->text, message->len, false, "");
-}
-
-/* A new connection: the broker may have lost what it kept. */
-static void greet(void)
-{
-    struct state *s;
-
-    if (bridge_settings.publish) {
-        (void)publish_below("status", "", "online", 6, true, "");
-        announce();
-        for (s = states; s < states + STATES; s++) {
-            s->dirty = s->len > 0;
-            s->sent_ms = 0;
-        }
-    }
+    return mqtt_publish(topic, message->text, message->len, false, "");
 }
 
 static void out(void)
@@ -257,7 +153,7 @@ static void out(void)
     while (wait_for_room()) {
         if (greeted != connections) {
             greeted = connections;
-            greet();
+            mqtt_kept_again();
         }
         if (bridge_take(&batch, POLL_MS) == 0 && !bridge_running()) {
             break;
@@ -267,11 +163,11 @@ static void out(void)
                 bridge_lost(1);
             }
         }
-        publish_states();
+        mqtt_publish_kept();
     }
     /* Say good-bye, so that nobody waits for the last will, and let the broker have all. */
     if (bridge_settings.publish) {
-        (void)publish_below("status", "", "offline", 7, true, "");
+        (void)mqtt_publish_below("status", "", "offline", 7, true, "");
     }
     while (in_flight > 0 && bridge_is_up() && !bridge_over()) {
         (void)usleep(ROOM_MS * 1000);
@@ -282,10 +178,10 @@ static void out(void)
     wake();
 }
 
-/* ---- thread `in` ------------------------------------------------------------------------------ */
+/* ---- thread `in` ---------------------------------------------------------------------- */
 
-static unsigned tries;  /* to connect */
-static char why[128];   /* what is wrong with this one */
+static unsigned tries; /* to connect */
+static char why[128];  /* what is wrong with this one */
 
 static void subscribe(const char *node, const char *rest, const char *last)
 {
@@ -308,7 +204,7 @@ static void on_connect(struct mosquitto *m, void *user, int reason, int flags,
     if (bridge_settings.publish && !bridge_settings.no_commands) {
         subscribe(bridge_settings.nodes[0], "command", "");
     }
-    if (bridge_settings.publish && set.ha_control) {
+    if (bridge_settings.publish && mqtt_settings.ha_control) {
         subscribe(bridge_settings.nodes[0], "set", "");
     }
     for (i = 0; bridge_settings.subscribe && i < n; i++) {
@@ -321,7 +217,8 @@ static void on_connect(struct mosquitto *m, void *user, int reason, int flags,
     tries = 0;
     settled = in_flight == 0;
     connections++;
-    bridge_link(true, set.broker.host); /* last: who is told of the board may command it */
+    /* Last: who is told of the board may command it. */
+    bridge_link(true, mqtt_settings.broker.host);
 }
 
 static void on_publish(struct mosquitto *m, void *user, int number, int reason,
@@ -421,6 +318,7 @@ static int serve(void)
 
 static void in(void)
 {
+    const struct bridge_url *broker = &mqtt_settings.broker;
     mosquitto_property *session = NULL;
     int rc;
 
@@ -430,8 +328,8 @@ static void in(void)
     }
     do {
         why[0] = '\0';
-        rc = mosquitto_connect_bind_v5(mosq, set.broker.host, (int)set.broker.port, KEEPALIVE_S,
-                                       NULL, session);
+        rc = mosquitto_connect_bind_v5(mosq, broker->host, (int)broker->port, KEEPALIVE_S, NULL,
+                                       session);
         if (rc == MOSQ_ERR_SUCCESS) {
             rc = serve();
         }
@@ -444,15 +342,16 @@ static void in(void)
     mosquitto_property_free_all(&session);
 }
 
-/* ---- options ------------------------------------------------------------------------------------ */
+/* ---- options --------------------------------------------------------------------------- */
 
 static const char *parse_broker(const char *url)
 {
-    bool ok = bridge_parse_url(url, "mqtt", &set.broker) && set.broker.path[0] == '\0' &&
-              set.broker.password[0] == '\0';
+    struct bridge_url *broker = &mqtt_settings.broker;
+    bool ok = bridge_parse_url(url, "mqtt", broker) && broker->path[0] == '\0' &&
+              broker->password[0] == '\0';
 
-    if (set.broker.port == 0) {
-        set.broker.port = set.broker.tls ? 8883 : 1883;
+    if (broker->port == 0) {
+        broker->port = broker->tls ? 8883 : 1883;
     }
     return ok ? NULL : "it must be mqtt://[USER@]HOST[:PORT] or mqtts://...; a password is in "
                        "--mqtt-password-file";
@@ -460,29 +359,34 @@ static const char *parse_broker(const char *url)
 
 static const char *parse_secret(const char *path)
 {
-    return bridge_read_secret(path, set.password) ? NULL : "no file with a password in it";
+    return bridge_read_secret(path, mqtt_settings.password) ? NULL
+                                                            : "no file with a password in it";
+}
+
+/* libmosquitto takes NULL for what is not given. */
+static const char *given(const char *value)
+{
+    return value[0] != '\0' ? value : NULL;
 }
 
 static bool set_up(void)
 {
-    const char *ca = set.ca[0] != '\0' ? set.ca : NULL, *cert = set.cert[0] != '\0' ? set.cert : NULL,
-               *key = set.key[0] != '\0' ? set.key : NULL;
+    const struct mqtt_settings *s = &mqtt_settings;
     char topic[TOPIC_CAP + 16];
     bool ok = true;
 
     if (bridge_settings.publish) {
-        (void)snprintf(prefix, sizeof(prefix), "aidash/%s", bridge_settings.nodes[0]);
-        (void)snprintf(topic, sizeof(topic), "%s/status", prefix);
+        (void)snprintf(mqtt_prefix, sizeof(mqtt_prefix), "aidash/%s", bridge_settings.nodes[0]);
+        (void)snprintf(topic, sizeof(topic), "%s/status", mqtt_prefix);
         ok = mosquitto_will_set(mosq, topic, 7, "offline", 1, true) == 0;
     }
-    if (set.broker.tls) {
-        ok = ok && mosquitto_int_option(mosq, MOSQ_OPT_TLS_USE_OS_CERTS, ca == NULL) == 0 &&
-             mosquitto_tls_set(mosq, ca, ca != NULL ? NULL : "/etc/ssl/certs", cert, key,
-                               NULL) == 0;
+    if (s->broker.tls) {
+        ok = ok && mosquitto_int_option(mosq, MOSQ_OPT_TLS_USE_OS_CERTS, s->ca[0] == '\0') == 0 &&
+             mosquitto_tls_set(mosq, given(s->ca), s->ca[0] != '\0' ? NULL : "/etc/ssl/certs",
+                               given(s->cert), given(s->key), NULL) == 0;
     }
-    if (set.broker.user[0] != '\0') {
-        ok = ok && mosquitto_username_pw_set(mosq, set.broker.user, set.password[0] != '\0'
-                                                                        ? set.password : NULL) == 0;
+    if (s->broker.user[0] != '\0') {
+        ok = ok && mosquitto_username_pw_set(mosq, s->broker.user, given(s->password)) == 0;
     }
     mosquitto_connect_v5_callback_set(mosq, on_connect);
     mosquitto_publish_v5_callback_set(mosq, on_publish);
@@ -499,7 +403,7 @@ static int check(void)
     char host[BRIDGE_NAME_CAP];
     size_t i;
 
-    if (set.broker.host[0] == '\0') {
+    if (mqtt_settings.broker.host[0] == '\0') {
         return bridge_wrong("--mqtt", "which broker? Such as --mqtt mqtt://127.0.0.1");
     }
     for (i = 0; i < bridge_settings.nodes_n; i++) { /* levels of topics (MQTT 5.0, 4.7) */
@@ -507,22 +411,22 @@ static int check(void)
             return bridge_wrong("--node", "a name in MQTT's topics has none of / + # $");
         }
     }
-    if (strpbrk(set.ha_prefix, "+#") != NULL || set.ha_prefix[0] == '\0') {
+    if (strpbrk(mqtt_settings.ha_prefix, "+#") != NULL || mqtt_settings.ha_prefix[0] == '\0') {
         return bridge_wrong("--ha-prefix", "a topic has no + and no #");
     }
-    if (set.ha_control && !set.ha) {
+    if (mqtt_settings.ha_control && !mqtt_settings.ha) {
         return bridge_wrong("--ha-control", "it needs --ha");
     }
-    if (set.client[0] == '\0') {
+    if (mqtt_settings.client[0] == '\0') {
         bridge_host(host);
-        (void)snprintf(set.client, sizeof(set.client), "aidash-%s%s",
+        (void)snprintf(mqtt_settings.client, sizeof(mqtt_settings.client), "aidash-%s%s",
                        bridge_settings.publish ? "" : "gateway-",
                        bridge_settings.publish ? bridge_settings.nodes[0] : host);
     }
     wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     (void)mosquitto_lib_init();
     /* A board's commands of while it was away are of the past; a gateway's events are not. */
-    mosq = mosquitto_new(set.client, bridge_settings.publish, NULL);
+    mosq = mosquitto_new(mqtt_settings.client, bridge_settings.publish, NULL);
     return wake_fd >= 0 && mosq != NULL && set_up()
                ? 0 : bridge_wrong("--mqtt", "libmosquitto does not take these options: are the "
                                             "files of TLS there?");
@@ -534,19 +438,20 @@ static const struct bridge_option options[] = {
     {{"mqtt-password-file", "FILE", "file whose first line is USER's password", 0},
      .parse = parse_secret},
     {{"mqtt-ca", "FILE", "certificates of the authorities that vouch for the broker, instead of "
-      "the system's", 0}, .text = set.ca},
+      "the system's", 0}, .text = mqtt_settings.ca},
     {{"mqtt-cert", "FILE", "certificate to show to the broker, with --mqtt-key", 0},
-     .text = set.cert},
-    {{"mqtt-key", "FILE", "its key", 0}, .text = set.key},
+     .text = mqtt_settings.cert},
+    {{"mqtt-key", "FILE", "its key", 0}, .text = mqtt_settings.key},
     {{"mqtt-client", "ID", "client ID, each its own (default aidash-NODE, or "
-      "aidash-gateway-HOST)", 0}, .text = set.client},
-    {{"ha", "", "tell Home Assistant of this board (MQTT discovery)", 0}, .flag = &set.ha},
+      "aidash-gateway-HOST)", 0}, .text = mqtt_settings.client},
+    {{"ha", "", "tell Home Assistant of this board (MQTT discovery)", 0},
+     .flag = &mqtt_settings.ha},
     {{"ha-control", "", "give it buttons for pause and resume, and the choice of the model", 0},
-     .flag = &set.ha_control},
+     .flag = &mqtt_settings.ha_control},
     {{"ha-url", "URL", "where Home Assistant finds the dashboard (default this machine's name)",
-      0}, .text = set.ha_url},
+      0}, .text = mqtt_settings.ha_url},
     {{"ha-prefix", "PREFIX", "prefix of its discovery topics (default homeassistant)", 0},
-     .text = set.ha_prefix},
+     .text = mqtt_settings.ha_prefix},
     {.option = {NULL, NULL, NULL, 0}},
 };
 

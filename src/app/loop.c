@@ -94,8 +94,8 @@ static uint64_t ad_hub_deadline(void)
     if (ad_fan_out_waits() && ad_fanout.pace_ns < at) {
         at = ad_fanout.pace_ns;
     }
-    if (ad_fanout.batch_waits && ad_fanout.batch_ns < at) {
-        at = ad_fanout.batch_ns;
+    if (ad_fanout.batch_waits && ad_batch_at_ns() < at) {
+        at = ad_batch_at_ns();
     }
     if (ad_sources.source == AD_SOURCE_SIM && !ad_engine.paused) {
         uint64_t due = ad_sources.sim_due_ns > ad_fanout.pace_ns ? ad_sources.sim_due_ns
@@ -229,7 +229,7 @@ static void ad_hub_turn(void)
     }
     ad_fan_out_if_due();
     if ((ad_events.fanned_out != ad_feed.next && ad_hub.now_ns >= ad_fanout.pace_ns) ||
-        (ad_fanout.batch_waits && ad_hub.now_ns >= ad_fanout.batch_ns)) {
+        (ad_fanout.batch_waits && ad_hub.now_ns >= ad_batch_at_ns())) {
         ad_fan_out();
     }
     if (ad_hub.now_ns >= ad_hub.housekeeping_ns) {

@@ -686,21 +686,12 @@ static bool ad_history_second_of(uint64_t us, uint64_t *second)
     return *second >= oldest_s;
 }
 
-/* A tick of a model: tokens that it added, and its latency unless that is of a first
- * token. at_us: when it was, Unix time, if it comes late; 0: now. False: there is no row
- * of that time. */
-static bool ad_history_tick(const char *model, uint64_t tokens, double latency_ms,
-                            bool first, uint64_t at_us)
+/* A tick of a second that is over: in the row of each level that still has it. */
+static void ad_history_tick_late(const char *model, uint64_t tokens, double latency_ms,
+                                 bool first, uint64_t second)
 {
-    uint64_t second;
-    unsigned level, set;
+    unsigned level, set = ad_history_set(model, true, second);
 
-    ad_history_advance();
-    second = ad_history.second;
-    if (at_us != 0 && !ad_history_second_of(at_us, &second)) {
-        return false;
-    }
-    set = ad_history_set(model, true, second);
     for (level = 0; level < AD_HISTORY_LEVELS; level++) {
         struct ad_history_sum *sums = ad_history_late_sums(level, second);
 
@@ -710,8 +701,30 @@ static bool ad_history_tick(const char *model, uint64_t tokens, double latency_m
                 ad_history_add(&sums[set], tokens, latency_ms, first);
             }
         }
-        if (second == ad_history.second) {
-            break; /* the longer rows get the open second at its end */
+    }
+}
+
+/* A tick of a model: tokens that it added, and its latency unless that is of a first
+ * token. at_us: when it was, Unix time, if it comes late; 0: now. False: there is no row
+ * of that time. */
+static bool ad_history_tick(const char *model, uint64_t tokens, double latency_ms,
+                            bool first, uint64_t at_us)
+{
+    uint64_t second;
+    unsigned set;
+
+    ad_history_advance();
+    second = ad_history.second;
+    if (at_us != 0 && !ad_history_second_of(at_us, &second)) {
+        return false;
+    }
+    if (second < ad_history.second) {
+        ad_history_tick_late(model, tokens, latency_ms, first, second);
+    } else { /* the longer rows get the open second at its end */
+        ad_history_add(&ad_history.open[0][AD_HISTORY_ALL], tokens, latency_ms, first);
+        set = ad_history_set(model, true, second);
+        if (set != AD_HISTORY_ALL) {
+            ad_history_add(&ad_history.open[0][set], tokens, latency_ms, first);
         }
     }
     ad_history.totals.ticks++;

@@ -163,7 +163,8 @@ static struct {
 static struct {
     unsigned backlog;  /* [I] events that a blocked viewer may be behind */
     uint64_t pace_ns;  /* no fan-out before */
-    uint64_t batch_ns; /* no batch before, unless too much waits: */
+    uint64_t batch_ns;      /* no batch before, unless the feed might overrun it; */
+    uint64_t batch_late_ns; /* and from when on for a few events, too */
     uint64_t batched;     /* ad_feed.next at the last batch */
     uint64_t batched_off; /* and where that event begins */
     bool batch_waits;  /* a batch client has something to get */
@@ -678,11 +679,20 @@ static bool ad_client_flush(struct ad_client *c)
     return ad_client_settle(c);
 }
 
-/* Is a batch due? Its time has come, or so much waits for it that the feed might
- * overrun it. */
+/* When the next batch is due. A viewer whose socket does not take all of one must not be
+ * so far behind then that it loses events: so a batch has half a backlog at most, or what
+ * comes in AD_BATCH_MS. */
+static uint64_t ad_batch_at_ns(void)
+{
+    return ad_feed.next - ad_fanout.batched >= (ad_fanout.backlog + 1) / 2
+               ? ad_fanout.batch_ns : ad_fanout.batch_late_ns;
+}
+
+/* Is one due? Its time has come, or so much waits for it that the feed might overrun
+ * it. */
 static bool ad_batch_due(uint64_t now_ns)
 {
-    return now_ns >= ad_fanout.batch_ns ||
+    return now_ns >= ad_batch_at_ns() ||
            ad_feed.next - ad_fanout.batched >= AD_BATCH_WAITING ||
            ad_feed_off(ad_feed.next) - ad_fanout.batched_off >= AD_BATCH_WAITING_BYTES;
 }
@@ -691,7 +701,7 @@ _Static_assert((int)AD_BATCH_WAITING + (int)AD_WAITING_MAX + 3 < AIDASH_EVENTS &
                    3 * (AD_EVENT_MAX + 4) <= AIDASH_FEED_BYTES,
                "the feed has all that waits for a batch");
 
-/* From one batch to the next, when its fan-out took so long. A viewer costs one system
+/* From one batch to the next, when its fan-out took so long and few events come. A viewer costs one system
  * call each time, so thousands of them get larger batches, and the hub keeps four fifths
  * of its time for the rest, up to the longest pause. */
 static uint64_t ad_batch_pause_ns(uint64_t took_ns)
@@ -732,7 +742,8 @@ static void ad_fan_out(void)
     }
     took_ns = ad_clock_ns(CLOCK_MONOTONIC) - start_ns;
     if (batch_due) {
-        ad_fanout.batch_ns = start_ns + ad_batch_pause_ns(took_ns);
+        ad_fanout.batch_ns = start_ns + AD_BATCH_MS * AD_NS_PER_MS;
+        ad_fanout.batch_late_ns = start_ns + ad_batch_pause_ns(took_ns);
         ad_fanout.batched = ad_feed.next;
         ad_fanout.batched_off = ad_feed_off(ad_feed.next);
     }

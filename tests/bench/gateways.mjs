@@ -31,9 +31,9 @@ function begin(file, args, options) {
   return child;
 }
 
-/* A viewer may be behind by a quarter of a second of the events. */
+/* A viewer may be behind by half a second of the events. */
 function start(boards = 0) {
-  const child = begin(bin, ['--listen', '127.0.0.1:0', '--source', 'none', '--backlog', Math.max(100, boards * EVENTS_A_BOARD / 4)], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, AIDASH_NO_BOARD: 'yes' } });
+  const child = begin(bin, ['--listen', '127.0.0.1:0', '--source', 'none', '--backlog', Math.max(100, boards * EVENTS_A_BOARD / 2)], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, AIDASH_NO_BOARD: 'yes' } });
   return new Promise((done, fail) => {
     let said = '';
     child.stderr.on('data', (text) => {

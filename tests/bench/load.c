@@ -38,7 +38,7 @@
 #define READ_MAX (256 * 1024)
 #define HEAD_MAX 4096
 #define SILENT_RCVBUF 4096 /* so that a silent viewer blocks the server soon */
-#define IO_TIMEOUT_S 10    /* for connecting and the handshake */
+#define IO_TIMEOUT_S 60    /* for connecting and the handshake */
 #define AT_ONCE 64         /* handshakes under way */
 
 /* Log-linear histogram of microseconds: exact below 128, then 64 steps an

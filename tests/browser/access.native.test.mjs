@@ -147,7 +147,7 @@ test('nginx that hides the name: the page tells which option to type, the log do
   const origin = `http://board.example:${port}`;
   const why = `pages of ${origin} may not use this server; to allow them: --allow-origin ${origin}`;
   const page = await open(t, { url: origin }, { expected: /403 \(|50[24] \(/ });
-  await says(page, 'connection-text', /^Refused\. Reconnecting in \d+ s/);
+  await says(page, 'connection-text', /^Refused\. Reconnecting in \d+\ss/);
   await says(page, 'empty-lead', 'Not connected');
   await says(page, 'empty-text', `Refused: ${why}`);
   await until(page, (title) => document.getElementById('connection').title === title, why);

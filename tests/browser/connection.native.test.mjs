@@ -40,7 +40,7 @@ test('a server that was killed and comes back: countdown, reconnect, and the cha
   const had = await inside(page, ({ feed }) => feed.ring.end);
   // The countdown counts, and the attempts grow.
   await until(page, () => window.texts.some((one, i) => {
-    const [now, before] = [one, window.texts[i - 1] ?? ''].map((shown) => shown.match(/^Reconnecting in (\d+) s \((attempt \d+)\)$/));
+    const [now, before] = [one, window.texts[i - 1] ?? ''].map((shown) => shown.match(/^Reconnecting in (\d+)\ss \((attempt \d+)\)$/));
     return now && before && now[2] === before[2] && Number(now[1]) < Number(before[1]);
   }) && window.phases.includes('waiting 3'));
   assert.deepEqual(await page.evaluate(() => window.phases.slice(0, 6)),
@@ -207,7 +207,7 @@ test('a full server says that it is full, and how many viewers it has', async (t
   for (let i = 1; i < max; i++) await connect(server, '/ws/test?batch=1');
   await statusWhen(server, ({ clients }) => clients.websocket === max);
   const page = await open(t, server);
-  await says(page, 'connection-text', /^Server full\. Reconnecting in \d+ s/);
+  await says(page, 'connection-text', /^Server full\. Reconnecting in \d+\ss/);
   await says(page, 'empty-lead', 'Not connected');
   await says(page, 'empty-text', `The server is full (${max} of ${max} viewers).`);
   await says(page, 'viewers', String(max));
@@ -219,7 +219,7 @@ test('a server that can\'t even tell how many viewers it has is full too', async
     await opened.route('**/status', (route) => route.fulfill({ status: 503 }));
     await opened.routeWebSocket(/\/ws\//, (socket) => socket.close({ code: 3000 }));
   } });
-  await says(page, 'connection-text', /^Server full\. Reconnecting in \d+ s/);
+  await says(page, 'connection-text', /^Server full\. Reconnecting in \d+\ss/);
   await says(page, 'empty-text', 'The server is full.');
 });
 

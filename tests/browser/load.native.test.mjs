@@ -3,7 +3,8 @@
  *   AIDASH_LOAD_SECONDS   how long it is watched, default 12 (600 for the long run) */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { inside, live, open, says, serve, text, until } from './browser.mjs';
+import { inside, live, open, says, serve, status, text, until } from './browser.mjs';
+import { count, counted, crowd, footprint } from './crowd.mjs';
 
 const SECONDS = Number(process.env.AIDASH_LOAD_SECONDS || 12);
 const HEAP_MAX = 1_000_000; // bytes that the heap may differ by, of about 5 MB
@@ -56,4 +57,31 @@ test('a thousand ticks a second', { timeout: (SECONDS + 120) * 1000 }, async (t)
   assert.deepEqual(seqs.flatMap((seq, i) => (i === 0 || seq === seqs[i - 1] + 1 ? [] : [`${seqs[i - 1]}, then ${seq}`])), [], 'each tick once, in order');
   await until(page, () => Date.now() / 1000 - app.feed.lastTime < 0.5); // it keeps up
   await says(page, 'rate', /^\d/);
+});
+
+test('thirty streams at once: no event is lost, and what the page is made of does not grow', { timeout: 240_000 }, async (t) => {
+  const busy = await crowd(t, { tokens: 120 });
+  const page = await live(await open(t, busy.server));
+  await page.locator('#plot-ttft canvas').waitFor();
+  const session = await page.context().newCDPSession(page);
+  await session.send('Performance.enable');
+  const heard = (events) => until(page, (wanted) => window.heard.ticks >= wanted, events);
+  await count(page);
+  // The table is full after fifty requests: from then on a new row takes an old one's place.
+  await until(page, () => app.requests.entries.size - app.requests.active >= 50);
+  await page.locator('#requests-body tr').nth(79).waitFor();
+  const before = await footprint(session);
+  await heard((await counted(page)).ticks + 5000);
+  const after = await footprint(session);
+  busy.stop();
+  await until(page, () => app.requests.active === 0);
+  const { next_seq: next } = await status(busy.server);
+  await until(page, (wanted) => app.client.sequence.next >= wanted, next);
+  const end = await counted(page);
+  assert.deepEqual([end.numbers - end.events, end.dropped], [0, 0]);
+  assert.ok(end.ticks > 5000, `${end.ticks} ticks`);
+  t.diagnostic(`${end.ticks} ticks; ${before.nodes} -> ${after.nodes} nodes, ${before.listeners} -> ${after.listeners} listeners, heap ${before.heap} -> ${after.heap}`);
+  // Rows differ by their marks; a row more or less is there in between.
+  assert.ok(Math.abs(after.nodes - before.nodes) < 400, `${before.nodes} -> ${after.nodes} nodes`);
+  assert.ok(Math.abs(after.listeners - before.listeners) < 60, `${before.listeners} -> ${after.listeners} listeners`);
 });

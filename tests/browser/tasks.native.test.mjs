@@ -1,5 +1,5 @@
 /* What people come to the page for, by the keyboard alone, on a desk and at the width of a phone: find the slowest request and say
- * why; cancel the third of eight that run; take the requests along; link a colleague to one. */
+ * why; cancel the third of eight that run; take the requests along; lay two models over each other; link a colleague to each. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -103,6 +103,24 @@ for (const width of [1280, 360]) {
     const lines = readFileSync(await download.path(), 'utf8').trim().split('\r\n');
     assert.equal(lines.length, 1 + RUNNING + ENDED, 'the head, and all that are known');
     assert.equal(lines.filter((line) => line.includes('92000')).length, 1);
+
+    // Two models, or one now and a day ago, laid over each other; and a link to that.
+    await page.evaluate(() => document.activeElement.blur());
+    await tabTo(page, 'summary[aria-label=Compare]');
+    await page.keyboard.press('Enter');
+    await tabTo(page, '#versus-open');
+    await page.keyboard.press('Enter');
+    await until(page, () => document.activeElement.id === 'versus-a' && document.querySelectorAll('#versus-result tbody tr').length === 7);
+    await tabTo(page, '#versus-b');
+    await page.keyboard.press('ArrowUp');
+    await until(page, () => app.store.state.versus.b.model === '' && document.querySelector('#versus-result th:nth-child(3)')?.textContent.startsWith('B: all models'));
+    await until(page, () => /&a=[\d.]+,llama3&b=[\d.]+,&l=\d+$/.test(location.hash));
+    const { page: shown } = await busy(t, { width, height: 740, where: new URL(page.url()).hash });
+    await until(shown, () => document.querySelector('#versus-result th:nth-child(3)')?.textContent.startsWith('B: all models'));
+    assert.ok(await shown.evaluate(() => document.documentElement.scrollWidth) <= width);
+    await tabTo(page, '#versus-close');
+    await page.keyboard.press('Enter');
+    await page.locator('#versus').waitFor({ state: 'hidden' });
     assert.equal(server.proc.exitCode, null);
   });
 }

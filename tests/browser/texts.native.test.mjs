@@ -139,10 +139,21 @@ const unmarked = (opened) => opened.evaluate(() => {
   return [...found];
 });
 
-/* Nothing is without a mark, in this state and with this theme of things open. */
+/* The numbers that are seen and do not say what they are: neither they, nor what they are in, nor the head of their column has a title.
+ * A time in a list, and what the cursor is at, are said by what stands beside them. */
+const untold = (opened) => opened.evaluate(() => {
+  const KNOWN = '#legend-time, #legend, #behind, #tip, #log-list, #usage-note, .models, caption';
+  const told = (node) => node.closest('[title]:not([title=""])') || (node.children.length && [...node.children].every(({ title }) => title)) || (node.cellIndex !== undefined
+    && node.closest('table').querySelector('thead')?.rows[0].cells[node.cellIndex]?.matches('[title], :has([title])'));
+  return [...document.querySelectorAll('.number, .amount')].filter((node) => /\d/.test(node.textContent) && node.checkVisibility() && !node.closest(KNOWN) && !told(node))
+    .map((node) => `${node.id || node.parentElement.id || node.parentElement.className || node.parentElement.tagName}: ${node.textContent}`);
+});
+
+/* In this state nothing is without a mark, and each number says what it is. */
 async function allMarked(opened, state) {
   await drawn(opened);
   assert.deepEqual(await unmarked(opened), [], state);
+  assert.deepEqual(await untold(opened), [], `${state}: numbers`);
 }
 
 const M = mark('m');
@@ -169,6 +180,12 @@ test('simulated: cards, charts, dialogs, pins and changes, the list of events', 
   await opened.keyboard.press('?');
   await opened.locator('#help[open]').waitFor();
   await allMarked(opened, 'help');
+  const told = await opened.locator('#help-numbers dl div').evaluateAll((all) => all.map(({ children: [name, what] }) => [name.textContent, what.textContent]));
+  assert.ok(told.length > 10 && told.every((pair) => pair.every(Boolean)), JSON.stringify(told));
+  const links = await opened.locator('#help-numbers a').evaluateAll((all) => all.map((link) => link.href));
+  assert.ok(links.length >= 2);
+  const about = await (await fetch(links[0])).text();
+  assert.deepEqual(links.filter((link) => !about.includes(` id="${new URL(link).hash.slice(1)}"`)), []);
   await opened.keyboard.press('Escape');
   await opened.focus('#plots');
   for (const key of ['Home', 'Enter', 'End', 'ArrowLeft', 'Enter']) await opened.keyboard.press(key);

@@ -126,10 +126,13 @@ test('the client for other pages tells how it is used', () => {
   assert.match(readFileSync(`${www}../build/www/aidash-client.js`, 'utf8'), /^\/\*\*[^]+new AidashClient\(/);
 });
 
-/* The PNG icons are no part of what a browser loads with the page: it fetches them when somebody installs it. */
-test('the page is at most 90 kB, as it is embedded, and its PNG icons at most 11 kB', () => {
+/* The PNG icons are no part of what a browser loads with the page: it fetches them when somebody installs it. Nor is what the help
+ * leads to. */
+test('the page is at most 90 kB, as it is embedded, its PNG icons at most 11 kB, and the page about its numbers 6 kB', () => {
   const header = readFileSync(`${www}../build/aidash_www.h`, 'utf8');
-  const sizes = [...header.matchAll(/^\/\* (\S+): \d+ bytes, (\d+) here \*\/$/gm)].filter(([, name]) => name !== '/contract.json');
+  const all = [...header.matchAll(/^\/\* (\S+): \d+ bytes, (\d+) here \*\/$/gm)];
+  const sizes = all.filter(([, name]) => name !== '/contract.json' && name !== '/measure.html');
+  assert.ok(Number(all.find(([, name]) => name === '/measure.html')[2]) <= 6_000);
   const sum = (files) => files.reduce((all, [, , bytes]) => all + Number(bytes), 0);
   const icons = sizes.filter(([, name]) => name.endsWith('.png'));
   const page = sizes.filter((file) => !icons.includes(file));
@@ -137,6 +140,24 @@ test('the page is at most 90 kB, as it is embedded, and its PNG icons at most 11
   assert.ok(sum(page) <= 90_000, `${sum(page)} bytes`);
   assert.equal(icons.length, 4);
   assert.ok(sum(icons) <= 11_000, `${sum(icons)} bytes`);
+});
+
+test('each part of the page has its section in the page about its numbers, which needs nothing else', () => {
+  const text = readFileSync(`${www}../build/www/measure.html`, 'utf8');
+  const ids = new Set(found(/ id="([^"]+)"/g, text));
+  const wanted = [...found(/data-measure="([^"]+)"/g, html), ...found(/<a href="#([^"]+)"/g, text)];
+  assert.ok(wanted.length > 6);
+  assert.deepEqual(wanted.filter((id) => !ids.has(id)), []);
+  assert.deepEqual(found(/<a href="([^#][^"]*)"/g, text), [], 'other files are not served');
+  assert.doesNotMatch(text.replace(/<[^>]*>/g, ''), /[`]|\]\(|\*\*|&(?!(amp|lt);)/, 'all of its Markdown is understood');
+});
+
+test('every text is used, and has one name', () => {
+  const names = found(/^export const (\w+) =/gm, read('texts.js'));
+  assert.deepEqual(names.filter((name, i) => names.indexOf(name) !== i), []);
+  const used = new Set([...found(/\{\{(\w+)\}\}/g, html + readFileSync(`${www}manifest.webmanifest`, 'utf8')),
+    ...modules.flatMap((name) => found(/\btexts\.(\w+)/g, read(name)))]);
+  assert.deepEqual(names.filter((name) => !used.has(name)), []);
 });
 
 test('every module is reached, every import exists, and none is circular', () => {
