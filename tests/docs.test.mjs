@@ -272,6 +272,7 @@ const cases = {
   'aidash keys add boards --rights ingest': ends(/^aidash_[\w-]{43}$/m),
   'aidash --upstream http://127.0.0.1:11434 --forward http://gateway.local:8080 --as-node jetson --forward-key-file gateway.key':
     covered('tests/e2e/fleet-links.test.mjs', "'--forward', url(gateway), '--as-node', 'jetson'", 'it would connect to another machine'),
+  'aidash --source none --peer mdns': covered('tests/e2e/mdns.native.test.mjs', "'--peer', 'mdns'", 'it would look for other machines'),
   'aidash --source none --peer jetson=http://jetson.local:8080 --peer pi=http://pi.local:8080':
     covered('tests/e2e/fleet-links.test.mjs', "'--peer', `pi=${url(board)}`", 'it would connect to other machines'),
   'aidash --source none --udp 9000': starts((server) => poll(() => /UDP ingest on/.test(server.log()), 'UDP')),
