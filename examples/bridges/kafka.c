@@ -84,6 +84,18 @@ static bool reach(void)
     return bridge_is_up();
 }
 
+/* A client with the settings of all. NULL: `why` has the reason. */
+static rd_kafka_t *create(rd_kafka_type_t type, char *why, size_t cap)
+{
+    rd_kafka_conf_t *its = rd_kafka_conf_dup(conf);
+    rd_kafka_t *client = rd_kafka_new(type, its, why, cap);
+
+    if (client == NULL) {
+        rd_kafka_conf_destroy(its); /* else it is the client's */
+    }
+    return client;
+}
+
 /* After an error that no further message survives, go on with another producer. */
 static void renew(void)
 {
@@ -94,7 +106,7 @@ static void renew(void)
         return;
     }
     bridge_say(AIDASH_LOG_ERROR, "the producer begins anew: %s", why);
-    other = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_dup(conf), why, sizeof(why));
+    other = create(RD_KAFKA_PRODUCER, why, sizeof(why));
     if (other != NULL) {
         (void)rd_kafka_purge(producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
         (void)rd_kafka_flush(producer, POLL_MS);
@@ -400,9 +412,8 @@ static int check(void)
     rd_kafka_conf_set_error_cb(conf, on_error);
     rd_kafka_conf_set_log_cb(conf, on_log);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-    producer = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_dup(conf), why, sizeof(why));
-    consumer = producer == NULL ? NULL : rd_kafka_new(RD_KAFKA_CONSUMER, rd_kafka_conf_dup(conf),
-                                                      why, sizeof(why));
+    producer = create(RD_KAFKA_PRODUCER, why, sizeof(why));
+    consumer = producer != NULL ? create(RD_KAFKA_CONSUMER, why, sizeof(why)) : NULL;
     return consumer != NULL ? 0 : bridge_wrong("--kafka", why);
 }
 
