@@ -272,6 +272,7 @@ const cases = {
   'aidash keys add boards --rights ingest': ends(/^aidash_[\w-]{43}$/m),
   'aidash --upstream http://127.0.0.1:11434 --forward http://gateway.local:8080 --as-node jetson --forward-key-file gateway.key':
     covered('tests/e2e/fleet-links.test.mjs', "'--forward', url(gateway), '--as-node', 'jetson'", 'it would connect to another machine'),
+  'aidash --source none --peer mdns': covered('tests/e2e/mdns.native.test.mjs', "'--peer', 'mdns'", 'it would look for other machines'),
   'aidash --source none --peer jetson=http://jetson.local:8080 --peer pi=http://pi.local:8080':
     covered('tests/e2e/fleet-links.test.mjs', "'--peer', `pi=${url(board)}`", 'it would connect to other machines'),
   'aidash --source none --udp 9000': starts((server) => poll(() => /UDP ingest on/.test(server.log()), 'UDP')),
@@ -418,6 +419,7 @@ const cases = {
   'make tsan': covered('tests/run.mjs', "'e2e-tsan': ", 'it is a suite'),
   'make kills KILLS=200': covered('tests/run.mjs', 'AIDASH_KILLS', 'it takes minutes; ten kills are in a suite'),
   'make gateways': covered('tests/e2e/gateways.native.test.mjs', 'AIDASH_VIEWERS', 'it takes minutes; 100 viewers are in a suite'),
+  'make fleet-bench PART=viewers': covered('tests/bench/gateways.mjs', 'process.env.VIEWERS && ', 'it takes a minute; a small one of its kind is in tests/embed/sizes.test.mjs'),
   'make gateway-bench': covered('tests/bench/gateways.mjs', 'async function sample(boards, viewers', 'it takes minutes'),
   'make soak SECONDS=3600 SEED=7': covered('tests/run.mjs', '  soak: ', 'it takes an hour; a minute of it is a suite'),
   'make CC=clang CFLAGS=-O3': covered('tests/build.test.sh', 'quick CFLAGS=-O1', 'it would build anew what the other tests use'),
@@ -594,7 +596,7 @@ test('the options are those of --help, with their defaults', async () => {
 test('the endpoints answer', async (t) => {
   const server = await serve(t, []);
   for (const endpoint of codes(table('docs/api.md', 'endpoint'))) {
-    const [method, where] = endpoint.split(' ');
+    const [method, where] = endpoint.replace('ADDRESS', encodeURIComponent(`${server.url}/`)).split(' ');
     if (method.startsWith('ws:')) {
       await (await connect(server, '/ws/docs')).tick();
     } else if (method === 'POST') {

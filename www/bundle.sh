@@ -31,8 +31,9 @@ minify "$modules/app.js" --bundle --format=esm --alias:uplot=./uplot.js --extern
 minify "$modules/theme.js" --bundle --format=esm
 minify "$www/style.css" --bundle
 minify "$www/aidash-client.js" --banner:js="$(sed -n '/^\/\*\*/,/^ \*\//p; /^ \*\//q' "$www/aidash-client.js")"
-# uPlot without the ways to draw that no chart here has: each is added by a line of its own.
+# uPlot without what no chart here has: the ways to draw that are each added by a line of their own, and its legend.
 sed -e '/^[[:blank:]]*(paths\.stepped *=/d' -e '/^[[:blank:]]*(paths\.bars *=/d' -e '/^[[:blank:]]*(paths\.spline *=/d' \
+    -e 's/const showLegend = legend\.show;/const showLegend = false;/' \
     "$UPLOT/dist/uPlot.esm.js" >"$out/plain.mjs"
 minify "$out/plain.mjs" --bundle --format=esm --out-extension:.js=.mjs --entry-names=uplot
 if [ -n "${TERSER:-}" ]; then

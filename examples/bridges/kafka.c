@@ -425,6 +425,7 @@ int main(int argc, char **argv)
     };
     static const char *const defaults[][2] = { /* --kafka-config may have others */
         {"enable.idempotence", "true"}, {"message.timeout.ms", "0"},
+        {"socket.timeout.ms", "15000"}, {"socket.keepalive.enable", "true"},
         {"queue.buffering.max.messages", "2000"}, {"queue.buffering.max.kbytes", "4096"},
         {"linger.ms", "5"}, {"compression.codec", "lz4"}, {"partitioner", "murmur2_random"},
         {"auto.commit.interval.ms", "1000"}, {"enable.auto.offset.store", "false"},

@@ -4,11 +4,11 @@ import assert from 'node:assert/strict';
 import http from 'node:http';
 import { test } from 'node:test';
 import WebSocket from 'ws';
-import { poll, request, serve, status, validate } from './aidash.mjs';
+import { SLOW, poll, request, serve, status, validate } from './aidash.mjs';
 
 const RATE = 10_000;
 const MANY = 40_000;
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 60_000 * SLOW;
 const tick = (i) => JSON.stringify({ event: 'inference_tick', model: 'm', tokens_generated: i, latency_ms: 5, tokens_per_second: 200, timestamp: Date.now() / 1000 });
 
 /* The board's line of GET /status; the board's of GET /nodes. */
@@ -24,14 +24,15 @@ async function assertRead(gateway, list, since) {
     const took = Date.now() - since;
     assert.equal(link.events, MANY);
     assert.equal(link.wrong, 0);
-    assert.ok(link.slowed > 0, 'it was slowed');
+    // A gateway that is slower itself needs not to be.
+    assert.ok(link.slowed > 0 || took >= 1000 * (MANY - RATE) / RATE, `it was not slowed in ${took} ms`);
     assert.equal(await tokensOf(gateway, 'flood'), MANY);
     // As many at once as in a second, then so many a second; and what one read has beyond that.
     assert.ok(took >= 1000 * (MANY - 2 * RATE) / RATE, `${took} ms`);
     return link;
 }
 
-test('--forward: a board that floods its gateway is read slowly, and others beside it', { timeout: 120_000 }, async (t) => {
+test('--forward: a board that floods its gateway is read slowly, and others beside it', { timeout: 120_000 * SLOW }, async (t) => {
     const gateway = await serve(t, ['--source', 'none', '--ingest', 'open']);
     await serve(t, ['--source', 'sim', '--rate', '20', '--forward', `http://127.0.0.1:${gateway.port}`, '--as-node', 'other']);
     await poll(async () => await tokensOf(gateway, 'other') > 0, 'a tick of the other board', PATIENCE_MS);
@@ -49,7 +50,7 @@ test('--forward: a board that floods its gateway is read slowly, and others besi
     validate(await status(gateway), 'StatusAnswer');
 });
 
-test('--peer: a board that floods its gateway is read slowly, and misses nothing', { timeout: 120_000 }, async (t) => {
+test('--peer: a board that floods its gateway is read slowly, and misses nothing', { timeout: 120_000 * SLOW }, async (t) => {
     let since;
     const board = http.createServer((asked, answer) => {
         if (!asked.url.startsWith('/events')) { answer.writeHead(404).end(); return; }
