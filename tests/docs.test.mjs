@@ -403,6 +403,8 @@ const cases = {
   'build/bridges/aidash-kafka --subscribe --kafka broker.local:9092': covered('tests/bridges/bridge.mjs', "['--subscribe', ", 'it needs a broker'),
   'build/bridges/aidash-mqtt --publish --node jetson --mqtt mqtt://broker.local': covered('tests/bridges/bridge.mjs', "'--publish', '--node', node", 'it needs a broker'),
   'build/bridges/aidash-mqtt --subscribe --mqtt mqtt://broker.local': covered('tests/bridges/bridge.mjs', "['--subscribe', ", 'it needs a broker'),
+  'make page-soak': covered('tests/bench/page.mjs', 'process.env.MINUTES', 'it takes ten minutes'),
+  'make page-soak MINUTES=10': covered('tests/bench/page.mjs', 'process.env.MINUTES', 'it takes ten minutes'),
   'make bench PART=tls': covered('tests/bench/tls.mjs', 'export async function viewersOverTls', 'it takes minutes'),
   'make bench PART=proxies': covered('tests/bench/proxies.mjs', 'export async function proxies', 'it takes minutes'),
   'make bench PART=gateway': covered('tests/embed/sizes.test.mjs', 'ten thousand viewers', 'it takes minutes, and needs 10,000 open files'),

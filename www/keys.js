@@ -66,9 +66,7 @@ export function mountKeys({ settings, store, view, session }) {
       const told = new Map();
       for (const node of part.querySelectorAll(".what")) {
         const name = node.getAttribute("data-name") ?? (node.querySelector("dt, h2 span") ?? node.firstChild ?? node).textContent ?? "";
-        if (!node.closest("[hidden]") && node.closest("[data-measure]") === part) {
-          told.set(name.trim(), node.getAttribute("title") ?? "");
-        }
+        told.set(name.trim(), node.getAttribute("title") ?? "");
       }
       return told.size ? [
         make("h3", {}, part.getAttribute("aria-label") ?? part.querySelector("h2")?.textContent ?? "", " ",

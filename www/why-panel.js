@@ -50,7 +50,7 @@ export function mountWhy({ store, frame }) {
     if (energy) {
       told = Date.now() / 1000;
       setText(line, energyText(energy));
-      setAttr(line, "title", `${texts.energyWhat} · ${energyNote(energy)}`);
+      setAttr(line, "title", energyNote(energy));
       frame.request();
     }
   });

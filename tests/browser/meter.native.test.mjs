@@ -195,7 +195,7 @@ test('pause holds new requests in line, in order; resume lets them go', async (t
   await says(page, 'inflight', '0 / 1');
   asked.push(ask(server));
   await says(page, 'inflight', '0 / 2');
-  assert.deepEqual((await page.locator('#requests-body .status span').allTextContents()).sort(), ['queued, place 1', 'queued, place 2']);
+  await until(page, () => [...document.querySelectorAll('#requests-body .status span')].map(({ textContent }) => textContent).sort().join() === 'queued, place 1,queued, place 2');
   await page.click('#pause');
   for (const call of [await serveNext(engine), await serveNext(engine)]) await call.finish();
   await Promise.all(asked);
@@ -232,7 +232,7 @@ test('the key p asks before it pauses an engine that works; requests of an engin
   assert.equal(questions.length, 2);
   await until(page, () => {
     app.store.set({ down: true }); // again, if a status came after it
-    return document.querySelector('#requests-body .status span').textContent === 'no answer';
+    return document.querySelector('#requests-body .status span')?.textContent === 'no answer';
   });
   await page.evaluate(() => app.store.set({ down: false }));
   await until(page, () => document.querySelector('#requests-body .status span').textContent === 'running');

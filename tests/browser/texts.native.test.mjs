@@ -128,6 +128,10 @@ const unmarked = (opened) => opened.evaluate(() => {
   const walk = (node) => {
     if (node.matches(DATA) || node.hidden || getComputedStyle(node).display === 'none') return;
     for (const name of ATTRIBUTES) check(node.getAttribute(name), `${node.id || node.className || node.tagName}[${name}]`);
+    if (node.querySelector(':scope > .option')) { // a text with a command in it
+      check(node.textContent, node.id);
+      return;
+    }
     for (const child of node.childNodes) {
       if (child.nodeType === Node.TEXT_NODE) check(child.data, node.id || node.className || node.tagName);
       else if (child.nodeType === Node.ELEMENT_NODE) walk(child);
