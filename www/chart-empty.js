@@ -1,7 +1,7 @@
 // @ts-check
 /** What stands in place of the charts while there is nothing to draw: why, and how to change it. */
 
-import { byId, make, setHidden, setText } from "./dom.js";
+import { byId, setHidden, setText } from "./dom.js";
 import { age, whole } from "./format.js";
 import * as texts from "./texts.js";
 import { counted, put } from "./words.js";
@@ -31,7 +31,7 @@ export function drawEmpty({ store, view, session: { feed, past, requests, gauges
   const metered = live && !down && hello?.source === "meter";
   const locked = !live && cause === "locked";
   setText(byId("empty-lead", HTMLElement), locked ? texts.causes.locked : !live ? texts.notConnected : down ? texts.engineSilent : texts.noDataYet);
-  setWords(byId("empty-text", HTMLElement), locked ? texts.pairHint : !live ? reasonText(store.state)
+  setText(byId("empty-text", HTMLElement), locked ? texts.pairHint : !live ? reasonText(store.state)
     : down ? startText(status)
     : pushed ? texts.waitingForData
     : hello?.source === "stdin" ? texts.waitingForInput
@@ -42,18 +42,6 @@ export function drawEmpty({ store, view, session: { feed, past, requests, gauges
   byId("empty-sign-in", HTMLElement).hidden = !locked;
   setText(code, locked ? "aidash pair" : metered ? `curl -d '{"model":"${store.state.model || "MODEL"}","messages":[{"role":"user","content":"Hi"}]}' ${new URL("v1/chat/completions", location.href)}`
     : `curl -d '{"model":"demo","tokens":3,"latency_ms":41.5}' ${new URL("ingest", location.href)}`);
-}
-
-/**
- * A text whose options, such as --upstream, are not broken in two.
- *
- * @param {HTMLElement} node
- * @param {string} text
- */
-function setWords(node, text) {
-  if (node.textContent !== text) {
-    node.replaceChildren(...text.split(/(--[a-z-]+)/).map((part, i) => (i % 2 ? make("span", { class: "option" }, part) : part)));
-  }
 }
 
 /** @param {import("./contract").StatusAnswer | null} status */
