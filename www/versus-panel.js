@@ -161,6 +161,9 @@ export function mountVersus({ store, colours, session }, Plot) {
   async function show(versus) {
     const { a, b, length: seconds } = versus;
     kept = (await history(["ticks"], Date.now() / 1000 + feed.clock.skew, Infinity))?.models ?? [];
+    if (done !== versus) {
+      return; // another was chosen meanwhile: the form has it
+    }
     const models = [...new Set([...feed.lanes.map((lane) => lane.model), ...kept, a.model, b.model])].filter(Boolean);
     sides.forEach(({ name, model, from }) => {
       model.replaceChildren(...["", ...models].map((one) => make("option", { value: one }, one || texts.allModels)));
