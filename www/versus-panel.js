@@ -60,12 +60,11 @@ export function mountVersus({ store, colours, session }, Plot) {
   panel.addEventListener("keydown", ({ key }) => key === "Escape" && close());
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("change", async ({ target }) => {
-    const side = sides.find(({ model }) => model === target);
     const seconds = Number(length.value);
-    if (side) {
-      side.from.value = localTime(await latest(side.model.value) - seconds); // when it ran last
+    const [a, b] = sides.map(({ model, from }) => ({ model: model.value, from: Date.parse(from.value) / 1000 })); // now: what is awaited may be late
+    for (const [side, { model }] of /** @type {const} */ ([[a, sides[0]], [b, sides[1]]])) {
+      side.from = model === target ? await latest(side.model) - seconds : side.from; // when it ran last
     }
-    const [a, b] = sides.map(({ model, from }) => ({ model: model.value, from: Date.parse(from.value) / 1000 }));
     if (a.from > 0 && b.from > 0) {
       store.set({ versus: { a, b, length: seconds } });
     }
@@ -162,6 +161,9 @@ export function mountVersus({ store, colours, session }, Plot) {
   async function show(versus) {
     const { a, b, length: seconds } = versus;
     kept = (await history(["ticks"], Date.now() / 1000 + feed.clock.skew, Infinity))?.models ?? [];
+    if (done !== versus) {
+      return; // another was chosen meanwhile: the form has it
+    }
     const models = [...new Set([...feed.lanes.map((lane) => lane.model), ...kept, a.model, b.model])].filter(Boolean);
     sides.forEach(({ name, model, from }) => {
       model.replaceChildren(...["", ...models].map((one) => make("option", { value: one }, one || texts.allModels)));

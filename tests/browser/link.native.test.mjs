@@ -65,8 +65,9 @@ test('a link to a time before this page\'s ticks: the server\'s history', async 
 });
 
 test('back and forward go from what was seen to what was seen; ticks, typing and zooming on are no steps', async (t) => {
-  const page = await open(t, await serve(t, ['--rate', '20']));
+  const page = await open(t, await serve(t, ['--rate', '20']), { where: '#w=60' });
   await until(page, () => app.store.state.filled && app.feed.ring.end > 20);
+  await hashIs(page, '^$'); // what is usual is not said: the address was read, and written
   const start = await page.evaluate(() => history.length);
   await page.click('[data-span="300"]');
   await hashIs(page, '^#w=300$');
