@@ -7,12 +7,12 @@ import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import {
-    OP, Raw, assertRefused, closeFrame, connect, frame, isTick, parseFrame, poll, request, run, serve, start, status, text,
+    OP, Raw, SLOW, assertRefused, closeFrame, connect, frame, isTick, parseFrame, poll, request, run, serve, start, status, text,
 } from './aidash.mjs';
 import { said, stream, watch, writes } from '../bridges/bridge.mjs';
 import { authority } from './tls.mjs';
 
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 60_000 * SLOW;
 const KEYED = { board: `aidash_${'B'.repeat(43)}`, wrong: `aidash_${'W'.repeat(43)}` };
 
 /* ---- helpers --------------------------------------------------------------------------- */
