@@ -101,17 +101,18 @@ static void ad_browse_environment(char *out[], size_t max)
 static int ad_browse_spawn(pid_t *pid, int *fd)
 {
     static const char *const argv[] = {"avahi-browse", "--parsable", "--resolve",
-                                       "--no-db-lookup", "--ignore-local", "--terminate",
-                                       "_aidash._tcp", NULL};
+                                       "--ignore-local", "--terminate", "_aidash._tcp",
+                                       NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     char *environment[8];
     sigset_t none, all;
     int ends[2], rc;
 
-    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
+    if (pipe2(ends, O_CLOEXEC) != 0) {
         return errno;
     }
+    (void)fcntl(ends[0], F_SETFL, O_NONBLOCK); /* its own end waits, and loses nothing */
     ad_browse_environment(environment, AD_COUNT(environment));
     (void)sigemptyset(&none);
     (void)sigfillset(&all);
@@ -172,7 +173,7 @@ static bool ad_browse_read(int fd)
 /* Run it once. True: the list has all boards that there are. */
 static bool ad_browse_once(void)
 {
-    int fd = -1, status = 0, rc;
+    int fd = -1, rc;
     pid_t pid = 0;
     bool all;
 
@@ -189,8 +190,10 @@ static bool ad_browse_once(void)
     }
     all = ad_browse_read(fd);
     (void)close(fd);
-    (void)kill(pid, SIGKILL);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    if (waitpid(pid, NULL, WNOHANG) == 0) { /* else its number may be another's now */
+        (void)kill(pid, SIGKILL);
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
+        }
     }
     if (!all) {
         (void)snprintf(ad_browse.why, sizeof(ad_browse.why), "it does not come to an end");

@@ -113,7 +113,7 @@ test('a program that prints many boards, or is not there, does no harm', { skip:
     await gateway.logged(/'board16\.local' at 10\.77\.0\.116 is announced, but not read: there are too many \(AIDASH_PEERS\)/);
     await gateway.logged(/'board0\.local' at 10\.77\.0\.100 is announced, but not read: another board has this name/);
     await poll(async () => (await peers(gateway)).length === 16, 'peers', PATIENCE_MS);
-    assert.match(readFileSync(path.join(dir, 'words'), 'utf8'), /--parsable --resolve .*--ignore-local --terminate _aidash\._tcp/);
+    assert.match(readFileSync(path.join(dir, 'words'), 'utf8'), /^--parsable --resolve --ignore-local --terminate _aidash\._tcp$/m);
     assert.doesNotMatch(readFileSync(path.join(dir, 'env'), 'utf8'), /AIDASH|SECRET/);
 
     print(line('board3', 103) + line('board3', 113, 9000));
