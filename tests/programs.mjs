@@ -38,6 +38,7 @@ export function debian(name, folder = 'sbin', from = name) {
   if (!existsSync(file)) {
     const { status, stderr } = spawnSync('sh', ['toolchains/fetch.sh', 'unpack', dir, from], { cwd: ROOT, encoding: 'utf8' });
     if (status !== 0) return { why: `there is no ${name}: ${stderr.trim().split('\n').at(-1)}` };
+    if (!existsSync(file)) return { why: `there is no ${name} in ${dir}` };
   }
   const libraries = ['usr/lib', 'lib'].map((lib) => path.join(dir, lib, LIBRARIES[process.arch])).join(':');
   return { file, env: { ...process.env, LD_LIBRARY_PATH: libraries } };

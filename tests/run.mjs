@@ -14,6 +14,7 @@ import { createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync, re
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { debian } from './programs.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const logs = path.join(root, 'build/test-logs');
@@ -140,12 +141,25 @@ const library = (variant, sanitizers) => list('tests/e2e', /^library.*\.native\.
   env: { ...sanitized.env, AIDASH_LIB: path.resolve(`build/${variant}/lib/aidash.o`), LIB_FLAGS: `-O1 -fsanitize=${sanitizers}` },
 }));
 
-/* What the bridges to message brokers are compiled with; a test's file begins with the broker's name. */
-const BROKERS = { kafka: ['librdkafka-dev'], mqtt: ['libmosquitto-dev'], redis: ['libssl-dev'] };
+/* What the bridges to message brokers are compiled with, and the program that is the broker; a test's file begins with the broker's name. */
+const BROKERS = {
+  kafka: { needs: 'librdkafka-dev', broker: ['kcat', 'bin'] },
+  mqtt: { needs: 'libmosquitto-dev', broker: ['mosquitto'] },
+  redis: { needs: 'libssl-dev', broker: ['redis-server', 'bin'] },
+};
+
+/* Tests bring what they need and the machine lacks, or say that they can't. What several files need is brought before they run. */
+const bring = (files) => {
+  const has = (pattern) => files.some((file) => pattern.test(path.basename(file)));
+  if (has(/^(cut|mdns|redis-cut)\./)) refused('sh', 'toolchains/fetch.sh', 'need', 'ip', 'unshare', 'nsenter');
+  if (has(/^mdns\./)) for (const program of [['avahi-daemon'], ['dbus-daemon', 'bin', 'dbus'], ['avahi-browse', 'bin', 'avahi-utils']]) debian(...program);
+  for (const [name, { broker }] of Object.entries(BROKERS)) if (has(new RegExp(`^${name}\\b`))) debian(...broker);
+  return files;
+};
 
 const bridges = (file) => {
   const [name] = path.basename(file).match(/^[a-z]+/);
-  const reason = refused('sh', 'toolchains/fetch.sh', 'need', ...BROKERS[name]);
+  const reason = refused('sh', 'toolchains/fetch.sh', 'need', BROKERS[name].needs);
   if (reason) return [{ name: `${name} bridge`, skip: `the bridge to ${name} can't be built here. ${reason}` }];
   const helpers = name === 'kafka' ? ['build/bridges/kafka_mock'] : [];
   const plain = node(file, { build: [`build/bridges/aidash-${name}`, ...helpers] });
@@ -179,12 +193,12 @@ const suites = {
     .flatMap(([variant, options]) => list('tests', /^soak\.mjs$/).map((file) => ({
       ...node(file, { variant, build: ['all'], ...options }), seconds: Number(process.env.SOAK_SECONDS || 60) + 600, narrow: false }))),
   web: () => list('tests/web', /\.test\.mjs$/).map((file) => node(file, { build: ['types', 'build/aidash_www.h'] })),
-  e2e: () => list('tests/e2e', /\.test\.mjs$/).map((file) => ({ ...node(file, { build: ['all',
+  e2e: () => bring(list('tests/e2e', /\.test\.mjs$/)).map((file) => ({ ...node(file, { build: ['all',
     ...[['library', 'lib/aidash.o'], ['standstill', 'hasty/aidash'], ['history', 'hasty/aidash'], ['cut', 'hasty/aidash'], ['mdns', 'hasty/aidash'], ['limits', 'strict/aidash'], ['tls-full', 'few-tls/aidash'],
       ['workers', 'one-worker/aidash']]
       .filter(([name]) => file.includes(name)).map(([, target]) => `build/${target}`)] }),
     ...(file.includes('history') && process.env.AIDASH_KILLS ? { seconds: 180 + 20 * process.env.AIDASH_KILLS } : {}) })),
-  bridges: () => list('tests/bridges', /\.test\.mjs$/).flatMap(bridges),
+  bridges: () => bring(list('tests/bridges', /\.test\.mjs$/)).flatMap(bridges),
   firmware: () => [
     ...list('tests/embed', /^firmware\.test\.mjs$/).flatMap(firmware),
     ...list('tests/embed', /^every\.c$/).flatMap(every),

@@ -89,7 +89,7 @@ package_of() {
     ps) echo procps ;;
     ssh) echo openssh-client ;;
     systemd-analyze) echo systemd ;;
-    setarch) echo util-linux ;;
+    setarch | nsenter | unshare) echo util-linux ;;
     sha256sum | od) echo coreutils ;;
     "$(uname -m)-linux-gnu-gcc") echo gcc ;;
     "$(uname -m)-linux-gnu-strip") echo binutils ;;
@@ -313,8 +313,8 @@ unpack() {
     for deb in "$apt"/cache/archives/*.deb; do
         [ ! -f "$deb" ] || dpkg-deb -x "$deb" "$work/tree" || die "can't unpack $(basename "$deb")"
     done
-    rm -rf "$dir"
-    mv "$work/tree" "$dir" || die "can't write to $dir"
+    # Another process may have been quicker: what it has put there is in use.
+    mv -T "$work/tree" "$dir" 2>/dev/null || [ -d "$dir" ] || die "can't write to $dir"
 }
 
 # without PACKAGE: how to do without it

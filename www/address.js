@@ -80,7 +80,8 @@ export function mountAddress({ store, settings, view, session: { node, feed: { c
     stepped = false;
     latest = "";
     store.set({ frozenAt: 0, ...parse(location.hash, span, { log, skew }) });
-    plan();
+    clearTimeout(timer);
+    write(); // at once: what somebody does from now on is a step
   };
   read();
   addEventListener("hashchange", () => location.hash !== known && read());

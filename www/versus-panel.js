@@ -41,7 +41,7 @@ export function mountVersus({ store, colours, session }, Plot) {
   const form = byId("versus-form", HTMLFormElement);
   const result = byId("versus-result", HTMLElement);
   const length = byId("versus-length", HTMLSelectElement);
-  const sides = /** @type {const} */ (["a", "b"]).map((name) => ({ name, model: byId(`versus-${name}`, HTMLSelectElement), from: byId(`versus-${name}-from`, HTMLInputElement) }));
+  const sides = /** @type {const} */ (["a", "b"]).map((name) => ({ name, changes: 0, model: byId(`versus-${name}`, HTMLSelectElement), from: byId(`versus-${name}-from`, HTMLInputElement) }));
   /** @type {import("uplot")[]} */
   let plots = [];
   /** @type {string[]} models that have a history of their own */
@@ -60,13 +60,18 @@ export function mountVersus({ store, colours, session }, Plot) {
   panel.addEventListener("keydown", ({ key }) => key === "Escape" && close());
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("change", async ({ target }) => {
-    const seconds = Number(length.value);
-    const [a, b] = sides.map(({ model, from }) => ({ model: model.value, from: Date.parse(from.value) / 1000 })); // now: what is awaited may be late
-    for (const [side, { model }] of /** @type {const} */ ([[a, sides[0]], [b, sides[1]]])) {
-      side.from = model === target ? await latest(side.model) - seconds : side.from; // when it ran last
-    }
-    if (a.from > 0 && b.from > 0) {
-      store.set({ versus: { a, b, length: seconds } });
+    // What was not changed stays as it is: the form may not show it yet, nor all of its digits.
+    const side = sides.find(({ model, from }) => model === target || from === target);
+    const change = side ? ++side.changes : 0;
+    const model = side?.model.value ?? "";
+    const typed = Date.parse(side?.from.value ?? "") / 1000;
+    const end = side?.model === target ? await latest(model) : NaN; // when it ran last
+    const { versus } = store.state;
+    const from = versus && end > 0 ? end - versus.length : typed;
+    if (versus && !side) {
+      store.set({ versus: { ...versus, length: Number(length.value) } });
+    } else if (versus && side?.changes === change && from > 0) { // else it was closed meanwhile, or changed again
+      store.set({ versus: { ...versus, [side.name]: { model, from } } });
     }
   });
   store.on(["versus", "filled", "status"], ({ versus, filled, status }) => {

@@ -202,6 +202,19 @@ export async function assertAccessible(page) {
   assert.deepEqual(violations, []);
 }
 
+/* Nothing for axe to find, in both themes and as wide as a telephone; and a picture to look at: state-NAME. */
+export async function looked(page, name) {
+  for (const theme of ['light', 'dark']) {
+    await system(page, theme);
+    await drawn(page);
+    await assertAccessible(page);
+  }
+  await screenshots(page, `state-${name}`);
+  await page.setViewportSize({ width: 360, height: 740 });
+  await until(page, () => innerWidth === 360 && document.documentElement.scrollWidth === 360);
+  await page.setViewportSize({ width: 1280, height: 860 });
+}
+
 /* An engine for POST /ingest: line(at) is its tick of that time, always the same for the same seed. */
 export function engine(model, { hz = 5, seed = 1, latency = 120, tokens = 3 } = {}) {
   let state = seed;

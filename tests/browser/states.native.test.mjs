@@ -1,13 +1,8 @@
-/* What the page says of states that are not "all is well": each with its words, looked at by axe and as a screenshot. Events are put
- * into the stream of a real server, each valid by the contract. */
+/* What the page says of an engine and of requests that are not "all is well": each with its words, looked at by axe and as a screenshot.
+ * Events are put into the stream of a real server, each valid by the contract. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import http from 'node:http';
-import net from 'node:net';
-import path from 'node:path';
-import { connect, ROOT, status, statusWhen } from '../e2e/aidash.mjs';
-import { metered, replay } from '../e2e/engine.mjs';
-import { assertAccessible, drawn, ingest, inside, open, says, screenshots, serve, system, text, until } from './browser.mjs';
+import { ingest, inside, looked, says, text, until } from './browser.mjs';
 import { stage } from './stage.mjs';
 
 /* A meter's page; page.line is its queue. */
@@ -30,19 +25,6 @@ async function metersPage(t, options = {}) {
 const start = (id, more = {}) => ({ event: 'request_start', id, model: 'llama3', route: '/v1/chat/completions', client: '192.168.1.20', status: 'running', ...more });
 const end = (id, more = {}) => ({ ...start(id), event: 'request', status: 'finished', prompt_tokens: 812, completion_tokens: 96, ttft_ms: 412.5, duration_ms: 4361.7, ...more });
 const said = (more) => ({ event: 'status', model: 'llama3', models: ['llama3'], paused: false, source: 'meter', source_state: 'none', rate_hz: 0, ...more });
-
-/* Nothing for axe to find, and a picture to look at. */
-async function looked(page, name) {
-  for (const theme of ['light', 'dark']) {
-    await system(page, theme);
-    await drawn(page);
-    await assertAccessible(page);
-  }
-  await screenshots(page, `state-${name}`);
-  await page.setViewportSize({ width: 360, height: 740 });
-  await until(page, () => innerWidth === 360 && document.documentElement.scrollWidth === 360);
-  await page.setViewportSize({ width: 1280, height: 860 });
-}
 
 test('the engine: loading, down, paused by whom, draining', async (t) => {
   const { page } = await metersPage(t);
@@ -98,85 +80,4 @@ test('requests: a full line, a cut prompt, unknown counts; and what a connection
   await until(page, (at) => Date.now() > at + 1200, ended);
   assert.deepEqual(await took(), before, 'no clock runs on');
   await looked(page, 'lost');
-});
-
-test('nothing to show yet: what to type, for each source', async (t) => {
-  const empty = await open(t, await serve(t, ['--source', 'none']));
-  await says(empty, 'empty-code', /^curl -d '\{"model":"demo".*\/ingest$/);
-  await looked(empty, 'no-data');
-  const replayed = await replay(t, { models: ['alpha'] });
-  const server = await metered(t, replayed);
-  const page = await open(t, server);
-  await says(page, 'empty-code', /^curl -d '\{"model":"alpha".*\/v1\/chat\/completions$/);
-  await looked(page, 'no-request');
-  await page.evaluate(() => app.store.set({ down: true }));
-  await until(page, () => {
-    app.store.set({ down: true }); // again, if a status came after it
-    return /^Start it at http:\/\/.*: this page shows when it is there\.$/.test(document.querySelector('#empty-text').textContent);
-  });
-  assert.equal(await page.isVisible('#empty-code'), false);
-});
-
-/* A proxy that does not pass on under which name it is asked, as nginx without proxy_set_header Host. Returns its port. */
-async function nameless(t, { port }) {
-  const proxy = http.createServer((req, res) => {
-    const passed = http.request({ host: '127.0.0.1', port, path: req.url, method: req.method, headers: { ...req.headers, host: `127.0.0.1:${port}` } }, (found) => {
-      res.writeHead(found.statusCode, found.headers);
-      found.pipe(res);
-    });
-    passed.on('error', () => res.destroy());
-    req.pipe(passed);
-  });
-  proxy.on('upgrade', (req, down) => {
-    const up = net.connect(port, '127.0.0.1', () => {
-      const headers = { ...req.headers, host: `127.0.0.1:${port}` };
-      up.write(`GET ${req.url} HTTP/1.1\r\n${Object.entries(headers).map(([name, value]) => `${name}: ${value}`).join('\r\n')}\r\n\r\n`);
-    });
-    for (const [from, to] of [[down, up], [up, down]]) from.on('error', () => to.destroy()).on('close', () => to.destroy()).pipe(to);
-  });
-  await new Promise((done) => { proxy.listen(0, '127.0.0.1', done); });
-  t.after(() => { proxy.close(); proxy.closeAllConnections(); });
-  return proxy.address().port;
-}
-
-test('no way in: refused, with the server\'s sentence; full', async (t) => {
-  const server = await serve(t, []);
-  const origin = `http://board.example:${await nameless(t, server)}`;
-  const refused = await open(t, { url: origin }, { expected: /40\d \(|50\d \(/ });
-  await says(refused, 'connection-text', /^Refused\. Reconnecting in \d+\ss/);
-  await says(refused, 'empty-text', `Refused: pages of ${origin} may not use this server; to allow them: --allow-origin ${origin}`);
-  await looked(refused, 'refused');
-
-  const tiny = await serve(t, [], { bin: path.join(ROOT, 'build/tiny/aidash') });
-  const { max } = (await status(tiny)).clients;
-  for (let i = 0; i < max; i++) await connect(tiny, '/ws/test?batch=1');
-  await statusWhen(tiny, ({ clients }) => clients.websocket === max);
-  const page = await open(t, tiny);
-  await says(page, 'empty-text', `The server is full (${max} of ${max} viewers).`);
-  await looked(page, 'full');
-});
-
-test('no rights: the page says so, and how to get a code; stale: numbers of an engine that fell silent look old', async (t) => {
-  const locked = await serve(t, ['--allow-host', 'board.example', '--view', 'key', '--control', 'key']);
-  const page = await open(t, { url: `http://board.example:${locked.port}` }, { locale: 'en-GB', expected: /40[13]/ });
-  await until(page, () => document.querySelector('#access').open);
-  assert.match(await text(page, 'access-sign-in'), /aidash pair/);
-  await looked(page, 'no-rights-asked');
-  await page.click('#access-close');
-  await says(page, 'connection-text', /^Sign in to watch\. Reconnecting in \d+\ss/);
-  await says(page, 'empty-lead', 'Sign in to watch.');
-  await says(page, 'empty-code', 'aidash pair');
-  await looked(page, 'no-rights');
-  await page.click('#empty-sign-in');
-  await until(page, () => document.querySelector('#access').open);
-
-  const server = await serve(t, ['--source', 'none']);
-  const at = Date.now() / 1000;
-  await ingest(server, ...Array.from({ length: 50 }, (_, i) => ({ model: 'llama3', tokens: 3, latency_ms: 40, timestamp: at - 10 + i / 5 })));
-  const stale = await open(t, server);
-  await until(stale, () => app.feed.ring.end === 50 && document.documentElement.dataset.state === 'idle');
-  await stale.locator('#card-latency[data-stale]').waitFor();
-  await says(stale, 'rate', '0');
-  await says(stale, 'rate-note', /^idle for \d+/);
-  await looked(stale, 'stale');
 });

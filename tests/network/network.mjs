@@ -9,7 +9,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { sleep, within } from '../e2e/aidash.mjs';
+import { poll, sleep, within } from '../e2e/aidash.mjs';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const KINDS = ['--net', '--mount', '--uts'];
@@ -157,7 +157,7 @@ export const CUTS = [
 
 /* Cut it off for so long, while `then` goes on. */
 export async function away([what, cut, mend], m, other, ms, then) {
-  assert.ok(await passes(m, other), 'there is a network');
+  await poll(() => passes(m, other), 'answer over the network');
   const end = Date.now() + ms;
   cut(m);
   assert.ok(!await passes(m, other), `${what}: nothing passes`);
