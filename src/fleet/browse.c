@@ -109,17 +109,20 @@ static int ad_browse_spawn(pid_t *pid, int *fd)
     sigset_t none, all;
     int ends[2], rc;
 
-    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
+    if (pipe2(ends, O_CLOEXEC) != 0) {
         return errno;
     }
+    /* This end alone: what the child prints waits for us, and is not cut. */
+    (void)fcntl(ends[0], F_SETFL, O_NONBLOCK);
     ad_browse_environment(environment, AD_COUNT(environment));
     (void)sigemptyset(&none);
     (void)sigfillset(&all);
     (void)posix_spawnattr_init(&attributes);
     (void)posix_spawnattr_setsigmask(&attributes, &none);
     (void)posix_spawnattr_setsigdefault(&attributes, &all);
-    (void)posix_spawnattr_setflags(&attributes,
-                                   POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    (void)posix_spawnattr_setpgroup(&attributes, 0); /* it ends with its own children */
+    (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK |
+                                   POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
     (void)posix_spawn_file_actions_init(&actions);
     rc = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     if (rc == 0) {
@@ -189,7 +192,7 @@ static bool ad_browse_once(void)
     }
     all = ad_browse_read(fd);
     (void)close(fd);
-    (void)kill(pid, SIGKILL);
+    (void)kill(-pid, SIGKILL);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
     if (!all) {
