@@ -112,15 +112,17 @@ static int ad_browse_spawn(pid_t *pid, int *fd)
     if (pipe2(ends, O_CLOEXEC) != 0) {
         return errno;
     }
-    (void)fcntl(ends[0], F_SETFL, O_NONBLOCK); /* its own end waits, and loses nothing */
+    /* This end alone: what the child prints waits for us, and is not cut. */
+    (void)fcntl(ends[0], F_SETFL, O_NONBLOCK);
     ad_browse_environment(environment, AD_COUNT(environment));
     (void)sigemptyset(&none);
     (void)sigfillset(&all);
     (void)posix_spawnattr_init(&attributes);
     (void)posix_spawnattr_setsigmask(&attributes, &none);
     (void)posix_spawnattr_setsigdefault(&attributes, &all);
-    (void)posix_spawnattr_setflags(&attributes,
-                                   POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    (void)posix_spawnattr_setpgroup(&attributes, 0); /* it ends with its own children */
+    (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK |
+                                   POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
     (void)posix_spawn_file_actions_init(&actions);
     rc = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     if (rc == 0) {
@@ -175,6 +177,7 @@ static bool ad_browse_once(void)
 {
     int fd = -1, rc;
     pid_t pid = 0;
+    siginfo_t end;
     bool all;
 
     ad_browse.n = 0;
@@ -190,8 +193,10 @@ static bool ad_browse_once(void)
     }
     all = ad_browse_read(fd);
     (void)close(fd);
-    if (waitpid(pid, NULL, WNOHANG) == 0) { /* else its number may be another's now */
-        (void)kill(pid, SIGKILL);
+    /* If the system has waited for it already (SIGCHLD is ignored), its number may be
+     * another's now. */
+    if (waitid(P_PID, (id_t)pid, &end, WEXITED | WNOHANG | WNOWAIT) == 0) {
+        (void)kill(-pid, SIGKILL);
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
         }
     }
