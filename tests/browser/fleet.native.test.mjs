@@ -224,6 +224,12 @@ test('a gateway without an engine of its own has no card of one; without a conne
   const { fleet, page } = await three(t);
   await page.locator('#card-control').waitFor({ state: 'hidden' });
   await screenshots(page, 'fleet-no-engine');
+  const beside = () => page.evaluate(() => document.getElementById('card-latency').getBoundingClientRect().top === document.getElementById('card-rate').getBoundingClientRect().top);
+  assert.equal(await beside(), true);
+  await page.setViewportSize({ width: 360, height: 740 });
+  await drawn(page);
+  assert.equal(await beside(), false, 'on a phone each card has the whole width');
+  await page.setViewportSize({ width: 1280, height: 860 });
   fleet.tick('', { model: 'own' });
   await page.locator('#card-control').waitFor();
   fleet.cut();
