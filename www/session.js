@@ -336,7 +336,7 @@ export class Session {
 
   /** @param {import("./contract").Note} note */
   #onNote({ seq, level, text, timestamp }) {
-    if (seq > this.#noteSeq) { // else it was fetched, and also told by an event
+    if (this.node || seq > this.#noteSeq) { // else it was fetched, and also told by an event; of a board, none is fetched
       this.#noteSeq = seq;
       this.feed.mark(level === "info" ? "note" : level, this.#timeOf(timestamp), text);
     }
