@@ -633,7 +633,7 @@ distclean: ## remove what was fetched, too
 	@rm -rf build tests/node_modules
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
 .PHONY: all $(TARGETS) dist run bridges fleet-bench fleet-cut test lint asan tsan fuzz fuzz-sockets soak page-soak kills gateways bench gateway-bench amalgamation toolchain types size map install deploy release deb clean distclean help FORCE

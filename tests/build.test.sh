@@ -279,6 +279,7 @@ check 'an unknown TOOLCHAIN is told' says 'no toolchain nowhere.*aarch64' 2 quic
 check 'make install copies it' quick CFLAGS=-O1 install DESTDIR="$tmp/dest" PREFIX=/usr
 check 'and what is copied runs' "$tmp/dest/usr/bin/aidash"
 check 'make help lists the targets' says 'make test .*run every test' 0 quick help
+check 'those of two words, too' says 'make page-soak .*the page for MINUTES' 0 quick help
 check 'make map lists the parts' says 'src/base/platform\.h' 0 "${MAKE:-make}" -C "$root" --no-print-directory map
 quick clean
 check 'make clean leaves what was fetched, and no more' test "$(ls -A build)" = deps

@@ -527,10 +527,31 @@ static void models(void)
     CHECK(memcmp(text + t.len - 6, ",null]", 6) == 0);
 }
 
+/* What comes late is in what is written next, also if it came just now. */
+static void late(void)
+{
+    fresh();
+    ticks(299);
+    ad_hub.now_ns += S;
+    ad_hub.now_us += US;
+    ad_hub_follow_clock();
+    CHECK(ad_history_tick("a", 1000, 10, false, NOW + 285 * US));
+    CHECK_EQ(ad_history_file.written, 0);
+    ad_history_file_run();
+    CHECK_EQ(atomic_load(&ad_history_file.turn), AD_HISTORY_FILE_ASKED);
+    ad_history_write();
+    CHECK(begin(NOW + 1000 * US));
+    CHECK_EQ(ad_history.second, 300);
+    CHECK_EQ(tokens(1, 0, 28), 10 * 280 + 55 + 1000);
+    CHECK_EQ(tokens(1, 1, 28), 10 * 280 + 55 + 1000);
+    CHECK_EQ(tokens(2, 0, 0), 299 * 300 / 2 + 1000);
+}
+
 int main(void)
 {
     CHECK(mkstemp(path) >= 0);
     kill9();
+    late();
     clean();
     torn();
     cut();

@@ -1,5 +1,6 @@
 /* Links between boards and gateways: when one is tried again; how fast it is read. */
 #include "../src/fleet/fleet.c"
+#include "begin_hub.h"
 #include "check.h"
 
 #if AIDASH_METER
@@ -56,16 +57,10 @@ static void begin(void)
     struct ad_uplink *b = &ad_uplinks.list[0];
     int fds[2], size = 1 << 20;
 
-    ad_hub_init();
-    ad_feed_init();
-    ad_events_init();
-    ad_engine_init();
-    ad_ticks_init();
-    ad_sources_init();
+    begin_hub(NULL);
     ad_nodes_init();
     ad_commands_init();
     ad_fleet_init();
-    ad_hub_set_clock(1000 * AD_NS_PER_S, 1700000000000000ull);
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) == 0);
     (void)setsockopt(fds[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
     *b = none;

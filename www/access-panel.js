@@ -36,7 +36,8 @@ export function mountAccess({ store, session }, address) {
   name.value = deviceName();
   open.addEventListener("click", show);
   byId("empty-sign-in", HTMLButtonElement).addEventListener("click", show);
-  byId("access-close", HTMLButtonElement).addEventListener("click", () => dialog.close());
+  const close = byId("access-close", HTMLButtonElement);
+  close.addEventListener("click", () => dialog.close());
   dialog.addEventListener("click", (event) => {
     if (event.target === dialog) {
       dialog.close(); // a click outside of it
@@ -122,12 +123,21 @@ export function mountAccess({ store, session }, address) {
     }
   }
 
-  function show() {
-    refresh();
+  async function show() {
     setText(problem, "");
     setText(approveProblem, "");
     if (!dialog.open) {
       dialog.showModal();
+    }
+    focusCode();
+    await refresh();
+    focusCode(); // only now it may be there
+  }
+
+  /** The dialog's first field, if the focus is still where a browser puts it. */
+  function focusCode() {
+    if (dialog.open && document.activeElement === close && !byId("access-sign-in", HTMLElement).hidden) {
+      code.focus();
     }
   }
 

@@ -8,6 +8,8 @@
  *   p=A[,B]           what is pinned
  *   a=FROM,MODEL&b=FROM,MODEL&l=SECONDS   what is laid over each other
  *   q=TEXT req=ID     the filter, and the request that is open
+ *   s=COLUMN[,up]     the column by which the requests are sorted; from its lowest value on
+ *   h=COLUMN,…        the columns of the requests that are left out
  *   y=1 log=1|0       with yesterday's lines; logarithmic scales
  *   node=NAME         the board behind this server that alone is shown
  *
@@ -15,8 +17,9 @@
  */
 
 import { isPast } from "./past.js";
+import { COLUMNS } from "./requests-panel.js";
 
-/** @typedef {Pick<import("./store.js").PageState, "span" | "zoom" | "find" | "opened" | "pins" | "yesterday" | "log" | "versus">} Seen */
+/** @typedef {Pick<import("./store.js").PageState, "span" | "zoom" | "find" | "opened" | "sort" | "hidden" | "pins" | "yesterday" | "log" | "versus">} Seen */
 
 const WRITE_MS = 400; // browsers count the changes of an address, and refuse too many
 const ID_MAX = 2 ** 40;
@@ -41,6 +44,7 @@ export function nodeOf(hash) {
 /** @param {import("./app.js").Context} context */
 export function mountAddress({ store, settings, view, session: { node, feed: { clock } } }) {
   const { span, log } = settings; // as the page was opened: what a step back leads to
+  const hidden = settings.hidden && chosen(settings.hidden);
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   let fresh = true; // it was read just now: writing it is no step
@@ -79,19 +83,24 @@ export function mountAddress({ store, settings, view, session: { node, feed: { c
     fresh = true;
     stepped = false;
     latest = "";
-    store.set({ frozenAt: 0, ...parse(location.hash, span, { log, skew }) });
+    store.set({ frozenAt: 0, ...parse(location.hash, span, { log, hidden, skew }) });
     clearTimeout(timer);
     write(); // at once: what somebody does from now on is a step
   };
   read();
   addEventListener("hashchange", () => location.hash !== known && read());
-  store.on(["span", "zoom", "frozenAt", "find", "opened", "pins", "yesterday", "log", "versus"], plan);
+  store.on(["span", "zoom", "frozenAt", "find", "opened", "sort", "hidden", "pins", "yesterday", "log", "versus"], plan);
   store.on(["status"], ({ status }) => {
     if (status && !stepped && Math.abs(clock.skew - skew) > SKEW_S) {
       read(); // now the server's clock is known
     }
     stepped ||= status !== null;
   });
+}
+
+/** @param {readonly string[]} names @returns {string[]} those of columns that can be left out, each once */
+function chosen(names) {
+  return COLUMNS.slice(1).filter((name) => names.includes(name));
 }
 
 /** @param {string} before @param {string} after  hashes @returns {string} the names of what differs, without the scale that comes with a time */
@@ -105,11 +114,11 @@ function changed(before, after) {
  * @param {number} [skew]  of the server's clock, seconds
  * @returns {string} "": all is as usual
  */
-export function format({ span, zoom, find, opened, pins = [], yesterday, log, versus, node }, skew = 0) {
+export function format({ span, zoom, find, opened, sort, hidden, pins = [], yesterday, log, versus, node }, skew = 0) {
   const times = (/** @type {readonly number[]} */ list) => list.map((time) => (time + skew).toFixed(3)).join();
   const parts = [
     span === 60 ? "" : `w=${span === Infinity ? "all" : span}`, zoom && `t=${times(zoom)}`, pins.length ? `p=${times(pins)}` : "",
-    find && `q=${encodeURIComponent(find)}`, opened > 0 ? `req=${opened}` : "", yesterday ? "y=1" : "",
+    find && `q=${encodeURIComponent(find)}`, opened > 0 ? `req=${opened}` : "", sort && `s=${sort}`, hidden ? `h=${hidden.join()}` : "", yesterday ? "y=1" : "",
     log ? "log=1" : zoom || pins.length ? "log=0" : "", // what stands still looks the same elsewhere
     ...(versus ? [`a=${times([versus.a.from])},${encodeURIComponent(versus.a.model)}`, `b=${times([versus.b.from])},${encodeURIComponent(versus.b.model)}`, `l=${versus.length}`] : []),
     node && `node=${encodeURIComponent(node)}`,
@@ -120,10 +129,10 @@ export function format({ span, zoom, find, opened, pins = [], yesterday, log, ve
 /**
  * @param {string} hash  of the address
  * @param {number} usual  the window where none is given, seconds
- * @param {{log?: boolean, skew?: number}} [own]  the scale where none is given; the skew of the server's clock, seconds
+ * @param {{log?: boolean, hidden?: readonly string[] | null, skew?: number}} [own]  the scale and the columns where none are given; the skew of the server's clock, seconds
  * @returns {Seen}
  */
-export function parse(hash, usual, { log = false, skew = 0 } = {}) {
+export function parse(hash, usual, { log = false, hidden = null, skew = 0 } = {}) {
   const values = new URLSearchParams(hash.slice(1));
   const value = (/** @type {string} */ name) => values.get(name) ?? "";
   const time = (/** @type {string} */ text) => (Number(text) >= TIME_MIN && Number(text) <= TIME_MAX ? Number(text) - skew : NaN);
@@ -139,12 +148,17 @@ export function parse(hash, usual, { log = false, skew = 0 } = {}) {
   const [from, to] = list("t", 2);
   const opened = Number(value("req"));
   const span = value("w") === "all" ? Infinity : seconds("w") || usual;
+  const [by, way, ...more] = value("s").split(",", 3);
+  const sorted = COLUMNS.includes(by) && (way === undefined || way === "up") && more.length === 0;
+  const out = value("h") ? value("h").split(",", COLUMNS.length) : [];
   const [a, b, length] = [side("a"), side("b"), seconds("l")];
   return {
     span: nodeOf(hash) && isPast(span) ? NEAR_S : span,
     zoom: to - from <= SPAN_MAX_S ? [from, to] : null,
     find: value("q").slice(0, TEXT_MAX),
     opened: Number.isInteger(opened) && opened > 0 && opened < ID_MAX ? opened : 0,
+    sort: sorted ? value("s") : "",
+    hidden: values.has("h") && chosen(out).length === out.length ? chosen(out) : hidden,
     pins: list("p", 2),
     yesterday: value("y") === "1",
     log: value("log") ? value("log") === "1" : log,

@@ -7,7 +7,7 @@ LC_ALL=C
 export LC_ALL
 
 exec awk '
-function failed(what) { print "fill.sh: " FILENAME ":" FNR ": " what >"/dev/stderr"; bad = 1; exit 1 }
+function failed(what) { print "fill.sh: " FILENAME ":" FNR ": " what >"/dev/stderr"; exit 1 }
 FNR == 1 { file++; html = FILENAME ~ /\.html$/ }
 file == 1 && /^export const [A-Za-z0-9]+ = ".*";$/ {
     name = $3

@@ -22,6 +22,7 @@ const QUIET_S = 60; // between two notifications about the same limit
 const LOOK_BACK = 100; // ticks in which the last rate that is not 0 is searched
 const LIVE_S = 300; // beside charts of hours
 const FILL_S = 1; // without history after this time, the page counts as empty
+const STILL_S = 0.5; // ticks may come so late after the engine has stopped
 
 /** @typedef {keyof typeof texts.states} EngineState */
 
@@ -30,7 +31,7 @@ const SAID = new Set(["down", "loading", "draining", "paused", "ended"]);
 const allInOne = new Int8Array(LANES_MAX); // the line of each lane: one for all
 
 /** @param {import("./app.js").Context} context */
-export function mountGlance({ settings, store, frame, colours, lines, view, filter, session: { feed, requests } }) {
+export function mountGlance({ settings, store, frame, colours, lines, view, filter, session: { node: board, feed, requests } }) {
   const card = { rate: byId("card-rate", HTMLElement), latency: byId("card-latency", HTMLElement) };
   const spark = { rate: byId("rate-spark", HTMLCanvasElement), latency: byId("latency-spark", HTMLCanvasElement) };
   const node = Object.fromEntries([
@@ -45,6 +46,8 @@ export function mountGlance({ settings, store, frame, colours, lines, view, filt
   let sparked = 0;
   let any = false; // there were ticks
   let connectedAt = 0;
+  let still = false; // the engine makes nothing, as the server knows
+  let stillAt = 0; // since when, Unix seconds
   /** @type {EngineState | ""} */
   let state = "";
   /** @type {Limits} */
@@ -55,6 +58,9 @@ export function mountGlance({ settings, store, frame, colours, lines, view, filt
       connectedAt = Date.now() / 1000;
     }
     drawn = sparked = 0;
+  });
+  store.on(["paused", "pending", "down", "sourceState"], () => {
+    stillAt = Date.now() / 1000;
   });
   store.on(["paused", "span", "zoom", "frozenAt", "status", "dropped", "filled", "find"], () => {
     drawn = counted = sparked = 0;
@@ -69,7 +75,13 @@ export function mountGlance({ settings, store, frame, colours, lines, view, filt
       sparked = 0;
     }
     drawn = now;
-    const present = feed.now(now);
+    const { paused, down, sourceState } = store.state;
+    const stopped = down || sourceState === "ended" || (paused && !requests.inState("running"));
+    if (!stopped || !still || store.state.pending) {
+      stillAt = now;
+    }
+    still = stopped;
+    const present = feed.now(now, (lane) => (ticking(lane) ? lane.rate : NaN));
     const next = engineState(present, now);
     drawNumbers(filter.on ? passing(now) : present, next, now);
     if (isDue(counted, STATISTICS_EVERY_S, now)) {
@@ -91,13 +103,22 @@ export function mountGlance({ settings, store, frame, colours, lines, view, filt
   });
 
   /**
+   * Whether a lane's latest ticks tell of the present. Of an engine that has stopped they do not: its rate does not fall, it is 0.
+   *
+   * @param {import("./feed.js").Lane} lane
+   */
+  function ticking({ node: of, time }) {
+    return !still || of !== board || time > stillAt + STILL_S;
+  }
+
+  /**
    * The present of what passes the filter.
    *
    * @param {number} now
    */
   function passing(now) {
     const passes = filter.ticks();
-    return feed.now(now, (lane) => (filter.whole(lane) ? lane.rate
+    return feed.now(now, (lane) => (!ticking(lane) ? NaN : filter.whole(lane) ? lane.rate
       : filter.lane(lane) ? rates(feed.ring, now - MEDIAN_S, now, feed.tokenless, (k) => feed.ring.lane[k] === lane.index && passes?.(k) !== false).mean || NaN : NaN));
   }
 

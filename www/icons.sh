@@ -78,10 +78,10 @@ png() { # SIZE CORNERS(round|square) FILE
             sub(/^[^ ]+ [^ ]+ [^ ]+ [^ ]+ /, "")
             points($0)
             for (i = 0; i < 16; i++) {
-                for (c = 1; c <= 3; c++) printf "%d ", i <= SQUARE ? rgb[c] : mix(rgb[c], (i - SQUARE) / PATH) >palette
+                for (c = 1; c <= 3; c++) printf "%d ", (i <= SQUARE ? rgb[c] : mix(rgb[c], (i - SQUARE) / PATH)) >palette
             }
             print "" >palette
-            for (i = 0; i < SQUARE; i++) printf "%d ", 255 * i / SQUARE >(palette ".alpha")
+            for (i = 0; i < SQUARE; i++) printf "%d ", (255 * i / SQUARE) >(palette ".alpha")
             print "" >(palette ".alpha")
             a = 1; b = 0 # Adler-32
             for (row = 0; row < size; row++) {

@@ -40,6 +40,8 @@ const columns = [
   { name: "duration", title: texts.duration, what: texts.durationWhat, value: (entry, now) => (entry.running ? elapsed(entry, now) : field(entry.last, "duration_ms")), text: duration },
   { name: "context", title: texts.contextFill, what: texts.contextFillWhat, value: ({ last }) => fillOf(last), text: percent },
 ];
+/** The names of the columns. The first one is always there. */
+export const COLUMNS = columns.map(({ name }) => name);
 const STATUS = 1;
 const MODEL = 2;
 const CLIENT = 3;
@@ -103,7 +105,7 @@ export function mountRequests({ settings, store, frame, view, session, filter })
     version = -1;
     frame.request();
   });
-  let sortBy = 0;
+  let sortBy = 0; // index of a column
   let descending = true;
   let drawn = 0;
   let shown = 0; // the request of `opened` that was opened
@@ -116,15 +118,30 @@ export function mountRequests({ settings, store, frame, view, session, filter })
 
   const head = byId("requests-head", HTMLTableRowElement);
   head.append(...columns.map(heading));
-  byId("columns", HTMLElement).append(...columns.slice(1).map(({ name, title }) => { // the first one opens the row
-    const box = make("input", { type: "checkbox", ...(settings.hidden?.includes(name) ? {} : { checked: "" }) });
+  const boxes = columns.slice(1).map(({ name, title }) => { // the first one opens the row
+    const box = make("input", { type: "checkbox", name });
     box.addEventListener("change", () => {
-      settings.save({ hidden: [...(settings.hidden ?? []).filter((one) => one !== name), ...(box.checked ? [] : [name])] });
-      [head, ...[...lines.values()].map(({ row }) => row)].forEach(choose);
+      const hidden = [...(store.state.hidden ?? []).filter((one) => one !== name), ...(box.checked ? [] : [name])];
+      settings.save({ hidden });
+      store.set({ hidden });
     });
-    return make("label", {}, box, title);
-  }));
-  choose(head);
+    byId("columns", HTMLElement).append(make("label", {}, box, title));
+    return box;
+  });
+  store.on(["hidden"], ({ hidden }) => {
+    boxes.forEach((box) => {
+      box.checked = !hidden?.includes(box.name);
+    });
+    [head, ...[...lines.values()].map(({ row }) => row)].forEach(choose);
+    setAttr(panel, "data-chosen", hidden ? "" : null);
+  });
+  store.on(["sort"], ({ sort }) => {
+    sortBy = Math.max(0, COLUMNS.indexOf(sort.split(",")[0]));
+    descending = !sort.endsWith(",up");
+    [...head.cells].forEach((cell, i) => setAttr(cell, "aria-sort", i === sortBy ? (descending ? "descending" : "ascending") : null));
+    version = -1;
+    frame.request();
+  });
   frame.add((now) => {
     if (version < 0 || ((requests.version !== version || requests.active > 0) && isDue(drawn, pace(), now))) {
       version = requests.version;
@@ -144,18 +161,12 @@ export function mountRequests({ settings, store, frame, view, session, filter })
    * @param {Column} column
    * @param {number} index
    */
-  function heading({ title, what }, index) {
+  function heading({ name, title, what }, index) {
     const button = make("button", { type: "button", class: "plain", ...(what && { class: "plain what", title: what }) }, title);
     const head = make("th", { scope: "col", ...amount(index) }, button);
-    setAttr(head, "aria-sort", index === sortBy ? "descending" : null);
     button.addEventListener("click", () => {
-      descending = index === sortBy ? !descending : true;
-      sortBy = index;
-      for (const [i, other] of [...(head.parentElement?.children ?? [])].entries()) {
-        setAttr(other, "aria-sort", i === sortBy ? (descending ? "descending" : "ascending") : null);
-      }
-      version = -1;
-      frame.request();
+      const up = index === sortBy && descending;
+      store.set({ sort: up ? `${name},up` : index === 0 ? "" : name });
     });
     return head;
   }
@@ -166,8 +177,7 @@ export function mountRequests({ settings, store, frame, view, session, filter })
    * @param {HTMLTableRowElement} row
    */
   function choose(row) {
-    [...row.cells].forEach((cell, i) => setAttr(cell, "hidden", settings.hidden?.includes(columns[i].name) ? "" : null));
-    setAttr(panel, "data-chosen", settings.hidden ? "" : null);
+    [...row.cells].forEach((cell, i) => setAttr(cell, "hidden", store.state.hidden?.includes(COLUMNS[i]) ? "" : null));
   }
 
   /** @param {number} now */

@@ -250,14 +250,14 @@ export class Session {
 
   /**
    * An event of the board that this page shows, behind the gateway. All of them pass here, in their order; what is not of the
-   * contract goes no further.
+   * contract goes no further. A status that a board sends as a sign of life is no event of its stream, and has no number.
    *
    * @param {any} event
    */
   async #onBoard(event) {
     this.#isRight ??= request("contract.json").then(checker, () => null);
     const isRight = await this.#isRight;
-    if (!isRight?.(event)) {
+    if (!isRight?.(event?.event === "status" ? { seq: 1, ...event } : event)) {
       this.#isRight = isRight && this.#isRight; // the next event asks again
       return;
     }
@@ -336,7 +336,7 @@ export class Session {
 
   /** @param {import("./contract").Note} note */
   #onNote({ seq, level, text, timestamp }) {
-    if (seq > this.#noteSeq) { // else it was fetched, and also told by an event
+    if (this.node || seq > this.#noteSeq) { // else it was fetched, and also told by an event; of a board, none is fetched
       this.#noteSeq = seq;
       this.feed.mark(level === "info" ? "note" : level, this.#timeOf(timestamp), text);
     }

@@ -40,6 +40,8 @@
  * @property {[number, number] | null} zoom  the part that the charts show, Unix seconds
  * @property {[number, number] | null} lit   a part that the charts mark, Unix seconds
  * @property {string} find         the filter's text
+ * @property {string} sort         the requests' column by which they are sorted, and ",up" from its lowest value on; "": the newest first
+ * @property {readonly string[] | null} hidden  the requests' columns that are left out; null: nobody has chosen
  * @property {readonly number[]} pins  A, or A and B, Unix seconds
  * @property {import("./versus.js").Versus | null} versus  two models or times that are laid over each other
  * @property {boolean} log         the charts' scales are logarithmic
@@ -84,6 +86,8 @@ export class Store {
     zoom: null,
     lit: null,
     find: "",
+    sort: "",
+    hidden: null,
     pins: [],
     versus: null,
     log: false,

@@ -83,12 +83,35 @@ static void note_error(char *why, size_t cap, const redisReply *reply)
     }
 }
 
-/* A batch as one transaction. True: Redis has it all. */
+/* What EXEC gave. The stream of answers for a gateway may be written by every board, so one
+ * of them can spoil it, such as by the last number that there is: an answer that it does not
+ * take is lost, and holds up nothing else. */
+static void note_done(char *why, size_t cap, const redisReply *done,
+                      const struct bridge_batch *batch)
+{
+    static uint64_t refused; /* thread `out` */
+    size_t i, k = 0;
+
+    note_error(why, cap, done);
+    for (i = 0; i < batch->n && k < done->elements; i++) {
+        const redisReply *added = done->element[k];
+        bool ack = batch->messages[i].kind == BRIDGE_ACK;
+
+        if (!ack) {
+            note_error(why, cap, added);
+        } else if (added->type == REDIS_REPLY_ERROR) {
+            bridge_say_often(++refused, "answers to commands were refused by Redis", added->str);
+        }
+        k += ack ? 2 : 1; /* with its EXPIRE */
+    }
+}
+
+/* A batch as one transaction. True: Redis has it all, but for answers that it refuses. */
 static bool send_batch(struct redis_link *link, const struct bridge_batch *batch)
 {
     char why[sizeof(link->why)] = "";
     redisReply *reply;
-    size_t i, k, n = 2; /* MULTI and EXEC */
+    size_t i, n = 2; /* MULTI and EXEC */
 
     (void)redisAppendCommand(link->context, "MULTI");
     for (i = 0; i < batch->n; i++) {
@@ -99,9 +122,10 @@ static bool send_batch(struct redis_link *link, const struct bridge_batch *batch
         if (redisGetReply(link->context, (void **)&reply) != REDIS_OK) {
             return redis_fail_io(link);
         }
-        note_error(why, sizeof(why), reply);
-        for (k = 0; i == n - 1 && k < reply->elements; k++) {
-            note_error(why, sizeof(why), reply->element[k]);
+        if (i < n - 1) {
+            note_error(why, sizeof(why), reply);
+        } else {
+            note_done(why, sizeof(why), reply, batch);
         }
         freeReplyObject(reply);
     }

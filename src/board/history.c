@@ -505,7 +505,8 @@ static void ad_history_add(struct ad_history_sum *sum, uint64_t tokens,
 
 #if AIDASH_METER
 
-/* A request ended. A name that its client alone knows gets no rows of its own. */
+/* A request of the meter ended. Those of other boards do not come here, as they are in
+ * the boards' own histories. A name that its client alone knows gets no rows of its own. */
 static void ad_history_request(const struct ad_proxy *p, const char *status,
                                const struct ad_proxy_figures *figures)
 {

@@ -516,6 +516,7 @@ static void ad_history_fill(void)
     uint8_t sum[16];
 
     ad_history_mend_runs();
+    ad_history_settle();
     tens->head.id = fives->head.id = ad_history_file.id;
     tens->head.number = block * AD_HISTORY_TENS_ROWS;
     for (i = 0; i < AD_HISTORY_TENS_ROWS; i++) {

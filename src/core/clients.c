@@ -701,9 +701,9 @@ _Static_assert((int)AD_BATCH_WAITING + (int)AD_WAITING_MAX + 3 < AIDASH_EVENTS &
                    3 * (AD_EVENT_MAX + 4) <= AIDASH_FEED_BYTES,
                "the feed has all that waits for a batch");
 
-/* From one batch to the next, when its fan-out took so long and few events come. A viewer costs one system
- * call each time, so thousands of them get larger batches, and the hub keeps four fifths
- * of its time for the rest, up to the longest pause. */
+/* From one batch to the next, when its fan-out took so long and few events come. A viewer
+ * costs one system call each time, so thousands of them get larger batches, and the hub
+ * keeps four fifths of its time for the rest, up to the longest pause. */
 static uint64_t ad_batch_pause_ns(uint64_t took_ns)
 {
     uint64_t pause_ns = took_ns * AD_PACE_FACTOR;

@@ -101,25 +101,28 @@ static void ad_browse_environment(char *out[], size_t max)
 static int ad_browse_spawn(pid_t *pid, int *fd)
 {
     static const char *const argv[] = {"avahi-browse", "--parsable", "--resolve",
-                                       "--no-db-lookup", "--ignore-local", "--terminate",
-                                       "_aidash._tcp", NULL};
+                                       "--ignore-local", "--terminate", "_aidash._tcp",
+                                       NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     char *environment[8];
     sigset_t none, all;
     int ends[2], rc;
 
-    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
+    if (pipe2(ends, O_CLOEXEC) != 0) {
         return errno;
     }
+    /* This end alone: what the child prints waits for us, and is not cut. */
+    (void)fcntl(ends[0], F_SETFL, O_NONBLOCK);
     ad_browse_environment(environment, AD_COUNT(environment));
     (void)sigemptyset(&none);
     (void)sigfillset(&all);
     (void)posix_spawnattr_init(&attributes);
     (void)posix_spawnattr_setsigmask(&attributes, &none);
     (void)posix_spawnattr_setsigdefault(&attributes, &all);
-    (void)posix_spawnattr_setflags(&attributes,
-                                   POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    (void)posix_spawnattr_setpgroup(&attributes, 0); /* it ends with its own children */
+    (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK |
+                                   POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
     (void)posix_spawn_file_actions_init(&actions);
     rc = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     if (rc == 0) {
@@ -172,8 +175,9 @@ static bool ad_browse_read(int fd)
 /* Run it once. True: the list has all boards that there are. */
 static bool ad_browse_once(void)
 {
-    int fd = -1, status = 0, rc;
+    int fd = -1, rc;
     pid_t pid = 0;
+    siginfo_t end;
     bool all;
 
     ad_browse.n = 0;
@@ -189,8 +193,12 @@ static bool ad_browse_once(void)
     }
     all = ad_browse_read(fd);
     (void)close(fd);
-    (void)kill(pid, SIGKILL);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    /* If the system has waited for it already (SIGCHLD is ignored), its number may be
+     * another's now. */
+    if (waitid(P_PID, (id_t)pid, &end, WEXITED | WNOHANG | WNOWAIT) == 0) {
+        (void)kill(-pid, SIGKILL);
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
+        }
     }
     if (!all) {
         (void)snprintf(ad_browse.why, sizeof(ad_browse.why), "it does not come to an end");

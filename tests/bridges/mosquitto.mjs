@@ -112,14 +112,18 @@ export async function client(t, port, name, { user, password, ca } = {}) {
   return mine;
 }
 
-/* A broker, which ends with the test. It keeps sessions and retained messages over stop() and start(). */
-export async function mosquitto(t, lines = ['allow_anonymous true']) {
+/* A broker, which ends with the test. It keeps sessions and retained messages over stop() and start(). On a machine of network.mjs it is
+ * there for the others on its address. */
+export async function mosquitto(t, lines = ['allow_anonymous true'], machine = null) {
   const { dir, file: write } = folder(t);
   const { file, env } = debian('mosquitto');
-  const port = await freePort();
-  const config = write('conf', [`listener ${port} 127.0.0.1`, ...lines, 'persistence true', `persistence_location ${dir}/`, 'max_queued_messages 0',
+  const port = machine ? 1883 : await freePort();
+  const host = machine?.address ?? '127.0.0.1';
+  const config = write('conf', [`listener ${port} ${host}`, ...lines, 'persistence true', `persistence_location ${dir}/`, 'max_queued_messages 0',
     ...(process.getuid() === 0 ? ['user root'] : []), ''].join('\n'));
-  const broker = await daemon(t, { file, env, args: ['-c', config] }, () => accepts(port), { port, url: `mqtt://127.0.0.1:${port}` });
+  const [command, ...words] = [...(machine ? ['nsenter', ...machine.enter] : []), file];
+  const broker = await daemon(t, { file: command, env, args: [...words, '-c', config] },
+    ({ log }) => (machine ? /^\S+ mosquitto version \S+ running$/m.test(log()) : accepts(port)), { port, url: `mqtt://${host}:${port}` });
   const { stop } = broker;
   broker.stop = () => stop('SIGTERM');
   return broker;

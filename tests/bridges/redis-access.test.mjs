@@ -124,6 +124,31 @@ test('a board can\'t answer for another one, nor read its commands, nor send its
   assert.deepEqual([end.state, end.message], ['failed', 'not now']);
 });
 
+test('a board that spoils the stream of answers holds up no other board', { skip }, async (t) => {
+  const broker = await redis(t, { admin: ADMIN, args: users('pw') });
+  const server = (name) => ['--redis', `redis://${name}:pw@127.0.0.1:${broker.port}`];
+  const hub = await gateway(t, BIN, ['--node', 'jetson', ...server('gateway')]);
+  const viewer = await watch(t, hub);
+  const jetson = await board(t, BIN, 'jetson', server('jetson'));
+  for (const each of [hub, jetson]) await each.logged(/connected to/);
+  await jetson.send(10);
+  await caught(viewer, 'jetson', 10);
+  await poll(async () => (await nodes(hub)).length === 1, 'the board');
+  await poll(async () => (await broker.ask('CLIENT', 'LIST')).match(/ cmd=xread /g)?.length === 2, 'readers');
+  assert.equal((await viewer.command({ action: 'pause', node: 'jetson' })).state, 'done');
+  // The gateway is in each command; behind this number, Redis adds nothing.
+  const [[, [, , , text]]] = await broker.askAs(['jetson', 'pw'], 'XREVRANGE', 'aidash:commands:jetson', '+', '-');
+  const last = '18446744073709551615-18446744073709551615';
+  assert.equal(await broker.askAs(['pi', 'pw'], 'XADD', `aidash:acks:${JSON.parse(text).gateway}`, last, 'id', '', 'ack', '{}'), last);
+  await viewer.ask({ action: 'resume', node: 'jetson' });
+  await statusWhen(jetson, ({ paused }) => !paused);
+  await jetson.send(100);
+  await caught(viewer, 'jetson', 110);
+  assertWhole(viewer, 'jetson', 1, 110);
+  await jetson.logged(/1 answers to commands were refused by Redis, the last one: ERR /);
+  assert.doesNotMatch(jetson.stderr(), /can't reach the broker|is away/);
+});
+
 test('a replica is passed over for the server that writes; when that goes, and the replica becomes it, the board is back', { skip }, async (t) => {
   const main = await redis(t);
   const replica = await redis(t, { args: ['--replicaof', '127.0.0.1', `${main.port}`] });

@@ -182,6 +182,15 @@ test('a board that has no page of its own is shown here alone, with a way back',
   await until(page, () => app.feed.lanes.length === 3);
 });
 
+test('a real board that forwards to a gateway: its page has its engine and its models from the first sign of life on', async (t) => {
+  const server = await serve(t, ['--source', 'none']);
+  await serve(t, ['--rate', '20', '--forward', server.url, '--as-node', 'pi']);
+  const page = await open(t, server, { where: '#node=pi' });
+  await says(page, 'model', 'llama3');
+  await until(page, () => [...document.querySelectorAll('#models button')].map(({ dataset }) => dataset.model).join() === 'llama3,mistral,qwen2.5');
+  assert.equal(await page.evaluate(() => app.store.state.sourceState), 'running');
+});
+
 test('a board that says odd things: its page stands, shows what is right, and nothing of the rest', async (t) => {
   const { fleet, page } = await three(t, { where: '#node=pi-10' });
   const odd = [null, true, -1, 1e30, '', 'x'.repeat(5000), [], [null], {}, [{}]];
@@ -198,11 +207,11 @@ test('a board that says odd things: its page stands, shows what is right, and no
   ];
   for (const said of kinds) {
     for (const member of Object.keys(said).filter((name) => name !== 'event')) {
-      for (const value of odd.filter((one) => member !== 'seq' || one !== 1e30)) fleet.send({ event: 'node', node: 'pi-10', data: { ...said, [member]: value } });
+      for (const value of odd) fleet.send({ event: 'node', node: 'pi-10', data: { ...said, [member]: value } });
     }
     fleet.send({ event: 'node', node: 'pi-10', data: { event: said.event } });
   }
-  fleet.tell('pi-10', { event: 'note', seq: 1000, level: 'warn', text: 'the last word', timestamp: Date.now() / 1000 }); // all before it has been taken
+  fleet.tell('pi-10', { event: 'note', seq: 1, level: 'warn', text: 'the last word', timestamp: Date.now() / 1000 }); // all before it has been taken
   await until(page, () => app.feed.marks.some(({ text }) => text === 'the last word'));
   fleet.tell('pi-10', status({ model: 'mistral' }));
   fleet.tell('pi-10', board({ celsius: 77 }));
@@ -215,6 +224,12 @@ test('a gateway without an engine of its own has no card of one; without a conne
   const { fleet, page } = await three(t);
   await page.locator('#card-control').waitFor({ state: 'hidden' });
   await screenshots(page, 'fleet-no-engine');
+  const beside = () => page.evaluate(() => document.getElementById('card-latency').getBoundingClientRect().top === document.getElementById('card-rate').getBoundingClientRect().top);
+  assert.equal(await beside(), true);
+  await page.setViewportSize({ width: 360, height: 740 });
+  await drawn(page);
+  assert.equal(await beside(), false, 'on a phone each card has the whole width');
+  await page.setViewportSize({ width: 1280, height: 860 });
   fleet.tick('', { model: 'own' });
   await page.locator('#card-control').waitFor();
   fleet.cut();

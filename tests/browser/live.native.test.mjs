@@ -74,6 +74,13 @@ test('pause stops every page, resume starts them again, and the pause is a gap',
   const server = await serve(t, ['--rate', '20']);
   const pages = await Promise.all([open(t, server), open(t, server)]);
   await Promise.all(pages.map(live));
+  for (const page of pages) {
+    await page.evaluate(() => { // the big number, from the moment at which the page says that the engine is paused
+      window.paused = [];
+      new MutationObserver(() => document.documentElement.dataset.state === 'paused' && window.paused.push(document.querySelector('#rate').textContent))
+        .observe(document.documentElement, { attributes: true, characterData: true, childList: true, subtree: true });
+    });
+  }
   await pages[0].click('#pause');
   for (const page of pages) {
     await until(page, () => document.documentElement.dataset.state === 'paused');
@@ -83,6 +90,7 @@ test('pause stops every page, resume starts them again, and the pause is a gap',
     await until(page, () => document.title.startsWith('Paused'));
     await says(page, 'rate', '0');
     await says(page, 'latency', '–');
+    assert.deepEqual(await page.evaluate(() => [...new Set(window.paused)]), ['0'], 'it does not fall, it is 0 at once');
   }
   const stopped = await Promise.all(pages.map((page) => inside(page, ({ feed }) => feed.ring.end)));
   await pages[1].click('#pause');

@@ -97,6 +97,37 @@ test('running ones are on top; the rest is sorted by any column; the last fifty 
   assert.equal(await rows(page).first().getAttribute('data-status'), 'running');
 });
 
+test('the columns that are chosen and their order stand in the address, and come from it', async (t) => {
+  const page = await withRequests(t);
+  for (let id = 1; id <= 3; id++) page.say(end(id, { prompt_tokens: id }));
+  const seen = () => page.evaluate(() => ({
+    order: [...document.querySelectorAll('#requests-head [aria-sort]')].map((head) => `${head.cellIndex} ${head.ariaSort}`).join(),
+    out: [...document.querySelectorAll('#requests-head th')].filter((head) => head.hidden).map((head) => head.cellIndex),
+    cells: [...document.querySelectorAll('#requests-body tr:first-child td')].filter((cell) => cell.hidden).map((cell) => cell.cellIndex),
+    boxes: [...document.querySelectorAll('#columns input')].flatMap((box, i) => (box.checked ? [] : [i + 1])),
+    first: document.querySelector('#requests-body .open').closest('tr').id,
+  }));
+  await until(page, () => document.querySelectorAll('#requests-body tr').length === 3);
+  assert.deepEqual(await seen(), { order: '0 descending', out: [], cells: [], boxes: [], first: 'request-3' });
+  await page.click('#requests-head th:nth-child(6) button');
+  await page.click('#requests-head th:nth-child(6) button');
+  await page.click('#requests summary');
+  await page.uncheck('#columns input[name=client]');
+  await until(page, () => location.hash === '#s=in,up&h=client' && document.querySelector('#requests-body tr').id === 'request-1');
+  assert.deepEqual(await seen(), { order: '5 ascending', out: [3], cells: [3], boxes: [3], first: 'request-1' });
+
+  const to = async (hash, head, first) => {
+    await page.evaluate((wanted) => { location.hash = wanted; }, hash);
+    await until(page, ([n, id]) => document.querySelector('#requests-head [aria-sort]')?.cellIndex === n && document.querySelector('#requests-body tr').id === id, [head, first]);
+    return seen();
+  };
+  assert.deepEqual(await to('#s=in&h=ttft,model', 5, 'request-3'), { order: '5 descending', out: [2, 7], cells: [2, 7], boxes: [2, 7], first: 'request-3' });
+  assert.deepEqual(await to('#s=in,up&h=', 5, 'request-1'), { order: '5 ascending', out: [], cells: [], boxes: [], first: 'request-1' });
+  assert.deepEqual(await page.evaluate(() => JSON.parse(localStorage.getItem('aidash')).hidden), ['client'], 'a link changes no setting');
+  // Hostile: what the page was opened with.
+  assert.deepEqual(await to('#s=__proto__,up&h=time,model', 0, 'request-3'), { order: '0 descending', out: [], cells: [], boxes: [], first: 'request-3' });
+});
+
 test('a row opens its details, and stays open and focused while others come', async (t) => {
   const page = await withRequests(t);
   page.say(end(1));

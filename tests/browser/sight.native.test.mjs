@@ -1,7 +1,7 @@
 /* Scales that an outlier does not flatten, keys for the whole page, the way back to the present, the page on a wall and as an app. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { assertAccessible, bind, engine, ingest, inside, live, open, says, screenshots, serve, until } from './browser.mjs';
+import { assertAccessible, bind, engine, ingest, inside, live, open, says, screenshots, serve, until, visit } from './browser.mjs';
 
 test('an outlier stands at the edge with its value; a logarithmic scale has room for it, and is remembered', async (t) => {
   const server = await serve(t, ['--source', 'none']);
@@ -79,6 +79,13 @@ test('keys move and zoom; a chip tells how far behind the charts are, and leads 
   assert.equal(await page.evaluate(() => app.store.state.span), 60, 'the page behind a dialog gets no keys');
   await page.keyboard.press('Escape');
   await page.locator('#help').waitFor({ state: 'hidden' });
+});
+
+test('how the numbers are measured is a page that a phone shows whole', async (t) => {
+  const server = await serve(t, ['--source', 'none']);
+  const { page } = await visit(t, `${server.url}/measure.html`);
+  await page.setViewportSize({ width: 360, height: 740 });
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360);
 });
 
 test('on a wall the parts of a long page take turns, until somebody touches it', async (t) => {

@@ -41,6 +41,7 @@ test('who may watch alone is asked for a code when he presses Pause, and may aft
   await says(page, 'Access: sign in to control the engine');
   await page.click('#pause');
   await shown(page);
+  await until(page, () => document.activeElement.id === 'access-code');
   assert.match(await text(page, 'access-about'), /^This browser may watch\. To control the engine, sign in\.$/);
   assert.match(await text(page, 'posture'), /Control needs a key\./);
   assert.equal(await page.evaluate(() => app.store.state.paused), false);

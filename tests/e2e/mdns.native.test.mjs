@@ -1,6 +1,6 @@
 /* --peer mdns: boards that Avahi announces in a network of real machines, of namespaces. */
 import assert from 'node:assert/strict';
-import { chmodSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -113,7 +113,7 @@ test('a program that prints many boards, or is not there, does no harm', { skip:
     await gateway.logged(/'board16\.local' at 10\.77\.0\.116 is announced, but not read: there are too many \(AIDASH_PEERS\)/);
     await gateway.logged(/'board0\.local' at 10\.77\.0\.100 is announced, but not read: another board has this name/);
     await poll(async () => (await peers(gateway)).length === 16, 'peers', PATIENCE_MS);
-    assert.match(readFileSync(path.join(dir, 'words'), 'utf8'), /--parsable --resolve .*--ignore-local --terminate _aidash\._tcp/);
+    assert.match(readFileSync(path.join(dir, 'words'), 'utf8'), /^--parsable --resolve --ignore-local --terminate _aidash\._tcp$/m);
     assert.doesNotMatch(readFileSync(path.join(dir, 'env'), 'utf8'), /AIDASH|SECRET/);
 
     print(line('board3', 103) + line('board3', 113, 9000));
@@ -123,6 +123,18 @@ test('a program that prints many boards, or is not there, does no harm', { skip:
     await gateway.logged(/avahi-browse tells of no boards: Failed to create client object: Daemon not running; trying again/);
     assert.equal((await peers(gateway)).length, 3);
     assert.equal(gateway.stderr().match(/too many/g).length, 4, 'each is said once');
+
+    // It prints more than a pipe holds, and leaves a process behind: nothing of that is cut, and all of it ends.
+    print(`${'+;eth0;IPv4;another one;_aidash._tcp;local\n'.repeat(10_000)}${line('board5', 105)}`);
+    writeFileSync(path.join(dir, 'new'), `#!/bin/sh\nsleep 90 > ${dir}/nothing 2>&1 &\necho $! >> ${dir}/pids\ncat ${dir}/lines 2>> ${dir}/cut\n`, { mode: 0o755 });
+    renameSync(path.join(dir, 'new'), path.join(dir, 'avahi-browse'));
+    await poll(async () => (await peers(gateway)).some(({ node }) => node === 'board5.local'), 'the board behind the others', PATIENCE_MS);
+    const left = await poll(() => {
+        const pids = readFileSync(path.join(dir, 'pids'), 'utf8').split('\n');
+        return pids.length > 4 && pids[0];
+    }, 'four times', PATIENCE_MS);
+    assert.equal(readFileSync(path.join(dir, 'cut'), 'utf8'), '');
+    await poll(() => !existsSync(`/proc/${left}`) || / Z /.test(readFileSync(`/proc/${left}/stat`, 'utf8')), `the end of process ${left}`);
 
     const without = await start(['--source', 'none', '--peer', 'mdns'], { bin: BIN, env: { PATH: '/nothing' } });
     await without.logged(/avahi-browse tells of no boards: No such file or directory: install avahi-utils \(Debian, Ubuntu, Raspberry Pi OS\) or avahi-tools/);

@@ -159,7 +159,7 @@ describe('limits of time', { concurrency: true, timeout: 170_000 * SLOW }, () =>
     });
 
     test('a viewer that reads nothing for 30 s is closed, while others get every tick', async (t) => {
-        const server = await serve(t, ['--rate', '1000', '--backlog', '100']);
+        const server = await serve(t, ['--rate', '1000', '--backlog', '2000']);
         const good = await connect(server);
         const since = performance.now();
         const deaf = await RawViewer.open(server, { reading: false });

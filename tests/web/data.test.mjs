@@ -994,7 +994,7 @@ test('a phase has its rate, and what came from the cache', () => {
 
 /* ---- the address */
 
-const usual = { span: 60, zoom: null, find: '', opened: 0, pins: [], yesterday: false, log: false, versus: null };
+const usual = { span: 60, zoom: null, find: '', opened: 0, sort: '', hidden: null, pins: [], yesterday: false, log: false, versus: null };
 const AT = 1_741_478_400;
 
 test('what is seen stands in the address, and is read from it', () => {
@@ -1004,6 +1004,7 @@ test('what is seen stands in the address, and is read from it', () => {
     [{ ...usual, span: Infinity }, '#w=all'], [{ ...usual, span: 300, opened: 7 }, '#w=300&req=7'],
     [{ ...usual, zoom: [AT + 0.5, AT + 2] }, `#t=${AT}.500,${AT + 2}.000&log=0`], [{ ...usual, find: 'a&b=#ü %' }, '#q=a%26b%3D%23%C3%BC%20%25'],
     [{ ...usual, pins: [AT] }, `#p=${AT}.000&log=0`], [{ ...usual, pins: [AT, AT + 1], yesterday: true, log: true }, `#p=${AT}.000,${AT + 1}.000&y=1&log=1`],
+    [{ ...usual, sort: 'ttft', hidden: ['client', 'route'] }, '#s=ttft&h=client,route'], [{ ...usual, sort: 'time,up', hidden: [] }, '#s=time,up&h='],
     [{ ...usual, versus }, `#a=${AT}.000,own%2Fa%2Cb%26c%3D%C3%BC&b=${AT + 86_400}.250,&l=900`],
   ]) {
     assert.equal(format(state), hash);
@@ -1014,6 +1015,7 @@ test('what is seen stands in the address, and is read from it', () => {
   assert.equal(format({ ...usual, zoom: [AT, AT + 2] }, -10.5), `#t=${AT - 11}.500,${AT - 9}.500&log=0`);
   assert.equal(parse('', 60, { log: true }).log, true, 'as this browser has it');
   assert.equal(parse('#log=0', 60, { log: true }).log, false, 'as the link has it');
+  assert.deepEqual([parse('', 60, { hidden: ['in'] }).hidden, parse('#h=out,model', 60, { hidden: ['in'] }).hidden], [['in'], ['model', 'out']]);
 });
 
 test('what is not understood of an address, or is beyond all reason, is left out', () => {
@@ -1021,7 +1023,8 @@ test('what is not understood of an address, or is beyond all reason, is left out
   for (const hash of ['#w=-1', '#w=x', '#w=1e300', '#w=0.001', '#w=NaN', '#w=Infinity', '#t=5', '#t=5,4', '#t=x,y', '#t=1000,2000', `#t=${AT},1e300`, `#t=${AT},${AT}`,
     `#t=-Infinity,Infinity`, `#t=${AT},9999999999`, `#t=NaN,${AT}`, `#t=${AT},${AT + 1},${AT + 2}`, `#t=,${AT}`, '#req=-3', '#req=1.5', '#req=1e99', '#pair=12345678', '#%', '#&&=', '#q=',
     `#p=${AT + 1},${AT}`, '#p=NaN', '#p=,', `#p=${AT},${AT + 1},${AT + 2}`, '#p=1e99', '#y=2', '#log=yes', `#a=${AT},x`, `#a=${AT},x&b=${AT},y`, `#a=${AT},x&b=${AT},y&l=1e99`,
-    `#a=NaN,x&b=${AT},y&l=60`, `#a=${AT},x&b=-1,y&l=60`, '#__proto__=1&constructor=x', `#p=${'1,'.repeat(5000)}`, `#${'x'.repeat(10_000)}`, `#node=${'n'.repeat(501)}`]) {
+    `#a=NaN,x&b=${AT},y&l=60`, `#a=${AT},x&b=-1,y&l=60`, '#__proto__=1&constructor=x', '#s=', '#s=x', '#s=ttft,down', '#s=ttft,up,up', '#s=,up', '#s=__proto__', '#s=TTFT', '#h=time', '#h=x', '#h=model,x', '#h=,', '#h=model,',
+    `#h=${'model,'.repeat(5000)}x`, `#s=${'ttft,'.repeat(5000)}`, `#p=${'1,'.repeat(5000)}`, `#${'x'.repeat(10_000)}`, `#node=${'n'.repeat(501)}`]) {
     assert.deepEqual(parse(hash, 60), usual, hash.slice(0, 80));
   }
   assert.equal(parse(`#q=${'x'.repeat(10_000)}`, 60).find.length, 500);
