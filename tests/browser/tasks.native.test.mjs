@@ -81,7 +81,7 @@ for (const width of [1280, 360]) {
     assert.match(told, new RegExp(`Request\\s*${SLOWEST}\\b`));
 
     // A link to it.
-    await until(page, (id) => location.hash === `#req=${id}`, SLOWEST);
+    await until(page, (id) => location.hash === `#req=${id}&s=duration`, SLOWEST);
     const { page: other } = await busy(t, { width, height: 740, where: new URL(page.url()).hash });
     await other.locator('tr.more').waitFor();
     assert.match(await other.locator('tr.more').evaluate((node) => node.innerText), new RegExp(`Request\\s*${SLOWEST}\\b`));
