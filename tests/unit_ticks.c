@@ -15,7 +15,7 @@ static struct ad_series *series(unsigned i)
     char model[32], node[32];
 
     names(i, model, node);
-    return ad_series_get(model, node);
+    return ad_series_get(model, node, false);
 }
 
 static bool known(unsigned i)
@@ -97,7 +97,7 @@ static void models(const char *node, unsigned from, unsigned n)
 
     for (i = from; i < from + n; i++) {
         (void)snprintf(model, sizeof(model), "m%u", i);
-        ad_series_get(model, node)->tokens = i + 1;
+        ad_series_get(model, node, false)->tokens = i + 1;
     }
 }
 
@@ -118,7 +118,7 @@ static void test_shares(void)
     CHECK_EQ(n_of("n"), 10);
     CHECK_EQ(n_of("flood"), AIDASH_SERIES - 13);
     models("", 0, 3); /* they had their counts all the time */
-    CHECK_EQ(ad_series_get("m2", "")->tokens, 3);
+    CHECK_EQ(ad_series_get("m2", "", false)->tokens, 3);
     models("other flood", 0, 2 * AIDASH_SERIES); /* half of it each */
     models("flood", 0, 2 * AIDASH_SERIES);
     CHECK_EQ(n_of("n"), 10);
@@ -142,21 +142,45 @@ static void test_shares(void)
     check_lists(AIDASH_SERIES);
 }
 
+/* Ticks that name ever new nodes take no place of a board that speaks for itself, as long
+ * as there are others. */
+static void test_named(void)
+{
+    static struct ad_sample sample = {.model = "m", .has = AD_HAS_TOKENS, .tokens = 1};
+    unsigned i;
+
+    ad_ticks_init();
+    ad_tick_apply(&sample, ad_hub.now_ns); /* of this one, */
+    sample.has |= AD_IS_RELAYED;
+    (void)snprintf(sample.node, sizeof(sample.node), "board"); /* and from a board */
+    ad_tick_apply(&sample, ad_hub.now_ns);
+    sample.has = AD_HAS_TOKENS;
+    for (i = 0; i < 2 * AIDASH_SERIES; i++) {
+        (void)snprintf(sample.node, sizeof(sample.node), "node-%u", i);
+        ad_tick_apply(&sample, ad_hub.now_ns);
+    }
+    CHECK_EQ(n_of(""), 1);
+    CHECK_EQ(n_of("board"), 1);
+    CHECK_EQ(n_of("node-0"), 0);
+    CHECK_EQ(n_of("node-8191"), 1);
+    check_lists(AIDASH_SERIES);
+}
+
 /* The name's end counts: "a" on "bc" is not "ab" on "c"; and what is left of a
  * run before is not found. */
 static void test_series_names(void)
 {
     ad_ticks_init();
     check_lists(0);
-    ad_series_get("a", "bc")->tokens = 1;
-    ad_series_get("ab", "c")->tokens = 2;
-    ad_series_get("abc", "")->tokens = 3;
-    CHECK_EQ(ad_series_get("a", "bc")->tokens, 1);
-    CHECK_EQ(ad_series_get("ab", "c")->tokens, 2);
-    CHECK_EQ(ad_series_get("abc", "")->tokens, 3);
+    ad_series_get("a", "bc", false)->tokens = 1;
+    ad_series_get("ab", "c", false)->tokens = 2;
+    ad_series_get("abc", "", false)->tokens = 3;
+    CHECK_EQ(ad_series_get("a", "bc", false)->tokens, 1);
+    CHECK_EQ(ad_series_get("ab", "c", false)->tokens, 2);
+    CHECK_EQ(ad_series_get("abc", "", false)->tokens, 3);
     check_lists(3);
     ad_ticks_init();
-    CHECK_EQ(ad_series_get("ab", "c")->tokens, 0);
+    CHECK_EQ(ad_series_get("ab", "c", false)->tokens, 0);
     check_lists(1);
 }
 
@@ -166,9 +190,9 @@ static void test_series_same_bucket(void)
     struct ad_series *a, *b, *c;
 
     ad_ticks_init();
-    a = ad_series_add(7, "a", "");
-    b = ad_series_add(7, "b", "");
-    c = ad_series_add(7 + AIDASH_SERIES, "c", "");
+    a = ad_series_add(7, "a", "", false);
+    b = ad_series_add(7, "b", "", false);
+    c = ad_series_add(7 + AIDASH_SERIES, "c", "", false);
     CHECK(ad_series_find(7, "a", "") == a && ad_series_find(7, "b", "") == b);
     CHECK(ad_series_find(7 + AIDASH_SERIES, "c", "") == c);
     ad_series_forget(b);
@@ -214,6 +238,7 @@ int main(void)
 {
     test_series_full();
     test_shares();
+    test_named();
     test_series_names();
     test_series_same_bucket();
     test_counts();

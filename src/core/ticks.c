@@ -34,6 +34,7 @@ struct ad_series {
     uint16_t share;        /* of its node, in ad_ticks.shares */
     uint16_t next;         /* in its bucket */
     uint16_t newer, older; /* in the order of the last ticks */
+    bool named;            /* its last tick names a node, and is not from there */
 };
 
 /* The series are found by a hash table, bucket[hash % AIDASH_SERIES], and listed
@@ -175,26 +176,27 @@ static uint16_t ad_series_share(uint32_t node)
 
 /* Which series gives way to a new one of that node: of the nodes that have the most, the
  * one that was silent longest; of its own, if no node has more. So a board with ever new
- * models takes the places of its own ones. */
-static struct ad_series *ad_series_victim(uint32_t node)
+ * models takes the places of its own ones. And whoever names ever new nodes takes those of
+ * ticks that name one, before those of boards that speak for themselves, and of this one. */
+static struct ad_series *ad_series_victim(uint32_t node, bool named)
 {
-    struct ad_series *s = ad_series_at(ad_ticks.oldest);
-    uint16_t share = ad_series_share(node), most = 0, i;
-    bool own;
+    struct ad_series *s, *victim = NULL;
+    unsigned rank, most = 0;
 
-    for (i = 0; i < AIDASH_SERIES; i++) {
-        most = ad_ticks.shares[i].n > most ? ad_ticks.shares[i].n : most;
+    for (s = ad_series_at(ad_ticks.oldest); s != NULL; s = ad_series_at(s->newer)) {
+        rank = 2u * ad_ticks.shares[s->share].n + (ad_ticks.shares[s->share].node == node) +
+               (named && s->named ? 4u * AIDASH_SERIES : 0);
+        if (rank > most) {
+            most = rank;
+            victim = s;
+        }
     }
-    own = ad_ticks.shares[share].node == node && ad_ticks.shares[share].n == most;
-    while (own ? s->share != share : ad_ticks.shares[s->share].n != most) {
-        s = ad_series_at(s->newer);
-    }
-    return s;
+    return victim;
 }
 
 /* A new pair, in the place of another one if all are taken. */
 static struct ad_series *ad_series_add(uint32_t hash, const char *model,
-                                       const char *node)
+                                       const char *node, bool named)
 {
     uint16_t *bucket = &ad_ticks.bucket[hash % AIDASH_SERIES];
     uint32_t of_node = ad_series_hash("", node);
@@ -204,10 +206,11 @@ static struct ad_series *ad_series_add(uint32_t hash, const char *model,
     if (ad_ticks.n_series < AIDASH_SERIES) {
         s = &ad_ticks.series[ad_ticks.n_series++];
     } else {
-        s = ad_series_victim(of_node);
+        s = ad_series_victim(of_node, named);
         ad_series_forget(s);
     }
     memset(s, 0, sizeof(*s));
+    s->named = named;
     s->share = ad_series_share(of_node);
     ad_ticks.shares[s->share].node = of_node;
     ad_ticks.shares[s->share].n++;
@@ -229,8 +232,9 @@ static struct ad_series *ad_series_add(uint32_t hash, const char *model,
     return s;
 }
 
-/* The counters of a model on a node, which has a tick now. */
-static struct ad_series *ad_series_get(const char *model, const char *node)
+/* The counters of a model on a node, which has a tick now; `named`: it names that node,
+ * and is not from there. */
+static struct ad_series *ad_series_get(const char *model, const char *node, bool named)
 {
     struct ad_series *s = ad_series_at(ad_ticks.newest);
     uint32_t hash;
@@ -243,7 +247,7 @@ static struct ad_series *ad_series_get(const char *model, const char *node)
     hash = ad_series_hash(model, node);
     s = ad_series_find(hash, model, node);
     if (s == NULL) {
-        return ad_series_add(hash, model, node);
+        return ad_series_add(hash, model, node, named);
     }
     ad_series_unlist(s);
     ad_series_list_newest(s);
@@ -298,6 +302,7 @@ static void ad_tick_apply_of(const struct ad_sample *in, uint64_t request,
     struct ad_series *s;
     struct ad_tick tick;
     double latency_ms = in->latency_ms, step_ms;
+    bool named = in->node[0] != '\0' && (in->has & AD_IS_RELAYED) == 0;
     bool late, known;
     uint64_t added = in->tokens, time_us = in->time_us;
 
@@ -307,7 +312,8 @@ static void ad_tick_apply_of(const struct ad_sample *in, uint64_t request,
     if (in->node[0] == '\0') {
         ad_engine_learn(model);
     }
-    s = ad_series_get(model, in->node);
+    s = ad_series_get(model, in->node, named);
+    s->named = named;
     at_ns = at_ns > s->last_ns ? at_ns : s->last_ns; /* time never runs back */
     late = ad_tick_is_late(s, in, at_ns);
     known = s->last_ns != 0;

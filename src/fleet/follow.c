@@ -189,6 +189,7 @@ static void ad_follow_see(struct ad_follow *f, const struct ad_relayed_id *id)
 {
     if (strcmp(f->last.run, id->run) == 0 && id->seq > f->last.seq + 1) {
         f->missed += id->seq - f->last.seq - 1;
+        f->missed = f->missed < AD_TOTAL_LIMIT ? f->missed : AD_TOTAL_LIMIT - 1;
     }
     if (strcmp(f->last.run, id->run) != 0 || id->seq > f->last.seq) {
         f->last = *id;

@@ -7,7 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import {
-    OP, Raw, SLOW, assertRefused, closeFrame, connect, frame, isTick, parseFrame, poll, request, run, serve, start, status, text,
+    OP, Raw, SLOW, assertRefused, closeFrame, connect, frame, isTick, parseFrame, poll, request, run, serve, start, status, statusWhen, text,
 } from './aidash.mjs';
 import { said, stream, watch, writes } from '../bridges/bridge.mjs';
 import { authority } from './tls.mjs';
@@ -476,6 +476,20 @@ test('--peer: keys, and what is no board', async (t) => {
         const gateway = await serve(t, [...gatewayArgs, '--peer', `x=http://127.0.0.1:${other.address().port}`]);
         await gateway.logged(new RegExp(`peer: 'x' at \\S+: the link is down: ${why.source}`));
     }
+});
+
+test('--peer: a board that leaves out more and more events is asked anew, and counted as far as numbers go', async (t) => {
+    const status = '{"event":"status","model":"m","models":["m"],"paused":false}';
+    const far = Array.from({ length: 3000 }, (_, i) => [1, 2 ** 53].map((seq) => `id: ${(i + 1).toString(16)}-${seq}\ndata: ${status}\n\n`).join('')).join('');
+    const other = net.createServer((socket) => {
+        socket.on('error', () => {}).once('data', () => socket.write(`HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n${far}`));
+    });
+    await new Promise((ready) => { other.listen(0, '127.0.0.1', ready); });
+    t.after(() => other.close());
+    const gateway = await serve(t, [...gatewayArgs, '--peer', `x=http://127.0.0.1:${other.address().port}`]);
+    const { fleet } = await statusWhen(gateway, (now) => now.fleet.peers[0].events >= 6000 && now.fleet.peers[0].state === 'up');
+    assert.ok(fleet.peers[0].ups > 1, 'asked anew');
+    assert.equal(fleet.peers[0].missed, Number.MAX_SAFE_INTEGER);
 });
 
 /* ---- TLS -------------------------------------------------------------------------------- */
