@@ -61,7 +61,10 @@ export function mountVersus({ store, colours, session }, Plot) {
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("change", async ({ target }) => {
     const seconds = Number(length.value);
-    const [a, b] = sides.map(({ model, from }) => ({ model: model.value, from: Date.parse(from.value) / 1000 })); // now: what is awaited may be late
+    const [a, b] = sides.map(({ name, model, from }) => { // now: what is awaited may be late
+      const [typed, shown] = [Date.parse(from.value) / 1000, done?.[name].from ?? NaN];
+      return { model: model.value, from: typed === Math.floor(shown) ? shown : typed }; // the form has whole seconds
+    });
     for (const [side, { model }] of /** @type {const} */ ([[a, sides[0]], [b, sides[1]]])) {
       side.from = model === target ? await latest(side.model) - seconds : side.from; // when it ran last
     }
