@@ -65,8 +65,8 @@ export function sign(by) {
 
 /** @param {Pick<Measure, "before" | "after" | "unit">} measure @returns {string} by how much it moved */
 export function difference({ before, after, unit }) {
-  const by = after - before;
-  return `${sign(by)}${whole(Math.abs(unit ? by : (100 * by) / before))} ${unit ?? texts.percentUnit}`;
+  const by = unit ? after - before : (100 * (after - before)) / before;
+  return `${Math.abs(by) < 0.5 ? "" : sign(by)}${whole(Math.abs(by))} ${unit ?? texts.percentUnit}`;
 }
 
 /**

@@ -37,6 +37,8 @@ export function mountShare({ session }) {
     setText(text, address || texts.shareNowhere);
     setText(button, texts.copyAddress);
     button.hidden = !address;
+    choice.closest("label")?.toggleAttribute("hidden", !address);
+    seen.closest("label")?.toggleAttribute("hidden", !address);
     code.hidden = !drawn;
     if (drawn) {
       code.alt = put(texts.shareCode, { address });

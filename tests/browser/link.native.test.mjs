@@ -165,7 +165,7 @@ test('where only this machine reaches the page, the settings say so; by another 
   await page.click('#settings-open');
   await until(page, () => document.getElementById('share-text').textContent.startsWith('Only this machine reaches this page'));
   assert.equal(await page.isVisible('#share-code'), false);
-  assert.equal(await page.isVisible('#share-copy'), false);
+  assert.deepEqual(await Promise.all(['copy', 'address', 'seen'].map((id) => page.isVisible(`#share-${id}`))), [false, false, false]);
   const named = await open(t, { url: `http://board.example:${server.port}` }, { where: '?kiosk=0' });
   await named.click('#settings-open');
   await drawnCode(named, `http://board.example:${server.port}/`);

@@ -21,7 +21,7 @@ test('nothing to show yet: what to type, for each source', async (t) => {
   await page.evaluate(() => app.store.set({ down: true }));
   await until(page, () => {
     app.store.set({ down: true }); // again, if a status came after it
-    return /^Start it at http:\/\/.*: this page shows when it is there\.$/.test(document.querySelector('#empty-text').textContent);
+    return /^Start it at http:\/\/.*. This page shows it as soon as it answers\.$/.test(document.querySelector('#empty-text').textContent);
   });
   assert.equal(await page.isVisible('#empty-code'), false);
 });
