@@ -348,7 +348,7 @@ export const notDrawn = {
 export const nothingPasses = "Nothing in the time shown passes the filter.";
 export const shownEnded = "{span} shown, ended {age} ago";
 export const behind = "{age} behind";
-export const noHistory = "the server's history can't be had";
+export const noHistory = "the server's history is not available";
 export const allModels = "all models";
 
 /* What stands on the time axis, and in the list of events. */

@@ -283,7 +283,7 @@ static void ad_doctor_next(const struct ad_doctor *d)
     unsigned i;
 
     if (choice->running != 0) {
-        printf("  aidash runs already: open http://%s:%u; to start it with other "
+        printf("  aidash is already running: open http://%s:%u; to start it with other "
                "options, stop it first, then:\n", host, choice->running);
     }
     printf("  aidash --listen %s", d->listen);

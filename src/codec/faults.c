@@ -216,7 +216,7 @@ static const struct {
     [AD_FAULT_BENCH_METER] = {AD_ERROR_REFUSED, "there is nothing to measure: "
                               "this aidash has no engine behind it (start it "
                               "with --upstream)"},
-    [AD_FAULT_BENCH_RUNS] = {AD_ERROR_REFUSED, "a benchmark runs already"},
+    [AD_FAULT_BENCH_RUNS] = {AD_ERROR_REFUSED, "a benchmark is already running"},
     [AD_FAULT_BENCH_NONE] = {AD_ERROR_REFUSED, "no benchmark runs"},
     [AD_FAULT_BENCH_PAUSED] = {AD_ERROR_REFUSED, "requests are paused: resume "
                                "them first"},

@@ -180,7 +180,7 @@ test('a viewer stops it; the engine is left at once, and another one can begin',
     await viewer.command({ action: 'bench', streams: [4], max_tokens: 4000 });
     await statusWhen(server, (now) => now.requests.running === 4);
     const second = await viewer.command({ action: 'bench' });
-    assert.deepEqual([second.event, second.code, second.message], ['error', 'refused', 'a benchmark runs already']);
+    assert.deepEqual([second.event, second.code, second.message], ['error', 'refused', 'a benchmark is already running']);
     assert.equal((await viewer.command({ action: 'bench_stop' })).event, 'ack');
     const [kept] = await bench(server);
     assert.deepEqual([kept.state, kept.reason, kept.steps], ['stopped', 'a viewer stopped it', []]);

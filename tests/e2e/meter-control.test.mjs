@@ -864,7 +864,7 @@ test('doctor: aidash itself is told by its answer', async (t) => {
     t.after(() => server.stop());
     const { stdout } = await run(['doctor', '--upstream', server.url]);
     assert.match(stdout, new RegExp(`^  aidash itself at ${server.url}: it is already running$`, 'm'));
-    assert.match(stdout, new RegExp(`^next\\n {2}aidash runs already: open http://localhost:${server.port};`, 'm'));
+    assert.match(stdout, new RegExp(`^next\\n {2}aidash is already running: open http://localhost:${server.port};`, 'm'));
     assert.match(stdout, new RegExp(`^ {2}aidash --listen ${server.port}$`, 'm'), 'no other port beside it');
 });
 
@@ -894,7 +894,7 @@ test('doctor: where aidash runs on all interfaces, it says where to open it', { 
     t.after(() => server.stop());
     const { stdout } = await run(['doctor', '--upstream', `http://127.0.0.1:${server.port}`]);
     assert.match(stdout, new RegExp(`^ {2}aidash listens on ${server.port}\\n {2}other machines reach port ${server.port} at ${own},`, 'm'));
-    assert.match(stdout, new RegExp(`^ {2}aidash runs already: open http://${own}:${server.port};`, 'm'));
+    assert.match(stdout, new RegExp(`^ {2}aidash is already running: open http://${own}:${server.port};`, 'm'));
     assert.match(stdout, /^service\n {2}(aidash\.service|systemd) /m);
 });
 
