@@ -94,7 +94,7 @@ static const struct ad_option {
      "~/.local/state/aidash, or what systemd gives)", AD_OPT_TEXT},
 #if AIDASH_TLS
     {"tls-cert", "FILE", "serve TLS, too: PEM file with the certificate and its "
-     "chain; plain HTTP is redirected, but from this machine", AD_OPT_TEXT},
+     "chain; plain HTTP is redirected, except from this machine", AD_OPT_TEXT},
     {"tls-key", "FILE", "PEM file with the key of --tls-cert", AD_OPT_TEXT},
     {"hsts", "S", "tell browsers to use nothing but TLS for so many seconds "
      "(default 0: not)", AD_OPT_NUMBER},
