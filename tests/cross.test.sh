@@ -65,7 +65,7 @@ esac
 
 mkdir -p "$tmp/own/build"
 cp -r toolchains "$tmp/own/"
-for f in Makefile aidash.c aidash.h src www build/deps; do ln -s "$root/$f" "$tmp/own/$f"; done
+for f in Makefile aidash.c aidash.h src www docs build/deps; do ln -s "$root/$f" "$tmp/own/$f"; done
 sed -n '/^# toolchains\/pi5.mk/,/^```/{/^```/!p}' docs/build.md >"$tmp/own/toolchains/pi5.mk"
 check 'docs/build.md has a board of its own in at most ten lines' sh -c \
     "grep -q '^include toolchains/include/' $tmp/own/toolchains/pi5.mk && [ \$(wc -l <$tmp/own/toolchains/pi5.mk) -le 10 ]"

@@ -59,7 +59,7 @@ const program = (source, target, args = []) => ({
   seconds: 300,
 });
 
-const script = (name, build, args = [], seconds = 300) => (name.includes(only)
+const script = (name, build, args = [], seconds = 900) => (name.includes(only)
   ? [{ name, build, command: ['sh', `tests/${name === 'lint' ? 'lint' : `${name}.test`}.sh`, ...args], seconds }] : []);
 
 const ARM = ['sh', '-c', `${make} -s TOOLCHAIN=aarch64 toolchain && sh toolchains/fetch.sh need qemu-aarch64-static`];
