@@ -222,7 +222,7 @@ check 'and the old header stays' cmp "$tmp/www.h" "$tmp/first.h"
 small=$tmp/small
 mkdir -p "$small/tests" "$small/src" "$small/deps/civetweb/src" "$small/deps/uplot/dist" "$small/deps/zlib" "$small/deps/qr/c"
 cp -r Makefile toolchains www package docs LICENSE THIRD-PARTY.md README.md CHANGELOG.md "$small/"
-cp tests/run.mjs tests/reporter.mjs tests/lint.sh tests/check.sh "$small/tests/"
+cp tests/run.mjs tests/programs.mjs tests/reporter.mjs tests/lint.sh tests/check.sh "$small/tests/"
 touch "$small/src/limits.h" "$small/deps/qr/c/qrcodegen.c" "$small/deps/civetweb/src/civetweb.c" "$small/deps/jsmn.h" "$small/aidash.h" "$small/deps/uplot/LICENSE"
 for f in infback.c inftrees.h inflate.h inffast.h inffast.c inftrees.c; do touch "$small/deps/zlib/$f"; done
 echo 'export default 1;' >"$small/deps/uplot/dist/uPlot.esm.js"
