@@ -3,7 +3,9 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { validate } from '../e2e/aidash.mjs';
-import { assertAccessible, drawn, engine, ingest, inked, inside, open, screenshots, serve, system, text, until } from './browser.mjs';
+import {
+  assertAccessible, assertAccessibleInThemes, drawn, engine, ingest, inked, inside, open, screenshots, serve, text, until,
+} from './browser.mjs';
 
 /* A page of a server that has ticks of these models; the charts stand still. */
 async function stopped(t, { lines, models = ['llama3', 'mistral'], ...options } = {}) {
@@ -300,11 +302,7 @@ test('screenshots: pins and changes, with nothing for axe to find', async (t) =>
   await page.click('#changed');
   await page.locator('#compare-changes li').first().waitFor();
   await page.mouse.move(1, 1);
-  for (const theme of ['dark', 'light']) {
-    await system(page, theme);
-    await drawn(page);
-    await assertAccessible(page);
-  }
+  await assertAccessibleInThemes(page);
   await screenshots(page, 'compare');
   await page.setViewportSize({ width: 360, height: 740 });
   await drawn(page);

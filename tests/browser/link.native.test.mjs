@@ -2,7 +2,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import jsQR from 'jsqr';
-import { assertAccessible, drawn, engine, ingest, inked, inside, open, screenshots, serve, system, until } from './browser.mjs';
+import { assertAccessibleInThemes, drawn, engine, ingest, inked, inside, open, screenshots, serve, until } from './browser.mjs';
 
 const HOUR_MS = 3_600_000;
 const hashIs = (page, pattern) => until(page, (wanted) => new RegExp(wanted).test(location.hash), pattern);
@@ -147,11 +147,7 @@ test('the settings have the page\'s address for others, as text and as a QR code
   await page.click('#share-copy');
   await until(page, () => window.copied);
   assert.equal(await page.evaluate(() => window.copied), `${lan[1]}#w=300`);
-  for (const theme of ['dark', 'light']) {
-    await system(page, theme);
-    await drawn(page);
-    await assertAccessible(page);
-  }
+  await assertAccessibleInThemes(page);
   await screenshots(page, 'share');
   await page.setViewportSize({ width: 360, height: 740 });
   await drawn(page);

@@ -1,7 +1,7 @@
 /* Two models, or one in two times, laid over each other: from the page's ticks and from the server's history, by a link, as Markdown. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { assertAccessible, drawn, ingest, inside, open, screenshots, serve, system, until } from './browser.mjs';
+import { assertAccessible, assertAccessibleInThemes, drawn, ingest, inside, open, screenshots, serve, until } from './browser.mjs';
 
 const NAMES = ['Tokens/s', 'Tokens/s, without idle time', 'Between tokens, p50', 'Between tokens, p95', 'First token, median', 'Energy per token, the whole board', 'Requests ended'];
 const table = (page) => page.locator('#versus-result tbody tr').evaluateAll((rows) => rows.map((row) => [...row.children].map(({ textContent }) => textContent)));
@@ -113,11 +113,7 @@ test('now and days ago, from the server\'s history: with energy, and marked as a
   const { a, b } = await inside(page, ({ store }) => store.state.versus);
   assert.ok(asked.some((query) => query.get('model') === 'slow' && Number(query.get('to')) - Number(query.get('from')) >= 900));
   assert.ok(Date.now() / 1000 - a.from > 3600 && Date.now() / 1000 - b.from > 3600, 'where it ran last');
-  for (const theme of ['dark', 'light']) {
-    await system(page, theme);
-    await drawn(page);
-    await assertAccessible(page);
-  }
+  await assertAccessibleInThemes(page);
   await screenshots(page, 'versus');
   await page.setViewportSize({ width: 360, height: 740 });
   await drawn(page);

@@ -2,7 +2,7 @@
  * valid by the contract. How the server comes to them: tests/e2e/why.test.mjs, tests/e2e/energy.test.mjs. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { assertAccessible, drawn, ingest, says, screenshots, system, text, until } from './browser.mjs';
+import { assertAccessibleInThemes, drawn, ingest, says, screenshots, text, until } from './browser.mjs';
 import { stage } from './stage.mjs';
 
 const watched = (t, options = {}) => stage(t, { args: ['--rate', '20'], more: () => ({ time: Date.now() / 1000 }), ...options });
@@ -37,11 +37,7 @@ test('verdicts: one sentence for each, which keeps its place while it is told ag
   page.say(verdict({ cause: 'unknown', also: undefined, sentence: '11.0 tok/s, usually 18.4' })); // told again, with another cause
   await says(page, 'verdict', `llama3: 11.0 tok/s, usually 18.4\nmistral: ${WAIT}`);
   assert.equal(await text(page, 'announce'), `mistral: ${WAIT}`, 'what is told again is not read aloud again');
-  for (const theme of ['light', 'dark']) {
-    await system(page, theme);
-    await drawn(page);
-    await assertAccessible(page);
-  }
+  await assertAccessibleInThemes(page);
   await page.setViewportSize({ width: 360, height: 740 });
   await drawn(page);
   assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'no horizontal scrolling');
@@ -64,11 +60,7 @@ test('energy: in the engine\'s card, as much of it as is known', async (t) => {
   await says(page, 'energy', '23.4 W · 1.80 J per token');
   assert.equal(await page.getAttribute('#energy', 'title'), 'Power of: what the rails supply, an estimate · at rest 4.50 W; joules above that are an estimate'
     + ' · 12.4 Wh since the start · cost 0.37 · 890 tokens per Wh');
-  for (const theme of ['light', 'dark']) {
-    await system(page, theme);
-    await drawn(page);
-    await assertAccessible(page);
-  }
+  await assertAccessibleInThemes(page);
   page.say(energy({ source: 'none', watts: 'unknown', scope: undefined }));
   await says(page, 'energy', 'power unknown');
   page.say(energy({ source: 'none', watts: 'unknown', scope: undefined, joules_per_token: 1.8 }));
@@ -87,9 +79,5 @@ test('without a connection, neither is told; what is old is pale, and can be rea
   await until(page, () => document.getElementById('verdict').hidden && document.getElementById('energy').hidden);
   await until(page, () => document.querySelector('.gauge[data-stale]')?.textContent === 'oven85 C');
   assert.notEqual(await text(page, 'state'), 'Running');
-  for (const theme of ['light', 'dark']) {
-    await system(page, theme);
-    await drawn(page);
-    await assertAccessible(page);
-  }
+  await assertAccessibleInThemes(page);
 });
